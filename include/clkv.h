@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * \file    clkv.h
+ * \brief   The whole public interface of clkv, and its manual.
+ *
+ * clkv keeps the KV cache of a transformer compressed on an OpenCL device and computes attention
+ * straight from the compressed form. It runs no model: an engine links it, hands over its own
+ * cl_context, queues and buffers, and calls four functions per forward pass:
+ *
+ *     clkv_step_begin(cache, items, n_items, queue, &step, &err);   one plan for all layers
+ *     for each layer
+ *         clkv_append(step, layer, &k, &v, ...);                    this layer's new rows
+ *         clkv_attend(step, layer, &args, ...);                     attention of the new rows
+ *     clkv_commit(step, NULL, &err);                                seal what left the window
+ *
+ * Rules for all functions
+ *   - They return a clkv_status. On failure the object is as it was before the call and results
+ *     are not written. A clkv_error, owned by the caller, may be passed to learn the details.
+ *   - Structures that the caller fills begin with struct_size; set it with CLKV_INIT(type) or by
+ *     hand. A zero field means its default. Fields that this library doesn't know must be zero.
+ *   - Nothing blocks but clkv_seq_read, clkv_cache_destroy and the first use of a kernel (its build).
+ *   - Threads: a context and a cache may be shared by threads. A step and the sequences in it belong
+ *     to one thread at a time. A cache has one open step at a time.
+ *   - The library never prints, never exits and keeps no global state.
+ */
+#ifndef CLKV_H
+#define CLKV_H
+
+#ifndef CL_TARGET_OPENCL_VERSION
+#define CL_TARGET_OPENCL_VERSION 120
+#endif
+#include <CL/cl.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "clkv_version.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__) && !defined(CLKV_NO_VISIBILITY)
+#define CLKV_API __attribute__((visibility("default")))
+#else
+#define CLKV_API
+#endif
+
+/** Sets struct_size and zeroes the rest: clkv_geometry g = CLKV_INIT(clkv_geometry); */
+#ifdef __cplusplus
+#define CLKV_INIT(type) clkv_init_struct<type>()
+#else
+#define CLKV_INIT(type) {.struct_size = sizeof(type)}
+#endif
+
+/* ---------------------------------------------------------------- status and errors ---- */
+
+/** X(name, value, text, meaning). Values are pinned and never reused. */
+#define CLKV_STATUS_LIST(X)                                                                        \
+	X(CLKV_OK, 0, "ok", "done")                                                                    \
+	X(CLKV_ERROR_INVALID_ARGUMENT, -10, "invalid argument", "a bug of the caller's: fix the call") \
+	X(CLKV_ERROR_INVALID_RECIPE, -11, "invalid recipe", "position says where")                     \
+	X(CLKV_ERROR_INVALID_STATE, -12, "invalid state", "not allowed at this moment")                \
+	X(CLKV_ERROR_UNSUPPORTED, -20, "unsupported", "this device or combination can't do it")        \
+	X(CLKV_ERROR_NO_DEVICE, -21, "no such device", "no OpenCL device matches")                     \
+	X(CLKV_ERROR_NO_HOST_MEMORY, -30, "out of host memory", "the allocator failed")                \
+	X(CLKV_ERROR_NO_DEVICE_MEMORY, -31, "out of device memory", "the device can't hold it")        \
+	X(CLKV_ERROR_POOL_FULL, -32, "pool full", "the cache has no room: drop or truncate sequences") \
+	X(CLKV_ERROR_OPENCL, -40, "OpenCL call failed", "cl_code and call say which")                  \
+	X(CLKV_ERROR_BUILD, -41, "kernel build failed", "the log callback has the build log")          \
+	X(CLKV_ERROR_CORRUPT, -50, "corrupt data", "a file from outside is damaged")                   \
+	X(CLKV_ERROR_IO, -51, "input or output failed", "a file can't be read or written")             \
+	X(CLKV_ERROR_BUSY, -60, "busy", "the cache has an open step")                                  \
+	X(CLKV_ERROR_INTERNAL, -90, "internal error", "a bug of the library's: please report it")
+
+typedef enum clkv_status {
+#define CLKV_X(name, value, text, meaning) name = value,
+	CLKV_STATUS_LIST(CLKV_X)
+#undef CLKV_X
+} clkv_status;
+
+/** Details of a failure; the caller owns it. The first cause wins. Any function takes NULL. */
+typedef struct clkv_error {
+	clkv_status status;
+	cl_int cl_code;  /**< OpenCL's code, or 0 */
+	char call[40];   /**< the OpenCL call that failed, or "" */
+	int position;    /**< in a recipe string: where the error begins, else -1 */
+	char text[256];  /**< names what is wrong and what is allowed */
+} clkv_error;
+
+/** The name of a status ("pool full"); never NULL. Since 0.1. */
+CLKV_API const char *clkv_status_string(clkv_status status);
+
+/** The version of the library at run time, as "major.minor.patch". Since 0.1. */
+CLKV_API const char *clkv_version(void);
+
+/* ---------------------------------------------------------------- context ---- */
+
+typedef struct clkv_context clkv_context; /**< one device, its built programs and its tuning */
+typedef struct clkv_cache clkv_cache;     /**< the page pool of one geometry and one recipe */
+typedef struct clkv_seq clkv_seq;         /**< one stream of tokens in a cache */
+typedef struct clkv_step clkv_step;       /**< one forward pass, from begin to commit */
+
+/** Host memory. All three set, or all NULL for malloc and free. May be called by any thread that
+ *  calls the library. alloc returns NULL on failure and memory aligned for any type. */
+typedef struct clkv_allocator {
+	void *(*alloc)(void *opaque, size_t size);
+	void (*free)(void *opaque, void *ptr);
+	void *opaque;
+} clkv_allocator;
+
+/** How often a level speaks: per context, per cache, per block or build, per launch. */
+typedef enum clkv_log_level {
+	CLKV_LOG_ERROR = 1,
+	CLKV_LOG_CONTEXT = 2,
+	CLKV_LOG_CACHE = 3,
+	CLKV_LOG_BUILD = 4,
+	CLKV_LOG_LAUNCH = 5
+} clkv_log_level;
+
+typedef void (*clkv_log_fn)(void *opaque, clkv_log_level level, const char *subsystem,
+                            const char *text);
+
+typedef struct clkv_context_options {
+	size_t struct_size;
+	clkv_allocator allocator;
+	clkv_log_fn log;          /**< NULL: silent */
+	void *log_opaque;
+	clkv_log_level log_level; /**< 0: CLKV_LOG_CONTEXT */
+	const char *cache_dir;    /**< programs on disk; NULL: CLKV_CACHE_DIR, else
+	                               $XDG_CACHE_HOME/clkv, else $HOME/.cache/clkv; "": none */
+	const char *kernel_dir;   /**< read kernel sources from here; NULL: CLKV_KERNEL_DIR, else the
+	                               embedded ones */
+} clkv_context_options;
+
+/** A context on the caller's cl_context and device (both are retained).
+ *  Reads the environment (CLKV_CACHE_DIR, CLKV_KERNEL_DIR) here and never later. Since 0.1. */
+CLKV_API clkv_status clkv_context_create(cl_context context, cl_device_id device,
+                                         const clkv_context_options *options, clkv_context **out,
+                                         clkv_error *error);
+
+/** A context on a device chosen by name: NULL or "" (the first GPU, else the first device), "gpu",
+ *  "cpu", "accelerator", "P:D" (platform and device number as clkv-info lists them), or a part of the
+ *  platform's or device's name in any case ("pocl", "radeon"). Platforms without a device are passed
+ *  over. Errors: CLKV_ERROR_NO_DEVICE. Since 0.1. */
+CLKV_API clkv_status clkv_context_open(const char *device, const clkv_context_options *options,
+                                       clkv_context **out, clkv_error *error);
+
+/** Caches must be destroyed before. NULL is allowed. Since 0.1. */
+CLKV_API void clkv_context_destroy(clkv_context *context);
+
+/** The cl_context and device of a context: for the buffers and queues of those who opened it by
+ *  name. Not retained for the caller. Since 0.1. */
+CLKV_API cl_context clkv_context_cl(const clkv_context *context);
+CLKV_API cl_device_id clkv_context_device(const clkv_context *context);
+
+/** What the library knows of a device, and what it chose for it. */
+typedef struct clkv_device_info {
+	size_t struct_size;
+	char platform[128], name[128], vendor[128], driver[128], cl_version[128];
+	int is_gpu;               /**< 1: GPU or accelerator; 0: CPU */
+	unsigned compute_units;
+	unsigned vector_width;    /**< floats in a native vector */
+	int has_fp16, has_fp64, has_subgroups;
+	uint64_t global_bytes, max_alloc_bytes, local_bytes;
+	size_t max_work_group;
+	unsigned lanes, vec;      /**< tuning in force: work-items per group, vector width of each */
+	char tuning[64];          /**< where the tuning comes from */
+} clkv_device_info;
+
+CLKV_API clkv_status clkv_context_get_info(const clkv_context *context, clkv_device_info *info);
+
+/* ---------------------------------------------------------------- recipes ---- */
+
+/** Calls fn once per stage, in the order of the table: its name, what it does, its paper or source,
+ *  and a line per key "key=default: range and meaning\n". Since 0.1. */
+typedef void (*clkv_recipe_list_fn)(void *opaque, const char *stage, const char *brief,
+                                    const char *source, const char *keys);
+CLKV_API void clkv_recipe_list(clkv_recipe_list_fn fn, void *opaque);
+
+/** Writes the recipe in full, with every key, into text (size n, always terminated).
+ *  Parsing the result gives the same recipe. Errors: CLKV_ERROR_INVALID_RECIPE (position set),
+ *  CLKV_ERROR_INVALID_ARGUMENT when n is too small. Since 0.1. */
+CLKV_API clkv_status clkv_recipe_print(const char *recipe, char *text, size_t n, clkv_error *error);
+
+/* ---------------------------------------------------------------- cache ---- */
+
+/** Rotary position embedding; part of the geometry for stages that need keys before RoPE.
+ *  kind 0: the caller rotates q and k, the library never does (all recipes of this version). */
+typedef struct clkv_rope {
+	int kind;
+	float base;
+	int dims;
+	float scale;
+} clkv_rope;
+
+/** The shape of the model's attention. Ranges: layers 1 to 1024, q_heads a multiple of kv_heads,
+ *  q_heads / kv_heads at most 64, head sizes multiples of 16 from 16 to 256. */
+typedef struct clkv_geometry {
+	size_t struct_size;
+	int layers, q_heads, kv_heads;
+	int head_dim_k;     /**< of q and k */
+	int head_dim_v;     /**< of v and out; 0: head_dim_k */
+	float scale;        /**< of the logits; 0: 1 / sqrt(head_dim_k) */
+	float softcap;      /**< logits become cap * tanh(logit / cap); 0: off */
+	const int *window;  /**< [layers] tokens that a row sees, itself included; 0: all. NULL: all */
+	clkv_rope rope;
+} clkv_geometry;
+
+typedef struct clkv_cache_options {
+	size_t struct_size;
+	size_t max_tokens;       /**< of all sequences together; must be set */
+	size_t max_step_tokens;  /**< new rows of one step; 0: 512 (or max_tokens if fewer) */
+	size_t max_sequences;    /**< 0: 1 */
+	size_t max_seq_tokens;   /**< of one sequence; 0: max_tokens */
+	size_t max_bytes;        /**< refuse to create a cache above this; 0: no limit */
+	size_t max_host_bytes;   /**< the same for host memory (tables' mirrors, staging) */
+	uint64_t seed;           /**< of stages that draw at random */
+} clkv_cache_options;
+
+/** Bytes that clkv_cache_create takes: the allocator uses the very same functions. */
+typedef struct clkv_bytes {
+	size_t struct_size;
+	uint64_t device;         /**< all of the below */
+	uint64_t sealed;         /**< encoded blocks */
+	uint64_t open;           /**< half blocks: tails, sinks, uncompressed layers */
+	uint64_t tables;         /**< block tables */
+	uint64_t scratch;        /**< plans, partial results */
+	uint64_t host;           /**< host memory */
+	double per_token;        /**< of one sealed token, all layers, tables included */
+	double per_token_f16;    /**< the same without compression and tables */
+} clkv_bytes;
+
+/** Says whether this device runs this recipe on this geometry, before anything is allocated.
+ *  why (size n, may be NULL) gets the reason if not. Since 0.1. */
+CLKV_API clkv_status clkv_supports(clkv_context *context, const clkv_geometry *geometry,
+                                   const char *recipe, char *why, size_t n);
+
+/** The bytes of a cache; exact for recipes of fixed rate. Since 0.1. */
+CLKV_API clkv_status clkv_bytes_required(clkv_context *context, const clkv_geometry *geometry,
+                                         const char *recipe, const clkv_cache_options *options,
+                                         clkv_bytes *bytes, clkv_error *error);
+
+/** Allocates all memory that the cache will ever take. Since 0.1.
+ *  Errors: INVALID_ARGUMENT, INVALID_RECIPE, UNSUPPORTED, NO_HOST_MEMORY, NO_DEVICE_MEMORY, OPENCL,
+ *  BUILD. */
+CLKV_API clkv_status clkv_cache_create(clkv_context *context, const clkv_geometry *geometry,
+                                       const char *recipe, const clkv_cache_options *options,
+                                       clkv_cache **out, clkv_error *error);
+
+/** Drops an open step and all sequences with it; waits for the device. NULL is allowed. */
+CLKV_API void clkv_cache_destroy(clkv_cache *cache);
+
+/* ---------------------------------------------------------------- sequences ---- */
+
+/** An empty sequence. Errors: POOL_FULL when max_sequences exist. Since 0.1. */
+CLKV_API clkv_status clkv_seq_create(clkv_cache *cache, clkv_seq **out, clkv_error *error);
+
+/** A second sequence with the same tokens. Blocks are shared until one of the two writes to them.
+ *  Not during a step that holds the sequence (BUSY). Since 0.1. */
+CLKV_API clkv_status clkv_seq_fork(clkv_seq *seq, clkv_seq **out, clkv_error *error);
+
+/** Frees the blocks that no other sequence shares. Refused (BUSY) inside a step that holds it. */
+CLKV_API clkv_status clkv_seq_destroy(clkv_seq *seq);
+
+/** Keeps the first n_tokens tokens. Down to min_length of clkv_seq_info; below it is refused
+ *  (INVALID_ARGUMENT). Since 0.1. */
+CLKV_API clkv_status clkv_seq_truncate(clkv_seq *seq, size_t n_tokens, clkv_error *error);
+
+typedef struct clkv_seq_info {
+	size_t struct_size;
+	size_t length;        /**< tokens */
+	size_t min_length;    /**< truncate goes down to here */
+	size_t sealed;        /**< tokens in encoded blocks (of a layer that seals) */
+	uint64_t bytes;       /**< device bytes that hold it: blocks in use (shared ones in full) and
+	                           table entries */
+} clkv_seq_info;
+
+CLKV_API clkv_status clkv_seq_get_info(const clkv_seq *seq, clkv_seq_info *info);
+
+/** Element types of caller's tensors. Half and bfloat16 are rounded to nearest even. */
+typedef enum clkv_dtype { CLKV_F32 = 0, CLKV_F16 = 1, CLKV_BF16 = 2 } clkv_dtype;
+
+/** Rows in the caller's buffer: element (token, head, d) lies at
+ *  offset + token * token_stride + head * head_stride + d, all in elements of dtype.
+ *  Strides of 0 mean packed: head_stride = head size, token_stride = heads * head_stride. */
+typedef struct clkv_tensor {
+	cl_mem mem;
+	size_t offset;
+	clkv_dtype dtype;
+	size_t token_stride, head_stride;
+} clkv_tensor;
+
+/** Decodes rows from .. from + n - 1 of one layer into k and v [n][kv_heads][head size]; either may
+ *  be NULL. Blocks until done. For checks and export. Since 0.1. */
+CLKV_API clkv_status clkv_seq_read(clkv_seq *seq, int layer, size_t from, size_t n,
+                                   const clkv_tensor *k, const clkv_tensor *v,
+                                   cl_command_queue queue, clkv_error *error);
+
+/* ---------------------------------------------------------------- a step ---- */
+
+/** DECODE: rows of generation. PROMPT: a part of a prompt, more follows. PROMPT_END: the last part of
+ *  a prompt: after its commit exactly `window` tokens stay unsealed (a later prompt's end leaves
+ *  fewer than window + block, so that partial blocks don't pile up). */
+typedef enum clkv_phase { CLKV_DECODE = 0, CLKV_PROMPT = 1, CLKV_PROMPT_END = 2 } clkv_phase;
+
+typedef struct clkv_step_item {
+	clkv_seq *seq;
+	size_t n_tokens;  /**< new rows, at least 1 */
+	clkv_phase phase;
+} clkv_step_item;
+
+/** Begins a forward pass over the new rows of n_items different sequences; rows follow each other in
+ *  the order of items in k, v, q and out. Reserves every byte that the pass and its commit can need
+ *  and enqueues one plan for all layers. All commands of the step go to queue (of the context's
+ *  device, in-order or not; the library orders its own commands).
+ *  Errors: INVALID_ARGUMENT, POOL_FULL (nothing has changed), BUSY, OPENCL, NO_HOST_MEMORY. */
+CLKV_API clkv_status clkv_step_begin(clkv_cache *cache, const clkv_step_item *items, size_t n_items,
+                                     cl_command_queue queue, clkv_step **out, clkv_error *error);
+
+/** Stores the new rows of one layer. Once per layer and step, before its attend.
+ *  k [rows][kv_heads][head_dim_k], v [rows][kv_heads][head_dim_v]; finite, |x| <= 65504 (they are kept
+ *  in half at first). A value that isn't finite is stored as 0 (NaN) or +-65504 (infinity, or beyond
+ *  half), and counted in clkv_stats.
+ *  Enqueues, doesn't block. done (may be NULL) receives an event: k and v may be reused after it. */
+CLKV_API clkv_status clkv_append(clkv_step *step, int layer, const clkv_tensor *k,
+                                 const clkv_tensor *v, cl_uint n_wait, const cl_event *wait,
+                                 cl_event *done, clkv_error *error);
+
+/** q   [rows][q_heads][head_dim_k]
+ *  out [rows][q_heads][head_dim_v]
+ *  lse      optional f32 [rows][q_heads]: natural log of the sum of exp(logit), sinks included
+ *  sinks    optional f32 [q_heads]: a logit per head that takes part in the softmax with no value */
+typedef struct clkv_attend_args {
+	size_t struct_size;
+	clkv_tensor q, out;
+	cl_mem lse;
+	size_t lse_offset;    /**< in floats */
+	cl_mem sinks;
+	size_t sinks_offset;  /**< in floats */
+} clkv_attend_args;
+
+/** Attention of the step's rows over all tokens of their sequences up to themselves.
+ *  Accumulates in f32. Enqueues, doesn't block; done: out (and lse) are written. */
+CLKV_API clkv_status clkv_attend(clkv_step *step, int layer, const clkv_attend_args *args,
+                                 cl_uint n_wait, const cl_event *wait, cl_event *done,
+                                 clkv_error *error);
+
+/** Ends the step: keeps the first n_kept[i] new rows of item i (NULL: all; fewer when a draft was
+ *  rejected, with phase DECODE or PROMPT), seals what left the window, frees what is no longer needed.
+ *  Every layer must have been appended. On failure the step is still open: commit again or abort. */
+CLKV_API clkv_status clkv_commit(clkv_step *step, const size_t *n_kept, clkv_error *error);
+
+/** Drops the step; its sequences are as before clkv_step_begin. NULL is allowed. */
+CLKV_API void clkv_step_abort(clkv_step *step);
+
+/* ---------------------------------------------------------------- figures ---- */
+
+typedef struct clkv_stats {
+	size_t struct_size;
+	clkv_bytes allocated;        /**< what the cache took at creation */
+	uint64_t used_sealed, used_open, used_tables; /**< device bytes in use now */
+	uint64_t sequences, tokens;  /**< that exist now */
+	uint64_t steps, launches;    /**< since creation: steps committed, kernels enqueued */
+	uint64_t host_ns;            /**< time inside step functions, OpenCL calls left out */
+	uint64_t not_finite;         /**< values replaced at append, known one commit later */
+} clkv_stats;
+
+CLKV_API clkv_status clkv_get_stats(const clkv_cache *cache, clkv_stats *stats);
+
+#ifdef __cplusplus
+}
+template <typename T> static inline T clkv_init_struct()
+{
+	T t = T();
+	t.struct_size = sizeof(T);
+	return t;
+}
+#endif
+
+#endif
