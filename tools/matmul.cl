@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/* matmul: out [m][n] (+)= sum over k of x [m][k] * w [n][k], for many rows on a CPU.
+ *
+ * One work-item per group; its vectors are the parallel part. A group takes WIDTH outputs and some
+ * rows: it widens a tile of the weights, TILE_K deep, into a panel [k][WIDTH] in local memory, then
+ * multiplies it with HEIGHT rows at a time, HEIGHT * WIDTH / 16 vectors of sums in registers.
+ * Grid: (panels, row groups). Local: TILE_K * WIDTH floats. Sums are f32, in the order of k.
+ * GPUs take matmul_widen and a BLAS instead.
+ */
+#include "weights.clh"
+
+#define VECTORS 3              /* vectors of outputs in a panel */
+#define WIDTH (16 * VECTORS)
+#define HEIGHT 8               /* HEIGHT * VECTORS sums and VECTORS weights fill 27 of 32 registers */
+#define TILE_K 128             /* a panel of 24 KiB stays in the first-level cache */
+
+/* The panel's columns for outputs behind the last are zero. */
+static inline void fill_panel(__local float *panel, int type, __global const uchar *w, int bytes,
+                              int n_from, int n_outputs, int k_from, int depth)
+{
+	for (int n = 0; n < WIDTH; n++) {
+		__global const uchar *row = w + (size_t)(n_from + n) * bytes;
+		for (int b = 0; b < depth / 32; b++) {
+			float16 low = (float16)(0.0f), high = (float16)(0.0f);
+			float lanes[32];
+			if (n_from + n < n_outputs)
+				widen(type, row, k_from / 32 + b, &low, &high);
+			vstore16(low, 0, lanes);
+			vstore16(high, 1, lanes);
+#pragma unroll
+			for (int i = 0; i < 32; i++)
+				panel[(32 * b + i) * WIDTH + n] = lanes[i];
+		}
+	}
+}
+
+static inline void store_vector(__global float *out, float16 v, int room)
+{
+	if (room >= 16) {
+		vstore16(v, 0, out);
+	} else {
+		float lanes[16];
+		vstore16(v, 0, lanes);
+		for (int i = 0; i < room; i++)
+			out[i] = lanes[i];
+	}
+}
+
+static inline float16 load_vector(__global const float *out, int room)
+{
+	float lanes[16];
+	if (room >= 16)
+		return vload16(0, out);
+	for (int i = 0; i < 16; i++)
+		lanes[i] = i < room ? out[i] : 0.0f;
+	return vload16(0, lanes);
+}
+
+/* HEIGHT rows of x times the panel, on top of `base` (NULL: zero) */
+static inline void multiply_rows(__global float *out, int add, __local const float *panel,
+                                 __global const float *x, int stride, int depth, int n_outputs,
+                                 int room)
+{
+	float16 sums[HEIGHT][VECTORS];
+#pragma unroll
+	for (int r = 0; r < HEIGHT; r++) {
+#pragma unroll
+		for (int v = 0; v < VECTORS; v++)
+			sums[r][v] = add ? load_vector(out + (size_t)r * n_outputs + 16 * v, room - 16 * v)
+			                 : (float16)(0.0f);
+	}
+	for (int k = 0; k < depth; k++) {
+		float16 weights[VECTORS];
+#pragma unroll
+		for (int v = 0; v < VECTORS; v++)
+			weights[v] = vload16(v, panel + k * WIDTH);
+#pragma unroll
+		for (int r = 0; r < HEIGHT; r++) {
+			float16 value = (float16)(x[r * stride + k]);
+#pragma unroll
+			for (int v = 0; v < VECTORS; v++)
+				sums[r][v] = fma(value, weights[v], sums[r][v]);
+		}
+	}
+#pragma unroll
+	for (int r = 0; r < HEIGHT; r++) {
+#pragma unroll
+		for (int v = 0; v < VECTORS; v++)
+			store_vector(out + (size_t)r * n_outputs + 16 * v, sums[r][v], room - 16 * v);
+	}
+}
+
+/* rows is a multiple of HEIGHT (buffers are padded to it); add: out holds what the product joins */
+__kernel void matmul(__global const float *x, int n_in, __global const uchar *w, int type, int bytes,
+                     __global float *out, int n_outputs, int add, int rows, int rows_per_group)
+{
+	__local float panel[TILE_K * WIDTH];
+	int n = (int)get_group_id(0) * WIDTH;
+	int from = (int)get_group_id(1) * rows_per_group;
+	int to = min(from + rows_per_group, rows);
+	for (int k = 0; k < n_in; k += TILE_K) {
+		int depth = min(TILE_K, n_in - k);
+		fill_panel(panel, type, w, bytes, n, n_outputs, k, depth);
+		for (int m = from; m < to; m += HEIGHT)
+			multiply_rows(out + (size_t)m * n_outputs + n, add || k > 0, panel,
+			              x + (size_t)m * n_in + k, n_in, depth, n_outputs, n_outputs - n);
+	}
+}
+
+/* Weights [n][n_in] in f32, for a BLAS; one work-item per 32 weights. */
+__kernel void matmul_widen(__global const uchar *w, int type, int bytes, int n_in, ulong n_blocks,
+                           __global float *out)
+{
+	ulong i = get_global_id(0);
+	if (i >= n_blocks)
+		return;
+	int blocks_per_row = n_in / 32;
+	float16 low, high;
+	widen(type, w + i / blocks_per_row * bytes, (int)(i % blocks_per_row), &low, &high);
+	vstore16(low, 2 * i, out);
+	vstore16(high, 2 * i + 1, out);
+}
