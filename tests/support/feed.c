@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT */
+/** \file feed.c \brief Rows, steps and streams of the tests. */
+#include "feed.h"
+
+#include "random.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static double *new_doubles(size_t n)
+{
+	double *values = calloc(n + 1, sizeof *values);
+	ck_assert_ptr_nonnull(values);
+	return values;
+}
+
+double feed_normal(uint64_t row, int layer, enum feed_side side, size_t head, size_t d)
+{
+	uint64_t place = random_mix(row, (uint64_t)layer * 4u + (uint64_t)side);
+	double noise = random_normal(random_mix(place, head * 1024u + d));
+	if (side == FEED_Q)
+		return noise;
+	return 0.7 * noise + sin(1.3 * (double)d + (double)head + 2.0 * (double)side);
+}
+
+double feed_outlier(uint64_t row, int layer, enum feed_side side, size_t head, size_t d)
+{
+	double value = feed_normal(row, layer, side, head, d);
+	return d == 5 && side != FEED_Q ? 100.0 * value : value;
+}
+
+void feed_ok(clkv_status status, const clkv_error *error, const char *what)
+{
+	ck_assert_msg(status == CLKV_OK, "%s: %s: %s (%s %d)", what, clkv_status_string(status),
+	              error ? error->text : "", error ? error->call : "",
+	              error ? (int)error->cl_code : 0);
+}
+
+clkv_geometry feed_geometry(int layers, int q_heads, int kv_heads, int dk, int dv)
+{
+	clkv_geometry g = CLKV_INIT(clkv_geometry);
+	g.layers = layers;
+	g.q_heads = q_heads;
+	g.kv_heads = kv_heads;
+	g.head_dim_k = dk;
+	g.head_dim_v = dv;
+	return g;
+}
+
+void feed_open(struct feed *feed, clkv_context *context, cl_command_queue queue, const char *recipe,
+               const clkv_cache_options *options)
+{
+	clkv_cache_options room = CLKV_INIT(clkv_cache_options);
+	clkv_error error;
+	room.max_tokens = FEED_TOKENS;
+	room.max_sequences = FEED_ITEMS;
+	feed->context = context;
+	feed->queue = queue;
+	if (!feed->value)
+		feed->value = feed_normal;
+	feed_ok(clkv_cache_create(context, &feed->geometry, recipe, options ? options : &room,
+	                          &feed->cache, &error),
+	        &error, recipe);
+}
+
+void feed_close(struct feed *feed)
+{
+	clkv_cache_destroy(feed->cache);
+	feed->cache = NULL;
+}
+
+void stream_open(struct feed *feed, struct stream *stream)
+{
+	clkv_error error;
+	stream->n = 0;
+	feed_ok(clkv_seq_create(feed->cache, &stream->seq, &error), &error, "clkv_seq_create");
+}
+
+void stream_close(struct stream *stream)
+{
+	ck_assert_int_eq(clkv_seq_destroy(stream->seq), CLKV_OK);
+	stream->seq = NULL;
+}
+
+void stream_fork(struct feed *feed, const struct stream *from, struct stream *to)
+{
+	clkv_error error;
+	(void)feed;
+	to->n = from->n;
+	memcpy(to->row, from->row, sizeof to->row);
+	feed_ok(clkv_seq_fork(from->seq, &to->seq, &error), &error, "clkv_seq_fork");
+}
+
+size_t feed_dim(const struct feed *feed, enum feed_side side)
+{
+	const clkv_geometry *g = &feed->geometry;
+	return (size_t)(side == FEED_V && g->head_dim_v ? g->head_dim_v : g->head_dim_k);
+}
+
+size_t feed_heads(const struct feed *feed, enum feed_side side)
+{
+	return (size_t)(side == FEED_Q ? feed->geometry.q_heads : feed->geometry.kv_heads);
+}
+
+void feed_rows(const struct feed *feed, int layer, enum feed_side side, const uint64_t *row,
+               size_t n, double *values)
+{
+	size_t heads = feed_heads(feed, side), dim = feed_dim(feed, side);
+	for (size_t i = 0; i < n; i++)
+		for (size_t h = 0; h < heads; h++)
+			for (size_t d = 0; d < dim; d++)
+				*values++ = tensor_round(feed->in.dtype, feed->value(row[i], layer, side, h, d));
+}
+
+/* The rows of all items, one behind the other. */
+static void open_rows(const struct feed *feed, int layer, enum feed_side side,
+                      const struct feed_item *items, size_t n_items, struct tensor *x)
+{
+	size_t row_size = feed_heads(feed, side) * feed_dim(feed, side), rows = 0;
+	for (size_t i = 0; i < n_items; i++)
+		rows += items[i].n;
+	double *values = new_doubles(rows * row_size), *at = values;
+	for (size_t i = 0; i < n_items; i++) {
+		const struct stream *s = items[i].stream;
+		feed_rows(feed, layer, side, s->row + s->n, items[i].n, at);
+		at += items[i].n * row_size;
+	}
+	tensor_open(x, feed->queue, feed->in, rows, feed_heads(feed, side), feed_dim(feed, side), values);
+	free(values);
+}
+
+static void append_layer(const struct feed *feed, clkv_step *step, int layer,
+                         const struct feed_item *items, size_t n_items)
+{
+	struct tensor k, v;
+	clkv_error error;
+	open_rows(feed, layer, FEED_K, items, n_items, &k);
+	open_rows(feed, layer, FEED_V, items, n_items, &v);
+	feed_ok(clkv_append(step, layer, &k.t, &v.t, 0, NULL, NULL, &error), &error, "clkv_append");
+	ck_assert_int_eq(clFinish(feed->queue), CL_SUCCESS);
+	tensor_close(&k);
+	tensor_close(&v);
+}
+
+static cl_mem sinks_buffer(const struct feed *feed)
+{
+	cl_int code;
+	cl_mem mem = clCreateBuffer(clkv_context_cl(feed->context),
+	                            CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR,
+	                            feed_heads(feed, FEED_Q) * sizeof(float), (void *)(uintptr_t)feed->sinks,
+	                            &code);
+	ck_assert_int_eq(code, CL_SUCCESS);
+	return mem;
+}
+
+static void attend_layer(const struct feed *feed, clkv_step *step, int layer,
+                         const struct feed_item *items, size_t n_items, struct feed_result *result)
+{
+	struct tensor q, out, lse = {0};
+	size_t heads = feed_heads(feed, FEED_Q);
+	clkv_attend_args args = CLKV_INIT(clkv_attend_args);
+	clkv_error error;
+	open_rows(feed, layer, FEED_Q, items, n_items, &q);
+	tensor_open(&out, feed->queue, feed->out, q.rows, heads, feed_dim(feed, FEED_V), NULL);
+	args.q = q.t;
+	args.out = out.t;
+	if (feed->lse) {
+		struct tensor_layout layout = {.dtype = CLKV_F32, .offset = 3};
+		tensor_open(&lse, feed->queue, layout, q.rows, 1, heads, NULL);
+		args.lse = lse.t.mem;
+		args.lse_offset = layout.offset;
+	}
+	if (feed->sinks)
+		args.sinks = sinks_buffer(feed);
+	feed_ok(clkv_attend(step, layer, &args, 0, NULL, NULL, &error), &error, "clkv_attend");
+	if (result)
+		tensor_read(&out, feed->queue, result->out + (size_t)layer * q.rows * result->out_row);
+	if (result && feed->lse)
+		tensor_read(&lse, feed->queue, result->lse + (size_t)layer * q.rows * heads);
+	ck_assert_int_eq(clFinish(feed->queue), CL_SUCCESS);
+	if (args.sinks)
+		clReleaseMemObject(args.sinks);
+	tensor_close(&q);
+	tensor_close(&out);
+	tensor_close(&lse);
+}
+
+static void name_rows(struct feed_item *item)
+{
+	struct stream *s = item->stream;
+	ck_assert_uint_le(s->n + item->n, FEED_TOKENS);
+	for (size_t i = 0; i < item->n; i++)
+		s->row[s->n + i] = random_mix(item->seed, s->n + i);
+}
+
+static void result_open(const struct feed *feed, size_t rows, struct feed_result *result)
+{
+	size_t layers = (size_t)feed->geometry.layers;
+	*result = (struct feed_result){.rows = rows, .lse_row = feed_heads(feed, FEED_Q)};
+	result->out_row = result->lse_row * feed_dim(feed, FEED_V);
+	result->out = new_doubles(layers * rows * result->out_row);
+	result->lse = new_doubles(layers * rows * result->lse_row);
+}
+
+void feed_result_close(struct feed_result *result)
+{
+	free(result->out);
+	free(result->lse);
+	*result = (struct feed_result){0};
+}
+
+clkv_step *feed_begin(struct feed *feed, struct feed_item *items, size_t n_items,
+                      struct feed_result *result)
+{
+	clkv_step_item list[FEED_ITEMS];
+	clkv_step *step = NULL;
+	clkv_error error;
+	size_t rows = 0;
+	for (size_t i = 0; i < n_items; i++) {
+		name_rows(&items[i]);
+		list[i] = (clkv_step_item){items[i].stream->seq, items[i].n, items[i].phase};
+		rows += items[i].n;
+	}
+	if (result)
+		result_open(feed, rows, result);
+	feed_ok(clkv_step_begin(feed->cache, list, n_items, feed->queue, &step, &error), &error,
+	        "clkv_step_begin");
+	for (int layer = 0; layer < feed->geometry.layers; layer++) {
+		append_layer(feed, step, layer, items, n_items);
+		attend_layer(feed, step, layer, items, n_items, result);
+	}
+	return step;
+}
+
+void feed_kept(struct feed_item *items, size_t n_items)
+{
+	for (size_t i = 0; i < n_items; i++)
+		items[i].stream->n += items[i].n - items[i].dropped;
+}
+
+void feed_step(struct feed *feed, struct feed_item *items, size_t n_items,
+               struct feed_result *result)
+{
+	clkv_step *step = feed_begin(feed, items, n_items, result);
+	size_t kept[FEED_ITEMS];
+	bool all = true;
+	clkv_error error;
+	for (size_t i = 0; i < n_items; i++) {
+		kept[i] = items[i].n - items[i].dropped;
+		all = all && items[i].dropped == 0;
+	}
+	feed_ok(clkv_commit(step, all ? NULL : kept, &error), &error, "clkv_commit");
+	feed_kept(items, n_items);
+}
+
+void feed_one(struct feed *feed, struct stream *stream, size_t n, clkv_phase phase, uint64_t seed,
+              struct feed_result *result)
+{
+	struct feed_item item = {.stream = stream, .n = n, .phase = phase, .seed = seed};
+	feed_step(feed, &item, 1, result);
+}
+
+void feed_read(const struct feed *feed, const struct stream *stream, int layer, size_t from,
+               size_t n, double *k, double *v)
+{
+	struct tensor_layout f32 = {.dtype = CLKV_F32};
+	struct tensor tk = {0}, tv = {0};
+	size_t heads = feed_heads(feed, FEED_K);
+	clkv_error error;
+	if (n == 0)
+		return;
+	if (k)
+		tensor_open(&tk, feed->queue, f32, n, heads, feed_dim(feed, FEED_K), NULL);
+	if (v)
+		tensor_open(&tv, feed->queue, f32, n, heads, feed_dim(feed, FEED_V), NULL);
+	feed_ok(clkv_seq_read(stream->seq, layer, from, n, k ? &tk.t : NULL, v ? &tv.t : NULL,
+	                      feed->queue, &error),
+	        &error, "clkv_seq_read");
+	if (k)
+		tensor_read(&tk, feed->queue, k);
+	if (v)
+		tensor_read(&tv, feed->queue, v);
+	tensor_close(&tk);
+	tensor_close(&tv);
+}
+
+clkv_seq_info stream_info(const struct stream *stream)
+{
+	clkv_seq_info info = CLKV_INIT(clkv_seq_info);
+	ck_assert_int_eq(clkv_seq_get_info(stream->seq, &info), CLKV_OK);
+	return info;
+}
+
+clkv_stats feed_stats(const struct feed *feed)
+{
+	clkv_stats stats = CLKV_INIT(clkv_stats);
+	ck_assert_int_eq(clkv_get_stats(feed->cache, &stats), CLKV_OK);
+	return stats;
+}
