@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/** \file check_codes.c \brief Attention straight from codes equals attention over the decoded rows. */
+#include "ref/ref_attend.h"
+#include "support/bounds.h"
+#include "support/expect.h"
+#include "support/fixture.h"
+
+/* Every width on each side, both axes, groups that don't divide the head, both kinds of scale. */
+static const char *const recipes[] = {
+	"kivi",
+	"kivi:bits=2,group=16",
+	"kivi:k=3,v=5 ; window=33,sinks=5,block=32",
+	"kivi:k=8,v=6,group=64 ; skip=1",
+	"q",
+	"q:k=16,v=2",
+	"q:k=2,v=16 ; window=0",
+	"q:k=5,v=3,group=128 ; window=1",
+	"q:k=4,v=8,axis_k=channel,axis_v=channel",
+	"q:k=6,v=4,axis_v=channel,group=64,sym=1 ; sinks=70",
+	"q:k=4,v=4,sym=1,axis_k=channel ; block=128",
+	"q:k=4,v=4,rot=hadamard",
+	"q:k=3,v=3,rot=hadamard,sym=1 ; window=20,sinks=2",
+};
+
+static void check_recipe(const char *recipe, clkv_geometry geometry, struct tensor_layout in)
+{
+	struct feed feed = {.geometry = geometry, .lse = true, .in = in};
+	static struct stream stream;
+	feed_open(&feed, fixture.context, fixture.queue, recipe, NULL);
+	stream_open(&feed, &stream);
+	feed_one(&feed, &stream, 211, CLKV_PROMPT_END, 1, NULL);
+	expect_rows(&feed, &stream, 1, CLKV_DECODE, 2, EXPECT_DECODED, BOUND_ATTEND_CODES);
+	for (uint64_t i = 0; i < 2; i++)
+		feed_one(&feed, &stream, 100, CLKV_PROMPT, 10 + i, NULL);
+	expect_rows(&feed, &stream, 1, CLKV_DECODE, 3, EXPECT_DECODED, BOUND_ATTEND_CODES);
+	feed_close(&feed);
+}
+
+START_TEST(test_attention_equals_that_over_decoded_rows)
+{
+	static const struct tensor_layout in = {CLKV_F32, 0, 0, 0};
+	check_recipe(recipes[_i], feed_geometry(2, 6, 2, 64, 64), in);
+}
+END_TEST
+
+START_TEST(test_other_head_sizes)
+{
+	static const struct {
+		const char *recipe;
+		int q_heads, kv_heads, dk, dv;
+	} cases[] = {
+		{"kivi:bits=4", 4, 4, 80, 80},       {"q:k=4,v=4,group=64", 4, 1, 96, 96},
+		{"kivi:bits=2", 8, 1, 112, 112},     {"q:k=4,v=4,rot=hadamard", 4, 1, 128, 128},
+		{"kivi:k=4,v=2", 3, 1, 192, 128},    {"q:k=8,v=4", 8, 1, 256, 256},
+		{"q:k=3,v=6,group=16", 16, 2, 64, 64}, {"kivi:k=3,v=3", 3, 3, 16, 48},
+	};
+	static const struct tensor_layout in = {CLKV_F16, 3, 5, 1};
+	check_recipe(cases[_i].recipe, feed_geometry(1, cases[_i].q_heads, cases[_i].kv_heads,
+	                                             cases[_i].dk, cases[_i].dv), in);
+}
+END_TEST
+
+/* Chunks of several rows attend to codes through the same tiles as a prompt over half. */
+START_TEST(test_chunks_attend_to_codes)
+{
+	struct feed feed = {.geometry = feed_geometry(1, 6, 2, 64, 64), .lse = true};
+	static struct stream stream;
+	feed_open(&feed, fixture.context, fixture.queue, "kivi:bits=4", NULL);
+	stream_open(&feed, &stream);
+	feed_one(&feed, &stream, 300, CLKV_PROMPT, 1, NULL);
+	for (uint64_t i = 0; i < 3; i++)
+		expect_rows(&feed, &stream, 1 + (size_t)i * 50, CLKV_PROMPT, 2 + i, EXPECT_DECODED,
+		            BOUND_ATTEND_CODES);
+	feed_close(&feed);
+}
+END_TEST
+
+START_TEST(test_masks_and_sinks_over_codes)
+{
+	static const float sinks[] = {-3.0f, 0.5f, 2.0f, 6.0f};
+	struct feed feed = {.geometry = feed_geometry(4, 4, 2, 64, 64), .lse = true, .sinks = sinks};
+	static struct stream stream;
+	const int windows[] = {0, 1, 150, 230};
+	for (int layer = 0; layer < 4; layer++)
+		feed.window[layer] = windows[layer];
+	feed.geometry.window = feed.window;
+	feed.geometry.softcap = 3.0f;
+	feed_open(&feed, fixture.context, fixture.queue, "kivi:bits=4 ; window=40,sinks=6", NULL);
+	stream_open(&feed, &stream);
+	feed_one(&feed, &stream, 300, CLKV_PROMPT_END, 1, NULL);
+	for (uint64_t i = 0; i < 3; i++)
+		expect_rows(&feed, &stream, 1 + (size_t)i * 15, CLKV_DECODE, 2 + i, EXPECT_DECODED,
+		            BOUND_ATTEND_CODES);
+	feed_close(&feed);
+}
+END_TEST
+
+/* Error of one decode row over codes against dense attention over what was given. */
+static double quality(const char *recipe, feed_value value)
+{
+	struct feed feed = {.geometry = feed_geometry(1, 6, 2, 64, 64), .value = value};
+	struct feed exact = feed;
+	static struct stream stream, dense;
+	struct feed_result result, want;
+	feed_open(&feed, fixture.context, fixture.queue, recipe, NULL);
+	feed_open(&exact, fixture.context, fixture.queue, "f16", NULL);
+	stream_open(&feed, &stream);
+	stream_open(&exact, &dense);
+	feed_one(&feed, &stream, 256, CLKV_PROMPT_END, 1, NULL);
+	feed_one(&exact, &dense, 256, CLKV_PROMPT_END, 1, NULL);
+	feed_one(&feed, &stream, 8, CLKV_DECODE, 2, &result);
+	feed_one(&exact, &dense, 8, CLKV_DECODE, 2, &want);
+	double error = ref_relative_error(result.out, want.out, result.rows * result.out_row);
+	feed_result_close(&result);
+	feed_result_close(&want);
+	feed_close(&feed);
+	feed_close(&exact);
+	return error;
+}
+
+/* A step of b bits is range / (2^b - 1): 17 times smaller at 8 bits than at 4, 5 times at 4 than at 2. */
+START_TEST(test_more_bits_come_closer_to_f16)
+{
+	double two = quality("kivi:bits=2 ; window=0", feed_normal);
+	double four = quality("kivi:bits=4 ; window=0", feed_normal);
+	double eight = quality("kivi:bits=8 ; window=0", feed_normal);
+	ck_assert_double_lt(eight, 0.01);
+	ck_assert_double_gt(four, 8.0 * eight);
+	ck_assert_double_gt(two, 2.5 * four);
+}
+END_TEST
+
+/* One channel a hundred times the others spends all of a per-token range; turned, it doesn't. */
+START_TEST(test_rotation_helps_with_an_outlier_channel)
+{
+	double plain = quality("q:k=4,v=4 ; window=0", feed_outlier);
+	double turned = quality("q:k=4,v=4,rot=hadamard ; window=0", feed_outlier);
+	ck_assert_msg(turned < plain, "error %g with the rotation, %g without", turned, plain);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("codes");
+	TCase *equal = fixture_case(suite, "equal", 120), *better = fixture_case(suite, "better", 120);
+	tcase_add_loop_test(equal, test_attention_equals_that_over_decoded_rows, 0,
+	                    sizeof recipes / sizeof recipes[0]);
+	tcase_add_loop_test(equal, test_other_head_sizes, 0, 8);
+	tcase_add_test(equal, test_chunks_attend_to_codes);
+	tcase_add_test(equal, test_masks_and_sinks_over_codes);
+	tcase_add_test(better, test_more_bits_come_closer_to_f16);
+	tcase_add_test(better, test_rotation_helps_with_an_outlier_channel);
+	return fixture_run(suite);
+}
