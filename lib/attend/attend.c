@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+/** \file attend.c \brief The two calls of each layer: append its rows, attend with them. */
+#include "attend/kernels.h"
+#include "attend/tensor.h"
+#include "base/error.h"
+#include "base/struct_io.h"
+#include "store/cache.h"
+
+static clkv_status check_layer(const clkv_step *step, int layer, int state, const char *what,
+                               clkv_error *error)
+{
+	if (!step || !step->open)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "step is %s", step ? "not open" : "NULL");
+	if (layer < 0 || layer >= step->cache->shape.layers)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "layer is %d; allowed: 0 to %d", layer,
+		          step->cache->shape.layers - 1);
+	if (step->layers[layer] != state)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_STATE, "layer %d: %s", layer, what);
+	return CLKV_OK;
+}
+
+static clkv_status check_wait(cl_uint n_wait, const cl_event *wait, clkv_error *error)
+{
+	if ((n_wait == 0) != (wait == NULL))
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "n_wait is %u but wait is %s", n_wait,
+		          wait ? "given" : "NULL");
+	return CLKV_OK;
+}
+
+clkv_status clkv_append(clkv_step *step, int layer, const clkv_tensor *k, const clkv_tensor *v,
+                        cl_uint n_wait, const cl_event *wait, cl_event *done, clkv_error *error)
+{
+	clkv__error_clear(error);
+	CLKV_TRY(check_layer(step, layer, CLKV__LAYER_NEW, "its rows were appended already", error));
+	CLKV_TRY(check_wait(n_wait, wait, error));
+	if (!k || !v)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "%s is NULL", k ? "v" : "k");
+	const struct clkv__shape *shape = &step->cache->shape;
+	clkv_tensor kt = *k, vt = *v;
+	CLKV_TRY(clkv__tensor_check(&kt, "k", step->n_rows, shape->streams, shape->dk, error));
+	CLKV_TRY(clkv__tensor_check(&vt, "v", step->n_rows, shape->streams, shape->dv, error));
+	CLKV_TRY(clkv__launch_append(step->cache, &step->chain, layer, step->n_rows, &kt, &vt, n_wait,
+	                             wait, done, error));
+	step->layers[layer] = CLKV__LAYER_APPENDED;
+	return CLKV_OK;
+}
+
+clkv_status clkv_attend(clkv_step *step, int layer, const clkv_attend_args *args, cl_uint n_wait,
+                        const cl_event *wait, cl_event *done, clkv_error *error)
+{
+	clkv__error_clear(error);
+	CLKV_TRY(check_layer(step, layer, CLKV__LAYER_APPENDED, "its rows must be appended first",
+	                     error));
+	CLKV_TRY(check_wait(n_wait, wait, error));
+	clkv_attend_args a;
+	CLKV_TRY(clkv__struct_read(&a, sizeof a, args, "clkv_attend_args", error));
+	const struct clkv__shape *shape = &step->cache->shape;
+	size_t heads = (size_t)shape->q_heads;
+	CLKV_TRY(clkv__tensor_check(&a.q, "q", step->n_rows, shape->q_heads, shape->dk, error));
+	CLKV_TRY(clkv__tensor_check(&a.out, "out", step->n_rows, shape->q_heads, shape->dv, error));
+	if (a.lse)
+		CLKV_TRY(clkv__floats_check(a.lse, "lse", a.lse_offset, step->n_rows * heads, error));
+	if (a.sinks)
+		CLKV_TRY(clkv__floats_check(a.sinks, "sinks", a.sinks_offset, heads, error));
+	return clkv__launch_attend(step->cache, &step->chain, layer, &a, n_wait, wait, done, error);
+}
+
+clkv_status clkv_seq_read(clkv_seq *seq, int layer, size_t from, size_t n, const clkv_tensor *k,
+                          const clkv_tensor *v, cl_command_queue queue, clkv_error *error)
+{
+	clkv__error_clear(error);
+	if (!seq || (!k && !v))
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "%s", seq ? "k and v are NULL" : "seq is NULL");
+	clkv_cache *cache = seq->cache;
+	const struct clkv__shape *shape = &cache->shape;
+	if (layer < 0 || layer >= shape->layers)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "layer is %d; allowed: 0 to %d", layer,
+		          shape->layers - 1);
+	if (n == 0 || from > seq->length || n > seq->length - from)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
+		          "rows %zu to %zu + %zu; allowed: at least one, within the sequence's %u", from,
+		          from, n, seq->length);
+	clkv_tensor kt = {0}, vt = {0};
+	if (k) {
+		kt = *k;
+		CLKV_TRY(clkv__tensor_check(&kt, "k", n, shape->streams, shape->dk, error));
+	}
+	if (v) {
+		vt = *v;
+		CLKV_TRY(clkv__tensor_check(&vt, "v", n, shape->streams, shape->dv, error));
+	}
+	pthread_mutex_lock(&cache->mutex);
+	clkv_status status = CLKV_OK;
+	if (cache->step.open) {
+		status = clkv__error_set(error, CLKV_ERROR_BUSY, "the cache has an open step");
+	} else {
+		struct clkv__chain *chain = &cache->step.chain;
+		status = clkv__cache_join(cache, chain, queue, error);
+		if (status == CLKV_OK)
+			status = clkv__step_send_tables(&cache->step, error);
+		if (status == CLKV_OK)
+			status = clkv__launch_read(seq, chain, layer, (cl_uint)from, (cl_uint)n, k ? &kt : NULL,
+			                           v ? &vt : NULL, error);
+		clkv__cache_leave(cache, chain);
+		if (status == CLKV_OK)
+			status = clkv__cl_check(error, clFinish(queue), "clFinish");
+	}
+	pthread_mutex_unlock(&cache->mutex);
+	return status;
+}

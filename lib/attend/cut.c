@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/** \file cut.c \brief Tiles that fit the device's local memory, splits that fill its units. */
+#include "attend/cut.h"
+
+#include "base/error.h"
+#include "device/limits.h"
+
+/* Queries of a tile: enough to pay for widening a code once, few enough for the registers. */
+enum { MAX_QUERIES = 32, MAX_TILE_ROWS = 16 };
+
+/* Local memory of one query: itself, its sums, its scores of a block; all f32. */
+static size_t query_bytes(const struct clkv__shape *shape, const struct clkv__plan *plan)
+{
+	return sizeof(float) * (size_t)(shape->dk + shape->dv + plan->general.block);
+}
+
+clkv_status clkv__cut_choose(const clkv_context *context, const struct clkv__shape *shape,
+                             const struct clkv__plan *plan, struct clkv__cut *cut,
+                             clkv_error *error)
+{
+	size_t local = clkv__limits_local_bytes(context);
+	int queries = (int)(local / query_bytes(shape, plan));
+	if (queries < 1)
+		CLKV_FAIL(error, CLKV_ERROR_UNSUPPORTED,
+		          "head sizes %d and %d with block=%d need %zu bytes of local memory per query; "
+		          "device '%s' gives %zu: take a smaller block",
+		          shape->dk, shape->dv, plan->general.block, query_bytes(shape, plan),
+		          context->info.name, local);
+	queries = queries < MAX_QUERIES ? queries : MAX_QUERIES;
+	int heads = shape->g;
+	while (heads > queries || shape->g % heads)
+		heads--;
+	int rows = 1;
+	while (rows * 2 <= MAX_TILE_ROWS && rows * 2 * heads <= queries)
+		rows *= 2;
+	/* CPUs hand out groups one by one: a few per core even out their ends. */
+	uint32_t units = context->info.compute_units;
+	*cut = (struct clkv__cut){
+		.tile_rows = rows,
+		.tile_heads = heads,
+		.target_groups = units * (context->info.is_gpu ? 8u : 6u),
+		.min_blocks = context->info.is_gpu ? 1u : 4u,
+	};
+	return CLKV_OK;
+}

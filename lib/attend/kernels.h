@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/** \file kernels.h \brief The kernels of a cache, built for its shape and recipe, and their launches. */
+#ifndef CLKV__KERNELS_H
+#define CLKV__KERNELS_H
+
+#include "device/queue.h"
+
+#include <clkv.h>
+
+/** Kernels of the layers of one variant. */
+struct clkv__variant_kernels {
+	cl_kernel append, attend_row, attend_tile, merge, seal, read;
+};
+
+struct clkv__kernels {
+	struct clkv__variant_kernels sealing, dense;
+	cl_kernel table_update;
+};
+
+/** Builds all kernels, so that nothing is built, or refused, in the middle of a step. */
+clkv_status clkv__kernels_build(clkv_cache *cache, clkv_error *error);
+void clkv__kernels_free(struct clkv__kernels *kernels);
+
+/** Launches. Each enqueues one kernel (attend: one or two and the merge) on the chain. */
+clkv_status clkv__launch_append(clkv_cache *cache, struct clkv__chain *chain, int layer,
+                                cl_uint n_rows, const clkv_tensor *k, const clkv_tensor *v,
+                                cl_uint n_wait, const cl_event *wait, cl_event *done,
+                                clkv_error *error);
+clkv_status clkv__launch_attend(clkv_cache *cache, struct clkv__chain *chain, int layer,
+                                const clkv_attend_args *args, cl_uint n_wait, const cl_event *wait,
+                                cl_event *done, clkv_error *error);
+clkv_status clkv__launch_seal(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,
+                              int first_layer, int n_layers, clkv_error *error);
+clkv_status clkv__launch_table_update(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_pairs,
+                                      clkv_error *error);
+clkv_status clkv__launch_read(clkv_seq *seq, struct clkv__chain *chain, int layer, cl_uint from,
+                              cl_uint n, const clkv_tensor *k, const clkv_tensor *v,
+                              clkv_error *error);
+
+#endif

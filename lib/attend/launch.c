@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+/** \file launch.c \brief Sets the arguments of a cache's kernels and enqueues them. */
+#include "base/error.h"
+#include "device/context.h"
+#include "store/cache.h"
+
+/* Rows that one work-group of append_rows stores; its macro ROWS. */
+enum { APPEND_ROWS = 16 };
+
+/* Arguments are set in order; the first error sticks. */
+struct args {
+	cl_kernel kernel;
+	cl_uint next;
+	cl_int code;
+};
+
+static void put(struct args *a, size_t size, const void *value)
+{
+	if (a->code == CL_SUCCESS)
+		a->code = clSetKernelArg(a->kernel, a->next, size, value);
+	a->next++;
+}
+
+static void put_mem(struct args *a, cl_mem mem)
+{
+	put(a, sizeof mem, &mem);
+}
+
+static void put_uint(struct args *a, cl_uint value)
+{
+	put(a, sizeof value, &value);
+}
+
+static void put_float(struct args *a, float value)
+{
+	cl_float f = value;
+	put(a, sizeof f, &f);
+}
+
+static void put_ulong(struct args *a, size_t value)
+{
+	cl_ulong u = value;
+	put(a, sizeof u, &u);
+}
+
+static void put_tensor(struct args *a, const clkv_tensor *t)
+{
+	put_mem(a, t->mem);
+	put_uint(a, (cl_uint)t->dtype);
+	put_ulong(a, t->offset);
+	put_ulong(a, t->token_stride);
+	put_ulong(a, t->head_stride);
+}
+
+static struct clkv__variant_kernels *kernels_of(clkv_cache *cache, int layer)
+{
+	return layer < cache->plan.general.skip ? &cache->kernels.dense : &cache->kernels.sealing;
+}
+
+static clkv_status run(struct args *a, struct clkv__chain *chain, cl_uint dims,
+                       const size_t *groups, size_t lanes, cl_uint n_wait, const cl_event *wait,
+                       cl_event *done, clkv_error *error)
+{
+	size_t global[3] = {groups[0] * lanes, groups[1], groups[2]}, local[3] = {lanes, 1, 1};
+	CLKV_CL_CODE(error, a->code, "clSetKernelArg");
+	return clkv__chain_kernel(chain, a->kernel, dims, global, local, n_wait, wait, done, error);
+}
+
+static size_t lanes_of(const clkv_cache *cache)
+{
+	return cache->context->tuning.lanes;
+}
+
+clkv_status clkv__launch_append(clkv_cache *cache, struct clkv__chain *chain, int layer,
+                                cl_uint n_rows, const clkv_tensor *k, const clkv_tensor *v,
+                                cl_uint n_wait, const cl_event *wait, cl_event *done,
+                                clkv_error *error)
+{
+	struct args a = {kernels_of(cache, layer)->append, 0, CL_SUCCESS};
+	put_mem(&a, cache->pool.layers[layer].mem);
+	put_mem(&a, cache->tables.mem);
+	put_mem(&a, cache->plan_mem);
+	put_mem(&a, cache->counters.mem);
+	put_tensor(&a, k);
+	put_tensor(&a, v);
+	put_uint(&a, 0);
+	put_uint(&a, cache->step.new_word);
+	put_uint(&a, (cl_uint)layer);
+	put_uint(&a, n_rows);
+	size_t groups[3] = {(n_rows + APPEND_ROWS - 1) / APPEND_ROWS, (size_t)cache->shape.streams, 1};
+	return run(&a, chain, 2, groups, lanes_of(cache), n_wait, wait, done, error);
+}
+
+static clkv_status attend_list(clkv_cache *cache, struct clkv__chain *chain, cl_kernel kernel,
+                               const struct clkv__work_list *works, int layer,
+                               const clkv_tensor *q, cl_uint n_wait, const cl_event *wait,
+                               clkv_error *error)
+{
+	if (works->n == 0)
+		return CLKV_OK;
+	const struct clkv__shape *shape = &cache->shape;
+	struct args a = {kernel, 0, CL_SUCCESS};
+	put_mem(&a, cache->pool.layers[layer].mem);
+	put_mem(&a, cache->tables.mem);
+	put_mem(&a, cache->plan_mem);
+	put_tensor(&a, q);
+	put_mem(&a, cache->part_acc);
+	put_mem(&a, cache->part_ml);
+	put_uint(&a, 0);
+	put_uint(&a, cache->step.new_word);
+	put_uint(&a, works->word);
+	put_uint(&a, (cl_uint)layer);
+	put_uint(&a, clkv__layer_is_dense(&cache->plan, layer));
+	put_uint(&a, shape->window ? (cl_uint)shape->window[layer] : 0);
+	put_float(&a, shape->scale);
+	put_float(&a, shape->softcap);
+	size_t parts = (size_t)(shape->g / cache->cut.tile_heads);
+	size_t groups[3] = {works->n, (size_t)shape->streams * parts, 1};
+	return run(&a, chain, 2, groups, lanes_of(cache), n_wait, wait, NULL, error);
+}
+
+static clkv_status merge(clkv_cache *cache, struct clkv__chain *chain, int layer,
+                         const clkv_attend_args *args, cl_event *done, clkv_error *error)
+{
+	struct args a = {kernels_of(cache, layer)->merge, 0, CL_SUCCESS};
+	put_mem(&a, cache->plan_mem);
+	put_mem(&a, cache->part_acc);
+	put_mem(&a, cache->part_ml);
+	put_tensor(&a, &args->out);
+	/* A buffer that the flag tells the kernel not to touch stands in for one that isn't given. */
+	put_mem(&a, args->lse ? args->lse : cache->part_ml);
+	put_ulong(&a, args->lse_offset);
+	put_uint(&a, args->lse != NULL);
+	put_mem(&a, args->sinks ? args->sinks : cache->part_ml);
+	put_ulong(&a, args->sinks_offset);
+	put_uint(&a, args->sinks != NULL);
+	put_uint(&a, cache->step.new_word);
+	size_t groups[3] = {cache->step.n_rows, (size_t)cache->shape.q_heads, 1};
+	return run(&a, chain, 2, groups, lanes_of(cache), 0, NULL, done, error);
+}
+
+clkv_status clkv__launch_attend(clkv_cache *cache, struct clkv__chain *chain, int layer,
+                                const clkv_attend_args *args, cl_uint n_wait, const cl_event *wait,
+                                cl_event *done, clkv_error *error)
+{
+	const struct clkv__variant_kernels *k = kernels_of(cache, layer);
+	const struct clkv_step *step = &cache->step;
+	CLKV_TRY(attend_list(cache, chain, k->attend_row, &step->decode, layer, &args->q, n_wait, wait,
+	                     error));
+	CLKV_TRY(attend_list(cache, chain, k->attend_tile, &step->prefill, layer, &args->q, n_wait,
+	                     wait, error));
+	return merge(cache, chain, layer, args, done, error);
+}
+
+clkv_status clkv__launch_seal(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,
+                              int first_layer, int n_layers, clkv_error *error)
+{
+	struct args a = {cache->kernels.sealing.seal, 0, CL_SUCCESS};
+	put_mem(&a, cache->pool.layers[first_layer].mem);
+	put_mem(&a, cache->tables.mem);
+	put_mem(&a, cache->jobs_mem);
+	put_uint(&a, 0);
+	put_uint(&a, (cl_uint)first_layer);
+	size_t groups[3] = {n_jobs, (size_t)cache->shape.streams, (size_t)n_layers};
+	return run(&a, chain, 3, groups, lanes_of(cache), 0, NULL, NULL, error);
+}
+
+clkv_status clkv__launch_table_update(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_pairs,
+                                      clkv_error *error)
+{
+	enum { LOCAL = 64 };
+	struct args a = {cache->kernels.table_update, 0, CL_SUCCESS};
+	put_mem(&a, cache->tables.mem);
+	put_mem(&a, cache->pairs_mem);
+	put_uint(&a, 0);
+	put_uint(&a, n_pairs);
+	size_t groups[3] = {(n_pairs + LOCAL - 1) / LOCAL, 1, 1};
+	return run(&a, chain, 1, groups, LOCAL, 0, NULL, NULL, error);
+}
+
+clkv_status clkv__launch_read(clkv_seq *seq, struct clkv__chain *chain, int layer, cl_uint from,
+                              cl_uint n, const clkv_tensor *k, const clkv_tensor *v,
+                              clkv_error *error)
+{
+	clkv_cache *cache = seq->cache;
+	clkv_tensor none = {cache->part_ml, 0, CLKV_F32, 1, 1};
+	uint32_t sinks = clkv__sinks(cache, seq->length);
+	struct args a = {kernels_of(cache, layer)->read, 0, CL_SUCCESS};
+	put_mem(&a, cache->pool.layers[layer].mem);
+	put_mem(&a, cache->tables.mem);
+	put_tensor(&a, k ? k : &none);
+	put_uint(&a, k != NULL);
+	put_tensor(&a, v ? v : &none);
+	put_uint(&a, v != NULL);
+	put_uint(&a, seq->slab);
+	put_uint(&a, cache->sizes.cap);
+	put_uint(&a, seq->tail > sinks ? seq->tail : sinks);
+	put_uint(&a, sinks);
+	put_uint(&a, clkv__layer_is_dense(&cache->plan, layer));
+	put_uint(&a, (cl_uint)layer);
+	put_uint(&a, from);
+	put_uint(&a, n);
+	size_t groups[3] = {n, (size_t)cache->shape.streams, 1};
+	return run(&a, chain, 2, groups, lanes_of(cache), 0, NULL, NULL, error);
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * \file    codec_affine.c
+ * \brief   Host half of the integer codec: value = minimum + scale * code, per group.
+ *
+ * A side holds its scales (half), then its minimums (half, unless symmetric), then the codes in bit
+ * planes: cl/codec_affine.clh draws them. Sections begin at multiples of 16 bytes so that every vector
+ * load of codes is aligned.
+ */
+#include "base/error.h"
+#include "codec/codec.h"
+
+static uint32_t align_up(uint32_t bytes, uint32_t to)
+{
+	return (bytes + to - 1) / to * to;
+}
+
+/* Units of a side with `dim` channels in a block. */
+static uint32_t n_units(const struct clkv__affine_side *s, uint32_t dim, uint32_t block)
+{
+	uint32_t g = (uint32_t)s->group;
+	return s->axis == ABI_AXIS_CHANNEL ? dim * (block / g) : (dim + g - 1) / g * block;
+}
+
+static uint32_t params_bytes(const struct clkv__affine_side *s, uint32_t dim, uint32_t block)
+{
+	if (s->bits == 16)
+		return 0;
+	return align_up(n_units(s, dim, block) * 2u * (s->symmetric ? 1u : 2u), 16);
+}
+
+static uint32_t codes_bytes(const struct clkv__affine_side *s, uint32_t dim, uint32_t block)
+{
+	return align_up(dim * block * (uint32_t)s->bits / 8u, 16);
+}
+
+static clkv_status check_side(const struct clkv__affine_side *s, const char *side, int block,
+                              clkv_error *error)
+{
+	if (s->bits != 16 && s->axis == ABI_AXIS_CHANNEL && block % s->group != 0)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE,
+		          "group=%d along tokens (%s per channel) doesn't divide block=%d: take a smaller "
+		          "group or block=128",
+		          s->group, side, block);
+	return CLKV_OK;
+}
+
+static clkv_status affine_layout(const union clkv__codec_spec *spec,
+                                 const struct clkv__shape *shape, int block,
+                                 struct clkv__codec_layout *layout, clkv_error *error)
+{
+	const struct clkv__affine_side *k = &spec->affine.k, *v = &spec->affine.v;
+	uint32_t bt = (uint32_t)block, dk = (uint32_t)shape->dk, dv = (uint32_t)shape->dv;
+	CLKV_TRY(check_side(k, "K", block, error));
+	CLKV_TRY(check_side(v, "V", block, error));
+	layout->k_codes = params_bytes(k, dk, bt);
+	layout->v_params = layout->k_codes + codes_bytes(k, dk, bt);
+	layout->v_codes = layout->v_params + params_bytes(v, dv, bt);
+	layout->units = align_up(layout->v_codes + codes_bytes(v, dv, bt), ABI_UNIT) / ABI_UNIT;
+	return CLKV_OK;
+}
+
+static void side_macros(const struct clkv__affine_side *s, bool is_k, clkv__macros *m)
+{
+	clkv__macros_int(m, is_k ? "K_CODEC" : "V_CODEC",
+	                 s->bits == 16 ? ABI_CODEC_HALF : ABI_CODEC_AFFINE);
+	clkv__macros_int(m, is_k ? "K_BITS" : "V_BITS", s->bits);
+	clkv__macros_int(m, is_k ? "K_AXIS" : "V_AXIS", s->axis);
+	clkv__macros_int(m, is_k ? "K_GROUP" : "V_GROUP", s->group);
+	clkv__macros_int(m, is_k ? "K_SYM" : "V_SYM", s->symmetric);
+}
+
+static void affine_macros(const union clkv__codec_spec *spec,
+                          const struct clkv__codec_layout *layout, clkv__macros *m)
+{
+	side_macros(&spec->affine.k, true, m);
+	side_macros(&spec->affine.v, false, m);
+	clkv__macros_int(m, "K_PARAMS_OFF", 0);
+	clkv__macros_int(m, "K_CODES_OFF", (int)layout->k_codes);
+	clkv__macros_int(m, "V_PARAMS_OFF", (int)layout->v_params);
+	clkv__macros_int(m, "V_CODES_OFF", (int)layout->v_codes);
+}
+
+const struct clkv__codec clkv__codec_affine = {
+	.name = "affine",
+	.seal_file = "seal_affine.cl",
+	.seal_kernel = "seal_affine",
+	.layout = affine_layout,
+	.macros = affine_macros,
+};

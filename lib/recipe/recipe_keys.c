@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/** \file recipe_keys.c \brief The general keys of a recipe. */
+#include "recipe/recipe.h"
+
+#define AT(field) offsetof(struct clkv__general, field)
+
+const struct clkv__key clkv__general_keys[] = {
+	{"window", CLKV__KEY_INT, AT(window), 0, 1 << 20, NULL, CLKV__UNSET,
+     "newest tokens that stay in half; the default is the stage's"},
+	{"sinks", CLKV__KEY_INT, AT(sinks), 0, 1 << 20, NULL, 0, "first tokens that stay in half"},
+	{"block", CLKV__KEY_SET, AT(block), 0, 0, "32|64|128", 64, "tokens of a block"},
+	{"skip", CLKV__KEY_INT, AT(skip), 0, 1024, NULL, 0, "first layers that stay in half"},
+	{"seal", CLKV__KEY_NAME, AT(seal), 0, 0, "chunk|prompt", 0,
+     "when a prompt is sealed: with each chunk, or at its end"},
+};
+const size_t clkv__n_general_keys = sizeof clkv__general_keys / sizeof clkv__general_keys[0];

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT */
+/** \file recipe_parse.c \brief From a string to stages and options; every error has its position. */
+#include "base/error.h"
+#include "recipe/recipe.h"
+
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* A word of the recipe: text[begin .. end), without blanks around it. */
+struct word {
+	const char *text;
+	int begin, end;
+};
+
+clkv_status clkv__recipe_fail(clkv_error *error, int position, const char *format, ...)
+{
+	if (error && error->status == CLKV_OK) {
+		va_list args;
+		va_start(args, format);
+		vsnprintf(error->text, sizeof error->text, format, args);
+		va_end(args);
+		error->status = CLKV_ERROR_INVALID_RECIPE;
+		error->position = position;
+	}
+	return CLKV_ERROR_INVALID_RECIPE;
+}
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+static struct word trim(const char *text, int begin, int end)
+{
+	while (begin < end && is_blank(text[begin]))
+		begin++;
+	while (end > begin && is_blank(text[end - 1]))
+		end--;
+	return (struct word){text, begin, end};
+}
+
+/* The end of the part that begins at begin: the first separator, or end. */
+static int part_end(const char *text, int begin, int end, char separator)
+{
+	int i = begin;
+	while (i < end && text[i] != separator)
+		i++;
+	return i;
+}
+
+static bool word_is(struct word w, const char *name, size_t length)
+{
+	return (size_t)(w.end - w.begin) == length && memcmp(w.text + w.begin, name, length) == 0;
+}
+
+/* How much of the word an error text shows. */
+static int shown(struct word w)
+{
+	return w.end - w.begin > 40 ? 40 : w.end - w.begin;
+}
+
+static bool parse_int(struct word w, int *value)
+{
+	int i = w.begin;
+	long v = 0;
+	if (i == w.end)
+		return false;
+	for (; i < w.end; i++) {
+		if (w.text[i] < '0' || w.text[i] > '9')
+			return false;
+		v = v * 10 + (w.text[i] - '0');
+		if (v > INT_MAX)
+			return false;
+	}
+	*value = (int)v;
+	return true;
+}
+
+/* The place of the word in "a|b|c", or -1. */
+static int find_allowed(const char *allowed, struct word w)
+{
+	for (int place = 0;; place++) {
+		size_t length = strcspn(allowed, "|");
+		if (word_is(w, allowed, length))
+			return place;
+		if (!allowed[length])
+			return -1;
+		allowed += length + 1;
+	}
+}
+
+static bool parse_value(const struct clkv__key *key, struct word w, int *value)
+{
+	int place;
+	switch (key->type) {
+	case CLKV__KEY_INT:
+		return parse_int(w, value) && *value >= key->min && *value <= key->max;
+	case CLKV__KEY_SET:
+		return find_allowed(key->allowed, w) >= 0 && parse_int(w, value);
+	case CLKV__KEY_NAME:
+		place = find_allowed(key->allowed, w);
+		*value = place;
+		return place >= 0;
+	}
+	return false;
+}
+
+static clkv_status fail_value(const struct clkv__key *key, const char *owner, struct word w,
+                              clkv_error *error)
+{
+	if (key->type == CLKV__KEY_INT)
+		return clkv__recipe_fail(error, w.begin, "%s: key '%s' is '%.*s'; allowed: %d to %d", owner,
+		                         key->name, shown(w), w.text + w.begin, key->min, key->max);
+	return clkv__recipe_fail(error, w.begin, "%s: key '%s' is '%.*s'; allowed: %s", owner,
+	                         key->name, shown(w), w.text + w.begin, key->allowed);
+}
+
+/* "a, b, c" of all keys into text. */
+static void list_keys(const struct clkv__key *keys, size_t n_keys, char *text, size_t n)
+{
+	size_t at = 0;
+	text[0] = '\0';
+	for (size_t i = 0; i < n_keys && at < n; i++)
+		at += (size_t)snprintf(text + at, n - at, "%s%s", i ? ", " : "", keys[i].name);
+	if (n_keys == 0)
+		snprintf(text, n, "none");
+}
+
+/* key=value, ... of text[begin .. end) into options; owner is "stage 'kivi'" or "general keys". */
+static clkv_status parse_keys(const char *text, int begin, int end, const char *owner,
+                              const struct clkv__key *keys, size_t n_keys, void *options,
+                              clkv_error *error)
+{
+	unsigned long long given = 0;
+	for (int at = begin; at <= end;) {
+		int stop = part_end(text, at, end, ',');
+		int equals = part_end(text, at, stop, '=');
+		struct word name = trim(text, at, equals);
+		size_t i = 0;
+		while (i < n_keys && !word_is(name, keys[i].name, strlen(keys[i].name)))
+			i++;
+		if (i == n_keys) {
+			char allowed[128];
+			list_keys(keys, n_keys, allowed, sizeof allowed);
+			return clkv__recipe_fail(error, name.begin, "%s: unknown key '%.*s'; allowed: %s",
+			                         owner, shown(name), text + name.begin, allowed);
+		}
+		if (given >> i & 1)
+			return clkv__recipe_fail(error, name.begin, "%s: key '%s' is given twice", owner,
+			                         keys[i].name);
+		given |= 1ull << i;
+		struct word value = trim(text, equals < stop ? equals + 1 : stop, stop);
+		if (!parse_value(&keys[i], value, clkv__key_at(options, &keys[i])))
+			return fail_value(&keys[i], owner, value, error);
+		at = stop + 1;
+	}
+	return CLKV_OK;
+}
+
+static void set_defaults(const struct clkv__key *keys, size_t n_keys, void *options)
+{
+	for (size_t i = 0; i < n_keys; i++)
+		*clkv__key_at(options, &keys[i]) = keys[i].value;
+}
+
+static const struct clkv__stage *find_stage(struct word name)
+{
+	for (size_t i = 0; i < clkv__n_stages; i++)
+		if (word_is(name, clkv__stages[i]->name, strlen(clkv__stages[i]->name)))
+			return clkv__stages[i];
+	return NULL;
+}
+
+static clkv_status fail_stage(struct word name, clkv_error *error)
+{
+	char allowed[160];
+	size_t at = 0;
+	for (size_t i = 0; i < clkv__n_stages && at < sizeof allowed; i++)
+		at += (size_t)snprintf(allowed + at, sizeof allowed - at, "%s%s", i ? ", " : "",
+		                       clkv__stages[i]->name);
+	if (name.begin == name.end)
+		return clkv__recipe_fail(error, name.begin, "a stage is missing; allowed: %s", allowed);
+	return clkv__recipe_fail(error, name.begin, "unknown stage '%.*s'; allowed: %s", shown(name),
+	                         name.text + name.begin, allowed);
+}
+
+static clkv_status parse_stage(const char *text, int begin, int end, struct clkv__recipe *recipe,
+                               clkv_error *error)
+{
+	int colon = part_end(text, begin, end, ':');
+	struct word name = trim(text, begin, colon);
+	const struct clkv__stage *stage = find_stage(name);
+	if (!stage)
+		return fail_stage(name, error);
+	if (recipe->n_stages == CLKV__MAX_STAGES)
+		return clkv__recipe_fail(error, name.begin, "stage '%s' is one too many; allowed: %d stages",
+		                         stage->name, CLKV__MAX_STAGES);
+	if (recipe->n_stages > 0) {
+		const struct clkv__stage *before = recipe->stages[recipe->n_stages - 1].stage;
+		if (before->kind >= stage->kind)
+			return clkv__recipe_fail(error, name.begin,
+			                         "stage '%s' can't come behind '%s'; allowed order: select, "
+			                         "merge, prune, project, encode, index, place, one of each",
+			                         stage->name, before->name);
+	}
+	struct clkv__recipe_stage *s = &recipe->stages[recipe->n_stages++];
+	s->stage = stage;
+	s->position = name.begin;
+	set_defaults(stage->keys, stage->n_keys, s->options);
+	if (colon == end)
+		return CLKV_OK;
+	char owner[48];
+	snprintf(owner, sizeof owner, "stage '%s'", stage->name);
+	return parse_keys(text, colon + 1, end, owner, stage->keys, stage->n_keys, s->options, error);
+}
+
+clkv_status clkv__recipe_parse(const char *text, struct clkv__recipe *recipe, clkv_error *error)
+{
+	struct clkv__recipe r = {0};
+	size_t length = text ? strlen(text) : 0;
+	if (!text || length > 4096)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "recipe is %s; allowed: 1 to 4096 characters",
+		          text ? "too long" : "NULL");
+	int n = (int)length, stages_end = part_end(text, 0, n, ';');
+	set_defaults(clkv__general_keys, clkv__n_general_keys, &r.general);
+	for (int at = 0; at <= stages_end;) {
+		int stop = part_end(text, at, stages_end, '|');
+		CLKV_TRY(parse_stage(text, at, stop, &r, error));
+		at = stop + 1;
+	}
+	struct word general = trim(text, stages_end < n ? stages_end + 1 : n, n);
+	if (general.begin < general.end)
+		CLKV_TRY(parse_keys(text, general.begin, general.end, "general keys", clkv__general_keys,
+		                    clkv__n_general_keys, &r.general, error));
+	*recipe = r;
+	return CLKV_OK;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/** \file recipe_plan.c \brief Applies the stages of a recipe, in order, to a geometry. */
+#include "recipe/recipe_plan.h"
+
+#include "base/error.h"
+#include "recipe/recipe.h"
+
+static clkv_status resolve_general(const struct clkv__recipe *recipe,
+                                   const struct clkv__shape *shape, struct clkv__general *general,
+                                   clkv_error *error)
+{
+	*general = recipe->general;
+	if (general->window == CLKV__UNSET) {
+		general->window = 0;
+		for (size_t i = 0; i < recipe->n_stages; i++)
+			if (recipe->stages[i].stage->window > general->window)
+				general->window = recipe->stages[i].stage->window;
+	}
+	if (general->skip > shape->layers)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE,
+		          "general keys: key 'skip' is %d; allowed: 0 to the model's %d layers",
+		          general->skip, shape->layers);
+	return CLKV_OK;
+}
+
+clkv_status clkv__recipe_plan(const struct clkv__recipe *recipe, const struct clkv__shape *shape,
+                              struct clkv__plan *plan, clkv_error *error)
+{
+	struct clkv__plan p = {.dense = {.dense = true}};
+	CLKV_TRY(resolve_general(recipe, shape, &p.general, error));
+	for (size_t i = 0; i < recipe->n_stages; i++) {
+		const struct clkv__recipe_stage *s = &recipe->stages[i];
+		clkv_status status = s->stage->plan(s->options, shape, &p, &p.sealing, error);
+		if (status != CLKV_OK) {
+			if (error && error->position < 0)
+				error->position = s->position;
+			return status;
+		}
+	}
+	/* A chain that never encodes, or skips all layers, keeps its tokens in half. */
+	p.sealing.dense = p.sealing.codec == NULL || p.general.skip == shape->layers;
+	if (p.sealing.dense)
+		p.general.window = 0;
+	*plan = p;
+	return CLKV_OK;
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/** \file recipe_print.c \brief The canonical form of a recipe, and the list of what is allowed. */
+#include "base/error.h"
+#include "recipe/recipe.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+struct text_out {
+	char *text;
+	size_t n, at; /* at >= n: it didn't fit */
+};
+
+#if defined(__GNUC__)
+__attribute__((format(printf, 2, 3)))
+#endif
+static void put(struct text_out *out, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	size_t room = out->at < out->n ? out->n - out->at : 0;
+	int length = vsnprintf(room ? out->text + out->at : NULL, room, format, args);
+	va_end(args);
+	out->at += length > 0 ? (size_t)length : 0;
+}
+
+static void put_value(struct text_out *out, const struct clkv__key *key, int value)
+{
+	if (key->type != CLKV__KEY_NAME) {
+		put(out, "%d", value);
+		return;
+	}
+	const char *name = key->allowed;
+	for (; value > 0; value--)
+		name += strcspn(name, "|") + 1;
+	put(out, "%.*s", (int)strcspn(name, "|"), name);
+}
+
+static void put_keys(struct text_out *out, const char *before, const struct clkv__key *keys,
+                     size_t n_keys, const void *options)
+{
+	for (size_t i = 0; i < n_keys; i++) {
+		int value = clkv__key_get(options, &keys[i]);
+		if (value == CLKV__UNSET)
+			continue;
+		put(out, "%s%s=", before, keys[i].name);
+		put_value(out, &keys[i], value);
+		before = ",";
+	}
+}
+
+bool clkv__recipe_format(const struct clkv__recipe *recipe, char *text, size_t n)
+{
+	struct text_out out = {text, n, 0};
+	for (size_t i = 0; i < recipe->n_stages; i++) {
+		const struct clkv__recipe_stage *s = &recipe->stages[i];
+		put(&out, "%s%s", i ? " | " : "", s->stage->name);
+		put_keys(&out, ":", s->stage->keys, s->stage->n_keys, s->options);
+	}
+	put_keys(&out, " ; ", clkv__general_keys, clkv__n_general_keys, &recipe->general);
+	return out.at < n;
+}
+
+clkv_status clkv_recipe_print(const char *recipe, char *text, size_t n, clkv_error *error)
+{
+	clkv__error_clear(error);
+	struct clkv__recipe parsed;
+	char full[1024];
+	CLKV_TRY(clkv__recipe_parse(recipe, &parsed, error));
+	if (!text || !clkv__recipe_format(&parsed, full, sizeof full) || strlen(full) >= n)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "text: the recipe needs %zu characters",
+		          strlen(full) + 1);
+	memcpy(text, full, strlen(full) + 1);
+	return CLKV_OK;
+}
+
+static void put_key_line(struct text_out *out, const struct clkv__key *key)
+{
+	put(out, "%s=", key->name);
+	if (key->value != CLKV__UNSET)
+		put_value(out, key, key->value);
+	if (key->type == CLKV__KEY_INT)
+		put(out, ": %d to %d; %s\n", key->min, key->max, key->meaning);
+	else
+		put(out, ": %s; %s\n", key->allowed, key->meaning);
+}
+
+static void list_one(clkv_recipe_list_fn fn, void *opaque, const char *name, const char *brief,
+                     const char *source, const struct clkv__key *keys, size_t n_keys)
+{
+	char lines[2048] = "";
+	struct text_out out = {lines, sizeof lines, 0};
+	for (size_t i = 0; i < n_keys; i++)
+		put_key_line(&out, &keys[i]);
+	fn(opaque, name, brief, source, lines);
+}
+
+void clkv_recipe_list(clkv_recipe_list_fn fn, void *opaque)
+{
+	for (size_t i = 0; i < clkv__n_stages; i++) {
+		const struct clkv__stage *s = clkv__stages[i];
+		list_one(fn, opaque, s->name, s->brief, s->source, s->keys, s->n_keys);
+	}
+	list_one(fn, opaque, ";", "general keys, behind all stages", "-", clkv__general_keys,
+	         clkv__n_general_keys);
+}

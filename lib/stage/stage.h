@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * \file    stage.h
+ * \brief   A stage is one row of a table: its keys and what it makes of a layer's plan.
+ *
+ * To add a method: write stage_<name>.c with its keys and its plan function, add one line to
+ * stage_table.c, and tests. The parser, printer and lister read the keys; nothing else changes.
+ */
+#ifndef CLKV__STAGE_H
+#define CLKV__STAGE_H
+
+#include "recipe/recipe_plan.h"
+
+#include <stddef.h>
+
+/** Stages of a chain come in this order; at most one of each kind. */
+enum clkv__stage_kind {
+	CLKV__SELECT,
+	CLKV__MERGE,
+	CLKV__PRUNE,
+	CLKV__PROJECT,
+	CLKV__ENCODE,
+	CLKV__INDEX,
+	CLKV__PLACE
+};
+
+/** The value of a key that was not given and has no default of its own. */
+#define CLKV__UNSET (-1)
+
+enum clkv__key_type {
+	CLKV__KEY_INT, /**< a whole number from min to max */
+	CLKV__KEY_SET, /**< one of the whole numbers in allowed, "2|3|4" */
+	CLKV__KEY_NAME /**< one of the names in allowed, "channel|token"; the value is its place */
+};
+
+/** One key of a stage, or of the recipe as a whole. The value is an int at offset of the options. */
+struct clkv__key {
+	const char *name;
+	enum clkv__key_type type;
+	size_t offset;
+	int min, max;
+	const char *allowed;
+	int value; /**< default; CLKV__UNSET: not printed, the stage decides */
+	const char *meaning;
+};
+
+struct clkv__stage {
+	const char *name;
+	const char *brief;
+	const char *source; /**< paper and section */
+	enum clkv__stage_kind kind;
+	const struct clkv__key *keys;
+	size_t n_keys;
+	int window;         /**< default of the general key */
+	/** Changes the variant that the stages before left. Refuses options that don't go together. */
+	clkv_status (*plan)(const void *options, const struct clkv__shape *shape,
+	                    struct clkv__plan *plan, struct clkv__variant *variant, clkv_error *error);
+};
+
+extern const struct clkv__stage *const clkv__stages[];
+extern const size_t clkv__n_stages;
+
+extern const struct clkv__stage clkv__stage_f16;
+extern const struct clkv__stage clkv__stage_kivi;
+extern const struct clkv__stage clkv__stage_q;
+
+#endif

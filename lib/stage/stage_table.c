@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: MIT */
+/** \file stage_table.c \brief All stages; a new one is a line here. */
+#include "stage/stage.h"
+
+const struct clkv__stage *const clkv__stages[] = {
+	&clkv__stage_f16,
+	&clkv__stage_kivi,
+	&clkv__stage_q,
+};
+const size_t clkv__n_stages = sizeof clkv__stages / sizeof clkv__stages[0];

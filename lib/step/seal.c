@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * \file    seal.c
+ * \brief   Passes the oldest part of the tails through the codec, all layers at once.
+ *
+ * A block is sealed when at least `window` tokens stay behind it. A prompt's end seals down to exactly
+ * `window` tokens, with a last block that may be partial, once in the life of a sequence: partial
+ * blocks of later prompts would pile up.
+ */
+#include "step/seal.h"
+
+#include "base/error.h"
+#include "store/cache.h"
+
+/* Tokens [from, to) of an item that are sealed when it keeps n_kept new rows. */
+static void seal_range(const clkv_cache *cache, const struct clkv__step_item *item, uint32_t n_kept,
+                       uint32_t *from, uint32_t *to)
+{
+	const struct clkv__general *g = &cache->plan.general;
+	const clkv_seq *seq = item->seq;
+	uint32_t length = seq->length + n_kept, sinks = clkv__sinks(cache, length);
+	uint32_t bt = (uint32_t)g->block, window = (uint32_t)g->window;
+	uint32_t first = seq->tail > sinks ? seq->tail : sinks;
+	*from = *to = first;
+	bool waits = item->phase == CLKV_PROMPT && g->seal == 1;
+	if (cache->plan.sealing.dense || waits || length - first <= window)
+		return;
+	uint32_t n = length - first - window;
+	bool exact = item->phase == CLKV_PROMPT_END && !seq->left_partial;
+	*to = first + (exact ? n : n / bt * bt);
+}
+
+uint32_t clkv__seal_count(const clkv_cache *cache, const struct clkv__step_item *item,
+                          uint32_t n_kept)
+{
+	uint32_t from, to;
+	seal_range(cache, item, n_kept, &from, &to);
+	return clkv__blocks_of(cache, to - from);
+}
+
+/* Takes a sealed slot for each (layer, stream) of a job; begin has seen that there are enough. */
+static bool take_slots(clkv_cache *cache, uint32_t *dst)
+{
+	const struct clkv__shape *shape = &cache->shape;
+	for (int l = 0; l < shape->layers; l++)
+		for (int s = 0; s < shape->streams; s++, dst++) {
+			*dst = CLKV__NO_SLOT;
+			if (!clkv__layer_is_dense(&cache->plan, l))
+				*dst = clkv__slots_take(&cache->pool.layers[l].sealed);
+			if (*dst == CLKV__NO_SLOT && !clkv__layer_is_dense(&cache->plan, l))
+				return false;
+		}
+	return true;
+}
+
+static void release_slots(clkv_cache *cache, const uint32_t *dst)
+{
+	for (int l = 0; l < cache->shape.layers; l++)
+		for (int s = 0; s < cache->shape.streams; s++, dst++)
+			if (*dst != CLKV__NO_SLOT)
+				clkv__slots_release(&cache->pool.layers[l].sealed, *dst);
+}
+
+/* The jobs of all items: records first, then a list of destinations for each. */
+static uint32_t put_jobs(const struct clkv_step *step, const uint32_t *n_kept, uint32_t n_jobs,
+                         uint32_t *words)
+{
+	clkv_cache *cache = step->cache;
+	uint32_t lists = (uint32_t)(cache->shape.layers * cache->shape.streams);
+	uint32_t bt = (uint32_t)cache->plan.general.block, dst = n_jobs * ABI_SEAL_WORDS;
+	for (size_t i = 0; i < step->n_items; i++) {
+		uint32_t from, to;
+		seal_range(cache, &step->items[i], n_kept[i], &from, &to);
+		for (; from < to; from += bt, words += ABI_SEAL_WORDS, dst += lists) {
+			words[ABI_SEAL_SLAB] = step->items[i].seq->slab;
+			words[ABI_SEAL_CAP] = cache->sizes.cap;
+			words[ABI_SEAL_FROM] = from;
+			words[ABI_SEAL_COUNT] = to - from < bt ? to - from : bt;
+			words[ABI_SEAL_DST] = dst;
+			words[5] = words[6] = words[7] = 0;
+		}
+	}
+	return dst;
+}
+
+static clkv_status encode(struct clkv_step *step, const struct clkv__staging *staging,
+                          uint32_t n_jobs, uint32_t n_words, clkv_error *error)
+{
+	clkv_cache *cache = step->cache;
+	CLKV_TRY(clkv__staging_write(step, (struct clkv__staging *)staging, cache->jobs_mem, n_words,
+	                             error));
+	for (int first = cache->plan.general.skip; first < cache->shape.layers;) {
+		int next = first + 1;
+		while (next < cache->shape.layers &&
+		       cache->pool.layers[next].mem == cache->pool.layers[first].mem)
+			next++;
+		CLKV_TRY(clkv__launch_seal(cache, &step->chain, n_jobs, first, next - first, error));
+		first = next;
+	}
+	return CLKV_OK;
+}
+
+static void add_entry(clkv_cache *cache, uint32_t row, const uint32_t *job, uint32_t address)
+{
+	struct clkv__tables *t = &cache->tables;
+	uint32_t n = clkv__tables_get(t, row + ABI_ROW_SEALED), entry = row + ABI_ROW_ENTRY(n);
+	clkv__tables_set(t, entry + ABI_ENTRY_ADDR, address);
+	clkv__tables_set(t, entry + ABI_ENTRY_POS, job[ABI_SEAL_FROM]);
+	clkv__tables_set(t, entry + ABI_ENTRY_COUNT, job[ABI_SEAL_COUNT]);
+	clkv__tables_set(t, entry + ABI_ENTRY_FLAGS, 0);
+	clkv__tables_set(t, row + ABI_ROW_SEALED, n + 1);
+}
+
+/* Enters a job's blocks into its sequence's tables and moves the tail. */
+static void enter(clkv_seq *seq, const uint32_t *job, const uint32_t *dst)
+{
+	clkv_cache *cache = seq->cache;
+	for (int l = 0; l < cache->shape.layers; l++)
+		for (int s = 0; s < cache->shape.streams; s++, dst++)
+			if (*dst != CLKV__NO_SLOT)
+				add_entry(cache, clkv__seq_row(seq, l, s), job, *dst);
+	seq->tail = job[ABI_SEAL_FROM] + job[ABI_SEAL_COUNT];
+	if (job[ABI_SEAL_COUNT] < (uint32_t)cache->plan.general.block)
+		seq->left_partial = true;
+}
+
+static void enter_all(struct clkv_step *step, const uint32_t *n_kept, const uint32_t *words)
+{
+	const uint32_t *job = words;
+	for (size_t i = 0; i < step->n_items; i++) {
+		uint32_t n = clkv__seal_count(step->cache, &step->items[i], n_kept[i]);
+		for (; n > 0; n--, job += ABI_SEAL_WORDS)
+			enter(step->items[i].seq, job, words + job[ABI_SEAL_DST]);
+	}
+}
+
+clkv_status clkv__seal(struct clkv_step *step, const uint32_t *n_kept, clkv_error *error)
+{
+	clkv_cache *cache = step->cache;
+	uint32_t n_jobs = 0, lists = (uint32_t)(cache->shape.layers * cache->shape.streams);
+	for (size_t i = 0; i < step->n_items; i++)
+		n_jobs += clkv__seal_count(cache, &step->items[i], n_kept[i]);
+	if (n_jobs == 0)
+		return CLKV_OK;
+	CLKV_TRY(clkv__tables_reserve(&cache->tables,
+	                              (size_t)n_jobs * lists * (ABI_ENTRY_WORDS + 1), error));
+	struct clkv__staging *staging;
+	CLKV_TRY(clkv__staging_next(step, &staging, error));
+	uint32_t *words = staging->words, n_words = put_jobs(step, n_kept, n_jobs, words);
+	uint32_t taken = 0;
+	bool ok = true;
+	for (; ok && taken < n_jobs; taken++)
+		ok = take_slots(cache, words + n_jobs * ABI_SEAL_WORDS + taken * lists);
+	clkv_status status =
+		ok ? encode(step, staging, n_jobs, n_words, error)
+		   : clkv__error_set(error, CLKV_ERROR_INTERNAL, "begin reserved too few sealed blocks");
+	if (status == CLKV_OK)
+		enter_all(step, n_kept, words);
+	else
+		for (uint32_t i = 0; i < taken; i++)
+			release_slots(cache, words + n_jobs * ABI_SEAL_WORDS + i * lists);
+	return status;
+}

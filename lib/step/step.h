@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/** \file step.h \brief One forward pass: what begin reserved and what commit will make of it. */
+#ifndef CLKV__STEP_H
+#define CLKV__STEP_H
+
+#include "device/queue.h"
+#include "store/sizes.h"
+
+#include <clkv.h>
+#include <stdbool.h>
+
+struct clkv__step_item {
+	clkv_seq *seq;
+	uint32_t n_new, row;
+	clkv_phase phase;
+};
+
+/** A list of work records in the plan that one launch serves. */
+struct clkv__work_list {
+	uint32_t word;   /**< where it begins in the plan */
+	uint32_t n;      /**< records */
+};
+
+/** A host buffer that a write reads from; done is NULL or the write's event. */
+struct clkv__staging {
+	uint32_t *words;
+	cl_event done;
+};
+
+enum clkv__layer_state { CLKV__LAYER_NEW, CLKV__LAYER_APPENDED };
+
+struct clkv_step {
+	clkv_cache *cache;
+	bool open;
+	struct clkv__chain chain;
+	struct clkv__step_item *items; /**< [max_sequences or max_step_tokens] */
+	size_t n_items;
+	uint32_t n_rows;
+	unsigned char *layers;         /**< [layers] enum clkv__layer_state */
+	struct clkv__change *journal;  /**< table words changed by begin */
+	size_t n_changes;
+	/* the plan on the device */
+	uint32_t new_word;             /**< where row records begin */
+	struct clkv__work_list decode, prefill;
+	/* staging in turn */
+	struct clkv__staging staging[CLKV__STAGING];
+	unsigned turn;
+};
+
+clkv_status clkv__step_init(struct clkv_step *step, clkv_cache *cache, clkv_error *error);
+void clkv__step_free(struct clkv_step *step);
+
+/** The next staging buffer, once the write that last used it is done. */
+clkv_status clkv__staging_next(struct clkv_step *step, struct clkv__staging **out,
+                               clkv_error *error);
+
+/** Writes the first n_words of a staging buffer to mem. */
+clkv_status clkv__staging_write(struct clkv_step *step, struct clkv__staging *staging, cl_mem mem,
+                                size_t n_words, clkv_error *error);
+
+/** Fills words with the plan of the step's items; sets the work lists. Returns the words used. */
+uint32_t clkv__step_plan(struct clkv_step *step, uint32_t *words);
+
+/** Sends the tables' noted words to the device. */
+clkv_status clkv__step_send_tables(struct clkv_step *step, clkv_error *error);
+
+/** Gives back what begin took and restores the tables. The caller holds the mutex. */
+void clkv__step_undo(struct clkv_step *step);
+
+/** Ends the open step: nothing of it is left but its chain's end. */
+void clkv__step_close(struct clkv_step *step);
+
+#endif

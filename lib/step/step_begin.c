@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+/** \file step_begin.c \brief Checks a step, reserves all that it can need, sends its plan. */
+#include "base/error.h"
+#include "step/seal.h"
+#include "store/cache.h"
+
+static clkv_status check_item(const clkv_cache *cache, const clkv_step_item *items, size_t i,
+                              clkv_error *error)
+{
+	const clkv_step_item *item = &items[i];
+	if (!item->seq || item->seq->cache != cache)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "item %zu: seq is %s", i,
+		          item->seq ? "of another cache" : "NULL");
+	for (size_t j = 0; j < i; j++)
+		if (items[j].seq == item->seq)
+			CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "item %zu: its seq is item %zu's", i, j);
+	if (item->phase < CLKV_DECODE || item->phase > CLKV_PROMPT_END)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
+		          "item %zu: phase is %d; allowed: decode, prompt, prompt's end", i,
+		          (int)item->phase);
+	if (item->n_tokens == 0 || item->n_tokens > cache->sizes.max_step_tokens)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
+		          "item %zu: n_tokens is %zu; allowed: 1 to max_step_tokens (%u)", i,
+		          item->n_tokens, cache->sizes.max_step_tokens);
+	if (item->n_tokens > cache->sizes.max_seq_tokens - item->seq->length)
+		CLKV_FAIL(error, CLKV_ERROR_POOL_FULL,
+		          "item %zu: %u tokens and %zu new ones; allowed: max_seq_tokens (%u)", i,
+		          item->seq->length, item->n_tokens, cache->sizes.max_seq_tokens);
+	return CLKV_OK;
+}
+
+static clkv_status check_items(const clkv_cache *cache, const clkv_step_item *items, size_t n_items,
+                               clkv_error *error)
+{
+	size_t rows = 0;
+	if (!items || n_items == 0 || n_items > cache->sizes.max_sequences)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
+		          "%zu items; allowed: 1 to max_sequences (%u), not NULL", n_items,
+		          cache->sizes.max_sequences);
+	for (size_t i = 0; i < n_items; i++) {
+		CLKV_TRY(check_item(cache, items, i, error));
+		rows += items[i].n_tokens;
+	}
+	if (rows > cache->sizes.max_step_tokens)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
+		          "the items have %zu new rows; allowed: max_step_tokens (%u)", rows,
+		          cache->sizes.max_step_tokens);
+	return CLKV_OK;
+}
+
+static void take_items(struct clkv_step *step, const clkv_step_item *items, size_t n_items)
+{
+	step->n_items = n_items;
+	step->n_rows = 0;
+	step->n_changes = 0;
+	for (size_t i = 0; i < n_items; i++) {
+		step->items[i] = (struct clkv__step_item){
+			.seq = items[i].seq,
+			.n_new = (uint32_t)items[i].n_tokens,
+			.row = step->n_rows,
+			.phase = items[i].phase,
+		};
+		step->n_rows += (uint32_t)items[i].n_tokens;
+	}
+	for (int l = 0; l < step->cache->shape.layers; l++)
+		step->layers[l] = CLKV__LAYER_NEW;
+}
+
+/* Half blocks that an item's new rows are written to. */
+static void item_blocks(const clkv_cache *cache, const struct clkv__step_item *item, uint32_t *from,
+                        uint32_t *to)
+{
+	*from = item->seq->length / (uint32_t)cache->plan.general.block;
+	*to = clkv__blocks_of(cache, item->seq->length + item->n_new);
+}
+
+static clkv_status fail_full(const clkv_cache *cache, const char *kind, int layer, clkv_error *error)
+{
+	CLKV_FAIL(error, CLKV_ERROR_POOL_FULL,
+	          "no %s block is left in layer %d (%u sequences): destroy or truncate sequences, or "
+	          "create the cache with more max_tokens",
+	          kind, layer, cache->n_sequences);
+}
+
+/* Gives block j of a row a slot that only this sequence uses: a new one, or a copy of a shared one. */
+static clkv_status own_block(struct clkv_step *step, int layer, uint32_t word, clkv_error *error)
+{
+	clkv_cache *cache = step->cache;
+	struct clkv__slots *open = &cache->pool.layers[layer].open;
+	uint32_t before = clkv__tables_get(&cache->tables, word);
+	if (before != CLKV__NO_SLOT && clkv__slots_refs(open, before) == 1)
+		return CLKV_OK;
+	uint32_t address = clkv__slots_take(open);
+	if (address == CLKV__NO_SLOT)
+		return fail_full(cache, "half", layer, error);
+	step->journal[step->n_changes++] = (struct clkv__change){word, before, (uint32_t)layer};
+	clkv__tables_set(&cache->tables, word, address);
+	return CLKV_OK;
+}
+
+static clkv_status own_item(struct clkv_step *step, const struct clkv__step_item *item,
+                            clkv_error *error)
+{
+	clkv_cache *cache = step->cache;
+	uint32_t from, to;
+	item_blocks(cache, item, &from, &to);
+	for (int l = 0; l < cache->shape.layers; l++)
+		for (int s = 0; s < cache->shape.streams; s++) {
+			uint32_t row = clkv__seq_row(item->seq, l, s);
+			for (uint32_t j = from; j < to; j++)
+				CLKV_TRY(own_block(step, l, row + ABI_ROW_HALF(cache->sizes.cap, j), error));
+		}
+	return CLKV_OK;
+}
+
+/* Room for the blocks that commit may seal: while the step is open nothing else takes them. */
+static clkv_status check_sealed(const struct clkv_step *step, clkv_error *error)
+{
+	clkv_cache *cache = step->cache;
+	uint64_t blocks = 0;
+	for (size_t i = 0; i < step->n_items; i++) {
+		uint32_t n = clkv__seal_count(cache, &step->items[i], step->items[i].n_new);
+		const clkv_seq *seq = step->items[i].seq;
+		uint32_t row = clkv__seq_row(seq, cache->shape.layers - 1, 0);
+		if (clkv__tables_get(&cache->tables, row + ABI_ROW_SEALED) + n > cache->sizes.cap)
+			CLKV_FAIL(error, CLKV_ERROR_POOL_FULL,
+			          "item %zu: its sequence has too many partial blocks: it was truncated too "
+			          "often below its window",
+			          i);
+		blocks += n;
+	}
+	blocks *= (uint64_t)cache->shape.streams;
+	for (int l = 0; l < cache->shape.layers; l++)
+		if (!clkv__layer_is_dense(&cache->plan, l) &&
+		    clkv__slots_available(&cache->pool.layers[l].sealed) < blocks)
+			return fail_full(cache, "sealed", l, error);
+	return CLKV_OK;
+}
+
+static clkv_status reserve(struct clkv_step *step, clkv_error *error)
+{
+	clkv_cache *cache = step->cache;
+	/* Each change may be undone: two notes. */
+	CLKV_TRY(clkv__tables_reserve(&cache->tables, 2 * (size_t)cache->sizes.journal_entries, error));
+	CLKV_TRY(check_sealed(step, error));
+	for (size_t i = 0; i < step->n_items; i++)
+		CLKV_TRY(own_item(step, &step->items[i], error));
+	return CLKV_OK;
+}
+
+/* A block that was shared is copied as it is; the rows behind its end are never read. */
+static clkv_status copy_shared(struct clkv_step *step, clkv_error *error)
+{
+	clkv_cache *cache = step->cache;
+	size_t bytes = (size_t)cache->sizes.half_units * ABI_UNIT;
+	for (size_t i = 0; i < step->n_changes; i++) {
+		const struct clkv__change *c = &step->journal[i];
+		if (c->before == CLKV__NO_SLOT)
+			continue;
+		size_t to = clkv__tables_get(&cache->tables, c->word);
+		CLKV_TRY(clkv__chain_copy(&step->chain, cache->pool.layers[c->layer].mem,
+		                          cache->pool.layers[c->layer].mem, (size_t)c->before * ABI_UNIT,
+		                          to * ABI_UNIT, bytes, error));
+	}
+	return CLKV_OK;
+}
+
+static clkv_status send(struct clkv_step *step, cl_command_queue queue, clkv_error *error)
+{
+	clkv_cache *cache = step->cache;
+	struct clkv__staging *staging;
+	CLKV_TRY(clkv__cache_join(cache, &step->chain, queue, error));
+	CLKV_TRY(clkv__staging_next(step, &staging, error));
+	uint32_t words = clkv__step_plan(step, staging->words);
+	CLKV_TRY(clkv__staging_write(step, staging, cache->plan_mem, words, error));
+	CLKV_TRY(clkv__step_send_tables(step, error));
+	return copy_shared(step, error);
+}
+
+static clkv_status begin(clkv_cache *cache, const clkv_step_item *items, size_t n_items,
+                         cl_command_queue queue, clkv_error *error)
+{
+	struct clkv_step *step = &cache->step;
+	if (step->open)
+		CLKV_FAIL(error, CLKV_ERROR_BUSY, "the cache has an open step: commit or abort it first");
+	CLKV_TRY(check_items(cache, items, n_items, error));
+	take_items(step, items, n_items);
+	clkv_status status = reserve(step, error);
+	if (status == CLKV_OK)
+		status = send(step, queue, error);
+	if (status != CLKV_OK) {
+		clkv__step_undo(step);
+		step->n_items = 0;
+		return status;
+	}
+	for (size_t i = 0; i < n_items; i++)
+		items[i].seq->in_step = true;
+	step->open = true;
+	return CLKV_OK;
+}
+
+clkv_status clkv_step_begin(clkv_cache *cache, const clkv_step_item *items, size_t n_items,
+                            cl_command_queue queue, clkv_step **out, clkv_error *error)
+{
+	clkv__error_clear(error);
+	if (!cache || !out)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "%s is NULL", cache ? "out" : "cache");
+	pthread_mutex_lock(&cache->mutex);
+	clkv_status status = begin(cache, items, n_items, queue, error);
+	if (status == CLKV_OK)
+		*out = &cache->step;
+	pthread_mutex_unlock(&cache->mutex);
+	return status;
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/** \file step_commit.c \brief Ends a step: seals, drops rejected rows, frees. */
+#include "base/alloc.h"
+#include "base/error.h"
+#include "step/seal.h"
+#include "store/cache.h"
+
+static clkv_status check_commit(const struct clkv_step *step, const size_t *n_kept,
+                                clkv_error *error)
+{
+	for (int l = 0; l < step->cache->shape.layers; l++)
+		if (step->layers[l] != CLKV__LAYER_APPENDED)
+			CLKV_FAIL(error, CLKV_ERROR_INVALID_STATE,
+			          "layer %d was not appended: every layer must be, or abort the step", l);
+	for (size_t i = 0; n_kept && i < step->n_items; i++)
+		if (n_kept[i] > step->items[i].n_new)
+			CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "n_kept[%zu] is %zu; allowed: 0 to %u", i,
+			          n_kept[i], step->items[i].n_new);
+	return CLKV_OK;
+}
+
+/* Host state of one item after the device's work is enqueued. */
+static void finish_item(clkv_cache *cache, const struct clkv__step_item *item, uint32_t kept)
+{
+	clkv_seq *seq = item->seq;
+	uint32_t reserved = clkv__blocks_of(cache, seq->length + item->n_new);
+	seq->length += kept;
+	clkv__seq_release_half(seq, clkv__blocks_of(cache, seq->length), reserved, false);
+	/* Blocks before the tail and behind the sinks are wholly sealed. */
+	uint32_t bt = (uint32_t)cache->plan.general.block;
+	uint32_t first = clkv__blocks_of(cache, clkv__sinks(cache, seq->length));
+	if (!cache->plan.sealing.dense && seq->tail / bt > first)
+		clkv__seq_release_half(seq, first, seq->tail / bt, true);
+}
+
+/* Shared blocks that begin replaced by copies: the sequence no longer holds them. */
+static void release_replaced(struct clkv_step *step)
+{
+	for (size_t i = 0; i < step->n_changes; i++) {
+		const struct clkv__change *c = &step->journal[i];
+		if (c->before != CLKV__NO_SLOT)
+			clkv__slots_release(&step->cache->pool.layers[c->layer].open, c->before);
+	}
+}
+
+static clkv_status commit(struct clkv_step *step, const size_t *n_kept, uint32_t *kept,
+                          clkv_error *error)
+{
+	clkv_cache *cache = step->cache;
+	for (size_t i = 0; i < step->n_items; i++)
+		kept[i] = n_kept ? (uint32_t)n_kept[i] : step->items[i].n_new;
+	CLKV_TRY(clkv__seal(step, kept, error));
+	release_replaced(step);
+	for (size_t i = 0; i < step->n_items; i++)
+		finish_item(cache, &step->items[i], kept[i]);
+	cache->steps++;
+	/* A figure: that it can't be read is no reason to fail a step that is done. */
+	(void)clkv__counters_read(&cache->counters, &step->chain, NULL);
+	clkv__step_close(step);
+	return CLKV_OK;
+}
+
+clkv_status clkv_commit(clkv_step *step, const size_t *n_kept, clkv_error *error)
+{
+	clkv__error_clear(error);
+	if (!step || !step->open)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "step is %s", step ? "not open" : "NULL");
+	CLKV_TRY(check_commit(step, n_kept, error));
+	clkv_cache *cache = step->cache;
+	uint32_t *kept = clkv__calloc(&cache->context->allocator, step->n_items, sizeof *kept);
+	if (!kept)
+		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for %zu items", step->n_items);
+	pthread_mutex_lock(&cache->mutex);
+	clkv_status status = commit(step, n_kept, kept, error);
+	pthread_mutex_unlock(&cache->mutex);
+	clkv__free(&cache->context->allocator, kept);
+	return status;
+}

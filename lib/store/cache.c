@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+/** \file cache.c \brief A cache: asked about, created, destroyed. */
+#include "store/cache.h"
+
+#include "attend/cut.h"
+#include "base/alloc.h"
+#include "base/error.h"
+#include "base/struct_io.h"
+#include "recipe/recipe.h"
+
+#include <string.h>
+
+/* All that a recipe and a geometry decide, before anything is allocated. */
+static clkv_status resolve(clkv_context *context, const clkv_geometry *geometry, const char *recipe,
+                           struct clkv__shape *shape, struct clkv__plan *plan,
+                           struct clkv__cut *cut, clkv_error *error)
+{
+	struct clkv__recipe parsed;
+	if (!context)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "context is NULL");
+	CLKV_TRY(clkv__shape_read(geometry, shape, error));
+	CLKV_TRY(clkv__recipe_parse(recipe, &parsed, error));
+	CLKV_TRY(clkv__recipe_plan(&parsed, shape, plan, error));
+	return clkv__cut_choose(context, shape, plan, cut, error);
+}
+
+clkv_status clkv_supports(clkv_context *context, const clkv_geometry *geometry, const char *recipe,
+                          char *why, size_t n)
+{
+	struct clkv__shape shape;
+	struct clkv__plan plan;
+	struct clkv__cut cut;
+	clkv_error error;
+	clkv__error_clear(&error);
+	clkv_status status = resolve(context, geometry, recipe, &shape, &plan, &cut, &error);
+	if (why && n > 0) {
+		size_t length = strlen(error.text) < n ? strlen(error.text) : n - 1;
+		memcpy(why, error.text, length);
+		why[length] = '\0';
+	}
+	return status;
+}
+
+static clkv_status check_limits(const clkv_cache_options *options, const struct clkv__sizes *sizes,
+                                clkv_error *error)
+{
+	clkv_cache_options o;
+	CLKV_TRY(clkv__struct_read(&o, sizeof o, options, "clkv_cache_options", error));
+	if (o.max_bytes && sizes->bytes.device > o.max_bytes)
+		CLKV_FAIL(error, CLKV_ERROR_NO_DEVICE_MEMORY,
+		          "the cache needs %llu device bytes; allowed: max_bytes (%zu)",
+		          (unsigned long long)sizes->bytes.device, o.max_bytes);
+	if (o.max_host_bytes && sizes->bytes.host > o.max_host_bytes)
+		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY,
+		          "the cache needs %llu host bytes; allowed: max_host_bytes (%zu)",
+		          (unsigned long long)sizes->bytes.host, o.max_host_bytes);
+	return CLKV_OK;
+}
+
+clkv_status clkv_bytes_required(clkv_context *context, const clkv_geometry *geometry,
+                                const char *recipe, const clkv_cache_options *options,
+                                clkv_bytes *bytes, clkv_error *error)
+{
+	clkv__error_clear(error);
+	struct clkv__shape shape;
+	struct clkv__plan plan;
+	struct clkv__cut cut;
+	struct clkv__sizes sizes;
+	if (!bytes)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "bytes is NULL");
+	CLKV_TRY(resolve(context, geometry, recipe, &shape, &plan, &cut, error));
+	CLKV_TRY(clkv__sizes_compute(&shape, &plan, options, &cut, &sizes, error));
+	return clkv__struct_write(bytes, &sizes.bytes, sizeof sizes.bytes);
+}
+
+static clkv_status copy_windows(clkv_cache *cache, clkv_error *error)
+{
+	if (!cache->shape.window)
+		return CLKV_OK;
+	size_t n = (size_t)cache->shape.layers;
+	cache->window = clkv__calloc(&cache->context->allocator, n, sizeof(int));
+	if (!cache->window)
+		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for %zu windows", n);
+	memcpy(cache->window, cache->shape.window, n * sizeof(int));
+	cache->shape.window = cache->window;
+	return CLKV_OK;
+}
+
+static clkv_status create_buffer(clkv_cache *cache, cl_mem *mem, size_t bytes, clkv_error *error)
+{
+	cl_int code;
+	/* OpenCL has no empty buffers. */
+	*mem = clCreateBuffer(cache->context->cl, CL_MEM_READ_WRITE, bytes > 0 ? bytes : 4, NULL, &code);
+	if (code != CL_SUCCESS)
+		*mem = NULL;
+	CLKV_CL_CODE(error, code, "clCreateBuffer");
+	return CLKV_OK;
+}
+
+static clkv_status create_buffers(clkv_cache *cache, clkv_error *error)
+{
+	const struct clkv__sizes *s = &cache->sizes;
+	size_t parts = (size_t)s->part_rows * (size_t)cache->shape.q_heads * sizeof(float);
+	CLKV_TRY(create_buffer(cache, &cache->plan_mem, s->plan_words * 4ul, error));
+	CLKV_TRY(create_buffer(cache, &cache->jobs_mem, s->jobs_words * 4ul, error));
+	CLKV_TRY(create_buffer(cache, &cache->pairs_mem, s->update_pairs * 8ul, error));
+	CLKV_TRY(create_buffer(cache, &cache->part_acc, parts * (size_t)cache->shape.dv, error));
+	CLKV_TRY(create_buffer(cache, &cache->part_ml, parts * 2, error));
+	return create_buffer(cache, &cache->counters.mem, ABI_COUNTERS * 4, error);
+}
+
+/* Zeroes what kernels read before anything has been written there. */
+static clkv_status clear_buffers(clkv_cache *cache, clkv_error *error)
+{
+	cl_int code;
+	const cl_uint zero = 0;
+	cl_command_queue queue =
+		clCreateCommandQueue(cache->context->cl, cache->context->device, 0, &code);
+	CLKV_CL_CODE(error, code, "clCreateCommandQueue");
+	clkv_status status = clkv__pool_clear(&cache->pool, queue, error);
+	if (status == CLKV_OK)
+		status = clkv__cl_check(error,
+		                        clEnqueueFillBuffer(queue, cache->counters.mem, &zero, sizeof zero, 0,
+		                                            ABI_COUNTERS * 4, 0, NULL, NULL),
+		                        "clEnqueueFillBuffer");
+	if (status == CLKV_OK)
+		status = clkv__cl_check(error, clFinish(queue), "clFinish");
+	clReleaseCommandQueue(queue);
+	return status;
+}
+
+static clkv_status build(clkv_cache *cache, clkv_error *error)
+{
+	clkv_context *context = cache->context;
+	CLKV_TRY(copy_windows(cache, error));
+	CLKV_TRY(clkv__pool_init(&cache->pool, context, &cache->shape, &cache->plan, &cache->sizes,
+	                         error));
+	CLKV_TRY(clkv__tables_init(&cache->tables, &context->allocator, context->cl, &cache->sizes,
+	                           error));
+	CLKV_TRY(create_buffers(cache, error));
+	CLKV_TRY(clkv__step_init(&cache->step, cache, error));
+	CLKV_TRY(clkv__kernels_build(cache, error));
+	return clear_buffers(cache, error);
+}
+
+clkv_status clkv_cache_create(clkv_context *context, const clkv_geometry *geometry,
+                              const char *recipe, const clkv_cache_options *options,
+                              clkv_cache **out, clkv_error *error)
+{
+	clkv__error_clear(error);
+	struct clkv__shape shape;
+	struct clkv__plan plan;
+	struct clkv__cut cut;
+	struct clkv__sizes sizes;
+	if (!out)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "out is NULL");
+	CLKV_TRY(resolve(context, geometry, recipe, &shape, &plan, &cut, error));
+	CLKV_TRY(clkv__sizes_compute(&shape, &plan, options, &cut, &sizes, error));
+	CLKV_TRY(check_limits(options, &sizes, error));
+	clkv_cache *cache = clkv__calloc(&context->allocator, 1, sizeof *cache);
+	if (!cache)
+		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for a cache");
+	cache->context = context;
+	cache->shape = shape;
+	cache->plan = plan;
+	cache->cut = cut;
+	cache->sizes = sizes;
+	pthread_mutex_init(&cache->mutex, NULL);
+	clkv_status status = build(cache, error);
+	if (status != CLKV_OK) {
+		clkv_cache_destroy(cache);
+		return status;
+	}
+	clkv__log(context, CLKV_LOG_CACHE, "cache", "'%s': %llu device bytes, %.1f per token", recipe,
+	          (unsigned long long)sizes.bytes.device, sizes.bytes.per_token);
+	*out = cache;
+	return CLKV_OK;
+}
+
+static void release_mem(cl_mem mem)
+{
+	if (mem)
+		clReleaseMemObject(mem);
+}
+
+void clkv_cache_destroy(clkv_cache *cache)
+{
+	if (!cache)
+		return;
+	clkv_step_abort(&cache->step);
+	if (cache->last_event) {
+		clWaitForEvents(1, &cache->last_event);
+		clReleaseEvent(cache->last_event);
+	}
+	while (cache->sequences)
+		clkv__seq_drop(cache->sequences);
+	clkv__step_free(&cache->step);
+	clkv__kernels_free(&cache->kernels);
+	release_mem(cache->plan_mem);
+	release_mem(cache->jobs_mem);
+	release_mem(cache->pairs_mem);
+	release_mem(cache->part_acc);
+	release_mem(cache->part_ml);
+	clkv__counters_free(&cache->counters);
+	if (cache->tables.allocator)
+		clkv__tables_free(&cache->tables);
+	clkv__pool_free(&cache->pool, cache->context);
+	clkv__free(&cache->context->allocator, cache->window);
+	pthread_mutex_destroy(&cache->mutex);
+	clkv__free(&cache->context->allocator, cache);
+}

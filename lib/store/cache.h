@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/** \file cache.h \brief A cache and its sequences: what the rest of the library shares. */
+#ifndef CLKV__CACHE_H
+#define CLKV__CACHE_H
+
+#include "attend/kernels.h"
+#include "device/queue.h"
+#include "step/step.h"
+#include "store/block_table.h"
+#include "store/counters.h"
+#include "store/pool.h"
+
+#include <pthread.h>
+
+/** Tokens [0, min(sinks, length)) and [tail, length) lie in half blocks, the others in sealed ones;
+ *  half block number j holds tokens j * BT and on. Layers that never seal keep all in half. */
+struct clkv_seq {
+	clkv_cache *cache;
+	clkv_seq *next, *previous;
+	uint32_t slab;      /**< first word of its tables */
+	uint32_t length;
+	uint32_t tail;
+	bool left_partial;  /**< a prompt's end has sealed a block that isn't full */
+	bool in_step;
+};
+
+struct clkv_cache {
+	clkv_context *context;
+	pthread_mutex_t mutex; /**< guards everything below but the open step */
+	struct clkv__shape shape;
+	int *window;           /**< the shape's, copied */
+	struct clkv__plan plan;
+	struct clkv__cut cut;
+	struct clkv__sizes sizes;
+	struct clkv__pool pool;
+	struct clkv__tables tables;
+	struct clkv__kernels kernels;
+	struct clkv_step step; /**< the only one; open or not */
+	cl_mem plan_mem, jobs_mem, pairs_mem, part_acc, part_ml;
+	struct clkv__counters counters;
+	clkv_seq *sequences;
+	uint32_t n_sequences;
+	/* The queue of the last command, and an event behind it: another queue waits for it. */
+	cl_command_queue last_queue;
+	cl_event last_event;
+	uint64_t steps, launches, host_ns;
+};
+
+/** Sinks of a sequence of this length. */
+static inline uint32_t clkv__sinks(const clkv_cache *cache, uint32_t length)
+{
+	uint32_t sinks = (uint32_t)cache->plan.general.sinks;
+	return sinks < length ? sinks : length;
+}
+
+/** The word where the row of (layer, stream) of a sequence begins. */
+static inline uint32_t clkv__seq_row(const clkv_seq *seq, int layer, int stream)
+{
+	return seq->slab + clkv__row_word(&seq->cache->sizes, &seq->cache->shape, layer, stream);
+}
+
+static inline uint32_t clkv__blocks_of(const clkv_cache *cache, uint32_t tokens)
+{
+	uint32_t bt = (uint32_t)cache->plan.general.block;
+	return (tokens + bt - 1) / bt;
+}
+
+/** Frees half blocks [from, to) of a sequence in the layers that seal, or in all layers. */
+void clkv__seq_release_half(clkv_seq *seq, uint32_t from, uint32_t to, bool sealing_only);
+
+/** Frees a sequence and its blocks; the caller holds the mutex. */
+void clkv__seq_drop(clkv_seq *seq);
+
+/** Tokens of a sequence that lie in sealed blocks of a layer that seals. */
+uint32_t clkv__seq_sealed(const clkv_seq *seq);
+
+/** Starts a chain of commands on queue behind everything that the cache has enqueued elsewhere. */
+clkv_status clkv__cache_join(clkv_cache *cache, struct clkv__chain *chain, cl_command_queue queue,
+                             clkv_error *error);
+/** Remembers the chain's end for other queues. */
+void clkv__cache_leave(clkv_cache *cache, struct clkv__chain *chain);
+
+#endif

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/** \file pool.c \brief Cuts the pool into buffers the device can hold, whole layers in each. */
+#include "store/pool.h"
+
+#include "base/alloc.h"
+#include "base/error.h"
+
+static uint64_t layer_bytes(const struct clkv__plan *plan, const struct clkv__sizes *sizes,
+                            int layer)
+{
+	return clkv__layer_is_dense(plan, layer) ? sizes->dense_layer_bytes
+	                                         : sizes->sealing_layer_bytes;
+}
+
+static clkv_status check_device(const clkv_device_info *info, const struct clkv__sizes *sizes,
+                                uint64_t largest_layer, clkv_error *error)
+{
+	if (sizes->bytes.device > info->global_bytes)
+		CLKV_FAIL(error, CLKV_ERROR_NO_DEVICE_MEMORY,
+		          "the cache needs %llu bytes, device '%s' has %llu: fewer max_tokens, or a recipe "
+		          "with fewer bytes per token",
+		          (unsigned long long)sizes->bytes.device, info->name,
+		          (unsigned long long)info->global_bytes);
+	if (largest_layer > info->max_alloc_bytes)
+		CLKV_FAIL(error, CLKV_ERROR_NO_DEVICE_MEMORY,
+		          "a layer's blocks need %llu bytes, device '%s' allocates %llu at once: fewer "
+		          "max_tokens, or a recipe with fewer bytes per token",
+		          (unsigned long long)largest_layer, info->name,
+		          (unsigned long long)info->max_alloc_bytes);
+	return CLKV_OK;
+}
+
+static clkv_status init_layer(struct clkv__layer_pool *layer, const clkv_allocator *allocator,
+                              const struct clkv__sizes *sizes, bool dense, uint32_t first,
+                              clkv_error *error)
+{
+	if (dense)
+		return clkv__slots_init(&layer->open, allocator, first, sizes->half_units,
+		                        sizes->dense_slots, error);
+	CLKV_TRY(clkv__slots_init(&layer->open, allocator, first, sizes->half_units, sizes->open_slots,
+	                          error));
+	return clkv__slots_init(&layer->sealed, allocator,
+	                        first + sizes->open_slots * sizes->half_units, sizes->sealed_units,
+	                        sizes->sealed_slots, error);
+}
+
+/* Buffer and slots for as many layers from first on as fit into one allocation. */
+static clkv_status init_buffer(struct clkv__pool *pool, clkv_context *context,
+                               const struct clkv__plan *plan, const struct clkv__sizes *sizes,
+                               int first, int *next, clkv_error *error)
+{
+	uint64_t limit = context->info.max_alloc_bytes, bytes = 0;
+	if (limit > (uint64_t)CLKV__NO_SLOT * ABI_UNIT)
+		limit = (uint64_t)CLKV__NO_SLOT * ABI_UNIT;
+	int layer = first;
+	for (; layer < pool->n_layers; layer++) {
+		uint64_t size = layer_bytes(plan, sizes, layer);
+		if (layer > first && bytes + size > limit)
+			break;
+		CLKV_TRY(init_layer(&pool->layers[layer], &context->allocator, sizes,
+		                    clkv__layer_is_dense(plan, layer), (uint32_t)(bytes / ABI_UNIT), error));
+		bytes += size;
+	}
+	cl_int code;
+	cl_mem mem = clCreateBuffer(context->cl, CL_MEM_READ_WRITE, (size_t)bytes, NULL, &code);
+	CLKV_CL_CODE(error, code, "clCreateBuffer");
+	pool->buffers[pool->n_buffers++] = mem;
+	for (int i = first; i < layer; i++)
+		pool->layers[i].mem = mem;
+	*next = layer;
+	return CLKV_OK;
+}
+
+clkv_status clkv__pool_init(struct clkv__pool *pool, clkv_context *context,
+                            const struct clkv__shape *shape, const struct clkv__plan *plan,
+                            const struct clkv__sizes *sizes, clkv_error *error)
+{
+	const clkv_allocator *allocator = &context->allocator;
+	*pool = (struct clkv__pool){
+		.n_layers = shape->layers,
+		.half_units = sizes->half_units,
+		.sealed_units = sizes->sealed_units,
+	};
+	uint64_t largest = 0;
+	for (int i = 0; i < shape->layers; i++)
+		if (layer_bytes(plan, sizes, i) > largest)
+			largest = layer_bytes(plan, sizes, i);
+	CLKV_TRY(check_device(&context->info, sizes, largest, error));
+	pool->layers = clkv__calloc(allocator, (size_t)shape->layers, sizeof *pool->layers);
+	pool->buffers = clkv__calloc(allocator, (size_t)shape->layers, sizeof *pool->buffers);
+	clkv_status status = CLKV_OK;
+	if (!pool->layers || !pool->buffers) {
+		clkv__pool_free(pool, context);
+		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for the pool of %d layers",
+		          shape->layers);
+	}
+	for (int layer = 0; layer < shape->layers && status == CLKV_OK;)
+		status = init_buffer(pool, context, plan, sizes, layer, &layer, error);
+	if (status != CLKV_OK)
+		clkv__pool_free(pool, context);
+	return status;
+}
+
+void clkv__pool_free(struct clkv__pool *pool, clkv_context *context)
+{
+	for (int i = 0; i < pool->n_buffers; i++)
+		clReleaseMemObject(pool->buffers[i]);
+	for (int i = 0; pool->layers && i < pool->n_layers; i++) {
+		clkv__slots_free(&pool->layers[i].open, &context->allocator);
+		clkv__slots_free(&pool->layers[i].sealed, &context->allocator);
+	}
+	clkv__free(&context->allocator, pool->layers);
+	clkv__free(&context->allocator, pool->buffers);
+	*pool = (struct clkv__pool){0};
+}
+
+clkv_status clkv__pool_clear(struct clkv__pool *pool, cl_command_queue queue, clkv_error *error)
+{
+	const cl_uint zero = 0;
+	for (int i = 0; i < pool->n_layers; i++) {
+		const struct clkv__slots *open = &pool->layers[i].open;
+		size_t size = (size_t)open->n * open->slot_units * ABI_UNIT;
+		if (size > 0)
+			CLKV_CL(error, clEnqueueFillBuffer(queue, pool->layers[i].mem, &zero, sizeof zero,
+			                                   (size_t)open->first * ABI_UNIT, size, 0, NULL,
+			                                   NULL));
+	}
+	return CLKV_OK;
+}
+
+uint64_t clkv__pool_used_open(const struct clkv__pool *pool)
+{
+	uint64_t slots = 0;
+	for (int i = 0; i < pool->n_layers; i++)
+		slots += clkv__slots_used(&pool->layers[i].open);
+	return slots * pool->half_units * ABI_UNIT;
+}
+
+uint64_t clkv__pool_used_sealed(const struct clkv__pool *pool)
+{
+	uint64_t slots = 0;
+	for (int i = 0; i < pool->n_layers; i++)
+		slots += clkv__slots_used(&pool->layers[i].sealed);
+	return slots * pool->sealed_units * ABI_UNIT;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/** \file pool.h \brief The device memory of all blocks: a buffer for some layers, slots per layer. */
+#ifndef CLKV__POOL_H
+#define CLKV__POOL_H
+
+#include "device/context.h"
+#include "store/sizes.h"
+#include "store/slots.h"
+
+/** Where one layer's blocks lie. Addresses count units from the start of its buffer. */
+struct clkv__layer_pool {
+	cl_mem mem;
+	struct clkv__slots open, sealed;
+};
+
+struct clkv__pool {
+	int n_layers, n_buffers;
+	cl_mem *buffers;
+	struct clkv__layer_pool *layers;
+	uint32_t half_units, sealed_units;
+};
+
+/** Takes all buffers; blocks in half begin as zeros, so that a row that was never written can't put a
+ *  NaN into a sum. Errors: NO_DEVICE_MEMORY (names what is needed and what the device has),
+ *  NO_HOST_MEMORY, OPENCL. */
+clkv_status clkv__pool_init(struct clkv__pool *pool, clkv_context *context,
+                            const struct clkv__shape *shape, const struct clkv__plan *plan,
+                            const struct clkv__sizes *sizes, clkv_error *error);
+void clkv__pool_free(struct clkv__pool *pool, clkv_context *context);
+
+/** Zeroes the blocks in half; enqueued once, before the first step. */
+clkv_status clkv__pool_clear(struct clkv__pool *pool, cl_command_queue queue, clkv_error *error);
+
+/** Bytes in use now. */
+uint64_t clkv__pool_used_open(const struct clkv__pool *pool);
+uint64_t clkv__pool_used_sealed(const struct clkv__pool *pool);
+
+#endif

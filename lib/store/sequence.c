@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: MIT */
+/** \file sequence.c \brief Sequences: made, forked, cut, destroyed; host state only. */
+#include "base/alloc.h"
+#include "base/error.h"
+#include "base/struct_io.h"
+#include "store/cache.h"
+
+static uint32_t n_rows(const clkv_cache *cache)
+{
+	return (uint32_t)(cache->shape.layers * cache->shape.streams);
+}
+
+uint32_t clkv__seq_sealed(const clkv_seq *seq)
+{
+	if (seq->cache->plan.sealing.dense)
+		return 0;
+	uint32_t sinks = clkv__sinks(seq->cache, seq->length);
+	return seq->tail > sinks ? seq->tail - sinks : 0;
+}
+
+static clkv_seq *link_seq(clkv_cache *cache, clkv_seq *seq)
+{
+	seq->cache = cache;
+	seq->next = cache->sequences;
+	if (seq->next)
+		seq->next->previous = seq;
+	cache->sequences = seq;
+	cache->n_sequences++;
+	return seq;
+}
+
+/* A linked sequence with a slab of its own and room to note all its rows' words. */
+static clkv_status new_seq(clkv_cache *cache, size_t notes, clkv_seq **out, clkv_error *error)
+{
+	if (cache->n_sequences == cache->sizes.max_sequences)
+		CLKV_FAIL(error, CLKV_ERROR_POOL_FULL, "%u sequences exist; allowed: max_sequences (%u)",
+		          cache->n_sequences, cache->sizes.max_sequences);
+	CLKV_TRY(clkv__tables_reserve(&cache->tables, notes, error));
+	clkv_seq *seq = clkv__calloc(&cache->context->allocator, 1, sizeof *seq);
+	if (!seq)
+		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for a sequence");
+	seq->slab = clkv__tables_take(&cache->tables);
+	*out = link_seq(cache, seq);
+	return CLKV_OK;
+}
+
+clkv_status clkv_seq_create(clkv_cache *cache, clkv_seq **out, clkv_error *error)
+{
+	clkv__error_clear(error);
+	if (!cache || !out)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "%s is NULL", cache ? "out" : "cache");
+	pthread_mutex_lock(&cache->mutex);
+	clkv_seq *seq = NULL;
+	clkv_status status = new_seq(cache, n_rows(cache), &seq, error);
+	if (status == CLKV_OK) {
+		/* The slab may have belonged to another sequence: the device must learn it's empty. */
+		for (uint32_t i = 0; i < n_rows(cache); i++)
+			clkv__tables_set(&cache->tables,
+			                 seq->slab + i * cache->sizes.row_words + ABI_ROW_SEALED, 0);
+		*out = seq;
+	}
+	pthread_mutex_unlock(&cache->mutex);
+	return status;
+}
+
+/* Shares the blocks of one row of from with to. */
+static void share_row(clkv_seq *to, const clkv_seq *from, int layer, int stream)
+{
+	clkv_cache *cache = to->cache;
+	struct clkv__tables *t = &cache->tables;
+	struct clkv__layer_pool *pool = &cache->pool.layers[layer];
+	uint32_t src = clkv__seq_row(from, layer, stream), dst = clkv__seq_row(to, layer, stream);
+	uint32_t sealed = clkv__tables_get(t, src + ABI_ROW_SEALED);
+	clkv__tables_set(t, dst + ABI_ROW_SEALED, sealed);
+	for (uint32_t i = 0; i < sealed; i++) {
+		for (uint32_t w = 0; w < ABI_ENTRY_WORDS; w++)
+			clkv__tables_set(t, dst + ABI_ROW_ENTRY(i) + w,
+			                 clkv__tables_get(t, src + ABI_ROW_ENTRY(i) + w));
+		clkv__slots_ref(&pool->sealed, clkv__tables_get(t, src + ABI_ROW_ENTRY(i) + ABI_ENTRY_ADDR));
+	}
+	for (uint32_t j = 0; j < clkv__blocks_of(cache, from->length); j++) {
+		uint32_t address = clkv__tables_get(t, src + ABI_ROW_HALF(t->cap, j));
+		if (address == CLKV__NO_SLOT)
+			continue;
+		clkv__slots_ref(&pool->open, address);
+		clkv__tables_set(t, dst + ABI_ROW_HALF(t->cap, j), address);
+	}
+}
+
+clkv_status clkv_seq_fork(clkv_seq *seq, clkv_seq **out, clkv_error *error)
+{
+	clkv__error_clear(error);
+	if (!seq || !out)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "%s is NULL", seq ? "out" : "seq");
+	clkv_cache *cache = seq->cache;
+	pthread_mutex_lock(&cache->mutex);
+	clkv_seq *copy = NULL;
+	clkv_status status = CLKV_OK;
+	size_t notes = (size_t)n_rows(cache) *
+	               (1 + (size_t)clkv__blocks_of(cache, seq->length) * (ABI_ENTRY_WORDS + 1) +
+	                2 * ABI_ENTRY_WORDS);
+	for (int l = 0; l < cache->shape.layers; l++)
+		for (int s = 0; s < cache->shape.streams; s++)
+			notes += ABI_ENTRY_WORDS *
+			         clkv__tables_get(&cache->tables, clkv__seq_row(seq, l, s) + ABI_ROW_SEALED);
+	if (seq->in_step)
+		status = clkv__error_set(error, CLKV_ERROR_BUSY, "the sequence is in an open step");
+	else
+		status = new_seq(cache, notes, &copy, error);
+	if (status == CLKV_OK) {
+		copy->length = seq->length;
+		copy->tail = seq->tail;
+		copy->left_partial = seq->left_partial;
+		for (int l = 0; l < cache->shape.layers; l++)
+			for (int s = 0; s < cache->shape.streams; s++)
+				share_row(copy, seq, l, s);
+		*out = copy;
+	}
+	pthread_mutex_unlock(&cache->mutex);
+	return status;
+}
+
+static void release_half_row(clkv_seq *seq, int layer, uint32_t row, uint32_t from, uint32_t to)
+{
+	struct clkv__tables *t = &seq->cache->tables;
+	for (uint32_t j = from; j < to; j++) {
+		uint32_t *address = &t->mirror[row + ABI_ROW_HALF(t->cap, j)];
+		if (*address != CLKV__NO_SLOT)
+			clkv__slots_release(&seq->cache->pool.layers[layer].open, *address);
+		/* The device keeps the old word: nothing reads it before it is set anew. */
+		*address = CLKV__NO_SLOT;
+	}
+}
+
+void clkv__seq_release_half(clkv_seq *seq, uint32_t from, uint32_t to, bool sealing_only)
+{
+	const clkv_cache *cache = seq->cache;
+	for (int l = 0; l < cache->shape.layers; l++) {
+		if (sealing_only && clkv__layer_is_dense(&cache->plan, l))
+			continue;
+		for (int s = 0; s < cache->shape.streams; s++)
+			release_half_row(seq, l, clkv__seq_row(seq, l, s), from, to);
+	}
+}
+
+/* Drops the sealed tokens at and behind position n of one row. */
+static void cut_sealed_row(clkv_seq *seq, int layer, uint32_t row, uint32_t n)
+{
+	struct clkv__tables *t = &seq->cache->tables;
+	uint32_t sealed = clkv__tables_get(t, row + ABI_ROW_SEALED), kept = sealed;
+	while (kept > 0) {
+		uint32_t entry = row + ABI_ROW_ENTRY(kept - 1);
+		uint32_t pos = clkv__tables_get(t, entry + ABI_ENTRY_POS);
+		if (pos < n) {
+			if (pos + clkv__tables_get(t, entry + ABI_ENTRY_COUNT) > n)
+				clkv__tables_set(t, entry + ABI_ENTRY_COUNT, n - pos);
+			break;
+		}
+		clkv__slots_release(&seq->cache->pool.layers[layer].sealed,
+		                    clkv__tables_get(t, entry + ABI_ENTRY_ADDR));
+		kept--;
+	}
+	if (kept != sealed)
+		clkv__tables_set(t, row + ABI_ROW_SEALED, kept);
+}
+
+static void cut(clkv_seq *seq, uint32_t n)
+{
+	clkv_cache *cache = seq->cache;
+	clkv__seq_release_half(seq, clkv__blocks_of(cache, n), clkv__blocks_of(cache, seq->length),
+	                       false);
+	if (n < seq->tail) {
+		for (int l = 0; l < cache->shape.layers; l++)
+			for (int s = 0; s < cache->shape.streams; s++)
+				cut_sealed_row(seq, l, clkv__seq_row(seq, l, s), n);
+		seq->tail = n;
+	}
+	seq->length = n;
+}
+
+clkv_status clkv_seq_truncate(clkv_seq *seq, size_t n_tokens, clkv_error *error)
+{
+	clkv__error_clear(error);
+	if (!seq || n_tokens > seq->length)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "n_tokens is %zu; allowed: 0 to %u", n_tokens,
+		          seq ? seq->length : 0);
+	clkv_cache *cache = seq->cache;
+	pthread_mutex_lock(&cache->mutex);
+	clkv_status status = CLKV_OK;
+	if (seq->in_step)
+		status = clkv__error_set(error, CLKV_ERROR_BUSY, "the sequence is in an open step");
+	else
+		status = clkv__tables_reserve(&cache->tables, 2 * (size_t)n_rows(cache), error);
+	if (status == CLKV_OK)
+		cut(seq, (uint32_t)n_tokens);
+	pthread_mutex_unlock(&cache->mutex);
+	return status;
+}
+
+static void unlink_seq(clkv_seq *seq)
+{
+	clkv_cache *cache = seq->cache;
+	if (seq->next)
+		seq->next->previous = seq->previous;
+	if (seq->previous)
+		seq->previous->next = seq->next;
+	else
+		cache->sequences = seq->next;
+	cache->n_sequences--;
+}
+
+static void release_sealed_row(clkv_seq *seq, int layer, uint32_t row)
+{
+	const struct clkv__tables *t = &seq->cache->tables;
+	for (uint32_t i = 0; i < clkv__tables_get(t, row + ABI_ROW_SEALED); i++)
+		clkv__slots_release(&seq->cache->pool.layers[layer].sealed,
+		                    clkv__tables_get(t, row + ABI_ROW_ENTRY(i) + ABI_ENTRY_ADDR));
+}
+
+void clkv__seq_drop(clkv_seq *seq)
+{
+	clkv_cache *cache = seq->cache;
+	clkv__seq_release_half(seq, 0, clkv__blocks_of(cache, seq->length), false);
+	for (int l = 0; l < cache->shape.layers; l++)
+		for (int s = 0; s < cache->shape.streams; s++)
+			release_sealed_row(seq, l, clkv__seq_row(seq, l, s));
+	clkv__tables_release(&cache->tables, seq->slab);
+	unlink_seq(seq);
+	clkv__free(&cache->context->allocator, seq);
+}
+
+clkv_status clkv_seq_destroy(clkv_seq *seq)
+{
+	if (!seq)
+		return CLKV_OK;
+	clkv_cache *cache = seq->cache;
+	pthread_mutex_lock(&cache->mutex);
+	clkv_status status = seq->in_step ? CLKV_ERROR_BUSY : CLKV_OK;
+	if (status == CLKV_OK)
+		clkv__seq_drop(seq);
+	pthread_mutex_unlock(&cache->mutex);
+	return status;
+}
+
+static uint64_t row_bytes(const clkv_seq *seq, int layer, int stream)
+{
+	const clkv_cache *cache = seq->cache;
+	const struct clkv__tables *t = &cache->tables;
+	uint32_t row = clkv__seq_row(seq, layer, stream);
+	uint64_t sealed = clkv__tables_get(t, row + ABI_ROW_SEALED), half = 0;
+	for (uint32_t j = 0; j < clkv__blocks_of(cache, seq->length); j++)
+		half += clkv__tables_get(t, row + ABI_ROW_HALF(t->cap, j)) != CLKV__NO_SLOT;
+	return sealed * ((uint64_t)cache->sizes.sealed_units * ABI_UNIT + 4 * ABI_ENTRY_WORDS) +
+	       half * ((uint64_t)cache->sizes.half_units * ABI_UNIT + 4) + 4 * ABI_ROW_HEAD;
+}
+
+clkv_status clkv_seq_get_info(const clkv_seq *seq, clkv_seq_info *info)
+{
+	if (!seq || !info)
+		return CLKV_ERROR_INVALID_ARGUMENT;
+	clkv_cache *cache = seq->cache;
+	clkv_seq_info i = {sizeof i, 0, 0, 0, 0};
+	pthread_mutex_lock(&cache->mutex);
+	i.length = seq->length;
+	i.sealed = clkv__seq_sealed(seq);
+	for (int l = 0; l < cache->shape.layers; l++)
+		for (int s = 0; s < cache->shape.streams; s++)
+			i.bytes += row_bytes(seq, l, s);
+	pthread_mutex_unlock(&cache->mutex);
+	return clkv__struct_write(info, &i, sizeof i);
+}

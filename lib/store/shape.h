@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/** \file shape.h \brief A checked geometry, with its defaults filled in. */
+#ifndef CLKV__SHAPE_H
+#define CLKV__SHAPE_H
+
+#include <clkv.h>
+
+struct clkv__shape {
+	int layers, q_heads, streams /* KV heads */, g /* q_heads / streams */, dk, dv;
+	float scale, softcap;
+	const int *window; /**< [layers] or NULL */
+};
+
+/** Checks every field and names the one that is wrong. window is borrowed, not copied. */
+clkv_status clkv__shape_read(const clkv_geometry *geometry, struct clkv__shape *shape,
+                             clkv_error *error);
+
+#endif

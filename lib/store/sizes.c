@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+/** \file sizes.c \brief The arithmetic of memory: blocks, tables, plans. */
+#include "store/sizes.h"
+
+#include "base/error.h"
+#include "base/struct_io.h"
+
+/* Tokens and rows are counted in 32 bits on the device, with room for sums. */
+#define MAX_TOKENS ((size_t)1 << 28)
+#define MAX_SEQUENCES ((size_t)1 << 16)
+
+static uint64_t ceil_div(uint64_t a, uint64_t b)
+{
+	return (a + b - 1) / b;
+}
+
+static uint64_t b4(uint64_t words)
+{
+	return words * 4;
+}
+
+static clkv_status check_count(const char *name, size_t value, size_t max, clkv_error *error)
+{
+	if (value == 0 || value > max)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "cache options: %s is %zu; allowed: 1 to %zu",
+		          name, value, max);
+	return CLKV_OK;
+}
+
+static clkv_status read_options(const clkv_cache_options *options, clkv_cache_options *o,
+                                struct clkv__sizes *s, clkv_error *error)
+{
+	CLKV_TRY(clkv__struct_read(o, sizeof *o, options, "clkv_cache_options", error));
+	CLKV_TRY(check_count("max_tokens", o->max_tokens, MAX_TOKENS, error));
+	if (o->max_step_tokens == 0)
+		o->max_step_tokens = o->max_tokens < 512 ? o->max_tokens : 512;
+	if (o->max_sequences == 0)
+		o->max_sequences = 1;
+	if (o->max_seq_tokens == 0)
+		o->max_seq_tokens = o->max_tokens;
+	CLKV_TRY(check_count("max_step_tokens", o->max_step_tokens, o->max_tokens, error));
+	CLKV_TRY(check_count("max_sequences", o->max_sequences, MAX_SEQUENCES, error));
+	CLKV_TRY(check_count("max_seq_tokens", o->max_seq_tokens, o->max_tokens, error));
+	s->max_tokens = (uint32_t)o->max_tokens;
+	s->max_step_tokens = (uint32_t)o->max_step_tokens;
+	s->max_sequences = (uint32_t)o->max_sequences;
+	s->max_seq_tokens = (uint32_t)o->max_seq_tokens;
+	return CLKV_OK;
+}
+
+/* Blocks in half of one stream of a layer that seals. A sequence keeps its sinks and fewer than
+ * window + block tokens behind them, in blocks cut at multiples of the block size; a step adds its
+ * rows. It can't be more than if nothing were sealed. */
+static uint64_t open_blocks(const struct clkv__plan *plan, const struct clkv__sizes *s)
+{
+	const struct clkv__general *g = &plan->general;
+	uint64_t bt = (uint64_t)g->block, q = s->max_sequences;
+	uint64_t all = s->max_tokens / bt + q;
+	uint64_t kept = ceil_div((uint64_t)g->window + bt - 1, bt) + 1 + ceil_div((uint64_t)g->sinks, bt);
+	uint64_t with_step = q * (kept + 1) + s->max_step_tokens / bt;
+	return g->seal == 1 || with_step > all ? all : with_step;
+}
+
+static clkv_status pool_sizes(const struct clkv__shape *shape, const struct clkv__plan *plan,
+                              struct clkv__sizes *s, clkv_error *error)
+{
+	uint64_t bt = (uint64_t)plan->general.block, streams = (uint64_t)shape->streams;
+	uint64_t all = (s->max_tokens / bt + s->max_sequences) * streams;
+	uint64_t open = open_blocks(plan, s) * streams;
+	if (all > UINT32_MAX / 2)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
+		          "cache options: max_tokens (%u) and max_sequences (%u) need too many blocks",
+		          s->max_tokens, s->max_sequences);
+	s->half_units = clkv__half_block_bytes(shape, plan->general.block) / ABI_UNIT;
+	s->dense_slots = (uint32_t)all;
+	s->dense_layer_bytes = all * s->half_units * ABI_UNIT;
+	if (plan->sealing.dense)
+		return CLKV_OK;
+	s->sealed_units = plan->sealing.layout.units;
+	s->open_slots = (uint32_t)open;
+	/* Only the first prompt of a sequence leaves a block that isn't full. */
+	s->sealed_slots = (uint32_t)all;
+	s->sealing_layer_bytes =
+		(open * s->half_units + (uint64_t)s->sealed_slots * s->sealed_units) * ABI_UNIT;
+	return CLKV_OK;
+}
+
+static clkv_status table_sizes(const struct clkv__shape *shape, const struct clkv__plan *plan,
+                               struct clkv__sizes *s, clkv_error *error)
+{
+	uint64_t cap = ceil_div(s->max_seq_tokens, (uint64_t)plan->general.block) + 2;
+	cap = (cap + 3) & ~(uint64_t)3;
+	uint64_t row = ABI_ROW_WORDS(cap);
+	uint64_t slab = row * (uint64_t)shape->layers * (uint64_t)shape->streams;
+	if (slab * s->max_sequences > UINT32_MAX)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
+		          "cache options: max_sequences (%u) of max_seq_tokens (%u) need tables above 16 GiB",
+		          s->max_sequences, s->max_seq_tokens);
+	s->cap = (uint32_t)cap;
+	s->row_words = (uint32_t)row;
+	s->slab_words = (uint32_t)slab;
+	return CLKV_OK;
+}
+
+static void step_sizes(const struct clkv__shape *shape, const struct clkv__plan *plan,
+                       const struct clkv__cut *cut, struct clkv__sizes *s)
+{
+	uint32_t bt = (uint32_t)plan->general.block, rows = s->max_step_tokens;
+	uint32_t items = s->max_sequences < rows ? s->max_sequences : rows;
+	uint32_t streams = (uint32_t)shape->streams;
+	uint32_t extra = cut->target_groups / streams + 1; /* work-groups beyond one per tile */
+	s->plan_words = items * ABI_ITEM_WORDS + rows * ABI_NEW_WORDS + (rows + extra) * ABI_WORK_WORDS;
+	s->part_rows = rows + (extra + items) * (uint32_t)cut->tile_rows;
+	uint32_t sealable = plan->general.seal == 1 ? s->max_tokens : rows;
+	s->max_jobs = plan->sealing.dense ? 0 : sealable / bt + 2 * items;
+	s->jobs_words = s->max_jobs * (ABI_SEAL_WORDS + (uint32_t)shape->layers * streams);
+	s->update_pairs = 4096;
+	uint32_t most = s->plan_words > s->jobs_words ? s->plan_words : s->jobs_words;
+	s->staging_words = most > 2 * s->update_pairs ? most : 2 * s->update_pairs;
+	uint64_t rows_of_tables = (uint64_t)shape->layers * streams;
+	s->journal_entries = (rows / bt + 2 * (uint64_t)items) * rows_of_tables;
+}
+
+/* Mirrors of the tables, slots' free lists and counts, staging, the journal of a step. */
+static uint64_t host_bytes(const struct clkv__shape *shape, const struct clkv__plan *plan,
+                           const struct clkv__sizes *s)
+{
+	uint64_t layers = (uint64_t)shape->layers;
+	uint64_t dense = plan->sealing.dense ? layers : (uint64_t)plan->general.skip;
+	uint64_t slots = dense * s->dense_slots +
+	                 (layers - dense) * ((uint64_t)s->open_slots + s->sealed_slots);
+	return b4((uint64_t)s->slab_words * s->max_sequences) + b4(2 * slots) +
+	       CLKV__STAGING * b4(s->staging_words) + s->journal_entries * sizeof(struct clkv__change);
+}
+
+static void sum_bytes(const struct clkv__shape *shape, const struct clkv__plan *plan,
+                      struct clkv__sizes *s)
+{
+	uint64_t layers = (uint64_t)shape->layers, streams = (uint64_t)shape->streams;
+	uint64_t dense = plan->sealing.dense ? layers : (uint64_t)plan->general.skip;
+	uint64_t sealing = layers - dense;
+	clkv_bytes *b = &s->bytes;
+	double bt = plan->general.block;
+	b->struct_size = sizeof *b;
+	b->sealed = sealing * s->sealed_slots * s->sealed_units * ABI_UNIT;
+	b->open = dense * s->dense_layer_bytes +
+	          sealing * s->open_slots * (uint64_t)s->half_units * ABI_UNIT;
+	b->tables = (uint64_t)s->slab_words * s->max_sequences * 4;
+	b->scratch = ((uint64_t)s->plan_words + s->jobs_words + 2 * s->update_pairs + ABI_COUNTERS) * 4 +
+	             (uint64_t)s->part_rows * (uint64_t)shape->q_heads * (uint64_t)(shape->dv + 2) * 4;
+	b->device = b->sealed + b->open + b->tables + b->scratch;
+	b->host = host_bytes(shape, plan, s);
+	b->per_token_f16 = (double)(layers * streams) * 2 * (shape->dk + shape->dv);
+	double half = 2.0 * (shape->dk + shape->dv) + 4 / bt;
+	double encoded = (s->sealed_units * (double)ABI_UNIT + 4 * ABI_ENTRY_WORDS) / bt;
+	b->per_token = (double)streams * ((double)dense * half + (double)sealing * encoded);
+}
+
+clkv_status clkv__sizes_compute(const struct clkv__shape *shape, const struct clkv__plan *plan,
+                                const clkv_cache_options *options, const struct clkv__cut *cut,
+                                struct clkv__sizes *sizes, clkv_error *error)
+{
+	struct clkv__sizes s = {0};
+	clkv_cache_options o;
+	CLKV_TRY(read_options(options, &o, &s, error));
+	CLKV_TRY(pool_sizes(shape, plan, &s, error));
+	CLKV_TRY(table_sizes(shape, plan, &s, error));
+	step_sizes(shape, plan, cut, &s);
+	sum_bytes(shape, plan, &s);
+	*sizes = s;
+	return CLKV_OK;
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * \file    sizes.h
+ * \brief   How much of everything a cache needs: read by the estimate and by the allocator alike.
+ */
+#ifndef CLKV__SIZES_H
+#define CLKV__SIZES_H
+
+#include "recipe/recipe_plan.h"
+#include "store/shape.h"
+
+#include <clkv.h>
+#include <stdint.h>
+
+/** How attention is cut into work-groups on this device. */
+struct clkv__cut {
+	int tile_rows;           /**< query rows per work-group in prefill */
+	int tile_heads;          /**< query heads of a group per work-group; divides G */
+	uint32_t target_groups;  /**< work-groups that fill the device */
+	uint32_t min_blocks;     /**< blocks that a split walks at least, if there are so many */
+};
+
+/** Host staging buffers in turn: a write may still be under way while the next is prepared. */
+#define CLKV__STAGING 4
+
+/** A word of a table that a step has changed, so that it can be undone. */
+struct clkv__change {
+	uint32_t word, before, layer;
+};
+
+struct clkv__sizes {
+	uint32_t max_tokens, max_step_tokens, max_sequences, max_seq_tokens;
+	/* pool */
+	uint32_t half_units, sealed_units;       /**< of one block */
+	uint32_t dense_slots;                    /**< half blocks of a layer that never seals */
+	uint32_t open_slots, sealed_slots;       /**< blocks of a layer that seals, all streams */
+	uint64_t dense_layer_bytes, sealing_layer_bytes;
+	/* tables */
+	uint32_t cap, row_words, slab_words;
+	/* step */
+	uint32_t plan_words;      /**< items, row records, work records */
+	uint32_t jobs_words;      /**< seal jobs with their destinations */
+	uint32_t update_pairs;    /**< table updates of one launch */
+	uint32_t part_rows;       /**< row records times splits; each has q_heads partial records */
+	uint32_t max_jobs;        /**< seal jobs of one commit */
+	uint32_t staging_words;   /**< of one host staging buffer */
+	uint64_t journal_entries; /**< table words that one step can change */
+	clkv_bytes bytes;
+};
+
+/** Refuses numbers of the options that are absurd or don't fit each other. */
+clkv_status clkv__sizes_compute(const struct clkv__shape *shape, const struct clkv__plan *plan,
+                                const clkv_cache_options *options, const struct clkv__cut *cut,
+                                struct clkv__sizes *sizes, clkv_error *error);
+
+/** The word of a sequence's slab where the row of (layer, stream) begins. */
+static inline uint32_t clkv__row_word(const struct clkv__sizes *sizes,
+                                      const struct clkv__shape *shape, int layer, int stream)
+{
+	return (uint32_t)(layer * shape->streams + stream) * sizes->row_words;
+}
+
+#endif
