@@ -1,0 +1,46 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Writes bytes.csv from the formula: bytes of a sealed token, all layers, with its table entry.
+
+A side of a block of BT tokens and D channels holds scales (2 bytes), minimums (2 bytes, unless
+symmetric), padded to 16 bytes, then BT * D * bits / 8 bytes of codes, padded to 16. A block is padded to
+64 bytes; its table entry takes 16. A layer in half takes 2 (DK + DV) bytes and 4 per block."""
+
+import math
+
+SHAPES = [(30, 9, 3, 64, 64), (32, 32, 8, 128, 128), (1, 4, 4, 80, 80), (2, 3, 1, 192, 128)]
+# recipe, block, skip, K, V; a side: bits, scale per "channel" or "token", group, symmetric
+RECIPES = [
+    ("f16", 64, None, None, None),
+    ("kivi:bits=2", 64, 0, (2, "channel", 32, 0), (2, "token", 32, 0)),
+    ("kivi:bits=4", 64, 0, (4, "channel", 32, 0), (4, "token", 32, 0)),
+    ("kivi:k=4,v=2,group=64", 64, 0, (4, "channel", 64, 0), (2, "token", 64, 0)),
+    ("kivi:bits=3,group=128 ; block=128", 128, 0, (3, "channel", 128, 0), (3, "token", 128, 0)),
+    ("kivi:bits=4 ; skip=1,block=32", 32, 1, (4, "channel", 32, 0), (4, "token", 32, 0)),
+    ("q:k=8,v=4", 64, 0, (8, "token", 32, 0), (4, "token", 32, 0)),
+    ("q:k=5,v=6,group=16", 64, 0, (5, "token", 16, 0), (6, "token", 16, 0)),
+    ("q:k=4,v=4,sym=1,rot=hadamard", 64, 0, (4, "token", 32, 1), (4, "token", 32, 1)),
+    ("q:k=16,v=2,axis_v=channel", 64, 0, (16, "token", 32, 0), (2, "channel", 32, 0)),
+]
+
+
+def up(n, to):
+    return -(-n // to) * to
+
+
+def side(codec, dim, block):
+    bits, axis, group, symmetric = codec
+    if bits == 16:
+        return 2 * dim * block
+    units = dim * (block // group) if axis == "channel" else math.ceil(dim / group) * block
+    return up(units * 2 * (1 if symmetric else 2), 16) + up(dim * block * bits // 8, 16)
+
+
+print("layers,q_heads,kv_heads,head_dim_k,head_dim_v,bytes_per_token,recipe")
+for layers, q, kv, dk, dv in SHAPES:
+    for recipe, block, skip, k, v in RECIPES:
+        half = 2 * (dk + dv) + 4 / block
+        sealed = 0 if k is None else (up(side(k, dk, block) + side(v, dv, block), 64) + 16) / block
+        dense = layers if skip is None else skip
+        total = kv * (dense * half + (layers - dense) * sealed)
+        print(f"{layers},{q},{kv},{dk},{dv},{total:.3f},{recipe}")
