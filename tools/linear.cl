@@ -122,13 +122,16 @@ __kernel void linear_gate(__global const float *x, __global const float *xw, int
 	}
 }
 
-/* logits [ROWS][vocabulary] = w . norm(x) */
+/* logits [ROWS][vocabulary] = w . norm(x), for the rows of x from x_row on, into those from out_row on */
 __kernel void linear_logits(__global const float *x, __global const float *xw, int dim, float epsilon,
-                            __global const uchar *w, int type, int bytes, __global float *logits,
-                            int vocabulary, int chunk)
+                            int x_row, __global const uchar *w, int type, int bytes,
+                            __global float *logits, int vocabulary, int out_row, int chunk)
 {
 	SCRATCH;
 	float inverse[ROWS], sum[ROWS];
+	x += (size_t)x_row * dim;
+	xw += (size_t)x_row * dim;
+	logits += (size_t)out_row * vocabulary;
 	x_rows in = {xw, dim, dim};
 	inverse_rms(inverse, x, dim, epsilon, scratch);
 	int from = (int)get_group_id(0) * chunk;

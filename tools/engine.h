@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * \file    engine.h
+ * \brief   Forward passes of a Llama model on an OpenCL device, attention by clkv.
+ *
+ * All layers run on the device. Few rows (generation) meet the file's weights where they lie; many
+ * rows (a prompt) go through a blocked product on CPUs and through CLBlast on other devices.
+ */
+#ifndef ENGINE_H
+#define ENGINE_H
+
+#include <stdint.h>
+
+#include "model.h"
+
+struct engine;
+
+/** One sequence in one cache, and how many tokens it has seen (the position of the next one). */
+struct engine_stream {
+	clkv_cache *cache;
+	clkv_seq *seq;
+	size_t length;
+};
+
+enum engine_products { ENGINE_AUTO, ENGINE_BLOCKED, ENGINE_BLAS };
+
+struct engine_options {
+	size_t max_rows;                /**< rows of one pass, all streams together; 0: 512 */
+	enum engine_products products;  /**< how many rows are multiplied */
+};
+
+enum engine_logits { ENGINE_NO_LOGITS, ENGINE_LAST_LOGITS, ENGINE_ALL_LOGITS };
+
+/** A pass over n_each new tokens of each of n_streams streams, which lie in different caches. */
+struct engine_pass {
+	struct engine_stream *const *streams;
+	size_t n_streams;
+	const int32_t *tokens;      /**< [n_streams][n_each] */
+	size_t n_each;
+	clkv_phase phase;
+	bool dry;                   /**< don't keep the tokens: the streams are as before */
+	enum engine_logits want;
+	float *logits;              /**< [n_streams][1 or n_each][vocabulary], host */
+};
+
+/** Copies the weights to the device; the model must outlive the engine. */
+bool engine_create(clkv_context *context, const struct model *model,
+                   const struct engine_options *options, struct engine **out,
+                   struct tool_error *error);
+
+void engine_destroy(struct engine *engine);
+
+/** Runs a pass. Returns when the logits are there; without logits work may still be under way. On
+ *  failure the streams are as before. */
+bool engine_run(struct engine *engine, const struct engine_pass *pass, struct tool_error *error);
+
+/** Appends the rows from .. from + n - 1 of another stream's cache, decoded, instead of computing
+ *  them: a prompt computed once serves the caches of many recipes. */
+bool engine_copy_rows(struct engine *engine, struct engine_stream *to,
+                      const struct engine_stream *source, size_t from, size_t n, clkv_phase phase,
+                      struct tool_error *error);
+
+/** Appends n rows of noise: fills a cache to a depth at which speed is measured. */
+bool engine_fill_noise(struct engine *engine, struct engine_stream *to, size_t n, clkv_phase phase,
+                       struct tool_error *error);
+
+/** Waits until the device has nothing left to do. */
+bool engine_finish(struct engine *engine, struct tool_error *error);
+
+/** The shape of the model's attention, for clkv_cache_create(). */
+clkv_geometry engine_geometry(const struct model *model);
+
+size_t engine_max_rows(const struct engine *engine);
+size_t engine_device_bytes(const struct engine *engine);
+
+#endif

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * \file    engine_copy.c
+ * \brief   Rows that reach a cache without a forward pass: from another cache, or noise.
+ */
+#include <stdlib.h>
+
+#include "engine_private.h"
+
+
+/* One step whose rows of every layer `source` gives (NULL: the buffers hold them already). */
+static bool append_layers(struct engine *e, clkv_step *step, const struct engine_stream *source,
+                          size_t from, size_t n, struct tool_error *error)
+{
+	clkv_tensor k = {.mem = e->copy_k, .dtype = CLKV_F16};
+	clkv_tensor v = {.mem = e->copy_v, .dtype = CLKV_F16};
+	for (int layer = 0; layer < e->model->n_layers; layer++) {
+		clkv_error cause = {0};
+		if (source != NULL &&
+		    clkv_seq_read(source->seq, layer, from, n, &k, &v, e->queue, &cause) != CLKV_OK)
+			return tool_fail_clkv(error, "reading rows of the prompt", &cause);
+		if (clkv_append(step, layer, &k, &v, 0, NULL, NULL, &cause) != CLKV_OK)
+			return tool_fail_clkv(error, "appending rows of the prompt", &cause);
+	}
+	return true;
+}
+
+
+static bool append_rows(struct engine *e, struct engine_stream *to, const struct engine_stream *source,
+                        size_t from, size_t n, clkv_phase phase, struct tool_error *error)
+{
+	clkv_error cause = {0};
+	clkv_step *step;
+	clkv_step_item item = {to->seq, n, phase};
+	if (clkv_step_begin(to->cache, &item, 1, e->queue, &step, &cause) != CLKV_OK)
+		return tool_fail_clkv(error, "beginning a step", &cause);
+	if (!append_layers(e, step, source, from, n, error)) {
+		clkv_step_abort(step);
+		return false;
+	}
+	if (clkv_commit(step, NULL, &cause) != CLKV_OK) {
+		clkv_step_abort(step);
+		return tool_fail_clkv(error, "committing a step", &cause);
+	}
+	to->length += n;
+	return true;
+}
+
+
+bool engine_copy_rows(struct engine *e, struct engine_stream *to, const struct engine_stream *source,
+                      size_t from, size_t n, clkv_phase phase, struct tool_error *error)
+{
+	for (size_t done = 0; done < n;) {
+		size_t rows = n - done < e->max_rows ? n - done : e->max_rows;
+		bool last = done + rows == n;
+		if (!append_rows(e, to, source, from + done, rows, last ? phase : CLKV_PROMPT, error))
+			return false;
+		done += rows;
+	}
+	return true;
+}
+
+
+/* Halves of either sign from 2^-3 up to 1: the size of real keys and values. */
+static bool write_noise(struct engine *e, cl_mem mem, struct tool_error *error)
+{
+	size_t n = e->max_rows * (size_t)e->model->kv_heads * (size_t)e->model->head_dim;
+	uint16_t *noise = malloc(n * sizeof *noise);
+	uint32_t state = 12345;
+	if (noise == NULL)
+		return tool_fail(error, "out of memory");
+	for (size_t i = 0; i < n; i++) {
+		state = state * 1664525U + 1013904223U;
+		uint32_t exponent = 12 + (state >> 16) % 3;
+		noise[i] = (uint16_t)((state >> 31) << 15 | exponent << 10 | (state >> 20 & 1023U));
+	}
+	cl_int code = clEnqueueWriteBuffer(e->queue, mem, CL_TRUE, 0, n * sizeof *noise, noise, 0, NULL,
+	                                   NULL);
+	free(noise);
+	return code == CL_SUCCESS || tool_fail_cl(error, "clEnqueueWriteBuffer", code);
+}
+
+
+bool engine_fill_noise(struct engine *e, struct engine_stream *to, size_t n, clkv_phase phase,
+                       struct tool_error *error)
+{
+	return write_noise(e, e->copy_k, error) && write_noise(e, e->copy_v, error) &&
+	       engine_copy_rows(e, to, NULL, 0, n, phase, error);
+}

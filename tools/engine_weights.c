@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * \file    engine_weights.c
+ * \brief   Takes the model's tensors to the device: matrices as they are, norms in f32.
+ */
+#include <stdlib.h>
+
+#include "engine_private.h"
+#include "weight_format.h"
+
+
+static bool upload(struct engine *e, const void *data, size_t size, cl_mem *out,
+                   struct tool_error *error)
+{
+	cl_int code;
+	/* the flag only reads from data, whatever the prototype says */
+	void *from = (void *)(uintptr_t)data;
+	*out = clCreateBuffer(e->context, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, size, from, &code);
+	if (code != CL_SUCCESS)
+		return tool_fail_cl(error, "clCreateBuffer (weights)", code);
+	e->device_bytes += size;
+	return true;
+}
+
+
+static bool upload_matrix(struct engine *e, const struct gguf_tensor *tensor, struct engine_matrix *m,
+                          struct tool_error *error)
+{
+	m->type = (int)tensor->type;
+	m->row_bytes = model_row_bytes(tensor);
+	m->n_in = (int)tensor->dims[0];
+	m->n_out = (int)tensor->dims[1];
+	return upload(e, tensor->data, tensor->size_bytes, &m->mem, error);
+}
+
+
+static bool upload_norm(struct engine *e, const struct gguf_tensor *tensor, cl_mem *out,
+                        struct tool_error *error)
+{
+	size_t n = (size_t)tensor->dims[0];
+	float *values = malloc(n * sizeof *values);
+	if (values == NULL)
+		return tool_fail(error, "out of memory");
+	weights_dequantize(weight_format(tensor->type), tensor->data, n, values);
+	bool done = upload(e, values, n * sizeof *values, out, error);
+	free(values);
+	return done;
+}
+
+
+static bool upload_layer(struct engine *e, const struct model_layer *from, struct engine_layer *to,
+                         struct tool_error *error)
+{
+	return upload_norm(e, from->attn_norm, &to->attn_norm, error) &&
+	       upload_norm(e, from->ffn_norm, &to->ffn_norm, error) &&
+	       upload_matrix(e, from->q, &to->q, error) && upload_matrix(e, from->k, &to->k, error) &&
+	       upload_matrix(e, from->v, &to->v, error) &&
+	       upload_matrix(e, from->attn_out, &to->attn_out, error) &&
+	       upload_matrix(e, from->gate, &to->gate, error) &&
+	       upload_matrix(e, from->up, &to->up, error) &&
+	       upload_matrix(e, from->down, &to->down, error);
+}
+
+
+bool engine_upload(struct engine *e, struct tool_error *error)
+{
+	const struct model *model = e->model;
+	e->layers = calloc((size_t)model->n_layers, sizeof *e->layers);
+	if (e->layers == NULL)
+		return tool_fail(error, "out of memory");
+	if (!upload_matrix(e, model->embedding, &e->embedding, error) ||
+	    !upload_norm(e, model->output_norm, &e->output_norm, error))
+		return false;
+	for (int i = 0; i < model->n_layers; i++) {
+		if (!upload_layer(e, &model->layers[i], &e->layers[i], error))
+			return false;
+	}
+	if (model->output != model->embedding)
+		return upload_matrix(e, model->output, &e->output, error);
+	e->output = e->embedding;
+	return clRetainMemObject(e->output.mem) == CL_SUCCESS;
+}
+
+
+static void release(cl_mem mem)
+{
+	if (mem != NULL)
+		(void)clReleaseMemObject(mem);
+}
+
+
+void engine_release_weights(struct engine *e)
+{
+	release(e->embedding.mem);
+	release(e->output.mem);
+	release(e->output_norm);
+	for (int i = 0; e->layers != NULL && i < e->model->n_layers; i++) {
+		const struct engine_layer *layer = &e->layers[i];
+		cl_mem all[] = {layer->attn_norm,    layer->ffn_norm, layer->q.mem,  layer->k.mem,
+		                layer->v.mem,        layer->attn_out.mem, layer->gate.mem, layer->up.mem,
+		                layer->down.mem};
+		for (size_t j = 0; j < sizeof all / sizeof all[0]; j++)
+			release(all[j]);
+	}
+	free(e->layers);
+	e->layers = NULL;
+}
