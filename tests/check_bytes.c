@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** \file check_bytes.c \brief Every byte: the estimate is the allocation, and the format is the formula's. */
 #include "ref/ref_affine.h"
-#include "support/faults.h"
+#include "support/inject.h"
 #include "support/feed.h"
 #include "support/fixture.h"
 
@@ -48,9 +48,9 @@ START_TEST(test_the_estimate_is_the_allocation)
 	o.max_sequences = estimates[_i].sequences;
 	clkv_bytes want = required(&g, estimates[_i].recipe, &o);
 	ck_assert_uint_eq(want.device, want.sealed + want.open + want.tables + want.scratch);
-	uint64_t before = faults_device_bytes();
+	uint64_t before = inject_device_bytes();
 	feed_open(&feed, fixture.context, fixture.queue, estimates[_i].recipe, &o);
-	ck_assert_uint_eq(faults_device_bytes() - before, want.device);
+	ck_assert_uint_eq(inject_device_bytes() - before, want.device);
 	clkv_bytes got = feed_stats(&feed).allocated;
 	ck_assert_int_eq(memcmp(&got, &want, sizeof got), 0);
 
@@ -59,7 +59,7 @@ START_TEST(test_the_estimate_is_the_allocation)
 	stream_open(&feed, &stream);
 	feed_one(&feed, &stream, 1, CLKV_PROMPT_END, 1, NULL);
 	feed_close(&feed);
-	ck_assert_uint_eq(faults_device_bytes(), before);
+	ck_assert_uint_eq(inject_device_bytes(), before);
 
 	o.max_bytes = (size_t)want.device;
 	feed_open(&feed, fixture.context, fixture.queue, estimates[_i].recipe, &o);

@@ -153,7 +153,7 @@ START_TEST(test_truncate_then_append_again)
 }
 END_TEST
 
-START_TEST(test_truncate_below_the_least_length_is_refused)
+START_TEST(test_truncate_outside_the_sequence_is_refused)
 {
 	static struct stream stream;
 	struct feed feed = {.geometry = geometry()};
@@ -169,8 +169,65 @@ START_TEST(test_truncate_below_the_least_length_is_refused)
 	after = stream_info(&stream);
 	ck_assert_int_eq(memcmp(&before, &after, sizeof before), 0);
 	ck_assert_uint_le(before.min_length, before.length);
-	ck_assert_uint_ge(before.min_length + 64 + 3, before.sealed);
 	truncate_to(&stream, before.min_length);
+	feed_close(&feed);
+}
+END_TEST
+
+/* Cut inside a sealed block: what is left decodes to the same bits, attention sees that and what comes
+ * behind it, and the blocks that fell away are free. */
+START_TEST(test_truncate_inside_sealed_blocks)
+{
+	static const size_t cuts[] = {250, 192, 100, 64, 3, 1, 0};
+	static struct stream cut, whole;
+	struct feed feed = {.geometry = geometry()};
+	feed_open(&feed, fixture.context, fixture.queue, recipes[_i], NULL);
+	stream_open(&feed, &whole);
+	feed_one(&feed, &whole, 300, CLKV_PROMPT_END, 1, NULL);
+	for (size_t i = 0; i < sizeof cuts / sizeof cuts[0]; i++) {
+		if (cuts[i] < stream_info(&whole).min_length)
+			continue;
+		stream_fork(&feed, &whole, &cut);
+		truncate_to(&cut, cuts[i]);
+		ck_assert_uint_le(stream_info(&cut).sealed, cuts[i]);
+		expect_same_prefix(&feed, &cut, &whole);
+		expect_rows(&feed, &cut, 20, CLKV_DECODE, 2, EXPECT_DECODED, BOUND_ATTEND_CODES);
+		feed_one(&feed, &cut, 130, CLKV_PROMPT, 3, NULL);
+		expect_rows(&feed, &cut, 1, CLKV_DECODE, 4, EXPECT_DECODED, BOUND_ATTEND_CODES);
+		stream_close(&cut);
+	}
+	stream_close(&whole);
+	expect_nothing_used(&feed);
+	feed_close(&feed);
+}
+END_TEST
+
+/* Each round leaves one more short block: it goes on or is refused, and nothing is overrun. */
+START_TEST(test_truncating_again_and_again)
+{
+	static struct stream stream;
+	struct feed feed = {.geometry = geometry()};
+	clkv_cache_options room = CLKV_INIT(clkv_cache_options);
+	room.max_tokens = 256;
+	room.max_sequences = 3;
+	feed_open(&feed, fixture.context, fixture.queue, recipes[_i], &room);
+	stream_open(&feed, &stream);
+	for (size_t round = 0; round < 40; round++) {
+		clkv_step_item item = {stream.seq, 130, CLKV_PROMPT};
+		clkv_step *step = NULL;
+		clkv_error error;
+		clkv_status status =
+			clkv_step_begin(feed.cache, &item, 1, fixture.queue, &step, &error);
+		clkv_step_abort(step);
+		if (status == CLKV_ERROR_POOL_FULL)
+			break;
+		feed_ok(status, &error, "begin");
+		feed_one(&feed, &stream, 130, CLKV_PROMPT, round, NULL);
+		size_t least = stream_info(&stream).min_length, n = stream.n - 127;
+		truncate_to(&stream, n > least ? n : least);
+	}
+	stream_close(&stream);
+	expect_nothing_used(&feed);
 	feed_close(&feed);
 }
 END_TEST
@@ -196,6 +253,7 @@ END_TEST
 
 /* ---------------------------------------------------------------- the pool ---- */
 
+/* max_tokens fit whatever the blocks; beyond them the pool may round up, then it is full. */
 START_TEST(test_a_full_pool_refuses_and_recovers)
 {
 	static struct stream a, b;
@@ -211,21 +269,33 @@ START_TEST(test_a_full_pool_refuses_and_recovers)
 	stream_open(&feed, &b);
 	for (uint64_t i = 0; i < 3; i++)
 		feed_one(&feed, &a, 64, CLKV_DECODE, i, NULL);
-	feed_one(&feed, &b, 64, CLKV_DECODE, 9, NULL);
-	clkv_stats before = feed_stats(&feed), after;
-	clkv_step_item more = {b.seq, 64, CLKV_DECODE};
-	ck_assert_int_eq(clkv_step_begin(feed.cache, &more, 1, fixture.queue, &step, &error),
-	                 CLKV_ERROR_POOL_FULL);
-	ck_assert_ptr_null(step);
-	after = feed_stats(&feed);
-	ck_assert_uint_eq(after.used_sealed, before.used_sealed);
-	ck_assert_uint_eq(after.used_open, before.used_open);
-	ck_assert_uint_eq(after.tokens, 256);
+	for (;;) {
+		clkv_step_item more = {b.seq, 64, CLKV_DECODE};
+		clkv_stats before = feed_stats(&feed), after;
+		clkv_status status =
+			clkv_step_begin(feed.cache, &more, 1, fixture.queue, &step, &error);
+		if (status == CLKV_OK) {
+			clkv_step_abort(step);
+			feed_one(&feed, &b, 64, CLKV_DECODE, 9 + b.n, NULL);
+			continue;
+		}
+		ck_assert_int_eq(status, CLKV_ERROR_POOL_FULL);
+		after = feed_stats(&feed);
+		ck_assert_uint_eq(after.used_sealed, before.used_sealed);
+		ck_assert_uint_eq(after.used_open, before.used_open);
+		ck_assert_uint_eq(after.tokens, before.tokens);
+		ck_assert_uint_ge(after.tokens, 256);
+		ck_assert_uint_eq(after.tokens, a.n + b.n);
+		break;
+	}
 	stream_close(&a);
-	for (uint64_t i = 0; i < 3; i++)
-		feed_one(&feed, &b, 64, CLKV_DECODE, 20 + i, NULL);
-	ck_assert_uint_eq(feed_stats(&feed).tokens, 256);
+	stream_open(&feed, &a);
+	feed_one(&feed, &a, 64, CLKV_DECODE, 20, NULL);
 	stream_close(&b);
+	for (uint64_t i = 0; i < 3; i++)
+		feed_one(&feed, &a, 64, CLKV_DECODE, 20 + i, NULL);
+	ck_assert_uint_eq(feed_stats(&feed).tokens, 256);
+	stream_close(&a);
 	expect_nothing_used(&feed);
 	feed_close(&feed);
 }
@@ -290,7 +360,9 @@ int main(void)
 	tcase_add_loop_test(fork_case, test_forks_share_what_is_full, 0, RECIPES);
 	tcase_add_loop_test(fork_case, test_forks_of_forks, 0, RECIPES);
 	tcase_add_loop_test(cut, test_truncate_then_append_again, 0, RECIPES);
-	tcase_add_loop_test(cut, test_truncate_below_the_least_length_is_refused, 0, RECIPES);
+	tcase_add_loop_test(cut, test_truncate_outside_the_sequence_is_refused, 0, RECIPES);
+	tcase_add_loop_test(cut, test_truncate_inside_sealed_blocks, 0, RECIPES);
+	tcase_add_loop_test(cut, test_truncating_again_and_again, 0, RECIPES);
 	tcase_add_loop_test(cut, test_truncating_a_fork_leaves_the_other, 0, RECIPES);
 	tcase_add_loop_test(pool, test_a_full_pool_refuses_and_recovers, 0, RECIPES);
 	tcase_add_loop_test(pool, test_sequences_are_counted, 0, RECIPES);

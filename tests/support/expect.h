@@ -36,7 +36,8 @@ double expect_rows_difference(const struct feed *feed, const struct feed_result 
 /** Every row reads back as the half of what was given, bit for bit. */
 void expect_given(const struct feed *feed, const struct stream *stream);
 
-/** Both streams decode to the same bits, in all layers. */
+/** Both streams decode to the same bits, in all layers; or as far as the first one goes. */
 void expect_same_cache(const struct feed *feed, const struct stream *a, const struct stream *b);
+void expect_same_prefix(const struct feed *feed, const struct stream *a, const struct stream *b);
 
 #endif

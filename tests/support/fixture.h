@@ -26,4 +26,10 @@ int fixture_run(Suite *suite);
 /** Another queue of the same device; skips nothing: NULL if the device refuses the properties. */
 cl_command_queue fixture_queue(cl_command_queue_properties properties);
 
+/** A context of its own on the device of the tests, its allocator counted and made to fail by inject.h;
+ *  and a queue for it. The caller releases both. */
+clkv_status fixture_try_open(clkv_context **context, clkv_error *error);
+clkv_context *fixture_open(void);
+cl_command_queue fixture_queue_of(const clkv_context *context);
+
 #endif

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: MIT */
+/** \file inject.c \brief Failures on demand. */
+#include "inject.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---------------------------------------------------------------- host memory ---- */
+
+union header {
+	size_t size;
+	max_align_t align;
+};
+
+struct countdown {
+	bool armed, happened;
+	int left;
+};
+
+static struct countdown allocations, calls;
+static uint64_t host_bytes, device_bytes;
+static const char *failed_name = "";
+
+static bool strikes(struct countdown *c)
+{
+	if (!c->armed || c->happened || c->left-- > 0)
+		return false;
+	c->happened = true;
+	return true;
+}
+
+static void *counted_alloc(void *opaque, size_t size)
+{
+	(void)opaque;
+	if (strikes(&allocations))
+		return NULL;
+	union header *h = malloc(sizeof *h + size);
+	if (!h)
+		return NULL;
+	h->size = size;
+	host_bytes += size;
+	memset(h + 1, 0xcd, size);
+	return h + 1;
+}
+
+static void counted_free(void *opaque, void *ptr)
+{
+	(void)opaque;
+	if (!ptr)
+		return;
+	union header *h = (union header *)ptr - 1;
+	host_bytes -= h->size;
+	memset(ptr, 0xdd, h->size);
+	free(h);
+}
+
+clkv_allocator inject_allocator(void)
+{
+	return (clkv_allocator){counted_alloc, counted_free, NULL};
+}
+
+uint64_t inject_host_bytes(void)
+{
+	return host_bytes;
+}
+
+uint64_t inject_device_bytes(void)
+{
+	return device_bytes;
+}
+
+static void arm(struct countdown *c, int n)
+{
+	*c = (struct countdown){.armed = true, .left = n};
+}
+
+static bool disarm(struct countdown *c)
+{
+	c->armed = false;
+	return c->happened;
+}
+
+void inject_alloc_arm(int n)
+{
+	arm(&allocations, n);
+}
+
+bool inject_alloc_disarm(void)
+{
+	return disarm(&allocations);
+}
+
+void inject_cl_arm(int n)
+{
+	arm(&calls, n);
+}
+
+bool inject_cl_disarm(void)
+{
+	return disarm(&calls);
+}
+
+const char *inject_cl_name(void)
+{
+	return failed_name;
+}
+
+/* ---------------------------------------------------------------- OpenCL ---- */
+
+static bool call_strikes(const char *name)
+{
+	if (!strikes(&calls))
+		return false;
+	failed_name = name;
+	return true;
+}
+
+/* The next definition behind this one; memcpy because ISO C has no cast from object to function. */
+static void find(const char *name, void *function, size_t size)
+{
+	void *symbol = dlsym(RTLD_NEXT, name);
+	if (!symbol) {
+		fprintf(stderr, "no %s: %s\n", name, dlerror());
+		abort();
+	}
+	memcpy(function, &symbol, size);
+}
+
+/* A function that returns its code. */
+#define CODE(name, params, args)                                                                   \
+	CL_API_ENTRY cl_int CL_API_CALL name params                                                    \
+	{                                                                                              \
+		static cl_int(CL_API_CALL * real) params;                                                  \
+		if (!real)                                                                                 \
+			find(#name, &real, sizeof real);                                                       \
+		return call_strikes(#name) ? INJECT_CODE : real args;                                      \
+	}
+
+/* A function that returns an object and stores its code. */
+#define OBJECT(type, name, params, args)                                                           \
+	CL_API_ENTRY type CL_API_CALL name params                                                      \
+	{                                                                                              \
+		static type(CL_API_CALL * real) params;                                                    \
+		if (!real)                                                                                 \
+			find(#name, &real, sizeof real);                                                       \
+		if (!call_strikes(#name))                                                                  \
+			return real args;                                                                      \
+		if (code)                                                                                  \
+			*code = INJECT_CODE;                                                                   \
+		return NULL;                                                                               \
+	}
+
+CODE(clEnqueueNDRangeKernel,
+     (cl_command_queue queue, cl_kernel kernel, cl_uint dims, const size_t *offset,
+      const size_t *global, const size_t *local, cl_uint n, const cl_event *wait, cl_event *event),
+     (queue, kernel, dims, offset, global, local, n, wait, event))
+CODE(clEnqueueWriteBuffer,
+     (cl_command_queue queue, cl_mem mem, cl_bool block, size_t offset, size_t size,
+      const void *ptr, cl_uint n, const cl_event *wait, cl_event *event),
+     (queue, mem, block, offset, size, ptr, n, wait, event))
+CODE(clEnqueueReadBuffer,
+     (cl_command_queue queue, cl_mem mem, cl_bool block, size_t offset, size_t size, void *ptr,
+      cl_uint n, const cl_event *wait, cl_event *event),
+     (queue, mem, block, offset, size, ptr, n, wait, event))
+CODE(clEnqueueCopyBuffer,
+     (cl_command_queue queue, cl_mem from, cl_mem to, size_t from_offset, size_t to_offset,
+      size_t size, cl_uint n, const cl_event *wait, cl_event *event),
+     (queue, from, to, from_offset, to_offset, size, n, wait, event))
+CODE(clEnqueueFillBuffer,
+     (cl_command_queue queue, cl_mem mem, const void *pattern, size_t pattern_size, size_t offset,
+      size_t size, cl_uint n, const cl_event *wait, cl_event *event),
+     (queue, mem, pattern, pattern_size, offset, size, n, wait, event))
+CODE(clEnqueueMarkerWithWaitList,
+     (cl_command_queue queue, cl_uint n, const cl_event *wait, cl_event *event),
+     (queue, n, wait, event))
+CODE(clEnqueueBarrierWithWaitList,
+     (cl_command_queue queue, cl_uint n, const cl_event *wait, cl_event *event),
+     (queue, n, wait, event))
+CODE(clSetKernelArg, (cl_kernel kernel, cl_uint index, size_t size, const void *value),
+     (kernel, index, size, value))
+CODE(clBuildProgram,
+     (cl_program program, cl_uint n, const cl_device_id *devices, const char *options,
+      void(CL_CALLBACK *notify)(cl_program, void *), void *data),
+     (program, n, devices, options, notify, data))
+CODE(clWaitForEvents, (cl_uint n, const cl_event *events), (n, events))
+CODE(clFinish, (cl_command_queue queue), (queue))
+CODE(clFlush, (cl_command_queue queue), (queue))
+CODE(clGetMemObjectInfo,
+     (cl_mem mem, cl_mem_info what, size_t size, void *value, size_t *used),
+     (mem, what, size, value, used))
+CODE(clGetCommandQueueInfo,
+     (cl_command_queue queue, cl_command_queue_info what, size_t size, void *value, size_t *used),
+     (queue, what, size, value, used))
+CODE(clGetDeviceInfo,
+     (cl_device_id device, cl_device_info what, size_t size, void *value, size_t *used),
+     (device, what, size, value, used))
+CODE(clGetPlatformInfo,
+     (cl_platform_id platform, cl_platform_info what, size_t size, void *value, size_t *used),
+     (platform, what, size, value, used))
+CODE(clGetPlatformIDs, (cl_uint n, cl_platform_id *platforms, cl_uint *used), (n, platforms, used))
+CODE(clGetDeviceIDs,
+     (cl_platform_id platform, cl_device_type type, cl_uint n, cl_device_id *devices, cl_uint *used),
+     (platform, type, n, devices, used))
+OBJECT(cl_kernel, clCreateKernel, (cl_program program, const char *name, cl_int *code),
+       (program, name, code))
+OBJECT(cl_program, clCreateProgramWithSource,
+       (cl_context context, cl_uint n, const char **text, const size_t *lengths, cl_int *code),
+       (context, n, text, lengths, code))
+OBJECT(cl_program, clCreateProgramWithBinary,
+       (cl_context context, cl_uint n, const cl_device_id *devices, const size_t *lengths,
+        const unsigned char **binaries, cl_int *status, cl_int *code),
+       (context, n, devices, lengths, binaries, status, code))
+OBJECT(cl_context, clCreateContext,
+       (const cl_context_properties *properties, cl_uint n, const cl_device_id *devices,
+        void(CL_CALLBACK *notify)(const char *, const void *, size_t, void *), void *data,
+        cl_int *code),
+       (properties, n, devices, notify, data, code))
+
+/* Buffers are counted too; nobody here retains one a second time. */
+
+#define MAX_BUFFERS 4096
+static struct {
+	cl_mem mem;
+	size_t size;
+} buffers[MAX_BUFFERS];
+
+static void count_buffer(cl_mem mem, size_t size)
+{
+	for (size_t i = 0; i < MAX_BUFFERS; i++)
+		if (!buffers[i].mem) {
+			buffers[i].mem = mem;
+			buffers[i].size = size;
+			device_bytes += size;
+			return;
+		}
+	abort();
+}
+
+CL_API_ENTRY cl_mem CL_API_CALL clCreateBuffer(cl_context context, cl_mem_flags flags, size_t size,
+                                               void *host, cl_int *code)
+{
+	static cl_mem(CL_API_CALL * real)(cl_context, cl_mem_flags, size_t, void *, cl_int *);
+	if (!real)
+		find("clCreateBuffer", &real, sizeof real);
+	if (call_strikes("clCreateBuffer")) {
+		if (code)
+			*code = INJECT_CODE;
+		return NULL;
+	}
+	cl_mem mem = real(context, flags, size, host, code);
+	if (mem)
+		count_buffer(mem, size);
+	return mem;
+}
+
+CL_API_ENTRY cl_int CL_API_CALL clReleaseMemObject(cl_mem mem)
+{
+	static cl_int(CL_API_CALL * real)(cl_mem);
+	if (!real)
+		find("clReleaseMemObject", &real, sizeof real);
+	for (size_t i = 0; i < MAX_BUFFERS; i++)
+		if (buffers[i].mem == mem) {
+			device_bytes -= buffers[i].size;
+			buffers[i].mem = NULL;
+			break;
+		}
+	return real(mem);
+}
