@@ -64,8 +64,8 @@ clkv_status clkv__staging_next(struct clkv_step *step, struct clkv__staging **ou
 clkv_status clkv__staging_write(struct clkv_step *step, struct clkv__staging *staging, cl_mem mem,
                                 size_t n_words, clkv_error *error)
 {
-	return clkv__chain_write(&step->chain, mem, 0, n_words * sizeof(uint32_t), staging->words, 0,
-	                         NULL, &staging->done, error);
+	return clkv__chain_write(&step->chain, mem, 0, n_words * sizeof(uint32_t), staging->words,
+	                         &staging->done, error);
 }
 
 static clkv_status send_batch(struct clkv_step *step, size_t first, size_t n, clkv_error *error)

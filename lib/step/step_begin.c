@@ -159,8 +159,7 @@ static clkv_status copy_shared(struct clkv_step *step, clkv_error *error)
 			continue;
 		size_t to = clkv__tables_get(&cache->tables, c->word);
 		CLKV_TRY(clkv__chain_copy(&step->chain, cache->pool.layers[c->layer].mem,
-		                          cache->pool.layers[c->layer].mem, (size_t)c->before * ABI_UNIT,
-		                          to * ABI_UNIT, bytes, error));
+		                          (size_t)c->before * ABI_UNIT, to * ABI_UNIT, bytes, error));
 	}
 	return CLKV_OK;
 }

@@ -15,10 +15,11 @@ clkv_status clkv__cache_join(clkv_cache *cache, struct clkv__chain *chain, cl_co
 void clkv__cache_leave(clkv_cache *cache, struct clkv__chain *chain)
 {
 	cl_event end = NULL;
-	if (clkv__chain_end(chain, &end) != CLKV_OK)
+	if (clkv__chain_end(chain, &end, NULL) != CLKV_OK)
 		clFinish(chain->queue); /* no event to wait for: wait now */
 	if (cache->last_event)
 		clReleaseEvent(cache->last_event);
 	cache->last_event = end;
 	cache->last_queue = chain->queue;
+	clkv__chain_free(chain);
 }

@@ -28,8 +28,8 @@ clkv_status clkv__counters_read(struct clkv__counters *counters, struct clkv__ch
 	clkv__counters_poll(counters);
 	if (counters->pending)
 		return CLKV_OK;
-	return clkv__chain_read(chain, counters->mem, 0, sizeof counters->values, counters->values, 0,
-	                        NULL, &counters->pending, error);
+	return clkv__chain_read(chain, counters->mem, 0, sizeof counters->values, counters->values,
+	                        &counters->pending, error);
 }
 
 void clkv__counters_free(struct clkv__counters *counters)

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/** \file status.c \brief The names of statuses, from the header's list; the version. */
+#include <clkv.h>
+
+const char *clkv_status_string(clkv_status status)
+{
+	switch (status) {
+#define CLKV_X(name, value, text, meaning)                                                         \
+	case name:                                                                                     \
+		return text;
+		CLKV_STATUS_LIST(CLKV_X)
+#undef CLKV_X
+	}
+	return "unknown status";
+}
+
+const char *clkv_version(void)
+{
+	return CLKV_VERSION_STRING;
+}

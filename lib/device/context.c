@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+/** \file context.c \brief Contexts: on the caller's device, or destroyed. */
+#include "device/context.h"
+
+#include "base/alloc.h"
+#include "base/struct_io.h"
+#include "device/device_info.h"
+#include "program/build.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* "first/second" in memory of the context, or NULL. */
+static char *join(const clkv_allocator *allocator, const char *first, const char *second)
+{
+	size_t n = strlen(first) + strlen(second) + 1;
+	char *text = clkv__calloc(allocator, n, 1);
+	if (text)
+		snprintf(text, n, "%s%s", first, second);
+	return text;
+}
+
+/* The environment is read here and nowhere else. */
+static clkv_status read_folders(clkv_context *c, const clkv_context_options *o, clkv_error *error)
+{
+	const char *cache = o->cache_dir ? o->cache_dir : getenv("CLKV_CACHE_DIR");
+	const char *kernels = o->kernel_dir ? o->kernel_dir : getenv("CLKV_KERNEL_DIR");
+	const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+	bool wanted = true;
+	if (cache && cache[0])
+		c->cache_dir = join(&c->allocator, cache, "");
+	else if (!cache && xdg && xdg[0])
+		c->cache_dir = join(&c->allocator, xdg, "/clkv");
+	else if (!cache && home && home[0])
+		c->cache_dir = join(&c->allocator, home, "/.cache/clkv");
+	else
+		wanted = false;
+	bool wanted_kernels = kernels && kernels[0];
+	if (wanted_kernels)
+		c->kernel_dir = join(&c->allocator, kernels, "");
+	if ((wanted && !c->cache_dir) || (wanted_kernels && !c->kernel_dir))
+		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for folder names");
+	return CLKV_OK;
+}
+
+static clkv_status fill(clkv_context *c, const clkv_context_options *o, clkv_error *error)
+{
+	CLKV_CL(error, clRetainContext(c->cl));
+	CLKV_TRY(clkv__device_info_read(c->device, &c->info, error));
+	CLKV_TRY(clkv__tune_choose(&c->info, getenv("CLKV_TUNE"), &c->tuning, error));
+	c->info.lanes = c->tuning.lanes;
+	c->info.vec = c->tuning.vec;
+	memcpy(c->info.tuning, c->tuning.source, sizeof c->info.tuning);
+	CLKV_TRY(read_folders(c, o, error));
+	clkv__log(c, CLKV_LOG_CONTEXT, "context", "%s: LANES %u, VEC %u (%s)", c->info.name,
+	          c->tuning.lanes, c->tuning.vec, c->tuning.source);
+	return CLKV_OK;
+}
+
+static clkv_status check_device(cl_context context, cl_device_id device, clkv_error *error)
+{
+	cl_uint n;
+	cl_device_id devices[64];
+	if (!context || !device)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "%s is NULL", context ? "device" : "context");
+	CLKV_CL(error, clGetContextInfo(context, CL_CONTEXT_NUM_DEVICES, sizeof n, &n, NULL));
+	if (n > sizeof devices / sizeof devices[0])
+		n = sizeof devices / sizeof devices[0];
+	CLKV_CL(error, clGetContextInfo(context, CL_CONTEXT_DEVICES, n * sizeof devices[0], devices,
+	                                NULL));
+	for (cl_uint i = 0; i < n; i++)
+		if (devices[i] == device)
+			return CLKV_OK;
+	CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "device is not one of the cl_context's %u", n);
+}
+
+clkv_status clkv_context_create(cl_context context, cl_device_id device,
+                                const clkv_context_options *options, clkv_context **out,
+                                clkv_error *error)
+{
+	clkv__error_clear(error);
+	clkv_context_options o = CLKV_INIT(clkv_context_options);
+	if (!out)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "out is NULL");
+	if (options)
+		CLKV_TRY(clkv__struct_read(&o, sizeof o, options, "clkv_context_options", error));
+	if (!o.allocator.alloc != !o.allocator.free)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
+		          "allocator: alloc and free must both be set, or both be NULL");
+	CLKV_TRY(check_device(context, device, error));
+	clkv_context *c = clkv__calloc(&o.allocator, 1, sizeof *c);
+	if (!c)
+		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for a context");
+	c->allocator = o.allocator;
+	c->log = (struct clkv__log){o.log, o.log_opaque, o.log_level ? o.log_level : CLKV_LOG_CONTEXT};
+	c->cl = context;
+	c->device = device;
+	pthread_mutex_init(&c->mutex, NULL);
+	clkv_status status = fill(c, &o, error);
+	if (status != CLKV_OK) {
+		clkv_context_destroy(c);
+		return status;
+	}
+	*out = c;
+	return CLKV_OK;
+}
+
+void clkv_context_destroy(clkv_context *context)
+{
+	if (!context)
+		return;
+	clkv_allocator allocator = context->allocator;
+	clkv__programs_free(context);
+	clReleaseContext(context->cl);
+	pthread_mutex_destroy(&context->mutex);
+	clkv__free(&allocator, context->cache_dir);
+	clkv__free(&allocator, context->kernel_dir);
+	clkv__free(&allocator, context);
+}
+
+cl_context clkv_context_cl(const clkv_context *context)
+{
+	return context->cl;
+}
+
+cl_device_id clkv_context_device(const clkv_context *context)
+{
+	return context->device;
+}
+
+clkv_status clkv_context_get_info(const clkv_context *context, clkv_device_info *info)
+{
+	if (!context || !info)
+		return CLKV_ERROR_INVALID_ARGUMENT;
+	return clkv__struct_write(info, &context->info, sizeof context->info);
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/** \file context.h \brief One device: its facts, its tuning, the programs built for it. */
+#ifndef CLKV__CONTEXT_H
+#define CLKV__CONTEXT_H
+
+#include "base/log.h"
+#include "tune/tune.h"
+
+#include <clkv.h>
+#include <pthread.h>
+#include <stdbool.h>
+
+struct clkv__program;
+
+struct clkv_context {
+	clkv_allocator allocator;
+	struct clkv__log log;
+	cl_context cl;
+	cl_device_id device;
+	clkv_device_info info;
+	struct clkv__tuning tuning;
+	char *cache_dir;  /**< folder of built programs; NULL: none */
+	char *kernel_dir; /**< sources that replace embedded ones; NULL: none */
+	pthread_mutex_t mutex; /**< guards programs */
+	struct clkv__program *programs;
+};
+
+#define clkv__log(context, ...) clkv__log_to(&(context)->log, __VA_ARGS__)
+
+#endif

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+/** \file queue.c \brief Chains of commands. */
+#include "device/queue.h"
+
+#include "base/error.h"
+#include "device/context.h"
+
+/* The caller's events and the chain's own, for one command. */
+enum { MAX_WAIT = 64 };
+
+struct wait_list {
+	cl_uint n;
+	cl_event events[MAX_WAIT + 1];
+	const cl_event *list;
+};
+
+clkv_status clkv__chain_init(struct clkv__chain *chain, const clkv_context *context,
+                             cl_command_queue queue, uint64_t *launches, clkv_error *error)
+{
+	cl_context cl;
+	cl_device_id device;
+	cl_command_queue_properties properties;
+	if (!queue)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "queue is NULL");
+	CLKV_CL(error, clGetCommandQueueInfo(queue, CL_QUEUE_CONTEXT, sizeof cl, &cl, NULL));
+	CLKV_CL(error, clGetCommandQueueInfo(queue, CL_QUEUE_DEVICE, sizeof device, &device, NULL));
+	CLKV_CL(error, clGetCommandQueueInfo(queue, CL_QUEUE_PROPERTIES, sizeof properties, &properties,
+	                                     NULL));
+	if (cl != context->cl || device != context->device)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
+		          "queue is of another %s than the clkv_context",
+		          cl != context->cl ? "cl_context" : "device");
+	*chain = (struct clkv__chain){
+		.queue = queue,
+		.in_order = !(properties & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE),
+		.launches = launches,
+	};
+	return CLKV_OK;
+}
+
+void clkv__chain_free(struct clkv__chain *chain)
+{
+	if (chain->last)
+		clReleaseEvent(chain->last);
+	chain->last = NULL;
+}
+
+static clkv_status gather(const struct clkv__chain *chain, cl_uint n_wait, const cl_event *wait,
+                          struct wait_list *w, clkv_error *error)
+{
+	if (n_wait > MAX_WAIT)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "n_wait is %u; allowed: 0 to %d", n_wait,
+		          MAX_WAIT);
+	w->n = n_wait;
+	for (cl_uint i = 0; i < n_wait; i++)
+		w->events[i] = wait[i];
+	if (chain->last)
+		w->events[w->n++] = chain->last;
+	w->list = w->n > 0 ? w->events : NULL;
+	return CLKV_OK;
+}
+
+/* The event of the command just enqueued becomes the chain's last, and the caller's. */
+static clkv_status advance(struct clkv__chain *chain, cl_event event, cl_event *done,
+                           clkv_error *error)
+{
+	if (!event)
+		return CLKV_OK;
+	if (!chain->in_order) {
+		if (chain->last)
+			clReleaseEvent(chain->last);
+		chain->last = event;
+		if (done)
+			CLKV_CL(error, clRetainEvent(event));
+	}
+	if (done)
+		*done = event;
+	return CLKV_OK;
+}
+
+static cl_event *slot(const struct clkv__chain *chain, cl_event *event, const cl_event *done)
+{
+	return !chain->in_order || done ? event : NULL;
+}
+
+clkv_status clkv__chain_kernel(struct clkv__chain *chain, cl_kernel kernel, cl_uint dims,
+                               const size_t *global, const size_t *local, cl_uint n_wait,
+                               const cl_event *wait, cl_event *done, clkv_error *error)
+{
+	struct wait_list w;
+	cl_event event = NULL;
+	CLKV_TRY(gather(chain, n_wait, wait, &w, error));
+	CLKV_CL(error, clEnqueueNDRangeKernel(chain->queue, kernel, dims, NULL, global, local, w.n,
+	                                      w.list, slot(chain, &event, done)));
+	++*chain->launches;
+	return advance(chain, event, done, error);
+}
+
+clkv_status clkv__chain_write(struct clkv__chain *chain, cl_mem mem, size_t offset, size_t size,
+                              const void *data, cl_event *done, clkv_error *error)
+{
+	struct wait_list w;
+	cl_event event = NULL;
+	CLKV_TRY(gather(chain, 0, NULL, &w, error));
+	CLKV_CL(error, clEnqueueWriteBuffer(chain->queue, mem, CL_FALSE, offset, size, data, w.n, w.list,
+	                                    slot(chain, &event, done)));
+	return advance(chain, event, done, error);
+}
+
+clkv_status clkv__chain_read(struct clkv__chain *chain, cl_mem mem, size_t offset, size_t size,
+                             void *data, cl_event *done, clkv_error *error)
+{
+	struct wait_list w;
+	cl_event event = NULL;
+	CLKV_TRY(gather(chain, 0, NULL, &w, error));
+	CLKV_CL(error, clEnqueueReadBuffer(chain->queue, mem, CL_FALSE, offset, size, data, w.n, w.list,
+	                                   slot(chain, &event, done)));
+	return advance(chain, event, done, error);
+}
+
+clkv_status clkv__chain_copy(struct clkv__chain *chain, cl_mem mem, size_t from, size_t to,
+                             size_t size, clkv_error *error)
+{
+	struct wait_list w;
+	cl_event event = NULL;
+	CLKV_TRY(gather(chain, 0, NULL, &w, error));
+	CLKV_CL(error, clEnqueueCopyBuffer(chain->queue, mem, mem, from, to, size, w.n, w.list,
+	                                   slot(chain, &event, NULL)));
+	return advance(chain, event, NULL, error);
+}
+
+clkv_status clkv__chain_wait(struct clkv__chain *chain, cl_event other, clkv_error *error)
+{
+	cl_event event = NULL;
+	CLKV_CL(error, clEnqueueBarrierWithWaitList(chain->queue, 1, &other, slot(chain, &event, NULL)));
+	return advance(chain, event, NULL, error);
+}
+
+clkv_status clkv__chain_end(struct clkv__chain *chain, cl_event *end, clkv_error *error)
+{
+	if (chain->last) {
+		CLKV_CL(error, clRetainEvent(chain->last));
+		*end = chain->last;
+		return CLKV_OK;
+	}
+	CLKV_CL(error, clEnqueueMarkerWithWaitList(chain->queue, 0, NULL, end));
+	return CLKV_OK;
+}

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT */
+/** \file cache_file.c \brief Reads and writes cached programs; trusts nothing that it reads. */
+#include "program/cache_file.h"
+
+#include "base/alloc.h"
+#include "base/hash.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MAGIC "CLKVPRG1"
+#define MAX_BINARY ((uint64_t)1 << 28)
+
+struct header {
+	char magic[8];
+	uint64_t key_length, binary_length, checksum;
+};
+
+void clkv__cache_key_make(const clkv_context *context, const char *source, const char *options,
+                          struct clkv__cache_key *key)
+{
+	const clkv_device_info *i = &context->info;
+	unsigned long long source_hash = clkv__hash(CLKV__HASH_START, source, strlen(source));
+	unsigned long long options_hash = clkv__hash(CLKV__HASH_START, options, strlen(options));
+	snprintf(key->text, sizeof key->text, "%s|%s|%s|%s|%s|clkv %s|%016llx|%zu|%016llx", i->platform,
+	         i->name, i->vendor, i->driver, i->cl_version, CLKV_VERSION_STRING, source_hash,
+	         strlen(source), options_hash);
+	snprintf(key->name, sizeof key->name, "%016llx.bin",
+	         (unsigned long long)clkv__hash(CLKV__HASH_START, key->text, strlen(key->text)));
+}
+
+static uint64_t checksum(const struct header *h, const char *key, const void *binary)
+{
+	uint64_t hash = clkv__hash(CLKV__HASH_START, h->magic, sizeof h->magic);
+	hash = clkv__hash(hash, &h->key_length, sizeof h->key_length);
+	hash = clkv__hash(hash, &h->binary_length, sizeof h->binary_length);
+	hash = clkv__hash(hash, key, (size_t)h->key_length);
+	return clkv__hash(hash, binary, (size_t)h->binary_length);
+}
+
+/* The folder is ours and nobody else can write to it. */
+static bool folder_is_safe(const char *path)
+{
+	struct stat s;
+	return stat(path, &s) == 0 && S_ISDIR(s.st_mode) && s.st_uid == geteuid() &&
+	       (s.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+/* mkdir -p, private. */
+static void make_folder(const char *path)
+{
+	char part[1024];
+	size_t n = strlen(path);
+	if (n >= sizeof part)
+		return;
+	for (size_t i = 1; i <= n; i++)
+		if (path[i] == '/' || path[i] == '\0') {
+			memcpy(part, path, i);
+			part[i] = '\0';
+			(void)mkdir(part, 0700);
+		}
+}
+
+static bool read_all(FILE *f, const struct clkv__cache_key *key, const clkv_allocator *allocator,
+                     unsigned char **binary, size_t *size)
+{
+	struct header h;
+	char text[sizeof key->text];
+	size_t key_length = strlen(key->text);
+	if (fread(&h, sizeof h, 1, f) != 1 || memcmp(h.magic, MAGIC, sizeof h.magic) != 0 ||
+	    h.key_length != key_length || h.binary_length == 0 || h.binary_length > MAX_BINARY ||
+	    fread(text, key_length, 1, f) != 1 || memcmp(text, key->text, key_length) != 0)
+		return false;
+	unsigned char *data = clkv__calloc(allocator, (size_t)h.binary_length, 1);
+	if (!data)
+		return false;
+	bool ok = fread(data, (size_t)h.binary_length, 1, f) == 1 && fgetc(f) == EOF &&
+	          checksum(&h, text, data) == h.checksum;
+	if (!ok) {
+		clkv__free(allocator, data);
+		return false;
+	}
+	*binary = data;
+	*size = (size_t)h.binary_length;
+	return true;
+}
+
+static cl_program create(clkv_context *context, const unsigned char *binary, size_t size,
+                         const char *options)
+{
+	cl_int code, state;
+	cl_program program = clCreateProgramWithBinary(context->cl, 1, &context->device, &size, &binary,
+	                                               &state, &code);
+	if (code != CL_SUCCESS)
+		return NULL;
+	if (state == CL_SUCCESS &&
+	    clBuildProgram(program, 1, &context->device, options, NULL, NULL) == CL_SUCCESS)
+		return program;
+	clReleaseProgram(program);
+	return NULL;
+}
+
+cl_program clkv__cache_file_load(clkv_context *context, const struct clkv__cache_key *key,
+                                 const char *options)
+{
+	char path[1200];
+	if (!context->cache_dir || !folder_is_safe(context->cache_dir))
+		return NULL;
+	snprintf(path, sizeof path, "%s/%s", context->cache_dir, key->name);
+	FILE *f = fopen(path, "rb");
+	if (!f)
+		return NULL;
+	unsigned char *binary;
+	size_t size;
+	bool ok = read_all(f, key, &context->allocator, &binary, &size);
+	fclose(f);
+	if (!ok) {
+		clkv__log(context, CLKV_LOG_CONTEXT, "cache", "%s is damaged: it will be replaced", path);
+		return NULL;
+	}
+	cl_program program = create(context, binary, size, options);
+	clkv__free(&context->allocator, binary);
+	return program;
+}
+
+static bool write_all(FILE *f, const struct clkv__cache_key *key, const unsigned char *binary,
+                      size_t size)
+{
+	struct header h = {.key_length = strlen(key->text), .binary_length = size};
+	memcpy(h.magic, MAGIC, sizeof h.magic);
+	h.checksum = checksum(&h, key->text, binary);
+	return fwrite(&h, sizeof h, 1, f) == 1 && fwrite(key->text, strlen(key->text), 1, f) == 1 &&
+	       fwrite(binary, size, 1, f) == 1;
+}
+
+static bool write_file(const char *folder, const struct clkv__cache_key *key,
+                       const unsigned char *binary, size_t size)
+{
+	char part[1200], path[1200];
+	snprintf(path, sizeof path, "%s/%s", folder, key->name);
+	snprintf(part, sizeof part, "%s/%s.XXXXXX", folder, key->name);
+	int fd = mkstemp(part);
+	FILE *f = fd >= 0 ? fdopen(fd, "wb") : NULL;
+	if (!f) {
+		if (fd >= 0)
+			close(fd);
+		return false;
+	}
+	bool ok = write_all(f, key, binary, size);
+	ok = fclose(f) == 0 && ok;
+	ok = ok && rename(part, path) == 0;
+	if (!ok)
+		unlink(part);
+	return ok;
+}
+
+void clkv__cache_file_store(clkv_context *context, const struct clkv__cache_key *key,
+                            cl_program program)
+{
+	size_t size = 0;
+	if (!context->cache_dir)
+		return;
+	make_folder(context->cache_dir);
+	if (!folder_is_safe(context->cache_dir)) {
+		clkv__log(context, CLKV_LOG_CONTEXT, "cache",
+		          "%s is not a folder that is ours alone: programs are not kept",
+		          context->cache_dir);
+		return;
+	}
+	if (clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, sizeof size, &size, NULL) !=
+	        CL_SUCCESS ||
+	    size == 0)
+		return;
+	unsigned char *binary = clkv__calloc(&context->allocator, size, 1);
+	bool ok = binary && clGetProgramInfo(program, CL_PROGRAM_BINARIES, sizeof binary, &binary,
+	                                     NULL) == CL_SUCCESS;
+	ok = ok && write_file(context->cache_dir, key, binary, size);
+	if (!ok)
+		clkv__log(context, CLKV_LOG_CONTEXT, "cache", "a program can't be kept in %s: %s",
+		          context->cache_dir, strerror(errno));
+	clkv__free(&context->allocator, binary);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * \file    cache_file.h
+ * \brief   Built programs on disk, one file each.
+ *
+ * File: magic, format version, length of the key's text, that text, length of the binary, checksum of all
+ * before and of the binary, binary. Numbers are 64-bit, of this machine. A file is written under a name
+ * of its own and renamed. Whatever is odd about a file means that it isn't there; it's then replaced.
+ * A folder that others can write to, or that isn't ours, is not used.
+ */
+#ifndef CLKV__CACHE_FILE_H
+#define CLKV__CACHE_FILE_H
+
+#include "device/context.h"
+
+struct clkv__cache_key {
+	char text[1024]; /**< device, driver, versions, hash of the source, hash of the options */
+	char name[32];   /**< of the file, from a hash of text */
+};
+
+void clkv__cache_key_make(const clkv_context *context, const char *source, const char *options,
+                          struct clkv__cache_key *key);
+
+/** The built program, or NULL: not there, not ours, damaged, or refused by the driver. */
+cl_program clkv__cache_file_load(clkv_context *context, const struct clkv__cache_key *key,
+                                 const char *options);
+
+/** Stores a built program if it can; a failure is logged and no more. */
+void clkv__cache_file_store(clkv_context *context, const struct clkv__cache_key *key,
+                            cl_program program);
+
+#endif

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/** \file macros.h \brief The macros of one program, sorted by name: equal settings, equal text. */
+#ifndef CLKV__MACROS_H
+#define CLKV__MACROS_H
+
+#include <stddef.h>
+
+enum { CLKV__MAX_MACROS = 40 };
+
+typedef struct clkv__macros {
+	size_t n;
+	struct {
+		const char *name; /**< a literal */
+		int value;
+	} list[CLKV__MAX_MACROS];
+} clkv__macros;
+
+void clkv__macros_init(clkv__macros *macros);
+
+/** Sets a macro, once: another value for the same name is a bug of the library's (an assertion). */
+void clkv__macros_int(clkv__macros *macros, const char *name, int value);
+
+/** " -DA=1 -DB=2" into text (size n). Returns the length it needs. */
+size_t clkv__macros_text(const clkv__macros *macros, char *text, size_t n);
+
+#endif

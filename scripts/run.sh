@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# The main job from nothing: installs, builds, gets the test model, and compares recipes on real text:
+# a table on the screen, a plot in results/. Arguments replace the default text, recipes and sizes of
+# clkv-eval (see clkv-eval --help).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+scripts/setup.sh
+scripts/build.sh
+model=$(scripts/get-model.sh)
+mkdir -p results
+if [ $# = 0 ]; then
+	set -- --text /usr/share/common-licenses/GPL-3 --context 1024 --tokens 256 \
+		--recipe f16 --recipe kivi:bits=4 --recipe kivi:bits=2 --recipe q:k=8,v=8 \
+		--recipe q:k=4,v=4 --recipe q:k=4,v=4,rot=hadamard
+fi
+build/tools/clkv-eval --model "$model" --plot results/quality.png "$@"
+echo "plot: results/quality.png"
