@@ -25,7 +25,6 @@ struct bpe_candidate {
 	int32_t left, right;
 };
 
-
 static uint64_t hash_bytes(const char *text, size_t size)
 {
 	uint64_t h = 14695981039346656037U; /* FNV-1a */
@@ -34,13 +33,11 @@ static uint64_t hash_bytes(const char *text, size_t size)
 	return h ^ h >> 32;
 }
 
-
 static uint64_t hash_pair(int32_t left, int32_t right)
 {
 	uint64_t h = ((uint64_t)(uint32_t)left << 32 | (uint32_t)right) * 0x9E3779B97F4A7C15U;
 	return h ^ h >> 29;
 }
-
 
 /* A power of two, at least twice n: open addressing stays short. */
 static size_t table_size(size_t n)
@@ -50,7 +47,6 @@ static size_t table_size(size_t n)
 		size *= 2;
 	return size;
 }
-
 
 int32_t bpe_find(const struct bpe *bpe, const char *text, size_t size)
 {
@@ -64,7 +60,6 @@ int32_t bpe_find(const struct bpe *bpe, const char *text, size_t size)
 	return -1;
 }
 
-
 static const struct bpe_merge *find_merge(const struct bpe *bpe, int32_t left, int32_t right)
 {
 	size_t at = (size_t)hash_pair(left, right) & bpe->merge_mask;
@@ -75,7 +70,6 @@ static const struct bpe_merge *find_merge(const struct bpe *bpe, int32_t left, i
 	}
 	return NULL;
 }
-
 
 static bool fill_tokens(struct bpe *bpe, const struct gguf_value *tokens)
 {
@@ -101,7 +95,6 @@ static bool fill_tokens(struct bpe *bpe, const struct gguf_value *tokens)
 	return true;
 }
 
-
 static void add_merge(struct bpe *bpe, struct gguf_string text, size_t rank, char *joined)
 {
 	/* a token may begin with a blank in no byte-level vocabulary: the first blank behind the first
@@ -122,7 +115,6 @@ static void add_merge(struct bpe *bpe, struct gguf_string text, size_t rank, cha
 		at = (at + 1) & bpe->merge_mask;
 	bpe->merges[at] = (struct bpe_merge){left, right, (int32_t)rank, merged};
 }
-
 
 static bool fill_merges(struct bpe *bpe, const struct gguf_value *merges)
 {
@@ -148,9 +140,8 @@ static bool fill_merges(struct bpe *bpe, const struct gguf_value *merges)
 	return true;
 }
 
-
 bool bpe_init(struct bpe *bpe, const struct gguf_value *tokens, const struct gguf_value *merges,
-              struct tool_error *error)
+			  struct tool_error *error)
 {
 	memset(bpe, 0, sizeof *bpe);
 	if (tokens->n_items > (1U << 24) || merges->n_items > (1U << 24))
@@ -162,7 +153,6 @@ bool bpe_init(struct bpe *bpe, const struct gguf_value *tokens, const struct ggu
 	return true;
 }
 
-
 void bpe_free(struct bpe *bpe)
 {
 	free(bpe->tokens);
@@ -173,12 +163,10 @@ void bpe_free(struct bpe *bpe)
 	memset(bpe, 0, sizeof *bpe);
 }
 
-
 static bool before(const struct bpe_candidate *a, const struct bpe_candidate *b)
 {
 	return a->rank != b->rank ? a->rank < b->rank : a->at < b->at;
 }
-
 
 static void push(struct bpe *bpe, size_t *n_heap, int32_t at)
 {
@@ -197,7 +185,6 @@ static void push(struct bpe *bpe, size_t *n_heap, int32_t at)
 	}
 	bpe->heap[i] = candidate;
 }
-
 
 static struct bpe_candidate pop(struct bpe *bpe, size_t *n_heap)
 {
@@ -219,7 +206,6 @@ static struct bpe_candidate pop(struct bpe *bpe, size_t *n_heap)
 	return top;
 }
 
-
 static bool reserve(struct bpe *bpe, size_t n)
 {
 	if (n <= bpe->capacity)
@@ -238,7 +224,6 @@ static bool reserve(struct bpe *bpe, size_t n)
 	return true;
 }
 
-
 /* Joins the pair at symbol `at`, unless it has changed since it was pushed. */
 static void apply(struct bpe *bpe, size_t *n_heap, const struct bpe_candidate *pair)
 {
@@ -256,14 +241,14 @@ static void apply(struct bpe *bpe, size_t *n_heap, const struct bpe_candidate *p
 		push(bpe, n_heap, left->previous);
 }
 
-
 size_t bpe_merge_piece(struct bpe *bpe, int32_t *ids, size_t n)
 {
 	size_t n_heap = 0;
 	if (n > INT32_MAX / 4 || !reserve(bpe, n))
 		return 0;
 	for (size_t i = 0; i < n; i++)
-		bpe->symbols[i] = (struct bpe_symbol){ids[i], (int32_t)i - 1, i + 1 < n ? (int32_t)i + 1 : -1};
+		bpe->symbols[i] =
+			(struct bpe_symbol){ids[i], (int32_t)i - 1, i + 1 < n ? (int32_t)i + 1 : -1};
 	for (size_t i = 0; i < n; i++)
 		push(bpe, &n_heap, (int32_t)i);
 	while (n_heap > 0) {

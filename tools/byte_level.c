@@ -5,12 +5,10 @@
  */
 #include "byte_level.h"
 
-
 static bool stands_for_itself(unsigned byte)
 {
 	return (byte >= '!' && byte <= '~') || (byte >= 0xA1 && byte <= 0xAC) || byte >= 0xAE;
 }
-
 
 void byte_level_init(struct byte_level *map)
 {
@@ -24,7 +22,6 @@ void byte_level_init(struct byte_level *map)
 	}
 }
 
-
 size_t byte_level_encode(const struct byte_level *map, unsigned char byte, char out[2])
 {
 	unsigned character = map->character[byte];
@@ -36,7 +33,6 @@ size_t byte_level_encode(const struct byte_level *map, unsigned char byte, char 
 	out[1] = (char)(0x80 | (character & 0x3F));
 	return 2;
 }
-
 
 size_t byte_level_decode(const struct byte_level *map, const char *text, size_t size, char *out)
 {

@@ -16,8 +16,8 @@
 #define BYTE_LEVEL_CHARACTERS 0x144
 
 struct byte_level {
-	uint16_t character[256];                    /**< of a byte */
-	int16_t byte[BYTE_LEVEL_CHARACTERS];        /**< of a character, -1 when there is none */
+	uint16_t character[256];             /**< of a byte */
+	int16_t byte[BYTE_LEVEL_CHARACTERS]; /**< of a character, -1 when there is none */
 };
 
 void byte_level_init(struct byte_level *map);
@@ -25,8 +25,8 @@ void byte_level_init(struct byte_level *map);
 /** The UTF-8 of a byte's character; returns 1 or 2. */
 size_t byte_level_encode(const struct byte_level *map, unsigned char byte, char out[2]);
 
-/** Turns a token's text into bytes, at most `size` of them; returns how many, or `size` + 1 when the
- *  text holds a character that stands for no byte. */
+/** Turns a token's text into bytes, at most `size` of them; returns how many, or `size` + 1 when
+ * the text holds a character that stands for no byte. */
 size_t byte_level_decode(const struct byte_level *map, const char *text, size_t size, char *out);
 
 #endif

@@ -10,7 +10,6 @@
 #include "engine_private.h"
 #include "weight_format.h"
 
-
 static bool buffer(struct engine *e, size_t size, cl_mem *out, struct tool_error *error)
 {
 	cl_int code;
@@ -20,7 +19,6 @@ static bool buffer(struct engine *e, size_t size, cl_mem *out, struct tool_error
 	e->device_bytes += size;
 	return true;
 }
-
 
 static bool make_buffers(struct engine *e, struct tool_error *error)
 {
@@ -35,12 +33,12 @@ static bool make_buffers(struct engine *e, struct tool_error *error)
 		size_t size;
 		cl_mem *out;
 	} wanted[] = {
-		{rows * dim * 4, &e->x},       {rows * dim * 4, &e->xw},
-		{rows * q_dim * 4, &e->q},     {rows * q_dim * 4, &e->attended},
-		{rows * kv_dim * 4, &e->k},    {rows * kv_dim * 4, &e->v},
-		{rows * ff * 4, &e->gate},     {rows * ff * 4, &e->up},
+		{rows * dim * 4, &e->x},         {rows * dim * 4, &e->xw},
+		{rows * q_dim * 4, &e->q},       {rows * q_dim * 4, &e->attended},
+		{rows * kv_dim * 4, &e->k},      {rows * kv_dim * 4, &e->v},
+		{rows * ff * 4, &e->gate},       {rows * ff * 4, &e->up},
 		{rows * kv_dim * 2, &e->copy_k}, {rows * kv_dim * 2, &e->copy_v},
-		{rows * 4, &e->tokens},        {rows * (size_t)m->rope_dims * 4, &e->rope},
+		{rows * 4, &e->tokens},          {rows * (size_t)m->rope_dims * 4, &e->rope},
 	};
 	for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
 		if (!buffer(e, wanted[i].size, wanted[i].out, error))
@@ -48,7 +46,6 @@ static bool make_buffers(struct engine *e, struct tool_error *error)
 	}
 	return !e->uses_blas || buffer(e, largest * 4, &e->widened, error);
 }
-
 
 /* Frequencies in double: at a position of 8,000 an f32 product would lose the third decimal. */
 static bool make_frequencies(struct engine *e, struct tool_error *error)
@@ -65,13 +62,12 @@ static bool make_frequencies(struct engine *e, struct tool_error *error)
 			memcpy(&factor, m->rope_factors->data + 4 * i, sizeof factor);
 		if (!(factor > 0.0F))
 			return tool_fail(error, "rope_freqs.weight holds %g: positive factors are needed",
-			                 (double)factor);
+							 (double)factor);
 		e->frequencies[i] = pow((double)m->rope_base, -2.0 * (double)i / (double)m->rope_dims) /
-		                    (double)factor / (double)m->rope_scale;
+							(double)factor / (double)m->rope_scale;
 	}
 	return true;
 }
-
 
 static bool make_queue(struct engine *e, struct tool_error *error)
 {
@@ -80,11 +76,10 @@ static bool make_queue(struct engine *e, struct tool_error *error)
 	return code == CL_SUCCESS || tool_fail_cl(error, "clCreateCommandQueue", code);
 }
 
-
-/* One work-item per group on CPUs, where its vectors are the parallel part. Four groups per unit even
- * out what the units do besides; GPUs hide latency behind many more. */
+/* One work-item per group on CPUs, where its vectors are the parallel part. Four groups per unit
+ * even out what the units do besides; GPUs hide latency behind many more. */
 static bool choose_shape(struct engine *e, const struct engine_options *options,
-                         struct tool_error *error)
+						 struct tool_error *error)
 {
 	clkv_device_info info = CLKV_INIT(clkv_device_info);
 	if (clkv_context_get_info(e->clkv, &info) != CLKV_OK)
@@ -92,8 +87,8 @@ static bool choose_shape(struct engine *e, const struct engine_options *options,
 	size_t units = info.compute_units > 0 ? info.compute_units : 1;
 	e->lanes = info.is_gpu ? 32 : 1;
 	e->n_groups = units * (info.is_gpu ? 32 : 4);
-	e->uses_blas = options->products == ENGINE_BLAS ||
-	               (options->products == ENGINE_AUTO && info.is_gpu);
+	e->uses_blas =
+		options->products == ENGINE_BLAS || (options->products == ENGINE_AUTO && info.is_gpu);
 	if (info.is_gpu && !e->uses_blas)
 		return tool_fail(error, "blocked products are for CPUs; this device takes the BLAS");
 	size_t rows = options->max_rows > 0 ? options->max_rows : 512;
@@ -101,10 +96,9 @@ static bool choose_shape(struct engine *e, const struct engine_options *options,
 	return true;
 }
 
-
 bool engine_create(clkv_context *context, const struct model *model,
-                   const struct engine_options *options, struct engine **out,
-                   struct tool_error *error)
+				   const struct engine_options *options, struct engine **out,
+				   struct tool_error *error)
 {
 	struct engine *e = calloc(1, sizeof *e);
 	if (e == NULL)
@@ -114,14 +108,13 @@ bool engine_create(clkv_context *context, const struct model *model,
 	e->context = clkv_context_cl(context);
 	e->device = clkv_context_device(context);
 	if (!choose_shape(e, options, error) || !make_queue(e, error) || !make_frequencies(e, error) ||
-	    !engine_build(e, error) || !engine_upload(e, error) || !make_buffers(e, error)) {
+		!engine_build(e, error) || !engine_upload(e, error) || !make_buffers(e, error)) {
 		engine_destroy(e);
 		return false;
 	}
 	*out = e;
 	return true;
 }
-
 
 void engine_destroy(struct engine *e)
 {
@@ -130,7 +123,7 @@ void engine_destroy(struct engine *e)
 	if (e->queue != NULL)
 		(void)clFinish(e->queue);
 	cl_mem all[] = {e->x,  e->xw,     e->q,    e->attended, e->k,       e->v,      e->gate,
-	                e->up, e->tokens, e->rope, e->logits,   e->widened, e->copy_k, e->copy_v};
+					e->up, e->tokens, e->rope, e->logits,   e->widened, e->copy_k, e->copy_v};
 	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
 		if (all[i] != NULL)
 			(void)clReleaseMemObject(all[i]);
@@ -144,13 +137,11 @@ void engine_destroy(struct engine *e)
 	free(e);
 }
 
-
 bool engine_finish(struct engine *e, struct tool_error *error)
 {
 	cl_int code = clFinish(e->queue);
 	return code == CL_SUCCESS || tool_fail_cl(error, "clFinish", code);
 }
-
 
 clkv_geometry engine_geometry(const struct model *model)
 {
@@ -163,12 +154,10 @@ clkv_geometry engine_geometry(const struct model *model)
 	return g;
 }
 
-
 size_t engine_max_rows(const struct engine *e)
 {
 	return e->max_rows;
 }
-
 
 size_t engine_device_bytes(const struct engine *e)
 {

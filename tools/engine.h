@@ -25,8 +25,8 @@ struct engine_stream {
 enum engine_products { ENGINE_AUTO, ENGINE_BLOCKED, ENGINE_BLAS };
 
 struct engine_options {
-	size_t max_rows;                /**< rows of one pass, all streams together; 0: 512 */
-	enum engine_products products;  /**< how many rows are multiplied */
+	size_t max_rows;               /**< rows of one pass, all streams together; 0: 512 */
+	enum engine_products products; /**< how many rows are multiplied */
 };
 
 enum engine_logits { ENGINE_NO_LOGITS, ENGINE_LAST_LOGITS, ENGINE_ALL_LOGITS };
@@ -35,18 +35,18 @@ enum engine_logits { ENGINE_NO_LOGITS, ENGINE_LAST_LOGITS, ENGINE_ALL_LOGITS };
 struct engine_pass {
 	struct engine_stream *const *streams;
 	size_t n_streams;
-	const int32_t *tokens;      /**< [n_streams][n_each] */
+	const int32_t *tokens; /**< [n_streams][n_each] */
 	size_t n_each;
 	clkv_phase phase;
-	bool dry;                   /**< don't keep the tokens: the streams are as before */
+	bool dry; /**< don't keep the tokens: the streams are as before */
 	enum engine_logits want;
-	float *logits;              /**< [n_streams][1 or n_each][vocabulary], host */
+	float *logits; /**< [n_streams][1 or n_each][vocabulary], host */
 };
 
 /** Copies the weights to the device; the model must outlive the engine. */
 bool engine_create(clkv_context *context, const struct model *model,
-                   const struct engine_options *options, struct engine **out,
-                   struct tool_error *error);
+				   const struct engine_options *options, struct engine **out,
+				   struct tool_error *error);
 
 void engine_destroy(struct engine *engine);
 
@@ -57,12 +57,12 @@ bool engine_run(struct engine *engine, const struct engine_pass *pass, struct to
 /** Appends the rows from .. from + n - 1 of another stream's cache, decoded, instead of computing
  *  them: a prompt computed once serves the caches of many recipes. */
 bool engine_copy_rows(struct engine *engine, struct engine_stream *to,
-                      const struct engine_stream *source, size_t from, size_t n, clkv_phase phase,
-                      struct tool_error *error);
+					  const struct engine_stream *source, size_t from, size_t n, clkv_phase phase,
+					  struct tool_error *error);
 
 /** Appends n rows of noise: fills a cache to a depth at which speed is measured. */
 bool engine_fill_noise(struct engine *engine, struct engine_stream *to, size_t n, clkv_phase phase,
-                       struct tool_error *error);
+					   struct tool_error *error);
 
 /** Waits until the device has nothing left to do. */
 bool engine_finish(struct engine *engine, struct tool_error *error);

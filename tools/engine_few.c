@@ -5,7 +5,6 @@
  */
 #include "engine_private.h"
 
-
 /* Outputs of a group: equal shares, an even number because RoPE takes pairs. */
 static int share(const struct engine *e, int n_outputs)
 {
@@ -13,12 +12,10 @@ static int share(const struct engine *e, int n_outputs)
 	return n + n % 2;
 }
 
-
 static size_t groups(int n_outputs, int chunk)
 {
 	return (size_t)((n_outputs + chunk - 1) / chunk);
 }
-
 
 /* The four arguments that every layer behind a norm begins with. */
 static struct engine_launch behind_norm(struct engine *e, cl_kernel kernel)
@@ -31,9 +28,8 @@ static struct engine_launch behind_norm(struct engine *e, cl_kernel kernel)
 	return launch;
 }
 
-
 bool engine_few_before(struct engine *e, const struct engine_layer *layer, size_t rows,
-                       struct tool_error *error)
+					   struct tool_error *error)
 {
 	struct engine_linear *linear;
 	if (!engine_linear_for(e, rows, &linear, error))
@@ -56,9 +52,9 @@ bool engine_few_before(struct engine *e, const struct engine_layer *layer, size_
 	return engine_go(&launch, groups(n_outputs, chunk), 1, error);
 }
 
-
 static bool add_to_residual(struct engine *e, const struct engine_linear *linear, cl_mem in,
-                            const struct engine_matrix *m, cl_mem next_norm, struct tool_error *error)
+							const struct engine_matrix *m, cl_mem next_norm,
+							struct tool_error *error)
 {
 	int chunk = share(e, m->n_out);
 	struct engine_launch launch = engine_launch(e, linear->add);
@@ -73,13 +69,12 @@ static bool add_to_residual(struct engine *e, const struct engine_linear *linear
 	return engine_go(&launch, groups(m->n_out, chunk), 1, error);
 }
 
-
-bool engine_few_after(struct engine *e, const struct engine_layer *layer, cl_mem next_norm, size_t rows,
-                      struct tool_error *error)
+bool engine_few_after(struct engine *e, const struct engine_layer *layer, cl_mem next_norm,
+					  size_t rows, struct tool_error *error)
 {
 	struct engine_linear *linear;
 	if (!engine_linear_for(e, rows, &linear, error) ||
-	    !add_to_residual(e, linear, e->attended, &layer->attn_out, layer->ffn_norm, error))
+		!add_to_residual(e, linear, e->attended, &layer->attn_out, layer->ffn_norm, error))
 		return false;
 	int chunk = share(e, layer->gate.n_out);
 	struct engine_launch launch = behind_norm(e, linear->gate);
@@ -89,12 +84,11 @@ bool engine_few_after(struct engine *e, const struct engine_layer *layer, cl_mem
 	engine_arg_int(&launch, layer->gate.n_out);
 	engine_arg_int(&launch, chunk);
 	return engine_go(&launch, groups(layer->gate.n_out, chunk), 1, error) &&
-	       add_to_residual(e, linear, e->gate, &layer->down, next_norm, error);
+		   add_to_residual(e, linear, e->gate, &layer->down, next_norm, error);
 }
 
-
 bool engine_few_logits(struct engine *e, size_t x_row, size_t out_row, size_t rows,
-                       struct tool_error *error)
+					   struct tool_error *error)
 {
 	struct engine_linear *linear;
 	if (!engine_linear_for(e, rows, &linear, error))

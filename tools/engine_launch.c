@@ -5,12 +5,10 @@
  */
 #include "engine_private.h"
 
-
 struct engine_launch engine_launch(struct engine *e, cl_kernel kernel)
 {
 	return (struct engine_launch){e, kernel, 0, CL_SUCCESS};
 }
-
 
 static void arg(struct engine_launch *launch, size_t size, const void *value)
 {
@@ -19,12 +17,10 @@ static void arg(struct engine_launch *launch, size_t size, const void *value)
 		launch->code = code;
 }
 
-
 void engine_arg_mem(struct engine_launch *launch, cl_mem mem)
 {
 	arg(launch, sizeof mem, &mem);
 }
-
 
 void engine_arg_int(struct engine_launch *launch, int value)
 {
@@ -32,13 +28,11 @@ void engine_arg_int(struct engine_launch *launch, int value)
 	arg(launch, sizeof v, &v);
 }
 
-
 void engine_arg_float(struct engine_launch *launch, float value)
 {
 	cl_float v = value;
 	arg(launch, sizeof v, &v);
 }
-
 
 void engine_arg_matrix(struct engine_launch *launch, const struct engine_matrix *m)
 {
@@ -47,15 +41,15 @@ void engine_arg_matrix(struct engine_launch *launch, const struct engine_matrix 
 	engine_arg_int(launch, m->row_bytes);
 }
 
-
-bool engine_go(struct engine_launch *launch, size_t groups, size_t groups_y, struct tool_error *error)
+bool engine_go(struct engine_launch *launch, size_t groups, size_t groups_y,
+			   struct tool_error *error)
 {
 	struct engine *e = launch->engine;
 	size_t local[2] = {e->lanes, 1};
 	size_t global[2] = {groups * e->lanes, groups_y};
 	if (launch->code != CL_SUCCESS)
 		return tool_fail_cl(error, "clSetKernelArg", launch->code);
-	cl_int code = clEnqueueNDRangeKernel(e->queue, launch->kernel, groups_y > 1 ? 2 : 1, NULL, global,
-	                                     local, 0, NULL, NULL);
+	cl_int code = clEnqueueNDRangeKernel(e->queue, launch->kernel, groups_y > 1 ? 2 : 1, NULL,
+										 global, local, 0, NULL, NULL);
 	return code == CL_SUCCESS || tool_fail_cl(error, "clEnqueueNDRangeKernel", code);
 }

@@ -16,14 +16,12 @@ struct pass {
 	clkv_step **steps; /* [n_streams] */
 };
 
-
 static bool write_buffer(struct engine *e, cl_mem mem, const void *data, size_t size,
-                         struct tool_error *error)
+						 struct tool_error *error)
 {
 	cl_int code = clEnqueueWriteBuffer(e->queue, mem, CL_TRUE, 0, size, data, 0, NULL, NULL);
 	return code == CL_SUCCESS || tool_fail_cl(error, "clEnqueueWriteBuffer", code);
 }
-
 
 static bool write_angles(struct pass *p, struct tool_error *error)
 {
@@ -43,14 +41,13 @@ static bool write_angles(struct pass *p, struct tool_error *error)
 	return write_buffer(e, e->rope, e->angles, p->rows * pairs * 2 * sizeof(float), error);
 }
 
-
 static bool embed(struct pass *p, struct tool_error *error)
 {
 	struct engine *e = p->e;
 	for (size_t i = 0; i < p->rows; i++) {
 		if (p->in->tokens[i] < 0 || p->in->tokens[i] >= e->model->vocabulary)
 			return tool_fail(error, "token %d is outside the model's vocabulary of %d",
-			                 (int)p->in->tokens[i], e->model->vocabulary);
+							 (int)p->in->tokens[i], e->model->vocabulary);
 	}
 	if (!write_buffer(e, e->tokens, p->in->tokens, p->rows * sizeof(int32_t), error))
 		return false;
@@ -64,7 +61,6 @@ static bool embed(struct pass *p, struct tool_error *error)
 	return engine_go(&launch, p->rows, 1, error);
 }
 
-
 static bool begin_steps(struct pass *p, struct tool_error *error)
 {
 	for (size_t s = 0; s < p->in->n_streams; s++) {
@@ -77,13 +73,11 @@ static bool begin_steps(struct pass *p, struct tool_error *error)
 	return true;
 }
 
-
 /* The rows of stream s in a buffer of `width` floats per row. */
 static clkv_tensor rows_of(const struct pass *p, cl_mem mem, size_t s, size_t width)
 {
 	return (clkv_tensor){.mem = mem, .offset = s * p->in->n_each * width, .dtype = CLKV_F32};
 }
-
 
 static bool attention(struct pass *p, int layer, struct tool_error *error)
 {
@@ -99,18 +93,16 @@ static bool attention(struct pass *p, int layer, struct tool_error *error)
 		args.out = rows_of(p, e->attended, s, q_dim);
 		/* the queue is in order: no events are needed between the engine's kernels and clkv's */
 		if (clkv_append(p->steps[s], layer, &k, &v, 0, NULL, NULL, &cause) != CLKV_OK ||
-		    clkv_attend(p->steps[s], layer, &args, 0, NULL, NULL, &cause) != CLKV_OK)
+			clkv_attend(p->steps[s], layer, &args, 0, NULL, NULL, &cause) != CLKV_OK)
 			return tool_fail_clkv(error, "attention", &cause);
 	}
 	return true;
 }
 
-
 static cl_mem norm_behind(const struct engine *e, int layer)
 {
 	return layer + 1 < e->model->n_layers ? e->layers[layer + 1].attn_norm : e->output_norm;
 }
-
 
 static bool run_layers(struct pass *p, struct tool_error *error)
 {
@@ -119,19 +111,18 @@ static bool run_layers(struct pass *p, struct tool_error *error)
 		const struct engine_layer *layer = &e->layers[i];
 		bool few = p->rows <= ENGINE_FEW_ROWS;
 		if (!(few ? engine_few_before(e, layer, p->rows, error)
-		          : engine_many_before(e, layer, p->rows, error)) ||
-		    !attention(p, i, error))
+				  : engine_many_before(e, layer, p->rows, error)) ||
+			!attention(p, i, error))
 			return false;
 		/* a prompt of which no logits are wanted needs nothing behind its last K and V */
 		if (i + 1 == e->model->n_layers && p->in->want == ENGINE_NO_LOGITS)
 			return true;
 		if (!(few ? engine_few_after(e, layer, norm_behind(e, i), p->rows, error)
-		          : engine_many_after(e, layer, p->rows, error)))
+				  : engine_many_after(e, layer, p->rows, error)))
 			return false;
 	}
 	return p->rows <= ENGINE_FEW_ROWS || engine_weigh(e, e->output_norm, p->rows, error);
 }
-
 
 static bool reserve_logits(struct engine *e, size_t rows, struct tool_error *error)
 {
@@ -142,13 +133,12 @@ static bool reserve_logits(struct engine *e, size_t rows, struct tool_error *err
 		(void)clReleaseMemObject(e->logits);
 	e->n_logit_rows = 0;
 	e->logits = clCreateBuffer(e->context, CL_MEM_READ_WRITE,
-	                           rows * (size_t)e->model->vocabulary * sizeof(float), NULL, &code);
+							   rows * (size_t)e->model->vocabulary * sizeof(float), NULL, &code);
 	if (code != CL_SUCCESS)
 		return tool_fail_cl(error, "clCreateBuffer (logits)", code);
 	e->n_logit_rows = rows;
 	return true;
 }
-
 
 static bool read_logits(struct pass *p, struct tool_error *error)
 {
@@ -166,11 +156,10 @@ static bool read_logits(struct pass *p, struct tool_error *error)
 		done += n;
 	}
 	cl_int code = clEnqueueReadBuffer(e->queue, e->logits, CL_TRUE, 0,
-	                                  wanted * (size_t)e->model->vocabulary * sizeof(float),
-	                                  p->in->logits, 0, NULL, NULL);
+									  wanted * (size_t)e->model->vocabulary * sizeof(float),
+									  p->in->logits, 0, NULL, NULL);
 	return code == CL_SUCCESS || tool_fail_cl(error, "reading logits", code);
 }
-
 
 /* Commits or drops every step; the streams move on only when all did. */
 static bool end_steps(struct pass *p, struct tool_error *error)
@@ -189,15 +178,13 @@ static bool end_steps(struct pass *p, struct tool_error *error)
 	return true;
 }
 
-
 static bool run(struct pass *p, struct tool_error *error)
 {
 	if (!begin_steps(p, error) || !write_angles(p, error) || !embed(p, error) ||
-	    !run_layers(p, error) || (p->in->want != ENGINE_NO_LOGITS && !read_logits(p, error)))
+		!run_layers(p, error) || (p->in->want != ENGINE_NO_LOGITS && !read_logits(p, error)))
 		return false;
 	return end_steps(p, error);
 }
-
 
 bool engine_run(struct engine *e, const struct engine_pass *in, struct tool_error *error)
 {

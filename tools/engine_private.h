@@ -23,7 +23,7 @@ struct engine_matrix {
 };
 
 struct engine_layer {
-	cl_mem attn_norm, ffn_norm;  /* f32 [dim] */
+	cl_mem attn_norm, ffn_norm; /* f32 [dim] */
 	struct engine_matrix q, k, v, attn_out, gate, up, down;
 };
 
@@ -56,18 +56,18 @@ struct engine {
 	cl_mem logits;                             /* f32 [n_logit_rows][vocabulary] */
 	cl_mem rope;                               /* f32 [max_rows][rope_dims / 2][cosine, sine] */
 	cl_mem tokens;                             /* i32 [max_rows] */
-	cl_mem widened;                            /* f32, the largest matrix of a layer; for the BLAS */
-	cl_mem copy_k, copy_v;                     /* half [max_rows][kv_heads][head_dim] */
+	cl_mem widened;        /* f32, the largest matrix of a layer; for the BLAS */
+	cl_mem copy_k, copy_v; /* half [max_rows][kv_heads][head_dim] */
 	size_t n_logit_rows;
-	double *frequencies;                       /* [rope_dims / 2] radians per position */
-	float *angles;                             /* host side of rope */
+	double *frequencies; /* [rope_dims / 2] radians per position */
+	float *angles;       /* host side of rope */
 	size_t device_bytes;
 };
 
 /* engine_program.c */
 bool engine_build(struct engine *e, struct tool_error *error);
 bool engine_linear_for(struct engine *e, size_t n_rows, struct engine_linear **out,
-                       struct tool_error *error);
+					   struct tool_error *error);
 void engine_release_programs(struct engine *e);
 
 /* engine_weights.c */
@@ -87,19 +87,20 @@ void engine_arg_mem(struct engine_launch *launch, cl_mem mem);
 void engine_arg_int(struct engine_launch *launch, int value);
 void engine_arg_float(struct engine_launch *launch, float value);
 void engine_arg_matrix(struct engine_launch *launch, const struct engine_matrix *m);
-bool engine_go(struct engine_launch *launch, size_t groups, size_t groups_y, struct tool_error *error);
+bool engine_go(struct engine_launch *launch, size_t groups, size_t groups_y,
+			   struct tool_error *error);
 
 /* engine_few.c and engine_many.c: a layer's linear work before and after attention */
 bool engine_few_before(struct engine *e, const struct engine_layer *layer, size_t rows,
-                       struct tool_error *error);
-bool engine_few_after(struct engine *e, const struct engine_layer *layer, cl_mem next_norm, size_t rows,
-                      struct tool_error *error);
+					   struct tool_error *error);
+bool engine_few_after(struct engine *e, const struct engine_layer *layer, cl_mem next_norm,
+					  size_t rows, struct tool_error *error);
 bool engine_few_logits(struct engine *e, size_t x_row, size_t out_row, size_t rows,
-                       struct tool_error *error);
+					   struct tool_error *error);
 bool engine_many_before(struct engine *e, const struct engine_layer *layer, size_t rows,
-                        struct tool_error *error);
+						struct tool_error *error);
 bool engine_many_after(struct engine *e, const struct engine_layer *layer, size_t rows,
-                       struct tool_error *error);
+					   struct tool_error *error);
 bool engine_weigh(struct engine *e, cl_mem norm, size_t rows, struct tool_error *error);
 
 #endif

@@ -8,9 +8,8 @@
 #include "engine_private.h"
 #include "weight_format.h"
 
-
 static bool upload(struct engine *e, const void *data, size_t size, cl_mem *out,
-                   struct tool_error *error)
+				   struct tool_error *error)
 {
 	cl_int code;
 	/* the flag only reads from data, whatever the prototype says */
@@ -22,9 +21,8 @@ static bool upload(struct engine *e, const void *data, size_t size, cl_mem *out,
 	return true;
 }
 
-
-static bool upload_matrix(struct engine *e, const struct gguf_tensor *tensor, struct engine_matrix *m,
-                          struct tool_error *error)
+static bool upload_matrix(struct engine *e, const struct gguf_tensor *tensor,
+						  struct engine_matrix *m, struct tool_error *error)
 {
 	m->type = (int)tensor->type;
 	m->row_bytes = model_row_bytes(tensor);
@@ -33,9 +31,8 @@ static bool upload_matrix(struct engine *e, const struct gguf_tensor *tensor, st
 	return upload(e, tensor->data, tensor->size_bytes, &m->mem, error);
 }
 
-
 static bool upload_norm(struct engine *e, const struct gguf_tensor *tensor, cl_mem *out,
-                        struct tool_error *error)
+						struct tool_error *error)
 {
 	size_t n = (size_t)tensor->dims[0];
 	float *values = malloc(n * sizeof *values);
@@ -47,20 +44,18 @@ static bool upload_norm(struct engine *e, const struct gguf_tensor *tensor, cl_m
 	return done;
 }
 
-
 static bool upload_layer(struct engine *e, const struct model_layer *from, struct engine_layer *to,
-                         struct tool_error *error)
+						 struct tool_error *error)
 {
 	return upload_norm(e, from->attn_norm, &to->attn_norm, error) &&
-	       upload_norm(e, from->ffn_norm, &to->ffn_norm, error) &&
-	       upload_matrix(e, from->q, &to->q, error) && upload_matrix(e, from->k, &to->k, error) &&
-	       upload_matrix(e, from->v, &to->v, error) &&
-	       upload_matrix(e, from->attn_out, &to->attn_out, error) &&
-	       upload_matrix(e, from->gate, &to->gate, error) &&
-	       upload_matrix(e, from->up, &to->up, error) &&
-	       upload_matrix(e, from->down, &to->down, error);
+		   upload_norm(e, from->ffn_norm, &to->ffn_norm, error) &&
+		   upload_matrix(e, from->q, &to->q, error) && upload_matrix(e, from->k, &to->k, error) &&
+		   upload_matrix(e, from->v, &to->v, error) &&
+		   upload_matrix(e, from->attn_out, &to->attn_out, error) &&
+		   upload_matrix(e, from->gate, &to->gate, error) &&
+		   upload_matrix(e, from->up, &to->up, error) &&
+		   upload_matrix(e, from->down, &to->down, error);
 }
-
 
 bool engine_upload(struct engine *e, struct tool_error *error)
 {
@@ -69,7 +64,7 @@ bool engine_upload(struct engine *e, struct tool_error *error)
 	if (e->layers == NULL)
 		return tool_fail(error, "out of memory");
 	if (!upload_matrix(e, model->embedding, &e->embedding, error) ||
-	    !upload_norm(e, model->output_norm, &e->output_norm, error))
+		!upload_norm(e, model->output_norm, &e->output_norm, error))
 		return false;
 	for (int i = 0; i < model->n_layers; i++) {
 		if (!upload_layer(e, &model->layers[i], &e->layers[i], error))
@@ -81,13 +76,11 @@ bool engine_upload(struct engine *e, struct tool_error *error)
 	return clRetainMemObject(e->output.mem) == CL_SUCCESS;
 }
 
-
 static void release(cl_mem mem)
 {
 	if (mem != NULL)
 		(void)clReleaseMemObject(mem);
 }
-
 
 void engine_release_weights(struct engine *e)
 {
@@ -96,9 +89,9 @@ void engine_release_weights(struct engine *e)
 	release(e->output_norm);
 	for (int i = 0; e->layers != NULL && i < e->model->n_layers; i++) {
 		const struct engine_layer *layer = &e->layers[i];
-		cl_mem all[] = {layer->attn_norm,    layer->ffn_norm, layer->q.mem,  layer->k.mem,
-		                layer->v.mem,        layer->attn_out.mem, layer->gate.mem, layer->up.mem,
-		                layer->down.mem};
+		cl_mem all[] = {layer->attn_norm, layer->ffn_norm, layer->q.mem,
+						layer->k.mem,     layer->v.mem,    layer->attn_out.mem,
+						layer->gate.mem,  layer->up.mem,   layer->down.mem};
 		for (size_t j = 0; j < sizeof all / sizeof all[0]; j++)
 			release(all[j]);
 	}

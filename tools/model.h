@@ -16,22 +16,24 @@ struct model_layer {
 struct model {
 	struct gguf *gguf;
 	int n_layers;
-	int dim;         /**< of a residual row */
-	int ff_dim;      /**< inside the feed-forward layer */
+	int dim;    /**< of a residual row */
+	int ff_dim; /**< inside the feed-forward layer */
 	int q_heads, kv_heads, head_dim;
-	int rope_dims;   /**< leading dimensions of a head that RoPE turns */
-	int context;     /**< tokens that the model was trained for */
+	int rope_dims; /**< leading dimensions of a head that RoPE turns */
+	int context;   /**< tokens that the model was trained for */
 	int vocabulary;
 	float rope_base;
-	float rope_scale;  /**< positions are divided by it */
+	float rope_scale; /**< positions are divided by it */
 	float rms_epsilon;
-	const struct gguf_tensor *embedding, *output_norm, *output; /**< output is embedding when tied */
-	const struct gguf_tensor *rope_factors; /**< [rope_dims / 2] that frequencies are divided by, or NULL */
+	const struct gguf_tensor *embedding, *output_norm,
+		*output; /**< output is embedding when tied */
+	const struct gguf_tensor
+		*rope_factors; /**< [rope_dims / 2] that frequencies are divided by, or NULL */
 	struct model_layer *layers;
 };
 
-/** Opens and checks a file; an architecture other than "llama", a missing tensor, a shape or type that
- *  doesn't fit is named in the error. */
+/** Opens and checks a file; an architecture other than "llama", a missing tensor, a shape or type
+ * that doesn't fit is named in the error. */
 bool model_open(const char *path, struct model **out, struct tool_error *error);
 
 void model_close(struct model *model);

@@ -10,8 +10,8 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
-/* GPT-2 (Radford et al., 2019): contractions, letters, numbers, other signs, and white space of which
- * the last blank goes with the word behind it. */
+/* GPT-2 (Radford et al., 2019): contractions, letters, numbers, other signs, and white space of
+ * which the last blank goes with the word behind it. */
 static const char gpt2_expression[] =
 	"'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 
@@ -23,27 +23,27 @@ struct pretokenizer {
 	pcre2_match_data *match;
 };
 
-
 static pcre2_code *compile(const char *expression)
 {
 	int code;
 	PCRE2_SIZE at;
 	pcre2_code *compiled = pcre2_compile((PCRE2_SPTR)expression, PCRE2_ZERO_TERMINATED,
-	                                     PCRE2_UTF | PCRE2_UCP, &code, &at, NULL);
+										 PCRE2_UTF | PCRE2_UCP, &code, &at, NULL);
 	if (compiled != NULL)
 		(void)pcre2_jit_compile(compiled, PCRE2_JIT_COMPLETE); /* slower without, not wrong */
 	return compiled;
 }
 
-
 bool pretokenizer_create(struct gguf_string name, struct pretokenizer **out,
-                         struct tool_error *error)
+						 struct tool_error *error)
 {
 	bool cuts_digits = gguf_string_is(name, "smollm");
 	if (!cuts_digits && !gguf_string_is(name, "gpt-2") && !gguf_string_is(name, "gpt2") &&
-	    !gguf_string_is(name, "default"))
-		return tool_fail(error, "the model's pre-tokenizer '%.*s' is not known here; 'smollm', 'gpt-2' "
-		                        "and 'default' are", (int)(name.size < 64 ? name.size : 64), name.data);
+		!gguf_string_is(name, "default"))
+		return tool_fail(error,
+						 "the model's pre-tokenizer '%.*s' is not known here; 'smollm', 'gpt-2' "
+						 "and 'default' are",
+						 (int)(name.size < 64 ? name.size : 64), name.data);
 	struct pretokenizer *pre = calloc(1, sizeof *pre);
 	if (pre == NULL)
 		return tool_fail(error, "out of memory");
@@ -54,12 +54,12 @@ bool pretokenizer_create(struct gguf_string name, struct pretokenizer **out,
 		pre->match = pcre2_match_data_create_from_pattern(pre->pieces, NULL);
 	if (pre->match == NULL || (cuts_digits && pre->digit == NULL)) {
 		pretokenizer_destroy(pre);
-		return tool_fail(error, "PCRE2 can't compile the pre-tokenizer (is it built with Unicode?)");
+		return tool_fail(error,
+						 "PCRE2 can't compile the pre-tokenizer (is it built with Unicode?)");
 	}
 	*out = pre;
 	return true;
 }
-
 
 void pretokenizer_destroy(struct pretokenizer *pre)
 {
@@ -71,12 +71,12 @@ void pretokenizer_destroy(struct pretokenizer *pre)
 	free(pre);
 }
 
-
 /* Finds the next match from byte `from` on; false when there is none. */
-static bool find(const struct pretokenizer *pre, const pcre2_code *code, const char *text, size_t size,
-                 size_t from, size_t *begin, size_t *end)
+static bool find(const struct pretokenizer *pre, const pcre2_code *code, const char *text,
+				 size_t size, size_t from, size_t *begin, size_t *end)
 {
-	int found = pcre2_match(code, (PCRE2_SPTR)text, size, from, PCRE2_NO_UTF_CHECK, pre->match, NULL);
+	int found =
+		pcre2_match(code, (PCRE2_SPTR)text, size, from, PCRE2_NO_UTF_CHECK, pre->match, NULL);
 	if (found < 1)
 		return false;
 	const PCRE2_SIZE *range = pcre2_get_ovector_pointer(pre->match);
@@ -85,10 +85,9 @@ static bool find(const struct pretokenizer *pre, const pcre2_code *code, const c
 	return *end > *begin;
 }
 
-
 /* What lies between matches is a piece too: nothing of a text gets lost. */
 static bool cut(struct pretokenizer *pre, const char *text, size_t size, pretokenize_fn fn,
-                void *opaque, struct tool_error *error)
+				void *opaque, struct tool_error *error)
 {
 	size_t done = 0;
 	while (done < size) {
@@ -105,9 +104,8 @@ static bool cut(struct pretokenizer *pre, const char *text, size_t size, pretoke
 	return true;
 }
 
-
 bool pretokenize(struct pretokenizer *pre, const char *text, size_t size, pretokenize_fn fn,
-                 void *opaque, struct tool_error *error)
+				 void *opaque, struct tool_error *error)
 {
 	size_t done = 0;
 	if (pre->digit == NULL)

@@ -7,7 +7,6 @@
 
 #include <stdbool.h>
 
-
 static size_t sequence_length(unsigned char first)
 {
 	if (first < 0x80)
@@ -20,7 +19,6 @@ static size_t sequence_length(unsigned char first)
 		return 4;
 	return 0;
 }
-
 
 /* The second byte has a narrower range behind some first bytes. */
 static bool second_fits(unsigned char first, unsigned char second)
@@ -39,7 +37,6 @@ static bool second_fits(unsigned char first, unsigned char second)
 	}
 }
 
-
 size_t utf8_valid_length(const char *text, size_t size)
 {
 	const unsigned char *bytes = (const unsigned char *)text;
@@ -56,7 +53,6 @@ size_t utf8_valid_length(const char *text, size_t size)
 	}
 	return size;
 }
-
 
 size_t utf8_incomplete_tail(const char *text, size_t size)
 {

@@ -8,12 +8,10 @@
 #include <math.h>
 #include <string.h>
 
-
 static uint16_t read_u16(const unsigned char *p)
 {
 	return (uint16_t)(p[0] | p[1] << 8);
 }
-
 
 static float read_half(const unsigned char *p)
 {
@@ -28,18 +26,15 @@ static float read_half(const unsigned char *p)
 	return sign * ldexpf(1024.0F + mantissa, exponent - 25);
 }
 
-
 static void dequantize_f32(const unsigned char *block, float *out)
 {
 	memcpy(out, block, sizeof *out);
 }
 
-
 static void dequantize_f16(const unsigned char *block, float *out)
 {
 	*out = read_half(block);
 }
-
 
 /* half d | 16 bytes: low nibbles are weights 0..15, high nibbles 16..31; w = d * (code - 8) */
 static void dequantize_q4_0(const unsigned char *block, float *out)
@@ -50,7 +45,6 @@ static void dequantize_q4_0(const unsigned char *block, float *out)
 		out[i + 16] = d * (float)((block[2 + i] >> 4) - 8);
 	}
 }
-
 
 /* half d, half m | nibbles as in Q4_0; w = d * code + m */
 static void dequantize_q4_1(const unsigned char *block, float *out)
@@ -63,7 +57,6 @@ static void dequantize_q4_1(const unsigned char *block, float *out)
 	}
 }
 
-
 /* half d | 32 signed bytes; w = d * code */
 static void dequantize_q8_0(const unsigned char *block, float *out)
 {
@@ -71,7 +64,6 @@ static void dequantize_q8_0(const unsigned char *block, float *out)
 	for (int i = 0; i < 32; i++)
 		out[i] = d * (float)(int8_t)block[2 + i];
 }
-
 
 /* The 6-bit scale and minimum of sub-block j (0..7) out of the 12 bytes that Q4_K packs them in. */
 static void q4_k_scale_min(int j, const unsigned char *packed, int *scale, int *min)
@@ -84,7 +76,6 @@ static void q4_k_scale_min(int j, const unsigned char *packed, int *scale, int *
 		*min = (packed[j + 4] >> 4) | ((packed[j] >> 6) << 4);
 	}
 }
-
 
 /* half d, half dmin | 12 bytes of scales | 128 bytes: 4 groups of 64 weights, low nibbles the first
  * 32 of a group; w = d * scale * code - dmin * min, scale and min per 32 weights */
@@ -104,10 +95,9 @@ static void dequantize_q4_k(const unsigned char *block, float *out)
 	}
 }
 
-
 /* 128 bytes of low nibbles | 64 bytes of high bit pairs | 16 signed scales | half d;
- * w = d * scale * (code - 32), a scale per 16 weights. Half h (128 weights) keeps weight l + 32 q in
- * nibble q / 2 of byte 64 h + l + 32 (q % 2) and in bits 2 q of byte 32 h + l. */
+ * w = d * scale * (code - 32), a scale per 16 weights. Half h (128 weights) keeps weight l + 32 q
+ * in nibble q / 2 of byte 64 h + l + 32 (q % 2) and in bits 2 q of byte 32 h + l. */
 static void dequantize_q6_k(const unsigned char *block, float *out)
 {
 	const unsigned char *low = block;
@@ -126,7 +116,6 @@ static void dequantize_q6_k(const unsigned char *block, float *out)
 	}
 }
 
-
 static const struct weight_format formats[] = {
 	{WEIGHT_F32, "F32", 1, 4, dequantize_f32},
 	{WEIGHT_F16, "F16", 1, 2, dequantize_f16},
@@ -137,7 +126,6 @@ static const struct weight_format formats[] = {
 	{WEIGHT_Q6_K, "Q6_K", 256, 210, dequantize_q6_k},
 };
 
-
 const struct weight_format *weight_format(uint32_t type)
 {
 	for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
@@ -146,7 +134,6 @@ const struct weight_format *weight_format(uint32_t type)
 	}
 	return NULL;
 }
-
 
 const char *weight_type_name(uint32_t type)
 {
@@ -159,9 +146,8 @@ const char *weight_type_name(uint32_t type)
 	return type < sizeof names / sizeof names[0] ? names[type] : "unknown";
 }
 
-
 void weights_dequantize(const struct weight_format *format, const unsigned char *data, size_t n,
-                        float *out)
+						float *out)
 {
 	for (size_t i = 0; i < n / format->block_weights; i++)
 		format->dequantize(data + i * format->block_bytes, out + i * format->block_weights);

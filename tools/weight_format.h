@@ -25,9 +25,9 @@ enum weight_type {
 struct weight_format {
 	uint32_t type;
 	const char *name;
-	unsigned block_weights;  /**< weights of a block; a row is a whole number of blocks */
+	unsigned block_weights; /**< weights of a block; a row is a whole number of blocks */
 	unsigned block_bytes;
-	void (*dequantize)(const unsigned char *block, float *out);  /**< out[block_weights] */
+	void (*dequantize)(const unsigned char *block, float *out); /**< out[block_weights] */
 };
 
 /** NULL when the type is not supported. */
@@ -38,6 +38,6 @@ const char *weight_type_name(uint32_t type);
 
 /** n weights, a whole number of blocks. */
 void weights_dequantize(const struct weight_format *format, const unsigned char *data, size_t n,
-                        float *out);
+						float *out);
 
 #endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * \file    generate.h
+ * \brief   Generation of text, token by token, from a compressed cache.
+ */
+#ifndef GENERATE_H
+#define GENERATE_H
+
+#include "sampler.h"
+#include "session.h"
+
+struct generate_options {
+	const char *model, *recipe, *prompt, *device;
+	size_t n_tokens; /**< to generate */
+	size_t depth;    /**< rows of noise that fill the cache first */
+	bool chat;       /**< the prompt is a user's turn */
+	bool ignore_eos;
+	struct sampler_options sampling;
+	enum engine_products products;
+};
+
+struct generate_report {
+	size_t prompt_tokens, generated;
+	double prompt_seconds, decode_seconds;
+	size_t cached; /**< tokens in the cache at the end */
+	uint64_t cache_bytes, f16_bytes;
+};
+
+/** Streams the text to standard output. */
+bool generate(struct session *session, const struct generate_options *options,
+			  struct generate_report *report, struct tool_error *error);
+
+#endif

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * \file    options.c
+ * \brief   Numbers from the command line.
+ */
+#include "options.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool option_size(const char *name, const char *text, size_t least, size_t most, size_t *out,
+				 struct tool_error *error)
+{
+	char *end;
+	errno = 0;
+	unsigned long long value = strtoull(text, &end, 10);
+	if (end == text || *end != '\0' || strchr(text, '-') != NULL || errno != 0 || value < least ||
+		value > most)
+		return tool_fail(error, "%s takes a whole number from %zu to %zu, not '%s'", name, least,
+						 most, text);
+	*out = (size_t)value;
+	return true;
+}
+
+bool option_float(const char *name, const char *text, float least, float most, float *out,
+				  struct tool_error *error)
+{
+	char *end;
+	float value = strtof(text, &end);
+	if (end == text || *end != '\0' || !isfinite(value) || value < least || value > most)
+		return tool_fail(error, "%s takes a number from %g to %g, not '%s'", name, (double)least,
+						 (double)most, text);
+	*out = value;
+	return true;
+}
+
+bool option_products(const char *text, enum engine_products *out, struct tool_error *error)
+{
+	static const char *const names[] = {"auto", "blocked", "blas"};
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		if (strcmp(text, names[i]) == 0) {
+			*out = (enum engine_products)i;
+			return true;
+		}
+	}
+	return tool_fail(error, "--products takes auto, blocked or blas, not '%s'", text);
+}
+
+void tool_complain(const char *program, const struct tool_error *error)
+{
+	(void)fprintf(stderr, "%s: %s\n", program, error->text);
+}
+
+int tool_close_output(const char *program, int status)
+{
+	if (fflush(stdout) == 0 && ferror(stdout) == 0)
+		return status;
+	(void)fprintf(stderr, "%s: can't write to standard output: %s\n", program, strerror(errno));
+	return TOOL_FAILED;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * \file    progress.h
+ * \brief   A progress bar on standard error, when that is a terminal.
+ */
+#ifndef PROGRESS_H
+#define PROGRESS_H
+
+#include <stddef.h>
+
+/** Shows how far `what` has come; redrawn a few times a second at most. Nothing without a terminal.
+ */
+void progress_show(const char *what, size_t done, size_t total);
+
+/** Takes the bar away, before anything else is printed. */
+void progress_clear(void);
+
+/** Seconds of a clock that only runs forward. */
+double tool_seconds(void);
+
+#endif

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * \file    session.c
+ * \brief   Opening and closing what a tool works with.
+ */
+#include "session.h"
+
+#include <string.h>
+
+static bool open_device(struct session *session, const char *name, struct tool_error *error)
+{
+	clkv_error cause = {0};
+	if (clkv_context_open(name, NULL, &session->context, &cause) != CLKV_OK)
+		return tool_fail_clkv(error, "opening a device (clkv-info lists them)", &cause);
+	session->device = (clkv_device_info)CLKV_INIT(clkv_device_info);
+	if (clkv_context_get_info(session->context, &session->device) != CLKV_OK)
+		return tool_fail(error, "clkv_context_get_info failed");
+	return true;
+}
+
+static bool open_all(struct session *session, const char *model_path, const char *device,
+					 const struct engine_options *options, struct tool_error *error)
+{
+	if (!model_open(model_path, &session->model, error) ||
+		!tokenizer_create(session->model->gguf, &session->tokenizer, error))
+		return false;
+	if (tokenizer_size(session->tokenizer) > (size_t)session->model->vocabulary)
+		return tool_fail(error, "the tokenizer has %zu tokens, the model only %d",
+						 tokenizer_size(session->tokenizer), session->model->vocabulary);
+	return open_device(session, device, error) &&
+		   engine_create(session->context, session->model, options, &session->engine, error);
+}
+
+bool session_open(struct session *session, const char *model_path, const char *device,
+				  const struct engine_options *options, struct tool_error *error)
+{
+	memset(session, 0, sizeof *session);
+	if (open_all(session, model_path, device, options, error))
+		return true;
+	session_close(session);
+	return false;
+}
+
+void session_close(struct session *session)
+{
+	engine_destroy(session->engine);
+	clkv_context_destroy(session->context);
+	tokenizer_destroy(session->tokenizer);
+	model_close(session->model);
+	memset(session, 0, sizeof *session);
+}
+
+bool session_stream_open(const struct session *session, const char *recipe, size_t max_tokens,
+						 struct engine_stream *stream, struct tool_error *error)
+{
+	clkv_error cause = {0};
+	clkv_geometry geometry = engine_geometry(session->model);
+	clkv_cache_options options = CLKV_INIT(clkv_cache_options);
+	size_t rows = engine_max_rows(session->engine);
+	options.max_tokens = max_tokens;
+	options.max_step_tokens = rows < max_tokens ? rows : max_tokens;
+	memset(stream, 0, sizeof *stream);
+	if (clkv_cache_create(session->context, &geometry, recipe, &options, &stream->cache, &cause) !=
+		CLKV_OK) {
+		if (cause.status == CLKV_ERROR_INVALID_RECIPE && cause.position >= 0)
+			return tool_fail(error, "recipe '%s', at '%s': %s", recipe,
+							 (size_t)cause.position < strlen(recipe) ? recipe + cause.position
+																	 : "its end",
+							 cause.text);
+		return tool_fail_clkv(error, recipe, &cause);
+	}
+	return session_stream_restart(stream, error);
+}
+
+bool session_stream_restart(struct engine_stream *stream, struct tool_error *error)
+{
+	clkv_error cause = {0};
+	if (stream->seq != NULL && clkv_seq_destroy(stream->seq) != CLKV_OK)
+		return tool_fail(error, "clkv_seq_destroy failed");
+	stream->seq = NULL;
+	stream->length = 0;
+	if (clkv_seq_create(stream->cache, &stream->seq, &cause) != CLKV_OK)
+		return tool_fail_clkv(error, "creating a sequence", &cause);
+	return true;
+}
+
+void session_stream_close(struct engine_stream *stream)
+{
+	if (stream->seq != NULL)
+		(void)clkv_seq_destroy(stream->seq);
+	clkv_cache_destroy(stream->cache);
+	memset(stream, 0, sizeof *stream);
+}
+
+bool session_stream_bytes(const struct engine_stream *stream, uint64_t *bytes,
+						  struct tool_error *error)
+{
+	clkv_seq_info info = CLKV_INIT(clkv_seq_info);
+	if (clkv_seq_get_info(stream->seq, &info) != CLKV_OK)
+		return tool_fail(error, "clkv_seq_get_info failed");
+	*bytes = info.bytes;
+	return true;
+}
+
+size_t session_f16_bytes(const struct session *session)
+{
+	const struct model *m = session->model;
+	return (size_t)m->n_layers * (size_t)m->kv_heads * (size_t)m->head_dim * 2 * 2;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * \file    session.h
+ * \brief   What clkv-eval and clkv-generate both open: a device, a model, its tokenizer, an engine.
+ */
+#ifndef SESSION_H
+#define SESSION_H
+
+#include "engine.h"
+#include "tokenizer.h"
+
+struct session {
+	clkv_context *context;
+	clkv_device_info device;
+	struct model *model;
+	struct tokenizer *tokenizer;
+	struct engine *engine;
+};
+
+/** device is a name as clkv_context_open() takes it, or NULL. On failure *session is closed. */
+bool session_open(struct session *session, const char *model_path, const char *device,
+				  const struct engine_options *options, struct tool_error *error);
+
+void session_close(struct session *session);
+
+/** A cache of one recipe with one empty sequence. max_tokens is all that the sequence will hold. */
+bool session_stream_open(const struct session *session, const char *recipe, size_t max_tokens,
+						 struct engine_stream *stream, struct tool_error *error);
+
+void session_stream_close(struct engine_stream *stream);
+
+/** A new, empty sequence in the stream's cache, in place of the old one. */
+bool session_stream_restart(struct engine_stream *stream, struct tool_error *error);
+
+/** Bytes that hold the stream's tokens now. */
+bool session_stream_bytes(const struct engine_stream *stream, uint64_t *bytes,
+						  struct tool_error *error);
+
+/** Bytes of a token in half, all layers. */
+size_t session_f16_bytes(const struct session *session);
+
+#endif
