@@ -13,5 +13,5 @@ if [ $# = 0 ]; then
 		--recipe f16 --recipe kivi:bits=4 --recipe kivi:bits=2 --recipe q:k=8,v=8 \
 		--recipe q:k=4,v=4 --recipe q:k=4,v=4,rot=hadamard
 fi
-build/tools/clkv-eval --model "$model" --plot results/quality.png "$@"
+build/clkv-eval --model "$model" --plot results/quality.png "$@"
 echo "plot: results/quality.png"

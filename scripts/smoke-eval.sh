@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 model=$(scripts/get-model.sh)
-out=$(build/tools/clkv-eval --model "$model" --text /usr/share/common-licenses/GPL-3 --context 512 \
+out=$(build/clkv-eval --model "$model" --text /usr/share/common-licenses/GPL-3 --context 512 \
 	--tokens 64 --recipe f16 --recipe kivi:bits=4 --recipe q:k=8,v=8 --json)
 echo "$out"
 python3 - "$out" <<'EOP'

@@ -27,10 +27,17 @@ static clkv_status check_wait(cl_uint n_wait, const cl_event *wait, clkv_error *
 	return CLKV_OK;
 }
 
-clkv_status clkv_append(clkv_step *step, int layer, const clkv_tensor *k, const clkv_tensor *v,
-                        cl_uint n_wait, const cl_event *wait, cl_event *done, clkv_error *error)
+/* Counts the time since start as the step's. */
+static clkv_status metered(const clkv_step *step, uint64_t start, clkv_status status)
 {
-	clkv__error_clear(error);
+	if (step && step->open)
+		step->cache->meter.total_ns += clkv__now_ns() - start;
+	return status;
+}
+
+static clkv_status append(clkv_step *step, int layer, const clkv_tensor *k, const clkv_tensor *v,
+                          cl_uint n_wait, const cl_event *wait, cl_event *done, clkv_error *error)
+{
 	CLKV_TRY(check_layer(step, layer, CLKV__LAYER_NEW, "its rows were appended already", error));
 	CLKV_TRY(check_wait(n_wait, wait, error));
 	if (!k || !v)
@@ -45,10 +52,18 @@ clkv_status clkv_append(clkv_step *step, int layer, const clkv_tensor *k, const 
 	return CLKV_OK;
 }
 
-clkv_status clkv_attend(clkv_step *step, int layer, const clkv_attend_args *args, cl_uint n_wait,
-                        const cl_event *wait, cl_event *done, clkv_error *error)
+clkv_status clkv_append(clkv_step *step, int layer, const clkv_tensor *k, const clkv_tensor *v,
+                        cl_uint n_wait, const cl_event *wait, cl_event *done, clkv_error *error)
 {
+	uint64_t start = clkv__now_ns();
 	clkv__error_clear(error);
+	clkv_status status = append(step, layer, k, v, n_wait, wait, done, error);
+	return metered(step, start, status);
+}
+
+static clkv_status attend(clkv_step *step, int layer, const clkv_attend_args *args, cl_uint n_wait,
+                          const cl_event *wait, cl_event *done, clkv_error *error)
+{
 	CLKV_TRY(check_layer(step, layer, CLKV__LAYER_APPENDED, "its rows must be appended first",
 	                     error));
 	CLKV_TRY(check_wait(n_wait, wait, error));
@@ -63,6 +78,15 @@ clkv_status clkv_attend(clkv_step *step, int layer, const clkv_attend_args *args
 	if (a.sinks)
 		CLKV_TRY(clkv__floats_check(a.sinks, "sinks", a.sinks_offset, heads, error));
 	return clkv__launch_attend(step->cache, &step->chain, layer, &a, n_wait, wait, done, error);
+}
+
+clkv_status clkv_attend(clkv_step *step, int layer, const clkv_attend_args *args, cl_uint n_wait,
+                        const cl_event *wait, cl_event *done, clkv_error *error)
+{
+	uint64_t start = clkv__now_ns();
+	clkv__error_clear(error);
+	clkv_status status = attend(step, layer, args, n_wait, wait, done, error);
+	return metered(step, start, status);
 }
 
 clkv_status clkv_seq_read(clkv_seq *seq, int layer, size_t from, size_t n, const clkv_tensor *k,

@@ -15,7 +15,8 @@ struct wait_list {
 };
 
 clkv_status clkv__chain_init(struct clkv__chain *chain, const clkv_context *context,
-                             cl_command_queue queue, uint64_t *launches, clkv_error *error)
+                             cl_command_queue queue, struct clkv__meter *meter,
+                             clkv_error *error)
 {
 	cl_context cl;
 	cl_device_id device;
@@ -33,7 +34,7 @@ clkv_status clkv__chain_init(struct clkv__chain *chain, const clkv_context *cont
 	*chain = (struct clkv__chain){
 		.queue = queue,
 		.in_order = !(properties & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE),
-		.launches = launches,
+		.meter = meter,
 	};
 	return CLKV_OK;
 }
@@ -78,6 +79,15 @@ static clkv_status advance(struct clkv__chain *chain, cl_event event, cl_event *
 	return CLKV_OK;
 }
 
+/* Makes an enqueueing call and counts its time as the driver's. */
+#define ENQUEUE(chain, error, call)                                                                \
+	do {                                                                                           \
+		uint64_t clkv__start = clkv__now_ns();                                                     \
+		clkv_status clkv__made = clkv__cl_check(error, call, #call);                               \
+		(chain)->meter->opencl_ns += clkv__now_ns() - clkv__start;                                 \
+		CLKV_TRY(clkv__made);                                                                      \
+	} while (0)
+
 static cl_event *slot(const struct clkv__chain *chain, cl_event *event, const cl_event *done)
 {
 	return !chain->in_order || done ? event : NULL;
@@ -90,9 +100,9 @@ clkv_status clkv__chain_kernel(struct clkv__chain *chain, cl_kernel kernel, cl_u
 	struct wait_list w;
 	cl_event event = NULL;
 	CLKV_TRY(gather(chain, n_wait, wait, &w, error));
-	CLKV_CL(error, clEnqueueNDRangeKernel(chain->queue, kernel, dims, NULL, global, local, w.n,
+	ENQUEUE(chain, error, clEnqueueNDRangeKernel(chain->queue, kernel, dims, NULL, global, local, w.n,
 	                                      w.list, slot(chain, &event, done)));
-	++*chain->launches;
+	chain->meter->launches++;
 	return advance(chain, event, done, error);
 }
 
@@ -102,7 +112,7 @@ clkv_status clkv__chain_write(struct clkv__chain *chain, cl_mem mem, size_t offs
 	struct wait_list w;
 	cl_event event = NULL;
 	CLKV_TRY(gather(chain, 0, NULL, &w, error));
-	CLKV_CL(error, clEnqueueWriteBuffer(chain->queue, mem, CL_FALSE, offset, size, data, w.n, w.list,
+	ENQUEUE(chain, error, clEnqueueWriteBuffer(chain->queue, mem, CL_FALSE, offset, size, data, w.n, w.list,
 	                                    slot(chain, &event, done)));
 	return advance(chain, event, done, error);
 }
@@ -113,7 +123,7 @@ clkv_status clkv__chain_read(struct clkv__chain *chain, cl_mem mem, size_t offse
 	struct wait_list w;
 	cl_event event = NULL;
 	CLKV_TRY(gather(chain, 0, NULL, &w, error));
-	CLKV_CL(error, clEnqueueReadBuffer(chain->queue, mem, CL_FALSE, offset, size, data, w.n, w.list,
+	ENQUEUE(chain, error, clEnqueueReadBuffer(chain->queue, mem, CL_FALSE, offset, size, data, w.n, w.list,
 	                                   slot(chain, &event, done)));
 	return advance(chain, event, done, error);
 }
@@ -124,7 +134,7 @@ clkv_status clkv__chain_copy(struct clkv__chain *chain, cl_mem mem, size_t from,
 	struct wait_list w;
 	cl_event event = NULL;
 	CLKV_TRY(gather(chain, 0, NULL, &w, error));
-	CLKV_CL(error, clEnqueueCopyBuffer(chain->queue, mem, mem, from, to, size, w.n, w.list,
+	ENQUEUE(chain, error, clEnqueueCopyBuffer(chain->queue, mem, mem, from, to, size, w.n, w.list,
 	                                   slot(chain, &event, NULL)));
 	return advance(chain, event, NULL, error);
 }

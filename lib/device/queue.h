@@ -9,19 +9,22 @@
 #ifndef CLKV__QUEUE_H
 #define CLKV__QUEUE_H
 
+#include "device/meter.h"
+
 #include <clkv.h>
 #include <stdbool.h>
 
 struct clkv__chain {
 	cl_command_queue queue;
 	bool in_order;
-	cl_event last;      /**< on out-of-order queues: of the last command */
-	uint64_t *launches; /**< counts kernels */
+	cl_event last; /**< on out-of-order queues: of the last command */
+	struct clkv__meter *meter;
 };
 
 /** Checks that queue belongs to the context and its device. */
 clkv_status clkv__chain_init(struct clkv__chain *chain, const clkv_context *context,
-                             cl_command_queue queue, uint64_t *launches, clkv_error *error);
+                             cl_command_queue queue, struct clkv__meter *meter,
+                             clkv_error *error);
 
 /** Drops the chain's event; the commands go on. */
 void clkv__chain_free(struct clkv__chain *chain);

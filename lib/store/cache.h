@@ -43,7 +43,8 @@ struct clkv_cache {
 	/* The queue of the last command, and an event behind it: another queue waits for it. */
 	cl_command_queue last_queue;
 	cl_event last_event;
-	uint64_t steps, launches, host_ns;
+	uint64_t steps;
+	struct clkv__meter meter;
 };
 
 /** Sinks of a sequence of this length. */

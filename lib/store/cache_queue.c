@@ -6,7 +6,7 @@
 clkv_status clkv__cache_join(clkv_cache *cache, struct clkv__chain *chain, cl_command_queue queue,
                              clkv_error *error)
 {
-	CLKV_TRY(clkv__chain_init(chain, cache->context, queue, &cache->launches, error));
+	CLKV_TRY(clkv__chain_init(chain, cache->context, queue, &cache->meter, error));
 	if (!cache->last_event || (cache->last_queue == queue && chain->in_order))
 		return CLKV_OK;
 	return clkv__chain_wait(chain, cache->last_event, error);

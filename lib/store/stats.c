@@ -24,8 +24,8 @@ clkv_status clkv_get_stats(const clkv_cache *cache, clkv_stats *stats)
 	for (const clkv_seq *seq = c->sequences; seq; seq = seq->next)
 		s.tokens += seq->length;
 	s.steps = c->steps;
-	s.launches = c->launches;
-	s.host_ns = c->host_ns;
+	s.launches = c->meter.launches;
+	s.host_ns = c->meter.total_ns - c->meter.opencl_ns;
 	clkv__counters_poll(&c->counters);
 	s.not_finite = c->counters.not_finite;
 	pthread_mutex_unlock(&c->mutex);

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/** \file meter.h \brief What a cache's calls cost: kernels enqueued, time of our own and of OpenCL's. */
+#ifndef CLKV__METER_H
+#define CLKV__METER_H
+
+#include <stdint.h>
+#include <time.h>
+
+struct clkv__meter {
+	uint64_t launches;
+	uint64_t total_ns;  /**< inside step functions */
+	uint64_t opencl_ns; /**< of that, inside clEnqueue* */
+};
+
+static inline uint64_t clkv__now_ns(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+#endif
