@@ -14,7 +14,7 @@
 /* Row buffers are padded to a multiple of it: HEIGHT of matmul.cl. */
 #define ENGINE_ROW_PADDING 8
 
-/** A matrix on the device, in the file's format. */
+/** A matrix on the device: in the file's format, or packed (weight_format.h). */
 struct engine_matrix {
 	cl_mem mem;
 	int type;

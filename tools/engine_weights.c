@@ -21,13 +21,35 @@ static bool upload(struct engine *e, const void *data, size_t size, cl_mem *out,
 	return true;
 }
 
+/* Rows of 4-bit weights in the device's own packing. */
+static bool upload_packed(struct engine *e, const struct gguf_tensor *tensor,
+						  const struct weight_format *format, struct engine_matrix *m,
+						  struct tool_error *error)
+{
+	size_t per_block = format->block_weights / 32;
+	size_t blocks = tensor->size_bytes / format->block_bytes;
+	struct weight_packed4 *packed = malloc(blocks * per_block * sizeof *packed);
+	if (packed == NULL)
+		return tool_fail(error, "out of memory");
+	for (size_t i = 0; i < blocks; i++)
+		format->pack(tensor->data + i * format->block_bytes, packed + i * per_block);
+	m->type = WEIGHT_PACKED4;
+	m->row_bytes = m->n_in / 32 * (int)sizeof *packed;
+	bool done = upload(e, packed, blocks * per_block * sizeof *packed, &m->mem, error);
+	free(packed);
+	return done;
+}
+
 static bool upload_matrix(struct engine *e, const struct gguf_tensor *tensor,
 						  struct engine_matrix *m, struct tool_error *error)
 {
-	m->type = (int)tensor->type;
-	m->row_bytes = model_row_bytes(tensor);
+	const struct weight_format *format = weight_format(tensor->type);
 	m->n_in = (int)tensor->dims[0];
 	m->n_out = (int)tensor->dims[1];
+	if (format->pack != NULL)
+		return upload_packed(e, tensor, format, m, error);
+	m->type = (int)tensor->type;
+	m->row_bytes = model_row_bytes(tensor);
 	return upload(e, tensor->data, tensor->size_bytes, &m->mem, error);
 }
 

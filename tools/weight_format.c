@@ -15,15 +15,14 @@ static uint16_t read_u16(const unsigned char *p)
 
 static float read_half(const unsigned char *p)
 {
-	uint16_t h = read_u16(p);
-	float sign = (h & 0x8000U) != 0 ? -1.0F : 1.0F;
-	int exponent = (h >> 10) & 31;
-	float mantissa = (float)(h & 1023U);
-	if (exponent == 31)
-		return mantissa != 0.0F ? NAN : sign * INFINITY;
-	if (exponent == 0)
-		return sign * ldexpf(mantissa, -24);
-	return sign * ldexpf(1024.0F + mantissa, exponent - 25);
+	uint32_t h = read_u16(p);
+	uint32_t bits = (h & 0x7fffU) << 13;
+	float magnitude;
+	memcpy(&magnitude, &bits, sizeof magnitude);
+	magnitude *= 0x1p112F; /* rebiases the exponent; subnormals come out right as well */
+	if ((h & 0x7c00U) == 0x7c00U)
+		magnitude = (h & 1023U) != 0 ? NAN : INFINITY;
+	return (h & 0x8000U) != 0 ? -magnitude : magnitude;
 }
 
 static void dequantize_f32(const unsigned char *block, float *out)
@@ -55,6 +54,20 @@ static void dequantize_q4_1(const unsigned char *block, float *out)
 		out[i] = d * (float)(block[4 + i] & 15) + m;
 		out[i + 16] = d * (float)(block[4 + i] >> 4) + m;
 	}
+}
+
+static void pack_q4_0(const unsigned char *block, struct weight_packed4 *out)
+{
+	out->scale = read_half(block);
+	out->least = -8.0F * out->scale;
+	memcpy(out->codes, block + 2, sizeof out->codes);
+}
+
+static void pack_q4_1(const unsigned char *block, struct weight_packed4 *out)
+{
+	out->scale = read_half(block);
+	out->least = read_half(block + 2);
+	memcpy(out->codes, block + 4, sizeof out->codes);
 }
 
 /* half d | 32 signed bytes; w = d * code */
@@ -95,6 +108,24 @@ static void dequantize_q4_k(const unsigned char *block, float *out)
 	}
 }
 
+static void pack_q4_k(const unsigned char *block, struct weight_packed4 *out)
+{
+	float d = read_half(block);
+	float d_min = read_half(block + 2);
+	for (int j = 0; j < 8; j++) {
+		int scale;
+		int min;
+		q4_k_scale_min(j, block + 4, &scale, &min);
+		const unsigned char *codes = block + 16 + 32 * (j / 2);
+		int shift = 4 * (j % 2);
+		out[j].scale = d * (float)scale;
+		out[j].least = -d_min * (float)min;
+		for (int i = 0; i < 16; i++)
+			out[j].codes[i] =
+				(unsigned char)((codes[i] >> shift & 15) | (codes[i + 16] >> shift & 15) << 4);
+	}
+}
+
 /* 128 bytes of low nibbles | 64 bytes of high bit pairs | 16 signed scales | half d;
  * w = d * scale * (code - 32), a scale per 16 weights. Half h (128 weights) keeps weight l + 32 q
  * in nibble q / 2 of byte 64 h + l + 32 (q % 2) and in bits 2 q of byte 32 h + l. */
@@ -117,13 +148,13 @@ static void dequantize_q6_k(const unsigned char *block, float *out)
 }
 
 static const struct weight_format formats[] = {
-	{WEIGHT_F32, "F32", 1, 4, dequantize_f32},
-	{WEIGHT_F16, "F16", 1, 2, dequantize_f16},
-	{WEIGHT_Q4_0, "Q4_0", 32, 18, dequantize_q4_0},
-	{WEIGHT_Q4_1, "Q4_1", 32, 20, dequantize_q4_1},
-	{WEIGHT_Q8_0, "Q8_0", 32, 34, dequantize_q8_0},
-	{WEIGHT_Q4_K, "Q4_K", 256, 144, dequantize_q4_k},
-	{WEIGHT_Q6_K, "Q6_K", 256, 210, dequantize_q6_k},
+	{WEIGHT_F32, "F32", 1, 4, dequantize_f32, NULL},
+	{WEIGHT_F16, "F16", 1, 2, dequantize_f16, NULL},
+	{WEIGHT_Q4_0, "Q4_0", 32, 18, dequantize_q4_0, pack_q4_0},
+	{WEIGHT_Q4_1, "Q4_1", 32, 20, dequantize_q4_1, pack_q4_1},
+	{WEIGHT_Q8_0, "Q8_0", 32, 34, dequantize_q8_0, NULL},
+	{WEIGHT_Q4_K, "Q4_K", 256, 144, dequantize_q4_k, pack_q4_k},
+	{WEIGHT_Q6_K, "Q6_K", 256, 210, dequantize_q6_k, NULL},
 };
 
 const struct weight_format *weight_format(uint32_t type)
