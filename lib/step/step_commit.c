@@ -12,10 +12,13 @@ static clkv_status check_commit(const struct clkv_step *step, const size_t *n_ke
 		if (step->layers[l] != CLKV__LAYER_APPENDED)
 			CLKV_FAIL(error, CLKV_ERROR_INVALID_STATE,
 			          "layer %d was not appended: every layer must be, or abort the step", l);
-	for (size_t i = 0; n_kept && i < step->n_items; i++)
-		if (n_kept[i] > step->items[i].n_new)
-			CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "n_kept[%zu] is %zu; allowed: 0 to %u", i,
-			          n_kept[i], step->items[i].n_new);
+	for (size_t i = 0; n_kept && i < step->n_items; i++) {
+		uint32_t n = step->items[i].n_new;
+		uint32_t least = step->items[i].phase == CLKV_PROMPT_END ? n : 0;
+		if (n_kept[i] > n || n_kept[i] < least)
+			CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "n_kept[%zu] is %zu; allowed: %u to %u", i,
+			          n_kept[i], least, n);
+	}
 	return CLKV_OK;
 }
 

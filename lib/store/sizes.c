@@ -114,6 +114,8 @@ static void step_sizes(const struct clkv__shape *shape, const struct clkv__plan 
 	uint32_t sealable = plan->general.seal == 1 ? s->max_tokens : rows;
 	s->max_jobs = plan->sealing.dense ? 0 : sealable / bt + 2 * items;
 	s->jobs_words = s->max_jobs * (ABI_SEAL_WORDS + (uint32_t)shape->layers * streams);
+	if (s->jobs_words == 0)
+		s->jobs_words = 1; /* OpenCL has no empty buffers */
 	s->update_pairs = 4096;
 	uint32_t most = s->plan_words > s->jobs_words ? s->plan_words : s->jobs_words;
 	s->staging_words = most > 2 * s->update_pairs ? most : 2 * s->update_pairs;
