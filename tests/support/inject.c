@@ -3,6 +3,7 @@
 #include "inject.h"
 
 #include <dlfcn.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,16 +20,18 @@ struct countdown {
 	int left;
 };
 
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* guards all that follows */
 static struct countdown allocations, calls;
 static uint64_t host_bytes, device_bytes;
 static const char *failed_name = "";
 
 static bool strikes(struct countdown *c)
 {
-	if (!c->armed || c->happened || c->left-- > 0)
-		return false;
-	c->happened = true;
-	return true;
+	pthread_mutex_lock(&mutex);
+	bool now = c->armed && !c->happened && c->left-- <= 0;
+	c->happened = c->happened || now;
+	pthread_mutex_unlock(&mutex);
+	return now;
 }
 
 static void *counted_alloc(void *opaque, size_t size)
@@ -40,7 +43,9 @@ static void *counted_alloc(void *opaque, size_t size)
 	if (!h)
 		return NULL;
 	h->size = size;
+	pthread_mutex_lock(&mutex);
 	host_bytes += size;
+	pthread_mutex_unlock(&mutex);
 	memset(h + 1, 0xcd, size);
 	return h + 1;
 }
@@ -51,7 +56,9 @@ static void counted_free(void *opaque, void *ptr)
 	if (!ptr)
 		return;
 	union header *h = (union header *)ptr - 1;
+	pthread_mutex_lock(&mutex);
 	host_bytes -= h->size;
+	pthread_mutex_unlock(&mutex);
 	memset(ptr, 0xdd, h->size);
 	free(h);
 }
@@ -228,14 +235,16 @@ static struct {
 
 static void count_buffer(cl_mem mem, size_t size)
 {
-	for (size_t i = 0; i < MAX_BUFFERS; i++)
-		if (!buffers[i].mem) {
-			buffers[i].mem = mem;
-			buffers[i].size = size;
-			device_bytes += size;
-			return;
-		}
-	abort();
+	size_t i = 0;
+	pthread_mutex_lock(&mutex);
+	while (i < MAX_BUFFERS && buffers[i].mem)
+		i++;
+	if (i == MAX_BUFFERS)
+		abort();
+	buffers[i].mem = mem;
+	buffers[i].size = size;
+	device_bytes += size;
+	pthread_mutex_unlock(&mutex);
 }
 
 CL_API_ENTRY cl_mem CL_API_CALL clCreateBuffer(cl_context context, cl_mem_flags flags, size_t size,
@@ -260,11 +269,14 @@ CL_API_ENTRY cl_int CL_API_CALL clReleaseMemObject(cl_mem mem)
 	static cl_int(CL_API_CALL * real)(cl_mem);
 	if (!real)
 		find("clReleaseMemObject", &real, sizeof real);
-	for (size_t i = 0; i < MAX_BUFFERS; i++)
-		if (buffers[i].mem == mem) {
-			device_bytes -= buffers[i].size;
-			buffers[i].mem = NULL;
-			break;
-		}
+	size_t i = 0;
+	pthread_mutex_lock(&mutex);
+	while (i < MAX_BUFFERS && buffers[i].mem != mem)
+		i++;
+	if (i < MAX_BUFFERS) {
+		device_bytes -= buffers[i].size;
+		buffers[i].mem = NULL;
+	}
+	pthread_mutex_unlock(&mutex);
 	return real(mem);
 }

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/** \file check_forms.c \brief The same results from every shape of kernels: LANES x VEC of CPUs and GPUs. */
+#include "support/bounds.h"
+#include "support/expect.h"
+#include "support/fixture.h"
+#include "support/inject.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const forms[] = {
+	"lanes=1,vec=1", "lanes=1,vec=4", "lanes=1,vec=8", "lanes=1,vec=16", "lanes=4,vec=4",
+	"lanes=32,vec=1", "lanes=64,vec=1", "lanes=64,vec=4",
+};
+#define FORMS (sizeof forms / sizeof forms[0])
+
+static void check_form(clkv_context *context, cl_command_queue queue, const char *recipe,
+                       clkv_geometry geometry)
+{
+	struct feed feed = {.geometry = geometry, .lse = true};
+	static struct stream stream;
+	feed_open(&feed, context, queue, recipe, NULL);
+	stream_open(&feed, &stream);
+	expect_rows(&feed, &stream, 40, CLKV_PROMPT, 1, EXPECT_DECODED, BOUND_ATTEND_CODES);
+	feed_one(&feed, &stream, 105, CLKV_PROMPT_END, 2, NULL);
+	expect_rows(&feed, &stream, 1, CLKV_DECODE, 3, EXPECT_DECODED, BOUND_ATTEND_CODES);
+	expect_rows(&feed, &stream, 19, CLKV_DECODE, 4, EXPECT_DECODED, BOUND_ATTEND_CODES);
+	feed_close(&feed);
+}
+
+START_TEST(test_forms_agree_with_the_reference)
+{
+	static const char *const recipes[] = {"kivi:k=4,v=3 ; window=40,sinks=3",
+	                                      "q:k=5,v=2,axis_v=channel,group=16,sym=1 ; window=40",
+	                                      "q:k=6,v=4,rot=hadamard ; window=40", "f16 ; window=40"};
+	setenv("CLKV_TUNE", forms[(size_t)_i % FORMS], 1);
+	clkv_context *context = fixture_open();
+	cl_command_queue queue = fixture_queue_of(context);
+	clkv_device_info info = CLKV_INIT(clkv_device_info);
+	ck_assert_int_eq(clkv_context_get_info(context, &info), CLKV_OK);
+	ck_assert_str_eq(info.tuning, "CLKV_TUNE");
+	size_t recipe = (size_t)_i / FORMS;
+	check_form(context, queue, recipes[recipe],
+	           recipe == 1 ? feed_geometry(1, 4, 1, 80, 112) : feed_geometry(1, 6, 2, 64, 64));
+	clReleaseCommandQueue(queue);
+	clkv_context_destroy(context);
+}
+END_TEST
+
+START_TEST(test_wrong_forms_are_refused)
+{
+	static const char *const wrong[] = {"lanes=3,vec=1", "lanes=0,vec=1", "lanes=1,vec=32", "lanes=64",
+	                                    "lanes=64,vec=1,", "vec=1,lanes=1", "4096,1", "lanes=-1,vec=1"};
+	clkv_context *context = NULL;
+	clkv_error error;
+	setenv("CLKV_TUNE", wrong[_i], 1);
+	ck_assert_int_eq(fixture_try_open(&context, &error), CLKV_ERROR_INVALID_ARGUMENT);
+	ck_assert_ptr_null(context);
+	ck_assert_ptr_nonnull(strstr(error.text, "CLKV_TUNE"));
+	ck_assert_ptr_nonnull(strstr(error.text, "allowed"));
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("forms");
+	TCase *form = fixture_case(suite, "form", 120);
+	tcase_add_loop_test(form, test_forms_agree_with_the_reference, 0, 4 * FORMS);
+	tcase_add_loop_test(form, test_wrong_forms_are_refused, 0, 8);
+	return fixture_run(suite);
+}
