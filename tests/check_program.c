@@ -112,7 +112,7 @@ static int each_file(const char *folder, void (*damage)(const char *path, int ki
 	struct dirent *entry;
 	int n = 0;
 	while (directory && (entry = readdir(directory)) != NULL) {
-		char path[600];
+		char path[800];
 		snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
 		if (entry->d_name[0] == '.')
 			continue;
