@@ -46,7 +46,6 @@ static clkv_status read_folders(clkv_context *c, const clkv_context_options *o, 
 
 static clkv_status fill(clkv_context *c, const clkv_context_options *o, clkv_error *error)
 {
-	CLKV_CL(error, clRetainContext(c->cl));
 	CLKV_TRY(clkv__device_info_read(c->device, &c->info, error));
 	CLKV_TRY(clkv__tune_choose(&c->info, getenv("CLKV_TUNE"), &c->tuning, error));
 	c->info.lanes = c->tuning.lanes;
@@ -67,8 +66,8 @@ static clkv_status check_device(cl_context context, cl_device_id device, clkv_er
 	CLKV_CL(error, clGetContextInfo(context, CL_CONTEXT_NUM_DEVICES, sizeof n, &n, NULL));
 	if (n > sizeof devices / sizeof devices[0])
 		n = sizeof devices / sizeof devices[0];
-	CLKV_CL(error, clGetContextInfo(context, CL_CONTEXT_DEVICES, n * sizeof devices[0], devices,
-	                                NULL));
+	CLKV_CL(error,
+	        clGetContextInfo(context, CL_CONTEXT_DEVICES, n * sizeof devices[0], devices, NULL));
 	for (cl_uint i = 0; i < n; i++)
 		if (devices[i] == device)
 			return CLKV_OK;
@@ -89,9 +88,12 @@ clkv_status clkv_context_create(cl_context context, cl_device_id device,
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
 		          "allocator: alloc and free must both be set, or both be NULL");
 	CLKV_TRY(check_device(context, device, error));
+	CLKV_CL(error, clRetainContext(context));
 	clkv_context *c = clkv__calloc(&o.allocator, 1, sizeof *c);
-	if (!c)
+	if (!c) {
+		clReleaseContext(context);
 		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for a context");
+	}
 	c->allocator = o.allocator;
 	c->log = (struct clkv__log){o.log, o.log_opaque, o.log_level ? o.log_level : CLKV_LOG_CONTEXT};
 	c->cl = context;

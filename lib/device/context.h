@@ -19,10 +19,11 @@ struct clkv_context {
 	cl_device_id device;
 	clkv_device_info info;
 	struct clkv__tuning tuning;
-	char *cache_dir;  /**< folder of built programs; NULL: none */
-	char *kernel_dir; /**< sources that replace embedded ones; NULL: none */
-	pthread_mutex_t mutex; /**< guards programs */
+	char *cache_dir;       /**< folder of built programs; NULL: none */
+	char *kernel_dir;      /**< sources that replace embedded ones; NULL: none */
+	pthread_mutex_t mutex; /**< guards what follows */
 	struct clkv__program *programs;
+	bool cache_warned; /**< the log knows that cache_dir can't be used */
 };
 
 #define clkv__log(context, ...) clkv__log_to(&(context)->log, __VA_ARGS__)

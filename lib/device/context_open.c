@@ -60,6 +60,8 @@ static size_t find_all(struct found *list, size_t max)
 static bool matches(const struct found *f, const char *name)
 {
 	char wanted[128], number[32];
+	if (strlen(name) >= sizeof wanted)
+		return false;
 	snprintf(wanted, sizeof wanted, "%s", name);
 	lower(wanted);
 	snprintf(number, sizeof number, "%d:%d", f->platform_number, f->device_number);
@@ -86,7 +88,8 @@ static const struct found *choose(const struct found *list, size_t n, const char
 	return n > 0 ? &list[0] : NULL;
 }
 
-static clkv_status fail_none(const struct found *list, size_t n, const char *name, clkv_error *error)
+static clkv_status fail_none(const struct found *list, size_t n, const char *name,
+                             clkv_error *error)
 {
 	char text[200] = "none";
 	size_t at = 0;

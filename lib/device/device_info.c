@@ -16,7 +16,7 @@ static clkv_status get(cl_device_id device, cl_device_info what, void *value, si
 /* Strings that don't fit are cut: they are for people. */
 static void get_text(cl_device_id device, cl_device_info what, char *text, size_t n)
 {
-	char full[4096];
+	char full[16384]; /* extensions of some drivers are long */
 	size_t length = 0;
 	text[0] = '\0';
 	if (clGetDeviceInfo(device, what, sizeof full, full, &length) != CL_SUCCESS || length == 0)
@@ -48,8 +48,8 @@ static void read_extensions(cl_device_id device, clkv_device_info *info)
 	get_text(device, CL_DEVICE_EXTENSIONS, text, sizeof text);
 	info->has_fp16 = strstr(text, "cl_khr_fp16") != NULL;
 	info->has_fp64 = strstr(text, "cl_khr_fp64") != NULL;
-	info->has_subgroups = strstr(text, "cl_khr_subgroups") != NULL ||
-	                      strstr(text, "cl_intel_subgroups") != NULL;
+	info->has_subgroups =
+		strstr(text, "cl_khr_subgroups") != NULL || strstr(text, "cl_intel_subgroups") != NULL;
 }
 
 clkv_status clkv__device_info_read(cl_device_id device, clkv_device_info *info, clkv_error *error)

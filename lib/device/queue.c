@@ -15,8 +15,7 @@ struct wait_list {
 };
 
 clkv_status clkv__chain_init(struct clkv__chain *chain, const clkv_context *context,
-                             cl_command_queue queue, struct clkv__meter *meter,
-                             clkv_error *error)
+                             cl_command_queue queue, struct clkv__meter *meter, clkv_error *error)
 {
 	cl_context cl;
 	cl_device_id device;
@@ -100,8 +99,9 @@ clkv_status clkv__chain_kernel(struct clkv__chain *chain, cl_kernel kernel, cl_u
 	struct wait_list w;
 	cl_event event = NULL;
 	CLKV_TRY(gather(chain, n_wait, wait, &w, error));
-	ENQUEUE(chain, error, clEnqueueNDRangeKernel(chain->queue, kernel, dims, NULL, global, local, w.n,
-	                                      w.list, slot(chain, &event, done)));
+	ENQUEUE(chain, error,
+	        clEnqueueNDRangeKernel(chain->queue, kernel, dims, NULL, global, local, w.n, w.list,
+	                               slot(chain, &event, done)));
 	chain->meter->launches++;
 	return advance(chain, event, done, error);
 }
@@ -112,8 +112,9 @@ clkv_status clkv__chain_write(struct clkv__chain *chain, cl_mem mem, size_t offs
 	struct wait_list w;
 	cl_event event = NULL;
 	CLKV_TRY(gather(chain, 0, NULL, &w, error));
-	ENQUEUE(chain, error, clEnqueueWriteBuffer(chain->queue, mem, CL_FALSE, offset, size, data, w.n, w.list,
-	                                    slot(chain, &event, done)));
+	ENQUEUE(chain, error,
+	        clEnqueueWriteBuffer(chain->queue, mem, CL_FALSE, offset, size, data, w.n, w.list,
+	                             slot(chain, &event, done)));
 	return advance(chain, event, done, error);
 }
 
@@ -123,8 +124,9 @@ clkv_status clkv__chain_read(struct clkv__chain *chain, cl_mem mem, size_t offse
 	struct wait_list w;
 	cl_event event = NULL;
 	CLKV_TRY(gather(chain, 0, NULL, &w, error));
-	ENQUEUE(chain, error, clEnqueueReadBuffer(chain->queue, mem, CL_FALSE, offset, size, data, w.n, w.list,
-	                                   slot(chain, &event, done)));
+	ENQUEUE(chain, error,
+	        clEnqueueReadBuffer(chain->queue, mem, CL_FALSE, offset, size, data, w.n, w.list,
+	                            slot(chain, &event, done)));
 	return advance(chain, event, done, error);
 }
 
@@ -134,15 +136,17 @@ clkv_status clkv__chain_copy(struct clkv__chain *chain, cl_mem mem, size_t from,
 	struct wait_list w;
 	cl_event event = NULL;
 	CLKV_TRY(gather(chain, 0, NULL, &w, error));
-	ENQUEUE(chain, error, clEnqueueCopyBuffer(chain->queue, mem, mem, from, to, size, w.n, w.list,
-	                                   slot(chain, &event, NULL)));
+	ENQUEUE(chain, error,
+	        clEnqueueCopyBuffer(chain->queue, mem, mem, from, to, size, w.n, w.list,
+	                            slot(chain, &event, NULL)));
 	return advance(chain, event, NULL, error);
 }
 
 clkv_status clkv__chain_wait(struct clkv__chain *chain, cl_event other, clkv_error *error)
 {
 	cl_event event = NULL;
-	CLKV_CL(error, clEnqueueBarrierWithWaitList(chain->queue, 1, &other, slot(chain, &event, NULL)));
+	CLKV_CL(error,
+	        clEnqueueBarrierWithWaitList(chain->queue, 1, &other, slot(chain, &event, NULL)));
 	return advance(chain, event, NULL, error);
 }
 

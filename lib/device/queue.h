@@ -23,8 +23,7 @@ struct clkv__chain {
 
 /** Checks that queue belongs to the context and its device. */
 clkv_status clkv__chain_init(struct clkv__chain *chain, const clkv_context *context,
-                             cl_command_queue queue, struct clkv__meter *meter,
-                             clkv_error *error);
+                             cl_command_queue queue, struct clkv__meter *meter, clkv_error *error);
 
 /** Drops the chain's event; the commands go on. */
 void clkv__chain_free(struct clkv__chain *chain);

@@ -38,6 +38,10 @@ static clkv_status fail_build(clkv_context *context, cl_program program, const c
 	while (line && line > text && line[-1] != '\n')
 		line--;
 	clkv__log(context, CLKV_LOG_ERROR, "build", "%s on %s: %s", file, context->info.name, text);
+	if (error && error->status == CLKV_OK) {
+		error->cl_code = code;
+		snprintf(error->call, sizeof error->call, "clBuildProgram");
+	}
 	clkv__error_set(error, CLKV_ERROR_BUILD, "%s doesn't build on '%.60s' (code %d): %.*s", file,
 	                context->info.name, code, line ? (int)strcspn(line, "\n") : 0,
 	                line ? line : "");
@@ -105,6 +109,9 @@ clkv_status clkv__program_kernel(clkv_context *context, const char *file, const 
                                  const clkv__macros *macros, cl_kernel *out, clkv_error *error)
 {
 	char options[MAX_OPTIONS], key[MAX_OPTIONS + 128], text[MAX_OPTIONS - 32];
+	if (macros->refused)
+		CLKV_FAIL(error, CLKV_ERROR_INTERNAL, "%s: macro %s has two values, or there are over %d",
+		          file, macros->refused, CLKV__MAX_MACROS);
 	if (clkv__macros_text(macros, text, sizeof text) >= sizeof text)
 		CLKV_FAIL(error, CLKV_ERROR_INTERNAL, "%s has too many macros", file);
 	snprintf(options, sizeof options, "-cl-std=CL1.2%s", text);

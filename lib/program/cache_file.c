@@ -15,7 +15,9 @@
 #include <unistd.h>
 
 #define MAGIC "CLKVPRG1"
-#define MAX_BINARY ((uint64_t)1 << 28)
+#define MAX_FILE ((uint64_t)1 << 28)
+
+enum { MAX_PATH = 1200 };
 
 struct header {
 	char magic[8];
@@ -44,12 +46,29 @@ static uint64_t checksum(const struct header *h, const char *key, const void *bi
 	return clkv__hash(hash, binary, (size_t)h->binary_length);
 }
 
+/* False if the folder's name is too long. */
+static bool file_path(char path[MAX_PATH], const char *folder, const struct clkv__cache_key *key,
+                      const char *suffix)
+{
+	int n = snprintf(path, MAX_PATH, "%s/%s%s", folder, key->name, suffix);
+	return n > 0 && n < MAX_PATH;
+}
+
 /* The folder is ours and nobody else can write to it. */
 static bool folder_is_safe(const char *path)
 {
 	struct stat s;
 	return stat(path, &s) == 0 && S_ISDIR(s.st_mode) && s.st_uid == geteuid() &&
 	       (s.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+/* Says once why programs can't be kept. */
+static void warn(clkv_context *context, const char *why)
+{
+	if (!context->cache_warned)
+		clkv__log(context, CLKV_LOG_CONTEXT, "cache", "programs can't be kept in %s: %s",
+		          context->cache_dir, why);
+	context->cache_warned = true;
 }
 
 /* mkdir -p, private. */
@@ -67,21 +86,40 @@ static void make_folder(const char *path)
 		}
 }
 
-static bool read_all(FILE *f, const struct clkv__cache_key *key, const clkv_allocator *allocator,
-                     unsigned char **binary, size_t *size)
+/* A plain file, not a link, that neither blocks nor is larger than a program may be. */
+static FILE *open_file(const char *path, uint64_t *size)
+{
+	struct stat s;
+	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return NULL;
+	bool ok = fstat(fd, &s) == 0 && S_ISREG(s.st_mode) && s.st_size >= 0 &&
+	          (uint64_t)s.st_size <= MAX_FILE;
+	FILE *f = ok ? fdopen(fd, "rb") : NULL;
+	if (!f)
+		close(fd);
+	else
+		*size = (uint64_t)s.st_size;
+	return f;
+}
+
+/* Lengths must add up to the file's before memory is taken for them. */
+static bool read_all(FILE *f, uint64_t file_size, const struct clkv__cache_key *key,
+                     const clkv_allocator *allocator, unsigned char **binary, size_t *size)
 {
 	struct header h;
 	char text[sizeof key->text];
 	size_t key_length = strlen(key->text);
 	if (fread(&h, sizeof h, 1, f) != 1 || memcmp(h.magic, MAGIC, sizeof h.magic) != 0 ||
-	    h.key_length != key_length || h.binary_length == 0 || h.binary_length > MAX_BINARY ||
+	    h.key_length != key_length || h.binary_length == 0 || file_size < sizeof h + key_length ||
+	    h.binary_length != file_size - sizeof h - key_length ||
 	    fread(text, key_length, 1, f) != 1 || memcmp(text, key->text, key_length) != 0)
 		return false;
 	unsigned char *data = clkv__calloc(allocator, (size_t)h.binary_length, 1);
 	if (!data)
 		return false;
-	bool ok = fread(data, (size_t)h.binary_length, 1, f) == 1 && fgetc(f) == EOF &&
-	          checksum(&h, text, data) == h.checksum;
+	bool ok =
+		fread(data, (size_t)h.binary_length, 1, f) == 1 && checksum(&h, text, data) == h.checksum;
 	if (!ok) {
 		clkv__free(allocator, data);
 		return false;
@@ -95,8 +133,8 @@ static cl_program create(clkv_context *context, const unsigned char *binary, siz
                          const char *options)
 {
 	cl_int code, state;
-	cl_program program = clCreateProgramWithBinary(context->cl, 1, &context->device, &size, &binary,
-	                                               &state, &code);
+	cl_program program =
+		clCreateProgramWithBinary(context->cl, 1, &context->device, &size, &binary, &state, &code);
 	if (code != CL_SUCCESS)
 		return NULL;
 	if (state == CL_SUCCESS &&
@@ -109,16 +147,17 @@ static cl_program create(clkv_context *context, const unsigned char *binary, siz
 cl_program clkv__cache_file_load(clkv_context *context, const struct clkv__cache_key *key,
                                  const char *options)
 {
-	char path[1200];
-	if (!context->cache_dir || !folder_is_safe(context->cache_dir))
+	char path[MAX_PATH];
+	if (!context->cache_dir || !folder_is_safe(context->cache_dir) ||
+	    !file_path(path, context->cache_dir, key, ""))
 		return NULL;
-	snprintf(path, sizeof path, "%s/%s", context->cache_dir, key->name);
-	FILE *f = fopen(path, "rb");
+	uint64_t file_size;
+	FILE *f = open_file(path, &file_size);
 	if (!f)
 		return NULL;
 	unsigned char *binary;
 	size_t size;
-	bool ok = read_all(f, key, &context->allocator, &binary, &size);
+	bool ok = read_all(f, file_size, key, &context->allocator, &binary, &size);
 	fclose(f);
 	if (!ok) {
 		clkv__log(context, CLKV_LOG_CONTEXT, "cache", "%s is damaged: it will be replaced", path);
@@ -142,9 +181,9 @@ static bool write_all(FILE *f, const struct clkv__cache_key *key, const unsigned
 static bool write_file(const char *folder, const struct clkv__cache_key *key,
                        const unsigned char *binary, size_t size)
 {
-	char part[1200], path[1200];
-	snprintf(path, sizeof path, "%s/%s", folder, key->name);
-	snprintf(part, sizeof part, "%s/%s.XXXXXX", folder, key->name);
+	char part[MAX_PATH], path[MAX_PATH];
+	if (!file_path(path, folder, key, "") || !file_path(part, folder, key, ".XXXXXX"))
+		return false;
 	int fd = mkstemp(part);
 	FILE *f = fd >= 0 ? fdopen(fd, "wb") : NULL;
 	if (!f) {
@@ -168,21 +207,19 @@ void clkv__cache_file_store(clkv_context *context, const struct clkv__cache_key 
 		return;
 	make_folder(context->cache_dir);
 	if (!folder_is_safe(context->cache_dir)) {
-		clkv__log(context, CLKV_LOG_CONTEXT, "cache",
-		          "%s is not a folder that is ours alone: programs are not kept",
-		          context->cache_dir);
+		warn(context, "it isn't a folder that is ours and that nobody else can write to");
 		return;
 	}
 	if (clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, sizeof size, &size, NULL) !=
 	        CL_SUCCESS ||
 	    size == 0)
 		return;
+	errno = 0;
 	unsigned char *binary = clkv__calloc(&context->allocator, size, 1);
 	bool ok = binary && clGetProgramInfo(program, CL_PROGRAM_BINARIES, sizeof binary, &binary,
 	                                     NULL) == CL_SUCCESS;
 	ok = ok && write_file(context->cache_dir, key, binary, size);
 	if (!ok)
-		clkv__log(context, CLKV_LOG_CONTEXT, "cache", "a program can't be kept in %s: %s",
-		          context->cache_dir, strerror(errno));
+		warn(context, errno ? strerror(errno) : "the driver gives no binary");
 	clkv__free(&context->allocator, binary);
 }

@@ -2,13 +2,14 @@
 /** \file macros.c \brief The only way to set a macro of a kernel. */
 #include "program/macros.h"
 
-#include <assert.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
 void clkv__macros_init(clkv__macros *macros)
 {
 	macros->n = 0;
+	macros->refused = NULL;
 }
 
 void clkv__macros_int(clkv__macros *macros, const char *name, int value)
@@ -16,11 +17,11 @@ void clkv__macros_int(clkv__macros *macros, const char *name, int value)
 	size_t at = 0;
 	while (at < macros->n && strcmp(macros->list[at].name, name) < 0)
 		at++;
-	if (at < macros->n && strcmp(macros->list[at].name, name) == 0) {
-		assert(macros->list[at].value == value);
+	bool known = at < macros->n && strcmp(macros->list[at].name, name) == 0;
+	if (known ? macros->list[at].value != value : macros->n == CLKV__MAX_MACROS)
+		macros->refused = macros->refused ? macros->refused : name;
+	if (known || macros->n == CLKV__MAX_MACROS)
 		return;
-	}
-	assert(macros->n < CLKV__MAX_MACROS);
 	memmove(&macros->list[at + 1], &macros->list[at], (macros->n - at) * sizeof macros->list[0]);
 	macros->list[at].name = name;
 	macros->list[at].value = value;

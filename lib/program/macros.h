@@ -9,6 +9,7 @@ enum { CLKV__MAX_MACROS = 40 };
 
 typedef struct clkv__macros {
 	size_t n;
+	const char *refused; /**< the first macro that got a second value or found no room, or NULL */
 	struct {
 		const char *name; /**< a literal */
 		int value;
@@ -17,7 +18,8 @@ typedef struct clkv__macros {
 
 void clkv__macros_init(clkv__macros *macros);
 
-/** Sets a macro, once: another value for the same name is a bug of the library's (an assertion). */
+/** Sets a macro, once. Another value for the same name is a bug of the library's: it's noted, and
+ *  clkv__program_kernel answers with an internal error. */
 void clkv__macros_int(clkv__macros *macros, const char *name, int value);
 
 /** " -DA=1 -DB=2" into text (size n). Returns the length it needs. */

@@ -86,6 +86,8 @@ static clkv_status add_from_folder(struct text *t, const struct clkv__cl_file *f
 	if (status == CLKV_OK && ferror(f))
 		status = clkv__error_set(error, CLKV_ERROR_IO, "%s can't be read from the kernel folder",
 		                         file->name);
+	if (status == CLKV_OK && t->data[t->length - 1] != '\n')
+		status = append(t, "\n", error); /* a directive may follow */
 	return status;
 }
 
