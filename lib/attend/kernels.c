@@ -26,14 +26,15 @@ static void shape_macros(const clkv_cache *cache, const struct clkv__variant *va
 static void codec_macros(const clkv_cache *cache, const struct clkv__variant *variant,
                          clkv__macros *m)
 {
-	if (variant->codec) {
-		variant->codec->macros(&variant->spec, &variant->layout, m);
-		return;
-	}
-	clkv__macros_int(m, "K_CODEC", ABI_CODEC_HALF);
-	clkv__macros_int(m, "V_CODEC", ABI_CODEC_HALF);
-	clkv__macros_int(m, "K_CODES_OFF", 0);
-	clkv__macros_int(m, "V_CODES_OFF", 2 * cache->shape.dk * cache->plan.general.block);
+	/* Where nothing is sealed, the kernels are built for sealed blocks in half, and see none. */
+	const union clkv__codec_spec half = {
+		.affine = {{.bits = 16, .group = 16}, {.bits = 16, .group = 16}}};
+	const struct clkv__codec *codec = variant->codec ? variant->codec : &clkv__codec_affine;
+	struct clkv__codec_layout layout = variant->layout;
+	if (!variant->codec)
+		layout.v_params = layout.v_codes =
+			(uint32_t)(2 * cache->shape.dk * cache->plan.general.block);
+	codec->macros(variant->codec ? &variant->spec : &half, &layout, m);
 }
 
 static clkv_status build_attend(clkv_cache *cache, const clkv__macros *base, int tile_rows,
@@ -54,10 +55,10 @@ static clkv_status build_variant(clkv_cache *cache, const struct clkv__variant *
 	shape_macros(cache, variant, &shape);
 	codec = shape;
 	codec_macros(cache, variant, &codec);
-	CLKV_TRY(clkv__program_kernel(context, "append_rows.cl", "append_rows", &shape, &k->append,
-	                              error));
-	CLKV_TRY(clkv__program_kernel(context, "attend_merge.cl", "attend_merge", &shape, &k->merge,
-	                              error));
+	CLKV_TRY(
+		clkv__program_kernel(context, "append_rows.cl", "append_rows", &shape, &k->append, error));
+	CLKV_TRY(
+		clkv__program_kernel(context, "attend_merge.cl", "attend_merge", &shape, &k->merge, error));
 	CLKV_TRY(clkv__program_kernel(context, "read_rows.cl", "read_rows", &codec, &k->read, error));
 	CLKV_TRY(build_attend(cache, &codec, 1, &k->attend_row, error));
 	CLKV_TRY(build_attend(cache, &codec, cache->cut.tile_rows, &k->attend_tile, error));

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/* attend_merge: combines the partial records of each row and query head into the caller's output.
+ * Source: log-sum-exp merge of split attention (Flash-Decoding).
+ * Grid: (LANES * n_rows, Q_HEADS). Local: DV floats.
+ * part_acc [record][DV] | part_ml [record][2]: maximum of logit * log2(e), sum of exp2(logit - maximum)
+ * lse [n_rows][Q_HEADS] natural log | sinks [Q_HEADS] natural logits that take mass and have no value
+ * Numbers: f32; records that saw no token have maximum -inf and sum 0, and add nothing. */
+#include "hadamard.clh"
+#include "tensor.clh"
+
+#ifndef DV
+#define DV 64 /* head size of V */
+#endif
+#ifndef Q_HEADS
+#define Q_HEADS 1 /* query heads */
+#endif
+#ifndef ROT_V
+#define ROT_V 0 /* 1: V is turned by a Hadamard matrix, which is undone here */
+#endif
+#define LOG2_E 1.44269504088896340736f
+#define LN_2 0.69314718055994530942f
+
+__kernel GROUP_SIZE void attend_merge(__global const uint *plan, __global const float *part_acc,
+                                      __global const float *part_ml, __global uchar *out, uint out_dtype,
+                                      ulong out_offset, ulong out_token_stride, ulong out_head_stride,
+                                      __global float *lse, ulong lse_offset, uint has_lse,
+                                      __global const float *sinks, ulong sinks_offset, uint has_sinks, uint rows)
+{
+	__local float x[DV];
+	uint row = (uint)get_group_id(0), head = (uint)get_group_id(1);
+	uint first = plan[rows + row * ABI_NEW_WORDS + ABI_NEW_PART];
+	uint splits = plan[rows + row * ABI_NEW_WORDS + ABI_NEW_SPLITS];
+	float sink = has_sinks ? sinks[sinks_offset + head] * LOG2_E : -INFINITY, top = sink;
+	for (uint s = 0; s < splits; s++)
+		top = fmax(top, part_ml[((ulong)(first + s) * Q_HEADS + head) * 2]);
+	float sum = has_sinks ? exp2(sink - top) : 0.0f;
+	for (int d = LANE; d < DV; d += LANES)
+		x[d] = 0.0f;
+	for (uint s = 0; s < splits; s++) {
+		ulong record = (ulong)(first + s) * Q_HEADS + head;
+		if (part_ml[record * 2] == -INFINITY)
+			continue;
+		float weight = exp2(part_ml[record * 2] - top);
+		sum += weight * part_ml[record * 2 + 1];
+		for (int d = LANE; d < DV; d += LANES)
+			x[d] = fma(weight, part_acc[record * DV + d], x[d]);
+	}
+	SYNC();
+	if (ROT_V)
+		hadamard(x, DV);
+	float scale = 1.0f / sum;
+	for (int d = LANE; d < DV; d += LANES)
+		tensor_store(out, out_dtype, out_offset + row * out_token_stride + head * out_head_stride + d, x[d] * scale);
+	if (!has_lse)
+		return;
+	if (LANE == 0)
+		lse[lse_offset + (ulong)row * Q_HEADS + head] = (top + log2(sum)) * LN_2;
+}
