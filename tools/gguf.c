@@ -16,23 +16,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "gguf_private.h"
 #include "weight_format.h"
 
 /* Smallest encodings: a key-value pair has a key length, a type and one byte of value; a tensor
  * info has a name length, a number of dimensions, one dimension, a type and an offset. */
-#define MIN_PAIR_BYTES   (8 + 4 + 1)
+#define MIN_PAIR_BYTES (8 + 4 + 1)
 #define MIN_TENSOR_BYTES (8 + 4 + 8 + 4 + 8)
-
-struct gguf {
-	void *map; /* NULL when the bytes are the caller's */
-	const unsigned char *data;
-	size_t size;
-	struct gguf_value *values;
-	size_t n_values;
-	struct gguf_tensor *tensors;
-	uint64_t *offsets; /* of the tensors, as the file claims them */
-	size_t n_tensors;
-};
 
 struct cursor {
 	const unsigned char *data;
@@ -61,7 +51,7 @@ static bool take(struct cursor *c, void *out, size_t n, const char *what, struct
 }
 
 static bool take_string(struct cursor *c, struct gguf_string *out, const char *what,
-						struct tool_error *error)
+                        struct tool_error *error)
 {
 	uint64_t size;
 	size_t from = c->at;
@@ -69,18 +59,11 @@ static bool take_string(struct cursor *c, struct gguf_string *out, const char *w
 		return false;
 	if (size > left(c))
 		return tool_fail(error, "GGUF: %s at byte %zu claims %llu bytes, the file has %zu left",
-						 what, from, (unsigned long long)size, left(c));
+		                 what, from, (unsigned long long)size, left(c));
 	out->data = (const char *)c->data + c->at;
 	out->size = (size_t)size;
 	c->at += (size_t)size;
 	return true;
-}
-
-/* Bytes of a value of fixed size; 0 for strings, arrays and what is no type. */
-static size_t fixed_size(uint32_t type)
-{
-	static const unsigned char sizes[] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
-	return type < sizeof sizes ? sizes[type] : 0;
 }
 
 static bool skip_strings(struct cursor *c, size_t n, struct tool_error *error)
@@ -97,9 +80,9 @@ static bool skip_fixed(struct cursor *c, size_t n, size_t item, struct tool_erro
 {
 	if (n > left(c) / item)
 		return tool_fail(error,
-						 "GGUF: a value at byte %zu needs %zu items of %zu bytes, the file has "
-						 "%zu bytes left",
-						 c->at, n, item, left(c));
+		                 "GGUF: a value at byte %zu needs %zu items of %zu bytes, the file has "
+		                 "%zu bytes left",
+		                 c->at, n, item, left(c));
 	c->at += n * item;
 	return true;
 }
@@ -109,15 +92,15 @@ static bool take_array(struct cursor *c, struct gguf_value *value, struct tool_e
 	uint32_t item_type;
 	uint64_t n;
 	if (!take(c, &item_type, sizeof item_type, "an array's type", error) ||
-		!take(c, &n, sizeof n, "an array's count", error))
+	    !take(c, &n, sizeof n, "an array's count", error))
 		return false;
-	if (item_type != GGUF_STRING && fixed_size(item_type) == 0)
+	if (item_type != GGUF_STRING && gguf_fixed_size(item_type) == 0)
 		return tool_fail(error, "GGUF: array '%.*s' has items of type %u, which can't be read",
-						 name_width(value->key), value->key.data, item_type);
-	size_t least = item_type == GGUF_STRING ? 8 : fixed_size(item_type);
+		                 name_width(value->key), value->key.data, item_type);
+	size_t least = item_type == GGUF_STRING ? 8 : gguf_fixed_size(item_type);
 	if (n > left(c) / least)
 		return tool_fail(error, "GGUF: array '%.*s' claims %llu items, more than the file can hold",
-						 name_width(value->key), value->key.data, (unsigned long long)n);
+		                 name_width(value->key), value->key.data, (unsigned long long)n);
 	value->item_type = (enum gguf_value_type)item_type;
 	value->n_items = (size_t)n;
 	value->data = c->data + c->at;
@@ -130,7 +113,7 @@ static bool take_value(struct cursor *c, struct gguf_value *value, struct tool_e
 {
 	uint32_t type;
 	if (!take_string(c, &value->key, "a key", error) ||
-		!take(c, &type, sizeof type, "a value's type", error))
+	    !take(c, &type, sizeof type, "a value's type", error))
 		return false;
 	value->type = (enum gguf_value_type)type;
 	value->n_items = 1;
@@ -139,22 +122,22 @@ static bool take_value(struct cursor *c, struct gguf_value *value, struct tool_e
 	value->data = c->data + c->at;
 	if (type == GGUF_STRING)
 		return skip_strings(c, 1, error);
-	if (fixed_size(type) == 0)
+	if (gguf_fixed_size(type) == 0)
 		return tool_fail(error, "GGUF: the value at byte %zu has type %u, which does not exist",
-						 c->at, type);
-	return skip_fixed(c, 1, fixed_size(type), error);
+		                 c->at, type);
+	return skip_fixed(c, 1, gguf_fixed_size(type), error);
 }
 
 static bool take_tensor(struct cursor *c, struct gguf_tensor *tensor, uint64_t *offset,
-						struct tool_error *error)
+                        struct tool_error *error)
 {
 	uint32_t n_dims;
 	if (!take_string(c, &tensor->name, "a tensor's name", error) ||
-		!take(c, &n_dims, sizeof n_dims, "a tensor's number of dimensions", error))
+	    !take(c, &n_dims, sizeof n_dims, "a tensor's number of dimensions", error))
 		return false;
 	if (n_dims < 1 || n_dims > 4)
 		return tool_fail(error, "GGUF: tensor '%.*s' has %u dimensions; 1 to 4 are allowed",
-						 name_width(tensor->name), tensor->name.data, n_dims);
+		                 name_width(tensor->name), tensor->name.data, n_dims);
 	tensor->n_dims = n_dims;
 	for (unsigned i = 0; i < 4; i++) {
 		tensor->dims[i] = 1;
@@ -162,12 +145,12 @@ static bool take_tensor(struct cursor *c, struct gguf_tensor *tensor, uint64_t *
 			return false;
 	}
 	return take(c, &tensor->type, sizeof tensor->type, "a tensor's type", error) &&
-		   take(c, offset, sizeof *offset, "a tensor's offset", error);
+	       take(c, offset, sizeof *offset, "a tensor's offset", error);
 }
 
 /* Checks dims and offset of a tensor against the data section that begins at byte `data_from`. */
 static bool place_tensor(const struct gguf *gguf, struct gguf_tensor *tensor, uint64_t offset,
-						 size_t data_from, size_t alignment, struct tool_error *error)
+                         size_t data_from, size_t alignment, struct tool_error *error)
 {
 	int name_size = name_width(tensor->name);
 	const char *name = tensor->name.data;
@@ -176,38 +159,38 @@ static bool place_tensor(const struct gguf *gguf, struct gguf_tensor *tensor, ui
 		/* 2^48 weights are far above any file and keep the byte count below 2^64 */
 		if (tensor->dims[i] == 0 || tensor->dims[i] > ((uint64_t)1 << 48) / n)
 			return tool_fail(error,
-							 "GGUF: tensor '%.*s' has impossible dimensions (%llu in place %u)",
-							 name_size, name, (unsigned long long)tensor->dims[i], i);
+			                 "GGUF: tensor '%.*s' has impossible dimensions (%llu in place %u)",
+			                 name_size, name, (unsigned long long)tensor->dims[i], i);
 		n *= tensor->dims[i];
 	}
 	if (offset % alignment != 0 || offset > gguf->size - data_from)
 		return tool_fail(error,
-						 "GGUF: tensor '%.*s' has offset %llu: not a multiple of %zu, or "
-						 "outside the file's %zu bytes of data",
-						 name_size, name, (unsigned long long)offset, alignment,
-						 gguf->size - data_from);
+		                 "GGUF: tensor '%.*s' has offset %llu: not a multiple of %zu, or "
+		                 "outside the file's %zu bytes of data",
+		                 name_size, name, (unsigned long long)offset, alignment,
+		                 gguf->size - data_from);
 	tensor->data = gguf->data + data_from + (size_t)offset;
 	const struct weight_format *format = weight_format(tensor->type);
 	if (format == NULL)
 		return true; /* refused when somebody wants it: a file may hold tensors that nobody reads */
 	if (tensor->dims[0] % format->block_weights != 0)
 		return tool_fail(error,
-						 "GGUF: tensor '%.*s' has rows of %llu weights; %s needs a multiple of %u",
-						 name_size, name, (unsigned long long)tensor->dims[0], format->name,
-						 format->block_weights);
+		                 "GGUF: tensor '%.*s' has rows of %llu weights; %s needs a multiple of %u",
+		                 name_size, name, (unsigned long long)tensor->dims[0], format->name,
+		                 format->block_weights);
 	uint64_t bytes = n / format->block_weights * format->block_bytes;
 	if (bytes > gguf->size - data_from - offset)
 		return tool_fail(error,
-						 "GGUF: tensor '%.*s' needs %llu bytes at offset %llu, the file has only "
-						 "%llu there (is it truncated?)",
-						 name_size, name, (unsigned long long)bytes, (unsigned long long)offset,
-						 (unsigned long long)(gguf->size - data_from - offset));
+		                 "GGUF: tensor '%.*s' needs %llu bytes at offset %llu, the file has only "
+		                 "%llu there (is it truncated?)",
+		                 name_size, name, (unsigned long long)bytes, (unsigned long long)offset,
+		                 (unsigned long long)(gguf->size - data_from - offset));
 	tensor->size_bytes = (size_t)bytes;
 	return true;
 }
 
 static bool parse_header(struct cursor *c, uint64_t *n_tensors, uint64_t *n_values,
-						 struct tool_error *error)
+                         struct tool_error *error)
 {
 	unsigned char magic[4];
 	uint32_t version;
@@ -224,9 +207,9 @@ static bool parse_header(struct cursor *c, uint64_t *n_tensors, uint64_t *n_valu
 		return false;
 	if (*n_values > left(c) / MIN_PAIR_BYTES || *n_tensors > left(c) / MIN_TENSOR_BYTES)
 		return tool_fail(error,
-						 "GGUF: the header claims %llu values and %llu tensors, more than the "
-						 "file's %zu bytes can hold",
-						 (unsigned long long)*n_values, (unsigned long long)*n_tensors, c->size);
+		                 "GGUF: the header claims %llu values and %llu tensors, more than the "
+		                 "file's %zu bytes can hold",
+		                 (unsigned long long)*n_values, (unsigned long long)*n_tensors, c->size);
 	return true;
 }
 
@@ -238,9 +221,9 @@ static bool get_alignment(const struct gguf *gguf, size_t *alignment, struct too
 		return tool_fail(error, "GGUF: general.alignment is not an integer");
 	if (value < 8 || value > 65536 || (value & (value - 1)) != 0)
 		return tool_fail(error,
-						 "GGUF: general.alignment is %llu; a power of two from 8 to 65536 is "
-						 "needed",
-						 (unsigned long long)value);
+		                 "GGUF: general.alignment is %llu; a power of two from 8 to 65536 is "
+		                 "needed",
+		                 (unsigned long long)value);
 	*alignment = (size_t)value;
 	return true;
 }
@@ -259,7 +242,7 @@ static bool parse_tensors(struct gguf *gguf, struct cursor *c, struct tool_error
 		return tool_fail(error, "the GGUF file ends at byte %zu, before its tensor data", c->size);
 	for (size_t i = 0; i < gguf->n_tensors; i++) {
 		if (!place_tensor(gguf, &gguf->tensors[i], gguf->offsets[i], c->at + padding, alignment,
-						  error))
+		                  error))
 			return false;
 	}
 	return true;
@@ -335,84 +318,4 @@ void gguf_close(struct gguf *gguf)
 	free(gguf->tensors);
 	free(gguf->offsets);
 	free(gguf);
-}
-
-bool gguf_string_is(struct gguf_string s, const char *text)
-{
-	return s.size == strlen(text) && memcmp(s.data, text, s.size) == 0;
-}
-
-const struct gguf_value *gguf_find(const struct gguf *gguf, const char *key)
-{
-	for (size_t i = 0; i < gguf->n_values; i++) {
-		if (gguf_string_is(gguf->values[i].key, key))
-			return &gguf->values[i];
-	}
-	return NULL;
-}
-
-const struct gguf_tensor *gguf_find_tensor(const struct gguf *gguf, const char *name)
-{
-	for (size_t i = 0; i < gguf->n_tensors; i++) {
-		if (gguf_string_is(gguf->tensors[i].name, name))
-			return &gguf->tensors[i];
-	}
-	return NULL;
-}
-
-size_t gguf_n_tensors(const struct gguf *gguf)
-{
-	return gguf->n_tensors;
-}
-
-bool gguf_get_u64(const struct gguf *gguf, const char *key, uint64_t *out)
-{
-	const struct gguf_value *value = gguf_find(gguf, key);
-	if (value == NULL || fixed_size(value->type) == 0 || value->type == GGUF_F32 ||
-		value->type == GGUF_F64)
-		return false;
-	size_t n = fixed_size(value->type);
-	uint64_t bits = 0;
-	memcpy(&bits, value->data, n); /* little-endian, as the file is */
-	bool is_signed = value->type == GGUF_I8 || value->type == GGUF_I16 || value->type == GGUF_I32 ||
-					 value->type == GGUF_I64;
-	if (is_signed && (bits >> (8 * n - 1)) != 0)
-		return false; /* negative */
-	*out = bits;
-	return true;
-}
-
-bool gguf_get_f32(const struct gguf *gguf, const char *key, float *out)
-{
-	const struct gguf_value *value = gguf_find(gguf, key);
-	if (value == NULL || value->type != GGUF_F32)
-		return false;
-	memcpy(out, value->data, sizeof *out);
-	return true;
-}
-
-bool gguf_get_string(const struct gguf *gguf, const char *key, struct gguf_string *out)
-{
-	const struct gguf_value *value = gguf_find(gguf, key);
-	if (value == NULL || value->type != GGUF_STRING)
-		return false;
-	const unsigned char *at = value->data;
-	*out = gguf_next_string(&at);
-	return true;
-}
-
-struct gguf_string gguf_next_string(const unsigned char **cursor)
-{
-	uint64_t size;
-	memcpy(&size, *cursor, sizeof size);
-	struct gguf_string s = {(const char *)*cursor + sizeof size, (size_t)size};
-	*cursor += sizeof size + (size_t)size;
-	return s;
-}
-
-int32_t gguf_item_i32(const struct gguf_value *array, size_t i)
-{
-	int32_t item;
-	memcpy(&item, array->data + i * sizeof item, sizeof item);
-	return item;
 }
