@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * \file    check_engine.c
+ * \brief   The tools' engine on a small model with every weight format, against double precision.
+ */
+#include <check.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "session.h"
+#include "support/tiny_model.h"
+
+#define N_TOKENS 21
+
+/* Products and sums in f32, keys and values in half: far below this share of the largest logit. */
+#define TOLERANCE 2e-3
+
+struct fixture {
+	char path[64];
+	struct session s;
+	struct engine_stream stream;
+	int32_t tokens[N_TOKENS];
+	double *want; /* [N_TOKENS][vocabulary] */
+	float *got;
+	double largest;
+};
+
+/* False when there is no device. */
+static bool open_fixture(struct fixture *f, enum engine_products products)
+{
+	struct tool_error error = {""};
+	clkv_error cause = {0};
+	struct engine_options options = {.max_rows = 32, .products = products};
+	struct gguf_build file = tiny_model_build(1);
+	*f = (struct fixture){.path = "/tmp/clkv-check-engine-XXXXXX"};
+	int fd = mkstemp(f->path);
+	ck_assert_int_ge(fd, 0);
+	ck_assert(write(fd, file.data, file.size) == (ssize_t)file.size);
+	ck_assert_int_eq(close(fd), 0);
+	gguf_build_free(&file);
+	ck_assert_msg(model_open(f->path, &f->s.model, &error), "%s", error.text);
+	ck_assert_int_eq(unlink(f->path), 0);
+	clkv_status status = clkv_context_open(NULL, NULL, &f->s.context, &cause);
+	if (status == CLKV_ERROR_NO_DEVICE) {
+		printf("SKIPPED: no OpenCL device\n");
+		model_close(f->s.model);
+		return false;
+	}
+	ck_assert_msg(status == CLKV_OK, "%s", cause.text);
+	ck_assert_msg(engine_create(f->s.context, f->s.model, &options, &f->s.engine, &error), "%s",
+	              error.text);
+	ck_assert_msg(session_stream_open(&f->s, "f16", 64, &f->stream, &error), "%s", error.text);
+	size_t vocabulary = (size_t)f->s.model->vocabulary;
+	f->want = calloc(N_TOKENS * vocabulary, sizeof *f->want);
+	f->got = calloc(N_TOKENS * vocabulary, sizeof *f->got);
+	ck_assert(f->want != NULL && f->got != NULL);
+	for (size_t i = 0; i < N_TOKENS; i++)
+		f->tokens[i] = (int32_t)(i * 37 % vocabulary);
+	tiny_model_forward(f->s.model, f->tokens, N_TOKENS, f->want);
+	for (size_t i = 0; i < N_TOKENS * vocabulary; i++)
+		f->largest = fmax(f->largest, fabs(f->want[i]));
+	return true;
+}
+
+static void close_fixture(struct fixture *f)
+{
+	session_stream_close(&f->stream);
+	session_close(&f->s);
+	free(f->want);
+	free(f->got);
+}
+
+/* Runs n tokens from the stream's length on. */
+static void run(struct fixture *f, size_t n, clkv_phase phase, bool dry, enum engine_logits want)
+{
+	struct tool_error error = {""};
+	struct engine_stream *streams[] = {&f->stream};
+	struct engine_pass pass = {streams, 1,     f->tokens + f->stream.length, n, phase, dry,
+	                           want,    f->got};
+	ck_assert_msg(engine_run(f->s.engine, &pass, &error), "%s", error.text);
+}
+
+/* Compares n rows of logits with those of the tokens from `from` on. */
+static void compare(const struct fixture *f, size_t from, size_t n)
+{
+	size_t vocabulary = (size_t)f->s.model->vocabulary;
+	for (size_t i = 0; i < n * vocabulary; i++) {
+		double want = f->want[from * vocabulary + i];
+		ck_assert_msg(fabs((double)f->got[i] - want) <= TOLERANCE * f->largest,
+		              "token %zu, logit %zu: %g, not %g (largest %g)", from + i / vocabulary,
+		              i % vocabulary, (double)f->got[i], want, f->largest);
+	}
+}
+
+START_TEST(test_many_rows_equal_the_reference)
+{
+	const enum engine_products products = _i == 0 ? ENGINE_AUTO : ENGINE_BLAS;
+	struct fixture f;
+	if (!open_fixture(&f, products))
+		return;
+	run(&f, N_TOKENS, CLKV_PROMPT_END, false, ENGINE_ALL_LOGITS);
+	compare(&f, 0, N_TOKENS);
+	ck_assert_uint_eq(f.stream.length, N_TOKENS);
+	close_fixture(&f);
+}
+END_TEST
+
+START_TEST(test_few_rows_equal_the_reference)
+{
+	struct fixture f;
+	if (!open_fixture(&f, ENGINE_AUTO))
+		return;
+	for (size_t n = 1; f.stream.length + n <= N_TOKENS; n = n % 5 + 1) {
+		size_t from = f.stream.length;
+		run(&f, n, CLKV_DECODE, false, ENGINE_ALL_LOGITS);
+		compare(&f, from, n);
+	}
+	close_fixture(&f);
+}
+END_TEST
+
+START_TEST(test_a_dry_pass_changes_nothing)
+{
+	struct fixture f;
+	if (!open_fixture(&f, ENGINE_AUTO))
+		return;
+	run(&f, 12, CLKV_PROMPT_END, false, ENGINE_LAST_LOGITS);
+	compare(&f, 11, 1);
+	run(&f, 3, CLKV_DECODE, true, ENGINE_ALL_LOGITS);
+	compare(&f, 12, 3);
+	ck_assert_uint_eq(f.stream.length, 12);
+	run(&f, 1, CLKV_DECODE, false, ENGINE_LAST_LOGITS);
+	compare(&f, 12, 1);
+	close_fixture(&f);
+}
+END_TEST
+
+START_TEST(test_copied_rows_serve_as_computed_ones)
+{
+	struct fixture f;
+	struct engine_stream copy;
+	struct tool_error error = {""};
+	if (!open_fixture(&f, ENGINE_AUTO))
+		return;
+	run(&f, 16, CLKV_PROMPT_END, false, ENGINE_NO_LOGITS);
+	ck_assert_msg(session_stream_open(&f.s, "f16", 64, &copy, &error), "%s", error.text);
+	ck_assert_msg(engine_copy_rows(f.s.engine, &copy, &f.stream, 0, 16, CLKV_PROMPT_END, &error),
+	              "%s", error.text);
+	struct engine_stream computed = f.stream;
+	f.stream = copy;
+	run(&f, 1, CLKV_DECODE, false, ENGINE_LAST_LOGITS);
+	compare(&f, 16, 1);
+	session_stream_close(&computed);
+	close_fixture(&f);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("engine");
+	TCase *pass = tcase_create("pass");
+	tcase_set_timeout(pass, 300); /* the first run compiles, CLBlast's kernels too */
+	tcase_add_loop_test(pass, test_many_rows_equal_the_reference, 0, 2);
+	tcase_add_test(pass, test_few_rows_equal_the_reference);
+	tcase_add_test(pass, test_a_dry_pass_changes_nothing);
+	tcase_add_test(pass, test_copied_rows_serve_as_computed_ones);
+	suite_add_tcase(suite, pass);
+	SRunner *runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	int failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
