@@ -74,6 +74,22 @@ static clkv_status check_device(cl_context context, cl_device_id device, clkv_er
 	CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "device is not one of the cl_context's %u", n);
 }
 
+static void release(cl_context context, cl_device_id device)
+{
+	clReleaseDevice(device);
+	clReleaseContext(context);
+}
+
+/* Both or none. Only parts of devices count their references. */
+static clkv_status retain(cl_context context, cl_device_id device, clkv_error *error)
+{
+	CLKV_CL(error, clRetainContext(context));
+	clkv_status status = clkv__cl_check(error, clRetainDevice(device), "clRetainDevice");
+	if (status != CLKV_OK)
+		clReleaseContext(context);
+	return status;
+}
+
 clkv_status clkv_context_create(cl_context context, cl_device_id device,
                                 const clkv_context_options *options, clkv_context **out,
                                 clkv_error *error)
@@ -88,10 +104,10 @@ clkv_status clkv_context_create(cl_context context, cl_device_id device,
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
 		          "allocator: alloc and free must both be set, or both be NULL");
 	CLKV_TRY(check_device(context, device, error));
-	CLKV_CL(error, clRetainContext(context));
+	CLKV_TRY(retain(context, device, error));
 	clkv_context *c = clkv__calloc(&o.allocator, 1, sizeof *c);
 	if (!c) {
-		clReleaseContext(context);
+		release(context, device);
 		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for a context");
 	}
 	c->allocator = o.allocator;
@@ -114,7 +130,7 @@ void clkv_context_destroy(clkv_context *context)
 		return;
 	clkv_allocator allocator = context->allocator;
 	clkv__programs_free(context);
-	clReleaseContext(context->cl);
+	release(context->cl, context->device);
 	pthread_mutex_destroy(&context->mutex);
 	clkv__free(&allocator, context->cache_dir);
 	clkv__free(&allocator, context->kernel_dir);
