@@ -141,7 +141,7 @@ static bool fill_merges(struct bpe *bpe, const struct gguf_value *merges)
 }
 
 bool bpe_init(struct bpe *bpe, const struct gguf_value *tokens, const struct gguf_value *merges,
-			  struct tool_error *error)
+              struct tool_error *error)
 {
 	memset(bpe, 0, sizeof *bpe);
 	if (tokens->n_items > (1U << 24) || merges->n_items > (1U << 24))

@@ -23,7 +23,7 @@ struct bpe {
 /** Both arrays are of strings; a merge is two tokens with a blank between, by rank. Merges that
  * name something that is no token are passed over: they can never apply. */
 bool bpe_init(struct bpe *bpe, const struct gguf_value *tokens, const struct gguf_value *merges,
-			  struct tool_error *error);
+              struct tool_error *error);
 
 void bpe_free(struct bpe *bpe);
 

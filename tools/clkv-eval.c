@@ -76,7 +76,7 @@ static bool set_task(const char *text, bool *needle, struct tool_error *error)
 {
 	*needle = strcmp(text, "needle") == 0;
 	return *needle || strcmp(text, "perplexity") == 0 ||
-		   tool_fail(error, "--task takes perplexity or needle, not '%s'", text);
+	       tool_fail(error, "--task takes perplexity or needle, not '%s'", text);
 }
 
 static bool add_recipe(struct eval_options *o, const char *recipe, struct tool_error *error)
@@ -162,10 +162,10 @@ static bool read_text(struct eval *eval, int32_t **all, struct tool_error *error
 	size_t wanted = o->offset + o->context + (o->needle ? 0 : o->tokens + 1);
 	if (n < wanted)
 		return tool_fail(error,
-						 "'%s' has %zu tokens, but %zu are needed (offset %zu, context %zu%s): "
-						 "take a longer text or a shorter context",
-						 o->text, n, wanted, o->offset, o->context,
-						 o->needle ? "" : ", tokens and one more");
+		                 "'%s' has %zu tokens, but %zu are needed (offset %zu, context %zu%s): "
+		                 "take a longer text or a shorter context",
+		                 o->text, n, wanted, o->offset, o->context,
+		                 o->needle ? "" : ", tokens and one more");
 	eval->ids = *all + o->offset;
 	eval->n_ids = n - o->offset;
 	return true;
@@ -182,9 +182,9 @@ static bool run(const struct eval_options *o, struct tool_error *error)
 	bool done = session_open(&eval.session, o->model, o->device, &engine_options, error);
 	if (done && o->context > (size_t)eval.session.model->context)
 		(void)fprintf(stderr, "%s: note: the model was trained for %d tokens\n", program,
-					  eval.session.model->context);
+		              eval.session.model->context);
 	done = done && read_text(&eval, &all, error) &&
-		   (o->needle ? eval_needle : eval_perplexity)(&eval, results, error);
+	       (o->needle ? eval_needle : eval_perplexity)(&eval, results, error);
 	if (done)
 		eval_print(&eval, results);
 	if (done && o->plot != NULL)
@@ -202,11 +202,11 @@ int main(int argc, char **argv)
 	int status = read_options(argc, argv, &options, &error);
 	if (status == OPTION_HELP)
 		return printf("%s%s", help, more_help) < 0 ? TOOL_FAILED
-												   : tool_close_output(program, TOOL_DONE);
+		                                           : tool_close_output(program, TOOL_DONE);
 	if (status == OPTION_VERSION)
 		return printf("%s %s\n", program, clkv_version()) < 0 ? TOOL_FAILED : TOOL_DONE;
 	(void)signal(SIGPIPE,
-				 SIG_IGN); /* a gnuplot that isn't there is an error message, not a death */
+	             SIG_IGN); /* a gnuplot that isn't there is an error message, not a death */
 	if (status == TOOL_DONE && !run(&options, &error))
 		status = TOOL_FAILED;
 	if (status != TOOL_DONE)

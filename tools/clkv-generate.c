@@ -146,21 +146,21 @@ static int read_options(int argc, char **argv, struct generate_options *o, struc
 }
 
 static void print_report(const struct session *session, const struct generate_report *r,
-						 double loading)
+                         double loading)
 {
 	const double mib = 1024.0 * 1024.0;
 	(void)fflush(stdout);
 	(void)fprintf(stderr, "\ndevice   %s\n", session->device.name);
 	(void)fprintf(stderr, "loading  %.2f s, %.1f MiB on the device besides the cache\n", loading,
-				  (double)engine_device_bytes(session->engine) / mib);
+	              (double)engine_device_bytes(session->engine) / mib);
 	(void)fprintf(stderr, "prompt   %zu tokens in %.2f s, %.1f tokens/s\n", r->prompt_tokens,
-				  r->prompt_seconds, (double)r->prompt_tokens / r->prompt_seconds);
+	              r->prompt_seconds, (double)r->prompt_tokens / r->prompt_seconds);
 	if (r->decode_seconds > 0.0)
 		(void)fprintf(stderr, "decode   %zu tokens, %.1f tokens/s\n", r->generated,
-					  1.0 / r->decode_seconds);
+		              1.0 / r->decode_seconds);
 	(void)fprintf(stderr, "cache    %zu tokens in %.2f MiB; %.2f MiB in f16, ratio %.2f\n",
-				  r->cached, (double)r->cache_bytes / mib, (double)r->f16_bytes / mib,
-				  (double)r->f16_bytes / (double)r->cache_bytes);
+	              r->cached, (double)r->cache_bytes / mib, (double)r->f16_bytes / mib,
+	              (double)r->f16_bytes / (double)r->cache_bytes);
 }
 
 static bool run(const struct generate_options *o, struct tool_error *error)
@@ -186,7 +186,7 @@ int main(int argc, char **argv)
 	int status = read_options(argc, argv, &options, &error);
 	if (status == OPTION_HELP)
 		return printf("%s%s", help, more_help) < 0 ? TOOL_FAILED
-												   : tool_close_output(program, TOOL_DONE);
+		                                           : tool_close_output(program, TOOL_DONE);
 	if (status == OPTION_VERSION)
 		return printf("%s %s\n", program, clkv_version()) < 0 ? TOOL_FAILED : TOOL_DONE;
 	if (status == TOOL_DONE && !run(&options, &error))

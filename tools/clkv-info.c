@@ -38,15 +38,15 @@ static void print_device(const char *id, const clkv_device_info *d)
 	const double gib = 1024.0 * 1024.0 * 1024.0;
 	(void)printf("%s  %s\n", id, d->name);
 	(void)printf("     platform   %s\n     vendor     %s\n     driver     %s, %s\n", d->platform,
-				 d->vendor, d->driver, d->cl_version);
+	             d->vendor, d->driver, d->cl_version);
 	(void)printf("     kind       %s, %u compute units, vectors of %u floats\n",
-				 d->is_gpu ? "GPU or accelerator" : "CPU", d->compute_units, d->vector_width);
+	             d->is_gpu ? "GPU or accelerator" : "CPU", d->compute_units, d->vector_width);
 	(void)printf("     supports   half arithmetic: %s, double: %s, subgroups: %s\n",
-				 d->has_fp16 ? "yes" : "no", d->has_fp64 ? "yes" : "no",
-				 d->has_subgroups ? "yes" : "no");
+	             d->has_fp16 ? "yes" : "no", d->has_fp64 ? "yes" : "no",
+	             d->has_subgroups ? "yes" : "no");
 	(void)printf("     memory     %.2f GiB, one buffer %.2f GiB, local %.0f KiB\n",
-				 (double)d->global_bytes / gib, (double)d->max_alloc_bytes / gib,
-				 (double)d->local_bytes / 1024.0);
+	             (double)d->global_bytes / gib, (double)d->max_alloc_bytes / gib,
+	             (double)d->local_bytes / 1024.0);
 	(void)printf("     groups     up to %zu work-items\n", d->max_work_group);
 	(void)printf("     tuning     %u lanes, vectors of %u (%s)\n", d->lanes, d->vec, d->tuning);
 }
@@ -68,15 +68,15 @@ static void print_device_json(const char *id, const clkv_device_info *d)
 	print_field("cl_version", d->cl_version);
 	print_field("tuning", d->tuning);
 	(void)printf(", \"is_gpu\": %s, \"compute_units\": %u, \"vector_width\": %u",
-				 d->is_gpu ? "true" : "false", d->compute_units, d->vector_width);
+	             d->is_gpu ? "true" : "false", d->compute_units, d->vector_width);
 	(void)printf(", \"has_fp16\": %s, \"has_fp64\": %s, \"has_subgroups\": %s",
-				 d->has_fp16 ? "true" : "false", d->has_fp64 ? "true" : "false",
-				 d->has_subgroups ? "true" : "false");
+	             d->has_fp16 ? "true" : "false", d->has_fp64 ? "true" : "false",
+	             d->has_subgroups ? "true" : "false");
 	(void)printf(", \"global_bytes\": %llu, \"max_alloc_bytes\": %llu, \"local_bytes\": %llu",
-				 (unsigned long long)d->global_bytes, (unsigned long long)d->max_alloc_bytes,
-				 (unsigned long long)d->local_bytes);
+	             (unsigned long long)d->global_bytes, (unsigned long long)d->max_alloc_bytes,
+	             (unsigned long long)d->local_bytes);
 	(void)printf(", \"max_work_group\": %zu, \"lanes\": %u, \"vec\": %u}\n", d->max_work_group,
-				 d->lanes, d->vec);
+	             d->lanes, d->vec);
 }
 
 /* Opens a device as any program would; one that clkv can't use is named with the reason. */
@@ -125,14 +125,14 @@ static int show_devices(bool json)
 	if (shown > 0)
 		return TOOL_DONE;
 	(void)fprintf(stderr,
-				  "%s: no OpenCL device found (%u platforms): install a driver, for example "
-				  "pocl-opencl-icd for the CPU\n",
-				  program, (unsigned)n);
+	              "%s: no OpenCL device found (%u platforms): install a driver, for example "
+	              "pocl-opencl-icd for the CPU\n",
+	              program, (unsigned)n);
 	return TOOL_FAILED;
 }
 
 static void print_stage(void *opaque, const char *stage, const char *brief, const char *source,
-						const char *keys)
+                        const char *keys)
 {
 	(void)opaque;
 	(void)printf("%s  %s", stage, brief);
@@ -172,7 +172,7 @@ int main(int argc, char **argv)
 	}
 	if (optind < argc) {
 		(void)fprintf(stderr, "%s: '%s' belongs to no option; try clkv-info --help\n", program,
-					  argv[optind]);
+		              argv[optind]);
 		return TOOL_USAGE;
 	}
 	if (recipes) {

@@ -62,9 +62,9 @@ static bool make_frequencies(struct engine *e, struct tool_error *error)
 			memcpy(&factor, m->rope_factors->data + 4 * i, sizeof factor);
 		if (!(factor > 0.0F))
 			return tool_fail(error, "rope_freqs.weight holds %g: positive factors are needed",
-							 (double)factor);
+			                 (double)factor);
 		e->frequencies[i] = pow((double)m->rope_base, -2.0 * (double)i / (double)m->rope_dims) /
-							(double)factor / (double)m->rope_scale;
+		                    (double)factor / (double)m->rope_scale;
 	}
 	return true;
 }
@@ -79,7 +79,7 @@ static bool make_queue(struct engine *e, struct tool_error *error)
 /* One work-item per group on CPUs, where its vectors are the parallel part. Four groups per unit
  * even out what the units do besides; GPUs hide latency behind many more. */
 static bool choose_shape(struct engine *e, const struct engine_options *options,
-						 struct tool_error *error)
+                         struct tool_error *error)
 {
 	clkv_device_info info = CLKV_INIT(clkv_device_info);
 	if (clkv_context_get_info(e->clkv, &info) != CLKV_OK)
@@ -97,8 +97,8 @@ static bool choose_shape(struct engine *e, const struct engine_options *options,
 }
 
 bool engine_create(clkv_context *context, const struct model *model,
-				   const struct engine_options *options, struct engine **out,
-				   struct tool_error *error)
+                   const struct engine_options *options, struct engine **out,
+                   struct tool_error *error)
 {
 	struct engine *e = calloc(1, sizeof *e);
 	if (e == NULL)
@@ -108,7 +108,7 @@ bool engine_create(clkv_context *context, const struct model *model,
 	e->context = clkv_context_cl(context);
 	e->device = clkv_context_device(context);
 	if (!choose_shape(e, options, error) || !make_queue(e, error) || !make_frequencies(e, error) ||
-		!engine_build(e, error) || !engine_upload(e, error) || !make_buffers(e, error)) {
+	    !engine_build(e, error) || !engine_upload(e, error) || !make_buffers(e, error)) {
 		engine_destroy(e);
 		return false;
 	}
@@ -123,7 +123,7 @@ void engine_destroy(struct engine *e)
 	if (e->queue != NULL)
 		(void)clFinish(e->queue);
 	cl_mem all[] = {e->x,  e->xw,     e->q,    e->attended, e->k,       e->v,      e->gate,
-					e->up, e->tokens, e->rope, e->logits,   e->widened, e->copy_k, e->copy_v};
+	                e->up, e->tokens, e->rope, e->logits,   e->widened, e->copy_k, e->copy_v};
 	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
 		if (all[i] != NULL)
 			(void)clReleaseMemObject(all[i]);

@@ -3,7 +3,7 @@
  * \file    engine.h
  * \brief   Forward passes of a Llama model on an OpenCL device, attention by clkv.
  *
- * All layers run on the device. Few rows (generation) meet the file's weights where they lie; many
+ * All layers run on the device. Few rows (generation) meet quantized weights directly; many
  * rows (a prompt) go through a blocked product on CPUs and through CLBlast on other devices.
  */
 #ifndef ENGINE_H
@@ -45,8 +45,8 @@ struct engine_pass {
 
 /** Copies the weights to the device; the model must outlive the engine. */
 bool engine_create(clkv_context *context, const struct model *model,
-				   const struct engine_options *options, struct engine **out,
-				   struct tool_error *error);
+                   const struct engine_options *options, struct engine **out,
+                   struct tool_error *error);
 
 void engine_destroy(struct engine *engine);
 
@@ -57,12 +57,12 @@ bool engine_run(struct engine *engine, const struct engine_pass *pass, struct to
 /** Appends the rows from .. from + n - 1 of another stream's cache, decoded, instead of computing
  *  them: a prompt computed once serves the caches of many recipes. */
 bool engine_copy_rows(struct engine *engine, struct engine_stream *to,
-					  const struct engine_stream *source, size_t from, size_t n, clkv_phase phase,
-					  struct tool_error *error);
+                      const struct engine_stream *source, size_t from, size_t n, clkv_phase phase,
+                      struct tool_error *error);
 
 /** Appends n rows of noise: fills a cache to a depth at which speed is measured. */
 bool engine_fill_noise(struct engine *engine, struct engine_stream *to, size_t n, clkv_phase phase,
-					   struct tool_error *error);
+                       struct tool_error *error);
 
 /** Waits until the device has nothing left to do. */
 bool engine_finish(struct engine *engine, struct tool_error *error);

@@ -9,14 +9,14 @@
 
 /* One step whose rows of every layer `source` gives (NULL: the buffers hold them already). */
 static bool append_layers(struct engine *e, clkv_step *step, const struct engine_stream *source,
-						  size_t from, size_t n, struct tool_error *error)
+                          size_t from, size_t n, struct tool_error *error)
 {
 	clkv_tensor k = {.mem = e->copy_k, .dtype = CLKV_F16};
 	clkv_tensor v = {.mem = e->copy_v, .dtype = CLKV_F16};
 	for (int layer = 0; layer < e->model->n_layers; layer++) {
 		clkv_error cause = {0};
 		if (source != NULL &&
-			clkv_seq_read(source->seq, layer, from, n, &k, &v, e->queue, &cause) != CLKV_OK)
+		    clkv_seq_read(source->seq, layer, from, n, &k, &v, e->queue, &cause) != CLKV_OK)
 			return tool_fail_clkv(error, "reading rows of the prompt", &cause);
 		if (clkv_append(step, layer, &k, &v, 0, NULL, NULL, &cause) != CLKV_OK)
 			return tool_fail_clkv(error, "appending rows of the prompt", &cause);
@@ -25,8 +25,8 @@ static bool append_layers(struct engine *e, clkv_step *step, const struct engine
 }
 
 static bool append_rows(struct engine *e, struct engine_stream *to,
-						const struct engine_stream *source, size_t from, size_t n, clkv_phase phase,
-						struct tool_error *error)
+                        const struct engine_stream *source, size_t from, size_t n, clkv_phase phase,
+                        struct tool_error *error)
 {
 	clkv_error cause = {0};
 	clkv_step *step;
@@ -46,8 +46,8 @@ static bool append_rows(struct engine *e, struct engine_stream *to,
 }
 
 bool engine_copy_rows(struct engine *e, struct engine_stream *to,
-					  const struct engine_stream *source, size_t from, size_t n, clkv_phase phase,
-					  struct tool_error *error)
+                      const struct engine_stream *source, size_t from, size_t n, clkv_phase phase,
+                      struct tool_error *error)
 {
 	for (size_t done = 0; done < n;) {
 		size_t rows = n - done < e->max_rows ? n - done : e->max_rows;
@@ -79,8 +79,8 @@ static bool write_noise(struct engine *e, cl_mem mem, struct tool_error *error)
 }
 
 bool engine_fill_noise(struct engine *e, struct engine_stream *to, size_t n, clkv_phase phase,
-					   struct tool_error *error)
+                       struct tool_error *error)
 {
 	return write_noise(e, e->copy_k, error) && write_noise(e, e->copy_v, error) &&
-		   engine_copy_rows(e, to, NULL, 0, n, phase, error);
+	       engine_copy_rows(e, to, NULL, 0, n, phase, error);
 }

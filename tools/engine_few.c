@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * \file    engine_few.c
- * \brief   The linear work of a layer for a few rows: three launches, weights read where they lie.
+ * \brief   The linear work of a layer for a few rows: four launches, quantized weights widened in registers.
  */
 #include "engine_private.h"
 
@@ -29,7 +29,7 @@ static struct engine_launch behind_norm(struct engine *e, cl_kernel kernel)
 }
 
 bool engine_few_before(struct engine *e, const struct engine_layer *layer, size_t rows,
-					   struct tool_error *error)
+                       struct tool_error *error)
 {
 	struct engine_linear *linear;
 	if (!engine_linear_for(e, rows, &linear, error))
@@ -53,8 +53,8 @@ bool engine_few_before(struct engine *e, const struct engine_layer *layer, size_
 }
 
 static bool add_to_residual(struct engine *e, const struct engine_linear *linear, cl_mem in,
-							const struct engine_matrix *m, cl_mem next_norm,
-							struct tool_error *error)
+                            const struct engine_matrix *m, cl_mem next_norm,
+                            struct tool_error *error)
 {
 	int chunk = share(e, m->n_out);
 	struct engine_launch launch = engine_launch(e, linear->add);
@@ -70,11 +70,11 @@ static bool add_to_residual(struct engine *e, const struct engine_linear *linear
 }
 
 bool engine_few_after(struct engine *e, const struct engine_layer *layer, cl_mem next_norm,
-					  size_t rows, struct tool_error *error)
+                      size_t rows, struct tool_error *error)
 {
 	struct engine_linear *linear;
 	if (!engine_linear_for(e, rows, &linear, error) ||
-		!add_to_residual(e, linear, e->attended, &layer->attn_out, layer->ffn_norm, error))
+	    !add_to_residual(e, linear, e->attended, &layer->attn_out, layer->ffn_norm, error))
 		return false;
 	int chunk = share(e, layer->gate.n_out);
 	struct engine_launch launch = behind_norm(e, linear->gate);
@@ -84,11 +84,11 @@ bool engine_few_after(struct engine *e, const struct engine_layer *layer, cl_mem
 	engine_arg_int(&launch, layer->gate.n_out);
 	engine_arg_int(&launch, chunk);
 	return engine_go(&launch, groups(layer->gate.n_out, chunk), 1, error) &&
-		   add_to_residual(e, linear, e->gate, &layer->down, next_norm, error);
+	       add_to_residual(e, linear, e->gate, &layer->down, next_norm, error);
 }
 
 bool engine_few_logits(struct engine *e, size_t x_row, size_t out_row, size_t rows,
-					   struct tool_error *error)
+                       struct tool_error *error)
 {
 	struct engine_linear *linear;
 	if (!engine_linear_for(e, rows, &linear, error))

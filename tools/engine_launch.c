@@ -42,7 +42,7 @@ void engine_arg_matrix(struct engine_launch *launch, const struct engine_matrix 
 }
 
 bool engine_go(struct engine_launch *launch, size_t groups, size_t groups_y,
-			   struct tool_error *error)
+               struct tool_error *error)
 {
 	struct engine *e = launch->engine;
 	size_t local[2] = {e->lanes, 1};
@@ -50,6 +50,6 @@ bool engine_go(struct engine_launch *launch, size_t groups, size_t groups_y,
 	if (launch->code != CL_SUCCESS)
 		return tool_fail_cl(error, "clSetKernelArg", launch->code);
 	cl_int code = clEnqueueNDRangeKernel(e->queue, launch->kernel, groups_y > 1 ? 2 : 1, NULL,
-										 global, local, 0, NULL, NULL);
+	                                     global, local, 0, NULL, NULL);
 	return code == CL_SUCCESS || tool_fail_cl(error, "clEnqueueNDRangeKernel", code);
 }

@@ -17,7 +17,7 @@ static size_t padded(size_t rows)
 
 /* Panels alone keep all units busy in wide layers; narrow ones are parted by rows as well. */
 static bool multiply_blocked(struct engine *e, cl_mem in, const struct engine_matrix *m, cl_mem out,
-							 bool add, size_t rows, struct tool_error *error)
+                             bool add, size_t rows, struct tool_error *error)
 {
 	size_t panels = ((size_t)m->n_out + PANEL_WIDTH - 1) / PANEL_WIDTH;
 	size_t parts = (e->n_groups + panels - 1) / panels;
@@ -35,7 +35,7 @@ static bool multiply_blocked(struct engine *e, cl_mem in, const struct engine_ma
 }
 
 static bool multiply_blas(struct engine *e, cl_mem in, const struct engine_matrix *m, cl_mem out,
-						  bool add, size_t rows, struct tool_error *error)
+                          bool add, size_t rows, struct tool_error *error)
 {
 	cl_ulong blocks = (cl_ulong)m->n_out * (cl_ulong)(m->n_in / 32);
 	struct engine_launch launch = engine_launch(e, e->rows.widen);
@@ -57,10 +57,10 @@ static bool multiply_blas(struct engine *e, cl_mem in, const struct engine_matri
 
 /* out [rows][n_out] (+)= in [rows][n_in] . m */
 static bool multiply(struct engine *e, cl_mem in, const struct engine_matrix *m, cl_mem out,
-					 bool add, size_t rows, struct tool_error *error)
+                     bool add, size_t rows, struct tool_error *error)
 {
 	return e->uses_blas ? multiply_blas(e, in, m, out, add, rows, error)
-						: multiply_blocked(e, in, m, out, add, rows, error);
+	                    : multiply_blocked(e, in, m, out, add, rows, error);
 }
 
 static bool norm(struct engine *e, cl_mem weights, size_t rows, struct tool_error *error)
@@ -86,30 +86,30 @@ static bool rope(struct engine *e, cl_mem heads, int n_heads, size_t rows, struc
 }
 
 bool engine_many_before(struct engine *e, const struct engine_layer *layer, size_t rows,
-						struct tool_error *error)
+                        struct tool_error *error)
 {
 	return norm(e, layer->attn_norm, rows, error) &&
-		   multiply(e, e->xw, &layer->q, e->q, false, rows, error) &&
-		   multiply(e, e->xw, &layer->k, e->k, false, rows, error) &&
-		   multiply(e, e->xw, &layer->v, e->v, false, rows, error) &&
-		   rope(e, e->q, e->model->q_heads, rows, error) &&
-		   rope(e, e->k, e->model->kv_heads, rows, error);
+	       multiply(e, e->xw, &layer->q, e->q, false, rows, error) &&
+	       multiply(e, e->xw, &layer->k, e->k, false, rows, error) &&
+	       multiply(e, e->xw, &layer->v, e->v, false, rows, error) &&
+	       rope(e, e->q, e->model->q_heads, rows, error) &&
+	       rope(e, e->k, e->model->kv_heads, rows, error);
 }
 
 bool engine_many_after(struct engine *e, const struct engine_layer *layer, size_t rows,
-					   struct tool_error *error)
+                       struct tool_error *error)
 {
 	if (!multiply(e, e->attended, &layer->attn_out, e->x, true, rows, error) ||
-		!norm(e, layer->ffn_norm, rows, error) ||
-		!multiply(e, e->xw, &layer->gate, e->gate, false, rows, error) ||
-		!multiply(e, e->xw, &layer->up, e->up, false, rows, error))
+	    !norm(e, layer->ffn_norm, rows, error) ||
+	    !multiply(e, e->xw, &layer->gate, e->gate, false, rows, error) ||
+	    !multiply(e, e->xw, &layer->up, e->up, false, rows, error))
 		return false;
 	struct engine_launch launch = engine_launch(e, e->rows.silu);
 	engine_arg_mem(&launch, e->gate);
 	engine_arg_mem(&launch, e->up);
 	engine_arg_int(&launch, e->model->ff_dim);
 	return engine_go(&launch, rows, 1, error) &&
-		   multiply(e, e->gate, &layer->down, e->x, true, rows, error);
+	       multiply(e, e->gate, &layer->down, e->x, true, rows, error);
 }
 
 bool engine_weigh(struct engine *e, cl_mem weights, size_t rows, struct tool_error *error)

@@ -17,7 +17,7 @@ struct pass {
 };
 
 static bool write_buffer(struct engine *e, cl_mem mem, const void *data, size_t size,
-						 struct tool_error *error)
+                         struct tool_error *error)
 {
 	cl_int code = clEnqueueWriteBuffer(e->queue, mem, CL_TRUE, 0, size, data, 0, NULL, NULL);
 	return code == CL_SUCCESS || tool_fail_cl(error, "clEnqueueWriteBuffer", code);
@@ -47,7 +47,7 @@ static bool embed(struct pass *p, struct tool_error *error)
 	for (size_t i = 0; i < p->rows; i++) {
 		if (p->in->tokens[i] < 0 || p->in->tokens[i] >= e->model->vocabulary)
 			return tool_fail(error, "token %d is outside the model's vocabulary of %d",
-							 (int)p->in->tokens[i], e->model->vocabulary);
+			                 (int)p->in->tokens[i], e->model->vocabulary);
 	}
 	if (!write_buffer(e, e->tokens, p->in->tokens, p->rows * sizeof(int32_t), error))
 		return false;
@@ -93,7 +93,7 @@ static bool attention(struct pass *p, int layer, struct tool_error *error)
 		args.out = rows_of(p, e->attended, s, q_dim);
 		/* the queue is in order: no events are needed between the engine's kernels and clkv's */
 		if (clkv_append(p->steps[s], layer, &k, &v, 0, NULL, NULL, &cause) != CLKV_OK ||
-			clkv_attend(p->steps[s], layer, &args, 0, NULL, NULL, &cause) != CLKV_OK)
+		    clkv_attend(p->steps[s], layer, &args, 0, NULL, NULL, &cause) != CLKV_OK)
 			return tool_fail_clkv(error, "attention", &cause);
 	}
 	return true;
@@ -111,14 +111,14 @@ static bool run_layers(struct pass *p, struct tool_error *error)
 		const struct engine_layer *layer = &e->layers[i];
 		bool few = p->rows <= ENGINE_FEW_ROWS;
 		if (!(few ? engine_few_before(e, layer, p->rows, error)
-				  : engine_many_before(e, layer, p->rows, error)) ||
-			!attention(p, i, error))
+		          : engine_many_before(e, layer, p->rows, error)) ||
+		    !attention(p, i, error))
 			return false;
 		/* a prompt of which no logits are wanted needs nothing behind its last K and V */
 		if (i + 1 == e->model->n_layers && p->in->want == ENGINE_NO_LOGITS)
 			return true;
 		if (!(few ? engine_few_after(e, layer, norm_behind(e, i), p->rows, error)
-				  : engine_many_after(e, layer, p->rows, error)))
+		          : engine_many_after(e, layer, p->rows, error)))
 			return false;
 	}
 	return p->rows <= ENGINE_FEW_ROWS || engine_weigh(e, e->output_norm, p->rows, error);
@@ -133,7 +133,7 @@ static bool reserve_logits(struct engine *e, size_t rows, struct tool_error *err
 		(void)clReleaseMemObject(e->logits);
 	e->n_logit_rows = 0;
 	e->logits = clCreateBuffer(e->context, CL_MEM_READ_WRITE,
-							   rows * (size_t)e->model->vocabulary * sizeof(float), NULL, &code);
+	                           rows * (size_t)e->model->vocabulary * sizeof(float), NULL, &code);
 	if (code != CL_SUCCESS)
 		return tool_fail_cl(error, "clCreateBuffer (logits)", code);
 	e->n_logit_rows = rows;
@@ -156,8 +156,8 @@ static bool read_logits(struct pass *p, struct tool_error *error)
 		done += n;
 	}
 	cl_int code = clEnqueueReadBuffer(e->queue, e->logits, CL_TRUE, 0,
-									  wanted * (size_t)e->model->vocabulary * sizeof(float),
-									  p->in->logits, 0, NULL, NULL);
+	                                  wanted * (size_t)e->model->vocabulary * sizeof(float),
+	                                  p->in->logits, 0, NULL, NULL);
 	return code == CL_SUCCESS || tool_fail_cl(error, "reading logits", code);
 }
 
@@ -181,7 +181,7 @@ static bool end_steps(struct pass *p, struct tool_error *error)
 static bool run(struct pass *p, struct tool_error *error)
 {
 	if (!begin_steps(p, error) || !write_angles(p, error) || !embed(p, error) ||
-		!run_layers(p, error) || (p->in->want != ENGINE_NO_LOGITS && !read_logits(p, error)))
+	    !run_layers(p, error) || (p->in->want != ENGINE_NO_LOGITS && !read_logits(p, error)))
 		return false;
 	return end_steps(p, error);
 }

@@ -67,7 +67,7 @@ struct engine {
 /* engine_program.c */
 bool engine_build(struct engine *e, struct tool_error *error);
 bool engine_linear_for(struct engine *e, size_t n_rows, struct engine_linear **out,
-					   struct tool_error *error);
+                       struct tool_error *error);
 void engine_release_programs(struct engine *e);
 
 /* engine_weights.c */
@@ -88,19 +88,19 @@ void engine_arg_int(struct engine_launch *launch, int value);
 void engine_arg_float(struct engine_launch *launch, float value);
 void engine_arg_matrix(struct engine_launch *launch, const struct engine_matrix *m);
 bool engine_go(struct engine_launch *launch, size_t groups, size_t groups_y,
-			   struct tool_error *error);
+               struct tool_error *error);
 
 /* engine_few.c and engine_many.c: a layer's linear work before and after attention */
 bool engine_few_before(struct engine *e, const struct engine_layer *layer, size_t rows,
-					   struct tool_error *error);
+                       struct tool_error *error);
 bool engine_few_after(struct engine *e, const struct engine_layer *layer, cl_mem next_norm,
-					  size_t rows, struct tool_error *error);
+                      size_t rows, struct tool_error *error);
 bool engine_few_logits(struct engine *e, size_t x_row, size_t out_row, size_t rows,
-					   struct tool_error *error);
+                       struct tool_error *error);
 bool engine_many_before(struct engine *e, const struct engine_layer *layer, size_t rows,
-						struct tool_error *error);
+                        struct tool_error *error);
 bool engine_many_after(struct engine *e, const struct engine_layer *layer, size_t rows,
-					   struct tool_error *error);
+                       struct tool_error *error);
 bool engine_weigh(struct engine *e, cl_mem norm, size_t rows, struct tool_error *error);
 
 #endif

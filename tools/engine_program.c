@@ -46,22 +46,22 @@ static char *join_sources(const char *const *names)
 }
 
 static bool fail_build(const struct engine *e, cl_program program, cl_int code,
-					   struct tool_error *error)
+                       struct tool_error *error)
 {
 	char log[320] = "";
 	size_t size = 0;
 	(void)clGetProgramBuildInfo(program, e->device, CL_PROGRAM_BUILD_LOG, 0, NULL, &size);
 	char *whole = size > 0 ? malloc(size) : NULL;
 	if (whole != NULL && clGetProgramBuildInfo(program, e->device, CL_PROGRAM_BUILD_LOG, size,
-											   whole, NULL) == CL_SUCCESS)
+	                                           whole, NULL) == CL_SUCCESS)
 		(void)snprintf(log, sizeof log, "%.*s", (int)(size < 300 ? size : 300), whole);
 	free(whole);
 	return tool_fail(error, "the engine's kernels don't build on this device (error %d): %s",
-					 (int)code, log);
+	                 (int)code, log);
 }
 
 static bool build(const struct engine *e, const char *const *names, size_t rows, cl_program *out,
-				  struct tool_error *error)
+                  struct tool_error *error)
 {
 	char options[96];
 	cl_int code;
@@ -85,7 +85,7 @@ static bool build(const struct engine *e, const char *const *names, size_t rows,
 }
 
 static bool get_kernel(cl_program program, const char *name, cl_kernel *out,
-					   struct tool_error *error)
+                       struct tool_error *error)
 {
 	cl_int code;
 	*out = clCreateKernel(program, name, &code);
@@ -97,17 +97,17 @@ bool engine_build(struct engine *e, struct tool_error *error)
 	static const char *const names[] = {"weights.clh", "rows.cl", "matmul.cl", NULL};
 	struct engine_rows *rows = &e->rows;
 	return build(e, names, 1, &rows->program, error) &&
-		   get_kernel(rows->program, "rows_embed", &rows->embed, error) &&
-		   get_kernel(rows->program, "rows_norm", &rows->norm, error) &&
-		   get_kernel(rows->program, "rows_rope", &rows->rope, error) &&
-		   get_kernel(rows->program, "rows_silu", &rows->silu, error) &&
-		   get_kernel(rows->program, "rows_weigh", &rows->weigh, error) &&
-		   get_kernel(rows->program, "matmul", &rows->matmul, error) &&
-		   get_kernel(rows->program, "matmul_widen", &rows->widen, error);
+	       get_kernel(rows->program, "rows_embed", &rows->embed, error) &&
+	       get_kernel(rows->program, "rows_norm", &rows->norm, error) &&
+	       get_kernel(rows->program, "rows_rope", &rows->rope, error) &&
+	       get_kernel(rows->program, "rows_silu", &rows->silu, error) &&
+	       get_kernel(rows->program, "rows_weigh", &rows->weigh, error) &&
+	       get_kernel(rows->program, "matmul", &rows->matmul, error) &&
+	       get_kernel(rows->program, "matmul_widen", &rows->widen, error);
 }
 
 bool engine_linear_for(struct engine *e, size_t n_rows, struct engine_linear **out,
-					   struct tool_error *error)
+                       struct tool_error *error)
 {
 	static const char *const names[] = {"weights.clh", "linear.cl", NULL};
 	struct engine_linear *linear = &e->linear[n_rows];
@@ -117,9 +117,9 @@ bool engine_linear_for(struct engine *e, size_t n_rows, struct engine_linear **o
 	if (linear->program == NULL && !build(e, names, n_rows, &linear->program, error))
 		return false;
 	return get_kernel(linear->program, "linear_qkv", &linear->qkv, error) &&
-		   get_kernel(linear->program, "linear_add", &linear->add, error) &&
-		   get_kernel(linear->program, "linear_gate", &linear->gate, error) &&
-		   get_kernel(linear->program, "linear_logits", &linear->logits, error);
+	       get_kernel(linear->program, "linear_add", &linear->add, error) &&
+	       get_kernel(linear->program, "linear_gate", &linear->gate, error) &&
+	       get_kernel(linear->program, "linear_logits", &linear->logits, error);
 }
 
 static void release(cl_kernel kernel)
@@ -131,7 +131,7 @@ static void release(cl_kernel kernel)
 void engine_release_programs(struct engine *e)
 {
 	cl_kernel rows[] = {e->rows.embed, e->rows.norm,   e->rows.rope, e->rows.silu,
-						e->rows.weigh, e->rows.matmul, e->rows.widen};
+	                    e->rows.weigh, e->rows.matmul, e->rows.widen};
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
 		release(rows[i]);
 	if (e->rows.program != NULL)

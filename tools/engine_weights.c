@@ -9,7 +9,7 @@
 #include "weight_format.h"
 
 static bool upload(struct engine *e, const void *data, size_t size, cl_mem *out,
-				   struct tool_error *error)
+                   struct tool_error *error)
 {
 	cl_int code;
 	/* the flag only reads from data, whatever the prototype says */
@@ -23,8 +23,8 @@ static bool upload(struct engine *e, const void *data, size_t size, cl_mem *out,
 
 /* Rows of 4-bit weights in the device's own packing. */
 static bool upload_packed(struct engine *e, const struct gguf_tensor *tensor,
-						  const struct weight_format *format, struct engine_matrix *m,
-						  struct tool_error *error)
+                          const struct weight_format *format, struct engine_matrix *m,
+                          struct tool_error *error)
 {
 	size_t per_block = format->block_weights / 32;
 	size_t blocks = tensor->size_bytes / format->block_bytes;
@@ -41,7 +41,7 @@ static bool upload_packed(struct engine *e, const struct gguf_tensor *tensor,
 }
 
 static bool upload_matrix(struct engine *e, const struct gguf_tensor *tensor,
-						  struct engine_matrix *m, struct tool_error *error)
+                          struct engine_matrix *m, struct tool_error *error)
 {
 	const struct weight_format *format = weight_format(tensor->type);
 	m->n_in = (int)tensor->dims[0];
@@ -54,7 +54,7 @@ static bool upload_matrix(struct engine *e, const struct gguf_tensor *tensor,
 }
 
 static bool upload_norm(struct engine *e, const struct gguf_tensor *tensor, cl_mem *out,
-						struct tool_error *error)
+                        struct tool_error *error)
 {
 	size_t n = (size_t)tensor->dims[0];
 	float *values = malloc(n * sizeof *values);
@@ -67,16 +67,16 @@ static bool upload_norm(struct engine *e, const struct gguf_tensor *tensor, cl_m
 }
 
 static bool upload_layer(struct engine *e, const struct model_layer *from, struct engine_layer *to,
-						 struct tool_error *error)
+                         struct tool_error *error)
 {
 	return upload_norm(e, from->attn_norm, &to->attn_norm, error) &&
-		   upload_norm(e, from->ffn_norm, &to->ffn_norm, error) &&
-		   upload_matrix(e, from->q, &to->q, error) && upload_matrix(e, from->k, &to->k, error) &&
-		   upload_matrix(e, from->v, &to->v, error) &&
-		   upload_matrix(e, from->attn_out, &to->attn_out, error) &&
-		   upload_matrix(e, from->gate, &to->gate, error) &&
-		   upload_matrix(e, from->up, &to->up, error) &&
-		   upload_matrix(e, from->down, &to->down, error);
+	       upload_norm(e, from->ffn_norm, &to->ffn_norm, error) &&
+	       upload_matrix(e, from->q, &to->q, error) && upload_matrix(e, from->k, &to->k, error) &&
+	       upload_matrix(e, from->v, &to->v, error) &&
+	       upload_matrix(e, from->attn_out, &to->attn_out, error) &&
+	       upload_matrix(e, from->gate, &to->gate, error) &&
+	       upload_matrix(e, from->up, &to->up, error) &&
+	       upload_matrix(e, from->down, &to->down, error);
 }
 
 bool engine_upload(struct engine *e, struct tool_error *error)
@@ -86,7 +86,7 @@ bool engine_upload(struct engine *e, struct tool_error *error)
 	if (e->layers == NULL)
 		return tool_fail(error, "out of memory");
 	if (!upload_matrix(e, model->embedding, &e->embedding, error) ||
-		!upload_norm(e, model->output_norm, &e->output_norm, error))
+	    !upload_norm(e, model->output_norm, &e->output_norm, error))
 		return false;
 	for (int i = 0; i < model->n_layers; i++) {
 		if (!upload_layer(e, &model->layers[i], &e->layers[i], error))
@@ -112,8 +112,8 @@ void engine_release_weights(struct engine *e)
 	for (int i = 0; e->layers != NULL && i < e->model->n_layers; i++) {
 		const struct engine_layer *layer = &e->layers[i];
 		cl_mem all[] = {layer->attn_norm, layer->ffn_norm, layer->q.mem,
-						layer->k.mem,     layer->v.mem,    layer->attn_out.mem,
-						layer->gate.mem,  layer->up.mem,   layer->down.mem};
+		                layer->k.mem,     layer->v.mem,    layer->attn_out.mem,
+		                layer->gate.mem,  layer->up.mem,   layer->down.mem};
 		for (size_t j = 0; j < sizeof all / sizeof all[0]; j++)
 			release(all[j]);
 	}

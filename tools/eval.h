@@ -42,13 +42,13 @@ bool eval_needle(struct eval *eval, struct eval_result *results, struct tool_err
 
 /** Runs the first n tokens of ids through the model into stream, in chunks. bar may be NULL. */
 bool eval_prompt(struct eval *eval, struct engine_stream *stream, const int32_t *ids, size_t n,
-				 const char *bar, struct tool_error *error);
+                 const char *bar, struct tool_error *error);
 
 /** One JSON line per result, or a table. */
 void eval_print(const struct eval *eval, const struct eval_result *results);
 
 /** Quality against bytes per token, through gnuplot. */
 bool eval_plot(const struct eval *eval, const struct eval_result *results, const char *path,
-			   struct tool_error *error);
+               struct tool_error *error);
 
 #endif

@@ -15,8 +15,8 @@
 #include "logits.h"
 #include "progress.h"
 
-#define N_DEPTHS   4
-#define N_KEYS     10
+#define N_DEPTHS 4
+#define N_KEYS 10
 #define KEY_DIGITS 5
 
 struct tokens {
@@ -37,10 +37,10 @@ struct tally {
 };
 
 static bool encode(struct eval *eval, const char *text, struct tokens *out,
-				   struct tool_error *error)
+                   struct tool_error *error)
 {
 	return tokenizer_encode(eval->session.tokenizer, text, strlen(text), false, &out->ids, &out->n,
-							error);
+	                        error);
 }
 
 static void free_haystack(struct haystack *hay)
@@ -60,7 +60,7 @@ static unsigned key_of(size_t depth, size_t i)
 }
 
 static bool encode_keys(struct eval *eval, struct haystack *hay, size_t depth,
-						struct tool_error *error)
+                        struct tool_error *error)
 {
 	for (size_t i = 0; i < N_KEYS; i++) {
 		char digits[16];
@@ -69,7 +69,7 @@ static bool encode_keys(struct eval *eval, struct haystack *hay, size_t depth,
 			return false;
 		if (hay->keys[i].n != KEY_DIGITS)
 			return tool_fail(error, "this model's tokenizer doesn't cut digits one by one: needles "
-									"need that");
+			                        "need that");
 	}
 	return true;
 }
@@ -86,13 +86,13 @@ static size_t sentence_end(struct eval *eval, size_t from, size_t most)
 }
 
 static bool fill_prompt(struct eval *eval, struct haystack *hay, size_t depth,
-						struct tool_error *error)
+                        struct tool_error *error)
 {
 	char text[160];
 	struct tokens needle;
 	size_t n = eval->options->context;
 	(void)snprintf(text, sizeof text, " The secret key is %u. Remember it: the secret key is %u.",
-				   key_of(depth, 0), key_of(depth, 0));
+	               key_of(depth, 0), key_of(depth, 0));
 	if (!encode(eval, text, &needle, error))
 		return false;
 	hay->prompt.n = n;
@@ -111,15 +111,15 @@ static bool fill_prompt(struct eval *eval, struct haystack *hay, size_t depth,
 }
 
 static bool make_haystack(struct eval *eval, struct haystack *hay, size_t depth,
-						  struct tool_error *error)
+                          struct tool_error *error)
 {
 	/* the blank at the end is a token of its own: digits follow it without one */
 	return fill_prompt(eval, hay, depth, error) && encode_keys(eval, hay, depth, error) &&
-		   encode(eval, "\n\nWhat is the secret key? The secret key is ", &hay->question, error);
+	       encode(eval, "\n\nWhat is the secret key? The secret key is ", &hay->question, error);
 }
 
 static bool feed(struct eval *eval, struct engine_stream *stream, const int32_t *ids, size_t n,
-				 bool dry, enum engine_logits want, float *logits, struct tool_error *error)
+                 bool dry, enum engine_logits want, float *logits, struct tool_error *error)
 {
 	struct engine_pass pass = {
 		.streams = &stream,
@@ -136,8 +136,8 @@ static bool feed(struct eval *eval, struct engine_stream *stream, const int32_t 
 
 /* Log-likelihood of each key behind the stream, whose last logits are `first`. */
 static bool rank_keys(struct eval *eval, struct engine_stream *stream, const struct haystack *hay,
-					  const float *first, float *logits, double *likelihood,
-					  struct tool_error *error)
+                      const float *first, float *logits, double *likelihood,
+                      struct tool_error *error)
 {
 	size_t vocabulary = (size_t)eval->session.model->vocabulary;
 	double first_sum = logits_log_sum(first, vocabulary);
@@ -156,7 +156,7 @@ static bool rank_keys(struct eval *eval, struct engine_stream *stream, const str
 
 /* Asks behind a stream that holds the prompt and, of the question, what isn't in `rest`. */
 static bool ask(struct eval *eval, struct tally *tally, const struct haystack *hay,
-				const struct tokens *rest, struct tool_error *error)
+                const struct tokens *rest, struct tool_error *error)
 {
 	size_t vocabulary = (size_t)eval->session.model->vocabulary;
 	double likelihood[N_KEYS];
@@ -180,40 +180,40 @@ static bool ask(struct eval *eval, struct tally *tally, const struct haystack *h
 
 /* One trial: n rows of the exact prompt, compressed, then the rest of the question. */
 static bool try_once(struct eval *eval, struct tally *tally, const struct engine_stream *exact,
-					 size_t n, const struct haystack *hay, const struct tokens *rest,
-					 struct tool_error *error)
+                     size_t n, const struct haystack *hay, const struct tokens *rest,
+                     struct tool_error *error)
 {
 	uint64_t bytes;
 	if (!session_stream_restart(&tally->stream, error) ||
-		!engine_copy_rows(eval->session.engine, &tally->stream, exact, 0, n, CLKV_PROMPT_END,
-						  error) ||
-		!engine_finish(eval->session.engine, error) ||
-		!session_stream_bytes(&tally->stream, &bytes, error))
+	    !engine_copy_rows(eval->session.engine, &tally->stream, exact, 0, n, CLKV_PROMPT_END,
+	                      error) ||
+	    !engine_finish(eval->session.engine, error) ||
+	    !session_stream_bytes(&tally->stream, &bytes, error))
 		return false;
 	tally->bytes_per_token = (double)bytes / (double)n;
 	return ask(eval, tally, hay, rest, error);
 }
 
 static bool try_depth(struct eval *eval, struct engine_stream *exact, const struct haystack *hay,
-					  struct tally *tallies, struct tool_error *error)
+                      struct tally *tallies, struct tool_error *error)
 {
 	size_t n = hay->prompt.n;
 	struct tokens last = {hay->question.ids + hay->question.n - 1, 1};
 	if (!session_stream_restart(exact, error) ||
-		!eval_prompt(eval, exact, hay->prompt.ids, n, "prompt", error) ||
-		!eval_prompt(eval, exact, hay->question.ids, hay->question.n, NULL, error))
+	    !eval_prompt(eval, exact, hay->prompt.ids, n, "prompt", error) ||
+	    !eval_prompt(eval, exact, hay->question.ids, hay->question.n, NULL, error))
 		return false;
 	for (size_t i = 0; i < eval->options->n_recipes; i++) {
 		progress_show(eval->options->recipes[i], i, eval->options->n_recipes);
 		if (!try_once(eval, &tallies[i], exact, n + hay->question.n - 1, hay, &last, error) ||
-			!try_once(eval, &tallies[i], exact, n, hay, &hay->question, error))
+		    !try_once(eval, &tallies[i], exact, n, hay, &hay->question, error))
 			return false;
 	}
 	return true;
 }
 
 static bool try_all(struct eval *eval, struct engine_stream *exact, struct tally *tallies,
-					struct tool_error *error)
+                    struct tool_error *error)
 {
 	const struct eval_options *options = eval->options;
 	size_t most = options->context + 64; /* the question and a key behind the prompt */
@@ -221,7 +221,7 @@ static bool try_all(struct eval *eval, struct engine_stream *exact, struct tally
 		return false;
 	for (size_t i = 0; i < options->n_recipes; i++) {
 		if (!session_stream_open(&eval->session, options->recipes[i], most, &tallies[i].stream,
-								 error))
+		                         error))
 			return false;
 	}
 	for (size_t depth = 0; depth < N_DEPTHS; depth++) {

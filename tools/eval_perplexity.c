@@ -17,7 +17,7 @@
 
 /* Steps of one stream alone that are timed behind the scored tokens, and those before that warm up.
  */
-#define TIMED_STEPS   16
+#define TIMED_STEPS 16
 #define WARM_UP_STEPS 3
 
 /* Run 0 is the f16 reference, runs 1 .. n_recipes are the recipes as given (an "f16" shares run 0).
@@ -41,7 +41,7 @@ struct runs {
 };
 
 bool eval_prompt(struct eval *eval, struct engine_stream *stream, const int32_t *ids, size_t n,
-				 const char *bar, struct tool_error *error)
+                 const char *bar, struct tool_error *error)
 {
 	size_t most = engine_max_rows(eval->session.engine);
 	for (size_t done = 0; done < n;) {
@@ -55,7 +55,7 @@ bool eval_prompt(struct eval *eval, struct engine_stream *stream, const int32_t 
 			.want = ENGINE_NO_LOGITS,
 		};
 		if (!engine_run(eval->session.engine, &pass, error) ||
-			!engine_finish(eval->session.engine, error))
+		    !engine_finish(eval->session.engine, error))
 			return false;
 		done += rows;
 		if (bar != NULL)
@@ -75,7 +75,7 @@ static bool open_runs(struct runs *runs, struct tool_error *error)
 	runs->tokens = calloc(options->n_recipes + 1, sizeof *runs->tokens);
 	runs->logits = calloc((options->n_recipes + 1) * vocabulary, sizeof *runs->logits);
 	if (runs->run == NULL || runs->of_recipe == NULL || runs->streams == NULL ||
-		runs->tokens == NULL || runs->logits == NULL)
+	    runs->tokens == NULL || runs->logits == NULL)
 		return tool_fail(error, "out of memory");
 	runs->run[runs->n++].recipe = "f16";
 	for (size_t i = 0; i < options->n_recipes; i++) {
@@ -87,7 +87,7 @@ static bool open_runs(struct runs *runs, struct tool_error *error)
 	for (size_t i = 0; i < runs->n; i++) {
 		runs->streams[i] = &runs->run[i].stream;
 		if (!session_stream_open(&runs->eval->session, runs->run[i].recipe, most_tokens,
-								 &runs->run[i].stream, error))
+		                         &runs->run[i].stream, error))
 			return false;
 	}
 	return true;
@@ -129,7 +129,7 @@ static bool fill_prompts(struct runs *runs, struct tool_error *error)
 		} else {
 			progress_show(run->recipe, i, runs->n);
 			if (!engine_copy_rows(eval->session.engine, &run->stream, &runs->run[0].stream, 0, n,
-								  CLKV_PROMPT_END, error))
+			                      CLKV_PROMPT_END, error))
 				return false;
 			run->prefill_tokens_per_s = runs->run[0].prefill_tokens_per_s;
 		}

@@ -51,9 +51,9 @@ static bool wrap_chat(struct generation *g, char **text, struct tool_error *erro
 	const char *prompt = g->options->prompt;
 	size_t size = strlen(prompt) + sizeof format;
 	if (tokenizer_find(g->session->tokenizer, "<|im_start|>") < 0 ||
-		tokenizer_find(g->session->tokenizer, "<|im_end|>") < 0)
+	    tokenizer_find(g->session->tokenizer, "<|im_end|>") < 0)
 		return tool_fail(error, "the model has no <|im_start|> and <|im_end|>: --chat knows only "
-								"templates of that kind (ChatML)");
+		                        "templates of that kind (ChatML)");
 	*text = malloc(size);
 	if (*text == NULL)
 		return tool_fail(error, "out of memory");
@@ -68,7 +68,7 @@ static bool encode_prompt(struct generation *g, struct tool_error *error)
 		return false;
 	const char *text = chat != NULL ? chat : g->options->prompt;
 	bool done = tokenizer_encode(g->session->tokenizer, text, strlen(text), g->options->chat,
-								 &g->prompt, &g->n_prompt, error);
+	                             &g->prompt, &g->n_prompt, error);
 	free(chat);
 	if (done && g->n_prompt == 0)
 		return tool_fail(error, "the prompt is empty: give --prompt some text");
@@ -148,30 +148,30 @@ static bool prepare(struct generation *g, struct tool_error *error)
 	const struct generate_options *options = g->options;
 	size_t vocabulary = (size_t)g->session->model->vocabulary;
 	if (!encode_prompt(g, error) ||
-		!session_stream_open(g->session, options->recipe,
-							 options->depth + g->n_prompt + options->n_tokens, &g->stream, error) ||
-		!sampler_create(&options->sampling, vocabulary, &g->sampler, error))
+	    !session_stream_open(g->session, options->recipe,
+	                         options->depth + g->n_prompt + options->n_tokens, &g->stream, error) ||
+	    !sampler_create(&options->sampling, vocabulary, &g->sampler, error))
 		return false;
 	g->logits = calloc(vocabulary, sizeof *g->logits);
 	if (g->logits == NULL)
 		return tool_fail(error, "out of memory");
 	return options->depth == 0 ||
-		   engine_fill_noise(g->session->engine, &g->stream, options->depth, CLKV_PROMPT, error);
+	       engine_fill_noise(g->session->engine, &g->stream, options->depth, CLKV_PROMPT, error);
 }
 
 static bool run(struct generation *g, struct tool_error *error)
 {
 	if (!prepare(g, error) || !engine_finish(g->session->engine, error) || !run_prompt(g, error) ||
-		!run_decoding(g, error))
+	    !run_decoding(g, error))
 		return false;
 	g->report->cached = g->stream.length;
 	g->report->f16_bytes = g->stream.length * session_f16_bytes(g->session);
 	return engine_finish(g->session->engine, error) &&
-		   session_stream_bytes(&g->stream, &g->report->cache_bytes, error);
+	       session_stream_bytes(&g->stream, &g->report->cache_bytes, error);
 }
 
 bool generate(struct session *session, const struct generate_options *options,
-			  struct generate_report *report, struct tool_error *error)
+              struct generate_report *report, struct tool_error *error)
 {
 	struct generation g = {.session = session, .options = options, .report = report};
 	memset(report, 0, sizeof *report);

@@ -28,6 +28,6 @@ struct generate_report {
 
 /** Streams the text to standard output. */
 bool generate(struct session *session, const struct generate_options *options,
-			  struct generate_report *report, struct tool_error *error);
+              struct generate_report *report, struct tool_error *error);
 
 #endif

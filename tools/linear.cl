@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* linear: the linear layers for ROWS rows, straight from the file's weights.
+/* linear: the linear layers for ROWS rows, straight from quantized weights.
  *
  * Residual rows x [ROWS][dim] come with xw = x * (weights of the RMSNorm that follows), written by
  * whoever wrote x. So a layer behind a norm is dot(w, xw) / rms(x): the norm costs no pass of its own.

@@ -25,7 +25,7 @@ double logits_log_sum(const float *logits, size_t n)
 }
 
 double logits_divergence(const float *reference, double reference_log_sum, const float *other,
-						 double other_log_sum, size_t n)
+                         double other_log_sum, size_t n)
 {
 	double shift = other_log_sum - reference_log_sum;
 	float log_sum = (float)reference_log_sum;

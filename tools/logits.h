@@ -18,6 +18,6 @@ size_t logits_best(const float *logits, size_t n);
 /** Kullback-Leibler divergence of `other` from `reference` in nats; *_log_sum is logits_log_sum().
  */
 double logits_divergence(const float *reference, double reference_log_sum, const float *other,
-						 double other_log_sum, size_t n);
+                         double other_log_sum, size_t n);
 
 #endif

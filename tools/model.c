@@ -13,7 +13,7 @@
 
 /* Reads llama.<name> into *out, from 1 to `most`; fallback < 0 makes it obligatory. */
 static bool get_int(const struct gguf *gguf, const char *name, int fallback, int most, int *out,
-					struct tool_error *error)
+                    struct tool_error *error)
 {
 	char key[96];
 	uint64_t value;
@@ -24,13 +24,13 @@ static bool get_int(const struct gguf *gguf, const char *name, int fallback, int
 	}
 	if (!gguf_get_u64(gguf, key, &value) || value < 1 || value > (uint64_t)most)
 		return tool_fail(error, "the model file's %s is missing, or not an integer from 1 to %d",
-						 key, most);
+		                 key, most);
 	*out = (int)value;
 	return true;
 }
 
 static bool get_float(const struct gguf *gguf, const char *key, float fallback, float *out,
-					  struct tool_error *error)
+                      struct tool_error *error)
 {
 	*out = fallback;
 	if (gguf_find(gguf, key) == NULL)
@@ -45,11 +45,11 @@ static bool get_rope_scaling(struct model *model, struct tool_error *error)
 	struct gguf_string type;
 	model->rope_scale = 1.0F;
 	if (!gguf_get_string(model->gguf, "llama.rope.scaling.type", &type) ||
-		gguf_string_is(type, "none"))
+	    gguf_string_is(type, "none"))
 		return true;
 	if (!gguf_string_is(type, "linear"))
 		return tool_fail(error, "the model scales RoPE by '%.*s'; only 'linear' is known here",
-						 (int)(type.size < 64 ? type.size : 64), type.data);
+		                 (int)(type.size < 64 ? type.size : 64), type.data);
 	return get_float(model->gguf, "llama.rope.scaling.factor", 1.0F, &model->rope_scale, error);
 }
 
@@ -58,62 +58,62 @@ static bool get_shape(struct model *model, struct tool_error *error)
 	const struct gguf *gguf = model->gguf;
 	int value_dim;
 	if (!get_int(gguf, "block_count", -1, 1024, &model->n_layers, error) ||
-		!get_int(gguf, "embedding_length", -1, 1 << 16, &model->dim, error) ||
-		!get_int(gguf, "feed_forward_length", -1, 1 << 18, &model->ff_dim, error) ||
-		!get_int(gguf, "attention.head_count", -1, 1024, &model->q_heads, error) ||
-		!get_int(gguf, "attention.head_count_kv", model->q_heads, 1024, &model->kv_heads, error) ||
-		!get_int(gguf, "context_length", 1 << 20, 1 << 24, &model->context, error) ||
-		!get_int(gguf, "attention.key_length", model->dim / model->q_heads, 1024, &model->head_dim,
-				 error) ||
-		!get_int(gguf, "attention.value_length", model->head_dim, 1024, &value_dim, error) ||
-		!get_int(gguf, "rope.dimension_count", model->head_dim, 1024, &model->rope_dims, error))
+	    !get_int(gguf, "embedding_length", -1, 1 << 16, &model->dim, error) ||
+	    !get_int(gguf, "feed_forward_length", -1, 1 << 18, &model->ff_dim, error) ||
+	    !get_int(gguf, "attention.head_count", -1, 1024, &model->q_heads, error) ||
+	    !get_int(gguf, "attention.head_count_kv", model->q_heads, 1024, &model->kv_heads, error) ||
+	    !get_int(gguf, "context_length", 1 << 20, 1 << 24, &model->context, error) ||
+	    !get_int(gguf, "attention.key_length", model->dim / model->q_heads, 1024, &model->head_dim,
+	             error) ||
+	    !get_int(gguf, "attention.value_length", model->head_dim, 1024, &value_dim, error) ||
+	    !get_int(gguf, "rope.dimension_count", model->head_dim, 1024, &model->rope_dims, error))
 		return false;
 	if (model->q_heads % model->kv_heads != 0)
 		return tool_fail(error, "%d query heads are no multiple of %d KV heads", model->q_heads,
-						 model->kv_heads);
+		                 model->kv_heads);
 	if (value_dim != model->head_dim || model->head_dim < 2 || model->head_dim % 2 != 0)
 		return tool_fail(error,
-						 "head sizes %d (keys) and %d (values): this engine needs them equal and "
-						 "even",
-						 model->head_dim, value_dim);
+		                 "head sizes %d (keys) and %d (values): this engine needs them equal and "
+		                 "even",
+		                 model->head_dim, value_dim);
 	if (model->rope_dims > model->head_dim || model->rope_dims % 2 != 0)
 		return tool_fail(error, "RoPE over %d dimensions doesn't fit heads of %d", model->rope_dims,
-						 model->head_dim);
+		                 model->head_dim);
 	if (gguf_find(gguf, "llama.expert_count") != NULL)
 		return tool_fail(error, "the model is a mixture of experts, which this engine can't run");
 	return get_float(gguf, "llama.rope.freq_base", 10000.0F, &model->rope_base, error) &&
-		   get_float(gguf, "llama.attention.layer_norm_rms_epsilon", 1e-5F, &model->rms_epsilon,
-					 error) &&
-		   get_rope_scaling(model, error);
+	       get_float(gguf, "llama.attention.layer_norm_rms_epsilon", 1e-5F, &model->rms_epsilon,
+	                 error) &&
+	       get_rope_scaling(model, error);
 }
 
 /* Finds a tensor of [rows][columns] (rows 1: a vector) and checks that the engine can read it. */
 static bool get_tensor(const struct model *model, const char *name, int columns, int rows,
-					   const struct gguf_tensor **out, struct tool_error *error)
+                       const struct gguf_tensor **out, struct tool_error *error)
 {
 	const struct gguf_tensor *tensor = gguf_find_tensor(model->gguf, name);
 	if (tensor == NULL)
 		return tool_fail(error, "the model file has no tensor '%s'", name);
 	if (weight_format(tensor->type) == NULL)
 		return tool_fail(error,
-						 "tensor '%s' has type %s (%u); F32, F16, Q8_0, Q4_0, Q4_1, Q4_K and "
-						 "Q6_K can be read",
-						 name, weight_type_name(tensor->type), tensor->type);
+		                 "tensor '%s' has type %s (%u); F32, F16, Q8_0, Q4_0, Q4_1, Q4_K and "
+		                 "Q6_K can be read",
+		                 name, weight_type_name(tensor->type), tensor->type);
 	if (tensor->dims[0] != (uint64_t)columns || tensor->dims[1] != (uint64_t)rows ||
-		tensor->dims[2] != 1 || tensor->dims[3] != 1)
+	    tensor->dims[2] != 1 || tensor->dims[3] != 1)
 		return tool_fail(error, "tensor '%s' is %llu x %llu, but %d x %d is needed", name,
-						 (unsigned long long)tensor->dims[1], (unsigned long long)tensor->dims[0],
-						 rows, columns);
+		                 (unsigned long long)tensor->dims[1], (unsigned long long)tensor->dims[0],
+		                 rows, columns);
 	if (rows > 1 && columns % 32 != 0)
 		return tool_fail(error,
-						 "tensor '%s' has rows of %d weights; this engine needs a multiple of 32",
-						 name, columns);
+		                 "tensor '%s' has rows of %d weights; this engine needs a multiple of 32",
+		                 name, columns);
 	*out = tensor;
 	return true;
 }
 
 static bool get_layer(const struct model *model, int i, struct model_layer *layer,
-					  struct tool_error *error)
+                      struct tool_error *error)
 {
 	int q_dim = model->q_heads * model->head_dim;
 	int kv_dim = model->kv_heads * model->head_dim;
@@ -140,7 +140,7 @@ static bool get_layer(const struct model *model, int i, struct model_layer *laye
 		(void)snprintf(name, sizeof name, "blk.%d.%s.bias", i, wanted[j].name);
 		if (gguf_find_tensor(model->gguf, name) != NULL)
 			return tool_fail(error, "the model has biases ('%s'), which this engine can't run",
-							 name);
+			                 name);
 	}
 	return true;
 }
@@ -150,11 +150,11 @@ static bool get_rope_factors(struct model *model, struct tool_error *error)
 	if (gguf_find_tensor(model->gguf, "rope_freqs.weight") == NULL)
 		return true;
 	if (!get_tensor(model, "rope_freqs.weight", model->rope_dims / 2, 1, &model->rope_factors,
-					error))
+	                error))
 		return false;
 	if (model->rope_factors->type != WEIGHT_F32)
 		return tool_fail(error, "tensor 'rope_freqs.weight' has type %s; F32 is needed",
-						 weight_type_name(model->rope_factors->type));
+		                 weight_type_name(model->rope_factors->type));
 	return true;
 }
 
@@ -165,12 +165,12 @@ static bool get_tensors(struct model *model, struct tool_error *error)
 		return tool_fail(error, "the model file has no usable tensor 'token_embd.weight'");
 	model->vocabulary = (int)embedding->dims[1];
 	if (!get_tensor(model, "token_embd.weight", model->dim, model->vocabulary, &model->embedding,
-					error) ||
-		!get_tensor(model, "output_norm.weight", model->dim, 1, &model->output_norm, error))
+	                error) ||
+	    !get_tensor(model, "output_norm.weight", model->dim, 1, &model->output_norm, error))
 		return false;
 	model->output = model->embedding; /* tied, unless the file has an output of its own */
 	if (gguf_find_tensor(model->gguf, "output.weight") != NULL &&
-		!get_tensor(model, "output.weight", model->dim, model->vocabulary, &model->output, error))
+	    !get_tensor(model, "output.weight", model->dim, model->vocabulary, &model->output, error))
 		return false;
 	model->layers = calloc((size_t)model->n_layers, sizeof *model->layers);
 	if (model->layers == NULL)
@@ -191,8 +191,8 @@ static bool read_model(struct model *model, const char *path, struct tool_error 
 		return tool_fail(error, "'%s' doesn't name its architecture", path);
 	if (!gguf_string_is(architecture, "llama"))
 		return tool_fail(error,
-						 "'%s' is a model of architecture '%.*s'; only 'llama' is known here", path,
-						 (int)(architecture.size < 64 ? architecture.size : 64), architecture.data);
+		                 "'%s' is a model of architecture '%.*s'; only 'llama' is known here", path,
+		                 (int)(architecture.size < 64 ? architecture.size : 64), architecture.data);
 	return get_shape(model, error) && get_tensors(model, error);
 }
 

@@ -12,27 +12,27 @@
 #include <string.h>
 
 bool option_size(const char *name, const char *text, size_t least, size_t most, size_t *out,
-				 struct tool_error *error)
+                 struct tool_error *error)
 {
 	char *end;
 	errno = 0;
 	unsigned long long value = strtoull(text, &end, 10);
 	if (end == text || *end != '\0' || strchr(text, '-') != NULL || errno != 0 || value < least ||
-		value > most)
+	    value > most)
 		return tool_fail(error, "%s takes a whole number from %zu to %zu, not '%s'", name, least,
-						 most, text);
+		                 most, text);
 	*out = (size_t)value;
 	return true;
 }
 
 bool option_float(const char *name, const char *text, float least, float most, float *out,
-				  struct tool_error *error)
+                  struct tool_error *error)
 {
 	char *end;
 	float value = strtof(text, &end);
 	if (end == text || *end != '\0' || !isfinite(value) || value < least || value > most)
 		return tool_fail(error, "%s takes a number from %g to %g, not '%s'", name, (double)least,
-						 (double)most, text);
+		                 (double)most, text);
 	*out = value;
 	return true;
 }

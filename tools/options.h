@@ -12,10 +12,10 @@ enum { TOOL_DONE = 0, TOOL_FAILED = 1, TOOL_USAGE = 2 };
 
 /** A whole number from least to most; false (with *error) on anything else. */
 bool option_size(const char *name, const char *text, size_t least, size_t most, size_t *out,
-				 struct tool_error *error);
+                 struct tool_error *error);
 
 bool option_float(const char *name, const char *text, float least, float most, float *out,
-				  struct tool_error *error);
+                  struct tool_error *error);
 
 /** "auto", "blocked" or "blas". */
 bool option_products(const char *text, enum engine_products *out, struct tool_error *error);

@@ -28,22 +28,22 @@ static pcre2_code *compile(const char *expression)
 	int code;
 	PCRE2_SIZE at;
 	pcre2_code *compiled = pcre2_compile((PCRE2_SPTR)expression, PCRE2_ZERO_TERMINATED,
-										 PCRE2_UTF | PCRE2_UCP, &code, &at, NULL);
+	                                     PCRE2_UTF | PCRE2_UCP, &code, &at, NULL);
 	if (compiled != NULL)
 		(void)pcre2_jit_compile(compiled, PCRE2_JIT_COMPLETE); /* slower without, not wrong */
 	return compiled;
 }
 
 bool pretokenizer_create(struct gguf_string name, struct pretokenizer **out,
-						 struct tool_error *error)
+                         struct tool_error *error)
 {
 	bool cuts_digits = gguf_string_is(name, "smollm");
 	if (!cuts_digits && !gguf_string_is(name, "gpt-2") && !gguf_string_is(name, "gpt2") &&
-		!gguf_string_is(name, "default"))
+	    !gguf_string_is(name, "default"))
 		return tool_fail(error,
-						 "the model's pre-tokenizer '%.*s' is not known here; 'smollm', 'gpt-2' "
-						 "and 'default' are",
-						 (int)(name.size < 64 ? name.size : 64), name.data);
+		                 "the model's pre-tokenizer '%.*s' is not known here; 'smollm', 'gpt-2' "
+		                 "and 'default' are",
+		                 (int)(name.size < 64 ? name.size : 64), name.data);
 	struct pretokenizer *pre = calloc(1, sizeof *pre);
 	if (pre == NULL)
 		return tool_fail(error, "out of memory");
@@ -55,7 +55,7 @@ bool pretokenizer_create(struct gguf_string name, struct pretokenizer **out,
 	if (pre->match == NULL || (cuts_digits && pre->digit == NULL)) {
 		pretokenizer_destroy(pre);
 		return tool_fail(error,
-						 "PCRE2 can't compile the pre-tokenizer (is it built with Unicode?)");
+		                 "PCRE2 can't compile the pre-tokenizer (is it built with Unicode?)");
 	}
 	*out = pre;
 	return true;
@@ -73,7 +73,7 @@ void pretokenizer_destroy(struct pretokenizer *pre)
 
 /* Finds the next match from byte `from` on; false when there is none. */
 static bool find(const struct pretokenizer *pre, const pcre2_code *code, const char *text,
-				 size_t size, size_t from, size_t *begin, size_t *end)
+                 size_t size, size_t from, size_t *begin, size_t *end)
 {
 	int found =
 		pcre2_match(code, (PCRE2_SPTR)text, size, from, PCRE2_NO_UTF_CHECK, pre->match, NULL);
@@ -87,7 +87,7 @@ static bool find(const struct pretokenizer *pre, const pcre2_code *code, const c
 
 /* What lies between matches is a piece too: nothing of a text gets lost. */
 static bool cut(struct pretokenizer *pre, const char *text, size_t size, pretokenize_fn fn,
-				void *opaque, struct tool_error *error)
+                void *opaque, struct tool_error *error)
 {
 	size_t done = 0;
 	while (done < size) {
@@ -105,7 +105,7 @@ static bool cut(struct pretokenizer *pre, const char *text, size_t size, pretoke
 }
 
 bool pretokenize(struct pretokenizer *pre, const char *text, size_t size, pretokenize_fn fn,
-				 void *opaque, struct tool_error *error)
+                 void *opaque, struct tool_error *error)
 {
 	size_t done = 0;
 	if (pre->digit == NULL)

@@ -24,7 +24,7 @@ struct sampler {
 };
 
 bool sampler_create(const struct sampler_options *options, size_t vocabulary, struct sampler **out,
-					struct tool_error *error)
+                    struct tool_error *error)
 {
 	struct sampler *sampler = calloc(1, sizeof *sampler);
 	struct choice *choices = calloc(vocabulary, sizeof *choices);

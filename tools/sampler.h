@@ -21,7 +21,7 @@ struct sampler_options {
 struct sampler;
 
 bool sampler_create(const struct sampler_options *options, size_t vocabulary, struct sampler **out,
-					struct tool_error *error);
+                    struct tool_error *error);
 
 void sampler_destroy(struct sampler *sampler);
 

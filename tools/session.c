@@ -19,20 +19,20 @@ static bool open_device(struct session *session, const char *name, struct tool_e
 }
 
 static bool open_all(struct session *session, const char *model_path, const char *device,
-					 const struct engine_options *options, struct tool_error *error)
+                     const struct engine_options *options, struct tool_error *error)
 {
 	if (!model_open(model_path, &session->model, error) ||
-		!tokenizer_create(session->model->gguf, &session->tokenizer, error))
+	    !tokenizer_create(session->model->gguf, &session->tokenizer, error))
 		return false;
 	if (tokenizer_size(session->tokenizer) > (size_t)session->model->vocabulary)
 		return tool_fail(error, "the tokenizer has %zu tokens, the model only %d",
-						 tokenizer_size(session->tokenizer), session->model->vocabulary);
+		                 tokenizer_size(session->tokenizer), session->model->vocabulary);
 	return open_device(session, device, error) &&
-		   engine_create(session->context, session->model, options, &session->engine, error);
+	       engine_create(session->context, session->model, options, &session->engine, error);
 }
 
 bool session_open(struct session *session, const char *model_path, const char *device,
-				  const struct engine_options *options, struct tool_error *error)
+                  const struct engine_options *options, struct tool_error *error)
 {
 	memset(session, 0, sizeof *session);
 	if (open_all(session, model_path, device, options, error))
@@ -51,7 +51,7 @@ void session_close(struct session *session)
 }
 
 bool session_stream_open(const struct session *session, const char *recipe, size_t max_tokens,
-						 struct engine_stream *stream, struct tool_error *error)
+                         struct engine_stream *stream, struct tool_error *error)
 {
 	clkv_error cause = {0};
 	clkv_geometry geometry = engine_geometry(session->model);
@@ -61,12 +61,12 @@ bool session_stream_open(const struct session *session, const char *recipe, size
 	options.max_step_tokens = rows < max_tokens ? rows : max_tokens;
 	memset(stream, 0, sizeof *stream);
 	if (clkv_cache_create(session->context, &geometry, recipe, &options, &stream->cache, &cause) !=
-		CLKV_OK) {
+	    CLKV_OK) {
 		if (cause.status == CLKV_ERROR_INVALID_RECIPE && cause.position >= 0)
 			return tool_fail(error, "recipe '%s', at '%s': %s", recipe,
-							 (size_t)cause.position < strlen(recipe) ? recipe + cause.position
-																	 : "its end",
-							 cause.text);
+			                 (size_t)cause.position < strlen(recipe) ? recipe + cause.position
+			                                                         : "its end",
+			                 cause.text);
 		return tool_fail_clkv(error, recipe, &cause);
 	}
 	return session_stream_restart(stream, error);
@@ -93,7 +93,7 @@ void session_stream_close(struct engine_stream *stream)
 }
 
 bool session_stream_bytes(const struct engine_stream *stream, uint64_t *bytes,
-						  struct tool_error *error)
+                          struct tool_error *error)
 {
 	clkv_seq_info info = CLKV_INIT(clkv_seq_info);
 	if (clkv_seq_get_info(stream->seq, &info) != CLKV_OK)

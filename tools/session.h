@@ -19,13 +19,13 @@ struct session {
 
 /** device is a name as clkv_context_open() takes it, or NULL. On failure *session is closed. */
 bool session_open(struct session *session, const char *model_path, const char *device,
-				  const struct engine_options *options, struct tool_error *error);
+                  const struct engine_options *options, struct tool_error *error);
 
 void session_close(struct session *session);
 
 /** A cache of one recipe with one empty sequence. max_tokens is all that the sequence will hold. */
 bool session_stream_open(const struct session *session, const char *recipe, size_t max_tokens,
-						 struct engine_stream *stream, struct tool_error *error);
+                         struct engine_stream *stream, struct tool_error *error);
 
 void session_stream_close(struct engine_stream *stream);
 
@@ -34,7 +34,7 @@ bool session_stream_restart(struct engine_stream *stream, struct tool_error *err
 
 /** Bytes that hold the stream's tokens now. */
 bool session_stream_bytes(const struct engine_stream *stream, uint64_t *bytes,
-						  struct tool_error *error);
+                          struct tool_error *error);
 
 /** Bytes of a token in half, all layers. */
 size_t session_f16_bytes(const struct session *session);

@@ -15,7 +15,7 @@
 #define MOST_BYTES ((size_t)1 << 28)
 
 static bool read_all(FILE *file, const char *path, char **text, size_t *size,
-					 struct tool_error *error)
+                     struct tool_error *error)
 {
 	size_t capacity = 1 << 16;
 	*size = 0;

@@ -35,12 +35,12 @@ struct id_list {
 };
 
 static bool string_array(const struct gguf *gguf, const char *key, const struct gguf_value **out,
-						 struct tool_error *error)
+                         struct tool_error *error)
 {
 	*out = gguf_find(gguf, key);
 	if (*out == NULL || (*out)->type != GGUF_ARRAY || (*out)->item_type != GGUF_STRING)
 		return tool_fail(error, "the model file has no list of strings '%s': no usable tokenizer",
-						 key);
+		                 key);
 	return true;
 }
 
@@ -54,9 +54,9 @@ static bool collect_specials(struct tokenizer *t, const struct gguf *gguf, struc
 	if (types == NULL)
 		return true;
 	if (types->type != GGUF_ARRAY || types->item_type != GGUF_I32 ||
-		types->n_items != t->bpe.n_tokens)
+	    types->n_items != t->bpe.n_tokens)
 		return tool_fail(error, "tokenizer.ggml.token_type is not a list of %zu 32-bit integers",
-						 t->bpe.n_tokens);
+		                 t->bpe.n_tokens);
 	for (size_t i = 0; i < types->n_items; i++) {
 		int32_t type = gguf_item_i32(types, i);
 		t->is_control[i] = type == TOKEN_CONTROL;
@@ -90,17 +90,17 @@ static bool fill(struct tokenizer *t, const struct gguf *gguf, struct tool_error
 	uint64_t eos;
 	if (!gguf_get_string(gguf, "tokenizer.ggml.model", &model))
 		return tool_fail(error,
-						 "the model file has no tokenizer (tokenizer.ggml.model is missing)");
+		                 "the model file has no tokenizer (tokenizer.ggml.model is missing)");
 	if (!gguf_string_is(model, "gpt2"))
 		return tool_fail(error,
-						 "the model's tokenizer is '%.*s'; only 'gpt2' (byte-level BPE) is "
-						 "known here",
-						 (int)(model.size < 64 ? model.size : 64), model.data);
+		                 "the model's tokenizer is '%.*s'; only 'gpt2' (byte-level BPE) is "
+		                 "known here",
+		                 (int)(model.size < 64 ? model.size : 64), model.data);
 	(void)gguf_get_string(gguf, "tokenizer.ggml.pre", &pre);
 	if (!string_array(gguf, "tokenizer.ggml.tokens", &tokens, error) ||
-		!string_array(gguf, "tokenizer.ggml.merges", &merges, error) ||
-		!pretokenizer_create(pre, &t->pre, error) || !bpe_init(&t->bpe, tokens, merges, error) ||
-		!collect_specials(t, gguf, error) || !map_bytes(t, error))
+	    !string_array(gguf, "tokenizer.ggml.merges", &merges, error) ||
+	    !pretokenizer_create(pre, &t->pre, error) || !bpe_init(&t->bpe, tokens, merges, error) ||
+	    !collect_specials(t, gguf, error) || !map_bytes(t, error))
 		return false;
 	t->eos = -1;
 	if (gguf_get_u64(gguf, "tokenizer.ggml.eos_token_id", &eos) && eos < t->bpe.n_tokens)
@@ -157,7 +157,7 @@ static bool add_piece(void *opaque, const char *piece, size_t size, struct tool_
 		ids[i] = t->of_byte[(unsigned char)piece[i]];
 		if (ids[i] < 0)
 			return tool_fail(error, "the model's vocabulary has no token for byte 0x%02x",
-							 (unsigned char)piece[i]);
+			                 (unsigned char)piece[i]);
 	}
 	size_t n = bpe_merge_piece(&t->bpe, ids, size);
 	if (n == 0)
@@ -173,15 +173,15 @@ static int32_t special_at(const struct tokenizer *t, const char *text, size_t si
 	for (size_t i = 0; i < t->n_specials; i++) {
 		struct gguf_string token = t->bpe.tokens[t->specials[i]];
 		if (token.size <= size && token.data[0] == text[0] &&
-			memcmp(token.data, text, token.size) == 0 &&
-			(best < 0 || token.size > t->bpe.tokens[best].size))
+		    memcmp(token.data, text, token.size) == 0 &&
+		    (best < 0 || token.size > t->bpe.tokens[best].size))
 			best = t->specials[i];
 	}
 	return best;
 }
 
 static bool encode_with_specials(struct id_list *list, const char *text, size_t size,
-								 struct tool_error *error)
+                                 struct tool_error *error)
 {
 	struct tokenizer *t = list->tokenizer;
 	size_t done = 0;
@@ -192,7 +192,7 @@ static bool encode_with_specials(struct id_list *list, const char *text, size_t 
 			continue;
 		}
 		if (!pretokenize(t->pre, text + done, at - done, add_piece, list, error) ||
-			!reserve(list, 1, error))
+		    !reserve(list, 1, error))
 			return false;
 		list->ids[list->n++] = special;
 		at += t->bpe.tokens[special].size;
@@ -202,19 +202,19 @@ static bool encode_with_specials(struct id_list *list, const char *text, size_t 
 }
 
 bool tokenizer_encode(struct tokenizer *t, const char *text, size_t size, bool special,
-					  int32_t **ids, size_t *n, struct tool_error *error)
+                      int32_t **ids, size_t *n, struct tool_error *error)
 {
 	struct id_list list = {t, NULL, 0, 0};
 	size_t valid = utf8_valid_length(text, size);
 	if (valid < size)
 		return tool_fail(error,
-						 "the text is not UTF-8: byte 0x%02x at offset %zu; convert it first, "
-						 "for example with iconv",
-						 (unsigned char)text[valid], valid);
+		                 "the text is not UTF-8: byte 0x%02x at offset %zu; convert it first, "
+		                 "for example with iconv",
+		                 (unsigned char)text[valid], valid);
 	if (!reserve(&list, size / 3, error))
 		return false;
 	bool done = special ? encode_with_specials(&list, text, size, error)
-						: pretokenize(t->pre, text, size, add_piece, &list, error);
+	                    : pretokenize(t->pre, text, size, add_piece, &list, error);
 	if (!done) {
 		free(list.ids);
 		return false;

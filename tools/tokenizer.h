@@ -19,7 +19,7 @@ void tokenizer_destroy(struct tokenizer *tokenizer);
 /** special: control tokens written in the text ("<|im_start|>") become their ids, else plain text.
  *  *ids is the caller's to free. Text that is not UTF-8 is refused with the byte's offset. */
 bool tokenizer_encode(struct tokenizer *tokenizer, const char *text, size_t size, bool special,
-					  int32_t **ids, size_t *n, struct tool_error *error);
+                      int32_t **ids, size_t *n, struct tool_error *error);
 
 /** The bytes of a token; a control token has none. out is scratch of the tokenizer, valid until the
  *  next call. Bytes of one token may be a part of a character: see utf8_incomplete_tail(). */

@@ -22,9 +22,9 @@ bool tool_fail_clkv(struct tool_error *error, const char *what, const clkv_error
 {
 	if (cause->cl_code != 0)
 		return tool_fail(error, "%s: %s (%s gave %d)", what, cause->text, cause->call,
-						 (int)cause->cl_code);
+		                 (int)cause->cl_code);
 	return tool_fail(error, "%s: %s", what,
-					 cause->text[0] != '\0' ? cause->text : clkv_status_string(cause->status));
+	                 cause->text[0] != '\0' ? cause->text : clkv_status_string(cause->status));
 }
 
 bool tool_fail_cl(struct tool_error *error, const char *call, cl_int code)

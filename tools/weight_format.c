@@ -178,7 +178,7 @@ const char *weight_type_name(uint32_t type)
 }
 
 void weights_dequantize(const struct weight_format *format, const unsigned char *data, size_t n,
-						float *out)
+                        float *out)
 {
 	for (size_t i = 0; i < n / format->block_weights; i++)
 		format->dequantize(data + i * format->block_bytes, out + i * format->block_weights);

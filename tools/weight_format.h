@@ -3,7 +3,7 @@
  * \file    weight_format.h
  * \brief   How GGUF stores the weights of a row: block sizes, names, and plain dequantizers.
  *
- * The values are those of the file format. tools/weights.clh reads the same formats on the device;
+ * The values are those of the file format. tools/weights.clh reads them, or weight_packed4, on the device;
  * this host side serves small tensors and is what the device side is tested against.
  */
 #ifndef WEIGHT_FORMAT_H
@@ -51,6 +51,6 @@ const char *weight_type_name(uint32_t type);
 
 /** n weights, a whole number of blocks. */
 void weights_dequantize(const struct weight_format *format, const unsigned char *data, size_t n,
-						float *out);
+                        float *out);
 
 #endif
