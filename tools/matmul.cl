@@ -56,7 +56,7 @@ static inline float16 load_vector(__global const float *out, int room)
 	return vload16(0, lanes);
 }
 
-/* HEIGHT rows of x times the panel, on top of (add: what out holds, else zero) */
+/* HEIGHT rows of x times the panel; add: on top of what out holds */
 static inline void multiply_rows(__global float *out, int add, __local const float *panel,
                                  __global const float *x, int stride, int depth, int n_outputs,
                                  int room)
