@@ -49,7 +49,10 @@ extern "C" {
 #ifdef __cplusplus
 #define CLKV_INIT(type) clkv_init_struct<type>()
 #else
-#define CLKV_INIT(type) {.struct_size = sizeof(type)}
+#define CLKV_INIT(type)                                                                            \
+	{                                                                                              \
+		.struct_size = sizeof(type)                                                                \
+	}
 #endif
 
 /* ---------------------------------------------------------------- status and errors ---- */
@@ -81,10 +84,10 @@ typedef enum clkv_status {
 /** Details of a failure; the caller owns it. The first cause wins. Any function takes NULL. */
 typedef struct clkv_error {
 	clkv_status status;
-	cl_int cl_code;  /**< OpenCL's code, or 0 */
-	char call[40];   /**< the OpenCL call that failed, or "" */
-	int position;    /**< in a recipe string: where the error begins, else -1 */
-	char text[256];  /**< names what is wrong and what is allowed */
+	cl_int cl_code; /**< OpenCL's code, or 0 */
+	char call[40];  /**< the OpenCL call that failed, or "" */
+	int position;   /**< in a recipe string: where the error begins, else -1 */
+	char text[256]; /**< names what is wrong and what is allowed */
 } clkv_error;
 
 /** The name of a status ("pool full"); never NULL. Since 0.1. */
@@ -123,7 +126,7 @@ typedef void (*clkv_log_fn)(void *opaque, clkv_log_level level, const char *subs
 typedef struct clkv_context_options {
 	size_t struct_size;
 	clkv_allocator allocator;
-	clkv_log_fn log;          /**< NULL: silent */
+	clkv_log_fn log; /**< NULL: silent */
 	void *log_opaque;
 	clkv_log_level log_level; /**< 0: CLKV_LOG_CONTEXT */
 	const char *cache_dir;    /**< programs on disk; NULL: CLKV_CACHE_DIR, else
@@ -157,14 +160,14 @@ CLKV_API cl_device_id clkv_context_device(const clkv_context *context);
 typedef struct clkv_device_info {
 	size_t struct_size;
 	char platform[128], name[128], vendor[128], driver[128], cl_version[128];
-	int is_gpu;               /**< 1: GPU or accelerator; 0: CPU */
+	int is_gpu; /**< 1: GPU or accelerator; 0: CPU */
 	unsigned compute_units;
-	unsigned vector_width;    /**< floats in a native vector */
+	unsigned vector_width; /**< floats in a native vector */
 	int has_fp16, has_fp64, has_subgroups;
 	uint64_t global_bytes, max_alloc_bytes, local_bytes;
 	size_t max_work_group;
-	unsigned lanes, vec;      /**< tuning in force: work-items per group, vector width of each */
-	char tuning[64];          /**< where the tuning comes from */
+	unsigned lanes, vec; /**< tuning in force: work-items per group, vector width of each */
+	char tuning[64];     /**< where the tuning comes from */
 } clkv_device_info;
 
 CLKV_API clkv_status clkv_context_get_info(const clkv_context *context, clkv_device_info *info);
@@ -198,36 +201,36 @@ typedef struct clkv_rope {
 typedef struct clkv_geometry {
 	size_t struct_size;
 	int layers, q_heads, kv_heads;
-	int head_dim_k;     /**< of q and k */
-	int head_dim_v;     /**< of v and out; 0: head_dim_k */
-	float scale;        /**< of the logits; 0: 1 / sqrt(head_dim_k) */
-	float softcap;      /**< logits become cap * tanh(logit / cap); 0: off */
-	const int *window;  /**< [layers] tokens that a row sees, itself included; 0: all. NULL: all */
+	int head_dim_k;    /**< of q and k */
+	int head_dim_v;    /**< of v and out; 0: head_dim_k */
+	float scale;       /**< of the logits; 0: 1 / sqrt(head_dim_k) */
+	float softcap;     /**< logits become cap * tanh(logit / cap); 0: off */
+	const int *window; /**< [layers] tokens that a row sees, itself included; 0: all. NULL: all */
 	clkv_rope rope;
 } clkv_geometry;
 
 typedef struct clkv_cache_options {
 	size_t struct_size;
-	size_t max_tokens;       /**< of all sequences together; must be set */
-	size_t max_step_tokens;  /**< new rows of one step; 0: 512 (or max_tokens if fewer) */
-	size_t max_sequences;    /**< 0: 1 */
-	size_t max_seq_tokens;   /**< of one sequence; 0: max_tokens */
-	size_t max_bytes;        /**< refuse to create a cache above this; 0: no limit */
-	size_t max_host_bytes;   /**< the same for host memory (tables' mirrors, staging) */
-	uint64_t seed;           /**< of stages that draw at random */
+	size_t max_tokens;      /**< of all sequences together; must be set */
+	size_t max_step_tokens; /**< new rows of one step; 0: 512 (or max_tokens if fewer) */
+	size_t max_sequences;   /**< 0: 1 */
+	size_t max_seq_tokens;  /**< of one sequence; 0: max_tokens */
+	size_t max_bytes;       /**< refuse to create a cache above this; 0: no limit */
+	size_t max_host_bytes;  /**< the same for host memory (tables' mirrors, staging) */
+	uint64_t seed;          /**< of stages that draw at random */
 } clkv_cache_options;
 
 /** Bytes that clkv_cache_create takes: the allocator uses the very same functions. */
 typedef struct clkv_bytes {
 	size_t struct_size;
-	uint64_t device;         /**< all of the below */
-	uint64_t sealed;         /**< encoded blocks */
-	uint64_t open;           /**< half blocks: tails, sinks, uncompressed layers */
-	uint64_t tables;         /**< block tables */
-	uint64_t scratch;        /**< plans, partial results */
-	uint64_t host;           /**< host memory */
-	double per_token;        /**< of one sealed token, all layers, tables included */
-	double per_token_f16;    /**< the same without compression and tables */
+	uint64_t device;      /**< all of the below */
+	uint64_t sealed;      /**< encoded blocks */
+	uint64_t open;        /**< half blocks: tails, sinks, uncompressed layers */
+	uint64_t tables;      /**< block tables */
+	uint64_t scratch;     /**< plans, partial results */
+	uint64_t host;        /**< host memory */
+	double per_token;     /**< of one sealed token, all layers, tables included */
+	double per_token_f16; /**< the same without compression and tables */
 } clkv_bytes;
 
 /** Says whether this device runs this recipe on this geometry, before anything is allocated.
@@ -268,10 +271,10 @@ CLKV_API clkv_status clkv_seq_truncate(clkv_seq *seq, size_t n_tokens, clkv_erro
 
 typedef struct clkv_seq_info {
 	size_t struct_size;
-	size_t length;        /**< tokens */
-	size_t min_length;    /**< truncate goes down to here */
-	size_t sealed;        /**< tokens in encoded blocks (of a layer that seals) */
-	uint64_t bytes;       /**< device bytes that hold it: blocks in use (shared ones in full) and
+	size_t length;     /**< tokens */
+	size_t min_length; /**< truncate goes down to here */
+	size_t sealed;     /**< tokens in encoded blocks (of a layer that seals) */
+	uint64_t bytes;    /**< device bytes that hold it: blocks in use (shared ones in full) and
 	                           table entries */
 } clkv_seq_info;
 
@@ -305,7 +308,7 @@ typedef enum clkv_phase { CLKV_DECODE = 0, CLKV_PROMPT = 1, CLKV_PROMPT_END = 2 
 
 typedef struct clkv_step_item {
 	clkv_seq *seq;
-	size_t n_tokens;  /**< new rows, at least 1 */
+	size_t n_tokens; /**< new rows, at least 1 */
 	clkv_phase phase;
 } clkv_step_item;
 
@@ -334,9 +337,9 @@ typedef struct clkv_attend_args {
 	size_t struct_size;
 	clkv_tensor q, out;
 	cl_mem lse;
-	size_t lse_offset;    /**< in floats */
+	size_t lse_offset; /**< in floats */
 	cl_mem sinks;
-	size_t sinks_offset;  /**< in floats */
+	size_t sinks_offset; /**< in floats */
 } clkv_attend_args;
 
 /** Attention of the step's rows over all tokens of their sequences up to themselves.
@@ -357,12 +360,12 @@ CLKV_API void clkv_step_abort(clkv_step *step);
 
 typedef struct clkv_stats {
 	size_t struct_size;
-	clkv_bytes allocated;        /**< what the cache took at creation */
+	clkv_bytes allocated;                         /**< what the cache took at creation */
 	uint64_t used_sealed, used_open, used_tables; /**< device bytes in use now */
-	uint64_t sequences, tokens;  /**< that exist now */
-	uint64_t steps, launches;    /**< since creation: steps committed, kernels enqueued */
-	uint64_t host_ns;            /**< time inside step functions, OpenCL calls left out */
-	uint64_t not_finite;         /**< values replaced at append, known one commit later */
+	uint64_t sequences, tokens;                   /**< that exist now */
+	uint64_t steps, launches; /**< since creation: steps committed, kernels enqueued */
+	uint64_t host_ns;         /**< time inside step functions, OpenCL calls left out */
+	uint64_t not_finite;      /**< values replaced at append, known one commit later */
 } clkv_stats;
 
 CLKV_API clkv_status clkv_get_stats(const clkv_cache *cache, clkv_stats *stats);

@@ -12,13 +12,16 @@ struct shape {
 
 /* Every head size, one query head per key head (MHA), all on one (MQA) and groups of 1, 3, 4, 8. */
 static const struct shape shapes[] = {
-	{9, 3, 64, 64},   {4, 4, 80, 80},    {4, 1, 96, 96},   {8, 1, 112, 112}, {4, 1, 128, 128},
+	{9, 3, 64, 64},   {4, 4, 80, 80},   {4, 1, 96, 96},   {8, 1, 112, 112}, {4, 1, 128, 128},
 	{3, 1, 192, 128}, {2, 2, 192, 192}, {8, 1, 256, 256}, {16, 2, 64, 64},  {3, 3, 16, 48},
 };
 
 /* Types and strides take turns, so that each meets several shapes. */
 static const struct tensor_layout layouts[] = {
-	{CLKV_F32, 0, 0, 0}, {CLKV_F16, 5, 3, 11}, {CLKV_BF16, 2, 0, 7}, {CLKV_F32, 1, 16, 0},
+	{CLKV_F32, 0, 0, 0},
+	{CLKV_F16, 5, 3, 11},
+	{CLKV_BF16, 2, 0, 7},
+	{CLKV_F32, 1, 16, 0},
 };
 #define LAYOUTS (sizeof layouts / sizeof layouts[0])
 
@@ -88,7 +91,8 @@ static double large_logits(uint64_t row, int layer, enum feed_side side, size_t 
 
 START_TEST(test_large_logits_stay_finite)
 {
-	struct feed feed = {.geometry = feed_geometry(1, 6, 2, 64, 64), .value = large_logits, .lse = true};
+	struct feed feed = {
+		.geometry = feed_geometry(1, 6, 2, 64, 64), .value = large_logits, .lse = true};
 	static struct stream stream;
 	feed_open(&feed, fixture.context, fixture.queue, "f16", NULL);
 	stream_open(&feed, &stream);

@@ -150,13 +150,14 @@ START_TEST(test_nulls_are_refused)
 	ck_assert_int_eq(clkv_supports(fixture.context, &g, "f16", NULL, 0), CLKV_OK);
 	ck_assert_int_eq(clkv_supports(fixture.context, &g, "kiwi", NULL, 0),
 	                 CLKV_ERROR_INVALID_RECIPE);
-	ck_assert_int_eq(clkv_context_create(NULL, clkv_context_device(fixture.context), NULL, &context,
-	                                     &error),
-	                 CLKV_ERROR_INVALID_ARGUMENT);
+	ck_assert_int_eq(
+		clkv_context_create(NULL, clkv_context_device(fixture.context), NULL, &context, &error),
+		CLKV_ERROR_INVALID_ARGUMENT);
 	ck_assert_int_eq(clkv_context_create(cl, NULL, NULL, &context, &error),
 	                 CLKV_ERROR_INVALID_ARGUMENT);
-	ck_assert_int_eq(clkv_context_create(cl, clkv_context_device(fixture.context), NULL, NULL, NULL),
-	                 CLKV_ERROR_INVALID_ARGUMENT);
+	ck_assert_int_eq(
+		clkv_context_create(cl, clkv_context_device(fixture.context), NULL, NULL, NULL),
+		CLKV_ERROR_INVALID_ARGUMENT);
 	ck_assert_int_eq(clkv_context_open("no such device", NULL, &context, &error),
 	                 CLKV_ERROR_NO_DEVICE);
 	ck_assert_int_eq(clkv_seq_create(NULL, NULL, &error), CLKV_ERROR_INVALID_ARGUMENT);
@@ -166,7 +167,8 @@ START_TEST(test_nulls_are_refused)
 	ck_assert_int_eq(clkv_commit(NULL, NULL, &error), CLKV_ERROR_INVALID_ARGUMENT);
 	ck_assert_int_eq(clkv_append(NULL, 0, NULL, NULL, 0, NULL, NULL, &error),
 	                 CLKV_ERROR_INVALID_ARGUMENT);
-	ck_assert_int_eq(clkv_attend(NULL, 0, NULL, 0, NULL, NULL, &error), CLKV_ERROR_INVALID_ARGUMENT);
+	ck_assert_int_eq(clkv_attend(NULL, 0, NULL, 0, NULL, NULL, &error),
+	                 CLKV_ERROR_INVALID_ARGUMENT);
 	ck_assert_ptr_null(context);
 }
 END_TEST
@@ -361,8 +363,9 @@ START_TEST(test_reading_beyond_the_sequence_is_refused)
 	const struct {
 		int layer;
 		size_t from, n;
-	} cases[] = {{0, 8, 3},        {0, 10, 1}, {0, 0, 4 /* the tensor has 3 rows */}, {2, 0, 1},
-	             {-1, 0, 1},       {0, SIZE_MAX, 2}, {0, 2, SIZE_MAX}};
+	} cases[] = {{0, 8, 3},       {0, 10, 1}, {0, 0, 4 /* the tensor has 3 rows */},
+	             {2, 0, 1},       {-1, 0, 1}, {0, SIZE_MAX, 2},
+	             {0, 2, SIZE_MAX}};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
 		ck_assert_msg(clkv_seq_read(seq, cases[i].layer, cases[i].from, cases[i].n, &t.k.t, NULL,
 		                            fixture.queue, &error) == CLKV_ERROR_INVALID_ARGUMENT,

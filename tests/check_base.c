@@ -50,7 +50,7 @@ START_TEST(test_the_version_is_the_header_s)
 {
 	char text[64];
 	snprintf(text, sizeof text, "%d.%d.%d", CLKV_VERSION_MAJOR, CLKV_VERSION_MINOR,
-			 CLKV_VERSION_PATCH);
+	         CLKV_VERSION_PATCH);
 	ck_assert_str_eq(clkv_version(), text);
 }
 END_TEST
@@ -93,7 +93,7 @@ START_TEST(test_the_hash_is_fnv1a)
 	ck_assert(clkv__hash(CLKV__HASH_START, "a", 1) == UINT64_C(0xaf63dc4c8601ec8c));
 	ck_assert(clkv__hash(CLKV__HASH_START, "foobar", 6) == UINT64_C(0x85944171f73967e8));
 	ck_assert(clkv__hash(clkv__hash(CLKV__HASH_START, "foo", 3), "bar", 3) ==
-			  UINT64_C(0x85944171f73967e8));
+	          UINT64_C(0x85944171f73967e8));
 }
 END_TEST
 
@@ -156,7 +156,7 @@ START_TEST(test_opencl_codes_become_statuses)
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		clkv__error_clear(&error);
 		ck_assert_int_eq(clkv__cl_check(&error, cases[i].code, "clFlush(find(queue))"),
-						 cases[i].status);
+		                 cases[i].status);
 		ck_assert_int_eq(error.status, cases[i].status);
 		ck_assert_int_eq(error.cl_code, cases[i].code);
 		ck_assert_str_eq(error.call, "clFlush");
@@ -298,8 +298,8 @@ START_TEST(test_structures_are_filled_up_to_their_size)
 		size_t n = given < sizeof full ? given : sizeof full;
 		ck_assert_int_eq(memcmp(out, &given, sizeof given), 0);
 		ck_assert_int_eq(memcmp(out + sizeof given, (const unsigned char *)&full + sizeof given,
-								n - sizeof given),
-						 0);
+		                        n - sizeof given),
+		                 0);
 		for (size_t i = n; i < sizeof out; i++)
 			ck_assert_uint_eq(out[i], 0x5a);
 	}

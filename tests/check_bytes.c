@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /** \file check_bytes.c \brief Every byte: the estimate is the allocation, and the format is the formula's. */
 #include "ref/ref_affine.h"
-#include "support/inject.h"
 #include "support/feed.h"
 #include "support/fixture.h"
+#include "support/inject.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -66,9 +66,9 @@ START_TEST(test_the_estimate_is_the_allocation)
 	feed_close(&feed);
 	o.max_bytes--;
 	clkv_error error;
-	ck_assert_int_eq(clkv_cache_create(fixture.context, &g, estimates[_i].recipe, &o, &feed.cache,
-	                                   &error),
-	                 CLKV_ERROR_NO_DEVICE_MEMORY);
+	ck_assert_int_eq(
+		clkv_cache_create(fixture.context, &g, estimates[_i].recipe, &o, &feed.cache, &error),
+		CLKV_ERROR_NO_DEVICE_MEMORY);
 }
 END_TEST
 
@@ -79,8 +79,8 @@ END_TEST
 static void check_formula(const struct ref_affine *k, const struct ref_affine *v, int dk, int dv,
                           size_t block, double per_token)
 {
-	double bits = ref_affine_bits(k, block, (size_t)dk) * dk +
-	              ref_affine_bits(v, block, (size_t)dv) * dv;
+	double bits =
+		ref_affine_bits(k, block, (size_t)dk) * dk + ref_affine_bits(v, block, (size_t)dv) * dv;
 	double bytes = bits * (double)block / 8.0;
 	ck_assert_double_ge(per_token * (double)block, bytes + 16.0);
 	ck_assert_double_le(per_token * (double)block, bytes + 16.0 + 3 * 15 + 63);
@@ -98,7 +98,10 @@ START_TEST(test_formats_have_the_size_of_the_formula)
 		{"kivi:k=3,v=5,group=16 ; block=128", {3, REF_CHANNEL, 16, 0}, {5, REF_TOKEN, 16, 0}, 128},
 		{"q", {8, REF_TOKEN, 32, 0}, {4, REF_TOKEN, 32, 0}, 64},
 		{"q:k=6,v=4,sym=1,group=128", {6, REF_TOKEN, 128, 1}, {4, REF_TOKEN, 128, 1}, 64},
-		{"q:k=16,v=2,axis_v=channel ; block=32", {16, REF_TOKEN, 32, 0}, {2, REF_CHANNEL, 32, 0}, 32},
+		{"q:k=16,v=2,axis_v=channel ; block=32",
+	     {16, REF_TOKEN, 32, 0},
+	     {2, REF_CHANNEL, 32, 0},
+	     32},
 	};
 	static const int dims[][2] = {{64, 64}, {80, 112}, {192, 128}, {256, 256}};
 	clkv_cache_options o = CLKV_INIT(clkv_cache_options);
@@ -123,8 +126,8 @@ START_TEST(test_bytes_per_token_are_those_of_the_table)
 	while (fgets(line, sizeof line, file)) {
 		int layers, q_heads, kv_heads, dk, dv, at = 0;
 		char want[32], got[32];
-		if (sscanf(line, "%d,%d,%d,%d,%d,%31[0-9.],%n", &layers, &q_heads, &kv_heads, &dk, &dv, want,
-		           &at) != 6 ||
+		if (sscanf(line, "%d,%d,%d,%d,%d,%31[0-9.],%n", &layers, &q_heads, &kv_heads, &dk, &dv,
+		           want, &at) != 6 ||
 		    at == 0)
 			continue;
 		line[strcspn(line, "\n")] = '\0';
@@ -161,7 +164,8 @@ static double stored(const char *recipe, size_t tokens)
 	clkv_step_item item = {stream.seq, tokens, CLKV_PROMPT_END};
 	feed_ok(clkv_step_begin(feed.cache, &item, 1, fixture.queue, &step, &error), &error, "begin");
 	for (int layer = 0; layer < 30; layer++)
-		feed_ok(clkv_append(step, layer, &rows.t, &rows.t, 0, NULL, NULL, &error), &error, "append");
+		feed_ok(clkv_append(step, layer, &rows.t, &rows.t, 0, NULL, NULL, &error), &error,
+		        "append");
 	feed_ok(clkv_commit(step, NULL, &error), &error, "commit");
 	double bytes = (double)stream_info(&stream).bytes / (double)tokens;
 	clkv_stats stats = feed_stats(&feed);
@@ -180,7 +184,9 @@ START_TEST(test_stored_bytes_of_a_small_model)
 	static const struct {
 		const char *recipe;
 		double bytes;
-	} rows[] = {{"f16", 23040.0}, {"kivi:bits=4", 7860.0}, {"kivi:bits=2", 5100.0},
+	} rows[] = {{"f16", 23040.0},
+	            {"kivi:bits=4", 7860.0},
+	            {"kivi:bits=2", 5100.0},
 	            {"kivi:k=4,v=2", 6480.0}};
 	double bytes = stored(rows[_i].recipe, 3072);
 	ck_assert_msg(bytes >= rows[_i].bytes && bytes <= rows[_i].bytes + 250.0,

@@ -49,14 +49,15 @@ START_TEST(test_other_head_sizes)
 		const char *recipe;
 		int q_heads, kv_heads, dk, dv;
 	} cases[] = {
-		{"kivi:bits=4", 4, 4, 80, 80},       {"q:k=4,v=4,group=64", 4, 1, 96, 96},
-		{"kivi:bits=2", 8, 1, 112, 112},     {"q:k=4,v=4,rot=hadamard", 4, 1, 128, 128},
-		{"kivi:k=4,v=2", 3, 1, 192, 128},    {"q:k=8,v=4", 8, 1, 256, 256},
+		{"kivi:bits=4", 4, 4, 80, 80},         {"q:k=4,v=4,group=64", 4, 1, 96, 96},
+		{"kivi:bits=2", 8, 1, 112, 112},       {"q:k=4,v=4,rot=hadamard", 4, 1, 128, 128},
+		{"kivi:k=4,v=2", 3, 1, 192, 128},      {"q:k=8,v=4", 8, 1, 256, 256},
 		{"q:k=3,v=6,group=16", 16, 2, 64, 64}, {"kivi:k=3,v=3", 3, 3, 16, 48},
 	};
 	static const struct tensor_layout in = {CLKV_F16, 3, 5, 1};
-	check_recipe(cases[_i].recipe, feed_geometry(1, cases[_i].q_heads, cases[_i].kv_heads,
-	                                             cases[_i].dk, cases[_i].dv), in);
+	check_recipe(
+		cases[_i].recipe,
+		feed_geometry(1, cases[_i].q_heads, cases[_i].kv_heads, cases[_i].dk, cases[_i].dv), in);
 }
 END_TEST
 

@@ -20,7 +20,7 @@ static clkv_device_info info_of(const clkv_context *context)
 
 /* Opens and closes; a failure writes no result and explains itself. */
 static clkv_status try_open(const char *name, const clkv_context_options *options,
-							clkv_device_info *info, clkv_error *error)
+                            clkv_device_info *info, clkv_error *error)
 {
 	clkv_context *context = NOTHING;
 	memset(error, 0xee, sizeof *error);
@@ -42,7 +42,7 @@ static clkv_status try_create(const clkv_context_options *options, clkv_error *e
 	clkv_context *context = NOTHING;
 	clkv_status status =
 		clkv_context_create(clkv_context_cl(fixture.context), clkv_context_device(fixture.context),
-							options, &context, error);
+	                        options, &context, error);
 	if (status == CLKV_OK)
 		clkv_context_destroy(context);
 	else
@@ -133,7 +133,7 @@ END_TEST
 START_TEST(test_a_wrong_name_gets_the_list)
 {
 	static const char *const names[] = {"no such device", "99:0", "0:99", "0:",     ":0",
-										"-1:0",           "0:0x", "0x:0", "cpugpu", "%s%n"};
+	                                    "-1:0",           "0:0x", "0x:0", "cpugpu", "%s%n"};
 	char wide[600], expected[64];
 	clkv_error error;
 	snprintf(expected, sizeof expected, "%.20s", info_of(fixture.context).platform);
@@ -141,13 +141,13 @@ START_TEST(test_a_wrong_name_gets_the_list)
 		*c = (char)tolower((unsigned char)*c);
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
 		ck_assert_msg(try_open(names[i], NULL, NULL, &error) == CLKV_ERROR_NO_DEVICE, "'%s'",
-					  names[i]);
+		              names[i]);
 		ck_assert_msg(strstr(error.text, names[i]) != NULL, "'%s' lacks '%s'", error.text,
-					  names[i]);
+		              names[i]);
 		ck_assert_msg(strstr(error.text, expected) != NULL, "'%s' lacks '%s'", error.text,
-					  expected);
+		              expected);
 		ck_assert_int_eq(clkv_context_open(names[i], NULL, &(clkv_context *){NULL}, NULL),
-						 CLKV_ERROR_NO_DEVICE);
+		                 CLKV_ERROR_NO_DEVICE);
 	}
 	memset(wide, 'n', sizeof wide - 1);
 	wide[sizeof wide - 1] = '\0';
@@ -161,7 +161,7 @@ static cl_uint references(cl_context cl)
 {
 	cl_uint n = 0;
 	ck_assert_int_eq(clGetContextInfo(cl, CL_CONTEXT_REFERENCE_COUNT, sizeof n, &n, NULL),
-					 CL_SUCCESS);
+	                 CL_SUCCESS);
 	return n;
 }
 
@@ -176,7 +176,7 @@ START_TEST(test_a_context_retains_the_caller_s)
 	ck_assert_int_eq(code, CL_SUCCESS);
 	cl_uint before = references(cl);
 	ck_assert_int_eq(clkv_context_create(cl, device, &bad, &context, &error),
-					 CLKV_ERROR_INVALID_ARGUMENT);
+	                 CLKV_ERROR_INVALID_ARGUMENT);
 	ck_assert_uint_eq(references(cl), before);
 	ck_assert_int_eq(clkv_context_create(cl, device, NULL, &context, &error), CLKV_OK);
 	ck_assert_int_eq(error.status, CLKV_OK);
@@ -194,7 +194,7 @@ END_TEST
 static cl_device_id part_of(cl_device_id device)
 {
 	const cl_device_partition_property by_count[] = {CL_DEVICE_PARTITION_BY_COUNTS, 1,
-													 CL_DEVICE_PARTITION_BY_COUNTS_LIST_END, 0};
+	                                                 CL_DEVICE_PARTITION_BY_COUNTS_LIST_END, 0};
 	cl_device_id part = NULL;
 	cl_uint n = 0;
 	if (clCreateSubDevices(device, by_count, 1, &part, &n) != CL_SUCCESS || n == 0)
@@ -214,7 +214,7 @@ START_TEST(test_a_foreign_device_is_refused)
 		return;
 	}
 	ck_assert_int_eq(clkv_context_create(cl, part, NULL, &context, &error),
-					 CLKV_ERROR_INVALID_ARGUMENT);
+	                 CLKV_ERROR_INVALID_ARGUMENT);
 	ck_assert_ptr_nonnull(strstr(error.text, "device"));
 	ck_assert_ptr_eq(context, NOTHING);
 
@@ -231,7 +231,7 @@ START_TEST(test_a_foreign_device_is_refused)
 	ck_assert_int_eq(clkv_context_create(cl_part, part, NULL, &context, &error), CLKV_OK);
 	cl_uint n = 0;
 	ck_assert_int_eq(clGetDeviceInfo(part, CL_DEVICE_REFERENCE_COUNT, sizeof n, &n, NULL),
-					 CL_SUCCESS);
+	                 CL_SUCCESS);
 	ck_assert_uint_ge(n, 2);
 	clReleaseContext(cl_part);
 	clReleaseDevice(part);
@@ -248,13 +248,13 @@ START_TEST(test_nulls_are_refused)
 	clkv_device_info info = CLKV_INIT(clkv_device_info);
 	clkv_error error;
 	ck_assert_int_eq(clkv_context_create(NULL, device, NULL, &context, &error),
-					 CLKV_ERROR_INVALID_ARGUMENT);
+	                 CLKV_ERROR_INVALID_ARGUMENT);
 	ck_assert_ptr_nonnull(strstr(error.text, "context"));
 	ck_assert_int_eq(clkv_context_create(cl, NULL, NULL, &context, &error),
-					 CLKV_ERROR_INVALID_ARGUMENT);
+	                 CLKV_ERROR_INVALID_ARGUMENT);
 	ck_assert_ptr_nonnull(strstr(error.text, "device"));
 	ck_assert_int_eq(clkv_context_create(cl, device, NULL, NULL, &error),
-					 CLKV_ERROR_INVALID_ARGUMENT);
+	                 CLKV_ERROR_INVALID_ARGUMENT);
 	ck_assert_ptr_nonnull(strstr(error.text, "out"));
 	ck_assert_int_eq(clkv_context_open(NULL, NULL, NULL, &error), CLKV_ERROR_INVALID_ARGUMENT);
 	ck_assert_ptr_eq(context, NOTHING);
@@ -469,7 +469,7 @@ int main(void)
 	tcase_add_test(options, test_the_log_level_is_the_context_s_by_default);
 	tcase_add_test(facts, test_tuning_from_the_environment);
 	tcase_add_loop_test(facts, test_wrong_tuning_is_refused, 0,
-						(int)(sizeof bad_tunings / sizeof bad_tunings[0]));
+	                    (int)(sizeof bad_tunings / sizeof bad_tunings[0]));
 	tcase_add_test(facts, test_the_facts_are_the_device_s);
 	return fixture_run(suite);
 }

@@ -98,9 +98,9 @@ static void run_gated(cl_command_queue queue, cl_command_queue io)
 	feed_ok(clkv_commit(step, NULL, &error), &error, "clkv_commit");
 	clFlush(queue);
 	clFlush(io);
-	ck_assert_int_eq(clGetEventInfo(attended, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof code, &code,
-	                                NULL),
-	                 CL_SUCCESS);
+	ck_assert_int_eq(
+		clGetEventInfo(attended, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof code, &code, NULL),
+		CL_SUCCESS);
 	ck_assert_int_ne(code, CL_COMPLETE);
 
 	ck_assert_int_eq(clSetUserEventStatus(gate, CL_COMPLETE), CL_SUCCESS);

@@ -4,8 +4,8 @@
  * \brief   Every allocation and every OpenCL call fails in turn: an error, and nothing has changed.
  */
 #include "support/expect.h"
-#include "support/inject.h"
 #include "support/fixture.h"
+#include "support/inject.h"
 
 #include <string.h>
 
@@ -46,8 +46,7 @@ static void check_error(clkv_status status, const clkv_error *error, enum kind k
 	ck_assert_msg(status == CLKV_ERROR_OPENCL || status == CLKV_ERROR_NO_DEVICE_MEMORY ||
 	                  status == CLKV_ERROR_BUILD,
 	              "%s: %s", clkv_status_string(status), error->text);
-	ck_assert_msg(error->cl_code == INJECT_CODE, "code %d (%s)", (int)error->cl_code,
-	              error->text);
+	ck_assert_msg(error->cl_code == INJECT_CODE, "code %d (%s)", (int)error->cl_code, error->text);
 	ck_assert_str_eq(error->call, inject_cl_name());
 }
 
@@ -161,8 +160,7 @@ static clkv_step *trial_begin(struct trial *t)
 	clkv_error error;
 	struct state before = state_of(t), after;
 	trial_arm(t, BEGIN);
-	clkv_status status =
-		clkv_step_begin(t->feed->cache, &item, 1, t->feed->queue, &step, &error);
+	clkv_status status = clkv_step_begin(t->feed->cache, &item, 1, t->feed->queue, &step, &error);
 	if (trial_failed(t, BEGIN, status, &error)) {
 		ck_assert_ptr_null(step);
 		after = state_of(t);

@@ -9,8 +9,8 @@
 #include <string.h>
 
 static const char *const forms[] = {
-	"lanes=1,vec=1", "lanes=1,vec=4", "lanes=1,vec=8", "lanes=1,vec=16", "lanes=4,vec=4",
-	"lanes=32,vec=1", "lanes=64,vec=1", "lanes=64,vec=4",
+	"lanes=1,vec=1", "lanes=1,vec=4",  "lanes=1,vec=8",  "lanes=1,vec=16",
+	"lanes=4,vec=4", "lanes=32,vec=1", "lanes=64,vec=1", "lanes=64,vec=4",
 };
 #define FORMS (sizeof forms / sizeof forms[0])
 
@@ -49,8 +49,9 @@ END_TEST
 
 START_TEST(test_wrong_forms_are_refused)
 {
-	static const char *const wrong[] = {"lanes=3,vec=1", "lanes=0,vec=1", "lanes=1,vec=32", "lanes=64",
-	                                    "lanes=64,vec=1,", "vec=1,lanes=1", "4096,1", "lanes=-1,vec=1"};
+	static const char *const wrong[] = {"lanes=3,vec=1", "lanes=0,vec=1",   "lanes=1,vec=32",
+	                                    "lanes=64",      "lanes=64,vec=1,", "vec=1,lanes=1",
+	                                    "4096,1",        "lanes=-1,vec=1"};
 	clkv_context *context = NULL;
 	clkv_error error;
 	setenv("CLKV_TUNE", wrong[_i], 1);

@@ -19,9 +19,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SOURCE  "kernel void answer(global int *x) { x[0] = 42; }\n"
+#define SOURCE "kernel void answer(global int *x) { x[0] = 42; }\n"
 #define OPTIONS "-cl-std=CL1.2"
-#define HEADER  32 /* magic, two lengths, checksum */
+#define HEADER 32 /* magic, two lengths, checksum */
 
 /* ---------------------------------------------------------------- macros ---- */
 
@@ -105,7 +105,7 @@ static clkv_context *open_with(const char *cache_dir)
 	options.allocator = inject_allocator();
 	clkv_status status =
 		clkv_context_create(clkv_context_cl(fixture.context), clkv_context_device(fixture.context),
-							&options, &context, &error);
+	                        &options, &context, &error);
 	ck_assert_msg(status == CLKV_OK, "%s", error.text);
 	return context;
 }
@@ -222,7 +222,7 @@ static void keep(struct kept *k)
 	k->program = clCreateProgramWithSource(k->context->cl, 1, &source, NULL, &code);
 	ck_assert_int_eq(code, CL_SUCCESS);
 	ck_assert_int_eq(clBuildProgram(k->program, 1, &k->context->device, OPTIONS, NULL, NULL),
-					 CL_SUCCESS);
+	                 CL_SUCCESS);
 	clkv__cache_key_make(k->context, source, OPTIONS, &k->key);
 	ck_assert(!loads(k));
 	clkv__cache_file_store(k->context, &k->key, k->program);

@@ -91,7 +91,8 @@ static void append(clkv_step *step, const struct real *r, int layer, size_t from
 }
 
 /* Mean over query heads and queries of ||o - exact|| / ||exact|| of one layer; lse must agree if exact. */
-static double attend(struct feed *feed, clkv_step *step, const struct real *r, int layer, bool exact)
+static double attend(struct feed *feed, clkv_step *step, const struct real *r, int layer,
+                     bool exact)
 {
 	struct tensor_layout f32 = {.dtype = CLKV_F32};
 	struct tensor out, lse;

@@ -208,17 +208,18 @@ static void check_any(const char *recipe)
 START_TEST(test_random_strings_get_an_answer)
 {
 	static const char *const words[] = {
-		"f16", "kivi", "q",   ":",     ",",     ";",     "|",    "=",        "bits", "k",
-		"v",   "4",    "8",   "group", "32",    "axis_k", "token", "channel", "rot", "hadamard",
-		" ",   "64",   "sym", "1",     "sinks", "window", "block", "seal",    "skip", "prompt",
-		"\t",  "%s",   "%n",  "-1",    "\xff",  "0",
+		"f16",  "kivi",     "q",      ":",  ",",     ";",  "|",      "=",      "bits",
+		"k",    "v",        "4",      "8",  "group", "32", "axis_k", "token",  "channel",
+		"rot",  "hadamard", " ",      "64", "sym",   "1",  "sinks",  "window", "block",
+		"seal", "skip",     "prompt", "\t", "%s",    "%n", "-1",     "\xff",   "0",
 	};
 	uint64_t state = 1;
 	for (int i = 0; i < 20000; i++) {
 		char recipe[256] = "";
 		size_t n = 1 + random_below(random_next(&state), 14);
 		for (size_t w = 0; w < n; w++)
-			strcat(recipe, words[random_below(random_next(&state), sizeof words / sizeof words[0])]);
+			strcat(recipe,
+			       words[random_below(random_next(&state), sizeof words / sizeof words[0])]);
 		check_any(recipe);
 	}
 	for (int i = 0; i < 20000; i++) {

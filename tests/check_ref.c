@@ -65,12 +65,8 @@ static void make(struct problem *p)
 		p->k[i] = random_normal(1000 + i);
 		p->v[i] = random_normal(100000 + i);
 	}
-	p->a = (struct ref_attend){.dk = DIM,
-	                           .dv = DIM,
-	                           .scale = 0.125,
-	                           .to = TOKENS,
-	                           .k_stride = DIM,
-	                           .v_stride = DIM};
+	p->a = (struct ref_attend){
+		.dk = DIM, .dv = DIM, .scale = 0.125, .to = TOKENS, .k_stride = DIM, .v_stride = DIM};
 }
 
 START_TEST(test_one_token_returns_its_value)

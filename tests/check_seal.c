@@ -26,9 +26,19 @@ static const struct codec_case cases[] = {
 	{"kivi:k=2,v=3,group=16 ; window=33,sinks=5", {2, KC, 16, 0}, {3, KT, 16, 0}, 33, 5, 64},
 	{"kivi:bits=8,group=64 ; window=0,block=128", {8, KC, 64, 0}, {8, KT, 64, 0}, 0, 0, 128},
 	{"q:k=5,v=6 ; window=1,block=32", {5, KT, 32, 0}, {6, KT, 32, 0}, 1, 0, 32},
-	{"q:k=3,v=4,axis_v=channel,axis_k=channel ; window=64", {3, KC, 32, 0}, {4, KC, 32, 0}, 64, 0, 64},
+	{"q:k=3,v=4,axis_v=channel,axis_k=channel ; window=64",
+     {3, KC, 32, 0},
+     {4, KC, 32, 0},
+     64,
+     0,
+     64},
 	{"q:k=4,v=8,sym=1,group=128 ; window=64", {4, KT, 128, 1}, {8, KT, 128, 1}, 64, 0, 64},
-	{"q:k=2,v=5,sym=1,axis_k=channel,axis_v=channel ; window=7", {2, KC, 32, 1}, {5, KC, 32, 1}, 7, 0, 64},
+	{"q:k=2,v=5,sym=1,axis_k=channel,axis_v=channel ; window=7",
+     {2, KC, 32, 1},
+     {5, KC, 32, 1},
+     7,
+     0,
+     64},
 	{"q:k=6,v=2,group=64 ; window=7", {6, KT, 64, 0}, {2, KT, 64, 0}, 7, 0, 64},
 };
 #define CASES (sizeof cases / sizeof cases[0])
@@ -98,7 +108,8 @@ static void check_side(const struct feed *feed, const struct stream *stream, int
 {
 	size_t row = feed_heads(feed, side) * feed_dim(feed, side);
 	double *given = new_doubles(stream->n * row), *decoded = new_doubles(stream->n * row);
-	struct side s = {.feed = feed, .codec = codec, .side = side, .given = given, .decoded = decoded};
+	struct side s = {
+		.feed = feed, .codec = codec, .side = side, .given = given, .decoded = decoded};
 	s.heads = feed_heads(feed, side);
 	s.dim = feed_dim(feed, side);
 	feed_rows(feed, layer, side, stream->row, stream->n, given);

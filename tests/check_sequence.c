@@ -216,8 +216,7 @@ START_TEST(test_truncating_again_and_again)
 		clkv_step_item item = {stream.seq, 130, CLKV_PROMPT};
 		clkv_step *step = NULL;
 		clkv_error error;
-		clkv_status status =
-			clkv_step_begin(feed.cache, &item, 1, fixture.queue, &step, &error);
+		clkv_status status = clkv_step_begin(feed.cache, &item, 1, fixture.queue, &step, &error);
 		clkv_step_abort(step);
 		if (status == CLKV_ERROR_POOL_FULL)
 			break;
@@ -272,8 +271,7 @@ START_TEST(test_a_full_pool_refuses_and_recovers)
 	for (;;) {
 		clkv_step_item more = {b.seq, 64, CLKV_DECODE};
 		clkv_stats before = feed_stats(&feed), after;
-		clkv_status status =
-			clkv_step_begin(feed.cache, &more, 1, fixture.queue, &step, &error);
+		clkv_status status = clkv_step_begin(feed.cache, &more, 1, fixture.queue, &step, &error);
 		if (status == CLKV_OK) {
 			clkv_step_abort(step);
 			feed_one(&feed, &b, 64, CLKV_DECODE, 9 + b.n, NULL);

@@ -110,7 +110,8 @@ static void check_query(const struct feed *feed, clkv_step *step, const struct t
 	feed_ok(clkv_attend(step, 0, &args, 0, NULL, NULL, &error), &error, "attend");
 	tensor_read(&result, feed->queue, out);
 	for (size_t h = 0; h < HEADS; h++)
-		ck_assert_double_le(ref_relative_error(out + h * DIM, want + (h * ASKED + i) * DIM, DIM), limit);
+		ck_assert_double_le(ref_relative_error(out + h * DIM, want + (h * ASKED + i) * DIM, DIM),
+		                    limit);
 	tensor_close(&result);
 }
 

@@ -298,7 +298,8 @@ int main(void)
 {
 	Suite *suite = suite_create("step");
 	TCase *batch = fixture_case(suite, "batch", 60), *draft = fixture_case(suite, "draft", 60);
-	TCase *abort_case = fixture_case(suite, "abort", 60), *refuse = fixture_case(suite, "refuse", 60);
+	TCase *abort_case = fixture_case(suite, "abort", 60),
+		  *refuse = fixture_case(suite, "refuse", 60);
 	tcase_add_loop_test(batch, test_a_batch_equals_its_parts, 0, 2);
 	tcase_add_test(batch, test_items_in_any_order);
 	tcase_add_loop_test(draft, test_dropped_rows_have_never_been, 0, 5);

@@ -76,16 +76,19 @@ static void compare_with_clean(const struct feed *feed, const struct stream *bad
 	double *x = calloc(n, sizeof *x), *y = calloc(n, sizeof *y);
 	ck_assert(x && y);
 	for (int layer = 0; layer < 2; layer++) {
-		feed_read(feed, bad, layer, 0, bad->n, side == FEED_K ? x : NULL, side == FEED_V ? x : NULL);
-		feed_read(feed, good, layer, 0, good->n, side == FEED_K ? y : NULL, side == FEED_V ? y : NULL);
+		feed_read(feed, bad, layer, 0, bad->n, side == FEED_K ? x : NULL,
+		          side == FEED_V ? x : NULL);
+		feed_read(feed, good, layer, 0, good->n, side == FEED_K ? y : NULL,
+		          side == FEED_V ? y : NULL);
 		for (size_t i = 0; i < n; i++) {
 			size_t token = i / 128, d = i % 64, head = i % 128 / 64;
 			bool hit = layer == 0 && head == 1;
-			hit = hit && (per_channel ? d >= 3 && d < 7 && token / 32 == POISONED / 32 :
-			                            token == POISONED && d < 32);
+			hit = hit && (per_channel ? d >= 3 && d < 7 && token / 32 == POISONED / 32
+			                          : token == POISONED && d < 32);
 			if (!hit)
-				ck_assert_msg(x[i] == y[i], "layer %d, token %zu, head %zu, channel %zu was reached",
-				              layer, token, head, d);
+				ck_assert_msg(x[i] == y[i],
+				              "layer %d, token %zu, head %zu, channel %zu was reached", layer,
+				              token, head, d);
 			ck_assert(isfinite(x[i]));
 		}
 	}

@@ -64,8 +64,8 @@ clkv_status clkv_append(clkv_step *step, int layer, const clkv_tensor *k, const 
 static clkv_status attend(clkv_step *step, int layer, const clkv_attend_args *args, cl_uint n_wait,
                           const cl_event *wait, cl_event *done, clkv_error *error)
 {
-	CLKV_TRY(check_layer(step, layer, CLKV__LAYER_APPENDED, "its rows must be appended first",
-	                     error));
+	CLKV_TRY(
+		check_layer(step, layer, CLKV__LAYER_APPENDED, "its rows must be appended first", error));
 	CLKV_TRY(check_wait(n_wait, wait, error));
 	clkv_attend_args a;
 	CLKV_TRY(clkv__struct_read(&a, sizeof a, args, "clkv_attend_args", error));
@@ -94,7 +94,8 @@ clkv_status clkv_seq_read(clkv_seq *seq, int layer, size_t from, size_t n, const
 {
 	clkv__error_clear(error);
 	if (!seq || (!k && !v))
-		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "%s", seq ? "k and v are NULL" : "seq is NULL");
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "%s",
+		          seq ? "k and v are NULL" : "seq is NULL");
 	clkv_cache *cache = seq->cache;
 	const struct clkv__shape *shape = &cache->shape;
 	if (layer < 0 || layer >= shape->layers)

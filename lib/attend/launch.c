@@ -92,9 +92,8 @@ clkv_status clkv__launch_append(clkv_cache *cache, struct clkv__chain *chain, in
 }
 
 static clkv_status attend_list(clkv_cache *cache, struct clkv__chain *chain, cl_kernel kernel,
-                               const struct clkv__work_list *works, int layer,
-                               const clkv_tensor *q, cl_uint n_wait, const cl_event *wait,
-                               clkv_error *error)
+                               const struct clkv__work_list *works, int layer, const clkv_tensor *q,
+                               cl_uint n_wait, const cl_event *wait, clkv_error *error)
 {
 	if (works->n == 0)
 		return CLKV_OK;

@@ -45,10 +45,11 @@ clkv_status clkv__tensor_check(clkv_tensor *tensor, const char *name, size_t n_r
 	          clkv__checked_add(end, tensor->offset, &end) &&
 	          clkv__checked_mul(end, element, &bytes);
 	if (!ok || bytes > size)
-		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
-		          "%s: %zu rows of %d heads reach byte %zu behind its offset and strides; its buffer "
-		          "has %zu",
-		          name, n_rows, heads, ok ? bytes : SIZE_MAX, size);
+		CLKV_FAIL(
+			error, CLKV_ERROR_INVALID_ARGUMENT,
+			"%s: %zu rows of %d heads reach byte %zu behind its offset and strides; its buffer "
+			"has %zu",
+			name, n_rows, heads, ok ? bytes : SIZE_MAX, size);
 	return CLKV_OK;
 }
 

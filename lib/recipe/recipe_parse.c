@@ -195,8 +195,9 @@ static clkv_status parse_stage(const char *text, int begin, int end, struct clkv
 	if (!stage)
 		return fail_stage(name, error);
 	if (recipe->n_stages == CLKV__MAX_STAGES)
-		return clkv__recipe_fail(error, name.begin, "stage '%s' is one too many; allowed: %d stages",
-		                         stage->name, CLKV__MAX_STAGES);
+		return clkv__recipe_fail(error, name.begin,
+		                         "stage '%s' is one too many; allowed: %d stages", stage->name,
+		                         CLKV__MAX_STAGES);
 	if (recipe->n_stages > 0) {
 		const struct clkv__stage *before = recipe->stages[recipe->n_stages - 1].stage;
 		if (before->kind >= stage->kind)

@@ -15,7 +15,8 @@ struct text_out {
 #if defined(__GNUC__)
 __attribute__((format(printf, 2, 3)))
 #endif
-static void put(struct text_out *out, const char *format, ...)
+static void
+put(struct text_out *out, const char *format, ...)
 {
 	va_list args;
 	va_start(args, format);

@@ -51,7 +51,7 @@ struct clkv__stage {
 	enum clkv__stage_kind kind;
 	const struct clkv__key *keys;
 	size_t n_keys;
-	int window;         /**< default of the general key */
+	int window; /**< default of the general key */
 	/** Changes the variant that the stages before left. Refuses options that don't go together. */
 	clkv_status (*plan)(const void *options, const struct clkv__shape *shape,
 	                    struct clkv__plan *plan, struct clkv__variant *variant, clkv_error *error);

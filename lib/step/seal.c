@@ -142,8 +142,8 @@ clkv_status clkv__seal(struct clkv_step *step, const uint32_t *n_kept, clkv_erro
 		n_jobs += clkv__seal_count(cache, &step->items[i], n_kept[i]);
 	if (n_jobs == 0)
 		return CLKV_OK;
-	CLKV_TRY(clkv__tables_reserve(&cache->tables,
-	                              (size_t)n_jobs * lists * (ABI_ENTRY_WORDS + 1), error));
+	CLKV_TRY(clkv__tables_reserve(&cache->tables, (size_t)n_jobs * lists * (ABI_ENTRY_WORDS + 1),
+	                              error));
 	struct clkv__staging *staging;
 	CLKV_TRY(clkv__staging_next(step, &staging, error));
 	uint32_t *words = staging->words, n_words = put_jobs(step, n_kept, n_jobs, words);

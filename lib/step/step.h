@@ -17,8 +17,8 @@ struct clkv__step_item {
 
 /** A list of work records in the plan that one launch serves. */
 struct clkv__work_list {
-	uint32_t word;   /**< where it begins in the plan */
-	uint32_t n;      /**< records */
+	uint32_t word; /**< where it begins in the plan */
+	uint32_t n;    /**< records */
 };
 
 /** A host buffer that a write reads from; done is NULL or the write's event. */
@@ -36,11 +36,11 @@ struct clkv_step {
 	struct clkv__step_item *items; /**< [max_sequences or max_step_tokens] */
 	size_t n_items;
 	uint32_t n_rows;
-	unsigned char *layers;         /**< [layers] enum clkv__layer_state */
-	struct clkv__change *journal;  /**< table words changed by begin */
+	unsigned char *layers;        /**< [layers] enum clkv__layer_state */
+	struct clkv__change *journal; /**< table words changed by begin */
 	size_t n_changes;
 	/* the plan on the device */
-	uint32_t new_word;             /**< where row records begin */
+	uint32_t new_word; /**< where row records begin */
 	struct clkv__work_list decode, prefill;
 	/* staging in turn */
 	struct clkv__staging staging[CLKV__STAGING];

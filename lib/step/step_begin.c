@@ -74,7 +74,8 @@ static void item_blocks(const clkv_cache *cache, const struct clkv__step_item *i
 	*to = clkv__blocks_of(cache, item->seq->length + item->n_new);
 }
 
-static clkv_status fail_full(const clkv_cache *cache, const char *kind, int layer, clkv_error *error)
+static clkv_status fail_full(const clkv_cache *cache, const char *kind, int layer,
+                             clkv_error *error)
 {
 	CLKV_FAIL(error, CLKV_ERROR_POOL_FULL,
 	          "no %s block is left in layer %d (%u sequences): destroy or truncate sequences, or "

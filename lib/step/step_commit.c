@@ -16,8 +16,8 @@ static clkv_status check_commit(const struct clkv_step *step, const size_t *n_ke
 		uint32_t n = step->items[i].n_new;
 		uint32_t least = step->items[i].phase == CLKV_PROMPT_END ? n : 0;
 		if (n_kept[i] > n || n_kept[i] < least)
-			CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "n_kept[%zu] is %zu; allowed: %u to %u", i,
-			          n_kept[i], least, n);
+			CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "n_kept[%zu] is %zu; allowed: %u to %u",
+			          i, n_kept[i], least, n);
 	}
 	return CLKV_OK;
 }

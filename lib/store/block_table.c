@@ -25,7 +25,8 @@ clkv_status clkv__tables_init(struct clkv__tables *tables, const clkv_allocator 
 	tables->free_list = clkv__calloc(allocator, tables->n_slabs, sizeof(uint32_t));
 	if (!tables->mirror || !tables->free_list) {
 		clkv__tables_free(tables);
-		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for tables of %zu words", words);
+		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for tables of %zu words",
+		          words);
 	}
 	for (uint32_t i = 0; i < tables->n_slabs; i++)
 		tables->free_list[i] = (tables->n_slabs - 1 - i) * tables->slab_words;

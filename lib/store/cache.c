@@ -90,7 +90,8 @@ static clkv_status create_buffer(clkv_cache *cache, cl_mem *mem, size_t bytes, c
 {
 	cl_int code;
 	/* OpenCL has no empty buffers. */
-	*mem = clCreateBuffer(cache->context->cl, CL_MEM_READ_WRITE, bytes > 0 ? bytes : 4, NULL, &code);
+	*mem =
+		clCreateBuffer(cache->context->cl, CL_MEM_READ_WRITE, bytes > 0 ? bytes : 4, NULL, &code);
 	if (code != CL_SUCCESS)
 		*mem = NULL;
 	CLKV_CL_CODE(error, code, "clCreateBuffer");
@@ -120,8 +121,8 @@ static clkv_status clear_buffers(clkv_cache *cache, clkv_error *error)
 	clkv_status status = clkv__pool_clear(&cache->pool, queue, error);
 	if (status == CLKV_OK)
 		status = clkv__cl_check(error,
-		                        clEnqueueFillBuffer(queue, cache->counters.mem, &zero, sizeof zero, 0,
-		                                            ABI_COUNTERS * 4, 0, NULL, NULL),
+		                        clEnqueueFillBuffer(queue, cache->counters.mem, &zero, sizeof zero,
+		                                            0, ABI_COUNTERS * 4, 0, NULL, NULL),
 		                        "clEnqueueFillBuffer");
 	if (status == CLKV_OK)
 		status = clkv__cl_check(error, clFinish(queue), "clFinish");
@@ -133,10 +134,10 @@ static clkv_status build(clkv_cache *cache, clkv_error *error)
 {
 	clkv_context *context = cache->context;
 	CLKV_TRY(copy_windows(cache, error));
-	CLKV_TRY(clkv__pool_init(&cache->pool, context, &cache->shape, &cache->plan, &cache->sizes,
-	                         error));
-	CLKV_TRY(clkv__tables_init(&cache->tables, &context->allocator, context->cl, &cache->sizes,
-	                           error));
+	CLKV_TRY(
+		clkv__pool_init(&cache->pool, context, &cache->shape, &cache->plan, &cache->sizes, error));
+	CLKV_TRY(
+		clkv__tables_init(&cache->tables, &context->allocator, context->cl, &cache->sizes, error));
 	CLKV_TRY(create_buffers(cache, error));
 	CLKV_TRY(clkv__step_init(&cache->step, cache, error));
 	CLKV_TRY(clkv__kernels_build(cache, error));

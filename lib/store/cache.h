@@ -17,10 +17,10 @@
 struct clkv_seq {
 	clkv_cache *cache;
 	clkv_seq *next, *previous;
-	uint32_t slab;      /**< first word of its tables */
+	uint32_t slab; /**< first word of its tables */
 	uint32_t length;
 	uint32_t tail;
-	bool left_partial;  /**< a prompt's end has sealed a block that isn't full */
+	bool left_partial; /**< a prompt's end has sealed a block that isn't full */
 	bool in_step;
 };
 
@@ -28,7 +28,7 @@ struct clkv_cache {
 	clkv_context *context;
 	pthread_mutex_t mutex; /**< guards everything below but the open step */
 	struct clkv__shape shape;
-	int *window;           /**< the shape's, copied */
+	int *window; /**< the shape's, copied */
 	struct clkv__plan plan;
 	struct clkv__cut cut;
 	struct clkv__sizes sizes;

@@ -58,7 +58,8 @@ static clkv_status init_buffer(struct clkv__pool *pool, clkv_context *context,
 		if (layer > first && bytes + size > limit)
 			break;
 		CLKV_TRY(init_layer(&pool->layers[layer], &context->allocator, sizes,
-		                    clkv__layer_is_dense(plan, layer), (uint32_t)(bytes / ABI_UNIT), error));
+		                    clkv__layer_is_dense(plan, layer), (uint32_t)(bytes / ABI_UNIT),
+		                    error));
 		bytes += size;
 	}
 	cl_int code;
@@ -121,9 +122,9 @@ clkv_status clkv__pool_clear(struct clkv__pool *pool, cl_command_queue queue, cl
 		const struct clkv__slots *open = &pool->layers[i].open;
 		size_t size = (size_t)open->n * open->slot_units * ABI_UNIT;
 		if (size > 0)
-			CLKV_CL(error, clEnqueueFillBuffer(queue, pool->layers[i].mem, &zero, sizeof zero,
-			                                   (size_t)open->first * ABI_UNIT, size, 0, NULL,
-			                                   NULL));
+			CLKV_CL(error,
+			        clEnqueueFillBuffer(queue, pool->layers[i].mem, &zero, sizeof zero,
+			                            (size_t)open->first * ABI_UNIT, size, 0, NULL, NULL));
 	}
 	return CLKV_OK;
 }

@@ -76,7 +76,8 @@ static void share_row(clkv_seq *to, const clkv_seq *from, int layer, int stream)
 		for (uint32_t w = 0; w < ABI_ENTRY_WORDS; w++)
 			clkv__tables_set(t, dst + ABI_ROW_ENTRY(i) + w,
 			                 clkv__tables_get(t, src + ABI_ROW_ENTRY(i) + w));
-		clkv__slots_ref(&pool->sealed, clkv__tables_get(t, src + ABI_ROW_ENTRY(i) + ABI_ENTRY_ADDR));
+		clkv__slots_ref(&pool->sealed,
+		                clkv__tables_get(t, src + ABI_ROW_ENTRY(i) + ABI_ENTRY_ADDR));
 	}
 	for (uint32_t j = 0; j < clkv__blocks_of(cache, from->length); j++) {
 		uint32_t address = clkv__tables_get(t, src + ABI_ROW_HALF(t->cap, j));

@@ -32,7 +32,8 @@ static clkv_status check_windows(const clkv_geometry *g, clkv_error *error)
 	for (int i = 0; g->window && i < g->layers; i++)
 		if (g->window[i] < 0)
 			CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
-			          "geometry: window[%d] is %d; allowed: 0 (all tokens) and up", i, g->window[i]);
+			          "geometry: window[%d] is %d; allowed: 0 (all tokens) and up", i,
+			          g->window[i]);
 	return CLKV_OK;
 }
 

@@ -56,7 +56,8 @@ static uint64_t open_blocks(const struct clkv__plan *plan, const struct clkv__si
 	const struct clkv__general *g = &plan->general;
 	uint64_t bt = (uint64_t)g->block, q = s->max_sequences;
 	uint64_t all = s->max_tokens / bt + q;
-	uint64_t kept = ceil_div((uint64_t)g->window + bt - 1, bt) + 1 + ceil_div((uint64_t)g->sinks, bt);
+	uint64_t kept =
+		ceil_div((uint64_t)g->window + bt - 1, bt) + 1 + ceil_div((uint64_t)g->sinks, bt);
 	uint64_t with_step = q * (kept + 1) + s->max_step_tokens / bt;
 	return g->seal == 1 || with_step > all ? all : with_step;
 }
@@ -93,9 +94,10 @@ static clkv_status table_sizes(const struct clkv__shape *shape, const struct clk
 	uint64_t row = ABI_ROW_WORDS(cap);
 	uint64_t slab = row * (uint64_t)shape->layers * (uint64_t)shape->streams;
 	if (slab * s->max_sequences > UINT32_MAX)
-		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
-		          "cache options: max_sequences (%u) of max_seq_tokens (%u) need tables above 16 GiB",
-		          s->max_sequences, s->max_seq_tokens);
+		CLKV_FAIL(
+			error, CLKV_ERROR_INVALID_ARGUMENT,
+			"cache options: max_sequences (%u) of max_seq_tokens (%u) need tables above 16 GiB",
+			s->max_sequences, s->max_seq_tokens);
 	s->cap = (uint32_t)cap;
 	s->row_words = (uint32_t)row;
 	s->slab_words = (uint32_t)slab;
@@ -129,8 +131,8 @@ static uint64_t host_bytes(const struct clkv__shape *shape, const struct clkv__p
 {
 	uint64_t layers = (uint64_t)shape->layers;
 	uint64_t dense = plan->sealing.dense ? layers : (uint64_t)plan->general.skip;
-	uint64_t slots = dense * s->dense_slots +
-	                 (layers - dense) * ((uint64_t)s->open_slots + s->sealed_slots);
+	uint64_t slots =
+		dense * s->dense_slots + (layers - dense) * ((uint64_t)s->open_slots + s->sealed_slots);
 	return b4((uint64_t)s->slab_words * s->max_sequences) + b4(2 * slots) +
 	       CLKV__STAGING * b4(s->staging_words) + s->journal_entries * sizeof(struct clkv__change);
 }
@@ -145,11 +147,12 @@ static void sum_bytes(const struct clkv__shape *shape, const struct clkv__plan *
 	double bt = plan->general.block;
 	b->struct_size = sizeof *b;
 	b->sealed = sealing * s->sealed_slots * s->sealed_units * ABI_UNIT;
-	b->open = dense * s->dense_layer_bytes +
-	          sealing * s->open_slots * (uint64_t)s->half_units * ABI_UNIT;
+	b->open =
+		dense * s->dense_layer_bytes + sealing * s->open_slots * (uint64_t)s->half_units * ABI_UNIT;
 	b->tables = (uint64_t)s->slab_words * s->max_sequences * 4;
-	b->scratch = ((uint64_t)s->plan_words + s->jobs_words + 2 * s->update_pairs + ABI_COUNTERS) * 4 +
-	             (uint64_t)s->part_rows * (uint64_t)shape->q_heads * (uint64_t)(shape->dv + 2) * 4;
+	b->scratch =
+		((uint64_t)s->plan_words + s->jobs_words + 2 * s->update_pairs + ABI_COUNTERS) * 4 +
+		(uint64_t)s->part_rows * (uint64_t)shape->q_heads * (uint64_t)(shape->dv + 2) * 4;
 	b->device = b->sealed + b->open + b->tables + b->scratch;
 	b->host = host_bytes(shape, plan, s);
 	b->per_token_f16 = (double)(layers * streams) * 2 * (shape->dk + shape->dv);

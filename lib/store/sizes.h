@@ -14,10 +14,10 @@
 
 /** How attention is cut into work-groups on this device. */
 struct clkv__cut {
-	int tile_rows;           /**< query rows per work-group in prefill */
-	int tile_heads;          /**< query heads of a group per work-group; divides G */
-	uint32_t target_groups;  /**< work-groups that fill the device */
-	uint32_t min_blocks;     /**< blocks that a split walks at least, if there are so many */
+	int tile_rows;          /**< query rows per work-group in prefill */
+	int tile_heads;         /**< query heads of a group per work-group; divides G */
+	uint32_t target_groups; /**< work-groups that fill the device */
+	uint32_t min_blocks;    /**< blocks that a split walks at least, if there are so many */
 };
 
 /** Host staging buffers in turn: a write may still be under way while the next is prepared. */
@@ -31,9 +31,9 @@ struct clkv__change {
 struct clkv__sizes {
 	uint32_t max_tokens, max_step_tokens, max_sequences, max_seq_tokens;
 	/* pool */
-	uint32_t half_units, sealed_units;       /**< of one block */
-	uint32_t dense_slots;                    /**< half blocks of a layer that never seals */
-	uint32_t open_slots, sealed_slots;       /**< blocks of a layer that seals, all streams */
+	uint32_t half_units, sealed_units; /**< of one block */
+	uint32_t dense_slots;              /**< half blocks of a layer that never seals */
+	uint32_t open_slots, sealed_slots; /**< blocks of a layer that seals, all streams */
 	uint64_t dense_layer_bytes, sealing_layer_bytes;
 	/* tables */
 	uint32_t cap, row_words, slab_words;

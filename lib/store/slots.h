@@ -11,11 +11,11 @@
 #define CLKV__NO_SLOT UINT32_MAX
 
 struct clkv__slots {
-	uint32_t first;      /**< address of slot 0, in pool units */
+	uint32_t first; /**< address of slot 0, in pool units */
 	uint32_t slot_units;
-	uint32_t n;          /**< slots in all */
-	uint32_t top;        /**< slots that were ever taken */
-	uint32_t n_free;     /**< of those, free again */
+	uint32_t n;      /**< slots in all */
+	uint32_t top;    /**< slots that were ever taken */
+	uint32_t n_free; /**< of those, free again */
 	uint32_t *free_list;
 	uint32_t *refs;
 };

@@ -21,8 +21,8 @@ static void encode_value(const struct ref_affine *a, double x, struct ref_code *
 	 * all of it through: top * (s - s_exact) + (m - m_exact). Single precision adds 2^-22 of all. */
 	double s_error = fmax(REF_HALF_EPS * c->s, REF_HALF_TINY);
 	double m_error = a->symmetric ? 0.0 : fabs(c->m - ref_half(c->m)) + REF_HALF_EPS * fabs(c->m);
-	c->bound = c->s / 2.0 + top * s_error + m_error + 0x1p-22 * (fabs(c->m) + top * c->s) +
-	           REF_HALF_TINY;
+	c->bound =
+		c->s / 2.0 + top * s_error + m_error + 0x1p-22 * (fabs(c->m) + top * c->s) + REF_HALF_TINY;
 }
 
 static void scale_group(const struct ref_affine *a, struct range r, struct ref_code *c)

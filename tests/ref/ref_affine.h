@@ -31,8 +31,8 @@ struct ref_code {
 	double s_low, s_high; /**< s rounds to one of these: they differ if it lies next to a tie */
 	double exact;         /**< (value - m) / s, not rounded and not clamped; 0 if s is 0 */
 	int code;
-	double value;         /**< m + s * code */
-	double bound;         /**< |value - original| is at most this */
+	double value; /**< m + s * code */
+	double bound; /**< |value - original| is at most this */
 };
 
 /** Encodes x [n_tokens][dim], the tokens of one block, of one head. Groups begin at the block's first

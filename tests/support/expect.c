@@ -46,15 +46,16 @@ double expect_reference(const struct feed *feed, int layer, uint64_t row, size_t
 		struct ref_attend_sums sums;
 		double sink = feed->sinks ? (double)feed->sinks[h] : 0.0;
 		a.sink = feed->sinks ? &sink : NULL;
-		ref_attend(&a, q + h * a.dk, k + h / group * a.dk, v + h / group * a.dv, out + h * a.dv, &sums);
+		ref_attend(&a, q + h * a.dk, k + h / group * a.dk, v + h / group * a.dv, out + h * a.dv,
+		           &sums);
 		lse[h] = sums.lse;
-		double r = bound_attend(a.dk, pos + 1, sums.logit_abs, codes) + bound_dtype(feed->out.dtype);
+		double r =
+			bound_attend(a.dk, pos + 1, sums.logit_abs, codes) + bound_dtype(feed->out.dtype);
 		bound = fmax(bound, r * sums.value_abs);
 	}
 	free(q);
 	return bound;
 }
-
 
 /* Rows of all layers: what was there before the step comes from before it. */
 static void read_rows(const struct feed *feed, const struct stream *stream, enum expect_over over,
@@ -87,15 +88,16 @@ static void check_row(const struct feed *feed, const struct stream *stream, int 
 	                                over == EXPECT_DECODED, want, want_lse);
 	double error = ref_relative_error(out, want, heads * dv);
 	ck_assert_msg(error <= limit + bound_dtype(feed->out.dtype),
-	              "layer %d, position %zu: relative error %g, allowed %g", layer, pos, error, limit);
+	              "layer %d, position %zu: relative error %g, allowed %g", layer, pos, error,
+	              limit);
 	for (size_t i = 0; i < heads * dv; i++)
 		ck_assert_msg(fabs(out[i] - want[i]) <= bound,
-		              "layer %d, position %zu, element %zu: %g instead of %g, allowed %g", layer, pos,
-		              i, out[i], want[i], bound);
+		              "layer %d, position %zu, element %zu: %g instead of %g, allowed %g", layer,
+		              pos, i, out[i], want[i], bound);
 	for (size_t h = 0; feed->lse && h < heads; h++)
 		ck_assert_msg(fabs(lse[h] - want_lse[h]) <= limit * (1.0 + fabs(want_lse[h])),
-		              "layer %d, position %zu, head %zu: lse %g instead of %g", layer, pos, h, lse[h],
-		              want_lse[h]);
+		              "layer %d, position %zu, head %zu: lse %g instead of %g", layer, pos, h,
+		              lse[h], want_lse[h]);
 	free(want);
 	free(want_lse);
 }
@@ -132,8 +134,8 @@ double expect_rows_difference(const struct feed *feed, const struct feed_result 
 	for (size_t layer = 0; layer < (size_t)feed->geometry.layers; layer++)
 		for (size_t i = 0; i < n; i++) {
 			size_t ra = layer * a->rows + a_from + i, rb = layer * b->rows + b_from + i;
-			worst = fmax(worst, ref_relative_error(a->out + ra * a->out_row, b->out + rb * b->out_row,
-			                                       a->out_row));
+			worst = fmax(worst, ref_relative_error(a->out + ra * a->out_row,
+			                                       b->out + rb * b->out_row, a->out_row));
 			if (feed->lse)
 				worst = fmax(worst, ref_relative_error(a->lse + ra * a->lse_row,
 				                                       b->lse + rb * b->lse_row, a->lse_row));
@@ -158,8 +160,8 @@ static void expect_given_side(const struct feed *feed, const struct stream *stre
 	          side == FEED_V ? read : NULL);
 	for (size_t i = 0; i < n; i++)
 		ck_assert_msg(read[i] == ref_stored(given[i]),
-		              "layer %d, token %zu, element %zu: read %g, given %g", layer, i / row, i % row,
-		              read[i], given[i]);
+		              "layer %d, token %zu, element %zu: read %g, given %g", layer, i / row,
+		              i % row, read[i], given[i]);
 	free(read);
 	free(given);
 }
@@ -172,8 +174,8 @@ void expect_given(const struct feed *feed, const struct stream *stream)
 	}
 }
 
-static void expect_same_side(const struct feed *feed, const struct stream *a, const struct stream *b,
-                             int layer, enum feed_side side)
+static void expect_same_side(const struct feed *feed, const struct stream *a,
+                             const struct stream *b, int layer, enum feed_side side)
 {
 	size_t n = a->n * feed_heads(feed, side) * feed_dim(feed, side);
 	double *x = new_doubles(n), *y = new_doubles(n);

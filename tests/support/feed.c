@@ -127,7 +127,8 @@ static void open_rows(const struct feed *feed, int layer, enum feed_side side,
 		feed_rows(feed, layer, side, s->row + s->n, items[i].n, at);
 		at += items[i].n * row_size;
 	}
-	tensor_open(x, feed->queue, feed->in, rows, feed_heads(feed, side), feed_dim(feed, side), values);
+	tensor_open(x, feed->queue, feed->in, rows, feed_heads(feed, side), feed_dim(feed, side),
+	            values);
 	free(values);
 }
 
@@ -147,10 +148,9 @@ static void append_layer(const struct feed *feed, clkv_step *step, int layer,
 static cl_mem sinks_buffer(const struct feed *feed)
 {
 	cl_int code;
-	cl_mem mem = clCreateBuffer(clkv_context_cl(feed->context),
-	                            CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR,
-	                            feed_heads(feed, FEED_Q) * sizeof(float), (void *)(uintptr_t)feed->sinks,
-	                            &code);
+	cl_mem mem = clCreateBuffer(
+		clkv_context_cl(feed->context), CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR,
+		feed_heads(feed, FEED_Q) * sizeof(float), (void *)(uintptr_t)feed->sinks, &code);
 	ck_assert_int_eq(code, CL_SUCCESS);
 	return mem;
 }

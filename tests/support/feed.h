@@ -29,11 +29,11 @@ struct feed {
 	cl_command_queue queue;
 	clkv_cache *cache;
 	clkv_geometry geometry;
-	int window[FEED_LAYERS];   /**< of the geometry, if one is set */
-	feed_value value;          /**< feed_normal if not set */
+	int window[FEED_LAYERS];      /**< of the geometry, if one is set */
+	feed_value value;             /**< feed_normal if not set */
 	struct tensor_layout in, out; /**< of k, v, q; of the output */
 	bool lse;
-	const float *sinks;        /**< host values [q_heads], or NULL */
+	const float *sinks; /**< host values [q_heads], or NULL */
 };
 
 struct stream {

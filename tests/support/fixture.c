@@ -32,8 +32,8 @@ static cl_command_queue queue_with(const clkv_context *context,
                                    cl_command_queue_properties properties)
 {
 	cl_int code;
-	cl_command_queue queue = clCreateCommandQueue(
-		clkv_context_cl(context), clkv_context_device(context), properties, &code);
+	cl_command_queue queue = clCreateCommandQueue(clkv_context_cl(context),
+	                                              clkv_context_device(context), properties, &code);
 	return code == CL_SUCCESS ? queue : NULL;
 }
 

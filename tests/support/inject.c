@@ -139,7 +139,7 @@ static void find(const char *name, void *function, size_t size)
 #define CODE(name, params, args)                                                                   \
 	CL_API_ENTRY cl_int CL_API_CALL name params                                                    \
 	{                                                                                              \
-		static cl_int(CL_API_CALL * real) params;                                                  \
+		static cl_int(CL_API_CALL *real) params;                                                   \
 		if (!real)                                                                                 \
 			find(#name, &real, sizeof real);                                                       \
 		return call_strikes(#name) ? INJECT_CODE : real args;                                      \
@@ -149,7 +149,7 @@ static void find(const char *name, void *function, size_t size)
 #define OBJECT(type, name, params, args)                                                           \
 	CL_API_ENTRY type CL_API_CALL name params                                                      \
 	{                                                                                              \
-		static type(CL_API_CALL * real) params;                                                    \
+		static type(CL_API_CALL *real) params;                                                     \
 		if (!real)                                                                                 \
 			find(#name, &real, sizeof real);                                                       \
 		if (!call_strikes(#name))                                                                  \
@@ -194,8 +194,7 @@ CODE(clBuildProgram,
 CODE(clWaitForEvents, (cl_uint n, const cl_event *events), (n, events))
 CODE(clFinish, (cl_command_queue queue), (queue))
 CODE(clFlush, (cl_command_queue queue), (queue))
-CODE(clGetMemObjectInfo,
-     (cl_mem mem, cl_mem_info what, size_t size, void *value, size_t *used),
+CODE(clGetMemObjectInfo, (cl_mem mem, cl_mem_info what, size_t size, void *value, size_t *used),
      (mem, what, size, value, used))
 CODE(clGetCommandQueueInfo,
      (cl_command_queue queue, cl_command_queue_info what, size_t size, void *value, size_t *used),
@@ -208,7 +207,8 @@ CODE(clGetPlatformInfo,
      (platform, what, size, value, used))
 CODE(clGetPlatformIDs, (cl_uint n, cl_platform_id *platforms, cl_uint *used), (n, platforms, used))
 CODE(clGetDeviceIDs,
-     (cl_platform_id platform, cl_device_type type, cl_uint n, cl_device_id *devices, cl_uint *used),
+     (cl_platform_id platform, cl_device_type type, cl_uint n, cl_device_id *devices,
+      cl_uint *used),
      (platform, type, n, devices, used))
 OBJECT(cl_kernel, clCreateKernel, (cl_program program, const char *name, cl_int *code),
        (program, name, code))

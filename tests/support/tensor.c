@@ -77,10 +77,10 @@ void tensor_open(struct tensor *x, cl_command_queue queue, struct tensor_layout 
 	for (size_t i = 0; values && i < rows * heads * dim; i++)
 		encode(layout.dtype, values[i],
 		       bytes + row_at(x, i / dim / heads, i / dim % heads) + i % dim * size);
-	ck_assert_int_eq(
-		clGetCommandQueueInfo(queue, CL_QUEUE_CONTEXT, sizeof context, &context, NULL), CL_SUCCESS);
-	x->t.mem = clCreateBuffer(context, CL_MEM_READ_WRITE | CL_MEM_COPY_HOST_PTR, x->bytes, bytes,
-	                          &code);
+	ck_assert_int_eq(clGetCommandQueueInfo(queue, CL_QUEUE_CONTEXT, sizeof context, &context, NULL),
+	                 CL_SUCCESS);
+	x->t.mem =
+		clCreateBuffer(context, CL_MEM_READ_WRITE | CL_MEM_COPY_HOST_PTR, x->bytes, bytes, &code);
 	ck_assert_int_eq(code, CL_SUCCESS);
 	free(bytes);
 }

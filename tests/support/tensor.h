@@ -18,7 +18,7 @@ struct tensor_layout {
 struct tensor {
 	clkv_tensor t; /**< for the library; t.mem is owned */
 	size_t rows, heads, dim;
-	size_t bytes;  /**< of the buffer */
+	size_t bytes; /**< of the buffer */
 };
 
 /** Creates the buffer; values [rows][heads][dim] go in, or guard bytes if values is NULL. */
