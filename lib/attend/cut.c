@@ -8,10 +8,12 @@
 /* Queries of a tile: enough to pay for widening a code once, few enough for the registers. */
 enum { MAX_QUERIES = 32, MAX_TILE_ROWS = 16 };
 
-/* Local memory of one query: itself, its sums, its scores of a block; all f32. */
+/* Local memory of one query in attend_partial, codecs that fold on both sides: itself and folded, its
+ * sums, its scores and folded weights of a block, partial sums of segments, and three numbers. */
 static size_t query_bytes(const struct clkv__shape *shape, const struct clkv__plan *plan)
 {
-	return sizeof(float) * (size_t)(shape->dk + shape->dv + plan->general.block);
+	size_t dk = (size_t)shape->dk, dv = (size_t)shape->dv, bt = (size_t)plan->general.block;
+	return sizeof(float) * (2 * dk + dk / 16 + dv + 2 * bt + 1 + 3);
 }
 
 clkv_status clkv__cut_choose(const clkv_context *context, const struct clkv__shape *shape,
