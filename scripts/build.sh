@@ -5,5 +5,7 @@ cd "$(dirname "$0")/.."
 [ -x configure ] || ./autogen.sh >/dev/null
 mkdir -p build
 cd build
-[ -f config.status ] && [ $# = 0 ] || ../configure --quiet "$@"
+if [ ! -f config.status ] || [ $# != 0 ]; then
+	../configure --quiet "$@"
+fi
 make -s -j"$(nproc)"

@@ -2,6 +2,7 @@
 # Builds the example against an installed clkv, through pkg-config, and runs it; builds and runs a program in
 # C++ that uses the header.
 # Usage: check-install.sh PKGCONFIG_DIR LIB_DIR SOURCE_DIR [DESTDIR]
+# shellcheck disable=SC2086 # compilers and flags are lists of words
 set -eu
 pc=$1 libdir=$2 src=$3 destdir=${4:-}
 dir=$(mktemp -d)
