@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * \file    bench.h
+ * \brief   Problems, the machine that they run on, and what is measured.
+ *
+ * Functions that can fail return true when done and false with *error filled.
+ */
+#ifndef BENCH_H
+#define BENCH_H
+
+#include <clkv.h>
+
+#include "tool_error.h"
+
+enum { BENCH_MOST_LIST = 16, BENCH_MOST_SAMPLES = 256 };
+
+/** One line of results: what is to be measured. */
+struct bench_problem {
+	const struct bench_operation *operation;
+	const char *recipe;
+	size_t tokens; /**< of each sequence, the call's own rows included */
+	size_t head_dim, q_heads, kv_heads;
+	size_t batch; /**< sequences in a step */
+	size_t rows;  /**< new rows of each sequence in a call */
+	bool hot;     /**< one layer only, so that its bytes may stay in the caches */
+};
+
+/** The device, and its limits as measured in this run (limits.c). */
+struct bench_machine {
+	clkv_context *context;
+	cl_context cl;
+	cl_device_id device;
+	cl_command_queue queue;
+	clkv_device_info info;
+	uint64_t cache_bytes; /**< of the last level, as the driver says */
+	bool cpu_time;        /**< what bench_now reads */
+	double read_gbps;     /**< 10^9 bytes per second from a buffer larger than the caches */
+	double fma_gflops;    /**< 10^9 single precision operations per second, multiply-add counts 2 */
+};
+
+/** One call on one layer: the bytes and sums that no implementation can do without. */
+struct bench_work {
+	double compressed_bytes; /**< of the cache, as stored */
+	double f16_bytes;        /**< the same tokens in half precision */
+	double moved_bytes;      /**< read and written at least */
+	double multiply_adds;
+	double tokens; /**< that ns_per_token_head divides by, of one sequence */
+};
+
+struct bench_result {
+	double us[BENCH_MOST_SAMPLES]; /**< of one call on one layer */
+	size_t n;
+	struct bench_work work;
+};
+
+struct bench_operation {
+	const char *name;
+	size_t rows; /**< when --rows isn't given */
+	bool (*run)(const struct bench_machine *machine, const struct bench_problem *problem,
+	            struct bench_result *result, struct tool_error *error);
+};
+
+bool bench_attend(const struct bench_machine *machine, const struct bench_problem *problem,
+                  struct bench_result *result, struct tool_error *error);
+bool bench_append(const struct bench_machine *machine, const struct bench_problem *problem,
+                  struct bench_result *result, struct tool_error *error);
+bool bench_codec(const struct bench_machine *machine, const struct bench_problem *problem,
+                 struct bench_result *result, struct tool_error *error);
+
+bool bench_machine_open(struct bench_machine *machine, const char *device, bool cpu_time,
+                        struct tool_error *error);
+void bench_machine_close(struct bench_machine *machine);
+
+/** Raises read_gbps and fma_gflops to what the device reaches now. */
+bool bench_limits(struct bench_machine *machine, struct tool_error *error);
+
+/** Microseconds of a clock that only goes forward: the wall's, or the time that this process has got
+ *  from all processors, shared among the device's compute units. The latter is for CPU devices of
+ *  machines that have other things to do too. */
+double bench_now(const struct bench_machine *machine);
+
+/** Seconds on the wall. */
+double bench_seconds(void);
+
+/** Whether another sample is worth its time: until there are many, or enough of slow ones. */
+bool bench_wants_more(const struct bench_result *result, double started);
+
+void bench_report_head(const struct bench_machine *machine, bool json);
+void bench_report(const struct bench_machine *machine, const struct bench_problem *problem,
+                  struct bench_result *result, bool json);
+
+#endif

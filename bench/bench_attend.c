@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * \file    bench_attend.c
+ * \brief   Times attention: one row per sequence (attend), or the last chunk of a prompt (prefill).
+ */
+#include "rig.h"
+
+static bool one_round(struct bench_rig *rig, double *us, struct tool_error *error)
+{
+	clkv_step *step;
+	if (!bench_rig_step(rig, rig->problem->rows, &step, error))
+		return false;
+	bool done = bench_rig_finish(rig, error);
+	double begun = bench_now(rig->machine);
+	done = done && bench_rig_attend(rig, step, error) && bench_rig_finish(rig, error);
+	*us = (bench_now(rig->machine) - begun) / (double)rig->layers;
+	clkv_step_abort(step);
+	return done;
+}
+
+static bool count_work(struct bench_rig *rig, struct bench_work *work, struct tool_error *error)
+{
+	const struct bench_problem *p = rig->problem;
+	double rows = (double)p->rows, tokens = (double)p->tokens, batch = (double)p->batch;
+	double stored, sealed;
+	if (!bench_rig_stored(rig, &stored, &sealed, error))
+		return false;
+	work->tokens = tokens;
+	work->f16_bytes = tokens * batch * bench_f16_bytes(p);
+	work->compressed_bytes = stored + rows * batch * bench_f16_bytes(p);
+	work->moved_bytes = work->compressed_bytes;
+	/* a row sees the tokens up to itself */
+	work->multiply_adds = 2.0 * (double)(p->head_dim * p->q_heads) * batch *
+	                      (rows * tokens - rows * (rows - 1.0) / 2.0);
+	return true;
+}
+
+static bool measure(struct bench_rig *rig, struct bench_result *result, struct tool_error *error)
+{
+	double us;
+	if (!bench_rig_fill(rig, rig->problem->tokens - rig->problem->rows, error) ||
+	    !count_work(rig, &result->work, error) || !one_round(rig, &us, error))
+		return false;
+	for (double started = bench_seconds(); bench_wants_more(result, started); result->n++)
+		if (!one_round(rig, &result->us[result->n], error))
+			return false;
+	return true;
+}
+
+bool bench_attend(const struct bench_machine *machine, const struct bench_problem *problem,
+                  struct bench_result *result, struct tool_error *error)
+{
+	struct bench_rig rig;
+	bool done = bench_rig_open(&rig, machine, problem, true, error) && measure(&rig, result, error);
+	bench_rig_close(&rig);
+	return done;
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * \file    report.c
+ * \brief   Results as JSON lines for scripts, or as a table for people.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "bench.h"
+#include "json_string.h"
+
+/* What the problem costs at least on this machine, and which limit says so. */
+struct bound {
+	const char *name;
+	double us;
+};
+
+static int compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+	return (x > y) - (x < y);
+}
+
+static struct bound find_bound(const struct bench_machine *m, const struct bench_work *work)
+{
+	double memory = work->moved_bytes / m->read_gbps / 1e3;
+	double arithmetic = 2.0 * work->multiply_adds / m->fma_gflops / 1e3;
+	return memory >= arithmetic ? (struct bound){"memory", memory}
+	                            : (struct bound){"arithmetic", arithmetic};
+}
+
+static void print_number(const char *name, double value)
+{
+	if (isfinite(value))
+		(void)printf(", \"%s\": %.5g", name, value);
+	else
+		(void)printf(", \"%s\": null", name);
+}
+
+static void print_problem(const struct bench_machine *m, const struct bench_problem *p)
+{
+	(void)printf("{\"op\": \"%s\", \"recipe\": ", p->operation->name);
+	json_string_print(p->recipe);
+	(void)printf(", \"tokens\": %zu, \"head_dim\": %zu, \"q_heads\": %zu, \"kv_heads\": %zu, "
+	             "\"batch\": %zu, \"rows\": %zu, \"device\": ",
+	             p->tokens, p->head_dim, p->q_heads, p->kv_heads, p->batch, p->rows);
+	json_string_print(m->info.name);
+}
+
+void bench_report_head(const struct bench_machine *m, bool json)
+{
+	if (json)
+		return;
+	(void)printf("%s: reads %.1f GB/s, %.1f GFLOP/s%s\n\n", m->info.name, m->read_gbps,
+	             m->fma_gflops, m->cpu_time ? " (processor time)" : "");
+	(void)printf("%-7s %-20s %7s %4s %3s %3s %5s %5s %10s %10s %7s %8s %8s %8s  %s\n", "op",
+	             "recipe", "tokens", "D", "H", "K", "batch", "rows", "us", "fastest", "spread",
+	             "ns/t/h", "GB/s", "f16 GB/s", "limit");
+}
+
+void bench_report(const struct bench_machine *m, const struct bench_problem *p,
+                  struct bench_result *r, bool json)
+{
+	qsort(r->us, r->n, sizeof r->us[0], compare);
+	const double us = r->us[r->n / 2];
+	const double spread = (r->us[r->n - 1 - r->n / 4] - r->us[r->n / 4]) / us;
+	const double ns = us * 1e3 / (r->work.tokens * (double)(p->kv_heads * p->batch));
+	const double compressed = r->work.compressed_bytes / us / 1e3;
+	const double f16 = r->work.f16_bytes / us / 1e3;
+	const struct bound bound = find_bound(m, &r->work);
+	if (json) {
+		print_problem(m, p);
+		print_number("time_us", us);
+		print_number("fastest_us", r->us[0]);
+		print_number("spread", spread);
+		print_number("ns_per_token_head", ns);
+		print_number("gbps_compressed", compressed);
+		print_number("gbps_f16", f16);
+		print_number("read_gbps", m->read_gbps);
+		print_number("fma_gflops", m->fma_gflops);
+		(void)printf(", \"limit\": \"%s\"", bound.name);
+		print_number("limit_share", bound.us / us);
+		(void)puts(m->cpu_time ? ", \"clock\": \"cpu\"}" : "}");
+	} else {
+		(void)printf("%-7s %-20s %7zu %4zu %3zu %3zu %5zu %5zu %10.1f %10.1f %6.1f%% %8.2f %8.2f "
+		             "%8.2f  %s, %.0f %% of it\n",
+		             p->operation->name, p->recipe, p->tokens, p->head_dim, p->q_heads, p->kv_heads,
+		             p->batch, p->rows, us, r->us[0], 100.0 * spread, ns, compressed, f16,
+		             bound.name, 100.0 * bound.us / us);
+	}
+	(void)fflush(stdout);
+}

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * \file    rig.c
+ * \brief   Fills caches for problems, cheaply: rows are appended without any attention.
+ */
+#include "rig.h"
+
+#include <stdlib.h>
+
+enum { CHUNK = 512, MOST_LAYERS = 1024, BLOCK_ROOM = 512 };
+
+static const double MOST_MULTIPLY_ADDS = 4e10; /* of a round: a second or so on a small CPU */
+
+double bench_f16_bytes(const struct bench_problem *problem)
+{
+	return 4.0 * (double)(problem->head_dim * problem->kv_heads);
+}
+
+static size_t larger(size_t a, size_t b)
+{
+	return a > b ? a : b;
+}
+
+static clkv_cache_options cache_options(const struct bench_problem *p)
+{
+	clkv_cache_options o = CLKV_INIT(clkv_cache_options);
+	o.max_seq_tokens = p->tokens + BLOCK_ROOM;
+	o.max_sequences = p->batch;
+	o.max_tokens = o.max_seq_tokens * p->batch;
+	o.max_step_tokens = larger(CHUNK, p->rows * p->batch);
+	if (o.max_step_tokens > o.max_tokens)
+		o.max_step_tokens = o.max_tokens;
+	return o;
+}
+
+static bool count_bytes(struct bench_rig *rig, size_t layers, struct tool_error *error)
+{
+	clkv_error cause;
+	clkv_cache_options o = cache_options(rig->problem);
+	rig->layers = layers;
+	rig->geometry.layers = (int)layers;
+	rig->bytes = (clkv_bytes)CLKV_INIT(clkv_bytes);
+	return clkv_bytes_required(rig->machine->context, &rig->geometry, rig->problem->recipe, &o,
+	                           &rig->bytes, &cause) == CLKV_OK ||
+	       tool_fail_clkv(error, "the problem", &cause);
+}
+
+static double multiply_adds(const struct bench_problem *p)
+{
+	return 2.0 * (double)(p->head_dim * p->q_heads * p->batch) * (double)(p->rows * p->tokens);
+}
+
+static bool choose_layers(struct bench_rig *rig, bool attends, struct tool_error *error)
+{
+	const struct bench_problem *p = rig->problem;
+	if (!count_bytes(rig, 1, error) || p->hot)
+		return rig->layers == 1;
+	double tokens = (double)(p->tokens * p->batch);
+	double of_layer = tokens * (attends ? rig->bytes.per_token : bench_f16_bytes(p));
+	double n = 1.25 * (double)rig->machine->cache_bytes / of_layer + 1.0;
+	if (attends && n > MOST_MULTIPLY_ADDS / multiply_adds(p))
+		n = MOST_MULTIPLY_ADDS / multiply_adds(p);
+	size_t layers = n < 1.0 ? 1 : n > MOST_LAYERS ? MOST_LAYERS : (size_t)n;
+	while (count_bytes(rig, layers, error)) {
+		if (layers == 1 || rig->bytes.device <= rig->machine->info.global_bytes / 2)
+			return true;
+		layers -= layers / 4 + (layers < 4);
+	}
+	return false;
+}
+
+/* Halves between 1/8 and 1 with random signs: finite, and no two blocks alike. */
+static void fill_random(uint16_t *x, size_t n)
+{
+	uint64_t state = 88172645463325252u;
+	for (size_t i = 0; i < n; i++) {
+		state ^= state << 13;
+		state ^= state >> 7;
+		state ^= state << 17;
+		x[i] = (uint16_t)((state & 0x83ff) | (12 + (state >> 20) % 3) << 10);
+	}
+}
+
+static bool make_input(struct bench_rig *rig, bool attends, struct tool_error *error)
+{
+	const struct bench_problem *p = rig->problem;
+	cl_int code = CL_SUCCESS;
+	size_t rows = larger(CHUNK, p->rows * p->batch);
+	rig->input_elements = 2 * rows * p->kv_heads * p->head_dim;
+	double copies = 1.25 * (double)rig->machine->cache_bytes / (2.0 * (double)rig->input_elements);
+	rig->copies = attends || p->hot || copies < 1.0 ? 1 : (size_t)copies;
+	size_t n = rig->copies * rig->input_elements;
+	uint16_t *x = malloc(n * sizeof *x);
+	if (x == NULL)
+		return tool_fail(error, "out of memory");
+	fill_random(x, n);
+	rig->input = clCreateBuffer(rig->machine->cl, CL_MEM_COPY_HOST_PTR, n * sizeof *x, x, &code);
+	free(x);
+	if (rig->input == NULL)
+		return tool_fail_cl(error, "clCreateBuffer", code);
+	size_t q_bytes = p->rows * p->batch * p->q_heads * p->head_dim * sizeof(float);
+	float *q = malloc(q_bytes);
+	if (q == NULL)
+		return tool_fail(error, "out of memory");
+	for (size_t i = 0; i < q_bytes / sizeof *q; i++)
+		q[i] = (float)(i * 7 % 31) / 16.0f - 1.0f;
+	rig->q = clCreateBuffer(rig->machine->cl, CL_MEM_COPY_HOST_PTR, q_bytes, q, &code);
+	free(q);
+	if (rig->q != NULL)
+		rig->out = clCreateBuffer(rig->machine->cl, CL_MEM_READ_WRITE, q_bytes, NULL, &code);
+	return rig->out != NULL || tool_fail_cl(error, "clCreateBuffer", code);
+}
+
+bool bench_rig_open(struct bench_rig *rig, const struct bench_machine *machine,
+                    const struct bench_problem *problem, bool attends, struct tool_error *error)
+{
+	clkv_error cause;
+	*rig = (struct bench_rig){.machine = machine, .problem = problem};
+	rig->geometry = (clkv_geometry)CLKV_INIT(clkv_geometry);
+	rig->geometry.q_heads = (int)problem->q_heads;
+	rig->geometry.kv_heads = (int)problem->kv_heads;
+	rig->geometry.head_dim_k = (int)problem->head_dim;
+	rig->seqs = calloc(problem->batch, sizeof(*rig->seqs));
+	rig->items = calloc(problem->batch, sizeof *rig->items);
+	if (rig->seqs == NULL || rig->items == NULL)
+		return tool_fail(error, "out of memory");
+	if (!choose_layers(rig, attends, error) || !make_input(rig, attends, error))
+		return false;
+	clkv_cache_options o = cache_options(problem);
+	if (clkv_cache_create(machine->context, &rig->geometry, problem->recipe, &o, &rig->cache,
+	                      &cause) != CLKV_OK)
+		return tool_fail_clkv(error, "the cache", &cause);
+	return bench_rig_restart(rig, error);
+}
+
+void bench_rig_close(struct bench_rig *rig)
+{
+	clkv_cache_destroy(rig->cache);
+	if (rig->input != NULL)
+		(void)clReleaseMemObject(rig->input);
+	if (rig->q != NULL)
+		(void)clReleaseMemObject(rig->q);
+	if (rig->out != NULL)
+		(void)clReleaseMemObject(rig->out);
+	free(rig->seqs);
+	free(rig->items);
+}
+
+bool bench_rig_restart(struct bench_rig *rig, struct tool_error *error)
+{
+	clkv_error cause;
+	for (size_t i = 0; i < rig->problem->batch; i++) {
+		if (rig->seqs[i] != NULL && clkv_seq_destroy(rig->seqs[i]) != CLKV_OK)
+			return tool_fail(error, "can't destroy a sequence");
+		rig->seqs[i] = NULL;
+		if (clkv_seq_create(rig->cache, &rig->seqs[i], &cause) != CLKV_OK)
+			return tool_fail_clkv(error, "a sequence", &cause);
+	}
+	return true;
+}
+
+static bool begin_and_append(struct bench_rig *rig, size_t n_items, size_t n_rows, clkv_step **step,
+                             struct tool_error *error)
+{
+	clkv_error cause;
+	if (clkv_step_begin(rig->cache, rig->items, n_items, rig->machine->queue, step, &cause) !=
+	    CLKV_OK)
+		return tool_fail_clkv(error, "a step", &cause);
+	size_t v = n_rows * rig->problem->kv_heads * rig->problem->head_dim;
+	for (size_t layer = 0; layer < rig->layers; layer++) {
+		size_t at = rig->next_copy * rig->input_elements;
+		clkv_tensor k_rows = {rig->input, at, CLKV_F16, 0, 0};
+		clkv_tensor v_rows = {rig->input, at + v, CLKV_F16, 0, 0};
+		rig->next_copy = (rig->next_copy + 1) % rig->copies;
+		if (clkv_append(*step, (int)layer, &k_rows, &v_rows, 0, NULL, NULL, &cause) == CLKV_OK)
+			continue;
+		clkv_step_abort(*step);
+		return tool_fail_clkv(error, "appending", &cause);
+	}
+	return true;
+}
+
+bool bench_rig_step(struct bench_rig *rig, size_t n_rows, clkv_step **step,
+                    struct tool_error *error)
+{
+	size_t batch = rig->problem->batch;
+	clkv_phase phase = n_rows > 1 ? CLKV_PROMPT : CLKV_DECODE;
+	for (size_t i = 0; i < batch; i++)
+		rig->items[i] = (clkv_step_item){rig->seqs[i], n_rows, phase};
+	return begin_and_append(rig, batch, batch * n_rows, step, error);
+}
+
+bool bench_rig_commit(clkv_step *step, struct tool_error *error)
+{
+	clkv_error cause;
+	if (clkv_commit(step, NULL, &cause) == CLKV_OK)
+		return true;
+	clkv_step_abort(step);
+	return tool_fail_clkv(error, "sealing", &cause);
+}
+
+bool bench_rig_fill(struct bench_rig *rig, size_t n_tokens, struct tool_error *error)
+{
+	for (size_t i = 0; i < rig->problem->batch; i++) {
+		for (size_t at = 0; at < n_tokens;) {
+			size_t n = n_tokens - at < CHUNK ? n_tokens - at : CHUNK;
+			clkv_phase phase = at + n == n_tokens ? CLKV_PROMPT_END : CLKV_PROMPT;
+			clkv_step *step;
+			rig->items[0] = (clkv_step_item){rig->seqs[i], n, phase};
+			if (!begin_and_append(rig, 1, n, &step, error) || !bench_rig_commit(step, error))
+				return false;
+			at += n;
+		}
+	}
+	return bench_rig_finish(rig, error);
+}
+
+bool bench_rig_attend(struct bench_rig *rig, clkv_step *step, struct tool_error *error)
+{
+	clkv_error cause;
+	clkv_attend_args args = CLKV_INIT(clkv_attend_args);
+	args.q = (clkv_tensor){rig->q, 0, CLKV_F32, 0, 0};
+	args.out = (clkv_tensor){rig->out, 0, CLKV_F32, 0, 0};
+	for (size_t layer = 0; layer < rig->layers; layer++)
+		if (clkv_attend(step, (int)layer, &args, 0, NULL, NULL, &cause) != CLKV_OK)
+			return tool_fail_clkv(error, "attention", &cause);
+	return true;
+}
+
+bool bench_rig_finish(struct bench_rig *rig, struct tool_error *error)
+{
+	cl_int code = clFinish(rig->machine->queue);
+	return code == CL_SUCCESS || tool_fail_cl(error, "clFinish", code);
+}
+
+bool bench_rig_stored(const struct bench_rig *rig, double *bytes, double *sealed,
+                      struct tool_error *error)
+{
+	*bytes = *sealed = 0;
+	for (size_t i = 0; i < rig->problem->batch; i++) {
+		clkv_seq_info info = CLKV_INIT(clkv_seq_info);
+		if (clkv_seq_get_info(rig->seqs[i], &info) != CLKV_OK)
+			return tool_fail(error, "can't ask for a sequence's size");
+		*bytes += (double)info.bytes / (double)rig->layers;
+		*sealed += (double)info.sealed;
+	}
+	return true;
+}
