@@ -11,7 +11,7 @@ for log in build/tests/*.log; do
 	summary=$(grep -hE '^[0-9]+%: Checks: |SKIPPED' "$log" | tail -n 1 || true)
 	[ -n "$summary" ] && echo "$(basename "$log" .log): $summary"
 done
-grep -hE '^[0-9]+%: Checks: ' build/tests/*.log | awk '
+{ grep -hE '^[0-9]+%: Checks: ' build/tests/*.log || true; } | awk '
 	{ gsub(/,/, ""); checks += $3; failures += $5; errors += $7 }
 	END { if (checks) printf "%d%%: Checks: %d, Failures: %d, Errors: %d\n",
 	      100 * (checks - failures - errors) / checks, checks, failures, errors }'
