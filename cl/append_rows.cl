@@ -22,7 +22,7 @@
 #ifndef ROT_V
 #define ROT_V 0
 #endif
-#define HALF_MAX 65504.0f
+#define LARGEST_HALF 65504.0f
 
 /* A row of the caller's into x [dim]; returns how many values had to be replaced. */
 INLINE uint take_row(__global const uchar *mem, uint dtype, ulong at, const int dim, __local float *x)
@@ -30,9 +30,9 @@ INLINE uint take_row(__global const uchar *mem, uint dtype, ulong at, const int 
 	uint replaced = 0;
 	for (int i = LANE; i < dim; i += LANES) {
 		float value = tensor_load(mem, dtype, at + i);
-		bool good = fabs(value) <= HALF_MAX; /* false for a NaN */
+		bool good = fabs(value) <= LARGEST_HALF; /* false for a NaN */
 		replaced += good ? 0 : 1;
-		x[i] = good ? value : isnan(value) ? 0.0f : copysign(HALF_MAX, value);
+		x[i] = good ? value : isnan(value) ? 0.0f : copysign(LARGEST_HALF, value);
 	}
 	SYNC();
 	return replaced;
