@@ -87,6 +87,7 @@ INLINE void range1(const int bits, const int symmetric, float low, float high, f
 INLINE void seal_k_channels(const struct source s, __global half *params, __global uchar *codes, int c, int g)
 {
 	float scale[8], minimum[8];
+#pragma unroll
 	for (int j = 0; j < 8; j++) {
 		floatv low = INFINITY, high = -INFINITY;
 		for (int t = g * K_GROUP; t < (g + 1) * K_GROUP; t += VEC) {
@@ -160,6 +161,7 @@ INLINE void seal_v_tokens(const struct source s, __global half *params, __global
 {
 	const int d1 = MIN_OF(DV, (g + 1) * V_GROUP);
 	float scale[8], minimum[8];
+#pragma unroll
 	for (int j = 0; j < 8; j++) {
 		floatv low = INFINITY, high = -INFINITY;
 		for (int d = g * V_GROUP; d < d1 && t + j < s.count; d += VEC) {
