@@ -14,6 +14,9 @@
 
 enum { BENCH_MOST_LIST = 16, BENCH_MOST_SAMPLES = 256 };
 
+/** Multiply-adds of a round over all layers, at most: a second or so on a small CPU. */
+#define BENCH_MOST_ROUND 4e10
+
 /** One line of results: what is to be measured. */
 struct bench_problem {
 	const struct bench_operation *operation;
@@ -34,6 +37,7 @@ struct bench_machine {
 	clkv_device_info info;
 	uint64_t cache_bytes; /**< of the last level, as the driver says */
 	bool cpu_time;        /**< what bench_now reads */
+	const char *ggml_dir; /**< the peer's libraries; NULL: none */
 	double read_gbps;     /**< 10^9 bytes per second from a buffer larger than the caches */
 	double fma_gflops;    /**< 10^9 single precision operations per second, multiply-add counts 2 */
 };
@@ -78,6 +82,9 @@ bool bench_limits(struct bench_machine *machine, struct tool_error *error);
  *  from all processors, shared among the device's compute units. The latter is for CPU devices of
  *  machines that have other things to do too. */
 double bench_now(const struct bench_machine *machine);
+
+/** Multiply-adds of attention on one layer, each row seeing the tokens up to itself. */
+double bench_multiply_adds(const struct bench_problem *problem);
 
 /** Seconds on the wall. */
 double bench_seconds(void);

@@ -29,9 +29,7 @@ static bool count_work(struct bench_rig *rig, struct bench_work *work, struct to
 	work->f16_bytes = tokens * batch * bench_f16_bytes(p);
 	work->compressed_bytes = stored + rows * batch * bench_f16_bytes(p);
 	work->moved_bytes = work->compressed_bytes;
-	/* a row sees the tokens up to itself */
-	work->multiply_adds = 2.0 * (double)(p->head_dim * p->q_heads) * batch *
-	                      (rows * tokens - rows * (rows - 1.0) / 2.0);
+	work->multiply_adds = bench_multiply_adds(p);
 	return true;
 }
 

@@ -10,6 +10,7 @@
 
 #include "bench.h"
 #include "options.h"
+#include "peer.h"
 
 static const char program[] = "clkv-bench";
 
@@ -33,6 +34,7 @@ static const char more_help[] =
 	"  --device D    gpu, cpu, P:D or a part of a name; clkv-info lists devices\n"
 	"  --hot         one layer only: its bytes may stay in the caches\n"
 	"  --cpu-time    count processor time / compute units, for CPUs of busy machines\n"
+	"  --ggml DIR    libraries of ggml: adds recipes ggml:f16, q8_0, q4_0 to attend and prefill\n"
 	"  --json        a JSON line per problem\n"
 	"  --help        this text\n"
 	"\n"
@@ -50,7 +52,7 @@ struct options {
 	const char *recipes[BENCH_MOST_LIST];
 	size_t tokens[BENCH_MOST_LIST];
 	size_t n_recipes, n_tokens;
-	const char *device;
+	const char *device, *ggml_dir;
 	bool json, cpu_time;
 };
 
@@ -65,6 +67,7 @@ static const struct option long_options[] = {
 	{"device", required_argument, NULL, 'D'},
 	{"hot", no_argument, NULL, 'H'},
 	{"cpu-time", no_argument, NULL, 'c'},
+	{"ggml", required_argument, NULL, 'g'},
 	{"json", no_argument, NULL, 'j'},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
@@ -91,8 +94,12 @@ static bool add_recipe(struct options *o, const char *recipe, struct tool_error 
 	clkv_error cause;
 	if (o->n_recipes == BENCH_MOST_LIST)
 		return tool_fail(error, "at most %d recipes at a time", BENCH_MOST_LIST);
-	if (clkv_recipe_print(recipe, full, sizeof full, &cause) != CLKV_OK)
+	if (peer_is_recipe(recipe)) {
+		if (!peer_check_recipe(recipe, error))
+			return false;
+	} else if (clkv_recipe_print(recipe, full, sizeof full, &cause) != CLKV_OK) {
 		return tool_fail_clkv(error, recipe, &cause);
+	}
 	o->recipes[o->n_recipes++] = recipe;
 	return true;
 }
@@ -120,6 +127,9 @@ static bool set_option(struct options *o, int option, struct tool_error *error)
 		return true;
 	case 'H':
 		p->hot = true;
+		return true;
+	case 'g':
+		o->ggml_dir = optarg;
 		return true;
 	case 'c':
 		o->cpu_time = true;
@@ -153,6 +163,9 @@ static bool check_together(struct options *o, struct tool_error *error)
 	struct bench_problem *p = &o->problem;
 	if (p->rows == 0)
 		p->rows = p->operation->rows;
+	for (size_t i = 0; i < o->n_recipes; i++)
+		if (peer_is_recipe(o->recipes[i]) && p->operation->run != bench_attend)
+			return tool_fail(error, "'%s' is for attend and prefill only", o->recipes[i]);
 	for (size_t i = 0; i < o->n_tokens; i++)
 		if (o->tokens[i] < p->rows)
 			return tool_fail(error, "--tokens %zu is less than the rows of a call, %zu: see --rows",
@@ -193,8 +206,9 @@ static bool run_one(const struct options *o, struct bench_machine *machine, size
 		return tool_fail(error, "out of memory");
 	problem.tokens = tokens;
 	problem.recipe = recipe;
-	bool done =
-		problem.operation->run(machine, &problem, result, error) && bench_limits(machine, error);
+	bool done = (peer_is_recipe(recipe) ? bench_peer : problem.operation->run)(machine, &problem,
+	                                                                           result, error) &&
+	            bench_limits(machine, error);
 	if (done)
 		bench_report(machine, &problem, result, o->json);
 	free(result);
@@ -206,6 +220,7 @@ static bool run(const struct options *o, struct tool_error *error)
 	struct bench_machine machine;
 	bool done = bench_machine_open(&machine, o->device, o->cpu_time, error) &&
 	            bench_limits(&machine, error);
+	machine.ggml_dir = o->ggml_dir;
 	if (done)
 		bench_report_head(&machine, o->json);
 	for (size_t i = 0; done && i < o->n_tokens; i++)

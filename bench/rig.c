@@ -9,8 +9,6 @@
 
 enum { CHUNK = 512, MOST_LAYERS = 1024, BLOCK_ROOM = 512 };
 
-static const double MOST_MULTIPLY_ADDS = 4e10; /* of a round: a second or so on a small CPU */
-
 double bench_f16_bytes(const struct bench_problem *problem)
 {
 	return 4.0 * (double)(problem->head_dim * problem->kv_heads);
@@ -45,9 +43,11 @@ static bool count_bytes(struct bench_rig *rig, size_t layers, struct tool_error 
 	       tool_fail_clkv(error, "the problem", &cause);
 }
 
-static double multiply_adds(const struct bench_problem *p)
+double bench_multiply_adds(const struct bench_problem *p)
 {
-	return 2.0 * (double)(p->head_dim * p->q_heads * p->batch) * (double)(p->rows * p->tokens);
+	double rows = (double)p->rows;
+	double seen = rows * (double)p->tokens - rows * (rows - 1.0) / 2.0;
+	return 2.0 * (double)(p->head_dim * p->q_heads * p->batch) * seen;
 }
 
 static bool choose_layers(struct bench_rig *rig, bool attends, struct tool_error *error)
@@ -58,8 +58,8 @@ static bool choose_layers(struct bench_rig *rig, bool attends, struct tool_error
 	double tokens = (double)(p->tokens * p->batch);
 	double of_layer = tokens * (attends ? rig->bytes.per_token : bench_f16_bytes(p));
 	double n = 1.25 * (double)rig->machine->cache_bytes / of_layer + 1.0;
-	if (attends && n > MOST_MULTIPLY_ADDS / multiply_adds(p))
-		n = MOST_MULTIPLY_ADDS / multiply_adds(p);
+	if (attends && n > BENCH_MOST_ROUND / bench_multiply_adds(p))
+		n = BENCH_MOST_ROUND / bench_multiply_adds(p);
 	size_t layers = n < 1.0 ? 1 : n > MOST_LAYERS ? MOST_LAYERS : (size_t)n;
 	while (count_bytes(rig, layers, error)) {
 		if (layers == 1 || rig->bytes.device <= rig->machine->info.global_bytes / 2)
