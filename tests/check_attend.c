@@ -12,8 +12,8 @@ struct shape {
 
 /* Every head size, one query head per key head (MHA), all on one (MQA) and groups of 1, 3, 4, 8. */
 static const struct shape shapes[] = {
-	{9, 3, 64, 64},   {4, 4, 80, 80},   {4, 1, 96, 96},   {8, 1, 112, 112}, {4, 1, 128, 128},
-	{3, 1, 192, 128}, {2, 2, 192, 192}, {8, 1, 256, 256}, {16, 2, 64, 64},  {3, 3, 16, 48},
+	{6, 2, 64, 64},   {4, 4, 80, 80},   {4, 1, 96, 96},   {8, 1, 112, 112},
+	{4, 1, 128, 128}, {3, 1, 192, 128}, {8, 1, 256, 256}, {3, 3, 16, 48},
 };
 
 /* Types and strides take turns, so that each meets several shapes. */
@@ -45,7 +45,7 @@ END_TEST
 
 START_TEST(test_every_type_and_stride)
 {
-	struct feed feed = {.geometry = feed_geometry(1, 6, 2, 64, 64)};
+	struct feed feed = {.geometry = feed_usual(1)};
 	static struct stream stream;
 	feed.in = layouts[(size_t)_i % LAYOUTS];
 	feed.out = layouts[(size_t)_i / LAYOUTS];
@@ -60,8 +60,8 @@ END_TEST
 /* Layers see all, fewer and more than a block of tokens; the feature is chosen by the loop. */
 START_TEST(test_masks_caps_and_sinks)
 {
-	static const float sinks[] = {-3.0f, 0.5f, 2.0f, 6.0f};
-	struct feed feed = {.geometry = feed_geometry(4, 4, 2, 64, 64), .lse = true};
+	static const float sinks[] = {-3.0f, 0.5f, 2.0f, 6.0f, 0.0f, 1.0f};
+	struct feed feed = {.geometry = feed_usual(4), .lse = true};
 	static struct stream stream;
 	const int windows[] = {0, 1, 20, 70};
 	for (int layer = 0; layer < 4; layer++)
@@ -91,8 +91,7 @@ static double large_logits(uint64_t row, int layer, enum feed_side side, size_t 
 
 START_TEST(test_large_logits_stay_finite)
 {
-	struct feed feed = {
-		.geometry = feed_geometry(1, 6, 2, 64, 64), .value = large_logits, .lse = true};
+	struct feed feed = {.geometry = feed_usual(1), .value = large_logits, .lse = true};
 	static struct stream stream;
 	feed_open(&feed, fixture.context, fixture.queue, "f16", NULL);
 	stream_open(&feed, &stream);
@@ -105,7 +104,7 @@ END_TEST
 /* Many blocks: the splits of a decode row and their merge. */
 START_TEST(test_long_sequences_split_and_merge)
 {
-	struct feed feed = {.geometry = feed_geometry(1, 6, 2, 64, 64), .lse = true};
+	struct feed feed = {.geometry = feed_usual(1), .lse = true};
 	static struct stream stream;
 	feed_open(&feed, fixture.context, fixture.queue, "f16", NULL);
 	stream_open(&feed, &stream);
@@ -119,7 +118,7 @@ END_TEST
 
 START_TEST(test_read_returns_the_rows_in_half)
 {
-	struct feed feed = {.geometry = feed_geometry(2, 4, 2, 80, 48)};
+	struct feed feed = {.geometry = feed_geometry(2, 4, 4, 80, 80), .append_only = true};
 	static struct stream stream, twin;
 	feed.in = layouts[_i];
 	feed_open(&feed, fixture.context, fixture.queue, "f16", NULL);

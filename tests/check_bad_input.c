@@ -9,7 +9,7 @@
 
 static clkv_geometry geometry(void)
 {
-	return feed_geometry(2, 6, 2, 64, 64);
+	return feed_usual(2);
 }
 
 static clkv_cache_options options(void)

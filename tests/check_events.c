@@ -11,6 +11,7 @@
 
 #define ROWS 9
 #define HEADS 2
+#define Q_HEADS 6
 #define DIM 64
 
 /* A tensor that gets its values on another queue, behind an event that the test sets at the end. */
@@ -22,7 +23,7 @@ struct late {
 static void late_open(struct late *x, const struct feed *feed, cl_command_queue io, cl_event gate,
                       enum feed_side side, const uint64_t *row)
 {
-	double values[ROWS * 4 * DIM];
+	double values[ROWS * Q_HEADS * DIM];
 	size_t heads = feed_heads(feed, side);
 	feed_rows(feed, 0, side, row, ROWS, values);
 	tensor_open(&x->source, io, feed->in, ROWS, heads, DIM, values);
@@ -43,7 +44,7 @@ static void check_out(const struct feed *feed, const uint64_t *row, const struct
                       cl_command_queue io)
 {
 	double k[ROWS * HEADS * DIM], v[ROWS * HEADS * DIM];
-	double got[ROWS * 4 * DIM], want[4 * DIM], lse[4];
+	double got[ROWS * Q_HEADS * DIM], want[Q_HEADS * DIM], lse[Q_HEADS];
 	feed_rows(feed, 0, FEED_K, row, ROWS, k);
 	feed_rows(feed, 0, FEED_V, row, ROWS, v);
 	for (size_t i = 0; i < (size_t)ROWS * HEADS * DIM; i++) {
@@ -53,8 +54,9 @@ static void check_out(const struct feed *feed, const uint64_t *row, const struct
 	tensor_read(out, io, got);
 	for (size_t i = 0; i < ROWS; i++) {
 		expect_reference(feed, 0, row[i], i, k, v, false, want, lse);
-		ck_assert_double_le(ref_relative_error(got + i * (size_t)4 * DIM, want, (size_t)4 * DIM),
-		                    BOUND_ATTEND_HALF);
+		ck_assert_double_le(
+			ref_relative_error(got + i * (size_t)Q_HEADS * DIM, want, (size_t)Q_HEADS * DIM),
+			BOUND_ATTEND_HALF);
 	}
 }
 
@@ -62,7 +64,7 @@ static void check_out(const struct feed *feed, const uint64_t *row, const struct
  * as append is done with it. */
 static void run_gated(cl_command_queue queue, cl_command_queue io)
 {
-	struct feed feed = {.geometry = feed_geometry(1, 4, HEADS, DIM, DIM), .value = feed_normal};
+	struct feed feed = {.geometry = feed_usual(1), .value = feed_normal};
 	uint64_t row[ROWS];
 	struct late k, v, q;
 	struct tensor out;
@@ -79,7 +81,7 @@ static void run_gated(cl_command_queue queue, cl_command_queue io)
 	late_open(&k, &feed, io, gate, FEED_K, row);
 	late_open(&v, &feed, io, gate, FEED_V, row);
 	late_open(&q, &feed, io, gate, FEED_Q, row);
-	tensor_open(&out, io, feed.out, ROWS, 4, DIM, NULL);
+	tensor_open(&out, io, feed.out, ROWS, Q_HEADS, DIM, NULL);
 	clFlush(io);
 	feed_ok(clkv_seq_create(feed.cache, &seq, &error), &error, "clkv_seq_create");
 
@@ -136,7 +138,7 @@ END_TEST
 static void run_unordered(const char *recipe, cl_command_queue queue, struct feed_result *results,
                           size_t n)
 {
-	struct feed feed = {.geometry = feed_geometry(2, 4, HEADS, DIM, DIM)};
+	struct feed feed = {.geometry = feed_usual(2)};
 	static struct stream stream;
 	feed_open(&feed, fixture.context, queue, recipe, NULL);
 	stream_open(&feed, &stream);
@@ -149,7 +151,7 @@ static void run_unordered(const char *recipe, cl_command_queue queue, struct fee
 START_TEST(test_an_unordered_queue_gives_the_same_bits)
 {
 	struct feed_result ordered[4], unordered[4];
-	struct feed feed = {.geometry = feed_geometry(2, 4, HEADS, DIM, DIM)};
+	struct feed feed = {.geometry = feed_usual(2)};
 	cl_command_queue queue = fixture_queue(CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE);
 	if (!queue)
 		return;

@@ -17,7 +17,7 @@ enum operation { BEGIN, APPEND, ATTEND, COMMIT, OPERATIONS };
 
 static clkv_geometry geometry(void)
 {
-	return feed_geometry(2, 2, 1, 64, 64);
+	return feed_usual(2);
 }
 
 static void arm(enum kind kind, int n)
@@ -219,16 +219,16 @@ static void open_tensors(struct trial *t, size_t rows)
 {
 	struct tensor_layout f32 = {.dtype = CLKV_F32};
 	uint64_t row[70];
-	double values[70 * 2 * 64];
+	double values[70 * 6 * 64];
 	for (size_t i = 0; i < rows; i++)
 		row[i] = i + 5;
 	feed_rows(t->feed, 0, FEED_K, row, rows, values);
-	tensor_open(&t->k, t->feed->queue, f32, rows, 1, 64, values);
+	tensor_open(&t->k, t->feed->queue, f32, rows, 2, 64, values);
 	feed_rows(t->feed, 0, FEED_V, row, rows, values);
-	tensor_open(&t->v, t->feed->queue, f32, rows, 1, 64, values);
+	tensor_open(&t->v, t->feed->queue, f32, rows, 2, 64, values);
 	feed_rows(t->feed, 0, FEED_Q, row, rows, values);
-	tensor_open(&t->q, t->feed->queue, f32, rows, 2, 64, values);
-	tensor_open(&t->out, t->feed->queue, f32, rows, 2, 64, NULL);
+	tensor_open(&t->q, t->feed->queue, f32, rows, 6, 64, values);
+	tensor_open(&t->out, t->feed->queue, f32, rows, 6, 64, NULL);
 }
 
 /* A fork of the same base takes the same step with and without the failure: copies of shared blocks,
@@ -236,7 +236,7 @@ static void open_tensors(struct trial *t, size_t rows)
 static int try_all(struct feed *feed, struct stream *base, struct trial *t)
 {
 	static struct stream broken, clean;
-	static double got[70 * 2 * 64], want[70 * 2 * 64];
+	static double got[70 * 6 * 64], want[70 * 6 * 64];
 	int failed = 0;
 	t->feed = feed;
 	open_tensors(t, 70);
@@ -309,7 +309,7 @@ START_TEST(test_forks_and_reads_fail_cleanly)
 	feed_open(&feed, context, queue, RECIPE, NULL);
 	stream_open(&feed, &base);
 	feed_one(&feed, &base, 150, CLKV_PROMPT_END, 1, NULL);
-	tensor_open(&k, queue, f32, 150, 1, 64, NULL);
+	tensor_open(&k, queue, f32, 150, 2, 64, NULL);
 	for (int n = 0; n < TRIES && happened; n++) {
 		clkv_stats before = feed_stats(&feed), after;
 		clkv_seq *seq = NULL;

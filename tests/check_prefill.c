@@ -23,7 +23,7 @@ static void feed_chunks(struct feed *feed, struct stream *stream, size_t chunk,
 /* The outputs of the last row, the decoded cache, and the next decode row agree. */
 static void compare_chunks(const char *recipe, const struct tensor_layout *layout, double limit)
 {
-	struct feed feed = {.geometry = feed_geometry(2, 6, 2, 64, 64), .lse = true, .in = *layout};
+	struct feed feed = {.geometry = feed_usual(2), .lse = true, .in = *layout};
 	static struct stream whole, parts;
 	struct feed_result one, other, next, other_next;
 	feed_open(&feed, fixture.context, fixture.queue, recipe, NULL);
@@ -81,7 +81,7 @@ START_TEST(test_a_row_sees_itself_and_no_later_one)
 {
 	static const size_t positions[] = {1, 15, 16, 31, 63, 64, 99};
 	size_t position = positions[_i];
-	struct feed feed = {.geometry = feed_geometry(1, 6, 2, 64, 64), .lse = true};
+	struct feed feed = {.geometry = feed_usual(1), .lse = true};
 	static struct stream a, b;
 	struct feed_result one, other;
 	feed_open(&feed, fixture.context, fixture.queue, "f16", NULL);

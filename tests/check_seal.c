@@ -137,9 +137,10 @@ static void feed_sealed(struct feed *feed, struct stream *stream, struct ref_sea
 
 static void check_codec(const struct codec_case *c, int dk, int dv, feed_value value)
 {
-	struct feed feed = {.geometry = feed_geometry(2, 2, 2, dk, dv), .value = value};
+	struct feed feed = {.geometry = feed_geometry(2, 6, 2, dk, dv), .value = value};
 	static struct stream stream;
 	struct ref_seal seal;
+	feed.append_only = true;
 	ref_seal_open(&seal, c->window, c->sinks, c->block, false);
 	feed_open(&feed, fixture.context, fixture.queue, c->recipe, NULL);
 	stream_open(&feed, &stream);
@@ -204,7 +205,7 @@ START_TEST(test_what_is_sealed_when)
 		{"kivi ; window=64,sinks=64,seal=prompt", 64, 64, 64, true},
 		{"kivi ; window=1,sinks=100,block=128", 1, 100, 128, false},
 	};
-	struct feed feed = {.geometry = feed_geometry(1, 1, 1, 64, 64)};
+	struct feed feed = {.geometry = feed_usual(1), .append_only = true};
 	static struct stream stream;
 	struct ref_seal seal;
 	size_t w = rules[_i].window, b = rules[_i].block, s = rules[_i].sinks;
@@ -233,7 +234,7 @@ END_TEST
 /* One channel of K a hundred times as large: per channel, the others keep every bit. */
 START_TEST(test_an_outlier_channel_stays_alone)
 {
-	struct feed feed = {.geometry = feed_geometry(1, 2, 2, 64, 64)};
+	struct feed feed = {.geometry = feed_usual(1), .append_only = true};
 	static struct stream plain, loud;
 	size_t n = 192, row = 2 * 64;
 	double *a = new_doubles(n * row), *b = new_doubles(n * row);
@@ -260,7 +261,7 @@ END_TEST
  * bounded per value; turning keeps its length. */
 START_TEST(test_rotated_rows_come_back_within_the_bound)
 {
-	struct feed feed = {.geometry = feed_geometry(1, 2, 2, 64, 64), .value = feed_outlier};
+	struct feed feed = {.geometry = feed_usual(1), .value = feed_outlier};
 	struct ref_affine codec = {.bits = 4, .axis = REF_TOKEN, .group = 32};
 	static struct stream stream;
 	size_t n = 150;
@@ -299,7 +300,7 @@ int main(void)
 	Suite *suite = suite_create("seal");
 	TCase *codes = fixture_case(suite, "codes", 120), *when = fixture_case(suite, "when", 120);
 	tcase_add_loop_test(codes, test_decoded_values_are_the_codes_of_the_formula, 0, CASES);
-	tcase_add_loop_test(codes, test_heads_that_groups_do_not_divide, 0, CASES);
+	tcase_add_loop_test(codes, test_heads_that_groups_do_not_divide, 0, 6);
 	tcase_add_loop_test(codes, test_odd_values_keep_the_bound, 0, CASES);
 	tcase_add_test(codes, test_an_outlier_channel_stays_alone);
 	tcase_add_test(codes, test_rotated_rows_come_back_within_the_bound);

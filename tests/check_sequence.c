@@ -12,7 +12,7 @@ static const char *const recipes[] = {"f16", "kivi:bits=4 ; window=40,sinks=3",
 
 static clkv_geometry geometry(void)
 {
-	return feed_geometry(2, 6, 2, 64, 64);
+	return feed_usual(2);
 }
 
 static void expect_nothing_used(const struct feed *feed)
@@ -331,7 +331,7 @@ END_TEST
 START_TEST(test_nothing_leaks_over_many_sequences)
 {
 	static struct stream a, b;
-	struct feed feed = {.geometry = feed_geometry(1, 2, 2, 64, 64)};
+	struct feed feed = {.geometry = feed_usual(1)};
 	clkv_cache_options room = CLKV_INIT(clkv_cache_options);
 	room.max_tokens = 512;
 	room.max_sequences = 2;

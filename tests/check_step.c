@@ -10,7 +10,7 @@
 
 static clkv_geometry geometry(void)
 {
-	return feed_geometry(2, 6, 2, 64, 64);
+	return feed_usual(2);
 }
 
 static void open_pair(struct feed *feed, const char *recipe, struct stream *a, struct stream *b)

@@ -35,7 +35,7 @@ static double cured(uint64_t row, int layer, enum feed_side side, size_t head, s
 /* A poisoned stream holds the very bits of one that was given the replaced values, for each type. */
 static void compare_with_cured(const char *recipe, clkv_dtype dtype)
 {
-	struct feed feed = {.geometry = feed_geometry(2, 4, 2, 64, 64), .in = {.dtype = dtype}};
+	struct feed feed = {.geometry = feed_usual(2), .in = {.dtype = dtype}};
 	static struct stream bad, good;
 	struct feed_result a, b;
 	/* 65504 given as bfloat16 is 65536: beyond half again */
@@ -98,7 +98,7 @@ static void compare_with_clean(const struct feed *feed, const struct stream *bad
 
 START_TEST(test_strange_values_reach_their_group_only)
 {
-	struct feed feed = {.geometry = feed_geometry(2, 4, 2, 64, 64)};
+	struct feed feed = {.geometry = feed_usual(2)};
 	static struct stream bad, good;
 	feed_open(&feed, fixture.context, fixture.queue, "kivi:bits=4 ; window=0", NULL);
 	stream_open(&feed, &bad);
@@ -124,7 +124,7 @@ static double bad_query(uint64_t row, int layer, enum feed_side side, size_t hea
 
 START_TEST(test_a_nan_in_a_query_stays_in_its_head)
 {
-	struct feed feed = {.geometry = feed_geometry(1, 4, 2, 64, 64)};
+	struct feed feed = {.geometry = feed_usual(1)};
 	static struct stream bad, good;
 	struct feed_result a, b;
 	feed_open(&feed, fixture.context, fixture.queue, "f16", NULL);
@@ -135,7 +135,7 @@ START_TEST(test_a_nan_in_a_query_stays_in_its_head)
 	feed.value = bad_query;
 	feed_one(&feed, &bad, ROWS, CLKV_PROMPT, 1, &a);
 	for (size_t i = 0; i < ROWS * a.out_row; i++)
-		if (i / 64 != POISONED * 4 + 2)
+		if (i / 64 != POISONED * 6 + 2)
 			ck_assert_double_eq(a.out[i], b.out[i]);
 	feed_result_close(&a);
 	feed_result_close(&b);

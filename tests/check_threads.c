@@ -35,7 +35,7 @@ static const char *const recipes[THREADS] = {"f16", "kivi:bits=4 ; window=40", "
 
 static void open_worker(struct worker *w, size_t i, cl_command_queue queue)
 {
-	*w = (struct worker){.feed = {.geometry = feed_geometry(2, 4, 2, 64, 64)}, .seed = 10 * i};
+	*w = (struct worker){.feed = {.geometry = feed_usual(2)}, .seed = 10 * i};
 	feed_open(&w->feed, fixture.context, queue, recipes[i], NULL);
 }
 
@@ -85,7 +85,7 @@ static void *make_and_drop(void *opaque)
 START_TEST(test_threads_share_a_cache)
 {
 	static struct stream stream;
-	struct feed feed = {.geometry = feed_geometry(2, 4, 2, 64, 64)};
+	struct feed feed = {.geometry = feed_usual(2)};
 	pthread_t threads[2];
 	feed_open(&feed, fixture.context, fixture.queue, recipes[1], NULL);
 	stream_open(&feed, &stream);

@@ -49,6 +49,11 @@ clkv_geometry feed_geometry(int layers, int q_heads, int kv_heads, int dk, int d
 	return g;
 }
 
+clkv_geometry feed_usual(int layers)
+{
+	return feed_geometry(layers, 6, 2, 64, 64);
+}
+
 void feed_open(struct feed *feed, clkv_context *context, cl_command_queue queue, const char *recipe,
                const clkv_cache_options *options)
 {
@@ -229,7 +234,8 @@ clkv_step *feed_begin(struct feed *feed, struct feed_item *items, size_t n_items
 	        "clkv_step_begin");
 	for (int layer = 0; layer < feed->geometry.layers; layer++) {
 		append_layer(feed, step, layer, items, n_items);
-		attend_layer(feed, step, layer, items, n_items, result);
+		if (!feed->append_only)
+			attend_layer(feed, step, layer, items, n_items, result);
 	}
 	return step;
 }

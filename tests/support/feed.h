@@ -33,6 +33,7 @@ struct feed {
 	feed_value value;             /**< feed_normal if not set */
 	struct tensor_layout in, out; /**< of k, v, q; of the output */
 	bool lse;
+	bool append_only;          /**< no attention: tests of what is stored */
 	const float *sinks; /**< host values [q_heads], or NULL */
 };
 
@@ -64,6 +65,8 @@ double feed_outlier(uint64_t row, int layer, enum feed_side side, size_t head, s
 /** Fails the test with the error's text unless status is OK. */
 void feed_ok(clkv_status status, const clkv_error *error, const char *what);
 
+/** 6 query heads on 2 of 64 channels: what most tests use, so that its kernels are built once. */
+clkv_geometry feed_usual(int layers);
 clkv_geometry feed_geometry(int layers, int q_heads, int kv_heads, int dk, int dv);
 
 /** Creates the cache of feed->geometry. options NULL: room for FEED_TOKENS in FEED_ITEMS sequences. */
