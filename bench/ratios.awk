@@ -11,7 +11,7 @@ function field(name,    s)
 {
 	n++
 	recipe[n] = field("recipe")
-	time[n] = field("time_us")
+	time[n] = field("time_us") + 0
 	problem[n] = sprintf("%-8s %4d %2d %7d %5d", field("op"), field("head_dim"),
 	                     field("q_heads") / field("kv_heads"), field("tokens"), field("rows"))
 	ns[n] = field("ns_per_token_head")
