@@ -114,6 +114,54 @@ START_TEST(test_strange_values_reach_their_group_only)
 }
 END_TEST
 
+/* Large but allowed values, all alike: a rotation makes one of them sqrt(64) times as large. */
+static double large_row(uint64_t row, int layer, enum feed_side side, size_t head, size_t d)
+{
+	if (row == poisoned_row && layer == 0 && side != FEED_Q && head == 1)
+		return 60000.0;
+	return feed_normal(row, layer, side, head, d);
+}
+
+START_TEST(test_what_a_rotation_makes_too_large_stays_in_its_row)
+{
+	struct feed feed = {.geometry = feed_usual(1)};
+	static struct stream bad, good;
+	struct feed_result a, b;
+	size_t row = 2 * 64;
+	double *x = calloc(ROWS * row, sizeof *x), *y = calloc(ROWS * row, sizeof *y);
+	ck_assert(x && y);
+	feed_open(&feed, fixture.context, fixture.queue, "q:k=3,v=3,rot=hadamard,sym=1 ; window=16",
+	          NULL);
+	stream_open(&feed, &bad);
+	stream_open(&feed, &good);
+	poisoned_row = random_mix(1, POISONED);
+	feed_one(&feed, &good, ROWS, CLKV_PROMPT_END, 1, NULL);
+	feed_read(&feed, &good, 0, 0, ROWS, NULL, y);
+	feed_one(&feed, &good, 1, CLKV_DECODE, 2, &b);
+	feed.value = large_row;
+	feed_one(&feed, &bad, ROWS, CLKV_PROMPT_END, 1, NULL);
+	feed_read(&feed, &bad, 0, 0, ROWS, NULL, x);
+	feed_one(&feed, &bad, 1, CLKV_DECODE, 2, &a);
+	feed_one(&feed, &bad, 1, CLKV_DECODE, 3, NULL);
+	for (size_t i = 0; i < ROWS * row; i++) {
+		ck_assert(isfinite(x[i]));
+		if (i / row != POISONED || i % row < 64)
+			ck_assert_double_eq(x[i], y[i]);
+	}
+	for (size_t i = 0; i < a.out_row; i++) {
+		ck_assert(isfinite(a.out[i]));
+		if (i < 3 * 64)
+			ck_assert_double_eq(a.out[i], b.out[i]);
+	}
+	ck_assert_uint_eq(feed_stats(&feed).not_finite, 2);
+	feed_result_close(&a);
+	feed_result_close(&b);
+	free(x);
+	free(y);
+	feed_close(&feed);
+}
+END_TEST
+
 /* A NaN in the query of one head is that head's own matter. */
 static double bad_query(uint64_t row, int layer, enum feed_side side, size_t head, size_t d)
 {
@@ -149,6 +197,7 @@ int main(void)
 	TCase *values = fixture_case(suite, "values", 60);
 	tcase_add_loop_test(values, test_strange_values_are_replaced_and_counted, 0, 9);
 	tcase_add_test(values, test_strange_values_reach_their_group_only);
+	tcase_add_test(values, test_what_a_rotation_makes_too_large_stays_in_its_row);
 	tcase_add_test(values, test_a_nan_in_a_query_stays_in_its_head);
 	return fixture_run(suite);
 }
