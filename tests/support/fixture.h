@@ -17,7 +17,8 @@ struct fixture {
 };
 extern struct fixture fixture;
 
-/** Adds a case whose tests have a device and `seconds` each. */
+/** Adds a case whose tests have a device and take `seconds` each at most on an idle machine; they are
+ *  stopped after ten times that, times CLKV_TEST_SLOW. */
 TCase *fixture_case(Suite *suite, const char *name, double seconds);
 
 /** Runs the suite; the value of main: 0, 1, or 77 when there is no device. */
