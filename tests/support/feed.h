@@ -33,7 +33,7 @@ struct feed {
 	feed_value value;             /**< feed_normal if not set */
 	struct tensor_layout in, out; /**< of k, v, q; of the output */
 	bool lse;
-	bool append_only;          /**< no attention: tests of what is stored */
+	bool append_only;   /**< no attention: tests of what is stored */
 	const float *sinks; /**< host values [q_heads], or NULL */
 };
 
