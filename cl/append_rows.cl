@@ -39,8 +39,8 @@ INLINE uint limit_row(const int dim, __local float *x)
 }
 
 /* A row of the caller's into x [dim], turned if the codec wants it: a turned value can be sqrt(dim) times as large. */
-INLINE uint take_row(__global const uchar *mem, uint dtype, ulong at, const int dim, const int turned,
-                     __local float *x)
+INLINE uint take_row(__global const uchar *mem, uint dtype, ulong at, const int dim,
+                     const int turned, __local float *x)
 {
 	for (int i = LANE; i < dim; i += LANES)
 		x[i] = tensor_load(mem, dtype, at + i);
@@ -52,24 +52,30 @@ INLINE uint take_row(__global const uchar *mem, uint dtype, ulong at, const int 
 	return replaced;
 }
 
-__kernel GROUP_SIZE void append_rows(__global uchar *pool, __global const uint *tables, __global const uint *plan,
-                                     __global uint *counters, __global const uchar *k, uint k_dtype, ulong k_offset,
-                                     ulong k_token_stride, ulong k_head_stride, __global const uchar *v,
-                                     uint v_dtype, ulong v_offset, ulong v_token_stride, ulong v_head_stride,
-                                     uint items, uint rows, uint layer, uint n_rows)
+__kernel GROUP_SIZE void append_rows(__global uchar *pool, __global const uint *tables,
+                                     __global const uint *plan, __global uint *counters,
+                                     __global const uchar *k, uint k_dtype, ulong k_offset,
+                                     ulong k_token_stride, ulong k_head_stride,
+                                     __global const uchar *v, uint v_dtype, ulong v_offset,
+                                     ulong v_token_stride, ulong v_head_stride, uint items,
+                                     uint rows, uint layer, uint n_rows)
 {
 	__local float x[DK > DV ? DK : DV];
 	uint stream = (uint)get_group_id(1), first = (uint)get_group_id(0) * ROWS, replaced = 0;
 	for (uint r = first; r < MIN_OF(n_rows, first + ROWS); r++) {
-		__global const uint *item = plan + items + plan[rows + r * ABI_NEW_WORDS + ABI_NEW_ITEM] * ABI_ITEM_WORDS;
-		uint cap = item[ABI_ITEM_CAP], token = item[ABI_ITEM_LEN] + r - item[ABI_ITEM_ROW], t = token % BT;
+		__global const uint *item =
+			plan + items + plan[rows + r * ABI_NEW_WORDS + ABI_NEW_ITEM] * ABI_ITEM_WORDS;
+		uint cap = item[ABI_ITEM_CAP], token = item[ABI_ITEM_LEN] + r - item[ABI_ITEM_ROW],
+			 t = token % BT;
 		__global const uint *row = table_row(tables, item[ABI_ITEM_SLAB], cap, layer, stream);
 		__global half *block = (__global half *)(pool + half_block(row, cap, token / BT));
-		replaced += take_row(k, k_dtype, k_offset + r * k_token_stride + stream * k_head_stride, DK, ROT_K, x);
+		replaced += take_row(k, k_dtype, k_offset + r * k_token_stride + stream * k_head_stride, DK,
+		                     ROT_K, x);
 		for (int c = LANE; c < DK; c += LANES)
 			vstore_half_rte(x[c], c * BT + t, block);
 		SYNC();
-		replaced += take_row(v, v_dtype, v_offset + r * v_token_stride + stream * v_head_stride, DV, ROT_V, x);
+		replaced += take_row(v, v_dtype, v_offset + r * v_token_stride + stream * v_head_stride, DV,
+		                     ROT_V, x);
 		for (int d = LANE * VEC; d < DV; d += LANES * VEC)
 			STOREV_HALF(LOADV(x + d), block + DK * BT + t * DV + d);
 		SYNC();

@@ -21,10 +21,11 @@
 #define LN_2 0.69314718055994530942f
 
 __kernel GROUP_SIZE void attend_merge(__global const uint *plan, __global const float *part_acc,
-                                      __global const float *part_ml, __global uchar *out, uint out_dtype,
-                                      ulong out_offset, ulong out_token_stride, ulong out_head_stride,
-                                      __global float *lse, ulong lse_offset, uint has_lse,
-                                      __global const float *sinks, ulong sinks_offset, uint has_sinks, uint rows)
+                                      __global const float *part_ml, __global uchar *out,
+                                      uint out_dtype, ulong out_offset, ulong out_token_stride,
+                                      ulong out_head_stride, __global float *lse, ulong lse_offset,
+                                      uint has_lse, __global const float *sinks, ulong sinks_offset,
+                                      uint has_sinks, uint rows)
 {
 	__local float x[DV];
 	uint row = (uint)get_group_id(0), head = (uint)get_group_id(1);
@@ -50,7 +51,9 @@ __kernel GROUP_SIZE void attend_merge(__global const uint *plan, __global const 
 		hadamard(x, DV);
 	float scale = 1.0f / sum;
 	for (int d = LANE; d < DV; d += LANES)
-		tensor_store(out, out_dtype, out_offset + row * out_token_stride + head * out_head_stride + d, x[d] * scale);
+		tensor_store(out, out_dtype,
+		             out_offset + row * out_token_stride + head * out_head_stride + d,
+		             x[d] * scale);
 	if (!has_lse)
 		return;
 	if (LANE == 0)

@@ -16,7 +16,8 @@
 #endif
 
 /* One value of the affine codec, of unit u. */
-INLINE float affine1(__global const half *params, const int units, const int symmetric, const int bits, int u, int code)
+INLINE float affine1(__global const half *params, const int units, const int symmetric,
+                     const int bits, int u, int code)
 {
 	float scale = vload_half(u, params);
 	float minimum = symmetric ? -(float)(1 << (bits - 1)) * scale : vload_half(units + u, params);
@@ -29,7 +30,8 @@ INLINE float sealed_k(__global const uchar *block, int c, int t)
 #if K_CODEC == ABI_CODEC_AFFINE
 	const bool channel = K_AXIS == ABI_AXIS_CHANNEL;
 	return affine1((__global const half *)(block + K_PARAMS_OFF), K_UNITS, K_SYM, K_BITS,
-	               channel ? t / K_GROUP * DK + c : c / K_GROUP * BT + t, planes_load1(K_BITS, codes, DK, BT, c, t));
+	               channel ? t / K_GROUP * DK + c : c / K_GROUP * BT + t,
+	               planes_load1(K_BITS, codes, DK, BT, c, t));
 #else
 	return vload_half(c * BT + t, (__global const half *)codes);
 #endif
@@ -41,7 +43,8 @@ INLINE float sealed_v(__global const uchar *block, int t, int d)
 #if V_CODEC == ABI_CODEC_AFFINE
 	const bool channel = V_AXIS == ABI_AXIS_CHANNEL;
 	return affine1((__global const half *)(block + V_PARAMS_OFF), V_UNITS, V_SYM, V_BITS,
-	               channel ? t / V_GROUP * DV + d : d / V_GROUP * BT + t, planes_load1(V_BITS, codes, BT, DV, t, d));
+	               channel ? t / V_GROUP * DV + d : d / V_GROUP * BT + t,
+	               planes_load1(V_BITS, codes, BT, DV, t, d));
 #else
 	return vload_half(t * DV + d, (__global const half *)codes);
 #endif
@@ -61,11 +64,11 @@ INLINE __global const uint *find_entry(__global const uint *row, uint position)
 	return row + ABI_ROW_ENTRY(low);
 }
 
-__kernel GROUP_SIZE void read_rows(__global const uchar *pool, __global const uint *tables, __global uchar *k,
-                                   uint k_dtype, ulong k_offset, ulong k_token_stride, ulong k_head_stride, uint has_k,
-                                   __global uchar *v, uint v_dtype, ulong v_offset, ulong v_token_stride,
-                                   ulong v_head_stride, uint has_v, uint slab, uint cap, uint tail, uint sinks,
-                                   uint dense, uint layer, uint from, uint n)
+__kernel GROUP_SIZE void
+read_rows(__global const uchar *pool, __global const uint *tables, __global uchar *k, uint k_dtype,
+          ulong k_offset, ulong k_token_stride, ulong k_head_stride, uint has_k, __global uchar *v,
+          uint v_dtype, ulong v_offset, ulong v_token_stride, ulong v_head_stride, uint has_v,
+          uint slab, uint cap, uint tail, uint sinks, uint dense, uint layer, uint from, uint n)
 {
 	__local float x[DK > DV ? DK : DV];
 	uint i = (uint)get_group_id(0), stream = (uint)get_group_id(1), position = from + i;
@@ -77,21 +80,25 @@ __kernel GROUP_SIZE void read_rows(__global const uchar *pool, __global const ui
 		pool + (in_half ? half_block(row, cap, position / BT) : unit_bytes(entry[ABI_ENTRY_ADDR]));
 	if (has_k) {
 		for (int c = LANE; c < DK; c += LANES)
-			x[c] = in_half ? vload_half(c * BT + t, (__global const half *)block) : sealed_k(block, c, t);
+			x[c] = in_half ? vload_half(c * BT + t, (__global const half *)block)
+			               : sealed_k(block, c, t);
 		SYNC();
 		if (ROT_K)
 			hadamard(x, DK);
 		for (int c = LANE; c < DK; c += LANES)
-			tensor_store(k, k_dtype, k_offset + i * k_token_stride + stream * k_head_stride + c, x[c]);
+			tensor_store(k, k_dtype, k_offset + i * k_token_stride + stream * k_head_stride + c,
+			             x[c]);
 		SYNC();
 	}
 	if (has_v) {
 		for (int d = LANE; d < DV; d += LANES)
-			x[d] = in_half ? vload_half(DK * BT + t * DV + d, (__global const half *)block) : sealed_v(block, t, d);
+			x[d] = in_half ? vload_half(DK * BT + t * DV + d, (__global const half *)block)
+			               : sealed_v(block, t, d);
 		SYNC();
 		if (ROT_V)
 			hadamard(x, DV);
 		for (int d = LANE; d < DV; d += LANES)
-			tensor_store(v, v_dtype, v_offset + i * v_token_stride + stream * v_head_stride + d, x[d]);
+			tensor_store(v, v_dtype, v_offset + i * v_token_stride + stream * v_head_stride + d,
+			             x[d]);
 	}
 }

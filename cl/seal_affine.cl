@@ -25,7 +25,8 @@ INLINE floatv load_k(const struct source s, int c, int t)
 		return LOADV_HALF(s.b + c * BT + at - BT);
 	float x[VEC]; /* the one vector that straddles the two blocks */
 	for (int i = 0; i < VEC; i++)
-		x[i] = at + i < BT ? vload_half(c * BT + at + i, s.a) : vload_half(c * BT + at + i - BT, s.b);
+		x[i] =
+			at + i < BT ? vload_half(c * BT + at + i, s.a) : vload_half(c * BT + at + i - BT, s.b);
 	return LOADV(x);
 }
 
@@ -33,11 +34,13 @@ INLINE floatv load_k(const struct source s, int c, int t)
 INLINE floatv load_v(const struct source s, int t, int d)
 {
 	int at = s.from + t;
-	return at < BT ? LOADV_HALF(s.a + DK * BT + at * DV + d) : LOADV_HALF(s.b + DK * BT + (at - BT) * DV + d);
+	return at < BT ? LOADV_HALF(s.a + DK * BT + at * DV + d)
+	               : LOADV_HALF(s.b + DK * BT + (at - BT) * DV + d);
 }
 
 /* Scale and minimum of a range, as they are stored. */
-INLINE void range_params(const int bits, const int symmetric, floatv low, floatv high, floatv *scale, floatv *minimum)
+INLINE void range_params(const int bits, const int symmetric, floatv low, floatv high,
+                         floatv *scale, floatv *minimum)
 {
 	*minimum = symmetric ? (floatv)(0.0f) : low;
 	*scale = symmetric ? fmax(fabs(low), fabs(high)) / (floatv)((1 << (bits - 1)) - 1)
@@ -52,8 +55,8 @@ INLINE intv encode(const int bits, const int symmetric, floatv x, floatv scale, 
 }
 
 /* Stores scales and minimums of VEC units at unit u and reads them back: codes are made for what is stored. */
-INLINE void store_params(__global half *params, const int units, const int symmetric, int u, floatv *scale,
-                         floatv *minimum)
+INLINE void store_params(__global half *params, const int units, const int symmetric, int u,
+                         floatv *scale, floatv *minimum)
 {
 	STOREV_HALF(*scale, params + u);
 	*scale = LOADV_HALF(params + u);
@@ -63,8 +66,8 @@ INLINE void store_params(__global half *params, const int units, const int symme
 	*minimum = LOADV_HALF(params + units + u);
 }
 
-INLINE void store_param1(__global half *params, const int units, const int symmetric, int u, float *scale,
-                         float *minimum)
+INLINE void store_param1(__global half *params, const int units, const int symmetric, int u,
+                         float *scale, float *minimum)
 {
 	vstore_half_rte(*scale, u, params);
 	*scale = vload_half(u, params);
@@ -74,7 +77,8 @@ INLINE void store_param1(__global half *params, const int units, const int symme
 	*minimum = vload_half(units + u, params);
 }
 
-INLINE void range1(const int bits, const int symmetric, float low, float high, float *scale, float *minimum)
+INLINE void range1(const int bits, const int symmetric, float low, float high, float *scale,
+                   float *minimum)
 {
 	*minimum = symmetric ? 0.0f : low;
 	*scale = symmetric ? fmax(fabs(low), fabs(high)) / (float)((1 << (bits - 1)) - 1)
@@ -84,7 +88,8 @@ INLINE void range1(const int bits, const int symmetric, float low, float high, f
 /* ---- K: rows are channels, columns tokens ---- */
 
 /* One token group of eight channels. */
-INLINE void seal_k_channels(const struct source s, __global half *params, __global uchar *codes, int c, int g)
+INLINE void seal_k_channels(const struct source s, __global half *params, __global uchar *codes,
+                            int c, int g)
 {
 	float scale[8], minimum[8];
 #pragma unroll
@@ -97,22 +102,24 @@ INLINE void seal_k_channels(const struct source s, __global half *params, __glob
 			high = fmax(high, there ? x : (floatv)(-INFINITY));
 		}
 		bool any = g * K_GROUP < s.count;
-		range1(K_BITS, K_SYM, any ? HMIN(low) : 0.0f, any ? HMAX(high) : 0.0f, &scale[j], &minimum[j]);
+		range1(K_BITS, K_SYM, any ? HMIN(low) : 0.0f, any ? HMAX(high) : 0.0f, &scale[j],
+		       &minimum[j]);
 		store_param1(params, K_UNITS, K_SYM, g * DK + c + j, &scale[j], &minimum[j]);
 	}
 	for (int t = g * K_GROUP; t < (g + 1) * K_GROUP; t += VEC) {
 		intv x[8];
 #pragma unroll
 		for (int j = 0; j < 8; j++)
-			x[j] = IOTA + t < (intv)(s.count)
-			           ? encode(K_BITS, K_SYM, load_k(s, c + j, t), (floatv)(scale[j]), (floatv)(minimum[j]))
-			           : (intv)(0);
+			x[j] = IOTA + t < (intv)(s.count) ? encode(K_BITS, K_SYM, load_k(s, c + j, t),
+			                                           (floatv)(scale[j]), (floatv)(minimum[j]))
+			                                  : (intv)(0);
 		planes_store8(K_BITS, codes, DK, BT, c, t, x);
 	}
 }
 
 /* One channel group of VEC tokens. */
-INLINE void seal_k_tokens(const struct source s, __global half *params, __global uchar *codes, int t, int g)
+INLINE void seal_k_tokens(const struct source s, __global half *params, __global uchar *codes,
+                          int t, int g)
 {
 	const int c1 = MIN_OF(DK, (g + 1) * K_GROUP);
 	floatv low = INFINITY, high = -INFINITY, scale, minimum;
@@ -157,7 +164,8 @@ INLINE void seal_k(const struct source s, __global uchar *block)
 /* ---- V: rows are tokens, columns channels ---- */
 
 /* One channel group of eight tokens. */
-INLINE void seal_v_tokens(const struct source s, __global half *params, __global uchar *codes, int t, int g)
+INLINE void seal_v_tokens(const struct source s, __global half *params, __global uchar *codes,
+                          int t, int g)
 {
 	const int d1 = MIN_OF(DV, (g + 1) * V_GROUP);
 	float scale[8], minimum[8];
@@ -170,21 +178,24 @@ INLINE void seal_v_tokens(const struct source s, __global half *params, __global
 			high = fmax(high, x);
 		}
 		bool there = t + j < s.count;
-		range1(V_BITS, V_SYM, there ? HMIN(low) : 0.0f, there ? HMAX(high) : 0.0f, &scale[j], &minimum[j]);
+		range1(V_BITS, V_SYM, there ? HMIN(low) : 0.0f, there ? HMAX(high) : 0.0f, &scale[j],
+		       &minimum[j]);
 		store_param1(params, V_UNITS, V_SYM, g * BT + t + j, &scale[j], &minimum[j]);
 	}
 	for (int d = g * V_GROUP; d < d1; d += VEC) {
 		intv x[8];
 #pragma unroll
 		for (int j = 0; j < 8; j++)
-			x[j] = t + j < s.count ? encode(V_BITS, V_SYM, load_v(s, t + j, d), (floatv)(scale[j]), (floatv)(minimum[j]))
+			x[j] = t + j < s.count ? encode(V_BITS, V_SYM, load_v(s, t + j, d), (floatv)(scale[j]),
+			                                (floatv)(minimum[j]))
 			                       : (intv)(0);
 		planes_store8(V_BITS, codes, BT, DV, t, d, x);
 	}
 }
 
 /* One token group of VEC channels. */
-INLINE void seal_v_channels(const struct source s, __global half *params, __global uchar *codes, int d, int g)
+INLINE void seal_v_channels(const struct source s, __global half *params, __global uchar *codes,
+                            int d, int g)
 {
 	floatv low = INFINITY, high = -INFINITY, scale, minimum;
 	for (int t = g * V_GROUP; t < MIN_OF(s.count, (g + 1) * V_GROUP); t++) {
@@ -193,13 +204,15 @@ INLINE void seal_v_channels(const struct source s, __global half *params, __glob
 		high = fmax(high, x);
 	}
 	bool any = g * V_GROUP < s.count;
-	range_params(V_BITS, V_SYM, any ? low : (floatv)(0.0f), any ? high : (floatv)(0.0f), &scale, &minimum);
+	range_params(V_BITS, V_SYM, any ? low : (floatv)(0.0f), any ? high : (floatv)(0.0f), &scale,
+	             &minimum);
 	store_params(params, V_UNITS, V_SYM, g * DV + d, &scale, &minimum);
 	for (int t = g * V_GROUP; t < (g + 1) * V_GROUP; t += 8) {
 		intv x[8];
 #pragma unroll
 		for (int j = 0; j < 8; j++)
-			x[j] = t + j < s.count ? encode(V_BITS, V_SYM, load_v(s, t + j, d), scale, minimum) : (intv)(0);
+			x[j] = t + j < s.count ? encode(V_BITS, V_SYM, load_v(s, t + j, d), scale, minimum)
+			                       : (intv)(0);
 		planes_store8(V_BITS, codes, BT, DV, t, d, x);
 	}
 }
@@ -211,7 +224,8 @@ INLINE void seal_v(const struct source s, __global uchar *block)
 #if V_BITS == 16
 	for (int i = LANE; i < BT * (DV / VEC); i += LANES) {
 		int t = i / (DV / VEC), d = i % (DV / VEC) * VEC;
-		STOREV_HALF(t < s.count ? load_v(s, t, d) : (floatv)(0.0f), (__global half *)codes + t * DV + d);
+		STOREV_HALF(t < s.count ? load_v(s, t, d) : (floatv)(0.0f),
+		            (__global half *)codes + t * DV + d);
 	}
 #elif V_AXIS == ABI_AXIS_TOKEN
 	for (int i = LANE; i < BT / 8 * V_GROUPS; i += LANES)
@@ -222,11 +236,12 @@ INLINE void seal_v(const struct source s, __global uchar *block)
 #endif
 }
 
-__kernel GROUP_SIZE void seal_affine(__global uchar *pool, __global const uint *tables, __global const uint *plan,
-                                     uint jobs, uint first_layer)
+__kernel GROUP_SIZE void seal_affine(__global uchar *pool, __global const uint *tables,
+                                     __global const uint *plan, uint jobs, uint first_layer)
 {
 	__global const uint *job = plan + jobs + (uint)get_group_id(0) * ABI_SEAL_WORDS;
-	uint stream = (uint)get_group_id(1), layer = first_layer + (uint)get_group_id(2), cap = job[ABI_SEAL_CAP];
+	uint stream = (uint)get_group_id(1), layer = first_layer + (uint)get_group_id(2),
+		 cap = job[ABI_SEAL_CAP];
 	__global const uint *row = table_row(tables, job[ABI_SEAL_SLAB], cap, layer, stream);
 	uint from = job[ABI_SEAL_FROM];
 	struct source s;
@@ -234,8 +249,11 @@ __kernel GROUP_SIZE void seal_affine(__global uchar *pool, __global const uint *
 	s.count = (int)job[ABI_SEAL_COUNT];
 	s.a = (__global const half *)(pool + half_block(row, cap, from / BT));
 	/* the second block exists only if tokens lie in it */
-	s.b = s.from + s.count > BT ? (__global const half *)(pool + half_block(row, cap, from / BT + 1)) : s.a;
-	__global uchar *block = pool + unit_bytes(plan[jobs + job[ABI_SEAL_DST] + layer * STREAMS + stream]);
+	s.b = s.from + s.count > BT
+	          ? (__global const half *)(pool + half_block(row, cap, from / BT + 1))
+	          : s.a;
+	__global uchar *block =
+		pool + unit_bytes(plan[jobs + job[ABI_SEAL_DST] + layer * STREAMS + stream]);
 	seal_k(s, block);
 	seal_v(s, block);
 }

@@ -76,8 +76,8 @@ __kernel void linear_qkv(__global const float *x, __global const float *xw, int 
 }
 
 /* x += w . in, and xw = x * (weights of the norm that reads x next); in [ROWS][n_in] */
-__kernel void linear_add(__global const float *from_rows, int n_in, __global const uchar *w, int type,
-                         int bytes, __global float *x, __global float *xw,
+__kernel void linear_add(__global const float *from_rows, int n_in, __global const uchar *w,
+                         int type, int bytes, __global float *x, __global float *xw,
                          __global const float *next_norm, int dim, int chunk)
 {
 	SCRATCH;
@@ -123,8 +123,8 @@ __kernel void linear_gate(__global const float *x, __global const float *xw, int
 }
 
 /* logits [ROWS][vocabulary] = w . norm(x), for the rows of x from x_row on, into those from out_row on */
-__kernel void linear_logits(__global const float *x, __global const float *xw, int dim, float epsilon,
-                            int x_row, __global const uchar *w, int type, int bytes,
+__kernel void linear_logits(__global const float *x, __global const float *xw, int dim,
+                            float epsilon, int x_row, __global const uchar *w, int type, int bytes,
                             __global float *logits, int vocabulary, int out_row, int chunk)
 {
 	SCRATCH;

@@ -9,10 +9,10 @@
  */
 #include "weights.clh"
 
-#define VECTORS 3              /* vectors of outputs in a panel */
+#define VECTORS 3 /* vectors of outputs in a panel */
 #define WIDTH (16 * VECTORS)
-#define HEIGHT 8               /* HEIGHT * VECTORS sums and VECTORS weights fill 27 of 32 registers */
-#define TILE_K 128             /* a panel of 24 KiB stays in the first-level cache */
+#define HEIGHT 8   /* HEIGHT * VECTORS sums and VECTORS weights fill 27 of 32 registers */
+#define TILE_K 128 /* a panel of 24 KiB stays in the first-level cache */
 
 /* The panel's columns for outputs behind the last are zero. */
 static inline void fill_panel(__local float *panel, int type, __global const uchar *w, int bytes,
@@ -91,8 +91,9 @@ static inline void multiply_rows(__global float *out, int add, __local const flo
 }
 
 /* rows is a multiple of HEIGHT (buffers are padded to it); add: out holds what the product joins */
-__kernel void matmul(__global const float *x, int n_in, __global const uchar *w, int type, int bytes,
-                     __global float *out, int n_outputs, int add, int rows, int rows_per_group)
+__kernel void matmul(__global const float *x, int n_in, __global const uchar *w, int type,
+                     int bytes, __global float *out, int n_outputs, int add, int rows,
+                     int rows_per_group)
 {
 	__local float panel[TILE_K * WIDTH];
 	int n = (int)get_group_id(0) * WIDTH;

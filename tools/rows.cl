@@ -42,8 +42,8 @@ __kernel void rows_norm(__global const float *x, __global const float *norm, int
 
 /* RoPE in place over heads [rows][n_heads][head_dim]: adjacent pairs, cosine and sine in
  * rope [rows][rope_dims / 2] */
-__kernel void rows_rope(__global float *heads, int n_heads, int head_dim, __global const float2 *rope,
-                        int rope_dims)
+__kernel void rows_rope(__global float *heads, int n_heads, int head_dim,
+                        __global const float2 *rope, int rope_dims)
 {
 	int row = (int)get_group_id(0);
 	int pairs = rope_dims / 2;
