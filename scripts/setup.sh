@@ -1,5 +1,9 @@
 #!/usr/bin/env bash
 # Installs what clkv needs on Debian and what is not there yet. Needs root only if something is missing.
+#
+#   scripts/setup.sh             to build, test and run the main job
+#   scripts/setup.sh --vendors   what the vendor matrix (doc/vendors.md) takes beside that: none of it is needed,
+#                                so what can't be had is a word, and its line of the matrix is skipped
 set -euo pipefail
 packages=(
 	gcc g++ make autoconf automake libtool pkg-config          # build
@@ -7,17 +11,44 @@ packages=(
 	check pocl-opencl-icd                                       # tests
 	gnuplot-nox python3-pip unzip ca-certificates               # plots, the test model
 )
-missing=()
-for p in "${packages[@]}"; do
-	dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'install ok installed' || missing+=("$p")
-done
-[ ${#missing[@]} = 0 ] && exit 0
-as_root=()
-if [ "$(id -u)" != 0 ]; then
-	command -v sudo >/dev/null || { echo "setup.sh: root must install: ${missing[*]}" >&2; exit 1; }
-	as_root=(sudo)
+vendor_packages=(
+	oclgrind                                                    # races
+	python3-venv                                                # Intel's runtime for CPUs, from PyPI
+	clang-19 lld-19 rocm-device-libs                            # AMD
+	libclc-15                                                   # NVIDIA, with ptxas; conflicts with other libclc-N
+	clang-15 llvm-spirv-15 spirv-tools                          # SPIR-V
+	intel-opencl-icd                                            # Intel GPUs
+)
+
+missing_of() { # PACKAGE...
+	missing=()
+	for p in "$@"; do
+		dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'install ok installed' || missing+=("$p")
+	done
+}
+
+install() { # PACKAGE...
+	local as_root=()
+	if [ "$(id -u)" != 0 ]; then
+		command -v sudo >/dev/null || { echo "setup.sh: root must install: $*" >&2; return 1; }
+		as_root=(sudo)
+	fi
+	echo "setup.sh: installing $*"
+	export DEBIAN_FRONTEND=noninteractive
+	[ -n "${updated:-}" ] || "${as_root[@]}" apt-get update -qq || return 1
+	updated=1
+	"${as_root[@]}" apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
+if [ "${1:-}" != --vendors ]; then
+	missing_of "${packages[@]}"
+	[ ${#missing[@]} = 0 ] || install "${missing[@]}"
+	exit
 fi
-echo "setup.sh: installing ${missing[*]}"
-export DEBIAN_FRONTEND=noninteractive
-"${as_root[@]}" apt-get update -qq
-"${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+missing_of "${vendor_packages[@]}"
+[ ${#missing[@]} != 0 ] || exit 0
+# All at once is quicker; one by one, what can be had comes although another can't.
+install "${missing[@]}" && exit
+for p in "${missing[@]}"; do
+	install "$p" || echo "setup.sh: no $p here: the lines of the matrix that need it are skipped" >&2
+done

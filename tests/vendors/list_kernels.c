@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * \file    list_kernels.c
+ * \brief   Prints the kernels that the library builds for GPUs: "recipe heads<TAB>file<TAB>options" each.
+ *
+ * The library itself says what it builds, through its log, so the list can't go stale. It runs on any
+ * OpenCL device: the functions below stand before the real ones, make the device say that it is a GPU,
+ * and give it empty kernels of the same names to compile. --all prints every recipe in every shape and
+ * form instead of a choice that meets each branch of the kernels.
+ */
+#include <clkv.h>
+#include <dlfcn.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---------------------------------------------------------------- a GPU that isn't there ---- */
+
+static void answer(void *value, size_t size, const void *from, size_t n)
+{
+	if (value && size >= n)
+		memcpy(value, from, n);
+}
+
+cl_int clGetDeviceInfo(cl_device_id device, cl_device_info what, size_t size, void *value,
+                       size_t *size_ret)
+{
+	union {
+		void *symbol;
+		cl_int (*call)(cl_device_id, cl_device_info, size_t, void *, size_t *);
+	} real = {dlsym(RTLD_NEXT, "clGetDeviceInfo")};
+	const cl_device_type type = CL_DEVICE_TYPE_GPU;
+	const cl_ulong local = 48 << 10;
+	const size_t group = 1024;
+	cl_int code = real.call(device, what, size, value, size_ret);
+	if (code == CL_SUCCESS && what == CL_DEVICE_TYPE)
+		answer(value, size, &type, sizeof type);
+	if (code == CL_SUCCESS && what == CL_DEVICE_LOCAL_MEM_SIZE)
+		answer(value, size, &local, sizeof local);
+	if (code == CL_SUCCESS && what == CL_DEVICE_MAX_WORK_GROUP_SIZE)
+		answer(value, size, &group, sizeof group);
+	return code;
+}
+
+/* An empty kernel for each one of the source: "__kernel [attributes] void NAME(". */
+static void write_stubs(const char *source, char *stubs, size_t n)
+{
+	size_t at = 0;
+	stubs[0] = '\0';
+	while ((source = strstr(source, "__kernel ")) != NULL) {
+		source += strlen("__kernel ");
+		const char *name = strstr(source, "void ");
+		if (!name)
+			break;
+		name += strlen("void ");
+		at += (size_t)snprintf(stubs + at, n - at, "__kernel void %.*s(void) {}\n",
+		                       (int)strcspn(name, "( \n"), name);
+		if (at >= n)
+			abort();
+	}
+}
+
+cl_program clCreateProgramWithSource(cl_context context, cl_uint count, const char **strings,
+                                     const size_t *lengths, cl_int *code)
+{
+	union {
+		void *symbol;
+		cl_program (*call)(cl_context, cl_uint, const char **, const size_t *, cl_int *);
+	} real = {dlsym(RTLD_NEXT, "clCreateProgramWithSource")};
+	char text[1024];
+	const char *stubs = text;
+	(void)count;
+	(void)lengths;
+	write_stubs(strings[0], text, sizeof text);
+	return real.call(context, 1, &stubs, NULL, code);
+}
+
+/* Without the options, which differ, the driver's cache knows the stubs from the second time on. */
+cl_int clBuildProgram(cl_program program, cl_uint n, const cl_device_id *devices,
+                      const char *options, void (*done)(cl_program, void *), void *opaque)
+{
+	union {
+		void *symbol;
+		cl_int (*call)(cl_program, cl_uint, const cl_device_id *, const char *,
+		               void (*)(cl_program, void *), void *);
+	} real = {dlsym(RTLD_NEXT, "clBuildProgram")};
+	(void)options;
+	return real.call(program, n, devices, NULL, done, opaque);
+}
+
+/* ---------------------------------------------------------------- what is listed ---- */
+
+struct heads {
+	int q, kv, dk, dv;
+};
+
+struct choice {
+	const char *recipe;
+	struct heads heads;
+};
+
+/* Few, but among them every branch: both axes, bits of one and two planes, symmetric, rotated, nothing
+ * sealed, one query head per KV head and several, head sizes that are no power of two and the largest. */
+static const struct choice choices[] = {
+	{"f16", {6, 2, 64, 64}},
+	{"kivi:bits=2", {6, 2, 64, 64}},
+	{"kivi:bits=4", {32, 8, 128, 128}},
+	{"q:k=8,v=8", {8, 8, 128, 128}},
+	{"q:k=4,v=4,rot=hadamard", {32, 8, 128, 128}},
+	{"q:k=3,v=5,axis_k=channel,axis_v=channel,sym=1", {4, 4, 80, 80}},
+	{"q:k=6,v=3,group=64", {8, 1, 256, 256}},
+};
+
+static const char *const recipes[] = {
+	"f16",
+	"kivi:bits=2",
+	"kivi:bits=4",
+	"kivi:k=3,v=2,group=64 ; block=128",
+	"q:k=3,v=3",
+	"q:k=5,v=5,axis_k=channel,axis_v=channel",
+	"q:k=6,v=6,sym=1",
+	"q:k=8,v=8",
+	"q:k=8,v=4,axis_v=channel,group=16 ; block=32",
+	"q:k=16,v=4",
+	"q:k=4,v=4,sym=1,axis_k=channel",
+	"q:k=4,v=4,rot=hadamard",
+};
+
+static const struct heads shapes[] = {
+	{6, 2, 64, 64}, {32, 8, 128, 128}, {8, 8, 128, 128}, {4, 4, 80, 80}, {8, 1, 256, 256},
+};
+
+static const char *const forms[] = {"", "lanes=32,vec=4", "lanes=256,vec=1"};
+
+#define COUNT(list) (sizeof list / sizeof(list)[0])
+
+static char label[128];
+
+/* The log's line of a build: "FILE.clOPTIONS: ready". */
+static void print_kernel(void *opaque, clkv_log_level level, const char *subsystem,
+                         const char *text)
+{
+	(void)opaque;
+	const char *file_end = strstr(text, ".cl"), *end = strrchr(text, ':');
+	if (level != CLKV_LOG_BUILD || strcmp(subsystem, "build") != 0 || !file_end || !end)
+		return;
+	file_end += strlen(".cl");
+	const char *options = file_end + strspn(file_end, " ");
+	printf("%s\t%.*s\t%.*s\n", label, (int)(file_end - text), text, (int)(end - options), options);
+}
+
+static bool build(clkv_context *context, const char *recipe, const struct heads *heads)
+{
+	clkv_geometry geometry = CLKV_INIT(clkv_geometry);
+	clkv_cache_options options = CLKV_INIT(clkv_cache_options);
+	clkv_cache *cache;
+	clkv_error error;
+	geometry.layers = 1;
+	geometry.q_heads = heads->q;
+	geometry.kv_heads = heads->kv;
+	geometry.head_dim_k = heads->dk;
+	geometry.head_dim_v = heads->dv;
+	options.max_tokens = 512;
+	options.max_sequences = 1;
+	snprintf(label, sizeof label, "%s %dx%d", recipe, heads->dk, heads->q / heads->kv);
+	if (clkv_cache_create(context, &geometry, recipe, &options, &cache, &error) == CLKV_OK) {
+		clkv_cache_destroy(cache);
+		return true;
+	}
+	/* The product of all has pairs that make no sense, and the library says which: no mistake. */
+	fprintf(stderr, "list_kernels: %s: %s\n", label, error.text);
+	return error.status == CLKV_ERROR_INVALID_RECIPE || error.status == CLKV_ERROR_UNSUPPORTED;
+}
+
+static bool build_all(clkv_context *context)
+{
+	bool good = true;
+	for (size_t r = 0; r < COUNT(recipes); r++)
+		for (size_t s = 0; s < COUNT(shapes); s++)
+			good = build(context, recipes[r], &shapes[s]) && good;
+	return good;
+}
+
+static bool build_choices(clkv_context *context)
+{
+	bool good = true;
+	for (size_t i = 0; i < COUNT(choices); i++)
+		good = build(context, choices[i].recipe, &choices[i].heads) && good;
+	return good;
+}
+
+static int list(const char *form, bool all)
+{
+	clkv_context_options options = CLKV_INIT(clkv_context_options);
+	clkv_context *context;
+	clkv_error error;
+	options.log = print_kernel;
+	options.log_level = CLKV_LOG_BUILD;
+	options.cache_dir = "";
+	setenv("CLKV_TUNE", form, 1);
+	if (clkv_context_open(getenv("CLKV_TEST_DEVICE"), &options, &context, &error) != CLKV_OK) {
+		fprintf(stderr, "list_kernels: %s\n", error.text);
+		return error.status == CLKV_ERROR_NO_DEVICE ? 77 : EXIT_FAILURE;
+	}
+	bool good = all ? build_all(context) : build_choices(context);
+	clkv_context_destroy(context);
+	return good ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(int argc, char **argv)
+{
+	bool all = argc == 2 && strcmp(argv[1], "--all") == 0;
+	int status = EXIT_SUCCESS;
+	if (argc > 1 && !all) {
+		fprintf(stderr, "usage: list_kernels [--all]\n");
+		return 2;
+	}
+	for (size_t f = 0; f < (all ? COUNT(forms) : 1) && status == EXIT_SUCCESS; f++)
+		status = list(forms[f], all);
+	return status;
+}

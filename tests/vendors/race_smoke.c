@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * \file    race_smoke.c
+ * \brief   Every kernel once in shapes as small as they get, for checkers that are slow.
+ *
+ * check-oclgrind.sh runs it under Oclgrind with several work-items per group: the only place where a
+ * missing barrier, a race or an access beside a buffer is seen for certain and not by luck. It runs
+ * anywhere, and what comes out must be right too.
+ */
+#include "ref/ref_affine.h"
+#include "ref/ref_half.h"
+#include "support/bounds.h"
+#include "support/expect.h"
+#include "support/fixture.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#define BLOCK 32
+#define WINDOW 6
+
+struct smoke {
+	const char *recipe;
+	struct ref_affine k, v; /* of what is sealed; bits 0: not compared (rotated, or in half) */
+	int dk, dv;
+	size_t prompt;
+};
+
+/* Both axes, bits of one plane and of two, symmetric, rotated; a prompt that seals a whole block and one
+ * whose rest becomes a short one. Eight blocks of the first let a decode row split, and merge. */
+static const struct smoke smokes[] = {
+	{"f16 ; block=32", {0}, {0}, 32, 16, 8 * BLOCK + 3},
+	{"kivi:bits=2,group=16 ; block=32,window=6",
+     {2, REF_CHANNEL, 16, false},
+     {2, REF_TOKEN, 16, false},
+     32,
+     32,
+     BLOCK + 9},
+	{"q:k=3,v=5,axis_k=channel,axis_v=channel,sym=1 ; block=32,window=6",
+     {3, REF_CHANNEL, 32, true},
+     {5, REF_CHANNEL, 32, true},
+     48,
+     32,
+     BLOCK + WINDOW},
+	{"q:k=6,v=3 ; block=32,window=6,sinks=2", {0}, {0}, 32, 48, BLOCK + WINDOW + 5},
+	{"q:k=5,v=8,rot=hadamard ; block=32,window=6", {0}, {0}, 64, 32, BLOCK + WINDOW},
+};
+#define SMOKES (sizeof smokes / sizeof smokes[0])
+
+/* Tokens [0, BLOCK) of a side, a block by now, lie as close to what was given as its codes can. */
+static void check_side(const struct feed *feed, const struct stream *stream, enum feed_side side,
+                       const struct ref_affine *affine)
+{
+	size_t heads = feed_heads(feed, side), dim = feed_dim(feed, side), n = BLOCK * heads * dim;
+	double *given = calloc(n, sizeof *given), *read = calloc(n, sizeof *read);
+	double *one = calloc(BLOCK * dim, sizeof *one);
+	struct ref_code *codes = calloc(BLOCK * dim, sizeof *codes);
+	ck_assert(given && read && one && codes);
+	feed_rows(feed, 0, side, stream->row, BLOCK, given);
+	feed_read(feed, stream, 0, 0, BLOCK, side == FEED_K ? read : NULL,
+	          side == FEED_V ? read : NULL);
+	for (size_t h = 0; h < heads; h++) {
+		for (size_t i = 0; i < BLOCK * dim; i++)
+			one[i] = ref_stored(given[i / dim * heads * dim + h * dim + i % dim]);
+		ref_affine_encode(affine, BLOCK, dim, one, codes);
+		for (size_t i = 0; i < BLOCK * dim; i++) {
+			double value = read[i / dim * heads * dim + h * dim + i % dim];
+			ck_assert_msg(fabs(value - one[i]) <= codes[i].bound * (1.0 + BOUND_DECODE),
+			              "side %d, head %zu, token %zu, channel %zu: %g became %g, allowed %g",
+			              (int)side, h, i / dim, i % dim, one[i], value, codes[i].bound);
+		}
+	}
+	free(given);
+	free(read);
+	free(one);
+	free(codes);
+}
+
+START_TEST(test_every_kernel_once)
+{
+	const struct smoke *s = &smokes[_i];
+	struct feed feed = {.geometry = feed_geometry(1, 4, 2, s->dk, s->dv), .lse = true};
+	clkv_cache_options options = CLKV_INIT(clkv_cache_options);
+	static struct stream stream;
+	options.max_tokens = 512;
+	options.max_sequences = 1;
+	feed_open(&feed, fixture.context, fixture.queue, s->recipe, &options);
+	stream_open(&feed, &stream);
+	feed.append_only = true;
+	feed_one(&feed, &stream, s->prompt, CLKV_PROMPT_END, 1, NULL);
+	feed.append_only = false;
+	if (s->k.bits) {
+		check_side(&feed, &stream, FEED_K, &s->k);
+		check_side(&feed, &stream, FEED_V, &s->v);
+	}
+	expect_rows(&feed, &stream, 3, CLKV_DECODE, 2, EXPECT_DECODED, BOUND_ATTEND_CODES);
+	expect_rows(&feed, &stream, 1, CLKV_DECODE, 3, EXPECT_DECODED, BOUND_ATTEND_CODES);
+	stream_close(&stream);
+	feed_close(&feed);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("race smoke");
+	TCase *c = fixture_case(suite, "kernels", 120);
+	tcase_add_loop_test(c, test_every_kernel_once, 0, SMOKES);
+	return fixture_run(suite);
+}
