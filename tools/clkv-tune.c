@@ -19,18 +19,21 @@ static const char help[] =
 	"the\n"
 	"tuning file, where the library finds it. Without options: f16, kivi:bits=4 and kivi:bits=2 "
 	"at\n"
-	"head sizes and groups 64 and 3, 128 and 4, 128 and 1, in about two minutes.\n"
+	"head sizes and groups 64 and 3, 128 and 4, 128 and 1. That takes a minute or two once their\n"
+	"kernels are built; the first time, the compiler's time comes on top.\n"
 	"\n"
 	"  --device D    gpu, cpu, P:D or a part of a name; clkv-info lists devices\n"
-	"  --recipe R    a recipe (again for more)\n"
+	"  --recipe R    a recipe (again for more); blocks of 32 to 128 tokens are compared too\n"
 	"  --head-dim D  one shape instead of the three: default 64\n"
 	"  --q-heads H   default 9\n"
 	"  --kv-heads K  default 3\n";
 
 static const char more_help[] =
 	"  --tokens N    tokens of the sequence; default 4096\n"
-	"  --time S      seconds for each recipe and shape; default 10\n"
-	"  --cpu-time    count processor time / compute units, for CPUs of busy machines\n"
+	"  --time S      seconds of measuring for each recipe and shape; default 4\n"
+	"  --cpu-time    count processor time / compute units, for CPUs of busy machines; it doesn't "
+    "show\n"
+	"                how even the load is, so groups and min_blocks stay as they are\n"
 	"  --dry-run     store nothing\n"
 	"  --json        a JSON line per measurement\n"
 	"  --help        this text\n"
@@ -136,7 +139,7 @@ static int read_options(int argc, char **argv, struct options *o, struct tool_er
 	static const char *const usual[] = {"f16", "kivi:bits=4", "kivi:bits=2"};
 	int option;
 	*o = (struct options){
-		.task = {.head_dim = 64, .q_heads = 9, .kv_heads = 3, .tokens = 4096, .seconds = 10.0}};
+		.task = {.head_dim = 64, .q_heads = 9, .kv_heads = 3, .tokens = 4096, .seconds = 4.0}};
 	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
 		if (option == 'h' || option == 'v')
 			return option;
@@ -147,7 +150,8 @@ static int read_options(int argc, char **argv, struct options *o, struct tool_er
 		tool_set_error(error, "'%s' belongs to no option; try clkv-tune --help", argv[optind]);
 		return TOOL_USAGE;
 	}
-	for (size_t i = 0, given = o->n_recipes; given == 0 && i < 3; i++)
+	o->task.blocks = o->n_recipes > 0;
+	for (size_t i = 0; !o->task.blocks && i < 3; i++)
 		o->recipes[o->n_recipes++] = usual[i];
 	return check_together(o, error) ? TOOL_DONE : TOOL_USAGE;
 }

@@ -38,7 +38,8 @@ void tune_numbers_print(const struct tune_numbers *numbers, char text[TUNE_TEXT]
 /** One of the numbers, in the order of the search. */
 struct tune_coordinate {
 	const char *name;
-	bool prompt; /**< decided by prompt chunks, not by single rows */
+	bool prompt;  /**< decided by prompt chunks, not by single rows */
+	bool balance; /**< evens out the load of compute units */
 	size_t n;
 	struct tune_numbers candidates[4]; /**< the nearest first */
 };

@@ -85,7 +85,11 @@ void tune_coordinate(size_t index, const clkv_device_info *device, size_t head_d
 {
 	static const char *const names[TUNE_COORDINATES] = {"lanes", "vec", "groups", "min_blocks",
 	                                                    "queries"};
-	*out = (struct tune_coordinate){.name = names[index], .prompt = index == QUERIES};
+	*out = (struct tune_coordinate){
+		.name = names[index],
+		.prompt = index == QUERIES,
+		.balance = index == GROUPS || index == MIN_BLOCKS,
+	};
 	if (index == LANES || index == VEC)
 		add_forms(out, index, device, head_dim, best);
 	else

@@ -96,10 +96,25 @@ static bool measure(struct search *s, struct tune_side *base, const char *recipe
 	return true;
 }
 
+/* What the numbers decided by rows have made of prompts, before prompts decide theirs. */
+static bool start_prompts(struct search *s, struct tool_error *error)
+{
+	char text[TUNE_TEXT];
+	tune_numbers_print(&s->best, text);
+	if (strcmp(text, s->base_text) == 0)
+		return true;
+	return measure(s, &s->prompt, s->task->recipe, text, &s->best_prompt, error);
+}
+
 static bool try_coordinate(struct search *s, size_t index, struct tool_error *error)
 {
 	struct tune_coordinate c;
 	tune_coordinate(index, &s->row.machine.info, s->task->head_dim, &s->best, &c);
+	/* Processor time doesn't show whether all processors end together. */
+	if (c.balance && s->task->cpu_time)
+		return true;
+	if (c.prompt && !start_prompts(s, error))
+		return false;
 	struct tune_side *base = c.prompt ? &s->prompt : &s->row;
 	double *best = c.prompt ? &s->best_prompt : &s->best_row;
 	const unsigned start = tune_value(index, &s->best);
