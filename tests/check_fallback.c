@@ -132,8 +132,15 @@ START_TEST(test_memory_was_counted_for_all_tiles)
 {
 	struct heard heard = {0};
 	clkv_context *context = open_with("lanes=1,vec=8,queries=8", &heard);
+	struct feed feed = {.geometry = feed_geometry(1, 10, 2, 64, 64)};
 	inject_refuse("clBuildProgram", 0, 1, CL_BUILD_PROGRAM_FAILURE);
-	check_works(context, feed_geometry(1, 10, 2, 64, 64), "lanes=1,vec=8,queries=4,", "(build)");
+	check_works(context, feed.geometry, "lanes=1,vec=8,queries=4,", "(build)");
+	inject_refuse("clCreateKernel", 0, 1, CL_OUT_OF_RESOURCES);
+	feed_open(&feed, context, fixture.queue, RECIPE, NULL);
+	ck_assert_uint_eq(feed.cache->tuning.queries, 4);
+	ck_assert_int_eq(feed.cache->cut.tile_heads, 1);
+	ck_assert_int_eq(feed.cache->cut.tile_rows, 1);
+	feed_close(&feed);
 	clkv_context_destroy(context);
 }
 END_TEST

@@ -178,8 +178,10 @@ START_TEST(test_wrong_stores_are_refused)
 	ck_assert_ptr_nonnull(strstr(error.text, folder));
 	ck_assert_int_eq(chmod(folder, 0700), 0);
 	clkv_context_destroy(context);
+	store(RECIPE, TUNING);
 	context = open_with("/nowhere"); /* its kernels may be anything */
 	ck_assert_int_eq(store_as(context, RECIPE, TUNING, &error), CLKV_ERROR_IO);
+	ck_assert_ptr_nonnull(strstr(taken(context, RECIPE), "(family "));
 	clkv_context_destroy(context);
 	remove_folder();
 }
@@ -295,6 +297,20 @@ START_TEST(test_lies_are_not_believed)
 }
 END_TEST
 
+/* The last letter of a line of the head is another, and the checksum agrees. */
+START_TEST(test_other_drivers_and_kernels_are_not_believed)
+{
+	begin();
+	char *end = strchr(strstr(data, _i ? "\nkernels " : "\ndevice ") + 1, '\n');
+	end[-1] = end[-1] == '0' ? '1' : '0';
+	write_signed();
+	ck_assert(!believed());
+	store(RECIPE, OTHER);
+	ck_assert(believed());
+	remove_folder();
+}
+END_TEST
+
 /* As many entries as there may be, one more, and a file without an end. */
 START_TEST(test_long_files_are_not_believed)
 {
@@ -394,6 +410,7 @@ int main(void)
 	tcase_add_test(use, test_wrong_stores_are_refused);
 	tcase_add_test(file, test_damage_is_noticed);
 	tcase_add_loop_test(file, test_lies_are_not_believed, 0, (int)(sizeof lies / sizeof lies[0]));
+	tcase_add_loop_test(file, test_other_drivers_and_kernels_are_not_believed, 0, 2);
 	tcase_add_test(file, test_long_files_are_not_believed);
 	tcase_add_loop_test(file, test_odd_files_are_not_read, 0, ODDITIES);
 	tcase_add_test(file, test_a_store_fails_cleanly);
