@@ -68,9 +68,10 @@ bool tune_side_open(struct tune_side *side, const struct tune_task *task, const 
                     const char *tuning, size_t rows, struct tool_error *error);
 void tune_side_close(struct tune_side *side);
 
-/** Medians of rounds of both in turn, for about so many seconds: us of one layer. */
-bool tune_compare(struct tune_side *a, struct tune_side *b, double seconds, double *us_a,
-                  double *us_b, struct tool_error *error);
+/** Rounds of both in turn, for about so many seconds: the median time of b, us of one layer, and the
+ *  median of its ratios to the round of base before it. */
+bool tune_compare(struct tune_side *base, struct tune_side *b, double seconds, double *us,
+                  double *ratio, struct tool_error *error);
 
 /* ---- search and report */
 

@@ -62,19 +62,25 @@ static int compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-bool tune_compare(struct tune_side *a, struct tune_side *b, double seconds, double *us_a,
-                  double *us_b, struct tool_error *error)
+static double median(double *x, size_t n)
 {
-	double of_a[MOST_ROUNDS], of_b[MOST_ROUNDS];
+	qsort(x, n, sizeof *x, compare);
+	return x[n / 2];
+}
+
+bool tune_compare(struct tune_side *base, struct tune_side *b, double seconds, double *us,
+                  double *ratio, struct tool_error *error)
+{
+	double times[MOST_ROUNDS], ratios[MOST_ROUNDS], of_base;
 	size_t n = 0;
 	const double begun = bench_seconds();
-	for (; n < LEAST_ROUNDS || (n < MOST_ROUNDS && bench_seconds() - begun < seconds); n++)
-		if (!bench_rig_round(&a->rig, &of_a[n], error) ||
-		    !bench_rig_round(&b->rig, &of_b[n], error))
+	for (; n < LEAST_ROUNDS || (n < MOST_ROUNDS && bench_seconds() - begun < seconds); n++) {
+		if (!bench_rig_round(&base->rig, &of_base, error) ||
+		    !bench_rig_round(&b->rig, &times[n], error))
 			return false;
-	qsort(of_a, n, sizeof of_a[0], compare);
-	qsort(of_b, n, sizeof of_b[0], compare);
-	*us_a = of_a[n / 2];
-	*us_b = of_b[n / 2];
+		ratios[n] = times[n] / of_base;
+	}
+	*us = median(times, n);
+	*ratio = median(ratios, n);
 	return true;
 }

@@ -3,14 +3,16 @@
  * \file    tune_search.c
  * \brief   One number after the other, each against the default: far fewer runs than all together.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tune.h"
 
-/** A candidate must be this much faster: what is less may be chance. */
-#define WORTH 0.97
+/** A candidate must be this much faster, or as much as two runs of the default differ if that is more:
+ *  what is less may be chance. */
+#define LEAST_GAIN 0.03
 
 /** Behind one that is so much slower nothing better is looked for. */
 #define WORSE 1.15
@@ -21,6 +23,7 @@
 struct search {
 	const struct tune_task *task;
 	double spent; /**< seconds of comparisons */
+	double worth; /**< the share of the best so far's time that a better one takes at most */
 	struct tune_numbers base, best;
 	char base_text[TUNE_TEXT];
 	struct tune_side row, prompt; /* with the default, open throughout */
@@ -71,7 +74,7 @@ static bool measure(struct search *s, struct tune_side *base, const char *recipe
 {
 	struct tune_side side;
 	struct tool_error why = {""};
-	double us, us_base;
+	double us;
 	*ratio = 0;
 	if (!tune_side_open(&side, s->task, recipe, text, base->problem.rows, &why)) {
 		tune_report_refused(s->task, text, why.text);
@@ -83,7 +86,7 @@ static bool measure(struct search *s, struct tune_side *base, const char *recipe
 		return true;
 	}
 	const double begun = bench_seconds();
-	bool done = tune_compare(base, &side, SLICE * s->task->seconds, &us_base, &us, error);
+	bool done = tune_compare(base, &side, SLICE * s->task->seconds, &us, ratio, error);
 	s->spent += bench_seconds() - begun;
 	const struct bench_problem *p = &side.problem;
 	const double units = (double)(p->tokens * p->kv_heads * p->rows);
@@ -91,7 +94,6 @@ static bool measure(struct search *s, struct tune_side *base, const char *recipe
 	tune_side_close(&side);
 	if (!done)
 		return false;
-	*ratio = us / us_base;
 	tune_report_line(s->task, &(struct tune_line){recipe, what, text, us * 1e3 / units, *ratio});
 	return true;
 }
@@ -129,7 +131,7 @@ static bool try_coordinate(struct search *s, size_t index, struct tool_error *er
 		if (!measure(s, base, s->task->recipe, text, &ratio, error))
 			return false;
 		*is_worse = ratio == 0 || ratio > WORSE * *best;
-		if (ratio > 0 && ratio < WORTH * *best) {
+		if (ratio > 0 && ratio < s->worth * *best) {
 			*best = ratio;
 			s->best = c.candidates[i];
 		}
@@ -194,7 +196,7 @@ static bool compare_blocks(struct search *s, struct tool_error *error)
 			continue;
 		if (!measure(s, &s->row, recipe, text, &ratio, error))
 			return false;
-		if (ratio > 0 && ratio < WORTH * best) {
+		if (ratio > 0 && ratio < s->worth * best) {
 			best = ratio;
 			best_block = block;
 		}
@@ -213,6 +215,8 @@ static bool search(struct search *s, struct tool_error *error)
 	tune_report_head(s->task, s->row.machine.info.name, s->base_text);
 	if (!measure(s, &s->row, s->task->recipe, s->base_text, &s->best_row, error))
 		return false;
+	double noise = fabs(1.0 - s->best_row);
+	s->worth = 1.0 - (noise > LEAST_GAIN ? noise : LEAST_GAIN);
 	s->best_row = 1.0;
 	for (size_t i = 0; i < TUNE_COORDINATES; i++)
 		if (!try_coordinate(s, i, error))
