@@ -86,6 +86,7 @@ START_TEST(test_wrong_texts_are_refused)
 	clkv_error error;
 	setenv("CLKV_TUNE", bad_texts[_i], 1);
 	clkv_status status = fixture_try_open(&context, &error);
+	unsetenv("CLKV_TUNE");
 	if (status == CLKV_OK) {
 		ck_assert_str_eq(bad_texts[_i], "lanes=256,vec=1");
 		clkv_context_destroy(context);

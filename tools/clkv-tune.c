@@ -32,7 +32,7 @@ static const char more_help[] =
 	"  --tokens N    tokens of the sequence; default 4096\n"
 	"  --time S      seconds of measuring for each recipe and shape; default 4\n"
 	"  --cpu-time    count processor time / compute units, for CPUs of busy machines; it doesn't "
-    "show\n"
+	"show\n"
 	"                how even the load is, so groups and min_blocks stay as they are\n"
 	"  --dry-run     store nothing\n"
 	"  --json        a JSON line per measurement\n"
