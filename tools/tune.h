@@ -90,6 +90,8 @@ void tune_report_refused(const struct tune_task *task, const char *tuning, const
 /** path NULL: not stored. */
 void tune_report_best(const struct tune_task *task, const char *tuning, double decode,
                       double prompt, const char *path);
+/** Two runs of the default differ by this share. */
+void tune_report_noise(const struct tune_task *task, double noise);
 void tune_report_block(const struct tune_task *task, int block, double ratio);
 
 #endif

@@ -95,3 +95,15 @@ void tune_report_block(const struct tune_task *task, int block, double ratio)
 	}
 	end_line(task);
 }
+
+void tune_report_noise(const struct tune_task *task, double noise)
+{
+	if (task->json) {
+		begin_json(task, "noise", NULL);
+		(void)printf(", \"share\": %.4f", noise);
+	} else {
+		(void)printf("  two runs of the default differ by %.0f %%: only larger gains count%s",
+		             100.0 * noise, task->cpu_time ? "" : "; on a busy CPU take --cpu-time");
+	}
+	end_line(task);
+}

@@ -14,6 +14,9 @@
  *  what is less may be chance. */
 #define LEAST_GAIN 0.03
 
+/** Two runs of the default that differ so much are worth a word. */
+#define BUSY 0.1
+
 /** Behind one that is so much slower nothing better is looked for. */
 #define WORSE 1.15
 
@@ -184,25 +187,39 @@ static bool with_block(const char *recipe, int block, char *out, size_t n)
 	return snprintf(out, n, "%.*s%d%s", length, full, block, rest) < (int)n;
 }
 
-/* A block size is the recipe's, so it's only spoken of. */
-static bool compare_blocks(struct search *s, struct tool_error *error)
+/* The ratio of the best tuning with another block to the best with this one; 0: there is none. */
+static bool try_block(struct search *s, int block, double *ratio, struct tool_error *error)
 {
 	char text[TUNE_TEXT], recipe[600];
-	double best = s->best_row, ratio;
-	int best_block = 0;
+	*ratio = 0;
+	if (!with_block(s->task->recipe, block, recipe, sizeof recipe))
+		return true;
 	tune_numbers_print(&s->best, text);
+	if (!measure(s, &s->row, recipe, text, ratio, error))
+		return false;
+	*ratio /= s->best_row;
+	return true;
+}
+
+/* A block size is the recipe's, so it's only spoken of, and only when a second run says the same. */
+static bool compare_blocks(struct search *s, struct tool_error *error)
+{
+	double best = s->worth, ratio;
+	int best_block = 0;
 	for (int block = 32; s->task->blocks && block <= 128; block *= 2) {
-		if (!with_block(s->task->recipe, block, recipe, sizeof recipe))
-			continue;
-		if (!measure(s, &s->row, recipe, text, &ratio, error))
+		if (!try_block(s, block, &ratio, error))
 			return false;
-		if (ratio > 0 && ratio < s->worth * best) {
+		if (ratio > 0 && ratio < best) {
 			best = ratio;
 			best_block = block;
 		}
 	}
-	if (best_block != 0)
-		tune_report_block(s->task, best_block, best / s->best_row);
+	if (best_block == 0)
+		return true;
+	if (!try_block(s, best_block, &ratio, error))
+		return false;
+	if (ratio > 0 && ratio < s->worth)
+		tune_report_block(s->task, best_block, ratio > best ? ratio : best);
 	return true;
 }
 
@@ -218,6 +235,8 @@ static bool search(struct search *s, struct tool_error *error)
 	double noise = fabs(1.0 - s->best_row);
 	s->worth = 1.0 - (noise > LEAST_GAIN ? noise : LEAST_GAIN);
 	s->best_row = 1.0;
+	if (noise > BUSY)
+		tune_report_noise(s->task, noise);
 	for (size_t i = 0; i < TUNE_COORDINATES; i++)
 		if (!try_coordinate(s, i, error))
 			return false;
