@@ -5,19 +5,6 @@
  */
 #include "rig.h"
 
-static bool one_round(struct bench_rig *rig, double *us, struct tool_error *error)
-{
-	clkv_step *step;
-	if (!bench_rig_step(rig, rig->problem->rows, &step, error))
-		return false;
-	bool done = bench_rig_finish(rig, error);
-	double begun = bench_now(rig->machine);
-	done = done && bench_rig_attend(rig, step, error) && bench_rig_finish(rig, error);
-	*us = (bench_now(rig->machine) - begun) / (double)rig->layers;
-	clkv_step_abort(step);
-	return done;
-}
-
 static bool count_work(struct bench_rig *rig, struct bench_work *work, struct tool_error *error)
 {
 	const struct bench_problem *p = rig->problem;
@@ -37,10 +24,10 @@ static bool measure(struct bench_rig *rig, struct bench_result *result, struct t
 {
 	double us;
 	if (!bench_rig_fill(rig, rig->problem->tokens - rig->problem->rows, error) ||
-	    !count_work(rig, &result->work, error) || !one_round(rig, &us, error))
+	    !count_work(rig, &result->work, error) || !bench_rig_round(rig, &us, error))
 		return false;
 	for (double started = bench_seconds(); bench_wants_more(result, started); result->n++)
-		if (!one_round(rig, &result->us[result->n], error))
+		if (!bench_rig_round(rig, &result->us[result->n], error))
 			return false;
 	return true;
 }

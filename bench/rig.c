@@ -227,6 +227,19 @@ bool bench_rig_attend(struct bench_rig *rig, clkv_step *step, struct tool_error 
 	return true;
 }
 
+bool bench_rig_round(struct bench_rig *rig, double *us, struct tool_error *error)
+{
+	clkv_step *step;
+	if (!bench_rig_step(rig, rig->problem->rows, &step, error))
+		return false;
+	bool done = bench_rig_finish(rig, error);
+	double begun = bench_now(rig->machine);
+	done = done && bench_rig_attend(rig, step, error) && bench_rig_finish(rig, error);
+	*us = (bench_now(rig->machine) - begun) / (double)rig->layers;
+	clkv_step_abort(step);
+	return done;
+}
+
 bool bench_rig_finish(struct bench_rig *rig, struct tool_error *error)
 {
 	cl_int code = clFinish(rig->machine->queue);

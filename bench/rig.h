@@ -42,6 +42,9 @@ bool bench_rig_step(struct bench_rig *rig, size_t n_rows, clkv_step **step,
 bool bench_rig_attend(struct bench_rig *rig, clkv_step *step, struct tool_error *error);
 bool bench_rig_commit(clkv_step *step, struct tool_error *error);
 
+/** Attention of the problem's rows on all layers, in a step that is then dropped: us per layer. */
+bool bench_rig_round(struct bench_rig *rig, double *us, struct tool_error *error);
+
 /** Waits for the device. */
 bool bench_rig_finish(struct bench_rig *rig, struct tool_error *error);
 

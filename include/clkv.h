@@ -129,14 +129,15 @@ typedef struct clkv_context_options {
 	clkv_log_fn log; /**< NULL: silent */
 	void *log_opaque;
 	clkv_log_level log_level; /**< 0: CLKV_LOG_CONTEXT */
-	const char *cache_dir;    /**< programs on disk; NULL: CLKV_CACHE_DIR, else
+	const char *cache_dir;    /**< programs and tunings on disk; NULL: CLKV_CACHE_DIR, else
 	                               $XDG_CACHE_HOME/clkv, else $HOME/.cache/clkv; "": none */
 	const char *kernel_dir;   /**< read kernel sources from here; NULL: CLKV_KERNEL_DIR, else the
 	                               embedded ones */
 } clkv_context_options;
 
 /** A context on the caller's cl_context and device (both are retained).
- *  Reads the environment (CLKV_CACHE_DIR, CLKV_KERNEL_DIR) here and never later. Since 0.1. */
+ *  Reads the environment (CLKV_CACHE_DIR, CLKV_KERNEL_DIR, CLKV_TUNE) and the tunings that
+ *  clkv_tune_store has kept here and never later. Since 0.1. */
 CLKV_API clkv_status clkv_context_create(cl_context context, cl_device_id device,
                                          const clkv_context_options *options, clkv_context **out,
                                          clkv_error *error);
@@ -166,8 +167,9 @@ typedef struct clkv_device_info {
 	int has_fp16, has_fp64, has_subgroups;
 	uint64_t global_bytes, max_alloc_bytes, local_bytes;
 	size_t max_work_group;
-	unsigned lanes, vec; /**< tuning in force: work-items per group, vector width of each */
-	char tuning[64];     /**< where the tuning comes from */
+	unsigned lanes, vec; /**< work-items per group and their vector width, for caches that have no
+	                          tuning of their own in the tuning file */
+	char tuning[64];     /**< where these come from */
 } clkv_device_info;
 
 CLKV_API clkv_status clkv_context_get_info(const clkv_context *context, clkv_device_info *info);
@@ -252,6 +254,29 @@ CLKV_API clkv_status clkv_cache_create(clkv_context *context, const clkv_geometr
 
 /** Drops an open step and all sequences with it; waits for the device. NULL is allowed. */
 CLKV_API void clkv_cache_destroy(clkv_cache *cache);
+
+/* ---------------------------------------------------------------- tuning ---- */
+
+/** How a cache's kernels are shaped and its attention is cut:
+ *  "lanes=1,vec=16,queries=32,groups=6,min_blocks=4 (tuning file)": work-items per group, vector width
+ *  of each, most queries of a tile, work-groups per compute unit, least blocks of a split, source.
+ *  Behind it, if the device has refused others: "; refused: lanes=64,vec=1,queries=32 (build)".
+ *  text has size n; 512 is enough. Errors: INVALID_ARGUMENT when n is too small. Since 0.1. */
+CLKV_API clkv_status clkv_cache_tuning(const clkv_cache *cache, char *text, size_t n);
+
+/** The same for a cache to come, without building anything: CLKV_TUNE's, else the one kept for this
+ *  device, codec and shape, else that of the device's family. Since 0.1. */
+CLKV_API clkv_status clkv_tune_get(const clkv_context *context, const clkv_geometry *geometry,
+                                   const char *recipe, char *text, size_t n, clkv_error *error);
+
+/** Keeps a measured tuning ("lanes=..,vec=..,queries=..,groups=..,min_blocks=..", all five) in the folder
+ *  of programs, for contexts opened later on this device and driver. It counts for every recipe and
+ *  geometry with this codec, block size, head sizes and number of query heads per KV head.
+ *  path (size n, may be NULL) gets the file's name.
+ *  Errors: INVALID_ARGUMENT, INVALID_RECIPE, UNSUPPORTED, IO, NO_HOST_MEMORY. Since 0.1. */
+CLKV_API clkv_status clkv_tune_store(const clkv_context *context, const clkv_geometry *geometry,
+                                     const char *recipe, const char *tuning, char *path, size_t n,
+                                     clkv_error *error);
 
 /* ---------------------------------------------------------------- sequences ---- */
 

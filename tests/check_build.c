@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** \file check_build.c \brief From kernel files to kernels: includes, the kernel folder, failures,
  * hostile files. */
+#include "device/device_info.h"
 #include "program/build.h"
 #include "program/source.h"
 #include "support/fixture.h"
@@ -232,11 +233,12 @@ END_TEST
 START_TEST(test_small_work_groups_are_respected)
 {
 	clkv_device_info tiny = CLKV_INIT(clkv_device_info);
-	struct clkv__tuning t;
+	struct clkv__tune t;
+	const struct clkv__device_hints none = {0};
 	tiny.is_gpu = 1;
 	tiny.max_work_group = 20;
-	ck_assert_int_eq(clkv__tune_choose(&tiny, NULL, &t, NULL), CLKV_OK);
-	ck_assert_uint_eq(t.lanes, 16);
+	ck_assert_int_eq(clkv__tune_choose(&tiny, &none, NULL, &t, NULL), CLKV_OK);
+	ck_assert_uint_eq(t.general.lanes, 16);
 }
 END_TEST
 

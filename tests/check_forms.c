@@ -21,12 +21,16 @@ static const struct {
 	{"q:k=6,v=3,rot=hadamard ; window=40,sinks=3,skip=1", 6, 2, 64, 64},
 };
 
-static void check_form(clkv_context *context, cl_command_queue queue, const char *recipe,
-                       clkv_geometry geometry)
+static void check_form(clkv_context *context, cl_command_queue queue, const char *form,
+                       const char *recipe, clkv_geometry geometry)
 {
 	struct feed feed = {.geometry = geometry, .lse = true};
 	static struct stream stream;
+	char text[512];
 	feed_open(&feed, context, queue, recipe, NULL);
+	/* it, and not one that stands in for it because the device refuses it */
+	ck_assert_int_eq(clkv_cache_tuning(feed.cache, text, sizeof text), CLKV_OK);
+	ck_assert_msg(strncmp(text, form, strlen(form)) == 0 && !strstr(text, "refused"), "%s", text);
 	stream_open(&feed, &stream);
 	expect_rows(&feed, &stream, 40, CLKV_PROMPT, 1, EXPECT_DECODED, BOUND_ATTEND_CODES);
 	feed_one(&feed, &stream, 105, CLKV_PROMPT_END, 2, NULL);
@@ -45,7 +49,7 @@ START_TEST(test_forms_agree_with_the_reference)
 	ck_assert_int_eq(clkv_context_get_info(context, &info), CLKV_OK);
 	ck_assert_str_eq(info.tuning, "CLKV_TUNE");
 	size_t shape = (size_t)_i / FORMS;
-	check_form(context, queue, shapes[shape].recipe,
+	check_form(context, queue, forms[(size_t)_i % FORMS], shapes[shape].recipe,
 	           feed_geometry(2, shapes[shape].q_heads, shapes[shape].kv_heads, shapes[shape].dk,
 	                         shapes[shape].dv));
 	clReleaseCommandQueue(queue);

@@ -8,29 +8,34 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "info_tuning.h"
 #include "json_string.h"
 #include "options.h"
 
 static const char program[] = "clkv-info";
 
 static const char help[] =
-	"usage: clkv-info [--json] [--recipes]\n"
+	"usage: clkv-info [--json] [--kernels] [--recipes]\n"
 	"\n"
 	"Lists the OpenCL devices, what they support, and the tuning that clkv chose for them.\n"
 	"\n"
+	"  --kernels      build the kernels of the tunings shown, so that what a device refuses is "
+	"named\n"
 	"  --recipes      the stages of recipes instead, with their keys\n"
 	"  --json         a JSON line per device\n"
 	"  --help         this text\n"
 	"  --version      the version of the library\n";
 
-enum { OPTION_JSON = 256, OPTION_RECIPES, OPTION_HELP, OPTION_VERSION };
+enum { OPTION_JSON = 256, OPTION_KERNELS, OPTION_RECIPES, OPTION_HELP, OPTION_VERSION };
 
 static const struct option long_options[] = {
-	{"json", no_argument, NULL, OPTION_JSON},
-	{"recipes", no_argument, NULL, OPTION_RECIPES},
-	{"help", no_argument, NULL, OPTION_HELP},
-	{"version", no_argument, NULL, OPTION_VERSION},
-	{NULL, 0, NULL, 0},
+	{"json", no_argument, NULL, OPTION_JSON},       {"kernels", no_argument, NULL, OPTION_KERNELS},
+	{"recipes", no_argument, NULL, OPTION_RECIPES}, {"help", no_argument, NULL, OPTION_HELP},
+	{"version", no_argument, NULL, OPTION_VERSION}, {NULL, 0, NULL, 0},
+};
+
+struct wanted {
+	bool json, kernels;
 };
 
 static void print_device(const char *id, const clkv_device_info *d)
@@ -75,12 +80,12 @@ static void print_device_json(const char *id, const clkv_device_info *d)
 	(void)printf(", \"global_bytes\": %llu, \"max_alloc_bytes\": %llu, \"local_bytes\": %llu",
 	             (unsigned long long)d->global_bytes, (unsigned long long)d->max_alloc_bytes,
 	             (unsigned long long)d->local_bytes);
-	(void)printf(", \"max_work_group\": %zu, \"lanes\": %u, \"vec\": %u}\n", d->max_work_group,
+	(void)printf(", \"max_work_group\": %zu, \"lanes\": %u, \"vec\": %u", d->max_work_group,
 	             d->lanes, d->vec);
 }
 
 /* Opens a device as any program would; one that clkv can't use is named with the reason. */
-static void show_device(size_t platform, size_t device, bool json)
+static void show_device(size_t platform, size_t device, const struct wanted *wanted)
 {
 	char id[48];
 	clkv_context *context;
@@ -91,23 +96,30 @@ static void show_device(size_t platform, size_t device, bool json)
 		(void)fprintf(stderr, "%s: device %s can't be used: %s\n", program, id, cause.text);
 		return;
 	}
-	if (clkv_context_get_info(context, &info) == CLKV_OK)
-		(json ? print_device_json : print_device)(id, &info);
+	if (clkv_context_get_info(context, &info) == CLKV_OK && wanted->json) {
+		print_device_json(id, &info);
+		(void)fputs(", \"tunings\": ", stdout);
+		info_tuning_print_json(context, wanted->kernels);
+		(void)puts("}");
+	} else if (!wanted->json) {
+		print_device(id, &info);
+		info_tuning_print(context, wanted->kernels);
+	}
 	clkv_context_destroy(context);
 }
 
-static size_t show_platform(cl_platform_id platform, size_t index, bool json)
+static size_t show_platform(cl_platform_id platform, size_t index, const struct wanted *wanted)
 {
 	cl_uint n = 0;
 	/* a platform without a device answers with an error: drivers of hardware that isn't there */
 	if (clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, 0, NULL, &n) != CL_SUCCESS)
 		return 0;
 	for (size_t i = 0; i < n; i++)
-		show_device(index, i, json);
+		show_device(index, i, wanted);
 	return n;
 }
 
-static int show_devices(bool json)
+static int show_devices(const struct wanted *wanted)
 {
 	cl_uint n = 0;
 	size_t shown = 0;
@@ -120,7 +132,7 @@ static int show_devices(bool json)
 	if (n > 0 && clGetPlatformIDs(n, platforms, NULL) != CL_SUCCESS)
 		n = 0;
 	for (size_t i = 0; i < n; i++)
-		shown += show_platform(platforms[i], i, json);
+		shown += show_platform(platforms[i], i, wanted);
 	free(platforms);
 	if (shown > 0)
 		return TOOL_DONE;
@@ -148,13 +160,16 @@ static void print_stage(void *opaque, const char *stage, const char *brief, cons
 
 int main(int argc, char **argv)
 {
-	bool json = false;
+	struct wanted wanted = {false, false};
 	bool recipes = false;
 	int option;
 	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
 		switch (option) {
 		case OPTION_JSON:
-			json = true;
+			wanted.json = true;
+			break;
+		case OPTION_KERNELS:
+			wanted.kernels = true;
 			break;
 		case OPTION_RECIPES:
 			recipes = true;
@@ -179,5 +194,5 @@ int main(int argc, char **argv)
 		clkv_recipe_list(print_stage, NULL);
 		return tool_close_output(program, TOOL_DONE);
 	}
-	return tool_close_output(program, show_devices(json));
+	return tool_close_output(program, show_devices(&wanted));
 }

@@ -5,8 +5,9 @@
 #include "base/error.h"
 #include "device/limits.h"
 
-/* Queries of a tile: enough to pay for widening a code once, few enough for the registers. */
-enum { MAX_QUERIES = 32, MAX_TILE_ROWS = 16 };
+/* A tile has as many queries as the tuning allows: enough to pay for widening a code once, few enough
+ * for the registers. The number of a split is kept in 16 bits. */
+enum { MAX_TILE_ROWS = 16, MAX_GROUPS = 32768 };
 
 /* Local memory of one query in attend_partial, codecs that fold on both sides: itself and folded, its
  * sums, its scores and folded weights of a block, partial sums of segments, and three numbers. */
@@ -17,10 +18,10 @@ static size_t query_bytes(const struct clkv__shape *shape, const struct clkv__pl
 }
 
 clkv_status clkv__cut_choose(const clkv_context *context, const struct clkv__shape *shape,
-                             const struct clkv__plan *plan, struct clkv__cut *cut,
-                             clkv_error *error)
+                             const struct clkv__plan *plan, const struct clkv__tuning *tuning,
+                             struct clkv__cut *cut, clkv_error *error)
 {
-	size_t local = clkv__limits_local_bytes(context);
+	size_t local = clkv__limits_local_bytes(context, tuning->lanes);
 	int queries = (int)(local / query_bytes(shape, plan));
 	if (queries < 1)
 		CLKV_FAIL(error, CLKV_ERROR_UNSUPPORTED,
@@ -28,20 +29,19 @@ clkv_status clkv__cut_choose(const clkv_context *context, const struct clkv__sha
 		          "device '%s' gives %zu: take a smaller block",
 		          shape->dk, shape->dv, plan->general.block, query_bytes(shape, plan),
 		          context->info.name, local);
-	queries = queries < MAX_QUERIES ? queries : MAX_QUERIES;
+	queries = queries < (int)tuning->queries ? queries : (int)tuning->queries;
 	int heads = shape->g;
 	while (heads > queries || shape->g % heads)
 		heads--;
 	int rows = 1;
 	while (rows * 2 <= MAX_TILE_ROWS && rows * 2 * heads <= queries)
 		rows *= 2;
-	/* CPUs hand out groups one by one: a few per core even out their ends. */
-	uint32_t units = context->info.compute_units;
+	uint64_t groups = (uint64_t)context->info.compute_units * tuning->groups;
 	*cut = (struct clkv__cut){
 		.tile_rows = rows,
 		.tile_heads = heads,
-		.target_groups = units * (context->info.is_gpu ? 8u : 6u),
-		.min_blocks = context->info.is_gpu ? 1u : 4u,
+		.target_groups = groups < MAX_GROUPS ? (uint32_t)groups : MAX_GROUPS,
+		.min_blocks = tuning->min_blocks,
 	};
 	return CLKV_OK;
 }

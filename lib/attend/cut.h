@@ -8,7 +8,7 @@
 
 /** Chooses tiles and splits for the device; refuses shapes whose tile outgrows its local memory. */
 clkv_status clkv__cut_choose(const clkv_context *context, const struct clkv__shape *shape,
-                             const struct clkv__plan *plan, struct clkv__cut *cut,
-                             clkv_error *error);
+                             const struct clkv__plan *plan, const struct clkv__tuning *tuning,
+                             struct clkv__cut *cut, clkv_error *error);
 
 #endif

@@ -3,16 +3,19 @@
 #include "attend/kernels.h"
 
 #include "base/error.h"
+#include "device/context.h"
 #include "program/build.h"
 #include "store/cache.h"
+
+#include <string.h>
 
 static void shape_macros(const clkv_cache *cache, const struct clkv__variant *variant,
                          clkv__macros *m)
 {
 	const struct clkv__shape *s = &cache->shape;
 	clkv__macros_init(m);
-	clkv__macros_int(m, "LANES", (int)cache->context->tuning.lanes);
-	clkv__macros_int(m, "VEC", (int)cache->context->tuning.vec);
+	clkv__macros_int(m, "LANES", (int)cache->tuning.lanes);
+	clkv__macros_int(m, "VEC", (int)cache->tuning.vec);
 	clkv__macros_int(m, "BT", cache->plan.general.block);
 	clkv__macros_int(m, "DK", s->dk);
 	clkv__macros_int(m, "DV", s->dv);
@@ -37,49 +40,100 @@ static void codec_macros(const clkv_cache *cache, const struct clkv__variant *va
 	codec->macros(variant->codec ? &variant->spec : &half, &layout, m);
 }
 
-static clkv_status build_attend(clkv_cache *cache, const clkv__macros *base, int tile_rows,
-                                cl_kernel *out, clkv_error *error)
-{
-	clkv__macros m = *base;
-	clkv__macros_int(&m, "HT", cache->cut.tile_heads);
-	clkv__macros_int(&m, "TR", tile_rows);
-	return clkv__program_kernel(cache->context, "attend_partial.cl", "attend_partial", &m, out,
-	                            error);
-}
+/* A cache whose kernels are being built, and the word for a refusal, if it comes to one. */
+struct builder {
+	clkv_cache *cache;
+	const char *refused;
+};
 
-static clkv_status build_variant(clkv_cache *cache, const struct clkv__variant *variant,
-                                 struct clkv__variant_kernels *k, clkv_error *error)
+/* What a driver only says of the finished kernel. */
+static clkv_status check_limits(struct builder *b, const char *file, cl_kernel kernel,
+                                clkv_error *error)
 {
-	clkv_context *context = cache->context;
-	clkv__macros shape, codec;
-	shape_macros(cache, variant, &shape);
-	codec = shape;
-	codec_macros(cache, variant, &codec);
-	CLKV_TRY(
-		clkv__program_kernel(context, "append_rows.cl", "append_rows", &shape, &k->append, error));
-	CLKV_TRY(
-		clkv__program_kernel(context, "attend_merge.cl", "attend_merge", &shape, &k->merge, error));
-	CLKV_TRY(clkv__program_kernel(context, "read_rows.cl", "read_rows", &codec, &k->read, error));
-	CLKV_TRY(build_attend(cache, &codec, 1, &k->attend_row, error));
-	CLKV_TRY(build_attend(cache, &codec, cache->cut.tile_rows, &k->attend_tile, error));
-	if (variant->codec)
-		CLKV_TRY(clkv__program_kernel(context, variant->codec->seal_file,
-		                              variant->codec->seal_kernel, &codec, &k->seal, error));
+	const clkv_context *context = b->cache->context;
+	size_t group = 0, lanes = b->cache->tuning.lanes;
+	cl_ulong local = 0;
+	CLKV_CL(error, clGetKernelWorkGroupInfo(kernel, context->device, CL_KERNEL_WORK_GROUP_SIZE,
+	                                        sizeof group, &group, NULL));
+	CLKV_CL(error, clGetKernelWorkGroupInfo(kernel, context->device, CL_KERNEL_LOCAL_MEM_SIZE,
+	                                        sizeof local, &local, NULL));
+	if (group < lanes) {
+		b->refused = "work-group";
+		CLKV_FAIL(error, CLKV_ERROR_BUILD, "%s on '%.60s': %zu work-items per group, not %zu", file,
+		          context->info.name, group, lanes);
+	}
+	if (local > context->info.local_bytes) {
+		b->refused = "local memory";
+		CLKV_FAIL(error, CLKV_ERROR_BUILD,
+		          "%s on '%.60s': %llu bytes of local memory, there are %llu", file,
+		          context->info.name, (unsigned long long)local,
+		          (unsigned long long)context->info.local_bytes);
+	}
 	return CLKV_OK;
 }
 
-clkv_status clkv__kernels_build(clkv_cache *cache, clkv_error *error)
+/* Refusals are the compiler's, and a finished kernel for which the device has no room; a lack of host
+ * memory or a mistake of ours would meet every other tuning too. */
+static clkv_status make(struct builder *b, const char *file, const char *name,
+                        const clkv__macros *macros, cl_kernel *out, clkv_error *error)
 {
+	clkv_status status = clkv__program_kernel(b->cache->context, file, name, macros, out, error);
+	if (status == CLKV_OK)
+		return check_limits(b, file, *out, error);
+	if (status == CLKV_ERROR_BUILD)
+		b->refused = "build";
+	else if (error->cl_code == CL_OUT_OF_RESOURCES && strcmp(error->call, "clCreateKernel") == 0)
+		b->refused = "resources";
+	return status;
+}
+
+static clkv_status make_attend(struct builder *b, const clkv__macros *base, int tile_rows,
+                               cl_kernel *out, clkv_error *error)
+{
+	clkv__macros m = *base;
+	clkv__macros_int(&m, "HT", b->cache->cut.tile_heads);
+	clkv__macros_int(&m, "TR", tile_rows);
+	return make(b, "attend_partial.cl", "attend_partial", &m, out, error);
+}
+
+static clkv_status make_variant(struct builder *b, const struct clkv__variant *variant,
+                                struct clkv__variant_kernels *k, clkv_error *error)
+{
+	clkv__macros shape, codec;
+	shape_macros(b->cache, variant, &shape);
+	codec = shape;
+	codec_macros(b->cache, variant, &codec);
+	CLKV_TRY(make_attend(b, &codec, b->cache->cut.tile_rows, &k->attend_tile, error));
+	CLKV_TRY(make_attend(b, &codec, 1, &k->attend_row, error));
+	CLKV_TRY(make(b, "append_rows.cl", "append_rows", &shape, &k->append, error));
+	CLKV_TRY(make(b, "attend_merge.cl", "attend_merge", &shape, &k->merge, error));
+	CLKV_TRY(make(b, "read_rows.cl", "read_rows", &codec, &k->read, error));
+	if (variant->codec)
+		CLKV_TRY(make(b, variant->codec->seal_file, variant->codec->seal_kernel, &codec, &k->seal,
+		              error));
+	return CLKV_OK;
+}
+
+static clkv_status make_all(struct builder *b, clkv_error *error)
+{
+	clkv_cache *cache = b->cache;
 	struct clkv__kernels *k = &cache->kernels;
 	clkv__macros none;
 	clkv__macros_init(&none);
-	CLKV_TRY(clkv__program_kernel(cache->context, "table_update.cl", "table_update", &none,
-	                              &k->table_update, error));
 	if (cache->plan.general.skip < cache->shape.layers)
-		CLKV_TRY(build_variant(cache, &cache->plan.sealing, &k->sealing, error));
+		CLKV_TRY(make_variant(b, &cache->plan.sealing, &k->sealing, error));
 	if (cache->plan.general.skip > 0)
-		CLKV_TRY(build_variant(cache, &cache->plan.dense, &k->dense, error));
-	return CLKV_OK;
+		CLKV_TRY(make_variant(b, &cache->plan.dense, &k->dense, error));
+	return clkv__program_kernel(cache->context, "table_update.cl", "table_update", &none,
+	                            &k->table_update, error);
+}
+
+clkv_status clkv__kernels_build(clkv_cache *cache, const char **refused, clkv_error *error)
+{
+	struct builder b = {cache, NULL};
+	clkv_status status = make_all(&b, error);
+	*refused = b.refused;
+	return status;
 }
 
 static void free_kernel(cl_kernel kernel)

@@ -17,8 +17,10 @@ struct clkv__kernels {
 	cl_kernel table_update;
 };
 
-/** Builds all kernels, so that nothing is built, or refused, in the middle of a step. */
-clkv_status clkv__kernels_build(clkv_cache *cache, clkv_error *error);
+/** Builds all kernels by the cache's tuning, so that nothing is built, or refused, in the middle of a
+ *  step. *refused names in a word what the device doesn't take about them, or is NULL: only then
+ *  another tuning may do. error may not be NULL. */
+clkv_status clkv__kernels_build(clkv_cache *cache, const char **refused, clkv_error *error);
 void clkv__kernels_free(struct clkv__kernels *kernels);
 
 /** Launches. Each enqueues one kernel (attend: one or two and the merge) on the chain. */

@@ -68,7 +68,7 @@ static clkv_status run(struct args *a, struct clkv__chain *chain, cl_uint dims,
 
 static size_t lanes_of(const clkv_cache *cache)
 {
-	return cache->context->tuning.lanes;
+	return cache->tuning.lanes;
 }
 
 clkv_status clkv__launch_append(clkv_cache *cache, struct clkv__chain *chain, int layer,

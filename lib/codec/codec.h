@@ -46,6 +46,9 @@ struct clkv__codec {
 	/** Sizes a block of block tokens; refuses a spec that doesn't fit the shape. */
 	clkv_status (*layout)(const union clkv__codec_spec *spec, const struct clkv__shape *shape,
 	                      int block, struct clkv__codec_layout *layout, clkv_error *error);
+	/** What the speed of its device half depends on, such as "k4c64,v4t64": at most 30 letters, digits
+	 *  and commas. */
+	void (*label)(const union clkv__codec_spec *spec, char *text, size_t n);
 	/** The macros of its device half. */
 	void (*macros)(const union clkv__codec_spec *spec, const struct clkv__codec_layout *layout,
 	               clkv__macros *macros);

@@ -10,6 +10,8 @@
 #include "base/error.h"
 #include "codec/codec.h"
 
+#include <stdio.h>
+
 static uint32_t align_up(uint32_t bytes, uint32_t to)
 {
 	return (bytes + to - 1) / to * to;
@@ -81,10 +83,29 @@ static void affine_macros(const union clkv__codec_spec *spec,
 	clkv__macros_int(m, "V_CODES_OFF", (int)layout->v_codes);
 }
 
+/* "4c64s": bits, axis, group, s if symmetric. */
+static void side_label(const struct clkv__affine_side *s, char *text, size_t n)
+{
+	if (s->bits == 16)
+		snprintf(text, n, "16");
+	else
+		snprintf(text, n, "%d%c%d%s", s->bits, s->axis == ABI_AXIS_CHANNEL ? 'c' : 't', s->group,
+		         s->symmetric ? "s" : "");
+}
+
+static void affine_label(const union clkv__codec_spec *spec, char *text, size_t n)
+{
+	char k[12], v[12];
+	side_label(&spec->affine.k, k, sizeof k);
+	side_label(&spec->affine.v, v, sizeof v);
+	snprintf(text, n, "k%s,v%s", k, v);
+}
+
 const struct clkv__codec clkv__codec_affine = {
 	.name = "affine",
 	.seal_file = "seal_affine.cl",
 	.seal_kernel = "seal_affine",
 	.layout = affine_layout,
+	.label = affine_label,
 	.macros = affine_macros,
 };

@@ -47,13 +47,19 @@ static clkv_status read_folders(clkv_context *c, const clkv_context_options *o, 
 static clkv_status fill(clkv_context *c, const clkv_context_options *o, clkv_error *error)
 {
 	CLKV_TRY(clkv__device_info_read(c->device, &c->info, error));
-	CLKV_TRY(clkv__tune_choose(&c->info, getenv("CLKV_TUNE"), &c->tuning, error));
-	c->info.lanes = c->tuning.lanes;
-	c->info.vec = c->tuning.vec;
-	memcpy(c->info.tuning, c->tuning.source, sizeof c->info.tuning);
+	struct clkv__device_hints hints;
+	const struct clkv__tuning *t = &c->tune.general;
+	clkv__device_hints_read(c->device, &hints);
+	CLKV_TRY(clkv__tune_choose(&c->info, &hints, getenv("CLKV_TUNE"), &c->tune, error));
+	c->info.lanes = t->lanes;
+	c->info.vec = t->vec;
+	memcpy(c->info.tuning, t->source, sizeof c->info.tuning);
 	CLKV_TRY(read_folders(c, o, error));
-	clkv__log(c, CLKV_LOG_CONTEXT, "context", "%s: LANES %u, VEC %u (%s)", c->info.name,
-	          c->tuning.lanes, c->tuning.vec, c->tuning.source);
+	CLKV_TRY(clkv__tune_file_read(c, &c->tune.list, error));
+	char text[CLKV__TUNING_TEXT];
+	clkv__tuning_print(t, text);
+	clkv__log(c, CLKV_LOG_CONTEXT, "context", "%s: %s (%s), %zu tunings of its own", c->info.name,
+	          text, t->source, c->tune.list.n);
 	return CLKV_OK;
 }
 
@@ -130,6 +136,7 @@ void clkv_context_destroy(clkv_context *context)
 		return;
 	clkv_allocator allocator = context->allocator;
 	clkv__programs_free(context);
+	clkv__tune_list_free(context, &context->tune.list);
 	release(context->cl, context->device);
 	pthread_mutex_destroy(&context->mutex);
 	clkv__free(&allocator, context->cache_dir);

@@ -18,7 +18,7 @@ struct clkv_context {
 	cl_context cl;
 	cl_device_id device;
 	clkv_device_info info;
-	struct clkv__tuning tuning;
+	struct clkv__tune tune;
 	char *cache_dir;       /**< folder of built programs; NULL: none */
 	char *kernel_dir;      /**< sources that replace embedded ones; NULL: none */
 	pthread_mutex_t mutex; /**< guards what follows */

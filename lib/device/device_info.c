@@ -52,6 +52,22 @@ static void read_extensions(cl_device_id device, clkv_device_info *info)
 		strstr(text, "cl_khr_subgroups") != NULL || strstr(text, "cl_intel_subgroups") != NULL;
 }
 
+void clkv__device_hints_read(cl_device_id device, struct clkv__device_hints *hints)
+{
+	enum { WAVEFRONT_WIDTH_AMD = 0x4043 };
+	char text[16384];
+	cl_uint wavefront = 0;
+	get_text(device, CL_DEVICE_EXTENSIONS, text, sizeof text);
+	*hints = (struct clkv__device_hints){
+		.amd = strstr(text, "cl_amd_") != NULL,
+		.intel = strstr(text, "cl_intel_") != NULL,
+		.nvidia = strstr(text, "cl_nv_") != NULL,
+	};
+	if (hints->amd && clGetDeviceInfo(device, WAVEFRONT_WIDTH_AMD, sizeof wavefront, &wavefront,
+	                                  NULL) == CL_SUCCESS)
+		hints->wavefront = wavefront;
+}
+
 clkv_status clkv__device_info_read(cl_device_id device, clkv_device_info *info, clkv_error *error)
 {
 	cl_device_type type;

@@ -5,6 +5,17 @@
 
 #include <clkv.h>
 
+#include <stdbool.h>
+
+/** What tells a vendor's devices apart where names don't. */
+struct clkv__device_hints {
+	bool amd, intel, nvidia; /**< it has the vendor's own extensions */
+	unsigned wavefront;      /**< work-items of a wavefront on AMD GPUs; 0: unknown */
+};
+
 clkv_status clkv__device_info_read(cl_device_id device, clkv_device_info *info, clkv_error *error);
+
+/** Never fails: what the driver doesn't say stays 0. */
+void clkv__device_hints_read(cl_device_id device, struct clkv__device_hints *hints);
 
 #endif

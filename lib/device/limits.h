@@ -5,8 +5,8 @@
 
 #include "device/context.h"
 
-/** Local memory that a work-group may use. On GPUs at most 32 KiB, which all have, so that two groups
+/** Local memory that a work-group of so many lanes may use. On GPUs at most 32 KiB, which all have, so that two groups
  *  share a unit; on a CPU it's ordinary memory, and 64 KiB stay in its second cache. */
-size_t clkv__limits_local_bytes(const clkv_context *context);
+size_t clkv__limits_local_bytes(const clkv_context *context, unsigned lanes);
 
 #endif

@@ -57,7 +57,9 @@ static clkv_status compile(clkv_context *context, const char *file, const char *
 	CLKV_CL_CODE(error, code, "clCreateProgramWithSource");
 	code = clBuildProgram(program, 1, &context->device, options, NULL, NULL);
 	if (code != CL_SUCCESS) {
-		clkv_status status = fail_build(context, program, file, code, error);
+		clkv_status status = code == CL_OUT_OF_HOST_MEMORY
+		                         ? clkv__cl_check(error, code, "clBuildProgram")
+		                         : fail_build(context, program, file, code, error);
 		clReleaseProgram(program);
 		return status;
 	}

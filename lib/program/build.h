@@ -8,7 +8,8 @@
 
 /** A new kernel of the program (file, macros), which is built on first use and kept in the context.
  *  Kernels are not shared, so that setting arguments needs no lock; the caller releases it.
- *  Errors: BUILD (names file and device; the log callback has the build log), OPENCL, memory. */
+ *  Errors: BUILD (names file and device; the log callback has the build log), OPENCL, memory. What a
+ *  compiler can't do for want of host memory is NO_HOST_MEMORY, not BUILD. */
 clkv_status clkv__program_kernel(clkv_context *context, const char *file, const char *kernel,
                                  const clkv__macros *macros, cl_kernel *out, clkv_error *error);
 

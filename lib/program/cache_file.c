@@ -4,20 +4,14 @@
 
 #include "base/alloc.h"
 #include "base/hash.h"
+#include "base/user_file.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define MAGIC "CLKVPRG1"
 #define MAX_FILE ((uint64_t)1 << 28)
-
-enum { MAX_PATH = 1200 };
 
 struct header {
 	char magic[8];
@@ -46,22 +40,6 @@ static uint64_t checksum(const struct header *h, const char *key, const void *bi
 	return clkv__hash(hash, binary, (size_t)h->binary_length);
 }
 
-/* False if the folder's name is too long. */
-static bool file_path(char path[MAX_PATH], const char *folder, const struct clkv__cache_key *key,
-                      const char *suffix)
-{
-	int n = snprintf(path, MAX_PATH, "%s/%s%s", folder, key->name, suffix);
-	return n > 0 && n < MAX_PATH;
-}
-
-/* The folder is ours and nobody else can write to it. */
-static bool folder_is_safe(const char *path)
-{
-	struct stat s;
-	return stat(path, &s) == 0 && S_ISDIR(s.st_mode) && s.st_uid == geteuid() &&
-	       (s.st_mode & (S_IWGRP | S_IWOTH)) == 0;
-}
-
 /* Says once why programs can't be kept. */
 static void warn(clkv_context *context, const char *why)
 {
@@ -69,38 +47,6 @@ static void warn(clkv_context *context, const char *why)
 		clkv__log(context, CLKV_LOG_CONTEXT, "cache", "programs can't be kept in %s: %s",
 		          context->cache_dir, why);
 	context->cache_warned = true;
-}
-
-/* mkdir -p, private. */
-static void make_folder(const char *path)
-{
-	char part[1024];
-	size_t n = strlen(path);
-	if (n >= sizeof part)
-		return;
-	for (size_t i = 1; i <= n; i++)
-		if (path[i] == '/' || path[i] == '\0') {
-			memcpy(part, path, i);
-			part[i] = '\0';
-			(void)mkdir(part, 0700);
-		}
-}
-
-/* A plain file, not a link, that neither blocks nor is larger than a program may be. */
-static FILE *open_file(const char *path, uint64_t *size)
-{
-	struct stat s;
-	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0)
-		return NULL;
-	bool ok = fstat(fd, &s) == 0 && S_ISREG(s.st_mode) && s.st_size >= 0 &&
-	          (uint64_t)s.st_size <= MAX_FILE;
-	FILE *f = ok ? fdopen(fd, "rb") : NULL;
-	if (!f)
-		close(fd);
-	else
-		*size = (uint64_t)s.st_size;
-	return f;
 }
 
 /* Lengths must add up to the file's before memory is taken for them. */
@@ -147,12 +93,12 @@ static cl_program create(clkv_context *context, const unsigned char *binary, siz
 cl_program clkv__cache_file_load(clkv_context *context, const struct clkv__cache_key *key,
                                  const char *options)
 {
-	char path[MAX_PATH];
-	if (!context->cache_dir || !folder_is_safe(context->cache_dir) ||
-	    !file_path(path, context->cache_dir, key, ""))
+	char path[CLKV__MAX_PATH];
+	if (!context->cache_dir || !clkv__user_folder_is_safe(context->cache_dir) ||
+	    !clkv__user_file_path(path, context->cache_dir, key->name))
 		return NULL;
 	uint64_t file_size;
-	FILE *f = open_file(path, &file_size);
+	FILE *f = clkv__user_file_open(path, MAX_FILE, &file_size);
 	if (!f)
 		return NULL;
 	unsigned char *binary;
@@ -168,35 +114,21 @@ cl_program clkv__cache_file_load(clkv_context *context, const struct clkv__cache
 	return program;
 }
 
-static bool write_all(FILE *f, const struct clkv__cache_key *key, const unsigned char *binary,
-                      size_t size)
-{
-	struct header h = {.key_length = strlen(key->text), .binary_length = size};
-	memcpy(h.magic, MAGIC, sizeof h.magic);
-	h.checksum = checksum(&h, key->text, binary);
-	return fwrite(&h, sizeof h, 1, f) == 1 && fwrite(key->text, strlen(key->text), 1, f) == 1 &&
-	       fwrite(binary, size, 1, f) == 1;
-}
+struct contents {
+	const struct clkv__cache_key *key;
+	const unsigned char *binary;
+	size_t size;
+};
 
-static bool write_file(const char *folder, const struct clkv__cache_key *key,
-                       const unsigned char *binary, size_t size)
+static bool write_all(FILE *f, const void *data)
 {
-	char part[MAX_PATH], path[MAX_PATH];
-	if (!file_path(path, folder, key, "") || !file_path(part, folder, key, ".XXXXXX"))
-		return false;
-	int fd = mkstemp(part);
-	FILE *f = fd >= 0 ? fdopen(fd, "wb") : NULL;
-	if (!f) {
-		if (fd >= 0)
-			close(fd);
-		return false;
-	}
-	bool ok = write_all(f, key, binary, size);
-	ok = fclose(f) == 0 && ok;
-	ok = ok && rename(part, path) == 0;
-	if (!ok)
-		unlink(part);
-	return ok;
+	const struct contents *c = data;
+	const char *key = c->key->text;
+	struct header h = {.key_length = strlen(key), .binary_length = c->size};
+	memcpy(h.magic, MAGIC, sizeof h.magic);
+	h.checksum = checksum(&h, key, c->binary);
+	return fwrite(&h, sizeof h, 1, f) == 1 && fwrite(key, strlen(key), 1, f) == 1 &&
+	       fwrite(c->binary, c->size, 1, f) == 1;
 }
 
 void clkv__cache_file_store(clkv_context *context, const struct clkv__cache_key *key,
@@ -205,8 +137,8 @@ void clkv__cache_file_store(clkv_context *context, const struct clkv__cache_key 
 	size_t size = 0;
 	if (!context->cache_dir)
 		return;
-	make_folder(context->cache_dir);
-	if (!folder_is_safe(context->cache_dir)) {
+	clkv__user_folder_make(context->cache_dir);
+	if (!clkv__user_folder_is_safe(context->cache_dir)) {
 		warn(context, "it isn't a folder that is ours and that nobody else can write to");
 		return;
 	}
@@ -218,7 +150,8 @@ void clkv__cache_file_store(clkv_context *context, const struct clkv__cache_key 
 	unsigned char *binary = clkv__calloc(&context->allocator, size, 1);
 	bool ok = binary && clGetProgramInfo(program, CL_PROGRAM_BINARIES, sizeof binary, &binary,
 	                                     NULL) == CL_SUCCESS;
-	ok = ok && write_file(context->cache_dir, key, binary, size);
+	const struct contents contents = {key, binary, size};
+	ok = ok && clkv__user_file_write(context->cache_dir, key->name, write_all, &contents);
 	if (!ok)
 		warn(context, errno ? strerror(errno) : "the driver gives no binary");
 	clkv__free(&context->allocator, binary);

@@ -4,9 +4,8 @@
  * \brief   Built programs on disk, one file each.
  *
  * File: magic, format version, length of the key's text, that text, length of the binary, checksum of all
- * before and of the binary, binary. Numbers are 64-bit, of this machine. A file is written under a name
- * of its own and renamed. Whatever is odd about a file means that it isn't there; it's then replaced.
- * A folder that others can write to, or that isn't ours, is not used.
+ * before and of the binary, binary. Numbers are 64-bit, of this machine. Whatever is odd about a file
+ * means that it isn't there; it's then replaced. base/user_file.h says which folders are used.
  */
 #ifndef CLKV__CACHE_FILE_H
 #define CLKV__CACHE_FILE_H

@@ -2,37 +2,21 @@
 /** \file cache.c \brief A cache: asked about, created, destroyed. */
 #include "store/cache.h"
 
-#include "attend/cut.h"
+#include "attend/fallback.h"
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/struct_io.h"
-#include "recipe/recipe.h"
+#include "store/resolve.h"
 
 #include <string.h>
-
-/* All that a recipe and a geometry decide, before anything is allocated. */
-static clkv_status resolve(clkv_context *context, const clkv_geometry *geometry, const char *recipe,
-                           struct clkv__shape *shape, struct clkv__plan *plan,
-                           struct clkv__cut *cut, clkv_error *error)
-{
-	struct clkv__recipe parsed;
-	if (!context)
-		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "context is NULL");
-	CLKV_TRY(clkv__shape_read(geometry, shape, error));
-	CLKV_TRY(clkv__recipe_parse(recipe, &parsed, error));
-	CLKV_TRY(clkv__recipe_plan(&parsed, shape, plan, error));
-	return clkv__cut_choose(context, shape, plan, cut, error);
-}
 
 clkv_status clkv_supports(clkv_context *context, const clkv_geometry *geometry, const char *recipe,
                           char *why, size_t n)
 {
-	struct clkv__shape shape;
-	struct clkv__plan plan;
-	struct clkv__cut cut;
+	struct clkv__resolved r;
 	clkv_error error;
 	clkv__error_clear(&error);
-	clkv_status status = resolve(context, geometry, recipe, &shape, &plan, &cut, &error);
+	clkv_status status = clkv__resolve(context, geometry, recipe, &r, &error);
 	if (why && n > 0) {
 		size_t length = strlen(error.text) < n ? strlen(error.text) : n - 1;
 		memcpy(why, error.text, length);
@@ -62,14 +46,12 @@ clkv_status clkv_bytes_required(clkv_context *context, const clkv_geometry *geom
                                 clkv_bytes *bytes, clkv_error *error)
 {
 	clkv__error_clear(error);
-	struct clkv__shape shape;
-	struct clkv__plan plan;
-	struct clkv__cut cut;
+	struct clkv__resolved r;
 	struct clkv__sizes sizes;
 	if (!bytes)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "bytes is NULL");
-	CLKV_TRY(resolve(context, geometry, recipe, &shape, &plan, &cut, error));
-	CLKV_TRY(clkv__sizes_compute(&shape, &plan, options, &cut, &sizes, error));
+	CLKV_TRY(clkv__resolve(context, geometry, recipe, &r, error));
+	CLKV_TRY(clkv__sizes_compute(&r.shape, &r.plan, options, &r.cut, &sizes, error));
 	return clkv__struct_write(bytes, &sizes.bytes, sizeof sizes.bytes);
 }
 
@@ -140,7 +122,7 @@ static clkv_status build(clkv_cache *cache, clkv_error *error)
 		clkv__tables_init(&cache->tables, &context->allocator, context->cl, &cache->sizes, error));
 	CLKV_TRY(create_buffers(cache, error));
 	CLKV_TRY(clkv__step_init(&cache->step, cache, error));
-	CLKV_TRY(clkv__kernels_build(cache, error));
+	CLKV_TRY(clkv__kernels_build_any(cache, error));
 	return clear_buffers(cache, error);
 }
 
@@ -149,22 +131,21 @@ clkv_status clkv_cache_create(clkv_context *context, const clkv_geometry *geomet
                               clkv_cache **out, clkv_error *error)
 {
 	clkv__error_clear(error);
-	struct clkv__shape shape;
-	struct clkv__plan plan;
-	struct clkv__cut cut;
+	struct clkv__resolved r;
 	struct clkv__sizes sizes;
 	if (!out)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "out is NULL");
-	CLKV_TRY(resolve(context, geometry, recipe, &shape, &plan, &cut, error));
-	CLKV_TRY(clkv__sizes_compute(&shape, &plan, options, &cut, &sizes, error));
+	CLKV_TRY(clkv__resolve(context, geometry, recipe, &r, error));
+	CLKV_TRY(clkv__sizes_compute(&r.shape, &r.plan, options, &r.cut, &sizes, error));
 	CLKV_TRY(check_limits(options, &sizes, error));
 	clkv_cache *cache = clkv__calloc(&context->allocator, 1, sizeof *cache);
 	if (!cache)
 		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for a cache");
 	cache->context = context;
-	cache->shape = shape;
-	cache->plan = plan;
-	cache->cut = cut;
+	cache->shape = r.shape;
+	cache->plan = r.plan;
+	cache->tuning = r.tuning;
+	cache->cut = r.cut;
 	cache->sizes = sizes;
 	pthread_mutex_init(&cache->mutex, NULL);
 	clkv_status status = build(cache, error);

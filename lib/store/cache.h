@@ -9,6 +9,7 @@
 #include "store/block_table.h"
 #include "store/counters.h"
 #include "store/pool.h"
+#include "tune/tuning.h"
 
 #include <pthread.h>
 
@@ -30,6 +31,8 @@ struct clkv_cache {
 	struct clkv__shape shape;
 	int *window; /**< the shape's, copied */
 	struct clkv__plan plan;
+	struct clkv__tuning tuning; /**< in force: of the kernels and of cut */
+	char refused[256];          /**< tunings that the device refused, with the reason; or "" */
 	struct clkv__cut cut;
 	struct clkv__sizes sizes;
 	struct clkv__pool pool;

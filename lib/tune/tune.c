@@ -1,55 +1,91 @@
 /* SPDX-License-Identifier: MIT */
-/** \file tune.c \brief Chooses the shape of kernels for a device. */
+/** \file tune.c \brief The order in which tunings are preferred, and tried. */
 #include "tune/tune.h"
 
 #include "base/error.h"
+#include "tune/family.h"
 
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
-static bool is_power_of_two(unsigned n, unsigned max)
+static struct clkv__tuning from(struct clkv__tuning t, const char *source)
 {
-	return n > 0 && n <= max && (n & (n - 1)) == 0;
+	snprintf(t.source, sizeof t.source, "%s", source);
+	return t;
 }
 
-static unsigned most_lanes(const clkv_device_info *info)
+clkv_status clkv__tune_choose(const clkv_device_info *info, const struct clkv__device_hints *hints,
+                              const char *text, struct clkv__tune *tune, clkv_error *error)
 {
-	return info->max_work_group < 256 ? (unsigned)info->max_work_group : 256;
-}
-
-static clkv_status parse(const char *text, const clkv_device_info *info,
-                         struct clkv__tuning *tuning, clkv_error *error)
-{
-	unsigned lanes, vec, most = most_lanes(info);
-	char again[64] = "";
-	/* Printed again, only the strict form is the same. */
-	if (sscanf(text, "lanes=%3u,vec=%2u", &lanes, &vec) == 2)
-		snprintf(again, sizeof again, "lanes=%u,vec=%u", lanes, vec);
-	if (strcmp(text, again) != 0 || !is_power_of_two(lanes, most) || !is_power_of_two(vec, 16))
+	unsigned most = clkv__most_lanes(info);
+	tune->family = clkv__family_tuning(clkv__family_find(info, hints), info);
+	tune->forced = text && text[0];
+	struct clkv__tuning general = tune->family;
+	if (tune->forced && !clkv__tuning_parse(text, most, false, &general))
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
-		          "CLKV_TUNE is '%.60s'; allowed: lanes=L,vec=V, powers of two up to %u and 16",
-		          text, most);
-	tuning->lanes = lanes;
-	tuning->vec = vec;
-	snprintf(tuning->source, sizeof tuning->source, "CLKV_TUNE");
+		          "CLKV_TUNE is '%.60s'; allowed: lanes=L,vec=V[,queries=Q][,groups=N]"
+		          "[,min_blocks=B], L and V powers of two up to %u and %d, the others 1 to 64",
+		          text, most, CLKV__MAX_VEC);
+	tune->general = tune->forced ? from(general, "CLKV_TUNE") : general;
 	return CLKV_OK;
 }
 
-clkv_status clkv__tune_choose(const clkv_device_info *info, const char *text,
-                              struct clkv__tuning *tuning, clkv_error *error)
+struct clkv__tuning clkv__tune_for(const struct clkv__tune *tune, const char *key)
 {
-	struct clkv__tuning t;
-	if (info->is_gpu) {
-		t = (struct clkv__tuning){64, 1, "default for GPUs"};
-		while (t.lanes > 1 && t.lanes > most_lanes(info))
-			t.lanes /= 2;
-	} else {
-		/* One work-item per group: vectors live in registers and no barrier is needed. */
-		t = (struct clkv__tuning){1, info->vector_width >= 16 ? 16 : 8, "default for CPUs"};
+	for (size_t i = 0; !tune->forced && i < tune->list.n; i++)
+		if (strcmp(tune->list.entries[i].key, key) == 0)
+			return from(tune->list.entries[i].tuning, "tuning file");
+	return tune->general;
+}
+
+/* Splits stay as they are: nobody refuses them, and memory has been counted for them. */
+static struct clkv__tuning shaped(const struct clkv__tuning *chosen, unsigned lanes, unsigned vec,
+                                  unsigned queries, const char *source)
+{
+	struct clkv__tuning t = *chosen;
+	t.lanes = lanes;
+	t.vec = vec;
+	t.queries = queries > 0 ? queries : 1;
+	return from(t, source);
+}
+
+enum { TRIES = 5 };
+
+static struct clkv__tuning attempt(const struct clkv__tune *tune, const struct clkv__tuning *c,
+                                   int i)
+{
+	const struct clkv__tuning *f = &tune->family;
+	switch (i) {
+	case 0:
+		return *c;
+	case 1:
+	case 2:
+		return shaped(c, c->lanes, c->vec, c->queries >> i, c->source);
+	case 3:
+		return shaped(c, f->lanes, f->vec, f->queries < c->queries ? f->queries : c->queries,
+		              f->source);
+	default:
+		return shaped(c, 1, 4, c->queries < 8 ? c->queries : 8, "safe");
 	}
-	if (text && text[0])
-		CLKV_TRY(parse(text, info, &t, error));
-	*tuning = t;
-	return CLKV_OK;
+}
+
+bool clkv__tune_next(const struct clkv__tune *tune, const struct clkv__tuning *chosen, int refused,
+                     struct clkv__tuning *out)
+{
+	struct clkv__tuning tried[TRIES];
+	int n = 0;
+	for (int i = 0; i < TRIES; i++) {
+		bool known = false;
+		tried[n] = attempt(tune, chosen, i);
+		for (int j = 0; j < n; j++)
+			known = known || clkv__tuning_equal(&tried[j], &tried[n]);
+		if (known)
+			continue;
+		if (n == refused) {
+			*out = tried[n];
+			return true;
+		}
+		n++;
+	}
+	return false;
 }

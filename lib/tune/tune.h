@@ -1,18 +1,37 @@
 /* SPDX-License-Identifier: MIT */
-/** \file tune.h \brief How kernels are shaped on a device: LANES work-items of VEC floats each. */
+/**
+ * \file    tune.h
+ * \brief   Which tuning a cache takes: CLKV_TUNE, else the tuning file's, else the family's.
+ */
 #ifndef CLKV__TUNE_H
 #define CLKV__TUNE_H
 
+#include "tune/tune_file.h"
+#include "tune/tuning.h"
+
 #include <clkv.h>
 
-struct clkv__tuning {
-	unsigned lanes, vec;
-	char source[64]; /**< where it comes from, for people */
+/** A context's: what holds for caches without an entry of their own, and the entries. */
+struct clkv__tune {
+	struct clkv__tuning family;  /**< of the table */
+	struct clkv__tuning general; /**< CLKV_TUNE over family, or family */
+	bool forced;                 /**< CLKV_TUNE is set: entries don't count */
+	struct clkv__tune_list list;
 };
 
-/** Chooses by the device's family; text (CLKV_TUNE, "lanes=64,vec=1", may be NULL) overrides.
+struct clkv__device_hints;
+
+/** Chooses what doesn't depend on a cache; text is CLKV_TUNE, may be NULL. Leaves the list alone.
  *  Errors: INVALID_ARGUMENT, naming what text may hold. */
-clkv_status clkv__tune_choose(const clkv_device_info *info, const char *text,
-                              struct clkv__tuning *tuning, clkv_error *error);
+clkv_status clkv__tune_choose(const clkv_device_info *info, const struct clkv__device_hints *hints,
+                              const char *text, struct clkv__tune *tune, clkv_error *error);
+
+/** The tuning for a key (tune_key.h). */
+struct clkv__tuning clkv__tune_for(const struct clkv__tune *tune, const char *key);
+
+/** What to try after `refused` tunings were: 0: chosen itself; then tiles of half and a quarter of its
+ *  queries, the family's, and at last one that every device takes. False when there is no other. */
+bool clkv__tune_next(const struct clkv__tune *tune, const struct clkv__tuning *chosen, int refused,
+                     struct clkv__tuning *out);
 
 #endif

@@ -24,6 +24,16 @@ static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* guards all that fol
 static struct countdown allocations, calls;
 static uint64_t host_bytes, device_bytes;
 static const char *failed_name = "";
+static struct refusals {
+	const char *function;
+	int from, n;
+	cl_int code;
+} refusals = {"", 0, 0, CL_SUCCESS};
+static struct {
+	int n;
+	size_t work_group;
+	cl_ulong local_bytes;
+} limits;
 
 static bool strikes(struct countdown *c)
 {
@@ -109,6 +119,18 @@ bool inject_cl_disarm(void)
 	return disarm(&calls);
 }
 
+void inject_refuse(const char *function, int from, int n, cl_int code)
+{
+	refusals = (struct refusals){function, from, n, code};
+}
+
+void inject_kernel_limits(int n, size_t work_group, cl_ulong local_bytes)
+{
+	limits.n = n;
+	limits.work_group = work_group;
+	limits.local_bytes = local_bytes;
+}
+
 const char *inject_cl_name(void)
 {
 	return failed_name;
@@ -116,12 +138,19 @@ const char *inject_cl_name(void)
 
 /* ---------------------------------------------------------------- OpenCL ---- */
 
-static bool call_strikes(const char *name)
+/* The code of a call that is to fail, or CL_SUCCESS. */
+static cl_int call_strikes(const char *name)
 {
-	if (!strikes(&calls))
-		return false;
-	failed_name = name;
-	return true;
+	cl_int code = strikes(&calls) ? INJECT_CODE : CL_SUCCESS;
+	pthread_mutex_lock(&mutex);
+	if (refusals.n > 0 && strcmp(refusals.function, name) == 0 && refusals.from-- <= 0) {
+		refusals.n--;
+		code = refusals.code;
+	}
+	pthread_mutex_unlock(&mutex);
+	if (code != CL_SUCCESS)
+		failed_name = name;
+	return code;
 }
 
 /* The next definition behind this one; memcpy because ISO C has no cast from object to function. */
@@ -142,7 +171,8 @@ static void find(const char *name, void *function, size_t size)
 		static cl_int(CL_API_CALL *real) params;                                                   \
 		if (!real)                                                                                 \
 			find(#name, &real, sizeof real);                                                       \
-		return call_strikes(#name) ? INJECT_CODE : real args;                                      \
+		cl_int clkv_code = call_strikes(#name);                                                    \
+		return clkv_code != CL_SUCCESS ? clkv_code : real args;                                    \
 	}
 
 /* A function that returns an object and stores its code. */
@@ -152,10 +182,11 @@ static void find(const char *name, void *function, size_t size)
 		static type(CL_API_CALL *real) params;                                                     \
 		if (!real)                                                                                 \
 			find(#name, &real, sizeof real);                                                       \
-		if (!call_strikes(#name))                                                                  \
+		cl_int clkv_code = call_strikes(#name);                                                    \
+		if (clkv_code == CL_SUCCESS)                                                               \
 			return real args;                                                                      \
 		if (code)                                                                                  \
-			*code = INJECT_CODE;                                                                   \
+			*code = clkv_code;                                                                     \
 		return NULL;                                                                               \
 	}
 
@@ -253,9 +284,10 @@ CL_API_ENTRY cl_mem CL_API_CALL clCreateBuffer(cl_context context, cl_mem_flags 
 	static cl_mem(CL_API_CALL * real)(cl_context, cl_mem_flags, size_t, void *, cl_int *);
 	if (!real)
 		find("clCreateBuffer", &real, sizeof real);
-	if (call_strikes("clCreateBuffer")) {
+	cl_int failed = call_strikes("clCreateBuffer");
+	if (failed != CL_SUCCESS) {
 		if (code)
-			*code = INJECT_CODE;
+			*code = failed;
 		return NULL;
 	}
 	cl_mem mem = real(context, flags, size, host, code);
@@ -279,4 +311,26 @@ CL_API_ENTRY cl_int CL_API_CALL clReleaseMemObject(cl_mem mem)
 	}
 	pthread_mutex_unlock(&mutex);
 	return real(mem);
+}
+
+/* Asked for the work-group first, then for the local memory. */
+CL_API_ENTRY cl_int CL_API_CALL clGetKernelWorkGroupInfo(cl_kernel kernel, cl_device_id device,
+                                                         cl_kernel_work_group_info what,
+                                                         size_t size, void *value, size_t *used)
+{
+	static cl_int(CL_API_CALL * real)(cl_kernel, cl_device_id, cl_kernel_work_group_info, size_t,
+	                                  void *, size_t *);
+	if (!real)
+		find("clGetKernelWorkGroupInfo", &real, sizeof real);
+	cl_int code = call_strikes("clGetKernelWorkGroupInfo");
+	if (code == CL_SUCCESS)
+		code = real(kernel, device, what, size, value, used);
+	if (code != CL_SUCCESS || limits.n <= 0)
+		return code;
+	if (what == CL_KERNEL_WORK_GROUP_SIZE && limits.work_group > 0)
+		memcpy(value, &limits.work_group, size);
+	if (what == CL_KERNEL_LOCAL_MEM_SIZE && limits.local_bytes > 0)
+		memcpy(value, &limits.local_bytes, size);
+	limits.n -= what == CL_KERNEL_LOCAL_MEM_SIZE;
+	return code;
 }

@@ -29,6 +29,14 @@ bool inject_alloc_disarm(void);
 void inject_cl_arm(int n);
 bool inject_cl_disarm(void);
 
+/** n calls of one function fail with code, beginning with call number from (0: the next one); n of 0
+ *  ends it. */
+void inject_refuse(const char *function, int from, int n, cl_int code);
+
+/** What clGetKernelWorkGroupInfo says of the next n kernels asked about: their largest work-group and
+ *  their local memory; 0: the truth. */
+void inject_kernel_limits(int n, size_t work_group, cl_ulong local_bytes);
+
 /** The function that was made to fail last. */
 const char *inject_cl_name(void);
 

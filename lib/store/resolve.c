@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/** \file resolve.c \brief From the caller's words to shape, plan, tuning and cut. */
+#include "store/resolve.h"
+
+#include "attend/cut.h"
+#include "base/error.h"
+#include "recipe/recipe.h"
+
+clkv_status clkv__resolve(const clkv_context *context, const clkv_geometry *geometry,
+                          const char *recipe, struct clkv__resolved *out, clkv_error *error)
+{
+	struct clkv__recipe parsed;
+	if (!context)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "context is NULL");
+	CLKV_TRY(clkv__shape_read(geometry, &out->shape, error));
+	CLKV_TRY(clkv__recipe_parse(recipe, &parsed, error));
+	CLKV_TRY(clkv__recipe_plan(&parsed, &out->shape, &out->plan, error));
+	clkv__tune_key(&out->shape, &out->plan, out->key);
+	out->tuning = clkv__tune_for(&context->tune, out->key);
+	return clkv__cut_choose(context, &out->shape, &out->plan, &out->tuning, &out->cut, error);
+}

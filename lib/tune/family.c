@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+/** \file family.c \brief The table of device families. */
+#include "tune/family.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Whether text has word in it, in any case; word in lower case. */
+static bool has(const char *text, const char *word)
+{
+	size_t n = strlen(word);
+	for (; *text; text++) {
+		size_t i = 0;
+		while (i < n && text[i] && tolower((unsigned char)text[i]) == word[i])
+			i++;
+		if (i == n)
+			return true;
+	}
+	return false;
+}
+
+static bool is_pocl(const clkv_device_info *d)
+{
+	return !d->is_gpu && (has(d->platform, "portable computing") || has(d->cl_version, "pocl"));
+}
+
+static bool pocl_avx512(const clkv_device_info *d, const struct clkv__device_hints *h)
+{
+	(void)h;
+	return is_pocl(d) && d->vector_width >= 16;
+}
+
+static bool pocl_avx2(const clkv_device_info *d, const struct clkv__device_hints *h)
+{
+	(void)h;
+	return is_pocl(d) && d->vector_width == 8;
+}
+
+/* Its name is "Intel(R) OpenCL"; that of Intel's GPUs has "Graphics" in it, and they aren't CPUs. */
+static bool intel_cpu(const clkv_device_info *d, const struct clkv__device_hints *h)
+{
+	(void)h;
+	return !d->is_gpu && has(d->platform, "intel");
+}
+
+static bool nvidia(const clkv_device_info *d, const struct clkv__device_hints *h)
+{
+	return d->is_gpu && (h->nvidia || has(d->vendor, "nvidia"));
+}
+
+static bool is_amd(const clkv_device_info *d, const struct clkv__device_hints *h)
+{
+	return d->is_gpu &&
+	       (h->amd || has(d->vendor, "advanced micro") || strcmp(d->vendor, "AMD") == 0);
+}
+
+/* CDNA is gfx908, 90a and 94x/95x; where a driver names the card instead, its wavefronts are of 64. */
+static bool amd_cdna(const clkv_device_info *d, const struct clkv__device_hints *h)
+{
+	return is_amd(d, h) &&
+	       (has(d->name, "gfx908") || has(d->name, "gfx90a") || has(d->name, "gfx94") ||
+	        has(d->name, "gfx95") || has(d->name, "instinct") || h->wavefront == 64);
+}
+
+static bool amd_rdna(const clkv_device_info *d, const struct clkv__device_hints *h)
+{
+	return is_amd(d, h) && (has(d->name, "gfx10") || has(d->name, "gfx11") ||
+	                        has(d->name, "gfx12") || has(d->name, "navi") || h->wavefront == 32);
+}
+
+static bool intel_gpu(const clkv_device_info *d, const struct clkv__device_hints *h)
+{
+	return d->is_gpu && (h->intel || has(d->vendor, "intel"));
+}
+
+static bool any_gpu(const clkv_device_info *d, const struct clkv__device_hints *h)
+{
+	(void)h;
+	return d->is_gpu;
+}
+
+static bool any_cpu(const clkv_device_info *d, const struct clkv__device_hints *h)
+{
+	(void)h;
+	return !d->is_gpu;
+}
+
+/* CPUs: from runs of clkv-tune; one work-item per group, so that vectors live in registers and no
+ * barrier is needed; groups are handed out one by one, a few per core even out their ends.
+ * GPUs: estimates from the registers that offline compilers report, not measured: without spills and
+ * with the local memory of two groups per unit. */
+const struct clkv__family clkv__families[] = {
+	{"PoCL, AVX-512", pocl_avx512, 1, 16, 32, 6, 4},
+	{"PoCL, AVX2", pocl_avx2, 1, 8, 32, 6, 4},
+	{"Intel's runtime for CPUs", intel_cpu, 1, 16, 32, 6, 4},
+	{"NVIDIA", nvidia, 64, 1, 32, 8, 1},
+	{"AMD CDNA", amd_cdna, 64, 1, 32, 8, 1},
+	{"AMD RDNA", amd_rdna, 64, 1, 32, 8, 1},
+	{"Intel Xe", intel_gpu, 64, 1, 16, 8, 1},
+	{"GPU", any_gpu, 64, 1, 32, 8, 1},
+	{"CPU", any_cpu, 1, 8, 32, 6, 4},
+};
+const size_t clkv__n_families = sizeof clkv__families / sizeof clkv__families[0];
+
+const struct clkv__family *clkv__family_find(const clkv_device_info *info,
+                                             const struct clkv__device_hints *hints)
+{
+	const struct clkv__family *f = clkv__families;
+	while (!f->match(info, hints))
+		f++;
+	return f;
+}
+
+unsigned clkv__most_lanes(const clkv_device_info *info)
+{
+	return info->max_work_group < CLKV__MAX_LANES ? (unsigned)info->max_work_group
+	                                              : (unsigned)CLKV__MAX_LANES;
+}
+
+struct clkv__tuning clkv__family_tuning(const struct clkv__family *family,
+                                        const clkv_device_info *info)
+{
+	struct clkv__tuning t = {family->lanes,  family->vec,        family->queries,
+	                         family->groups, family->min_blocks, ""};
+	while (t.lanes > 1 && t.lanes > clkv__most_lanes(info))
+		t.lanes /= 2;
+	snprintf(t.source, sizeof t.source, "family %s", family->name);
+	return t;
+}

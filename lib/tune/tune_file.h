@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * \file    tune_file.h
+ * \brief   Measured tunings on disk: one text file per device and driver, beside the programs.
+ *
+ *     clkv tuning 1
+ *     device PLATFORM|NAME|VENDOR|DRIVER|VERSION
+ *     kernels HASH                       of the library's kernel sources
+ *     KEY TUNING                         any number of lines, each key once
+ *     end CHECKSUM                       of all lines above
+ *
+ * Whatever is odd about a file means that it isn't there, as a whole; the next store replaces it.
+ */
+#ifndef CLKV__TUNE_FILE_H
+#define CLKV__TUNE_FILE_H
+
+#include "tune/tune_key.h"
+#include "tune/tuning.h"
+
+#include <clkv.h>
+
+enum { CLKV__TUNE_ENTRIES = 256 };
+
+struct clkv__tune_entry {
+	char key[CLKV__TUNE_KEY];
+	struct clkv__tuning tuning; /**< its source isn't set */
+};
+
+struct clkv__tune_list {
+	struct clkv__tune_entry *entries; /**< memory of the context's allocator */
+	size_t n;
+};
+
+/** Reads the file of the context's device; an empty list when there is none that can be believed: the
+ *  log says why. Errors: NO_HOST_MEMORY. */
+clkv_status clkv__tune_file_read(const clkv_context *context, struct clkv__tune_list *list,
+                                 clkv_error *error);
+void clkv__tune_list_free(const clkv_context *context, struct clkv__tune_list *list);
+
+/** Puts an entry into the file, in place of one with its key; of a full file the oldest goes.
+ *  path (size n, may be NULL) gets the file's name. Errors: IO, NO_HOST_MEMORY. */
+clkv_status clkv__tune_file_store(const clkv_context *context, const struct clkv__tune_entry *entry,
+                                  char *path, size_t n, clkv_error *error);
+
+#endif
