@@ -20,10 +20,10 @@
 #endif
 
 /* Local arrays of the codecs are as small as the codecs allow. */
-#define FOLD_K (K_CODEC == ABI_CODEC_AFFINE && K_AXIS == ABI_AXIS_CHANNEL ? NQ * DK : 1)
-#define FOLD_V (V_CODEC == ABI_CODEC_AFFINE ? NQ * V_FOLD : 1)
+#define FOLDED_K (K_CODEC == ABI_CODEC_AFFINE ? NQ * K_FOLD : 1)
+#define FOLDED_V (V_CODEC == ABI_CODEC_AFFINE ? NQ * V_FOLD : 1)
 
-/* Loads a query [DK], turns and scales it; leaves its sums [K_SUMS] over the groups of axis token. */
+/* Loads a query [DK], turns and scales it; leaves its sums [K_GROUPS] if K's scales are per token. */
 INLINE void load_query(__global const uchar *q, uint dtype, ulong at, bool there, float factor,
                        __local float *query, __local float *sums)
 {
@@ -32,7 +32,7 @@ INLINE void load_query(__global const uchar *q, uint dtype, ulong at, bool there
 	SYNC();
 	if (ROT_K)
 		hadamard(query, DK);
-#if K_AXIS == ABI_AXIS_TOKEN
+#if K_CODEC == ABI_CODEC_AFFINE && K_AXIS == ABI_AXIS_TOKEN
 	for (int g = LANE; g < K_GROUPS; g += LANES) {
 		float z = 0.0f;
 		for (int c = g * K_GROUP; c < MIN_OF(DK, (g + 1) * K_GROUP); c++)
@@ -50,9 +50,8 @@ __kernel GROUP_SIZE void attend_partial(__global const uchar *pool, __global con
                                         uint layer, uint dense, uint window, float scale,
                                         float softcap)
 {
-	__local float queries[NQ * DK], sums[NQ * DV], scores[NQ * BT], k_sums[NQ * K_SUMS];
-	__local float scratch[SHARE_SCRATCH], m[NQ], l[NQ], alpha[NQ], folded_k[FOLD_K],
-		folded_v[FOLD_V];
+	__local float queries[NQ * DK], sums[NQ * DV], scores[NQ * BT], scratch[SHARE_SCRATCH];
+	__local float m[NQ], l[NQ], alpha[NQ], folded_k[FOLDED_K], folded_v[FOLDED_V];
 	__global const uint *job = plan + work + (uint)get_group_id(0) * ABI_WORK_WORDS;
 	__global const uint *item = plan + items + job[ABI_WORK_ITEM] * ABI_ITEM_WORDS;
 	const uint stream = (uint)get_group_id(1) / (G / HT);
@@ -76,7 +75,7 @@ __kernel GROUP_SIZE void attend_partial(__global const uchar *pool, __global con
 		uint r = (uint)u / HT;
 		ulong at = q_offset + (row0 + r) * q_token_stride + (head + (uint)u % HT) * q_head_stride;
 		load_query(q, q_dtype, at, r<n_rows, softcap> 0.0f ? scale : scale * LOG2_E,
-		           queries + u * DK, k_sums + u * K_SUMS);
+		           queries + u * DK, folded_k + u * (FOLDED_K / NQ));
 	}
 	for (int i = LANE; i < NQ * DV; i += LANES)
 		sums[i] = 0.0f;
@@ -99,7 +98,7 @@ __kernel GROUP_SIZE void attend_partial(__global const uchar *pool, __global con
 			k_scores_half((__global const half *)block, ahead, queries, scores);
 #if K_CODEC == ABI_CODEC_AFFINE
 		else
-			k_scores_affine(block, ahead, queries, folded_k, k_sums, scores);
+			k_scores_affine(block, ahead, queries, folded_k, scores, scratch);
 #else
 		else
 			k_scores_half((__global const half *)(block + K_CODES_OFF), ahead, queries, scores);
@@ -111,7 +110,7 @@ __kernel GROUP_SIZE void attend_partial(__global const uchar *pool, __global con
 			v_sum_half((__global const half *)block + DK * BT, ahead, scores, alpha, sums);
 #if V_CODEC == ABI_CODEC_AFFINE
 		else
-			v_sum_affine(block, ahead, scores, alpha, folded_v, sums);
+			v_sum_affine(block, ahead, scores, alpha, folded_v, sums, scratch);
 #else
 		else
 			v_sum_half((__global const half *)(block + V_CODES_OFF), ahead, scores, alpha, sums);

@@ -10,18 +10,19 @@
 enum { MAX_TILE_ROWS = 16, MAX_GROUPS = 32768 };
 
 /* Local memory of one query in attend_partial, codecs that fold on both sides: itself and folded, its
- * sums, its scores and folded weights of a block, partial sums of segments, and three numbers. */
+ * sums, its scores and folded weights of a block, two sums of minimums, and three numbers. */
 static size_t query_bytes(const struct clkv__shape *shape, const struct clkv__plan *plan)
 {
 	size_t dk = (size_t)shape->dk, dv = (size_t)shape->dv, bt = (size_t)plan->general.block;
-	return sizeof(float) * (2 * dk + dk / 16 + dv + 2 * bt + 1 + 3);
+	return sizeof(float) * (2 * dk + dv + 2 * bt + 2 + 3);
 }
 
 clkv_status clkv__cut_choose(const clkv_context *context, const struct clkv__shape *shape,
                              const struct clkv__plan *plan, const struct clkv__tuning *tuning,
                              struct clkv__cut *cut, clkv_error *error)
 {
-	size_t local = clkv__limits_local_bytes(context, tuning->lanes);
+	/* a float per lane for sums over lanes */
+	size_t local = clkv__limits_local_bytes(context, tuning->lanes) - sizeof(float) * tuning->lanes;
 	int queries = (int)(local / query_bytes(shape, plan));
 	if (queries < 1)
 		CLKV_FAIL(error, CLKV_ERROR_UNSUPPORTED,

@@ -90,9 +90,25 @@ static clkv_status make(struct builder *b, const char *file, const char *name,
 static clkv_status make_attend(struct builder *b, const clkv__macros *base, int tile_rows,
                                cl_kernel *out, clkv_error *error)
 {
-	clkv__macros m = *base;
+	const clkv_context *context = b->cache->context;
+	clkv__macros m = *base, with_subgroups;
 	clkv__macros_int(&m, "HT", b->cache->cut.tile_heads);
 	clkv__macros_int(&m, "TR", tile_rows);
+	if (context->subgroups && b->cache->tuning.lanes > 1) {
+		clkv_error refusal;
+		clkv__error_clear(&refusal);
+		with_subgroups = m;
+		with_subgroups.std = context->subgroups;
+		clkv__macros_int(&with_subgroups, "SUBGROUPS", 1);
+		if (make(b, "attend_partial.cl", "attend_partial", &with_subgroups, out, &refusal) ==
+		    CLKV_OK)
+			return CLKV_OK;
+		clkv__log(context, CLKV_LOG_CONTEXT, "build", "no subgroups: %s", refusal.text);
+		if (*out)
+			clReleaseKernel(*out);
+		*out = NULL;
+		b->refused = NULL;
+	}
 	return make(b, "attend_partial.cl", "attend_partial", &m, out, error);
 }
 

@@ -50,6 +50,7 @@ static clkv_status fill(clkv_context *c, const clkv_context_options *o, clkv_err
 	struct clkv__device_hints hints;
 	const struct clkv__tuning *t = &c->tune.general;
 	clkv__device_hints_read(c->device, &hints);
+	c->subgroups = clkv__device_subgroups(c->device, &c->info);
 	CLKV_TRY(clkv__tune_choose(&c->info, &hints, getenv("CLKV_TUNE"), &c->tune, error));
 	c->info.lanes = t->lanes;
 	c->info.vec = t->vec;

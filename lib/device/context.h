@@ -19,6 +19,7 @@ struct clkv_context {
 	cl_device_id device;
 	clkv_device_info info;
 	struct clkv__tune tune;
+	const char *subgroups; /**< version of OpenCL C that has them on this device; NULL: none */
 	char *cache_dir;       /**< folder of built programs; NULL: none */
 	char *kernel_dir;      /**< sources that replace embedded ones; NULL: none */
 	pthread_mutex_t mutex; /**< guards what follows */

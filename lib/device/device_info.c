@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static clkv_status get(cl_device_id device, cl_device_info what, void *value, size_t size,
@@ -66,6 +67,19 @@ void clkv__device_hints_read(cl_device_id device, struct clkv__device_hints *hin
 	if (hints->amd && clGetDeviceInfo(device, WAVEFRONT_WIDTH_AMD, sizeof wavefront, &wavefront,
 	                                  NULL) == CL_SUCCESS)
 		hints->wavefront = wavefront;
+}
+
+const char *clkv__device_subgroups(cl_device_id device, const clkv_device_info *info)
+{
+	char text[16384];
+	int major = 0;
+	get_text(device, CL_DEVICE_EXTENSIONS, text, sizeof text);
+	if (!info->has_subgroups || !strstr(text, "cl_khr_subgroups"))
+		return NULL;
+	get_text(device, CL_DEVICE_OPENCL_C_VERSION, text, sizeof text);
+	if (sscanf(text, "OpenCL C %d.", &major) != 1 || major < 2)
+		return NULL;
+	return major == 2 ? "CL2.0" : "CL3.0";
 }
 
 clkv_status clkv__device_info_read(cl_device_id device, clkv_device_info *info, clkv_error *error)

@@ -18,4 +18,7 @@ clkv_status clkv__device_info_read(cl_device_id device, clkv_device_info *info, 
 /** Never fails: what the driver doesn't say stays 0. */
 void clkv__device_hints_read(cl_device_id device, struct clkv__device_hints *hints);
 
+/** The version of OpenCL C in which the device has subgroups, "CL2.0" or "CL3.0"; NULL: it has none. */
+const char *clkv__device_subgroups(cl_device_id device, const clkv_device_info *info);
+
 #endif

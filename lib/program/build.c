@@ -116,7 +116,7 @@ clkv_status clkv__program_kernel(clkv_context *context, const char *file, const 
 		          file, macros->refused, CLKV__MAX_MACROS);
 	if (clkv__macros_text(macros, text, sizeof text) >= sizeof text)
 		CLKV_FAIL(error, CLKV_ERROR_INTERNAL, "%s has too many macros", file);
-	snprintf(options, sizeof options, "-cl-std=CL1.2%s", text);
+	snprintf(options, sizeof options, "-cl-std=%s%s", macros->std, text);
 	snprintf(key, sizeof key, "%s %s", file, options);
 	pthread_mutex_lock(&context->mutex);
 	struct clkv__program *p = find(context, key);

@@ -9,6 +9,7 @@
 void clkv__macros_init(clkv__macros *macros)
 {
 	macros->n = 0;
+	macros->std = "CL1.2";
 	macros->refused = NULL;
 }
 

@@ -9,6 +9,7 @@ enum { CLKV__MAX_MACROS = 40 };
 
 typedef struct clkv__macros {
 	size_t n;
+	const char *std;     /**< version of OpenCL C: "CL1.2" unless a kernel's form needs another */
 	const char *refused; /**< the first macro that got a second value or found no room, or NULL */
 	struct {
 		const char *name; /**< a literal */

@@ -86,18 +86,20 @@ static bool any_cpu(const clkv_device_info *d, const struct clkv__device_hints *
 	return !d->is_gpu;
 }
 
-/* CPUs: from runs of clkv-tune; one work-item per group, so that vectors live in registers and no
- * barrier is needed; groups are handed out one by one, a few per core even out their ends.
- * GPUs: estimates from the registers that offline compilers report, not measured: without spills and
- * with the local memory of two groups per unit. */
+/* CPUs: one work-item per group, so that vectors live in registers and no barrier is needed; groups are
+ * handed out one by one, a few per core even out their ends. PoCL on AVX-512 was measured with clkv-tune on
+ * Zen 4, whose units are 256 bits wide; the other CPUs follow it by the width of their vectors.
+ * GPUs: not measured, but estimates from what the offline compilers report (doc/vendors.md): a group is one
+ * wavefront, or two of Xe's, for which barriers cost little; 16 queries stay below 200 registers, without
+ * spills, in all codecs; more and smaller groups where a group is small. */
 const struct clkv__family clkv__families[] = {
-	{"PoCL, AVX-512", pocl_avx512, 1, 16, 32, 6, 4},
+	{"PoCL, AVX-512", pocl_avx512, 1, 8, 32, 6, 4},
 	{"PoCL, AVX2", pocl_avx2, 1, 8, 32, 6, 4},
 	{"Intel's runtime for CPUs", intel_cpu, 1, 16, 32, 6, 4},
-	{"NVIDIA", nvidia, 64, 1, 32, 8, 1},
-	{"AMD CDNA", amd_cdna, 64, 1, 32, 8, 1},
-	{"AMD RDNA", amd_rdna, 64, 1, 32, 8, 1},
-	{"Intel Xe", intel_gpu, 64, 1, 16, 8, 1},
+	{"NVIDIA", nvidia, 32, 1, 16, 16, 1},
+	{"AMD CDNA", amd_cdna, 64, 1, 16, 8, 1},
+	{"AMD RDNA", amd_rdna, 32, 1, 16, 16, 1},
+	{"Intel Xe", intel_gpu, 32, 1, 16, 16, 1},
 	{"GPU", any_gpu, 64, 1, 32, 8, 1},
 	{"CPU", any_cpu, 1, 8, 32, 6, 4},
 };

@@ -50,10 +50,11 @@ static void write_stubs(const char *source, char *stubs, size_t n)
 	stubs[0] = '\0';
 	while ((source = strstr(source, "__kernel ")) != NULL) {
 		source += strlen("__kernel ");
-		const char *name = strstr(source, "void ");
+		const char *name = strstr(source, "void");
 		if (!name)
 			break;
-		name += strlen("void ");
+		name += strlen("void");
+		name += strspn(name, " \n");
 		at += (size_t)snprintf(stubs + at, n - at, "__kernel void %.*s(void) {}\n",
 		                       (int)strcspn(name, "( \n"), name);
 		if (at >= n)

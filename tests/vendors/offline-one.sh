@@ -32,8 +32,11 @@ amd() {
 	clang-19 -target amdgcn-amd-amdhsa -mcpu="$target" "$tmp/a.s" -o "$tmp/a.out" 2>"$tmp/log" ||
 		fail link "$tmp/log"
 	number() { sed -n "s/^ *\\.$1: *\\([0-9]*\\).*/\\1/p" "$tmp/a.s" | head -n 1; }
-	regs=$(number vgpr_count) spilled=$(($(number vgpr_spill_count) + $(number sgpr_spill_count)))
+	regs=$(number vgpr_count) spilled=$(number vgpr_spill_count) scalars=$(number sgpr_spill_count)
 	scratch=$(number private_segment_fixed_size) lds=$(number group_segment_fixed_size)
+	# Scalars without room go to lanes of vector registers, not to memory, while there is no scratch.
+	[ "$scratch" = 0 ] || spilled=$((spilled + scalars))
+	[ "$scalars" = 0 ] || note="$scalars scalars in vector registers"
 }
 
 nvidia() {
