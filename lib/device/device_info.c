@@ -71,13 +71,10 @@ void clkv__device_hints_read(cl_device_id device, struct clkv__device_hints *hin
 
 const char *clkv__device_subgroups(cl_device_id device, const clkv_device_info *info)
 {
-	char text[16384];
+	char text[64];
 	int major = 0;
-	get_text(device, CL_DEVICE_EXTENSIONS, text, sizeof text);
-	if (!info->has_subgroups || !strstr(text, "cl_khr_subgroups"))
-		return NULL;
 	get_text(device, CL_DEVICE_OPENCL_C_VERSION, text, sizeof text);
-	if (sscanf(text, "OpenCL C %d.", &major) != 1 || major < 2)
+	if (!info->has_subgroups || sscanf(text, "OpenCL C %d.", &major) != 1 || major < 2)
 		return NULL;
 	return major == 2 ? "CL2.0" : "CL3.0";
 }
