@@ -55,6 +55,9 @@ struct bench_result {
 	double us[BENCH_MOST_SAMPLES]; /**< of one call on one layer */
 	size_t n;
 	struct bench_work work;
+	double
+		host_us; /**< of one layer's share of a step, outside OpenCL's own calls; attend, prefill */
+	double launches; /**< kernels of one layer's share of a step; attend, prefill */
 };
 
 struct bench_operation {

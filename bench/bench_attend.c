@@ -23,12 +23,19 @@ static bool count_work(struct bench_rig *rig, struct bench_work *work, struct to
 static bool measure(struct bench_rig *rig, struct bench_result *result, struct tool_error *error)
 {
 	double us;
+	clkv_stats before = CLKV_INIT(clkv_stats), after = before;
 	if (!bench_rig_fill(rig, rig->problem->tokens - rig->problem->rows, error) ||
-	    !count_work(rig, &result->work, error) || !bench_rig_round(rig, &us, error))
+	    !count_work(rig, &result->work, error) || !bench_rig_round(rig, &us, error) ||
+	    !bench_rig_stats(rig, &before, error))
 		return false;
 	for (double started = bench_seconds(); bench_wants_more(result, started); result->n++)
 		if (!bench_rig_round(rig, &result->us[result->n], error))
 			return false;
+	if (!bench_rig_stats(rig, &after, error))
+		return false;
+	const double calls = (double)(result->n * rig->layers);
+	result->host_us = (double)(after.host_ns - before.host_ns) / calls / 1e3;
+	result->launches = (double)(after.launches - before.launches) / calls;
 	return true;
 }
 

@@ -5,13 +5,13 @@
 #
 # The libraries libggml-base.so and libggml-cpu.so are taken from the folder CLKV_GGML_DIR, else from the
 # PyPI package llama-cpp-python of python3. Exits with 77 if there are none.
-#   CLKV_COMPARE_TOKENS  lengths, default 4096,8192,16384,32768
-#   CLKV_COMPARE_SHAPES  D:H:K..., default 64:8:8 64:9:3 64:32:8 128:8:8 128:24:8 128:32:8
+#   CLKV_COMPARE_TOKENS  lengths, default 512,2048,8192,32768,131072
+#   CLKV_COMPARE_SHAPES  D:H:K..., default 64:8:8 64:9:3 64:32:8 64:64:8 128:8:8 128:24:8 128:32:8 128:64:8
 set -eu
 bench=$1
 shift
-tokens=${CLKV_COMPARE_TOKENS:-4096,8192,16384,32768}
-shapes=${CLKV_COMPARE_SHAPES:-64:8:8 64:9:3 64:32:8 128:8:8 128:24:8 128:32:8}
+tokens=${CLKV_COMPARE_TOKENS:-512,2048,8192,32768,131072}
+shapes=${CLKV_COMPARE_SHAPES:-64:8:8 64:9:3 64:32:8 64:64:8 128:8:8 128:24:8 128:32:8 128:64:8}
 
 find_ggml()
 {

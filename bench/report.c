@@ -81,6 +81,10 @@ void bench_report(const struct bench_machine *m, const struct bench_problem *p,
 		print_number("fma_gflops", m->fma_gflops);
 		(void)printf(", \"limit\": \"%s\"", bound.name);
 		print_number("limit_share", bound.us / us);
+		if (r->launches > 0) {
+			print_number("host_us_per_layer", r->host_us);
+			print_number("launches_per_layer", r->launches);
+		}
 		(void)puts(m->cpu_time ? ", \"clock\": \"cpu\"}" : "}");
 	} else {
 		(void)printf("%-7s %-20s %7zu %4zu %3zu %3zu %5zu %5zu %10.1f %10.1f %6.1f%% %8.2f %8.2f "

@@ -240,6 +240,11 @@ bool bench_rig_round(struct bench_rig *rig, double *us, struct tool_error *error
 	return done;
 }
 
+bool bench_rig_stats(const struct bench_rig *rig, clkv_stats *stats, struct tool_error *error)
+{
+	return clkv_get_stats(rig->cache, stats) == CLKV_OK || tool_fail(error, "no statistics");
+}
+
 bool bench_rig_finish(struct bench_rig *rig, struct tool_error *error)
 {
 	cl_int code = clFinish(rig->machine->queue);

@@ -45,6 +45,8 @@ bool bench_rig_commit(clkv_step *step, struct tool_error *error);
 /** Attention of the problem's rows on all layers, in a step that is then dropped: us per layer. */
 bool bench_rig_round(struct bench_rig *rig, double *us, struct tool_error *error);
 
+bool bench_rig_stats(const struct bench_rig *rig, clkv_stats *stats, struct tool_error *error);
+
 /** Waits for the device. */
 bool bench_rig_finish(struct bench_rig *rig, struct tool_error *error);
 

@@ -54,6 +54,31 @@ START_TEST(test_a_batch_equals_its_parts)
 }
 END_TEST
 
+/* A step of decoding launches three kernels per layer, for any number of sequences and heads, and two more at
+ * most: what the tables learned, and sealing. */
+START_TEST(test_launches_are_few)
+{
+	static struct stream a, b;
+	struct feed feed = {.geometry = geometry()};
+	clkv_stats before = CLKV_INIT(clkv_stats), after = before;
+	struct feed_result result;
+	open_pair(&feed, RECIPE, &a, &b);
+	feed_one(&feed, &a, 300, CLKV_PROMPT_END, 1, NULL);
+	feed_one(&feed, &b, 7, CLKV_PROMPT_END, 2, NULL);
+	struct feed_item rows[] = {{&a, 1, CLKV_DECODE, 1, 3}, {&b, 1, CLKV_DECODE, 1, 4}};
+	for (size_t n = 1; n <= 2; n++) {
+		ck_assert_int_eq(clkv_get_stats(feed.cache, &before), CLKV_OK);
+		feed_step(&feed, rows, n, &result);
+		ck_assert_int_eq(clkv_get_stats(feed.cache, &after), CLKV_OK);
+		uint64_t launches = after.launches - before.launches;
+		ck_assert_uint_ge(launches, 3u * (unsigned)feed.geometry.layers);
+		ck_assert_uint_le(launches, 3u * (unsigned)feed.geometry.layers + 2);
+		feed_result_close(&result);
+	}
+	feed_close(&feed);
+}
+END_TEST
+
 /* The order of items is the order of rows, whatever the order of creation. */
 START_TEST(test_items_in_any_order)
 {
@@ -302,6 +327,7 @@ int main(void)
 		  *refuse = fixture_case(suite, "refuse", 60);
 	tcase_add_loop_test(batch, test_a_batch_equals_its_parts, 0, 2);
 	tcase_add_test(batch, test_items_in_any_order);
+	tcase_add_test(batch, test_launches_are_few);
 	tcase_add_loop_test(draft, test_dropped_rows_have_never_been, 0, 5);
 	tcase_add_loop_test(abort_case, test_abort_leaves_everything_as_it_was, 0, 2);
 	tcase_add_test(abort_case, test_destroying_a_cache_drops_its_step);

@@ -31,6 +31,12 @@ static bool pocl_avx512(const clkv_device_info *d, const struct clkv__device_hin
 	return is_pocl(d) && d->vector_width >= 16;
 }
 
+/* Zen 4's units are 256 bits wide: vectors of 16 floats only take more registers. */
+static bool pocl_amd(const clkv_device_info *d, const struct clkv__device_hints *h)
+{
+	return pocl_avx512(d, h) && has(d->name, "amd");
+}
+
 static bool pocl_avx2(const clkv_device_info *d, const struct clkv__device_hints *h)
 {
 	(void)h;
@@ -87,13 +93,14 @@ static bool any_cpu(const clkv_device_info *d, const struct clkv__device_hints *
 }
 
 /* CPUs: one work-item per group, so that vectors live in registers and no barrier is needed; groups are
- * handed out one by one, a few per core even out their ends. PoCL on AVX-512 was measured with clkv-tune on
- * Zen 4, whose units are 256 bits wide; the other CPUs follow it by the width of their vectors.
+ * handed out one by one, a few per core even out their ends. AMD's row was measured with clkv-tune and
+ * clkv-bench on Zen 4; the others have vectors as wide as the device says its own are.
  * GPUs: not measured, but estimates from what the offline compilers report (doc/vendors.md): a group is one
  * wavefront, or two of Xe's, for which barriers cost little; 16 queries stay below 200 registers, without
  * spills, in all codecs; more and smaller groups where a group is small. */
 const struct clkv__family clkv__families[] = {
-	{"PoCL, AVX-512", pocl_avx512, 1, 8, 32, 6, 4},
+	{"PoCL, AVX-512 of AMD", pocl_amd, 1, 8, 32, 6, 4},
+	{"PoCL, AVX-512", pocl_avx512, 1, 16, 32, 6, 4},
 	{"PoCL, AVX2", pocl_avx2, 1, 8, 32, 6, 4},
 	{"Intel's runtime for CPUs", intel_cpu, 1, 16, 32, 6, 4},
 	{"NVIDIA", nvidia, 32, 1, 16, 16, 1},
