@@ -7,6 +7,7 @@
  * scale 0 and decodes to its minimum. Symmetric: scale = max |x| / (2^(BITS-1) - 1), codes 1 .. 2^BITS - 1.
  * Tokens that a partial block lacks enter no range; their codes are 0. */
 #include "affine_block.clh"
+#include "halves.clh"
 #include "planes.clh"
 
 /* The tokens of a job: `from` tokens into half block a, going on in block b. */
@@ -20,9 +21,9 @@ INLINE floatv load_k(const struct source s, int c, int t)
 {
 	int at = s.from + t;
 	if (at + VEC <= BT)
-		return LOADV_HALF(s.a + c * BT + at);
+		return load_halves(s.a + c * BT + at);
 	if (at >= BT)
-		return LOADV_HALF(s.b + c * BT + at - BT);
+		return load_halves(s.b + c * BT + at - BT);
 	float x[VEC]; /* the one vector that straddles the two blocks */
 	for (int i = 0; i < VEC; i++)
 		x[i] =
