@@ -124,12 +124,14 @@ __kernel GROUP_SIZE void append_rows(__global uchar *pool, __global const uint *
 		                           v_token_stride,
 		                           (int)n,
 		                           ahead * v_token_stride};
+		for (int c = LANE; c < DK; c += LANES) /* each channel has a line of its own */
+			FETCH(block + c * BT + t);
 		take_tile(new_k, DK, ROT_K, tile, &replaced);
 		store_k(tile, (int)n, block, (int)t);
 		store_v(new_v, tile, block + DK * BT, (int)t, &replaced);
 		r += n;
 	}
-	const float many = HSUM(TO_FLOATV(replaced)); /* ROWS * (DK + DV) at most: exact */
+	const float many = HSUM(TO_FLOATV(replaced)); /* 2 * ROWS * (DK + DV) at most: exact */
 	if (many > 0.0f)
 		atomic_add(counters + ABI_COUNTER_NOT_FINITE, (uint)many);
 }
