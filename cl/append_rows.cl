@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* append_rows: stores a step's new rows of one layer in the half blocks of their sequences.
- * Grid: (LANES * ceil(n_rows / ROWS), STREAMS). Local: DK or DV floats.
+ * Grid: (LANES * ceil(n_rows / ROWS), STREAMS). Local: ROWS rows of max(DK, DV) floats, at most 17.4 KB.
  * k, v  caller's tensors [n_rows][STREAMS][DK], [DV] | half block: K [DK][BT], then V [BT][DV]
  * Numbers: rounded to nearest half. NaN becomes 0, what half can't hold +-65504; both are counted, in what was given
- * and in what a rotation made of it. */
-#include "hadamard.clh"
+ * and in what a rotation made of it.
+ * Rows of one block are taken together: K lies there by channels, and is stored VEC tokens at a time. */
+#include "rows.clh"
 #include "table.clh"
-#include "tensor.clh"
 
 #ifndef DK
 #define DK 64 /* head size of K */
@@ -14,42 +14,80 @@
 #ifndef DV
 #define DV 64 /* head size of V */
 #endif
-#ifndef ROWS
-#define ROWS 16 /* rows of a work-group */
-#endif
 #ifndef ROT_K
 #define ROT_K 0 /* 1: K is turned by a Hadamard matrix */
 #endif
 #ifndef ROT_V
 #define ROT_V 0
 #endif
-#define LARGEST_HALF 65504.0f
 
-/* Brings values into the range of half; returns how many had to be replaced. */
-INLINE uint limit_row(const int dim, __local float *x)
+/* n rows of one stream: mem's elements first + row * stride + channel. */
+struct rows {
+	__global const uchar *mem;
+	uint dtype;
+	ulong first, stride;
+	int n;
+	ulong ahead; /* elements from here to the rows that come next */
+};
+
+/* VEC channels of a row, from channel d on. */
+INLINE floatv take(const struct rows rows, int row, int d, intv *replaced)
 {
-	uint replaced = 0;
-	for (int i = LANE; i < dim; i += LANES) {
-		bool good = fabs(x[i]) <= LARGEST_HALF; /* false for a NaN */
-		replaced += good ? 0 : 1;
-		x[i] = good ? x[i] : isnan(x[i]) ? 0.0f : copysign(LARGEST_HALF, x[i]);
-	}
-	SYNC();
-	return replaced;
+	const ulong at = rows.first + (ulong)row * rows.stride + d;
+	FETCH(rows.mem + ((at + rows.ahead) << (rows.dtype == ABI_F32 ? 2 : 1)));
+	return limit(load_elements(rows.mem, rows.dtype, at), replaced);
 }
 
-/* A row of the caller's into x [dim], turned if the codec wants it: a turned value can be sqrt(dim) times as large. */
-INLINE uint take_row(__global const uchar *mem, uint dtype, ulong at, const int dim,
-                     const int turned, __local float *x)
+INLINE void take_tile(const struct rows rows, const int dim, const int turned, __local floatv *tile,
+                      intv *replaced)
 {
-	for (int i = LANE; i < dim; i += LANES)
-		x[i] = tensor_load(mem, dtype, at + i);
-	uint replaced = limit_row(dim, x);
-	if (turned) {
-		hadamard(x, dim);
-		replaced += limit_row(dim, x);
+	for (int u = LANE; u < rows.n * (dim / VEC); u += LANES) {
+		const int row = u / (dim / VEC), i = u % (dim / VEC);
+		const floatv x = take(rows, row, i * VEC, replaced);
+		tile[row * TILE_ROW(dim) + i] = turned ? turn_vector(x) : x;
 	}
-	return replaced;
+	SYNC();
+	if (turned)
+		turn_rows(tile, dim, rows.n, replaced);
+}
+
+/* Tokens t and on of K [DK][BT]: squares of VEC tokens and VEC channels, then the tokens that are left. */
+INLINE void store_k(__local const floatv *tile, int n, __global half *k, int t)
+{
+	for (int u = LANE; u < ROWS / VEC * (DK / VEC); u += LANES) {
+		const int row = u % (ROWS / VEC) * VEC, i = u / (ROWS / VEC);
+		floatv x[VEC];
+		if (row + VEC > n)
+			continue;
+#pragma unroll
+		for (int j = 0; j < VEC; j++)
+			x[j] = tile[(row + j) * TILE_ROW(DK) + i];
+		transpose(x);
+#pragma unroll
+		for (int j = 0; j < VEC; j++)
+			store_halves(x[j], k + (i * VEC + j) * BT + t + row);
+	}
+	for (int u = n / VEC * VEC * DK + LANE; u < n * DK; u += LANES) {
+		const int row = u / DK, c = u % DK;
+		vstore_half_rte(((__local const float *)(tile + row * TILE_ROW(DK)))[c], c * BT + t + row,
+		                k);
+	}
+	SYNC();
+}
+
+/* Tokens t and on of V [BT][DV]. */
+INLINE void store_v(const struct rows rows, __local floatv *tile, __global half *v, int t,
+                    intv *replaced)
+{
+	if (ROT_V)
+		take_tile(rows, DV, ROT_V, tile, replaced);
+	for (int u = LANE; u < rows.n * (DV / VEC); u += LANES) {
+		const int row = u / (DV / VEC), i = u % (DV / VEC);
+		STOREV_HALF(ROT_V ? tile[row * TILE_ROW(DV) + i] : take(rows, row, i * VEC, replaced),
+		            v + (t + row) * DV + i * VEC);
+	}
+	if (ROT_V)
+		SYNC();
 }
 
 __kernel GROUP_SIZE void append_rows(__global uchar *pool, __global const uint *tables,
@@ -60,26 +98,40 @@ __kernel GROUP_SIZE void append_rows(__global uchar *pool, __global const uint *
                                      ulong v_token_stride, ulong v_head_stride, uint items,
                                      uint rows, uint layer, uint n_rows)
 {
-	__local float x[DK > DV ? DK : DV];
-	uint stream = (uint)get_group_id(1), first = (uint)get_group_id(0) * ROWS, replaced = 0;
-	for (uint r = first; r < MIN_OF(n_rows, first + ROWS); r++) {
+	__local floatv tile[ROWS * TILE_ROW(DK > DV ? DK : DV)];
+	const uint stream = (uint)get_group_id(1), first = (uint)get_group_id(0) * ROWS,
+			   end = MIN_OF(n_rows, first + ROWS);
+	intv replaced = 0;
+	for (uint r = first; r < end;) {
 		__global const uint *item =
 			plan + items + plan[rows + r * ABI_NEW_WORDS + ABI_NEW_ITEM] * ABI_ITEM_WORDS;
-		uint cap = item[ABI_ITEM_CAP], token = item[ABI_ITEM_LEN] + r - item[ABI_ITEM_ROW],
-			 t = token % BT;
+		const uint cap = item[ABI_ITEM_CAP], of_item = r - item[ABI_ITEM_ROW],
+				   token = item[ABI_ITEM_LEN] + of_item, t = token % BT;
 		__global const uint *row = table_row(tables, item[ABI_ITEM_SLAB], cap, layer, stream);
 		__global half *block = (__global half *)(pool + half_block(row, cap, token / BT));
-		replaced += take_row(k, k_dtype, k_offset + r * k_token_stride + stream * k_head_stride, DK,
-		                     ROT_K, x);
-		for (int c = LANE; c < DK; c += LANES)
-			vstore_half_rte(x[c], c * BT + t, block);
-		SYNC();
-		replaced += take_row(v, v_dtype, v_offset + r * v_token_stride + stream * v_head_stride, DV,
-		                     ROT_V, x);
-		for (int d = LANE * VEC; d < DV; d += LANES * VEC)
-			STOREV_HALF(LOADV(x + d), block + DK * BT + t * DV + d);
-		SYNC();
+		/* as many as follow each other in this block */
+		const uint left = MIN_OF(end - r, item[ABI_ITEM_NEW] - of_item), n = MIN_OF(left, BT - t);
+		const ulong ahead = r + ROWS < n_rows ? ROWS : 0;
+		const struct rows new_k = {k,
+		                           k_dtype,
+		                           k_offset + r * k_token_stride + stream * k_head_stride,
+		                           k_token_stride,
+		                           (int)n,
+		                           ahead * k_token_stride};
+		const struct rows new_v = {v,
+		                           v_dtype,
+		                           v_offset + r * v_token_stride + stream * v_head_stride,
+		                           v_token_stride,
+		                           (int)n,
+		                           ahead * v_token_stride};
+		for (int c = LANE; c < DK; c += LANES) /* each channel has a line of its own */
+			FETCH(block + c * BT + t);
+		take_tile(new_k, DK, ROT_K, tile, &replaced);
+		store_k(tile, (int)n, block, (int)t);
+		store_v(new_v, tile, block + DK * BT, (int)t, &replaced);
+		r += n;
 	}
-	if (replaced > 0)
-		atomic_add(counters + ABI_COUNTER_NOT_FINITE, replaced);
+	const float many = HSUM(TO_FLOATV(replaced)); /* 2 * ROWS * (DK + DV) at most: exact */
+	if (many > 0.0f)
+		atomic_add(counters + ABI_COUNTER_NOT_FINITE, (uint)many);
 }

@@ -7,7 +7,23 @@
  * scale 0 and decodes to its minimum. Symmetric: scale = max |x| / (2^(BITS-1) - 1), codes 1 .. 2^BITS - 1.
  * Tokens that a partial block lacks enter no range; their codes are 0. */
 #include "affine_block.clh"
+#include "halves.clh"
 #include "planes.clh"
+
+/* A side of a block, rows x cols values: K [DK][BT], V [BT][DV]. Constants: loops over them unroll. */
+struct side {
+	int is_k, whole; /* whole: the job has all BT tokens */
+	int bits, symmetric, rows, cols, group, groups, units;
+};
+
+#define K_SIDE(whole)                                                                              \
+	{                                                                                              \
+		1, whole, K_BITS, K_SYM, DK, BT, K_GROUP, K_GROUPS, K_UNITS                                \
+	}
+#define V_SIDE(whole)                                                                              \
+	{                                                                                              \
+		0, whole, V_BITS, V_SYM, BT, DV, V_GROUP, V_GROUPS, V_UNITS                                \
+	}
 
 /* The tokens of a job: `from` tokens into half block a, going on in block b. */
 struct source {
@@ -18,222 +34,226 @@ struct source {
 /* VEC tokens of channel c of K, from token t of the job on. */
 INLINE floatv load_k(const struct source s, int c, int t)
 {
-	int at = s.from + t;
+	const int at = s.from + t;
+	__global const half *a = s.a + c * BT, *b = s.b + c * BT;
 	if (at + VEC <= BT)
-		return LOADV_HALF(s.a + c * BT + at);
+		return load_halves(a + at);
 	if (at >= BT)
-		return LOADV_HALF(s.b + c * BT + at - BT);
-	float x[VEC]; /* the one vector that straddles the two blocks */
-	for (int i = 0; i < VEC; i++)
-		x[i] =
-			at + i < BT ? vload_half(c * BT + at + i, s.a) : vload_half(c * BT + at + i - BT, s.b);
-	return LOADV(x);
+		return load_halves(b + at - BT);
+	float x[2 * VEC]; /* the one vector that straddles the two blocks */
+	STOREV(LOADV_HALF(a + BT - VEC), x);
+	STOREV(LOADV_HALF(b), x + VEC);
+	return LOADV(x + at + VEC - BT);
 }
 
 /* VEC channels of token t of V, from channel d on. */
 INLINE floatv load_v(const struct source s, int t, int d)
 {
-	int at = s.from + t;
+	const int at = s.from + t;
 	return at < BT ? LOADV_HALF(s.a + DK * BT + at * DV + d)
 	               : LOADV_HALF(s.b + DK * BT + (at - BT) * DV + d);
 }
 
-/* Scale and minimum of a range, as they are stored. */
-INLINE void range_params(const int bits, const int symmetric, floatv low, floatv high,
-                         floatv *scale, floatv *minimum)
+INLINE floatv load(const struct side side, const struct source s, int row, int col)
 {
-	*minimum = symmetric ? (floatv)(0.0f) : low;
-	*scale = symmetric ? fmax(fabs(low), fabs(high)) / (floatv)((1 << (bits - 1)) - 1)
-	                   : (high - low) / (floatv)((1 << bits) - 1);
+	return side.is_k ? load_k(s, row, col) : load_v(s, row, col);
 }
 
-INLINE intv encode(const int bits, const int symmetric, floatv x, floatv scale, floatv minimum)
+/* Which of the values at (row, col .. col + VEC - 1) are tokens of the job. */
+INLINE intv there(const struct side side, const struct source s, int row, int col)
 {
-	const float middle = symmetric ? (float)(1 << (bits - 1)) : 0.0f;
-	floatv code = scale > 0.0f ? rint((x - minimum) / scale) + middle : (floatv)(middle);
-	return TO_INTV(clamp(code, symmetric ? 1.0f : 0.0f, (float)((1 << bits) - 1)));
+	return side.is_k ? IOTA + col < (intv)(s.count) : (intv)(row) < (intv)(s.count);
 }
 
-/* Stores scales and minimums of VEC units at unit u and reads them back: codes are made for what is stored. */
-INLINE void store_params(__global half *params, const int units, const int symmetric, int u,
-                         floatv *scale, floatv *minimum)
+/* ---- units: ranges and parameters ---- */
+
+struct range {
+	floatv low, high;
+};
+
+#define NO_RANGE                                                                                   \
+	{                                                                                              \
+		INFINITY, -INFINITY                                                                        \
+	}
+
+INLINE struct range widen(const struct side side, const struct source s, int row, int col,
+                          struct range r)
 {
-	STOREV_HALF(*scale, params + u);
-	*scale = LOADV_HALF(params + u);
-	if (symmetric)
-		return;
-	STOREV_HALF(*minimum, params + units + u);
-	*minimum = LOADV_HALF(params + units + u);
+	const floatv x = load(side, s, row, col);
+	const intv in = there(side, s, row, col);
+	const floatv low = MIN_OF(r.low, x), high = MAX_OF(r.high, x);
+	r.low = side.whole || in ? low : r.low;
+	r.high = side.whole || in ? high : r.high;
+	return r;
 }
 
-INLINE void store_param1(__global half *params, const int units, const int symmetric, int u,
-                         float *scale, float *minimum)
+/* What a unit's values are coded with: scale and minimum as they are stored. */
+struct params {
+	floatv scale, minimum, inverse;
+};
+
+/* Makes and stores the parameters of VEC units from unit u on. */
+INLINE struct params make_params(const struct side side, __global half *at, int u, struct range r)
 {
-	vstore_half_rte(*scale, u, params);
-	*scale = vload_half(u, params);
-	if (symmetric)
-		return;
-	vstore_half_rte(*minimum, units + u, params);
-	*minimum = vload_half(units + u, params);
+	const intv some = r.low <= r.high;
+	const floatv low = some ? r.low : (floatv)(0.0f), high = some ? r.high : (floatv)(0.0f);
+	const floatv largest = MAX_OF(-low, high);
+	struct params p;
+	p.scale = side.symmetric ? largest / (float)((1 << (side.bits - 1)) - 1)
+	                         : (high - low) / (float)((1 << side.bits) - 1);
+	p.minimum = 0.0f;
+	STOREV_HALF(p.scale, at + u);
+	p.scale = LOADV_HALF(at + u);
+	if (!side.symmetric) {
+		STOREV_HALF(low, at + side.units + u);
+		p.minimum = low; /* a half already */
+	}
+	p.inverse = p.scale > 0.0f ? 1.0f / p.scale : (floatv)(0.0f);
+	return p;
 }
 
-INLINE void range1(const int bits, const int symmetric, float low, float high, float *scale,
-                   float *minimum)
+/* rint((x - minimum) / scale), clamped, in the low bits. The quotient is made from the inverse and its remainder, and
+ * is the nearest float if the inverse is; adding 1.5 * 2^23 rounds to an integer. */
+INLINE intv encode(const struct side side, floatv x, floatv scale, floatv minimum, floatv inverse)
 {
-	*minimum = symmetric ? 0.0f : low;
-	*scale = symmetric ? fmax(fabs(low), fabs(high)) / (float)((1 << (bits - 1)) - 1)
-	                   : (high - low) / (float)((1 << bits) - 1);
+	const int half_way = 1 << (side.bits - 1);
+	const float top = (float)(side.symmetric ? half_way - 1 : (1 << side.bits) - 1);
+	if (!side.symmetric)
+		x -= minimum;
+	floatv q = x * inverse;
+	q = fma(fma(-q, scale, x), inverse, q);
+	q = MIN_OF(q, (floatv)(top));
+	if (side.symmetric)
+		q = MAX_OF(q, (floatv)(-top));
+	q += 12582912.0f + (float)(side.symmetric ? half_way : 0);
+	return AS_INTV(q) & ((1 << side.bits) - 1);
 }
 
-/* ---- K: rows are channels, columns tokens ---- */
+/* ---- units along a row: K by channels, V by tokens ---- */
 
-/* One token group of eight channels. */
-INLINE void seal_k_channels(const struct source s, __global half *params, __global uchar *codes,
-                            int c, int g)
+#define ALONG_ROWS MAX_OF(VEC, 8)
+
+/* Of VEC vectors one of their ranges: component i is that of vector i. */
+INLINE struct range ranges_of(const struct range *r)
 {
-	float scale[8], minimum[8];
+	struct range x[VEC];
 #pragma unroll
-	for (int j = 0; j < 8; j++) {
-		floatv low = INFINITY, high = -INFINITY;
-		for (int t = g * K_GROUP; t < (g + 1) * K_GROUP; t += VEC) {
-			floatv x = load_k(s, c + j, t);
-			intv there = IOTA + t < (intv)(s.count);
-			low = fmin(low, there ? x : (floatv)(INFINITY));
-			high = fmax(high, there ? x : (floatv)(-INFINITY));
+	for (int i = 0; i < VEC; i++)
+		x[i] = r[i];
+#if VEC > 1
+#pragma unroll
+	for (int n = VEC / 2; n > 0; n /= 2)
+#pragma unroll
+		for (int i = 0; i < n; i++) {
+			floatv even, odd;
+			even.lo = x[2 * i].low.even;
+			even.hi = x[2 * i + 1].low.even;
+			odd.lo = x[2 * i].low.odd;
+			odd.hi = x[2 * i + 1].low.odd;
+			const floatv low = MIN_OF(even, odd);
+			even.lo = x[2 * i].high.even;
+			even.hi = x[2 * i + 1].high.even;
+			odd.lo = x[2 * i].high.odd;
+			odd.hi = x[2 * i + 1].high.odd;
+			x[i].low = low;
+			x[i].high = MAX_OF(even, odd);
 		}
-		bool any = g * K_GROUP < s.count;
-		range1(K_BITS, K_SYM, any ? HMIN(low) : 0.0f, any ? HMAX(high) : 0.0f, &scale[j],
-		       &minimum[j]);
-		store_param1(params, K_UNITS, K_SYM, g * DK + c + j, &scale[j], &minimum[j]);
-	}
-	for (int t = g * K_GROUP; t < (g + 1) * K_GROUP; t += VEC) {
-		intv x[8];
-#pragma unroll
-		for (int j = 0; j < 8; j++)
-			x[j] = IOTA + t < (intv)(s.count) ? encode(K_BITS, K_SYM, load_k(s, c + j, t),
-			                                           (floatv)(scale[j]), (floatv)(minimum[j]))
-			                                  : (intv)(0);
-		planes_store8(K_BITS, codes, DK, BT, c, t, x);
-	}
-}
-
-/* One channel group of VEC tokens. */
-INLINE void seal_k_tokens(const struct source s, __global half *params, __global uchar *codes,
-                          int t, int g)
-{
-	const int c1 = MIN_OF(DK, (g + 1) * K_GROUP);
-	floatv low = INFINITY, high = -INFINITY, scale, minimum;
-	for (int c = g * K_GROUP; c < c1; c++) {
-		floatv x = load_k(s, c, t);
-		low = fmin(low, x);
-		high = fmax(high, x);
-	}
-	intv there = IOTA + t < (intv)(s.count);
-	low = there ? low : (floatv)(0.0f);
-	high = there ? high : (floatv)(0.0f);
-	range_params(K_BITS, K_SYM, low, high, &scale, &minimum);
-	store_params(params, K_UNITS, K_SYM, g * BT + t, &scale, &minimum);
-	for (int c = g * K_GROUP; c < c1; c += 8) {
-		intv x[8];
-#pragma unroll
-		for (int j = 0; j < 8; j++)
-			x[j] = there ? encode(K_BITS, K_SYM, load_k(s, c + j, t), scale, minimum) : (intv)(0);
-		planes_store8(K_BITS, codes, DK, BT, c, t, x);
-	}
-}
-
-INLINE void seal_k(const struct source s, __global uchar *block)
-{
-	__global half *params = (__global half *)(block + K_PARAMS_OFF);
-	__global uchar *codes = block + K_CODES_OFF;
-#if K_BITS == 16
-	for (int i = LANE; i < DK * (BT / VEC); i += LANES) {
-		int c = i / (BT / VEC), t = i % (BT / VEC) * VEC;
-		floatv x = IOTA + t < (intv)(s.count) ? load_k(s, c, t) : (floatv)(0.0f);
-		STOREV_HALF(x, (__global half *)codes + c * BT + t);
-	}
-#elif K_AXIS == ABI_AXIS_CHANNEL
-	for (int i = LANE; i < DK / 8 * K_GROUPS; i += LANES)
-		seal_k_channels(s, params, codes, i / K_GROUPS * 8, i % K_GROUPS);
-#else
-	for (int i = LANE; i < BT / VEC * K_GROUPS; i += LANES)
-		seal_k_tokens(s, params, codes, i % (BT / VEC) * VEC, i / (BT / VEC));
 #endif
+	return x[0];
 }
 
-/* ---- V: rows are tokens, columns channels ---- */
+union per_row {
+	floatv v[ALONG_ROWS / VEC];
+	float f[ALONG_ROWS];
+};
 
-/* One channel group of eight tokens. */
-INLINE void seal_v_tokens(const struct source s, __global half *params, __global uchar *codes,
-                          int t, int g)
+/* One group of columns of ALONG_ROWS rows. */
+INLINE void seal_along(const struct side side, const struct source s, __global half *params,
+                       __global uchar *codes, int row, int g)
 {
-	const int d1 = MIN_OF(DV, (g + 1) * V_GROUP);
-	float scale[8], minimum[8];
+	const int c0 = g * side.group, c1 = MIN_OF(side.cols, c0 + side.group);
+	union per_row scale, minimum, inverse;
 #pragma unroll
-	for (int j = 0; j < 8; j++) {
-		floatv low = INFINITY, high = -INFINITY;
-		for (int d = g * V_GROUP; d < d1 && t + j < s.count; d += VEC) {
-			floatv x = load_v(s, t + j, d);
-			low = fmin(low, x);
-			high = fmax(high, x);
+	for (int i = 0; i < ALONG_ROWS; i += VEC) {
+		struct range r[VEC];
+#pragma unroll
+		for (int j = 0; j < VEC; j++) {
+			struct range x = NO_RANGE;
+			for (int c = c0; c < c1; c += VEC)
+				x = widen(side, s, row + i + j, c, x);
+			r[j] = x;
 		}
-		bool there = t + j < s.count;
-		range1(V_BITS, V_SYM, there ? HMIN(low) : 0.0f, there ? HMAX(high) : 0.0f, &scale[j],
-		       &minimum[j]);
-		store_param1(params, V_UNITS, V_SYM, g * BT + t + j, &scale[j], &minimum[j]);
+		const struct params p = make_params(side, params, g * side.rows + row + i, ranges_of(r));
+		scale.v[i / VEC] = p.scale;
+		minimum.v[i / VEC] = p.minimum;
+		inverse.v[i / VEC] = p.inverse;
 	}
-	for (int d = g * V_GROUP; d < d1; d += VEC) {
+#pragma unroll
+	for (int i = 0; i < ALONG_ROWS; i += 8)
+		for (int c = c0; c < c1; c += VEC) {
+			intv x[8];
+#pragma unroll
+			for (int j = 0; j < 8; j++) {
+				const intv code =
+					encode(side, load(side, s, row + i + j, c), (floatv)(scale.f[i + j]),
+				           (floatv)(minimum.f[i + j]), (floatv)(inverse.f[i + j]));
+				x[j] = side.whole || there(side, s, row + i + j, c) ? code : (intv)(0);
+			}
+			planes_store8(side.bits, codes, side.rows, side.cols, row + i, c, x);
+		}
+}
+
+/* ---- units across rows: K by tokens, V by channels ---- */
+
+/* One group of rows of VEC columns. */
+INLINE void seal_across(const struct side side, const struct source s, __global half *params,
+                        __global uchar *codes, int col, int g)
+{
+	const int r1 = MIN_OF(side.rows, (g + 1) * side.group);
+	struct range range = NO_RANGE;
+	for (int row = g * side.group; row < r1; row++)
+		range = widen(side, s, row, col, range);
+	const struct params p = make_params(side, params, g * side.cols + col, range);
+	for (int row = g * side.group; row < r1; row += 8) {
 		intv x[8];
 #pragma unroll
-		for (int j = 0; j < 8; j++)
-			x[j] = t + j < s.count ? encode(V_BITS, V_SYM, load_v(s, t + j, d), (floatv)(scale[j]),
-			                                (floatv)(minimum[j]))
-			                       : (intv)(0);
-		planes_store8(V_BITS, codes, BT, DV, t, d, x);
+		for (int j = 0; j < 8; j++) {
+			const intv code =
+				encode(side, load(side, s, row + j, col), p.scale, p.minimum, p.inverse);
+			x[j] = side.whole || there(side, s, row + j, col) ? code : (intv)(0);
+		}
+		planes_store8(side.bits, codes, side.rows, side.cols, row, col, x);
 	}
 }
 
-/* One token group of VEC channels. */
-INLINE void seal_v_channels(const struct source s, __global half *params, __global uchar *codes,
-                            int d, int g)
+/* ---- sides ---- */
+
+INLINE void seal_side(const struct side side, const int along, const struct source s,
+                      __global half *params, __global uchar *codes)
 {
-	floatv low = INFINITY, high = -INFINITY, scale, minimum;
-	for (int t = g * V_GROUP; t < MIN_OF(s.count, (g + 1) * V_GROUP); t++) {
-		floatv x = load_v(s, t, d);
-		low = fmin(low, x);
-		high = fmax(high, x);
-	}
-	bool any = g * V_GROUP < s.count;
-	range_params(V_BITS, V_SYM, any ? low : (floatv)(0.0f), any ? high : (floatv)(0.0f), &scale,
-	             &minimum);
-	store_params(params, V_UNITS, V_SYM, g * DV + d, &scale, &minimum);
-	for (int t = g * V_GROUP; t < (g + 1) * V_GROUP; t += 8) {
-		intv x[8];
-#pragma unroll
-		for (int j = 0; j < 8; j++)
-			x[j] = t + j < s.count ? encode(V_BITS, V_SYM, load_v(s, t + j, d), scale, minimum)
-			                       : (intv)(0);
-		planes_store8(V_BITS, codes, BT, DV, t, d, x);
+	if (side.bits == 16) {
+		for (int i = LANE; i < side.rows * (side.cols / VEC); i += LANES) {
+			const int row = i / (side.cols / VEC), col = i % (side.cols / VEC) * VEC;
+			const floatv x = load(side, s, row, col);
+			STOREV_HALF(there(side, s, row, col) ? x : (floatv)(0.0f),
+			            (__global half *)codes + row * side.cols + col);
+		}
+	} else if (along) {
+		for (int i = LANE; i < side.rows / ALONG_ROWS * side.groups; i += LANES)
+			seal_along(side, s, params, codes, i / side.groups * ALONG_ROWS, i % side.groups);
+	} else {
+		for (int i = LANE; i < side.cols / VEC * side.groups; i += LANES)
+			seal_across(side, s, params, codes, i % (side.cols / VEC) * VEC, i / (side.cols / VEC));
 	}
 }
 
-INLINE void seal_v(const struct source s, __global uchar *block)
+INLINE void seal_block(const int whole, const struct source s, __global uchar *block)
 {
-	__global half *params = (__global half *)(block + V_PARAMS_OFF);
-	__global uchar *codes = block + V_CODES_OFF;
-#if V_BITS == 16
-	for (int i = LANE; i < BT * (DV / VEC); i += LANES) {
-		int t = i / (DV / VEC), d = i % (DV / VEC) * VEC;
-		STOREV_HALF(t < s.count ? load_v(s, t, d) : (floatv)(0.0f),
-		            (__global half *)codes + t * DV + d);
-	}
-#elif V_AXIS == ABI_AXIS_TOKEN
-	for (int i = LANE; i < BT / 8 * V_GROUPS; i += LANES)
-		seal_v_tokens(s, params, codes, i / V_GROUPS * 8, i % V_GROUPS);
-#else
-	for (int i = LANE; i < DV / VEC * V_GROUPS; i += LANES)
-		seal_v_channels(s, params, codes, i % (DV / VEC) * VEC, i / (DV / VEC));
-#endif
+	const struct side k = K_SIDE(whole), v = V_SIDE(whole);
+	seal_side(k, K_AXIS == ABI_AXIS_CHANNEL, s, (__global half *)(block + K_PARAMS_OFF),
+	          block + K_CODES_OFF);
+	seal_side(v, V_AXIS == ABI_AXIS_TOKEN, s, (__global half *)(block + V_PARAMS_OFF),
+	          block + V_CODES_OFF);
 }
 
 __kernel GROUP_SIZE void seal_affine(__global uchar *pool, __global const uint *tables,
@@ -254,6 +274,8 @@ __kernel GROUP_SIZE void seal_affine(__global uchar *pool, __global const uint *
 	          : s.a;
 	__global uchar *block =
 		pool + unit_bytes(plan[jobs + job[ABI_SEAL_DST] + layer * STREAMS + stream]);
-	seal_k(s, block);
-	seal_v(s, block);
+	if (s.count == BT)
+		seal_block(1, s, block);
+	else
+		seal_block(0, s, block);
 }
