@@ -69,10 +69,13 @@ static bool make_frequencies(struct engine *e, struct tool_error *error)
 	return true;
 }
 
-static bool make_queue(struct engine *e, struct tool_error *error)
+static bool make_queue(struct engine *e, bool profile, struct tool_error *error)
 {
 	cl_int code;
-	e->queue = clCreateCommandQueue(e->context, e->device, 0, &code);
+	if (profile && !engine_profile_create(&e->profile, error))
+		return false;
+	e->queue =
+		clCreateCommandQueue(e->context, e->device, profile ? CL_QUEUE_PROFILING_ENABLE : 0, &code);
 	return code == CL_SUCCESS || tool_fail_cl(error, "clCreateCommandQueue", code);
 }
 
@@ -107,8 +110,9 @@ bool engine_create(clkv_context *context, const struct model *model,
 	e->clkv = context;
 	e->context = clkv_context_cl(context);
 	e->device = clkv_context_device(context);
-	if (!choose_shape(e, options, error) || !make_queue(e, error) || !make_frequencies(e, error) ||
-	    !engine_build(e, error) || !engine_upload(e, error) || !make_buffers(e, error)) {
+	if (!choose_shape(e, options, error) || !make_queue(e, options->profile, error) ||
+	    !make_frequencies(e, error) || !engine_build(e, error) || !engine_upload(e, error) ||
+	    !make_buffers(e, error)) {
 		engine_destroy(e);
 		return false;
 	}
@@ -128,6 +132,7 @@ void engine_destroy(struct engine *e)
 		if (all[i] != NULL)
 			(void)clReleaseMemObject(all[i]);
 	}
+	engine_profile_destroy(e->profile);
 	engine_release_weights(e);
 	engine_release_programs(e);
 	if (e->queue != NULL)
@@ -162,4 +167,9 @@ size_t engine_max_rows(const struct engine *e)
 size_t engine_device_bytes(const struct engine *e)
 {
 	return e->device_bytes;
+}
+
+struct engine_profile *engine_profile_of(const struct engine *e)
+{
+	return e->profile;
 }

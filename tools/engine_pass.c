@@ -51,7 +51,7 @@ static bool embed(struct pass *p, struct tool_error *error)
 	}
 	if (!write_buffer(e, e->tokens, p->in->tokens, p->rows * sizeof(int32_t), error))
 		return false;
-	struct engine_launch launch = engine_launch(e, e->rows.embed);
+	struct engine_launch launch = engine_launch(e, e->rows.embed, ENGINE_EMBED);
 	engine_arg_mem(&launch, e->tokens);
 	engine_arg_matrix(&launch, &e->embedding);
 	engine_arg_int(&launch, e->model->dim);
@@ -92,9 +92,16 @@ static bool attention(struct pass *p, int layer, struct tool_error *error)
 		args.q = rows_of(p, e->q, s, q_dim);
 		args.out = rows_of(p, e->attended, s, q_dim);
 		/* the queue is in order: no events are needed between the engine's kernels and clkv's */
-		if (clkv_append(p->steps[s], layer, &k, &v, 0, NULL, NULL, &cause) != CLKV_OK ||
-		    clkv_attend(p->steps[s], layer, &args, 0, NULL, NULL, &cause) != CLKV_OK)
+		cl_event events[2] = {NULL, NULL};
+		cl_event *stored = e->profile != NULL ? &events[0] : NULL;
+		cl_event *attended = e->profile != NULL ? &events[1] : NULL;
+		if (clkv_append(p->steps[s], layer, &k, &v, 0, NULL, stored, &cause) != CLKV_OK ||
+		    clkv_attend(p->steps[s], layer, &args, 0, NULL, attended, &cause) != CLKV_OK)
 			return tool_fail_clkv(error, "attention", &cause);
+		if (e->profile != NULL) {
+			engine_profile_note(e->profile, ENGINE_APPEND, events[0], 0);
+			engine_profile_note(e->profile, ENGINE_ATTEND, events[1], 0);
+		}
 	}
 	return true;
 }
@@ -155,9 +162,12 @@ static bool read_logits(struct pass *p, struct tool_error *error)
 			return false;
 		done += n;
 	}
+	cl_event event;
 	cl_int code = clEnqueueReadBuffer(e->queue, e->logits, CL_TRUE, 0,
 	                                  wanted * (size_t)e->model->vocabulary * sizeof(float),
-	                                  p->in->logits, 0, NULL, NULL);
+	                                  p->in->logits, 0, NULL, e->profile != NULL ? &event : NULL);
+	if (code == CL_SUCCESS && e->profile != NULL)
+		engine_profile_note(e->profile, ENGINE_READ, event, 0);
 	return code == CL_SUCCESS || tool_fail_cl(error, "reading logits", code);
 }
 
@@ -182,6 +192,9 @@ static bool run(struct pass *p, struct tool_error *error)
 {
 	if (!begin_steps(p, error) || !write_angles(p, error) || !embed(p, error) ||
 	    !run_layers(p, error) || (p->in->want != ENGINE_NO_LOGITS && !read_logits(p, error)))
+		return false;
+	if (p->e->profile != NULL &&
+	    (!engine_finish(p->e, error) || !engine_profile_collect(p->e->profile, error)))
 		return false;
 	return end_steps(p, error);
 }

@@ -6,7 +6,7 @@
 #ifndef ENGINE_PRIVATE_H
 #define ENGINE_PRIVATE_H
 
-#include "engine.h"
+#include "engine_profile.h"
 
 /* More rows than this are multiplied by blocks. */
 #define ENGINE_FEW_ROWS 8
@@ -14,11 +14,11 @@
 /* Row buffers are padded to a multiple of it: HEIGHT of matmul.cl. */
 #define ENGINE_ROW_PADDING 8
 
-/** A matrix on the device: in the file's format, or packed (weight_format.h). */
+/** A matrix on the device, in panels (weight_panel.h). */
 struct engine_matrix {
 	cl_mem mem;
 	int type;
-	int row_bytes;
+	int panel_bytes;
 	int n_in, n_out;
 };
 
@@ -35,7 +35,7 @@ struct engine_linear {
 
 struct engine_rows {
 	cl_program program;
-	cl_kernel embed, norm, rope, silu, weigh, matmul, widen;
+	cl_kernel embed, norm, rope, silu, weigh, matmul, widen, read;
 };
 
 struct engine {
@@ -62,6 +62,7 @@ struct engine {
 	double *frequencies; /* [rope_dims / 2] radians per position */
 	float *angles;       /* host side of rope */
 	size_t device_bytes;
+	struct engine_profile *profile; /* NULL: nobody asks */
 };
 
 /* engine_program.c */
@@ -78,13 +79,16 @@ void engine_release_weights(struct engine *e);
 struct engine_launch {
 	struct engine *engine;
 	cl_kernel kernel;
+	enum engine_kind kind;
+	size_t weight_bytes;
 	cl_uint n_args;
 	cl_int code;
 };
 
-struct engine_launch engine_launch(struct engine *e, cl_kernel kernel);
+struct engine_launch engine_launch(struct engine *e, cl_kernel kernel, enum engine_kind kind);
 void engine_arg_mem(struct engine_launch *launch, cl_mem mem);
 void engine_arg_int(struct engine_launch *launch, int value);
+void engine_arg_local(struct engine_launch *launch, size_t size);
 void engine_arg_float(struct engine_launch *launch, float value);
 void engine_arg_matrix(struct engine_launch *launch, const struct engine_matrix *m);
 bool engine_go(struct engine_launch *launch, size_t groups, size_t groups_y,

@@ -102,14 +102,15 @@ bool engine_build(struct engine *e, struct tool_error *error)
 	       get_kernel(rows->program, "rows_rope", &rows->rope, error) &&
 	       get_kernel(rows->program, "rows_silu", &rows->silu, error) &&
 	       get_kernel(rows->program, "rows_weigh", &rows->weigh, error) &&
-	       get_kernel(rows->program, "matmul", &rows->matmul, error) &&
+	       (e->lanes > 1 || get_kernel(rows->program, "matmul", &rows->matmul, error)) &&
+	       get_kernel(rows->program, "rows_read", &rows->read, error) &&
 	       get_kernel(rows->program, "matmul_widen", &rows->widen, error);
 }
 
 bool engine_linear_for(struct engine *e, size_t n_rows, struct engine_linear **out,
                        struct tool_error *error)
 {
-	static const char *const names[] = {"weights.clh", "linear.cl", NULL};
+	static const char *const names[] = {"weights.clh", "dot.clh", "linear.cl", NULL};
 	struct engine_linear *linear = &e->linear[n_rows];
 	*out = linear;
 	if (linear->logits != NULL)
@@ -130,8 +131,8 @@ static void release(cl_kernel kernel)
 
 void engine_release_programs(struct engine *e)
 {
-	cl_kernel rows[] = {e->rows.embed, e->rows.norm,   e->rows.rope, e->rows.silu,
-	                    e->rows.weigh, e->rows.matmul, e->rows.widen};
+	cl_kernel rows[] = {e->rows.embed, e->rows.norm,   e->rows.rope,  e->rows.silu,
+	                    e->rows.weigh, e->rows.matmul, e->rows.widen, e->rows.read};
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
 		release(rows[i]);
 	if (e->rows.program != NULL)

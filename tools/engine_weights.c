@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * \file    engine_weights.c
- * \brief   Takes the model's tensors to the device: matrices as they are, norms in f32.
+ * \brief   Takes the model's tensors to the device: matrices in panels, norms in f32.
  */
 #include <stdlib.h>
 
 #include "engine_private.h"
-#include "weight_format.h"
+#include "weight_panel.h"
 
 static bool upload(struct engine *e, const void *data, size_t size, cl_mem *out,
                    struct tool_error *error)
@@ -21,36 +21,22 @@ static bool upload(struct engine *e, const void *data, size_t size, cl_mem *out,
 	return true;
 }
 
-/* Rows of 4-bit weights in the device's own packing. */
-static bool upload_packed(struct engine *e, const struct gguf_tensor *tensor,
-                          const struct weight_format *format, struct engine_matrix *m,
-                          struct tool_error *error)
-{
-	size_t per_block = format->block_weights / 32;
-	size_t blocks = tensor->size_bytes / format->block_bytes;
-	struct weight_packed4 *packed = malloc(blocks * per_block * sizeof *packed);
-	if (packed == NULL)
-		return tool_fail(error, "out of memory");
-	for (size_t i = 0; i < blocks; i++)
-		format->pack(tensor->data + i * format->block_bytes, packed + i * per_block);
-	m->type = WEIGHT_PACKED4;
-	m->row_bytes = m->n_in / 32 * (int)sizeof *packed;
-	bool done = upload(e, packed, blocks * per_block * sizeof *packed, &m->mem, error);
-	free(packed);
-	return done;
-}
-
 static bool upload_matrix(struct engine *e, const struct gguf_tensor *tensor,
                           struct engine_matrix *m, struct tool_error *error)
 {
 	const struct weight_format *format = weight_format(tensor->type);
-	m->n_in = (int)tensor->dims[0];
-	m->n_out = (int)tensor->dims[1];
-	if (format->pack != NULL)
-		return upload_packed(e, tensor, format, m, error);
-	m->type = (int)tensor->type;
-	m->row_bytes = model_row_bytes(tensor);
-	return upload(e, tensor->data, tensor->size_bytes, &m->mem, error);
+	size_t n_in = (size_t)tensor->dims[0];
+	size_t n_out = (size_t)tensor->dims[1];
+	size_t bytes = weight_panel_bytes(format, n_in);
+	size_t panels = weight_panels(n_out);
+	unsigned char *packed = malloc(panels * bytes);
+	if (packed == NULL)
+		return tool_fail(error, "out of memory");
+	weight_panels_pack(format, tensor->data, (size_t)model_row_bytes(tensor), n_out, n_in, packed);
+	*m = (struct engine_matrix){NULL, weight_panel_type(format), (int)bytes, (int)n_in, (int)n_out};
+	bool done = upload(e, packed, panels * bytes, &m->mem, error);
+	free(packed);
+	return done;
 }
 
 static bool upload_norm(struct engine *e, const struct gguf_tensor *tensor, cl_mem *out,
