@@ -47,6 +47,9 @@ struct engine {
 	size_t max_rows, n_groups;
 	unsigned lanes;
 	bool uses_blas;
+	unsigned char *weights; /* what matrices are packed into */
+	size_t weights_used;
+	bool weights_stay; /* the device reads them where they are */
 	struct engine_matrix embedding, output;
 	cl_mem output_norm;
 	struct engine_layer *layers;
