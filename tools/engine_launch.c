@@ -35,17 +35,11 @@ void engine_arg_float(struct engine_launch *launch, float value)
 	arg(launch, sizeof v, &v);
 }
 
-void engine_arg_local(struct engine_launch *launch, size_t size)
-{
-	arg(launch, size, NULL);
-}
-
 void engine_arg_matrix(struct engine_launch *launch, const struct engine_matrix *m)
 {
 	engine_arg_mem(launch, m->mem);
 	engine_arg_int(launch, m->type);
-	engine_arg_int(launch, m->panel_bytes);
-	launch->weight_bytes += weight_panels((size_t)m->n_out) * (size_t)m->panel_bytes;
+	launch->weight_bytes += m->bytes;
 }
 
 bool engine_go(struct engine_launch *launch, size_t groups, size_t groups_y,

@@ -18,8 +18,8 @@
 struct engine_matrix {
 	cl_mem mem;
 	int type;
-	int panel_bytes;
 	int n_in, n_out;
+	size_t bytes;
 };
 
 struct engine_layer {
@@ -91,7 +91,6 @@ struct engine_launch {
 struct engine_launch engine_launch(struct engine *e, cl_kernel kernel, enum engine_kind kind);
 void engine_arg_mem(struct engine_launch *launch, cl_mem mem);
 void engine_arg_int(struct engine_launch *launch, int value);
-void engine_arg_local(struct engine_launch *launch, size_t size);
 void engine_arg_float(struct engine_launch *launch, float value);
 void engine_arg_matrix(struct engine_launch *launch, const struct engine_matrix *m);
 bool engine_go(struct engine_launch *launch, size_t groups, size_t groups_y,

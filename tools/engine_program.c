@@ -63,7 +63,8 @@ static bool fail_build(const struct engine *e, cl_program program, cl_int code,
 static bool build(const struct engine *e, const char *const *names, size_t rows, cl_program *out,
                   struct tool_error *error)
 {
-	char options[96];
+	const struct model *m = e->model;
+	char options[256];
 	cl_int code;
 	char *text = join_sources(names);
 	if (text == NULL)
@@ -73,7 +74,12 @@ static bool build(const struct engine *e, const char *const *names, size_t rows,
 	free(text);
 	if (code != CL_SUCCESS)
 		return tool_fail_cl(error, "clCreateProgramWithSource", code);
-	(void)snprintf(options, sizeof options, "-cl-std=CL1.2 -DLANES=%u -DROWS=%zu", e->lanes, rows);
+	(void)snprintf(options, sizeof options,
+	               "-cl-std=CL1.2 -DLANES=%u -DROWS=%zu -DDIM=%d -DFF=%d -DQ_DIM=%d -DKV_DIM=%d "
+	               "-DHEAD_DIM=%d -DROPE_DIMS=%d -DVOCABULARY=%d -DEPSILON=%af",
+	               e->lanes, rows, m->dim, m->ff_dim, m->q_heads * m->head_dim,
+	               m->kv_heads * m->head_dim, m->head_dim, m->rope_dims, m->vocabulary,
+	               (double)m->rms_epsilon);
 	code = clBuildProgram(program, 1, &e->device, options, NULL, NULL);
 	if (code != CL_SUCCESS) {
 		(void)fail_build(e, program, code, error);

@@ -67,14 +67,14 @@ static bool upload_matrix(struct engine *e, const struct gguf_tensor *tensor,
 	const struct weight_format *format = weight_format(tensor->type);
 	size_t n_in = (size_t)tensor->dims[0];
 	size_t n_out = (size_t)tensor->dims[1];
-	size_t bytes = weight_panel_bytes(format, n_in);
+	size_t bytes = weight_panels(n_out) * weight_panel_bytes(format, n_in);
 	unsigned char *at = e->weights + e->weights_used;
 	weight_panels_pack(format, tensor->data, (size_t)model_row_bytes(tensor), n_out, n_in, at);
-	*m = (struct engine_matrix){NULL, weight_panel_type(format), (int)bytes, (int)n_in, (int)n_out};
+	*m = (struct engine_matrix){NULL, weight_panel_type(format), (int)n_in, (int)n_out, bytes};
 	if (e->weights_stay)
 		e->weights_used += matrix_bytes(tensor);
-	return upload(e, e->weights_stay ? CL_MEM_USE_HOST_PTR : CL_MEM_COPY_HOST_PTR, at,
-	              weight_panels(n_out) * bytes, &m->mem, error);
+	return upload(e, e->weights_stay ? CL_MEM_USE_HOST_PTR : CL_MEM_COPY_HOST_PTR, at, bytes,
+	              &m->mem, error);
 }
 
 static bool upload_norm(struct engine *e, const struct gguf_tensor *tensor, cl_mem *out,

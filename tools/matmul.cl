@@ -17,11 +17,11 @@
 
 /* VECTORS panels of the file's weights side by side; behind the last there are zeros. `type` is a
  * constant wherever this is called. */
-INLINE void widen_panels(__local float *panel, int type, __global const uchar *w, int bytes,
+INLINE void widen_panels(__local float *panel, int type, __global const uchar *w, int n_in,
                          int first, int n_panels, int k_from, int depth)
 {
 	for (int v = 0; v < VECTORS; v++) {
-		__global const uchar *blocks = panel_at(type, w, bytes, min(first + v, n_panels - 1));
+		__global const uchar *blocks = panel_at(type, w, n_in, min(first + v, n_panels - 1));
 		const float there = first + v < n_panels ? 1.0f : 0.0f;
 		for (int b = 0; b < depth / 32; b++) {
 			__global const uchar *block = blocks + (k_from / 32 + b) * 2 * block_bytes(type);
@@ -40,10 +40,10 @@ INLINE void widen_panels(__local float *panel, int type, __global const uchar *w
 }
 
 #define WIDEN(type)                                                                                \
-	widen_panels(panel, type, w, bytes, first, n_panels, k_from, depth);                           \
+	widen_panels(panel, type, w, n_in, first, n_panels, k_from, depth);                            \
 	break
 
-static inline void fill_panel(__local float *panel, int type, __global const uchar *w, int bytes,
+static inline void fill_panel(__local float *panel, int type, __global const uchar *w, int n_in,
                               int first, int n_panels, int k_from, int depth)
 {
 	switch (type) {
@@ -120,8 +120,7 @@ static inline void multiply_rows(__global float *out, int add, __local const flo
 
 /* rows is a multiple of HEIGHT (buffers are padded to it); add: out holds what the product joins */
 __kernel void matmul(__global const float *x, int n_in, __global const uchar *w, int type,
-                     int bytes, __global float *out, int n_outputs, int add, int rows,
-                     int rows_per_group)
+                     __global float *out, int n_outputs, int add, int rows, int rows_per_group)
 {
 	__local float panel[TILE_K * WIDTH];
 	int n = (int)get_group_id(0) * WIDTH;
@@ -129,7 +128,7 @@ __kernel void matmul(__global const float *x, int n_in, __global const uchar *w,
 	int to = min(from + rows_per_group, rows);
 	for (int k = 0; k < n_in; k += TILE_K) {
 		int depth = min(TILE_K, n_in - k);
-		fill_panel(panel, type, w, bytes, n / PANEL, (n_outputs + PANEL - 1) / PANEL, k, depth);
+		fill_panel(panel, type, w, n_in, n / PANEL, (n_outputs + PANEL - 1) / PANEL, k, depth);
 		for (int m = from; m < to; m += HEIGHT)
 			multiply_rows(out + (size_t)m * n_outputs + n, add || k > 0, panel,
 			              x + (size_t)m * n_in + k, n_in, depth, n_outputs, n_outputs - n);
@@ -138,7 +137,7 @@ __kernel void matmul(__global const float *x, int n_in, __global const uchar *w,
 #endif
 
 /* Weights [n][n_in] in f32, for a BLAS; one work-item per 32 weights. */
-__kernel void matmul_widen(__global const uchar *w, int type, int bytes, int n_in, ulong n_blocks,
+__kernel void matmul_widen(__global const uchar *w, int type, int n_in, ulong n_blocks,
                            __global float *out)
 {
 	ulong i = get_global_id(0);
@@ -147,5 +146,5 @@ __kernel void matmul_widen(__global const uchar *w, int type, int bytes, int n_i
 	int blocks_per_row = n_in / 32;
 	int n = (int)(i / blocks_per_row), block = (int)(i % blocks_per_row);
 	for (int k = 0; k < 32; k++)
-		out[32 * i + k] = weight_at(type, w, bytes, n, 32 * block + k);
+		out[32 * i + k] = weight_at(type, w, n_in, n, 32 * block + k);
 }

@@ -3,14 +3,14 @@
 #include "weights.clh"
 
 /* x [rows][dim] = embedding of each token; xw = x * norm, for the linear layer that follows */
-__kernel void rows_embed(__global const int *tokens, __global const uchar *w, int type, int bytes,
-                         int dim, __global const float *norm, __global float *x, __global float *xw)
+__kernel void rows_embed(__global const int *tokens, __global const uchar *w, int type, int dim,
+                         __global const float *norm, __global float *x, __global float *xw)
 {
 	int row = (int)get_group_id(0);
 	x += (size_t)row * dim;
 	xw += (size_t)row * dim;
 	for (int i = LANE; i < dim; i += LANES) {
-		float value = weight_at(type, w, bytes, tokens[row], i);
+		float value = weight_at(type, w, dim, tokens[row], i);
 		x[i] = value;
 		xw[i] = value * norm[i];
 	}
