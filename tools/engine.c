@@ -54,7 +54,8 @@ static bool make_frequencies(struct engine *e, struct tool_error *error)
 	size_t pairs = (size_t)m->rope_dims / 2;
 	e->frequencies = calloc(pairs, sizeof *e->frequencies);
 	e->angles = calloc(e->max_rows * pairs * 2, sizeof *e->angles);
-	if (e->frequencies == NULL || e->angles == NULL)
+	e->host_tokens = calloc(e->max_rows, sizeof *e->host_tokens);
+	if (e->frequencies == NULL || e->angles == NULL || e->host_tokens == NULL)
 		return tool_fail(error, "out of memory");
 	for (size_t i = 0; i < pairs; i++) {
 		float factor = 1.0F;
@@ -139,6 +140,7 @@ void engine_destroy(struct engine *e)
 		(void)clReleaseCommandQueue(e->queue);
 	free(e->frequencies);
 	free(e->angles);
+	free(e->host_tokens);
 	free(e);
 }
 

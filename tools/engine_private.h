@@ -64,6 +64,8 @@ struct engine {
 	size_t n_logit_rows;
 	double *frequencies; /* [rope_dims / 2] radians per position */
 	float *angles;       /* host side of rope */
+	int32_t *host_tokens;
+	bool under_way; /* nobody has waited for the last pass */
 	size_t device_bytes;
 	struct engine_profile *profile; /* NULL: nobody asks */
 };
