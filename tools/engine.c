@@ -89,11 +89,11 @@ static bool choose_shape(struct engine *e, const struct engine_options *options,
 	if (clkv_context_get_info(e->clkv, &info) != CLKV_OK)
 		return tool_fail(error, "clkv_context_get_info failed");
 	size_t units = info.compute_units > 0 ? info.compute_units : 1;
-	e->lanes = info.is_gpu ? 32 : 1;
+	e->lanes = options->lanes > 0 ? options->lanes : info.is_gpu ? 32 : 1;
 	e->n_groups = units * (info.is_gpu ? 32 : 4);
 	e->uses_blas =
-		options->products == ENGINE_BLAS || (options->products == ENGINE_AUTO && info.is_gpu);
-	if (info.is_gpu && !e->uses_blas)
+		options->products == ENGINE_BLAS || (options->products == ENGINE_AUTO && e->lanes > 1);
+	if (e->lanes > 1 && !e->uses_blas)
 		return tool_fail(error, "blocked products are for CPUs; this device takes the BLAS");
 	size_t rows = options->max_rows > 0 ? options->max_rows : 512;
 	e->max_rows = (rows + ENGINE_ROW_PADDING - 1) / ENGINE_ROW_PADDING * ENGINE_ROW_PADDING;

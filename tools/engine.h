@@ -27,7 +27,8 @@ enum engine_products { ENGINE_AUTO, ENGINE_BLOCKED, ENGINE_BLAS };
 struct engine_options {
 	size_t max_rows;               /**< rows of one pass, all streams together; 0: 512 */
 	enum engine_products products; /**< how many rows are multiplied */
-	bool profile; /**< ask for the times of all commands: see engine_profile_of() */
+	unsigned lanes; /**< work-items of a group: 1 on CPUs, 32 on GPUs; 0: as the device likes */
+	bool profile;   /**< ask for the times of all commands: see engine_profile_of() */
 };
 
 enum engine_logits { ENGINE_NO_LOGITS, ENGINE_LAST_LOGITS, ENGINE_ALL_LOGITS };
