@@ -9,6 +9,7 @@
 
 #include "engine_private.h"
 #include "engine_sources.h"
+#include "weight_panel.h"
 
 /* The lines of a file by its name; none when it isn't embedded. */
 static const char *const *source_lines(const char *name)
@@ -60,6 +61,19 @@ static bool fail_build(const struct engine *e, cl_program program, cl_int code,
 	                 (int)code, log);
 }
 
+/* The types of all matrices that a few rows may meet. */
+static unsigned types_of(const struct model *m)
+{
+	unsigned types = weight_panel_bit(weight_format(m->output->type));
+	for (int i = 0; i < m->n_layers; i++) {
+		const struct model_layer *l = &m->layers[i];
+		const struct gguf_tensor *all[] = {l->q, l->k, l->v, l->attn_out, l->gate, l->up, l->down};
+		for (size_t j = 0; j < sizeof all / sizeof all[0]; j++)
+			types |= weight_panel_bit(weight_format(all[j]->type));
+	}
+	return types;
+}
+
 static bool build(const struct engine *e, const char *const *names, size_t rows, cl_program *out,
                   struct tool_error *error)
 {
@@ -76,9 +90,9 @@ static bool build(const struct engine *e, const char *const *names, size_t rows,
 		return tool_fail_cl(error, "clCreateProgramWithSource", code);
 	(void)snprintf(options, sizeof options,
 	               "-cl-std=CL1.2 -DLANES=%u -DROWS=%zu -DDIM=%d -DFF=%d -DQ_DIM=%d -DKV_DIM=%d "
-	               "-DHEAD_DIM=%d -DROPE_DIMS=%d -DVOCABULARY=%d -DEPSILON=%af",
+	               "-DHEAD_DIM=%d -DROPE_DIMS=%d -DVOCABULARY=%d -DTYPES=%u -DEPSILON=%af",
 	               e->lanes, rows, m->dim, m->ff_dim, m->q_heads * m->head_dim,
-	               m->kv_heads * m->head_dim, m->head_dim, m->rope_dims, m->vocabulary,
+	               m->kv_heads * m->head_dim, m->head_dim, m->rope_dims, m->vocabulary, types_of(m),
 	               (double)m->rms_epsilon);
 	code = clBuildProgram(program, 1, &e->device, options, NULL, NULL);
 	if (code != CL_SUCCESS) {

@@ -30,6 +30,16 @@ int weight_panel_type(const struct weight_format *format)
 	}
 }
 
+unsigned weight_panel_bit(const struct weight_format *format)
+{
+	static const int types[] = {WEIGHT_F32,  WEIGHT_F16, WEIGHT_Q8_0,
+	                            WEIGHT_Q6_K, WEIGHT_Q4,  WEIGHT_Q4F};
+	unsigned bit = 0;
+	while (types[bit] != weight_panel_type(format))
+		bit++;
+	return 1U << bit;
+}
+
 static size_t block_bytes(int type)
 {
 	switch (type) {
@@ -58,7 +68,8 @@ size_t weight_panel_bytes(const struct weight_format *format, size_t n_in)
 	return n_in / 32 * block_bytes(weight_panel_type(format));
 }
 
-/* The bits of a number that is a half: those of Q4_0 and Q4_1 scales are, and so is -8 times one. */
+/* The bits of a number that is a half: those of Q4_0 and Q4_1 scales are, and so is -8 times one, unless it
+ * is beyond all halves: infinity. */
 static uint16_t half_bits(float value)
 {
 	uint32_t bits;
@@ -67,7 +78,7 @@ static uint16_t half_bits(float value)
 	int exponent = (int)(bits >> 23 & 255U) - 112;
 	uint32_t fraction = bits & 0x7fffffU;
 	if (exponent >= 31)
-		return (uint16_t)(sign | 0x7c00U | fraction >> 13);
+		return (uint16_t)(sign | 0x7c00U | (exponent == 143 && fraction != 0 ? 512U : 0U));
 	if (exponent > 0)
 		return (uint16_t)(sign | (uint32_t)exponent << 10 | fraction >> 13);
 	if (exponent < -10)

@@ -20,6 +20,9 @@
 /** The type as weights.clh knows it. */
 int weight_panel_type(const struct weight_format *format);
 
+/** One bit for each type: TYPES of dot.clh. */
+unsigned weight_panel_bit(const struct weight_format *format);
+
 /** An even number. */
 size_t weight_panels(size_t n_out);
 
