@@ -111,11 +111,12 @@ END_TEST
 START_TEST(test_few_rows_equal_the_reference)
 {
 	struct fixture f;
-	if (!open_fixture(&f, ENGINE_AUTO, _i % 2 == 0 ? 0 : 32))
+	if (!open_fixture(&f, ENGINE_AUTO, _i == 0 ? 0 : 32))
 		return;
-	/* 1 to 5 rows and over again, and 8, 7, 6 */
-	for (size_t n = _i < 2 ? 1 : 8; f.stream.length + n <= N_TOKENS;
-	     n = _i < 2 ? n % 5 + 1 : n - 1) {
+	/* one panel of weights at once, or two; each number of rows is a program of its own to compile */
+	static const size_t rows[2][4] = {{1, 2, 3, 8}, {1, 3, 1, 3}};
+	for (size_t i = 0; f.stream.length + rows[_i][i % 4] <= N_TOKENS; i++) {
+		size_t n = rows[_i][i % 4];
 		size_t from = f.stream.length;
 		run(&f, n, CLKV_DECODE, false, ENGINE_ALL_LOGITS);
 		compare(&f, from, n);
@@ -166,7 +167,7 @@ int main(void)
 	TCase *pass = tcase_create("pass");
 	tcase_set_timeout(pass, 300); /* the first run compiles, CLBlast's kernels too */
 	tcase_add_loop_test(pass, test_many_rows_equal_the_reference, 0, 2);
-	tcase_add_loop_test(pass, test_few_rows_equal_the_reference, 0, 4);
+	tcase_add_loop_test(pass, test_few_rows_equal_the_reference, 0, 2);
 	tcase_add_test(pass, test_a_dry_pass_changes_nothing);
 	tcase_add_test(pass, test_copied_rows_serve_as_computed_ones);
 	suite_add_tcase(suite, pass);
