@@ -36,5 +36,12 @@ for bits in 2 3 4 5 6 8; do
 		done
 	done
 done
+dir=${srcdir:-.}/tools
+for file in "$dir"/*.cl; do
+	for form in '-DLANES=1 -DROWS=1' '-DLANES=1 -DROWS=8' '-DLANES=32 -DROWS=1'; do
+		# shellcheck disable=SC2086 # a form is several words
+		compile "$file" $form
+	done
+done
 echo "$n compilations, $bad failed"
 [ $bad = 0 ]

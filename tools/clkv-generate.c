@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine_profile.h"
 #include "generate.h"
 #include "options.h"
 #include "progress.h"
@@ -33,6 +34,7 @@ static const char more_help[] =
 	"  --depth N      fill the cache with N rows of noise first: measures speed, makes no sense\n"
 	"  --ignore-eos   go on behind the end of the text\n"
 	"  --device D     gpu, cpu, P:D or a part of a name; clkv-info lists devices\n"
+	"  --profile      say where the time of generation went, by kind of kernel\n"
 	"  --products P   matrix products of the prompt: auto, blocked or blas\n"
 	"  --help         this text\n"
 	"  --version      the version of the library\n";
@@ -50,6 +52,7 @@ enum {
 	OPTION_IGNORE_EOS,
 	OPTION_DEVICE,
 	OPTION_PRODUCTS,
+	OPTION_PROFILE,
 	OPTION_HELP,
 	OPTION_VERSION
 };
@@ -67,6 +70,7 @@ static const struct option long_options[] = {
 	{"ignore-eos", no_argument, NULL, OPTION_IGNORE_EOS},
 	{"device", required_argument, NULL, OPTION_DEVICE},
 	{"products", required_argument, NULL, OPTION_PRODUCTS},
+	{"profile", no_argument, NULL, OPTION_PROFILE},
 	{"help", no_argument, NULL, OPTION_HELP},
 	{"version", no_argument, NULL, OPTION_VERSION},
 	{NULL, 0, NULL, 0},
@@ -104,6 +108,9 @@ static bool set_option(struct generate_options *o, int option, struct tool_error
 		return true;
 	case OPTION_CHAT:
 		o->chat = true;
+		return true;
+	case OPTION_PROFILE:
+		o->profile = true;
 		return true;
 	case OPTION_IGNORE_EOS:
 		o->ignore_eos = true;
@@ -163,11 +170,22 @@ static void print_report(const struct session *session, const struct generate_re
 	              (double)r->f16_bytes / (double)r->cache_bytes);
 }
 
+static bool print_profile(const struct session *session, const struct generate_report *r,
+                          struct tool_error *error)
+{
+	double limit;
+	if (!engine_read_limit(session->engine, &limit, error))
+		return false;
+	engine_profile_print(engine_profile_of(session->engine), stderr, r->timed,
+	                     r->decode_seconds * (double)r->timed, limit);
+	return true;
+}
+
 static bool run(const struct generate_options *o, struct tool_error *error)
 {
 	struct session session;
 	struct generate_report report;
-	struct engine_options engine_options = {.products = o->products};
+	struct engine_options engine_options = {.products = o->products, .profile = o->profile};
 	double begin = tool_seconds();
 	if (!session_open(&session, o->model, o->device, &engine_options, error))
 		return false;
@@ -175,6 +193,8 @@ static bool run(const struct generate_options *o, struct tool_error *error)
 	bool done = generate(&session, o, &report, error);
 	if (done)
 		print_report(&session, &report, loading);
+	if (done && o->profile && report.timed > 0)
+		done = print_profile(&session, &report, error);
 	session_close(&session);
 	return done;
 }

@@ -54,7 +54,8 @@ static bool make_frequencies(struct engine *e, struct tool_error *error)
 	size_t pairs = (size_t)m->rope_dims / 2;
 	e->frequencies = calloc(pairs, sizeof *e->frequencies);
 	e->angles = calloc(e->max_rows * pairs * 2, sizeof *e->angles);
-	if (e->frequencies == NULL || e->angles == NULL)
+	e->host_tokens = calloc(e->max_rows, sizeof *e->host_tokens);
+	if (e->frequencies == NULL || e->angles == NULL || e->host_tokens == NULL)
 		return tool_fail(error, "out of memory");
 	for (size_t i = 0; i < pairs; i++) {
 		float factor = 1.0F;
@@ -69,10 +70,13 @@ static bool make_frequencies(struct engine *e, struct tool_error *error)
 	return true;
 }
 
-static bool make_queue(struct engine *e, struct tool_error *error)
+static bool make_queue(struct engine *e, bool profile, struct tool_error *error)
 {
 	cl_int code;
-	e->queue = clCreateCommandQueue(e->context, e->device, 0, &code);
+	if (profile && !engine_profile_create(&e->profile, error))
+		return false;
+	e->queue =
+		clCreateCommandQueue(e->context, e->device, profile ? CL_QUEUE_PROFILING_ENABLE : 0, &code);
 	return code == CL_SUCCESS || tool_fail_cl(error, "clCreateCommandQueue", code);
 }
 
@@ -85,11 +89,11 @@ static bool choose_shape(struct engine *e, const struct engine_options *options,
 	if (clkv_context_get_info(e->clkv, &info) != CLKV_OK)
 		return tool_fail(error, "clkv_context_get_info failed");
 	size_t units = info.compute_units > 0 ? info.compute_units : 1;
-	e->lanes = info.is_gpu ? 32 : 1;
+	e->lanes = options->lanes > 0 ? options->lanes : info.is_gpu ? 32 : 1;
 	e->n_groups = units * (info.is_gpu ? 32 : 4);
 	e->uses_blas =
-		options->products == ENGINE_BLAS || (options->products == ENGINE_AUTO && info.is_gpu);
-	if (info.is_gpu && !e->uses_blas)
+		options->products == ENGINE_BLAS || (options->products == ENGINE_AUTO && e->lanes > 1);
+	if (e->lanes > 1 && !e->uses_blas)
 		return tool_fail(error, "blocked products are for CPUs; this device takes the BLAS");
 	size_t rows = options->max_rows > 0 ? options->max_rows : 512;
 	e->max_rows = (rows + ENGINE_ROW_PADDING - 1) / ENGINE_ROW_PADDING * ENGINE_ROW_PADDING;
@@ -107,8 +111,9 @@ bool engine_create(clkv_context *context, const struct model *model,
 	e->clkv = context;
 	e->context = clkv_context_cl(context);
 	e->device = clkv_context_device(context);
-	if (!choose_shape(e, options, error) || !make_queue(e, error) || !make_frequencies(e, error) ||
-	    !engine_build(e, error) || !engine_upload(e, error) || !make_buffers(e, error)) {
+	if (!choose_shape(e, options, error) || !make_queue(e, options->profile, error) ||
+	    !make_frequencies(e, error) || !engine_build(e, error) || !engine_upload(e, error) ||
+	    !make_buffers(e, error)) {
 		engine_destroy(e);
 		return false;
 	}
@@ -128,12 +133,14 @@ void engine_destroy(struct engine *e)
 		if (all[i] != NULL)
 			(void)clReleaseMemObject(all[i]);
 	}
+	engine_profile_destroy(e->profile);
 	engine_release_weights(e);
 	engine_release_programs(e);
 	if (e->queue != NULL)
 		(void)clReleaseCommandQueue(e->queue);
 	free(e->frequencies);
 	free(e->angles);
+	free(e->host_tokens);
 	free(e);
 }
 
@@ -162,4 +169,9 @@ size_t engine_max_rows(const struct engine *e)
 size_t engine_device_bytes(const struct engine *e)
 {
 	return e->device_bytes;
+}
+
+struct engine_profile *engine_profile_of(const struct engine *e)
+{
+	return e->profile;
 }

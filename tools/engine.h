@@ -27,6 +27,8 @@ enum engine_products { ENGINE_AUTO, ENGINE_BLOCKED, ENGINE_BLAS };
 struct engine_options {
 	size_t max_rows;               /**< rows of one pass, all streams together; 0: 512 */
 	enum engine_products products; /**< how many rows are multiplied */
+	unsigned lanes; /**< work-items of a group: 1 on CPUs, 32 on GPUs; 0: as the device likes */
+	bool profile;   /**< ask for the times of all commands: see engine_profile_of() */
 };
 
 enum engine_logits { ENGINE_NO_LOGITS, ENGINE_LAST_LOGITS, ENGINE_ALL_LOGITS };
@@ -63,6 +65,13 @@ bool engine_copy_rows(struct engine *engine, struct engine_stream *to,
 /** Appends n rows of noise: fills a cache to a depth at which speed is measured. */
 bool engine_fill_noise(struct engine *engine, struct engine_stream *to, size_t n, clkv_phase phase,
                        struct tool_error *error);
+
+/** The times of all passes since it was last reset; NULL unless options.profile asked for them. */
+struct engine_profile *engine_profile_of(const struct engine *engine);
+
+/** What a kernel that does nothing else reads of the same weights: 1e9 bytes per second, the best of
+ *  some rounds. */
+bool engine_read_limit(struct engine *engine, double *gbps, struct tool_error *error);
 
 /** Waits until the device has nothing left to do. */
 bool engine_finish(struct engine *engine, struct tool_error *error);

@@ -4,27 +4,26 @@
  * \brief   The linear work of a layer for a few rows: four launches, quantized weights widened in registers.
  */
 #include "engine_private.h"
+#include "weight_panel.h"
 
-/* Outputs of a group: equal shares, an even number because RoPE takes pairs. */
-static int share(const struct engine *e, int n_outputs)
+static size_t panels_of(int n_outputs)
 {
-	int n = (n_outputs + (int)e->n_groups - 1) / (int)e->n_groups;
-	return n + n % 2;
+	return weight_panels((size_t)n_outputs);
 }
 
-static size_t groups(int n_outputs, int chunk)
+/* Groups share pairs of panels. */
+static bool go(struct engine_launch *launch, size_t n_panels, struct tool_error *error)
 {
-	return (size_t)((n_outputs + chunk - 1) / chunk);
+	size_t most = launch->engine->n_groups;
+	return engine_go(launch, n_panels / 2 < most ? n_panels / 2 : most, 1, error);
 }
 
-/* The four arguments that every layer behind a norm begins with. */
-static struct engine_launch behind_norm(struct engine *e, cl_kernel kernel)
+/* The two arguments that every layer behind a norm begins with. */
+static struct engine_launch behind_norm(struct engine *e, cl_kernel kernel, enum engine_kind kind)
 {
-	struct engine_launch launch = engine_launch(e, kernel);
+	struct engine_launch launch = engine_launch(e, kernel, kind);
 	engine_arg_mem(&launch, e->x);
 	engine_arg_mem(&launch, e->xw);
-	engine_arg_int(&launch, e->model->dim);
-	engine_arg_float(&launch, e->model->rms_epsilon);
 	return launch;
 }
 
@@ -34,39 +33,30 @@ bool engine_few_before(struct engine *e, const struct engine_layer *layer, size_
 	struct engine_linear *linear;
 	if (!engine_linear_for(e, rows, &linear, error))
 		return false;
-	int n_outputs = layer->q.n_out + 2 * layer->k.n_out;
-	int chunk = share(e, n_outputs);
-	struct engine_launch launch = behind_norm(e, linear->qkv);
+	size_t n_panels = panels_of(layer->q.n_out) + 2 * panels_of(layer->k.n_out);
+	struct engine_launch launch = behind_norm(e, linear->qkv, ENGINE_QKV);
 	engine_arg_matrix(&launch, &layer->q);
-	engine_arg_int(&launch, layer->q.n_out);
 	engine_arg_matrix(&launch, &layer->k);
 	engine_arg_matrix(&launch, &layer->v);
-	engine_arg_int(&launch, layer->k.n_out);
 	engine_arg_mem(&launch, e->rope);
-	engine_arg_int(&launch, e->model->rope_dims);
-	engine_arg_int(&launch, e->model->head_dim);
 	engine_arg_mem(&launch, e->q);
 	engine_arg_mem(&launch, e->k);
 	engine_arg_mem(&launch, e->v);
-	engine_arg_int(&launch, chunk);
-	return engine_go(&launch, groups(n_outputs, chunk), 1, error);
+	return go(&launch, n_panels, error);
 }
 
-static bool add_to_residual(struct engine *e, const struct engine_linear *linear, cl_mem in,
-                            const struct engine_matrix *m, cl_mem next_norm,
-                            struct tool_error *error)
+static bool add_to_residual(struct engine *e, const struct engine_linear *linear,
+                            enum engine_kind kind, cl_mem in, const struct engine_matrix *m,
+                            cl_mem next_norm, struct tool_error *error)
 {
-	int chunk = share(e, m->n_out);
-	struct engine_launch launch = engine_launch(e, linear->add);
+	struct engine_launch launch = engine_launch(e, linear->add, kind);
 	engine_arg_mem(&launch, in);
 	engine_arg_int(&launch, m->n_in);
 	engine_arg_matrix(&launch, m);
 	engine_arg_mem(&launch, e->x);
 	engine_arg_mem(&launch, e->xw);
 	engine_arg_mem(&launch, next_norm);
-	engine_arg_int(&launch, m->n_out);
-	engine_arg_int(&launch, chunk);
-	return engine_go(&launch, groups(m->n_out, chunk), 1, error);
+	return go(&launch, panels_of(m->n_out), error);
 }
 
 bool engine_few_after(struct engine *e, const struct engine_layer *layer, cl_mem next_norm,
@@ -74,17 +64,15 @@ bool engine_few_after(struct engine *e, const struct engine_layer *layer, cl_mem
 {
 	struct engine_linear *linear;
 	if (!engine_linear_for(e, rows, &linear, error) ||
-	    !add_to_residual(e, linear, e->attended, &layer->attn_out, layer->ffn_norm, error))
+	    !add_to_residual(e, linear, ENGINE_ATTN_OUT, e->attended, &layer->attn_out, layer->ffn_norm,
+	                     error))
 		return false;
-	int chunk = share(e, layer->gate.n_out);
-	struct engine_launch launch = behind_norm(e, linear->gate);
+	struct engine_launch launch = behind_norm(e, linear->gate, ENGINE_GATE);
 	engine_arg_matrix(&launch, &layer->gate);
 	engine_arg_matrix(&launch, &layer->up);
 	engine_arg_mem(&launch, e->gate);
-	engine_arg_int(&launch, layer->gate.n_out);
-	engine_arg_int(&launch, chunk);
-	return engine_go(&launch, groups(layer->gate.n_out, chunk), 1, error) &&
-	       add_to_residual(e, linear, e->gate, &layer->down, next_norm, error);
+	return go(&launch, panels_of(layer->gate.n_out), error) &&
+	       add_to_residual(e, linear, ENGINE_DOWN, e->gate, &layer->down, next_norm, error);
 }
 
 bool engine_few_logits(struct engine *e, size_t x_row, size_t out_row, size_t rows,
@@ -93,13 +81,10 @@ bool engine_few_logits(struct engine *e, size_t x_row, size_t out_row, size_t ro
 	struct engine_linear *linear;
 	if (!engine_linear_for(e, rows, &linear, error))
 		return false;
-	int chunk = share(e, e->output.n_out);
-	struct engine_launch launch = behind_norm(e, linear->logits);
+	struct engine_launch launch = behind_norm(e, linear->logits, ENGINE_LOGITS_OF);
 	engine_arg_int(&launch, (int)x_row);
 	engine_arg_matrix(&launch, &e->output);
 	engine_arg_mem(&launch, e->logits);
-	engine_arg_int(&launch, e->output.n_out);
 	engine_arg_int(&launch, (int)out_row);
-	engine_arg_int(&launch, chunk);
-	return engine_go(&launch, groups(e->output.n_out, chunk), 1, error);
+	return go(&launch, panels_of(e->output.n_out), error);
 }

@@ -4,10 +4,11 @@
  * \brief   Arguments and launch of one kernel.
  */
 #include "engine_private.h"
+#include "weight_panel.h"
 
-struct engine_launch engine_launch(struct engine *e, cl_kernel kernel)
+struct engine_launch engine_launch(struct engine *e, cl_kernel kernel, enum engine_kind kind)
 {
-	return (struct engine_launch){e, kernel, 0, CL_SUCCESS};
+	return (struct engine_launch){e, kernel, kind, 0, 0, CL_SUCCESS};
 }
 
 static void arg(struct engine_launch *launch, size_t size, const void *value)
@@ -38,7 +39,7 @@ void engine_arg_matrix(struct engine_launch *launch, const struct engine_matrix 
 {
 	engine_arg_mem(launch, m->mem);
 	engine_arg_int(launch, m->type);
-	engine_arg_int(launch, m->row_bytes);
+	launch->weight_bytes += m->bytes;
 }
 
 bool engine_go(struct engine_launch *launch, size_t groups, size_t groups_y,
@@ -49,7 +50,11 @@ bool engine_go(struct engine_launch *launch, size_t groups, size_t groups_y,
 	size_t global[2] = {groups * e->lanes, groups_y};
 	if (launch->code != CL_SUCCESS)
 		return tool_fail_cl(error, "clSetKernelArg", launch->code);
-	cl_int code = clEnqueueNDRangeKernel(e->queue, launch->kernel, groups_y > 1 ? 2 : 1, NULL,
-	                                     global, local, 0, NULL, NULL);
+	cl_event event;
+	cl_int code =
+		clEnqueueNDRangeKernel(e->queue, launch->kernel, groups_y > 1 ? 2 : 1, NULL, global, local,
+	                           0, NULL, e->profile != NULL ? &event : NULL);
+	if (code == CL_SUCCESS && e->profile != NULL)
+		engine_profile_note(e->profile, launch->kind, event, launch->weight_bytes);
 	return code == CL_SUCCESS || tool_fail_cl(error, "clEnqueueNDRangeKernel", code);
 }

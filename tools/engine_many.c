@@ -22,7 +22,7 @@ static bool multiply_blocked(struct engine *e, cl_mem in, const struct engine_ma
 	size_t panels = ((size_t)m->n_out + PANEL_WIDTH - 1) / PANEL_WIDTH;
 	size_t parts = (e->n_groups + panels - 1) / panels;
 	size_t share = padded((padded(rows) + parts - 1) / parts);
-	struct engine_launch launch = engine_launch(e, e->rows.matmul);
+	struct engine_launch launch = engine_launch(e, e->rows.matmul, ENGINE_MANY);
 	engine_arg_mem(&launch, in);
 	engine_arg_int(&launch, m->n_in);
 	engine_arg_matrix(&launch, m);
@@ -38,7 +38,7 @@ static bool multiply_blas(struct engine *e, cl_mem in, const struct engine_matri
                           bool add, size_t rows, struct tool_error *error)
 {
 	cl_ulong blocks = (cl_ulong)m->n_out * (cl_ulong)(m->n_in / 32);
-	struct engine_launch launch = engine_launch(e, e->rows.widen);
+	struct engine_launch launch = engine_launch(e, e->rows.widen, ENGINE_MANY);
 	engine_arg_matrix(&launch, m);
 	engine_arg_int(&launch, m->n_in);
 	cl_int code = clSetKernelArg(launch.kernel, launch.n_args++, sizeof blocks, &blocks);
@@ -65,7 +65,7 @@ static bool multiply(struct engine *e, cl_mem in, const struct engine_matrix *m,
 
 static bool norm(struct engine *e, cl_mem weights, size_t rows, struct tool_error *error)
 {
-	struct engine_launch launch = engine_launch(e, e->rows.norm);
+	struct engine_launch launch = engine_launch(e, e->rows.norm, ENGINE_MANY);
 	engine_arg_mem(&launch, e->x);
 	engine_arg_mem(&launch, weights);
 	engine_arg_int(&launch, e->model->dim);
@@ -76,7 +76,7 @@ static bool norm(struct engine *e, cl_mem weights, size_t rows, struct tool_erro
 
 static bool rope(struct engine *e, cl_mem heads, int n_heads, size_t rows, struct tool_error *error)
 {
-	struct engine_launch launch = engine_launch(e, e->rows.rope);
+	struct engine_launch launch = engine_launch(e, e->rows.rope, ENGINE_MANY);
 	engine_arg_mem(&launch, heads);
 	engine_arg_int(&launch, n_heads);
 	engine_arg_int(&launch, e->model->head_dim);
@@ -104,7 +104,7 @@ bool engine_many_after(struct engine *e, const struct engine_layer *layer, size_
 	    !multiply(e, e->xw, &layer->gate, e->gate, false, rows, error) ||
 	    !multiply(e, e->xw, &layer->up, e->up, false, rows, error))
 		return false;
-	struct engine_launch launch = engine_launch(e, e->rows.silu);
+	struct engine_launch launch = engine_launch(e, e->rows.silu, ENGINE_MANY);
 	engine_arg_mem(&launch, e->gate);
 	engine_arg_mem(&launch, e->up);
 	engine_arg_int(&launch, e->model->ff_dim);
@@ -114,7 +114,7 @@ bool engine_many_after(struct engine *e, const struct engine_layer *layer, size_
 
 bool engine_weigh(struct engine *e, cl_mem weights, size_t rows, struct tool_error *error)
 {
-	struct engine_launch launch = engine_launch(e, e->rows.weigh);
+	struct engine_launch launch = engine_launch(e, e->rows.weigh, ENGINE_MANY);
 	engine_arg_mem(&launch, e->x);
 	engine_arg_mem(&launch, weights);
 	engine_arg_int(&launch, e->model->dim);

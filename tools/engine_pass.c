@@ -6,6 +6,7 @@
  */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "engine_private.h"
 
@@ -16,10 +17,11 @@ struct pass {
 	clkv_step **steps; /* [n_streams] */
 };
 
+/* Doesn't wait: `data` stays as it is until the pass is over. */
 static bool write_buffer(struct engine *e, cl_mem mem, const void *data, size_t size,
                          struct tool_error *error)
 {
-	cl_int code = clEnqueueWriteBuffer(e->queue, mem, CL_TRUE, 0, size, data, 0, NULL, NULL);
+	cl_int code = clEnqueueWriteBuffer(e->queue, mem, CL_FALSE, 0, size, data, 0, NULL, NULL);
 	return code == CL_SUCCESS || tool_fail_cl(error, "clEnqueueWriteBuffer", code);
 }
 
@@ -49,11 +51,13 @@ static bool embed(struct pass *p, struct tool_error *error)
 			return tool_fail(error, "token %d is outside the model's vocabulary of %d",
 			                 (int)p->in->tokens[i], e->model->vocabulary);
 	}
-	if (!write_buffer(e, e->tokens, p->in->tokens, p->rows * sizeof(int32_t), error))
+	memcpy(e->host_tokens, p->in->tokens, p->rows * sizeof(int32_t));
+	if (!write_buffer(e, e->tokens, e->host_tokens, p->rows * sizeof(int32_t), error))
 		return false;
-	struct engine_launch launch = engine_launch(e, e->rows.embed);
+	struct engine_launch launch = engine_launch(e, e->rows.embed, ENGINE_EMBED);
 	engine_arg_mem(&launch, e->tokens);
 	engine_arg_matrix(&launch, &e->embedding);
+	launch.weight_bytes = 0; /* a row of them */
 	engine_arg_int(&launch, e->model->dim);
 	engine_arg_mem(&launch, e->layers[0].attn_norm);
 	engine_arg_mem(&launch, e->x);
@@ -92,9 +96,16 @@ static bool attention(struct pass *p, int layer, struct tool_error *error)
 		args.q = rows_of(p, e->q, s, q_dim);
 		args.out = rows_of(p, e->attended, s, q_dim);
 		/* the queue is in order: no events are needed between the engine's kernels and clkv's */
-		if (clkv_append(p->steps[s], layer, &k, &v, 0, NULL, NULL, &cause) != CLKV_OK ||
-		    clkv_attend(p->steps[s], layer, &args, 0, NULL, NULL, &cause) != CLKV_OK)
+		cl_event events[2] = {NULL, NULL};
+		cl_event *stored = e->profile != NULL ? &events[0] : NULL;
+		cl_event *attended = e->profile != NULL ? &events[1] : NULL;
+		if (clkv_append(p->steps[s], layer, &k, &v, 0, NULL, stored, &cause) != CLKV_OK ||
+		    clkv_attend(p->steps[s], layer, &args, 0, NULL, attended, &cause) != CLKV_OK)
 			return tool_fail_clkv(error, "attention", &cause);
+		if (e->profile != NULL) {
+			engine_profile_note(e->profile, ENGINE_APPEND, events[0], 0);
+			engine_profile_note(e->profile, ENGINE_ATTEND, events[1], 0);
+		}
 	}
 	return true;
 }
@@ -155,9 +166,12 @@ static bool read_logits(struct pass *p, struct tool_error *error)
 			return false;
 		done += n;
 	}
+	cl_event event;
 	cl_int code = clEnqueueReadBuffer(e->queue, e->logits, CL_TRUE, 0,
 	                                  wanted * (size_t)e->model->vocabulary * sizeof(float),
-	                                  p->in->logits, 0, NULL, NULL);
+	                                  p->in->logits, 0, NULL, e->profile != NULL ? &event : NULL);
+	if (code == CL_SUCCESS && e->profile != NULL)
+		engine_profile_note(e->profile, ENGINE_READ, event, 0);
 	return code == CL_SUCCESS || tool_fail_cl(error, "reading logits", code);
 }
 
@@ -180,8 +194,16 @@ static bool end_steps(struct pass *p, struct tool_error *error)
 
 static bool run(struct pass *p, struct tool_error *error)
 {
+	/* a pass without logits may still read what this one is about to write */
+	if (p->e->under_way && !engine_finish(p->e, error))
+		return false;
+	p->e->under_way = true;
 	if (!begin_steps(p, error) || !write_angles(p, error) || !embed(p, error) ||
 	    !run_layers(p, error) || (p->in->want != ENGINE_NO_LOGITS && !read_logits(p, error)))
+		return false;
+	p->e->under_way = p->in->want == ENGINE_NO_LOGITS;
+	if (p->e->profile != NULL &&
+	    (!engine_finish(p->e, error) || !engine_profile_collect(p->e->profile, error)))
 		return false;
 	return end_steps(p, error);
 }

@@ -6,7 +6,7 @@
 #ifndef ENGINE_PRIVATE_H
 #define ENGINE_PRIVATE_H
 
-#include "engine.h"
+#include "engine_profile.h"
 
 /* More rows than this are multiplied by blocks. */
 #define ENGINE_FEW_ROWS 8
@@ -14,12 +14,12 @@
 /* Row buffers are padded to a multiple of it: HEIGHT of matmul.cl. */
 #define ENGINE_ROW_PADDING 8
 
-/** A matrix on the device: in the file's format, or packed (weight_format.h). */
+/** A matrix on the device, in panels (weight_panel.h). */
 struct engine_matrix {
 	cl_mem mem;
 	int type;
-	int row_bytes;
 	int n_in, n_out;
+	size_t bytes;
 };
 
 struct engine_layer {
@@ -35,7 +35,7 @@ struct engine_linear {
 
 struct engine_rows {
 	cl_program program;
-	cl_kernel embed, norm, rope, silu, weigh, matmul, widen;
+	cl_kernel embed, norm, rope, silu, weigh, matmul, widen, read;
 };
 
 struct engine {
@@ -47,6 +47,9 @@ struct engine {
 	size_t max_rows, n_groups;
 	unsigned lanes;
 	bool uses_blas;
+	unsigned char *weights; /* what matrices are packed into */
+	size_t weights_used;
+	bool weights_stay; /* the device reads them where they are */
 	struct engine_matrix embedding, output;
 	cl_mem output_norm;
 	struct engine_layer *layers;
@@ -61,7 +64,10 @@ struct engine {
 	size_t n_logit_rows;
 	double *frequencies; /* [rope_dims / 2] radians per position */
 	float *angles;       /* host side of rope */
+	int32_t *host_tokens;
+	bool under_way; /* nobody has waited for the last pass */
 	size_t device_bytes;
+	struct engine_profile *profile; /* NULL: nobody asks */
 };
 
 /* engine_program.c */
@@ -78,11 +84,13 @@ void engine_release_weights(struct engine *e);
 struct engine_launch {
 	struct engine *engine;
 	cl_kernel kernel;
+	enum engine_kind kind;
+	size_t weight_bytes;
 	cl_uint n_args;
 	cl_int code;
 };
 
-struct engine_launch engine_launch(struct engine *e, cl_kernel kernel);
+struct engine_launch engine_launch(struct engine *e, cl_kernel kernel, enum engine_kind kind);
 void engine_arg_mem(struct engine_launch *launch, cl_mem mem);
 void engine_arg_int(struct engine_launch *launch, int value);
 void engine_arg_float(struct engine_launch *launch, float value);

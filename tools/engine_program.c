@@ -9,6 +9,7 @@
 
 #include "engine_private.h"
 #include "engine_sources.h"
+#include "weight_panel.h"
 
 /* The lines of a file by its name; none when it isn't embedded. */
 static const char *const *source_lines(const char *name)
@@ -60,10 +61,24 @@ static bool fail_build(const struct engine *e, cl_program program, cl_int code,
 	                 (int)code, log);
 }
 
+/* The types of all matrices that a few rows may meet. */
+static unsigned types_of(const struct model *m)
+{
+	unsigned types = weight_panel_bit(weight_format(m->output->type));
+	for (int i = 0; i < m->n_layers; i++) {
+		const struct model_layer *l = &m->layers[i];
+		const struct gguf_tensor *all[] = {l->q, l->k, l->v, l->attn_out, l->gate, l->up, l->down};
+		for (size_t j = 0; j < sizeof all / sizeof all[0]; j++)
+			types |= weight_panel_bit(weight_format(all[j]->type));
+	}
+	return types;
+}
+
 static bool build(const struct engine *e, const char *const *names, size_t rows, cl_program *out,
                   struct tool_error *error)
 {
-	char options[96];
+	const struct model *m = e->model;
+	char options[256];
 	cl_int code;
 	char *text = join_sources(names);
 	if (text == NULL)
@@ -73,7 +88,12 @@ static bool build(const struct engine *e, const char *const *names, size_t rows,
 	free(text);
 	if (code != CL_SUCCESS)
 		return tool_fail_cl(error, "clCreateProgramWithSource", code);
-	(void)snprintf(options, sizeof options, "-cl-std=CL1.2 -DLANES=%u -DROWS=%zu", e->lanes, rows);
+	(void)snprintf(options, sizeof options,
+	               "-cl-std=CL1.2 -DLANES=%u -DROWS=%zu -DDIM=%d -DFF=%d -DQ_DIM=%d -DKV_DIM=%d "
+	               "-DHEAD_DIM=%d -DROPE_DIMS=%d -DVOCABULARY=%d -DTYPES=%u -DEPSILON=%af",
+	               e->lanes, rows, m->dim, m->ff_dim, m->q_heads * m->head_dim,
+	               m->kv_heads * m->head_dim, m->head_dim, m->rope_dims, m->vocabulary, types_of(m),
+	               (double)m->rms_epsilon);
 	code = clBuildProgram(program, 1, &e->device, options, NULL, NULL);
 	if (code != CL_SUCCESS) {
 		(void)fail_build(e, program, code, error);
@@ -102,14 +122,15 @@ bool engine_build(struct engine *e, struct tool_error *error)
 	       get_kernel(rows->program, "rows_rope", &rows->rope, error) &&
 	       get_kernel(rows->program, "rows_silu", &rows->silu, error) &&
 	       get_kernel(rows->program, "rows_weigh", &rows->weigh, error) &&
-	       get_kernel(rows->program, "matmul", &rows->matmul, error) &&
+	       (e->lanes > 1 || get_kernel(rows->program, "matmul", &rows->matmul, error)) &&
+	       get_kernel(rows->program, "rows_read", &rows->read, error) &&
 	       get_kernel(rows->program, "matmul_widen", &rows->widen, error);
 }
 
 bool engine_linear_for(struct engine *e, size_t n_rows, struct engine_linear **out,
                        struct tool_error *error)
 {
-	static const char *const names[] = {"weights.clh", "linear.cl", NULL};
+	static const char *const names[] = {"weights.clh", "dot.clh", "linear.cl", NULL};
 	struct engine_linear *linear = &e->linear[n_rows];
 	*out = linear;
 	if (linear->logits != NULL)
@@ -130,8 +151,8 @@ static void release(cl_kernel kernel)
 
 void engine_release_programs(struct engine *e)
 {
-	cl_kernel rows[] = {e->rows.embed, e->rows.norm,   e->rows.rope, e->rows.silu,
-	                    e->rows.weigh, e->rows.matmul, e->rows.widen};
+	cl_kernel rows[] = {e->rows.embed, e->rows.norm,   e->rows.rope,  e->rows.silu,
+	                    e->rows.weigh, e->rows.matmul, e->rows.widen, e->rows.read};
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
 		release(rows[i]);
 	if (e->rows.program != NULL)

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine_profile.h"
 #include "progress.h"
 #include "utf8.h"
 
@@ -132,12 +133,16 @@ static bool run_decoding(struct generation *g, struct tool_error *error)
 		if (i + 1 == g->options->n_tokens)
 			break; /* nobody needs what would follow */
 		/* the first pass compiles what the driver compiles late: it doesn't count */
-		if (decoded == 1)
+		if (decoded == 1) {
 			begin = tool_seconds();
+			if (engine_profile_of(g->session->engine) != NULL)
+				engine_profile_reset(engine_profile_of(g->session->engine));
+		}
 		if (!decode_one(g, token, error))
 			return false;
 		decoded++;
 	}
+	g->report->timed = decoded > 1 ? decoded - 1 : 0;
 	g->report->decode_seconds =
 		decoded > 1 ? (tool_seconds() - begin) / (double)(decoded - 1) : 0.0;
 	return true;

@@ -15,6 +15,7 @@ struct generate_options {
 	size_t depth;    /**< rows of noise that fill the cache first */
 	bool chat;       /**< the prompt is a user's turn */
 	bool ignore_eos;
+	bool profile; /**< say where the time of generation went */
 	struct sampler_options sampling;
 	enum engine_products products;
 };
@@ -22,6 +23,7 @@ struct generate_options {
 struct generate_report {
 	size_t prompt_tokens, generated;
 	double prompt_seconds, decode_seconds;
+	size_t timed;  /**< steps that decode_seconds is the mean of */
 	size_t cached; /**< tokens in the cache at the end */
 	uint64_t cache_bytes, f16_bytes;
 };

@@ -7,12 +7,28 @@
 
 #include <math.h>
 
+enum { AT_ONCE = 16 };
+
+/* First how much, in lanes that don't wait for each other, then where. NaN is never the largest. */
 size_t logits_best(const float *logits, size_t n)
 {
-	size_t best = 0;
-	for (size_t i = 1; i < n; i++)
-		best = logits[i] > logits[best] ? i : best;
-	return best;
+	float most[AT_ONCE];
+	size_t i = 0;
+	for (size_t j = 0; j < AT_ONCE; j++)
+		most[j] = -INFINITY;
+	for (; i + AT_ONCE <= n; i += AT_ONCE) {
+		for (size_t j = 0; j < AT_ONCE; j++)
+			most[j] = logits[i + j] > most[j] ? logits[i + j] : most[j];
+	}
+	for (; i < n; i++)
+		most[0] = logits[i] > most[0] ? logits[i] : most[0];
+	for (size_t j = 1; j < AT_ONCE; j++)
+		most[0] = most[j] > most[0] ? most[j] : most[0];
+	for (i = 0; i < n; i++) {
+		if (logits[i] >= most[0])
+			return i;
+	}
+	return 0;
 }
 
 double logits_log_sum(const float *logits, size_t n)

@@ -5,32 +5,60 @@
  * rows: it widens a tile of the weights, TILE_K deep, into a panel [k][WIDTH] in local memory, then
  * multiplies it with HEIGHT rows at a time, HEIGHT * WIDTH / 16 vectors of sums in registers.
  * Grid: (panels, row groups). Local: TILE_K * WIDTH floats. Sums are f32, in the order of k.
- * GPUs take matmul_widen and a BLAS instead.
+ * GPUs take matmul_widen and a BLAS instead: there is no such kernel for them.
  */
 #include "weights.clh"
 
+#if LANES == 1
 #define VECTORS 3 /* vectors of outputs in a panel */
 #define WIDTH (16 * VECTORS)
 #define HEIGHT 8   /* HEIGHT * VECTORS sums and VECTORS weights fill 27 of 32 registers */
 #define TILE_K 128 /* a panel of 24 KiB stays in the first-level cache */
 
-/* The panel's columns for outputs behind the last are zero. */
-static inline void fill_panel(__local float *panel, int type, __global const uchar *w, int bytes,
-                              int n_from, int n_outputs, int k_from, int depth)
+/* VECTORS panels of the file's weights side by side; behind the last there are zeros. `type` is a
+ * constant wherever this is called. */
+INLINE void widen_panels(__local float *panel, int type, __global const uchar *w, int n_in,
+                         int first, int n_panels, int k_from, int depth)
 {
-	for (int n = 0; n < WIDTH; n++) {
-		__global const uchar *row = w + (size_t)(n_from + n) * bytes;
+	for (int v = 0; v < VECTORS; v++) {
+		__global const uchar *blocks = panel_at(type, w, n_in, min(first + v, n_panels - 1));
+		const float there = first + v < n_panels ? 1.0f : 0.0f;
 		for (int b = 0; b < depth / 32; b++) {
-			float16 low = (float16)(0.0f), high = (float16)(0.0f);
-			float lanes[32];
-			if (n_from + n < n_outputs)
-				widen(type, row, k_from / 32 + b, &low, &high);
-			vstore16(low, 0, lanes);
-			vstore16(high, 1, lanes);
+			__global const uchar *block = blocks + (k_from / 32 + b) * 2 * block_bytes(type);
+			float16 least = (float16)(0.0f);
+			if (is_q4(type))
+				least = least_at(type, block) * there;
+			for (int k = 0; k < 32; k += 8) {
+				float16 scale = scale_at(type, block, k / scale_columns(type)) * there;
 #pragma unroll
-			for (int i = 0; i < 32; i++)
-				panel[(32 * b + i) * WIDTH + n] = lanes[i];
+				for (int i = 0; i < 8; i++)
+					vstore16(fma(codes_at(type, block, k + i, 1), scale, least), v,
+					         panel + (32 * b + k + i) * WIDTH);
+			}
 		}
+	}
+}
+
+#define WIDEN(type)                                                                                \
+	widen_panels(panel, type, w, n_in, first, n_panels, k_from, depth);                            \
+	break
+
+static inline void fill_panel(__local float *panel, int type, __global const uchar *w, int n_in,
+                              int first, int n_panels, int k_from, int depth)
+{
+	switch (type) {
+	case WEIGHT_F32:
+		WIDEN(WEIGHT_F32);
+	case WEIGHT_F16:
+		WIDEN(WEIGHT_F16);
+	case WEIGHT_Q4:
+		WIDEN(WEIGHT_Q4);
+	case WEIGHT_Q4F:
+		WIDEN(WEIGHT_Q4F);
+	case WEIGHT_Q8:
+		WIDEN(WEIGHT_Q8);
+	default:
+		WIDEN(WEIGHT_Q6);
 	}
 }
 
@@ -92,8 +120,7 @@ static inline void multiply_rows(__global float *out, int add, __local const flo
 
 /* rows is a multiple of HEIGHT (buffers are padded to it); add: out holds what the product joins */
 __kernel void matmul(__global const float *x, int n_in, __global const uchar *w, int type,
-                     int bytes, __global float *out, int n_outputs, int add, int rows,
-                     int rows_per_group)
+                     __global float *out, int n_outputs, int add, int rows, int rows_per_group)
 {
 	__local float panel[TILE_K * WIDTH];
 	int n = (int)get_group_id(0) * WIDTH;
@@ -101,23 +128,23 @@ __kernel void matmul(__global const float *x, int n_in, __global const uchar *w,
 	int to = min(from + rows_per_group, rows);
 	for (int k = 0; k < n_in; k += TILE_K) {
 		int depth = min(TILE_K, n_in - k);
-		fill_panel(panel, type, w, bytes, n, n_outputs, k, depth);
+		fill_panel(panel, type, w, n_in, n / PANEL, (n_outputs + PANEL - 1) / PANEL, k, depth);
 		for (int m = from; m < to; m += HEIGHT)
 			multiply_rows(out + (size_t)m * n_outputs + n, add || k > 0, panel,
 			              x + (size_t)m * n_in + k, n_in, depth, n_outputs, n_outputs - n);
 	}
 }
+#endif
 
 /* Weights [n][n_in] in f32, for a BLAS; one work-item per 32 weights. */
-__kernel void matmul_widen(__global const uchar *w, int type, int bytes, int n_in, ulong n_blocks,
+__kernel void matmul_widen(__global const uchar *w, int type, int n_in, ulong n_blocks,
                            __global float *out)
 {
 	ulong i = get_global_id(0);
 	if (i >= n_blocks)
 		return;
 	int blocks_per_row = n_in / 32;
-	float16 low, high;
-	widen(type, w + i / blocks_per_row * bytes, (int)(i % blocks_per_row), &low, &high);
-	vstore16(low, 2 * i, out);
-	vstore16(high, 2 * i + 1, out);
+	int n = (int)(i / blocks_per_row), block = (int)(i % blocks_per_row);
+	for (int k = 0; k < 32; k++)
+		out[32 * i + k] = weight_at(type, w, n_in, n, 32 * block + k);
 }

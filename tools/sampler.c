@@ -67,16 +67,46 @@ static int likelier_first(const void *a, const void *b)
 	return (x->id > y->id) - (x->id < y->id);
 }
 
+/* Puts a choice into a heap of n whose top is the least likely, in place of that. */
+static void replace_top(struct choice *heap, size_t n, struct choice with)
+{
+	size_t at = 0;
+	for (size_t child = 1; child < n; child = 2 * at + 1) {
+		if (child + 1 < n && likelier_first(&heap[child], &heap[child + 1]) < 0)
+			child++;
+		if (likelier_first(&heap[child], &with) < 0)
+			break;
+		heap[at] = heap[child];
+		at = child;
+	}
+	heap[at] = with;
+}
+
+/* Fills choices with the k likeliest, the likeliest first. Sorting all of a vocabulary would take as long
+ * as the rest of a step. */
+static void choose(struct sampler *sampler, const float *logits, size_t k)
+{
+	struct choice *choices = sampler->choices;
+	for (size_t i = 0; i < k; i++)
+		choices[i] = (struct choice){-INFINITY, 0.0F, INT32_MAX};
+	for (size_t i = 0; i < sampler->vocabulary && k < sampler->vocabulary; i++) {
+		struct choice next = {logits[i], 0.0F, (int32_t)i};
+		if (likelier_first(&next, &choices[0]) < 0)
+			replace_top(choices, k, next);
+	}
+	for (size_t i = 0; i < k && k == sampler->vocabulary; i++)
+		choices[i] = (struct choice){logits[i], 0.0F, (int32_t)i};
+	qsort(choices, k, sizeof *choices, likelier_first);
+}
+
 /* Fills choices, the likeliest first, and returns how many remain. */
 static size_t narrow(struct sampler *sampler, const float *logits)
 {
 	const struct sampler_options *options = &sampler->options;
 	size_t n = sampler->vocabulary;
-	for (size_t i = 0; i < n; i++)
-		sampler->choices[i] = (struct choice){logits[i], 0.0F, (int32_t)i};
-	qsort(sampler->choices, n, sizeof *sampler->choices, likelier_first);
 	if (options->top_k > 0 && options->top_k < n)
 		n = options->top_k;
+	choose(sampler, logits, n);
 	double total = 0.0;
 	for (size_t i = 0; i < n; i++) {
 		float below = sampler->choices[i].logit - sampler->choices[0].logit;

@@ -3,8 +3,8 @@
  * \file    weight_format.h
  * \brief   How GGUF stores the weights of a row: block sizes, names, and plain dequantizers.
  *
- * The values are those of the file format. tools/weights.clh reads them, or weight_packed4, on the device;
- * this host side serves small tensors and is what the device side is tested against.
+ * The values are those of the file format. The device keeps them in panels (weight_panel.h); the
+ * dequantizers serve small tensors and are what the device side is tested against.
  */
 #ifndef WEIGHT_FORMAT_H
 #define WEIGHT_FORMAT_H
@@ -22,16 +22,12 @@ enum weight_type {
 	WEIGHT_Q6_K = 14
 };
 
-/** 32 weights of any 4-bit format as the device reads them: w = scale * code + least, the codes of
- *  weights 0 .. 15 in the low nibbles. Scales in f32 cost 4 bytes more than in half, and save the
- *  conversion that took a third of the time of a product. */
+/** 32 weights of any 4-bit format: w = scale * code + least, the codes of weights 0 .. 15 in the low
+ *  nibbles. */
 struct weight_packed4 {
 	float scale, least;
 	unsigned char codes[16];
 };
-
-/** Type of rows of weight_packed4; not one of the file format. */
-#define WEIGHT_PACKED4 1000
 
 struct weight_format {
 	uint32_t type;

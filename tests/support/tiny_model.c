@@ -13,7 +13,7 @@
 #include "ref/ref_half.h"
 #include "weight_format.h"
 
-enum { LAYERS = 2, DIM = 256, FF = 512, Q_HEADS = 4, KV_HEADS = 2, HEAD = 64, VOCABULARY = 96 };
+enum { LAYERS = 2, DIM = 256, FF = 512, Q_HEADS = 4, KV_HEADS = 2, HEAD = 64, VOCABULARY = 90 };
 
 struct entry {
 	const char *name;
