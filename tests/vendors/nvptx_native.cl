@@ -8,19 +8,20 @@ typedef float float4 __attribute__((ext_vector_type(4)));
 typedef float float8 __attribute__((ext_vector_type(8)));
 typedef float float16 __attribute__((ext_vector_type(16)));
 
-#define ONE(name, instruction)                                                                                       \
-	float FUNCTION name(float x)                                                                                     \
-	{                                                                                                                \
-		float y;                                                                                                     \
-		__asm__(instruction ".approx.f32 %0, %1;" : "=f"(y) : "f"(x));                                               \
-		return y;                                                                                                    \
+#define ONE(name, instruction)                                                                     \
+	float FUNCTION name(float x)                                                                   \
+	{                                                                                              \
+		float y;                                                                                   \
+		__asm__(instruction ".approx.f32 %0, %1;" : "=f"(y) : "f"(x));                             \
+		return y;                                                                                  \
 	}
-#define HALVES(name, type)                                                                                           \
-	type FUNCTION name(type x)                                                                                       \
-	{                                                                                                                \
-		return (type)(name(x.lo), name(x.hi));                                                                       \
+#define HALVES(name, type)                                                                         \
+	type FUNCTION name(type x)                                                                     \
+	{                                                                                              \
+		return (type)(name(x.lo), name(x.hi));                                                     \
 	}
-#define VECTORS(name) HALVES(name, float2) HALVES(name, float4) HALVES(name, float8) HALVES(name, float16)
+#define VECTORS(name)                                                                              \
+	HALVES(name, float2) HALVES(name, float4) HALVES(name, float8) HALVES(name, float16)
 
 ONE(native_exp2, "ex2")
 ONE(native_log2, "lg2")
