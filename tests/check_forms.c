@@ -8,8 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const forms[] = {"lanes=1,vec=1", "lanes=1,vec=4", "lanes=4,vec=4",
-                                    "lanes=64,vec=1", "lanes=64,vec=4"};
+static const char *const forms[] = {"lanes=1,vec=1",  "lanes=1,vec=4", "lanes=1,vec=8",
+                                    "lanes=1,vec=16", "lanes=4,vec=4", "lanes=64,vec=1",
+                                    "lanes=64,vec=4"};
 #define FORMS (sizeof forms / sizeof forms[0])
 
 /* Every branch of the codecs: two planes of bits and one, each axis, symmetric, a short last group. */
