@@ -42,4 +42,4 @@ for shape in $shapes; do
 		--recipe kivi:bits=4 --recipe q:k=4,v=4 "$@")
 	printf '%s\n' "$of_shape" | tee -a "$lines"
 done
-awk -f "$(dirname "$0")/ratios.awk" "$lines"
+awk -f "$(dirname "$0")/field.awk" -f "$(dirname "$0")/ratios.awk" "$lines"

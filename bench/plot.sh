@@ -3,6 +3,7 @@
 # Draws JSON lines of clkv-bench attend: nanoseconds per token and KV head against tokens, a panel per shape.
 # usage: plot.sh LINES OUT.svg [D:G...]      default 64:3 128:4 128:1; LINES: what bench/compare.sh printed
 set -eu
+here=$(dirname "$0")
 lines=$1 out=$2
 shift 2
 [ $# -gt 0 ] || set -- 64:3 128:4 128:1
@@ -12,32 +13,13 @@ trap 'rm -rf "$dir"' EXIT
 trap 'exit 1' INT TERM
 
 # One file of "tokens ns" per shape and recipe, and gnuplot's list of them.
-awk -v dir="$dir" '
-function field(name,    s)
-{
-	if (!match($0, "\"" name "\": (\"[^\"]*\"|[^,}]*)"))
-		return "?"
-	s = substr($0, RSTART + length(name) + 4, RLENGTH - length(name) - 4)
-	gsub(/"/, "", s)
-	return s
-}
-/^\{"op": "attend"/ {
-	shape = field("head_dim") ":" field("q_heads") / field("kv_heads")
-	recipe = field("recipe")
-	file = dir "/" shape "@" recipe
-	gsub(/[ ;]/, "_", file)
-	if (!(file in known)) {
-		known[file] = 1
-		print file "\t" recipe >>(dir "/" shape ".list")
-	}
-	print field("tokens"), field("ns_per_token_head") >>file
-}' "$lines"
+awk -v dir="$dir" -f "$here/field.awk" -f "$here/plot.awk" "$lines"
 
 {
-	echo "set terminal svg size $((420 * $#)),380 background rgb 'white'"
+	echo "set terminal svg size $((420 * $#)),440 background rgb 'white'"
 	echo "set output '$out'"
 	echo "set multiplot layout 1,$#"
-	echo "set logscale xy; set grid; set key bottom left; set xlabel 'tokens'; set ylabel 'ns per token and KV head'"
+	echo "set logscale xy; set yrange [2:600]; set grid; set key below; set xlabel 'tokens'; set ylabel 'ns per token and KV head'"
 	echo "set format x '%.0f'; set xtics ('512' 512, '2k' 2048, '8k' 8192, '32k' 32768, '128k' 131072)"
 	for shape in "$@"; do
 		[ -e "$dir/$shape.list" ] || { echo "plot: no lines of $shape in $lines" >&2; exit 1; }

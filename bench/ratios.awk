@@ -1,13 +1,6 @@
 # SPDX-License-Identifier: MIT
 # JSON lines of clkv-bench to a table of ratios, to f16 and, where it was measured, to the peer's best.
-function field(name,    s)
-{
-	if (!match($0, "\"" name "\": (\"[^\"]*\"|[^,}]*)"))
-		return "?"
-	s = substr($0, RSTART + length(name) + 4, RLENGTH - length(name) - 4)
-	gsub(/"/, "", s)
-	return s
-}
+# With field.awk.
 {
 	n++
 	recipe[n] = field("recipe")
