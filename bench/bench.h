@@ -95,6 +95,9 @@ double bench_seconds(void);
 /** Whether another sample is worth its time: until there are many, or enough of slow ones. */
 bool bench_wants_more(const struct bench_result *result, double started);
 
+/** Sorts x [n], n > 0, and gives its median. */
+double bench_median(double *x, size_t n);
+
 void bench_report_head(const struct bench_machine *machine, bool json);
 void bench_report(const struct bench_machine *machine, const struct bench_problem *problem,
                   struct bench_result *result, bool json);

@@ -170,14 +170,7 @@ static bool check_together(struct options *o, struct tool_error *error)
 		if (o->tokens[i] < p->rows)
 			return tool_fail(error, "--tokens %zu is less than the rows of a call, %zu: see --rows",
 			                 o->tokens[i], p->rows);
-	if (p->head_dim % 16 != 0)
-		return tool_fail(error, "--head-dim takes a multiple of 16, not %zu", p->head_dim);
-	if (p->q_heads % p->kv_heads != 0 || p->q_heads / p->kv_heads > 64)
-		return tool_fail(error,
-		                 "--q-heads takes a multiple of --kv-heads, at most 64 times it, not %zu "
-		                 "with %zu",
-		                 p->q_heads, p->kv_heads);
-	return true;
+	return option_check_heads(p->head_dim, p->q_heads, p->kv_heads, error);
 }
 
 static int read_options(int argc, char **argv, struct options *o, struct tool_error *error)

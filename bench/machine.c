@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * \file    machine.c
- * \brief   Opens the device, and reads the clock.
+ * \brief   Opens the device, reads the clock, and sums up what it said.
  */
+#include <stdlib.h>
 #include <time.h>
 
 #include "bench.h"
@@ -34,6 +35,18 @@ bool bench_wants_more(const struct bench_result *result, double started)
 	if (result->n < 5)
 		return true;
 	return result->n < BENCH_MOST_SAMPLES && seconds < (result->n < 21 ? 6.0 : 1.5);
+}
+
+static int compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+	return (x > y) - (x < y);
+}
+
+double bench_median(double *x, size_t n)
+{
+	qsort(x, n, sizeof *x, compare);
+	return x[n / 2];
 }
 
 bool bench_machine_open(struct bench_machine *machine, const char *device, bool cpu_time,

@@ -5,7 +5,6 @@
  */
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "bench.h"
 #include "json_string.h"
@@ -15,12 +14,6 @@ struct bound {
 	const char *name;
 	double us;
 };
-
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-	return (x > y) - (x < y);
-}
 
 static struct bound find_bound(const struct bench_machine *m, const struct bench_work *work)
 {
@@ -62,8 +55,7 @@ void bench_report_head(const struct bench_machine *m, bool json)
 void bench_report(const struct bench_machine *m, const struct bench_problem *p,
                   struct bench_result *r, bool json)
 {
-	qsort(r->us, r->n, sizeof r->us[0], compare);
-	const double us = r->us[r->n / 2];
+	const double us = bench_median(r->us, r->n);
 	const double spread = (r->us[r->n - 1 - r->n / 4] - r->us[r->n / 4]) / us;
 	const double ns = us * 1e3 / (r->work.tokens * (double)(p->kv_heads * p->batch));
 	const double compressed = r->work.compressed_bytes / us / 1e3;

@@ -9,6 +9,7 @@
 
 #include "options.h"
 #include "tune.h"
+#include "usual.h"
 
 static const char program[] = "clkv-tune";
 
@@ -121,22 +122,8 @@ static bool set_option(struct options *o, int option, struct tool_error *error)
 	}
 }
 
-static bool check_together(const struct options *o, struct tool_error *error)
-{
-	const struct tune_task *t = &o->task;
-	if (t->head_dim % 16 != 0)
-		return tool_fail(error, "--head-dim takes a multiple of 16, not %zu", t->head_dim);
-	if (t->q_heads % t->kv_heads != 0 || t->q_heads / t->kv_heads > 64)
-		return tool_fail(error,
-		                 "--q-heads takes a multiple of --kv-heads, at most 64 times it, not %zu "
-		                 "with %zu",
-		                 t->q_heads, t->kv_heads);
-	return true;
-}
-
 static int read_options(int argc, char **argv, struct options *o, struct tool_error *error)
 {
-	static const char *const usual[] = {"f16", "kivi:bits=4", "kivi:bits=2"};
 	int option;
 	*o = (struct options){
 		.task = {.head_dim = 64, .q_heads = 9, .kv_heads = 3, .tokens = 4096, .seconds = 4.0}};
@@ -151,9 +138,11 @@ static int read_options(int argc, char **argv, struct options *o, struct tool_er
 		return TOOL_USAGE;
 	}
 	o->task.blocks = o->n_recipes > 0;
-	for (size_t i = 0; !o->task.blocks && i < 3; i++)
-		o->recipes[o->n_recipes++] = usual[i];
-	return check_together(o, error) ? TOOL_DONE : TOOL_USAGE;
+	for (size_t i = 0; !o->task.blocks && i < USUAL_RECIPES; i++)
+		o->recipes[o->n_recipes++] = usual_recipes[i];
+	return option_check_heads(o->task.head_dim, o->task.q_heads, o->task.kv_heads, error)
+	           ? TOOL_DONE
+	           : TOOL_USAGE;
 }
 
 static bool tune_recipes(const struct options *o, struct tune_task *task, struct tool_error *error)
@@ -168,16 +157,15 @@ static bool tune_recipes(const struct options *o, struct tune_task *task, struct
 
 static bool run(const struct options *o, struct tool_error *error)
 {
-	static const size_t shapes[][3] = {{64, 9, 3}, {128, 32, 8}, {128, 8, 8}};
 	struct tune_task task = o->task;
 	/* A tuning of the caller's would stand in the way of all that is tried. */
 	(void)unsetenv("CLKV_TUNE");
 	if (o->one_shape)
 		return tune_recipes(o, &task, error);
-	for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
-		task.head_dim = shapes[i][0];
-		task.q_heads = shapes[i][1];
-		task.kv_heads = shapes[i][2];
+	for (size_t i = 0; i < USUAL_SHAPES; i++) {
+		task.head_dim = usual_shapes[i].head_dim;
+		task.q_heads = usual_shapes[i].q_heads;
+		task.kv_heads = usual_shapes[i].kv_heads;
 		if (!tune_recipes(o, &task, error))
 			return false;
 	}

@@ -8,65 +8,62 @@
 #include <stdio.h>
 
 #include "json_string.h"
+#include "usual.h"
 
-static const char *const recipes[] = {"f16", "kivi:bits=4", "kivi:bits=2"};
-static const struct {
-	int dim, q_heads, kv_heads;
-} shapes[] = {{64, 9, 3}, {128, 32, 8}, {128, 8, 8}};
+/* One recipe and shape: "lanes=... (source); refused: ...", or why there is none. */
+struct answer {
+	const char *recipe;
+	int dim, group; /* query heads per KV head */
+	char tuning[512];
+};
 
-enum { RECIPES = sizeof recipes / sizeof recipes[0], SHAPES = sizeof shapes / sizeof shapes[0] };
+enum { ANSWERS = USUAL_SHAPES * USUAL_RECIPES };
 
-/* "lanes=... (source); refused: ...", or why there is none. */
-static void ask(clkv_context *context, bool build, const char *recipe, size_t shape, char *text,
-                size_t n)
+static struct answer ask(clkv_context *context, bool build, size_t i)
 {
 	clkv_error error;
 	clkv_cache *cache;
 	clkv_geometry g = CLKV_INIT(clkv_geometry);
 	clkv_cache_options o = CLKV_INIT(clkv_cache_options);
+	const size_t shape = i / USUAL_RECIPES;
+	struct answer a = {.recipe = usual_recipes[i % USUAL_RECIPES]};
 	g.layers = 1;
-	g.q_heads = shapes[shape].q_heads;
-	g.kv_heads = shapes[shape].kv_heads;
-	g.head_dim_k = shapes[shape].dim;
+	g.q_heads = (int)usual_shapes[shape].q_heads;
+	g.kv_heads = (int)usual_shapes[shape].kv_heads;
+	g.head_dim_k = a.dim = (int)usual_shapes[shape].head_dim;
+	a.group = g.q_heads / g.kv_heads;
 	o.max_tokens = 64;
 	clkv_status status;
 	if (build) {
-		status = clkv_cache_create(context, &g, recipe, &o, &cache, &error);
+		status = clkv_cache_create(context, &g, a.recipe, &o, &cache, &error);
 		if (status == CLKV_OK) {
-			(void)clkv_cache_tuning(cache, text, n);
+			(void)clkv_cache_tuning(cache, a.tuning, sizeof a.tuning);
 			clkv_cache_destroy(cache);
 		}
 	} else {
-		status = clkv_tune_get(context, &g, recipe, text, n, &error);
+		status = clkv_tune_get(context, &g, a.recipe, a.tuning, sizeof a.tuning, &error);
 	}
 	if (status != CLKV_OK)
-		(void)snprintf(text, n, "none: %s", error.text);
+		(void)snprintf(a.tuning, sizeof a.tuning, "none: %s", error.text);
+	return a;
 }
 
 void info_tuning_print(clkv_context *context, bool build)
 {
-	char text[512];
-	for (size_t i = 0; i < SHAPES * RECIPES; i++) {
-		const char *recipe = recipes[i % RECIPES];
-		const size_t s = i / RECIPES;
-		ask(context, build, recipe, s, text, sizeof text);
-		(void)printf("       %-11s D %-3d G %d  %s\n", recipe, shapes[s].dim,
-		             shapes[s].q_heads / shapes[s].kv_heads, text);
+	for (size_t i = 0; i < ANSWERS; i++) {
+		const struct answer a = ask(context, build, i);
+		(void)printf("       %-11s D %-3d G %d  %s\n", a.recipe, a.dim, a.group, a.tuning);
 	}
 }
 
 void info_tuning_print_json(clkv_context *context, bool build)
 {
-	char text[512];
-	for (size_t i = 0; i < SHAPES * RECIPES; i++) {
-		const char *recipe = recipes[i % RECIPES];
-		const size_t s = i / RECIPES;
-		ask(context, build, recipe, s, text, sizeof text);
+	for (size_t i = 0; i < ANSWERS; i++) {
+		const struct answer a = ask(context, build, i);
 		(void)printf("%s{\"recipe\": ", i ? ", " : "[");
-		json_string_print(recipe);
-		(void)printf(", \"head_dim\": %d, \"group\": %d, \"tuning\": ", shapes[s].dim,
-		             shapes[s].q_heads / shapes[s].kv_heads);
-		json_string_print(text);
+		json_string_print(a.recipe);
+		(void)printf(", \"head_dim\": %d, \"group\": %d, \"tuning\": ", a.dim, a.group);
+		json_string_print(a.tuning);
 		(void)putchar('}');
 	}
 	(void)putchar(']');

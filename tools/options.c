@@ -49,6 +49,18 @@ bool option_products(const char *text, enum engine_products *out, struct tool_er
 	return tool_fail(error, "--products takes auto, blocked or blas, not '%s'", text);
 }
 
+bool option_check_heads(size_t head_dim, size_t q_heads, size_t kv_heads, struct tool_error *error)
+{
+	if (head_dim % 16 != 0)
+		return tool_fail(error, "--head-dim takes a multiple of 16, not %zu", head_dim);
+	if (q_heads % kv_heads != 0 || q_heads / kv_heads > 64)
+		return tool_fail(error,
+		                 "--q-heads takes a multiple of --kv-heads, at most 64 times it, not %zu "
+		                 "with %zu",
+		                 q_heads, kv_heads);
+	return true;
+}
+
 void tool_complain(const char *program, const struct tool_error *error)
 {
 	(void)fprintf(stderr, "%s: %s\n", program, error->text);

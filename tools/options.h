@@ -17,6 +17,9 @@ bool option_size(const char *name, const char *text, size_t least, size_t most, 
 bool option_float(const char *name, const char *text, float least, float most, float *out,
                   struct tool_error *error);
 
+/** What the ranges of --head-dim, --q-heads and --kv-heads don't say: how they go together. */
+bool option_check_heads(size_t head_dim, size_t q_heads, size_t kv_heads, struct tool_error *error);
+
 /** "auto", "blocked" or "blas". */
 bool option_products(const char *text, enum engine_products *out, struct tool_error *error);
 

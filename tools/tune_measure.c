@@ -56,18 +56,6 @@ void tune_side_close(struct tune_side *side)
 	memset(side, 0, sizeof *side);
 }
 
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-	return (x > y) - (x < y);
-}
-
-static double median(double *x, size_t n)
-{
-	qsort(x, n, sizeof *x, compare);
-	return x[n / 2];
-}
-
 bool tune_compare(struct tune_side *base, struct tune_side *b, double seconds, double *us,
                   double *ratio, struct tool_error *error)
 {
@@ -80,7 +68,7 @@ bool tune_compare(struct tune_side *base, struct tune_side *b, double seconds, d
 			return false;
 		ratios[n] = times[n] / of_base;
 	}
-	*us = median(times, n);
-	*ratio = median(ratios, n);
+	*us = bench_median(times, n);
+	*ratio = bench_median(ratios, n);
 	return true;
 }
