@@ -30,6 +30,14 @@ struct rows {
 	ulong ahead; /* elements from here to the rows that come next */
 };
 
+/* Rows r and on of the stream whose rows begin at element `first`; others come `ahead` rows on. */
+INLINE struct rows rows_at(__global const uchar *mem, uint dtype, ulong first, ulong stride, uint r,
+                           uint n, ulong ahead)
+{
+	const struct rows rows = {mem, dtype, first + r * stride, stride, (int)n, ahead * stride};
+	return rows;
+}
+
 /* VEC channels of a row, from channel d on. */
 INLINE floatv take(const struct rows rows, int row, int d, intv *replaced)
 {
@@ -112,18 +120,10 @@ __kernel GROUP_SIZE void append_rows(__global uchar *pool, __global const uint *
 		/* as many as follow each other in this block */
 		const uint left = MIN_OF(end - r, item[ABI_ITEM_NEW] - of_item), n = MIN_OF(left, BT - t);
 		const ulong ahead = r + ROWS < n_rows ? ROWS : 0;
-		const struct rows new_k = {k,
-		                           k_dtype,
-		                           k_offset + r * k_token_stride + stream * k_head_stride,
-		                           k_token_stride,
-		                           (int)n,
-		                           ahead * k_token_stride};
-		const struct rows new_v = {v,
-		                           v_dtype,
-		                           v_offset + r * v_token_stride + stream * v_head_stride,
-		                           v_token_stride,
-		                           (int)n,
-		                           ahead * v_token_stride};
+		const struct rows new_k =
+			rows_at(k, k_dtype, k_offset + stream * k_head_stride, k_token_stride, r, n, ahead);
+		const struct rows new_v =
+			rows_at(v, v_dtype, v_offset + stream * v_head_stride, v_token_stride, r, n, ahead);
 		for (int c = LANE; c < DK; c += LANES) /* each channel has a line of its own */
 			FETCH(block + c * BT + t);
 		take_tile(new_k, DK, ROT_K, tile, &replaced);
