@@ -64,6 +64,7 @@ extern const size_t clkv__n_stages;
 
 extern const struct clkv__stage clkv__stage_f16;
 extern const struct clkv__stage clkv__stage_kivi;
+extern const struct clkv__stage clkv__stage_kvcomp;
 extern const struct clkv__stage clkv__stage_q;
 
 #endif
