@@ -203,12 +203,18 @@ START_TEST(test_figures_of_bounds_and_checks)
 		struct ref_bounded k, v;
 		bool verify;
 	} cases[] = {
-		{"kvcomp:verify=1 ; window=20", {REF_UNIT_CHANNEL, 0.1, 0}, {REF_UNIT_TOKEN, 0.1, 0}, true},
+		{"kvcomp:rel_k=0.1,rel_v=0.1,verify=1 ; window=20",
+	     {REF_UNIT_CHANNEL, 0.1, 0},
+	     {REF_UNIT_TOKEN, 0.1, 0},
+	     true},
 		{"kvcomp:verify=1,entropy=pack,unit_k=block,rel_k=0.05,abs_v=0.25 ; window=20",
 	     {REF_UNIT_BLOCK, 0.05, 0},
 	     {REF_UNIT_TOKEN, 0, 0.25},
 	     true},
-		{"kvcomp ; window=20", {REF_UNIT_CHANNEL, 0.1, 0}, {REF_UNIT_TOKEN, 0.1, 0}, false},
+		{"kvcomp:rel_k=0.1,rel_v=0.1 ; window=20",
+	     {REF_UNIT_CHANNEL, 0.1, 0},
+	     {REF_UNIT_TOKEN, 0.1, 0},
+	     false},
 	};
 	struct feed feed = {.geometry = feed_usual(3), .append_only = true, .in = {.dtype = CLKV_F16}};
 	static struct stream stream[2];

@@ -41,7 +41,7 @@ static const struct codec_case cases[] = {
      {TOKEN, 0.25, 0},
      0,
      64},
-	{"kvcomp:unit_k=block,rel_k=0.1,entropy=pack ; window=0",
+	{"kvcomp:unit_k=block,rel_k=0.1,rel_v=0.1,entropy=pack ; window=0",
      {BLOCK, 0.1, 0},
      {TOKEN, 0.1, 0},
      0,
@@ -122,13 +122,21 @@ END_TEST
 START_TEST(test_p1_other_head_sizes_and_blocks)
 {
 	static const struct codec_case other[] = {
-		{"kvcomp:rel_k=0.05 ; window=0,block=128", {CHANNEL, 0.05, 0}, {TOKEN, 0.1, 0}, 0, 128},
+		{"kvcomp:rel_k=0.05,rel_v=0.1 ; window=0,block=128",
+	     {CHANNEL, 0.05, 0},
+	     {TOKEN, 0.1, 0},
+	     0,
+	     128},
 		{"kvcomp:unit_k=block,rel_k=0.02,rel_v=0.01,lane_codes=256 ; window=5,block=32",
 	     {BLOCK, 0.02, 0},
 	     {TOKEN, 0.01, 0},
 	     5,
 	     32},
-		{"kvcomp:entropy=pack ; window=0", {CHANNEL, 0.1, 0}, {TOKEN, 0.1, 0}, 0, 64},
+		{"kvcomp:rel_k=0.1,rel_v=0.1,entropy=pack ; window=0",
+	     {CHANNEL, 0.1, 0},
+	     {TOKEN, 0.1, 0},
+	     0,
+	     64},
 	};
 	static const int dims[][2] = {{80, 112}, {192, 128}, {16, 48}};
 	check_spread(&other[_i], feed_geometry(2, 2, 2, dims[_i][0], dims[_i][1]));
@@ -194,7 +202,7 @@ START_TEST(test_p2_p3_blocks_unlike_those_that_built_the_tables)
 	     {TOKEN, 0.004, 0},
 	     0,
 	     64},
-		{"kvcomp ; window=0", {CHANNEL, 0.1, 0}, {TOKEN, 0.1, 0}, 0, 64},
+		{"kvcomp:rel_k=0.1,rel_v=0.1 ; window=0", {CHANNEL, 0.1, 0}, {TOKEN, 0.1, 0}, 0, 64},
 		{"kvcomp:unit_k=block,rel_k=0.03125,rel_v=0.03125,lmax=7 ; window=0",
 	     {BLOCK, 0.03125, 0},
 	     {TOKEN, 0.03125, 0},
