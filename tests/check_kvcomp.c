@@ -200,20 +200,17 @@ START_TEST(test_figures_of_bounds_and_checks)
 {
 	static const struct {
 		const char *recipe;
-		struct ref_bounded k, v;
+		struct given_codec codec;
 		bool verify;
 	} cases[] = {
 		{"kvcomp:rel_k=0.1,rel_v=0.1,verify=1 ; window=20",
-	     {REF_UNIT_CHANNEL, 0.1, 0},
-	     {REF_UNIT_TOKEN, 0.1, 0},
+	     {{REF_UNIT_CHANNEL, 0.1, 0}, {REF_UNIT_TOKEN, 0.1, 0}, 1, 20, 64},
 	     true},
-		{"kvcomp:verify=1,entropy=pack,unit_k=block,rel_k=0.05,abs_v=0.25 ; window=20",
-	     {REF_UNIT_BLOCK, 0.05, 0},
-	     {REF_UNIT_TOKEN, 0, 0.25},
+		{"kvcomp:verify=1,exact=0,entropy=pack,unit_k=block,rel_k=0.05,abs_v=0.25 ; window=20",
+	     {{REF_UNIT_BLOCK, 0.05, 0}, {REF_UNIT_TOKEN, 0, 0.25}, 0, 20, 64},
 	     true},
 		{"kvcomp:rel_k=0.1,rel_v=0.1 ; window=20",
-	     {REF_UNIT_CHANNEL, 0.1, 0},
-	     {REF_UNIT_TOKEN, 0.1, 0},
+	     {{REF_UNIT_CHANNEL, 0.1, 0}, {REF_UNIT_TOKEN, 0.1, 0}, 1, 20, 64},
 	     false},
 	};
 	struct feed feed = {.geometry = feed_usual(3), .append_only = true, .in = {.dtype = CLKV_F16}};
@@ -228,13 +225,13 @@ START_TEST(test_figures_of_bounds_and_checks)
 	ck_assert_uint_eq(stats.values_checked, 0);
 	for (size_t i = 0; i < 2; i++) {
 		stream_open(&feed, &stream[i]);
-		given_open(&given[i], cases[_i].k, cases[_i].v, 20, 0, 64, false);
+		given_open(&given[i], &cases[_i].codec);
 		given_feed(&given[i], &feed, &stream[i], tails, 150 + i, CLKV_PROMPT_END, i);
 		for (size_t j = 0; j < 3; j++)
 			given_feed(&given[i], &feed, &stream[i], tails, 40, CLKV_DECODE, i);
 		struct given_sealed sum = given_check(&given[i], &feed, &stream[i]);
 		values += sum.values;
-		ck_assert_uint_eq(sum.in_half, 0);
+		ck_assert_uint_eq(sum.in_half * sum.tokens, cases[_i].codec.exact * sum.values);
 		for (size_t side = 0; side < 2; side++) {
 			low[side] = fmax(low[side], sum.step_low[side] / 2.0);
 			high[side] = fmax(high[side], sum.step[side] / 2.0);

@@ -24,8 +24,13 @@
 #define FLAT_BYTES (UNIT_BYTES + LANE_BYTES + VALUES / 2)
 #define STREAMS 2 /* KV heads of feed_usual */
 
-#define RECIPE_01 "kvcomp:rel_k=0.1,rel_v=0.1"
-static const struct ref_bounded k_01 = {REF_UNIT_CHANNEL, 0.1, 0}, v_01 = {REF_UNIT_TOKEN, 0.1, 0};
+#define RECIPE_01 "kvcomp:rel_k=0.1,rel_v=0.1,exact=0"
+static const struct given_codec codec_01 = {
+	{REF_UNIT_CHANNEL, 0.1, 0}, {REF_UNIT_TOKEN, 0.1, 0}, 0, 0, BLOCK};
+/* 16 symbols */
+#define RECIPE_16 "kvcomp:rel_k=0.0667,rel_v=0.0667,exact=0"
+static const struct given_codec codec_16 = {
+	{REF_UNIT_CHANNEL, 0.0667, 0}, {REF_UNIT_TOKEN, 0.0667, 0}, 0, 0, BLOCK};
 
 static clkv_cache_options room_for(size_t tokens, size_t sequences)
 {
@@ -132,8 +137,8 @@ END_TEST
 
 /* Bytes of a page, on average: whole blocks only, two layers and heads. The bound is that of a block that
  * doesn't shrink, with its entry of 16 bytes in a table. */
-static double page_bytes(const char *recipe, struct ref_bounded k, struct ref_bounded v,
-                         feed_value value, double *bound, struct given_sizes *reference)
+static double page_bytes(const char *recipe, const struct given_codec *codec, feed_value value,
+                         double *bound, struct given_sizes *reference)
 {
 	struct feed feed = {.geometry = feed_usual(2), .append_only = true, .in = {.dtype = CLKV_F16}};
 	static struct stream stream;
@@ -142,7 +147,7 @@ static double page_bytes(const char *recipe, struct ref_bounded k, struct ref_bo
 	clkv_cache_options room = room_for(blocks * BLOCK, 1);
 	feed_open(&feed, fixture.context, fixture.queue, recipe, &room);
 	stream_open(&feed, &stream);
-	given_open(&given, k, v, 0, 0, BLOCK, false);
+	given_open(&given, codec);
 	given_feed(&given, &feed, &stream, value, blocks * BLOCK, CLKV_PROMPT_END, 1);
 	given_check(&given, &feed, &stream);
 	if (reference)
@@ -161,13 +166,13 @@ static double page_bytes(const char *recipe, struct ref_bounded k, struct ref_bo
 START_TEST(test_p7_incompressible_codes_take_the_flat_form)
 {
 	static const char *const entropies[] = {"huffman", "none", "pack"};
-	struct ref_bounded k = {REF_UNIT_CHANNEL, 0.0667, 0}, v = {REF_UNIT_TOKEN, 0.0667, 0};
 	double bound;
 	char recipe[128];
-	ck_assert_int_eq(ref_bounded_symbols(&k), 16);
-	snprintf(recipe, sizeof recipe,
-	         "kvcomp:rel_k=0.0667,rel_v=0.0667,lane_codes=64,entropy=%s ; window=0", entropies[_i]);
-	double bytes = page_bytes(recipe, k, v, given_uniform, &bound, NULL);
+	ck_assert_int_eq(ref_bounded_symbols(&codec_16.k), 16);
+	ck_assert_int_eq(ref_bounded_symbols(&codec_16.v), 16);
+	snprintf(recipe, sizeof recipe, RECIPE_16 ",lane_codes=64,entropy=%s ; window=0",
+	         entropies[_i]);
+	double bytes = page_bytes(recipe, &codec_16, given_uniform, &bound, NULL);
 	ck_assert_double_le(bytes, bound);
 	ck_assert_double_le(bytes, FLAT_BYTES);
 	/* chance may save a symbol's bit here and there; planes and flat words need no lengths of lanes */
@@ -182,16 +187,16 @@ START_TEST(test_p7_pages_follow_their_codes)
 {
 	struct given_sizes want;
 	double bound, bytes, pages = 8 * 2 * STREAMS;
-	bytes = page_bytes(RECIPE_01 ",lane_codes=64 ; window=0", k_01, v_01, given_low, &bound, &want);
+	bytes = page_bytes(RECIPE_01 ",lane_codes=64 ; window=0", &codec_01, given_low, &bound, &want);
 	ck_assert_double_le(bound, FLAT_BYTES + 64 + 16);
 	ck_assert_double_lt(bytes, 0.6 * FLAT_BYTES);
 	ck_assert_double_ge(bytes, 0.995 * want.least / pages);
 	ck_assert_double_le(bytes, 1.005 * want.most / pages);
-	bytes = page_bytes(RECIPE_01 ",lane_codes=64 ; window=0", k_01, v_01, all_equal, &bound, NULL);
+	bytes = page_bytes(RECIPE_01 ",lane_codes=64 ; window=0", &codec_01, all_equal, &bound, NULL);
 	ck_assert_double_eq(bytes, UNIT_BYTES + LANE_BYTES + VALUES / 8.0); /* a bit for each */
-	bytes = page_bytes(RECIPE_01 ",entropy=pack ; window=0", k_01, v_01, all_equal, &bound, NULL);
+	bytes = page_bytes(RECIPE_01 ",entropy=pack ; window=0", &codec_01, all_equal, &bound, NULL);
 	ck_assert_double_eq(bytes, UNIT_BYTES + VALUES * 2 / 8.0); /* 2 bits are the least */
-	bytes = page_bytes(RECIPE_01 ",entropy=none,lane_codes=64 ; window=0", k_01, v_01, given_low,
+	bytes = page_bytes(RECIPE_01 ",entropy=none,lane_codes=64 ; window=0", &codec_01, given_low,
 	                   &bound, NULL);
 	ck_assert_double_ge(bytes, FLAT_BYTES - LANE_BYTES);
 	ck_assert_double_le(bytes, FLAT_BYTES);
@@ -230,7 +235,7 @@ START_TEST(test_more_sequences_fit_than_the_bound_says)
 	clkv_step *step = NULL;
 	while (n < SEQUENCES && !step) {
 		stream_open(&feed, &stream[n]);
-		given_open(&given[n], k_01, v_01, 0, 0, BLOCK, false);
+		given_open(&given[n], &codec_01);
 		if (try_prompt(&feed, &given[n], &stream[n], given_low, TOKENS, &step, &error) == CLKV_OK)
 			n++;
 		else
@@ -267,9 +272,6 @@ struct full {
 	clkv_step *step;
 };
 
-static const struct ref_bounded k_16 = {REF_UNIT_CHANNEL, 0.0667, 0},
-								v_16 = {REF_UNIT_TOKEN, 0.0667, 0};
-
 /* Incompressible sequences until one finds no room and goes; then the victim, which has a block, tries
  * what that one tried. */
 static void fill(struct full *f, const char *recipe)
@@ -281,12 +283,12 @@ static void fill(struct full *f, const char *recipe)
 		(struct feed){.geometry = feed_usual(2), .append_only = true, .in = {.dtype = CLKV_F16}};
 	feed_open(&f->feed, fixture.context, fixture.queue, recipe, &room);
 	stream_open(&f->feed, &f->victim);
-	given_open(&f->victims, k_16, v_16, 0, 0, BLOCK, false);
+	given_open(&f->victims, &codec_16);
 	given_feed(&f->victims, &f->feed, &f->victim, given_uniform, BLOCK, CLKV_PROMPT_END, 3);
 	while (status == CLKV_OK) {
 		ck_assert_uint_lt(f->n + 1, FULL_SEQUENCES);
 		stream_open(&f->feed, &f->stream[f->n]);
-		given_open(&f->given[f->n], k_16, v_16, 0, 0, BLOCK, false);
+		given_open(&f->given[f->n], &codec_16);
 		status = try_prompt(&f->feed, &f->given[f->n], &f->stream[f->n], given_uniform, FULL_TOKENS,
 		                    &f->step, &error);
 		if (status == CLKV_OK)
@@ -328,10 +330,9 @@ static void check_and_empty(struct full *f)
 	feed_close(&f->feed);
 }
 
-static const char *const full_recipes[] = {
-	"kvcomp:rel_k=0.0667,rel_v=0.0667,lane_codes=64 ; window=0",
-	"kvcomp:rel_k=0.0667,rel_v=0.0667,entropy=pack ; window=0",
-	"kvcomp:rel_k=0.0667,rel_v=0.0667 ; window=0,seal=prompt"};
+static const char *const full_recipes[] = {RECIPE_16 ",lane_codes=64 ; window=0",
+                                           RECIPE_16 ",entropy=pack ; window=0",
+                                           RECIPE_16 " ; window=0,seal=prompt"};
 
 /* The step is still open: given up, the sequence reads as before and goes on. */
 START_TEST(test_a_step_that_finds_the_pool_full_can_be_aborted)
@@ -442,7 +443,7 @@ START_TEST(test_pages_of_many_sizes_come_and_go)
 		}
 		if (!stream[i].seq) {
 			stream_open(&feed, &stream[i]);
-			given_open(&given[i], k_01, v_01, 0, 0, BLOCK, false);
+			given_open(&given[i], &codec_01);
 		}
 		given_feed(&given[i], &feed, &stream[i], values[random_below(random_next(&state), 4)], n,
 		           random_below(random_next(&state), 3) ? CLKV_DECODE : CLKV_PROMPT_END, round);
@@ -471,7 +472,7 @@ START_TEST(test_tables_follow_data_that_drifts)
 	uint64_t cost[ROUNDS], used;
 	feed_open(&feed, fixture.context, fixture.queue, RECIPE_01 ",lane_codes=64 ; window=0", NULL);
 	stream_open(&feed, &stream);
-	given_open(&given, k_01, v_01, 0, 0, BLOCK, false);
+	given_open(&given, &codec_01);
 	given_feed(&given, &feed, &stream, given_low, 4 * BLOCK, CLKV_PROMPT_END, 1);
 	used = feed_stats(&feed).used_sealed;
 	double first = (double)used / 4.0;
@@ -517,12 +518,13 @@ START_TEST(test_more_distributions_than_tables)
 	static struct given given[SEQUENCES];
 	struct feed feed = {.geometry = feed_usual(1), .append_only = true, .in = {.dtype = CLKV_F16}};
 	clkv_cache_options room = room_for(4096, SEQUENCES);
-	struct ref_bounded k = {REF_UNIT_CHANNEL, 0.03, 0}, v = {REF_UNIT_TOKEN, 0.03, 0};
-	feed_open(&feed, fixture.context, fixture.queue, "kvcomp:rel_k=0.03,rel_v=0.03 ; window=0",
-	          &room);
+	struct given_codec codec = {
+		{REF_UNIT_CHANNEL, 0.03, 0}, {REF_UNIT_TOKEN, 0.03, 0}, 0, 0, BLOCK};
+	feed_open(&feed, fixture.context, fixture.queue,
+	          "kvcomp:rel_k=0.03,rel_v=0.03,exact=0 ; window=0", &room);
 	for (size_t i = 0; i < SEQUENCES; i++) {
 		stream_open(&feed, &stream[i]);
-		given_open(&given[i], k, v, 0, 0, BLOCK, false);
+		given_open(&given[i], &codec);
 	}
 	uint64_t most = 0;
 	for (peak = 0; peak < TURNS; peak++) {
@@ -540,7 +542,7 @@ START_TEST(test_more_distributions_than_tables)
 		stream_close(&stream[i]);
 		given_close(&given[i]);
 		stream_open(&feed, &stream[i]);
-		given_open(&given[i], k, v, 0, 0, BLOCK, false);
+		given_open(&given[i], &codec);
 	}
 	for (peak = 0; peak < TURNS; peak += 2)
 		given_feed(&given[0], &feed, &stream[0], peaked, 70, CLKV_DECODE, 100 + peak);

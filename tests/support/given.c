@@ -33,11 +33,10 @@ double given_high(uint64_t row, int layer, enum feed_side side, size_t head, siz
 	return 1.0 - given_low(row, layer, side, head, d);
 }
 
-void given_open(struct given *g, struct ref_bounded k, struct ref_bounded v, size_t window,
-                size_t sinks, size_t block, bool at_end)
+void given_open(struct given *g, const struct given_codec *codec)
 {
-	*g = (struct given){.k = k, .v = v};
-	ref_seal_open(&g->seal, window, sinks, block, at_end);
+	*g = (struct given){.codec = *codec};
+	ref_seal_open(&g->seal, codec->window, 0, codec->block, false);
 }
 
 void given_close(struct given *g)
@@ -45,7 +44,7 @@ void given_close(struct given *g)
 	for (int layer = 0; layer < FEED_LAYERS; layer++)
 		for (int side = 0; side < 2; side++)
 			free(g->rows[layer][side]);
-	*g = (struct given){.k = g->k};
+	*g = (struct given){.codec = g->codec};
 }
 
 static size_t row_size(const struct feed *feed, enum feed_side side)
@@ -127,29 +126,44 @@ static void check_value(const struct side *s, const struct ref_bounded_value *v,
 		s->layer, name, token, head, d, got, x, v->m, v->s, v->code);
 }
 
-static void check_block(const struct side *s, size_t from, size_t count)
+static size_t exact_tokens(const struct given *g, size_t from, size_t count)
+{
+	size_t n = from == 0 ? g->codec.exact : 0;
+	return n < count ? n : count;
+}
+
+/* One head's codes and values of count tokens; true if they're in half. */
+static bool check_tokens(const struct side *s, size_t from, size_t count, size_t head)
 {
 	size_t n = count * s->dim;
 	double *x = new_doubles(n);
-	struct ref_bounded_value *values = calloc(n, sizeof *values);
+	struct ref_bounded_value *values = calloc(n + 1, sizeof *values);
 	ck_assert_ptr_nonnull(values);
-	for (size_t h = 0; h < s->heads; h++) {
-		for (size_t i = 0; i < n; i++)
-			x[i] = s->given[((from + i / s->dim) * s->heads + h) * s->dim + i % s->dim];
-		bool in_half = !ref_bounded_encode(s->codec, count, s->dim, x, values);
-		s->sum->values += n;
-		s->sum->in_half += in_half ? n : 0;
-		for (size_t i = 0; i < n; i++) {
-			check_value(s, &values[i], in_half, from + i / s->dim, h, i % s->dim);
-			if (in_half)
-				continue;
-			s->sum->step[s->side] =
-				fmax(s->sum->step[s->side], fmax(values[i].s, values[i].s_high));
-			s->sum->step_low[s->side] = fmax(s->sum->step_low[s->side], values[i].s_low);
-		}
+	for (size_t i = 0; i < n; i++)
+		x[i] = s->given[((from + i / s->dim) * s->heads + head) * s->dim + i % s->dim];
+	bool in_half = count > 0 && !ref_bounded_encode(s->codec, count, s->dim, x, values);
+	for (size_t i = 0; i < n; i++) {
+		check_value(s, &values[i], in_half, from + i / s->dim, head, i % s->dim);
+		if (in_half)
+			continue;
+		s->sum->step[s->side] = fmax(s->sum->step[s->side], fmax(values[i].s, values[i].s_high));
+		s->sum->step_low[s->side] = fmax(s->sum->step_low[s->side], values[i].s_low);
 	}
 	free(x);
 	free(values);
+	return in_half;
+}
+
+static void check_block(const struct side *s, size_t exact, size_t from, size_t count)
+{
+	const struct ref_bounded_value none = {0};
+	for (size_t h = 0; h < s->heads; h++) {
+		for (size_t i = 0; i < exact * s->dim; i++)
+			check_value(s, &none, true, from + i / s->dim, h, i % s->dim);
+		bool in_half = check_tokens(s, from + exact, count - exact, h);
+		s->sum->values += count * s->dim;
+		s->sum->in_half += (in_half ? count : exact) * s->dim;
+	}
 }
 
 static void check_side(const struct given *g, const struct feed *feed, const struct stream *stream,
@@ -158,7 +172,8 @@ static void check_side(const struct given *g, const struct feed *feed, const str
 	size_t row = row_size(feed, side);
 	double *read = new_doubles(stream->n * row);
 	const double *given = g->rows[layer][side];
-	struct side s = {.codec = side == FEED_K ? &g->k : &g->v, .side = side, .layer = layer};
+	struct side s = {
+		.codec = side == FEED_K ? &g->codec.k : &g->codec.v, .side = side, .layer = layer};
 	s.heads = feed_heads(feed, side);
 	s.dim = feed_dim(feed, side);
 	s.given = given;
@@ -167,9 +182,10 @@ static void check_side(const struct given *g, const struct feed *feed, const str
 	feed_read(feed, stream, layer, 0, stream->n, side == FEED_K ? read : NULL,
 	          side == FEED_V ? read : NULL);
 	for (size_t b = 0; b < g->seal.n_blocks; b++)
-		check_block(&s, g->seal.blocks[b].from, g->seal.blocks[b].count);
+		check_block(&s, exact_tokens(g, g->seal.blocks[b].from, g->seal.blocks[b].count),
+		            g->seal.blocks[b].from, g->seal.blocks[b].count);
 	for (size_t t = 0; t < stream->n; t++)
-		for (size_t i = 0; (t < g->seal.sinks || t >= g->seal.tail) && i < row; i++)
+		for (size_t i = 0; t >= g->seal.tail && i < row; i++)
 			ck_assert_msg(read[t * row + i] == given[t * row + i],
 			              "token %zu isn't sealed, element %zu reads %g for %g", t, i,
 			              read[t * row + i], given[t * row + i]);
@@ -179,7 +195,7 @@ static void check_side(const struct given *g, const struct feed *feed, const str
 struct given_sealed given_check(const struct given *g, const struct feed *feed,
                                 const struct stream *stream)
 {
-	struct given_sealed sum = {0};
+	struct given_sealed sum = {.tokens = ref_seal_sealed(&g->seal)};
 	for (int layer = 0; layer < feed->geometry.layers; layer++) {
 		check_side(g, feed, stream, layer, FEED_K, &sum);
 		check_side(g, feed, stream, layer, FEED_V, &sum);
@@ -203,10 +219,11 @@ static void encode_block(const struct given *g, const struct feed *feed, int lay
 	double *x = new_doubles(n);
 	struct ref_bounded_value *values = calloc(n, sizeof *values);
 	ck_assert_ptr_nonnull(values);
-	ck_assert_uint_eq(g->seal.blocks[block].count, g->seal.block);
+	ck_assert(g->seal.blocks[block].count == g->seal.block && g->codec.exact == 0);
 	for (size_t i = 0; i < n; i++)
 		x[i] = rows[(i / dim * heads + head) * dim + i % dim];
-	ck_assert(ref_bounded_encode(side == FEED_K ? &g->k : &g->v, g->seal.block, dim, x, values));
+	ck_assert(ref_bounded_encode(side == FEED_K ? &g->codec.k : &g->codec.v, g->seal.block, dim, x,
+	                             values));
 	for (size_t i = 0; i < n; i++)
 		codes[i] = values[i].code;
 	free(x);
@@ -228,7 +245,7 @@ static double build_table(const struct given *g, const struct feed *feed, int la
 			for (size_t i = 0; i < n; i++)
 				counts[codes[i]]++;
 		}
-	table->n = (size_t)ref_bounded_symbols(side == FEED_K ? &g->k : &g->v);
+	table->n = (size_t)ref_bounded_symbols(side == FEED_K ? &g->codec.k : &g->codec.v);
 	for (size_t s = 0; s < table->n; s++)
 		counts[s]++;
 	ref_huffman(table->n, counts, longest, table->lengths);
@@ -299,7 +316,7 @@ struct given_sizes given_sizes(const struct given *g, const struct feed *feed, i
 			flat->lengths[s] = ref_huffman_flat(flat->n);
 	}
 	/* a step and a minimum of 2 bytes each per unit, then a byte per lane */
-	size_t head_bytes = 4 * ((g->k.unit == REF_UNIT_CHANNEL ? dk : 1) + bt) +
+	size_t head_bytes = 4 * ((g->codec.k.unit == REF_UNIT_CHANNEL ? dk : 1) + bt) +
 	                    up(bt * dk, lane_codes) / lane_codes + up(bt * dv, lane_codes) / lane_codes;
 	for (int layer = 0; layer < layers; layer++)
 		for (size_t b = 0; b < g->seal.n_blocks; b++)

@@ -18,16 +18,25 @@ double given_uniform(uint64_t row, int layer, enum feed_side side, size_t head, 
 double given_low(uint64_t row, int layer, enum feed_side side, size_t head, size_t d);
 double given_high(uint64_t row, int layer, enum feed_side side, size_t head, size_t d);
 
-struct given {
+/** What a recipe asks for; sinks are 0, a prompt is sealed as it comes. */
+struct given_codec {
 	struct ref_bounded k, v;
+	size_t
+		exact; /**< first tokens of a sequence that its first block keeps in half: they enter no range */
+	size_t window, block;
+};
+
+struct given {
+	struct given_codec codec;
 	struct ref_seal seal;
 	double *rows[FEED_LAYERS][2]; /**< [tokens][heads][dim] as stored, of K and V */
 };
 
 /** Figures of all sealed blocks of a stream. */
 struct given_sealed {
+	uint64_t tokens;
 	uint64_t values;    /**< of both sides, layers and heads */
-	uint64_t in_half;   /**< of these, values whose side stays in half */
+	uint64_t in_half;   /**< of these, exact tokens' values and those whose side stays in half */
 	double step[2];     /**< largest s of K and of V */
 	double step_low[2]; /**< the same where single precision may cut s a step lower */
 };
@@ -40,9 +49,7 @@ struct given_sizes {
 	                         padded to nothing, or to 16 bytes; pages to 64 bytes */
 };
 
-/** The recipe's window, sinks and block; at_end: seal=prompt. */
-void given_open(struct given *g, struct ref_bounded k, struct ref_bounded v, size_t window,
-                size_t sinks, size_t block, bool at_end);
+void given_open(struct given *g, const struct given_codec *codec);
 void given_close(struct given *g);
 
 /** Remembers the step's rows of all layers, as feed makes them now: between feed_begin and feed_kept. */
@@ -58,7 +65,8 @@ void given_feed(struct given *g, struct feed *feed, struct stream *stream, feed_
 struct given_sealed given_check(const struct given *g, const struct feed *feed,
                                 const struct stream *stream);
 
-/** The reference's sizes; no word is longer than longest bits. Blocks of seal.block tokens only. */
+/** The reference's sizes; no word is longer than longest bits. Whole blocks without
+ *  exact tokens only. */
 struct given_sizes given_sizes(const struct given *g, const struct feed *feed, int longest,
                                size_t lane_codes);
 
