@@ -46,7 +46,7 @@ static const struct smoke smokes[] = {
      BLOCK + WINDOW},
 	{"q:k=6,v=3 ; block=32,window=6,sinks=2", {0}, {0}, 32, 48, BLOCK + WINDOW + 5},
 	{"q:k=5,v=8,rot=hadamard ; block=32,window=6", {0}, {0}, 64, 32, BLOCK + WINDOW},
-	{"kvcomp:verify=1 ; block=32,window=6", {0}, {0}, 32, 48, BLOCK + WINDOW + 5},
+	{"kvcomp:entropy=huffman,verify=1 ; block=32,window=6", {0}, {0}, 32, 48, BLOCK + WINDOW + 5},
 	{"kvcomp:entropy=none,unit_k=block,rel_k=0.02,rel_v=0.02,verify=1 ; block=32,window=6,sinks=2",
      {0},
      {0},
