@@ -11,6 +11,7 @@
 #include "support/random.h"
 
 #include <math.h>
+#include <string.h>
 
 #define CHANNEL REF_UNIT_CHANNEL
 #define BLOCK REF_UNIT_BLOCK
@@ -24,10 +25,12 @@ struct codec_case {
 /* Every rel, both units, bounds in numbers, each form of codes and length of a lane. Each case builds
  * kernels of its own: the other tests take theirs from here. */
 static const struct codec_case cases[] = {
-	{"kvcomp:rel_k=0.004,rel_v=0.25 ; window=0", {{CHANNEL, 0.004, 0}, {TOKEN, 0.25, 0}, 1, 0, 64}},
+	{"kvcomp:rel_k=0.004,rel_v=0.25,verify=1 ; window=0",
+     {{CHANNEL, 0.004, 0}, {TOKEN, 0.25, 0}, 1, 0, 64}},
 	{"kvcomp:rel_k=0.1,rel_v=1,lane_codes=64 ; window=9",
      {{CHANNEL, 0.1, 0}, {TOKEN, 1, 0}, 1, 9, 64}},
-	{"kvcomp:unit_k=block,rel_k=0.25,rel_v=0.004,lane_codes=256,lmax=12,exact=4 ; window=0",
+	{"kvcomp:unit_k=block,rel_k=0.25,rel_v=0.004,lane_codes=256,lmax=12,exact=4,verify=1 ; "
+     "window=0",
      {{BLOCK, 0.25, 0}, {TOKEN, 0.004, 0}, 4, 0, 64}},
 	{"kvcomp:rel_k=1,rel_v=0.02,entropy=none ; window=0",
      {{CHANNEL, 1, 0}, {TOKEN, 0.02, 0}, 1, 0, 64}},
@@ -82,6 +85,7 @@ static void check_spread(const struct codec_case *c, clkv_geometry geometry)
 	struct feed feed = {.geometry = geometry};
 	static struct stream stream;
 	struct given given;
+	uint64_t values = 0;
 	one_for_all_channels = c->codec.k.unit == BLOCK;
 	open_case(&feed, c);
 	for (turn = 0; turn < 2; turn++) {
@@ -92,9 +96,14 @@ static void check_spread(const struct codec_case *c, clkv_geometry geometry)
 		struct given_sealed sum = given_check(&given, &feed, &stream);
 		/* all other values are a proof */
 		ck_assert_uint_eq(sum.in_half * sum.tokens, c->codec.exact * sum.values);
+		values += sum.values;
+		given_feed(&given, &feed, &stream, spread, 1, CLKV_DECODE, turn); /* figures come later */
 		given_close(&given);
 		stream_close(&stream);
 	}
+	clkv_stats stats = feed_stats(&feed);
+	ck_assert(stats.values_checked == (strstr(c->recipe, "verify=1") ? values : 0));
+	ck_assert_uint_eq(stats.values_broken, 0);
 	feed_close(&feed);
 }
 

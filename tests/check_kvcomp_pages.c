@@ -299,6 +299,7 @@ static void fill(struct full *f, const char *recipe)
 	clkv_cache_options room = room_for(2 * FULL_TOKENS + BLOCK, FULL_SEQUENCES);
 	clkv_status status = CLKV_OK;
 	clkv_error error;
+	memset(f, 0, sizeof *f);
 	f->feed =
 		(struct feed){.geometry = feed_usual(2), .append_only = true, .in = {.dtype = CLKV_F16}};
 	feed_open(&f->feed, fixture.context, fixture.queue, recipe, &room);
