@@ -20,7 +20,13 @@ static const struct {
 } shapes[] = {
 	{"q:k=5,v=2,axis_v=channel,group=32,sym=1 ; window=40", 4, 1, 80, 112},
 	{"q:k=6,v=3,rot=hadamard ; window=40,sinks=3,skip=1", 6, 2, 64, 64},
+	/* planes of their own widths; streams of two symbols a look-up and of one, some sides in half */
+	{"kvcomp:entropy=pack,rel_k=0.02,rel_v=0.1,exact=2 ; window=40", 4, 1, 80, 112},
+	{"kvcomp:rel_k=0.1,rel_v=0.02 ; window=40", 6, 2, 64, 64},
+	{"kvcomp:abs_k=0.0085,rel_v=0.1 ; window=40", 6, 2, 64, 64},
 };
+
+#define SHAPES (sizeof shapes / sizeof shapes[0])
 
 static void check_form(clkv_context *context, cl_command_queue queue, const char *form,
                        const char *recipe, clkv_geometry geometry)
@@ -79,7 +85,7 @@ int main(void)
 {
 	Suite *suite = suite_create("forms");
 	TCase *form = fixture_case(suite, "form", 120);
-	tcase_add_loop_test(form, test_forms_agree_with_the_reference, 0, 2 * FORMS);
+	tcase_add_loop_test(form, test_forms_agree_with_the_reference, 0, SHAPES * FORMS);
 	tcase_add_loop_test(form, test_wrong_forms_are_refused, 0, 8);
 	return fixture_run(suite);
 }
