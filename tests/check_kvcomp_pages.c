@@ -421,7 +421,7 @@ START_TEST(test_pages_are_released)
 	struct feed feed = {.geometry = feed_usual(2), .append_only = true, .value = given_low};
 	static struct stream first, second;
 	uint64_t rounds[3], tables[3];
-	feed_open(&feed, fixture.context, fixture.queue, "kvcomp ; window=0", NULL);
+	feed_open(&feed, fixture.context, fixture.queue, "kvcomp:entropy=huffman ; window=0", NULL);
 	for (size_t round = 0; round < 3; round++) {
 		stream_open(&feed, &first);
 		feed_one(&feed, &first, 300, CLKV_PROMPT_END, 1, NULL);
