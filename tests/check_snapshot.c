@@ -101,7 +101,7 @@ END_TEST
 
 START_TEST(test_every_short_length)
 {
-	static const size_t lengths[] = {0, 1, 2, 3, 4, 31, 32, 33, 64, 65, 71};
+	static const size_t lengths[] = {0, 1, 3, 33, 65};
 	static struct stream stream;
 	struct feed feed = {0};
 	open_feed(&feed, recipes[_i]);

@@ -276,6 +276,27 @@ static void lie(struct shop *shop, size_t at, uint32_t value)
 	seal(&shop->file, ends, n);
 }
 
+/* The file's pages pass through a cache of the file's recipe, whose size follows from its header. */
+START_TEST(test_lies_to_another_recipe)
+{
+	static struct shop shop;
+	struct feed half = {.geometry = tiny()};
+	shop_open(&shop, RECIPE);
+	feed_open(&half, fixture.context, fixture.queue, "f16", NULL);
+	clkv_cache *cache = shop.feed.cache;
+	shop.feed.cache = half.cache;
+	for (size_t w = 0; w < HEAD_WORDS; w++) {
+		uint32_t is = word(shop.file.bytes + 8 + 4 * w);
+		const uint32_t values[] = {0, 1, is + 1, is - 1, is + 32, 0xffffffff};
+		for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
+			lie(&shop, 8 + 4 * w, values[i]);
+	}
+	shop.feed.cache = cache;
+	feed_close(&half);
+	shop_close(&shop);
+}
+END_TEST
+
 START_TEST(test_lies_are_found)
 {
 	static struct shop shop;
@@ -607,6 +628,7 @@ int main(void)
 	tcase_add_test(damage, test_damage_is_named);
 	tcase_add_test(damage, test_snapshots_cannot_be_mixed);
 	tcase_add_loop_test(damage, test_lies_are_found, 0, DAMAGED);
+	tcase_add_test(damage, test_lies_to_another_recipe);
 	tcase_add_loop_test(damage, test_numbers_that_are_none_are_found, 0, DAMAGED);
 	tcase_add_test(fit, test_other_geometries_are_refused);
 	tcase_add_test(fit, test_other_queries_are_welcome);
