@@ -8,12 +8,6 @@
 #include "rows.clh"
 #include "table.clh"
 
-#ifndef DK
-#define DK 64 /* head size of K */
-#endif
-#ifndef DV
-#define DV 64 /* head size of V */
-#endif
 #ifndef ROT_K
 #define ROT_K 0 /* 1: K is turned by a Hadamard matrix */
 #endif

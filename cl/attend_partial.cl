@@ -6,8 +6,7 @@
  * part_acc [record][DV] unnormalised sums | part_ml [record][2] maximum of logit * log2(e), sum of exp2
  * window   a row at position p sees tokens p - window + 1 .. p; 0: all up to p
  * Numbers: scores and sums in f32, one running maximum per query. Passes per block: scores, softmax, sums. */
-#include "codec_affine.clh"
-#include "codec_half.clh"
+#include "codec.clh"
 #include "hadamard.clh"
 #include "softmax.clh"
 #include "tensor.clh"
@@ -18,10 +17,6 @@
 #ifndef ROT_K
 #define ROT_K 0 /* 1: K is turned by a Hadamard matrix, so q is */
 #endif
-
-/* Local arrays of the codecs are as small as the codecs allow. */
-#define FOLDED_K (K_CODEC == ABI_CODEC_AFFINE ? NQ * K_FOLD : 1)
-#define FOLDED_V (V_CODEC == ABI_CODEC_AFFINE ? NQ * V_FOLD : 1)
 
 /* Loads a query [DK], turns and scales it; leaves its sums [K_GROUPS] if K's scales are per token. */
 INLINE void load_query(__global const uchar *q, uint dtype, ulong at, bool there, float factor,
@@ -46,12 +41,13 @@ __kernel GROUP_SIZE void attend_partial(__global const uchar *pool, __global con
                                         __global const uint *plan, __global const uchar *q,
                                         uint q_dtype, ulong q_offset, ulong q_token_stride,
                                         ulong q_head_stride, __global float *part_acc,
-                                        __global float *part_ml, uint items, uint rows, uint work,
-                                        uint layer, uint dense, uint window, float scale,
-                                        float softcap)
+                                        __global float *part_ml, __global const uint *code_tables,
+                                        uint items, uint rows, uint work, uint layer, uint dense,
+                                        uint window, float scale, float softcap)
 {
 	__local float queries[NQ * DK], sums[NQ * DV], scores[NQ * BT], scratch[SHARE_SCRATCH];
 	__local float m[NQ], l[NQ], alpha[NQ], folded_k[FOLDED_K], folded_v[FOLDED_V];
+	__local uchar codes[DECODED] __attribute__((aligned(16)));
 	__global const uint *job = plan + work + (uint)get_group_id(0) * ABI_WORK_WORDS;
 	__global const uint *item = plan + items + job[ABI_WORK_ITEM] * ABI_ITEM_WORDS;
 	const uint stream = (uint)get_group_id(1) / (G / HT);
@@ -96,25 +92,17 @@ __kernel GROUP_SIZE void attend_partial(__global const uchar *pool, __global con
 			continue; /* behind every row's window */
 		if (!b.sealed)
 			k_scores_half((__global const half *)block, ahead, queries, scores);
-#if K_CODEC == ABI_CODEC_AFFINE
 		else
-			k_scores_affine(block, ahead, queries, folded_k, scores, scratch);
-#else
-		else
-			k_scores_half((__global const half *)(block + K_CODES_OFF), ahead, queries, scores);
-#endif
+			k_scores_sealed(block, b.flags, ahead, code_tables, queries, folded_k, scores, codes,
+			                scratch);
 		SYNC();
 		soften(b, position, window, softcap, scores, m, l, alpha, scratch);
 		SYNC();
 		if (!b.sealed)
 			v_sum_half((__global const half *)block + DK * BT, ahead, scores, alpha, sums);
-#if V_CODEC == ABI_CODEC_AFFINE
 		else
-			v_sum_affine(block, ahead, scores, alpha, folded_v, sums, scratch);
-#else
-		else
-			v_sum_half((__global const half *)(block + V_CODES_OFF), ahead, scores, alpha, sums);
-#endif
+			v_sum_sealed(block, b.flags, ahead, code_tables, scores, alpha, folded_v, sums, codes,
+			             scratch);
 		SYNC();
 	}
 	for (int u = 0; u < (int)n_rows * HT; u++) {

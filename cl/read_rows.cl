@@ -3,9 +3,8 @@
  * Grid: (LANES * n, STREAMS). Local: DK or DV floats. For checks and export: plain, not fast.
  * k [n][STREAMS][DK], v [n][STREAMS][DV]; has_k, has_v: which of them are wanted.
  * Numbers: value = minimum + scale * code in f32; a rotation of the codec is undone. */
-#include "affine_block.clh"
 #include "hadamard.clh"
-#include "planes.clh"
+#include "sealed_value.clh"
 #include "tensor.clh"
 
 #ifndef ROT_K
@@ -14,41 +13,6 @@
 #ifndef ROT_V
 #define ROT_V 0
 #endif
-
-/* One value of the affine codec, of unit u. */
-INLINE float affine1(__global const half *params, const int units, const int symmetric,
-                     const int bits, int u, int code)
-{
-	float scale = vload_half(u, params);
-	float minimum = symmetric ? -(float)(1 << (bits - 1)) * scale : vload_half(units + u, params);
-	return fma((float)code, scale, minimum);
-}
-
-INLINE float sealed_k(__global const uchar *block, int c, int t)
-{
-	__global const uchar *codes = block + K_CODES_OFF;
-#if K_CODEC == ABI_CODEC_AFFINE
-	const bool channel = K_AXIS == ABI_AXIS_CHANNEL;
-	return affine1((__global const half *)(block + K_PARAMS_OFF), K_UNITS, K_SYM, K_BITS,
-	               channel ? t / K_GROUP * DK + c : c / K_GROUP * BT + t,
-	               planes_load1(K_BITS, codes, DK, BT, c, t));
-#else
-	return vload_half(c * BT + t, (__global const half *)codes);
-#endif
-}
-
-INLINE float sealed_v(__global const uchar *block, int t, int d)
-{
-	__global const uchar *codes = block + V_CODES_OFF;
-#if V_CODEC == ABI_CODEC_AFFINE
-	const bool channel = V_AXIS == ABI_AXIS_CHANNEL;
-	return affine1((__global const half *)(block + V_PARAMS_OFF), V_UNITS, V_SYM, V_BITS,
-	               channel ? t / V_GROUP * DV + d : d / V_GROUP * BT + t,
-	               planes_load1(V_BITS, codes, BT, DV, t, d));
-#else
-	return vload_half(t * DV + d, (__global const half *)codes);
-#endif
-}
 
 /* The sealed entry that holds a position: entries lie in the order of time. */
 INLINE __global const uint *find_entry(__global const uint *row, uint position)
@@ -64,13 +28,16 @@ INLINE __global const uint *find_entry(__global const uint *row, uint position)
 	return row + ABI_ROW_ENTRY(low);
 }
 
-__kernel GROUP_SIZE void
-read_rows(__global const uchar *pool, __global const uint *tables, __global uchar *k, uint k_dtype,
-          ulong k_offset, ulong k_token_stride, ulong k_head_stride, uint has_k, __global uchar *v,
-          uint v_dtype, ulong v_offset, ulong v_token_stride, ulong v_head_stride, uint has_v,
-          uint slab, uint cap, uint tail, uint sinks, uint dense, uint layer, uint from, uint n)
+__kernel GROUP_SIZE void read_rows(__global const uchar *pool, __global const uint *tables,
+                                   __global uchar *k, uint k_dtype, ulong k_offset,
+                                   ulong k_token_stride, ulong k_head_stride, uint has_k,
+                                   __global uchar *v, uint v_dtype, ulong v_offset,
+                                   ulong v_token_stride, ulong v_head_stride, uint has_v,
+                                   __global const uint *code_tables, uint slab, uint cap, uint tail,
+                                   uint sinks, uint dense, uint layer, uint from, uint n)
 {
 	__local float x[DK > DV ? DK : DV];
+	__local uchar codes[SEALED_CODES] __attribute__((aligned(16)));
 	uint i = (uint)get_group_id(0), stream = (uint)get_group_id(1), position = from + i;
 	__global const uint *row = table_row(tables, slab, cap, layer, stream);
 	bool in_half = dense || position < sinks || position >= tail;
@@ -78,10 +45,13 @@ read_rows(__global const uchar *pool, __global const uint *tables, __global ucha
 	int t = (int)(in_half ? position % BT : position - entry[ABI_ENTRY_POS]);
 	__global const uchar *block =
 		pool + (in_half ? half_block(row, cap, position / BT) : unit_bytes(entry[ABI_ENTRY_ADDR]));
+	const uint flags = in_half ? 0 : entry[ABI_ENTRY_FLAGS];
 	if (has_k) {
+		if (!in_half)
+			open_k(block, flags, code_tables, codes);
 		for (int c = LANE; c < DK; c += LANES)
 			x[c] = in_half ? vload_half(c * BT + t, (__global const half *)block)
-			               : sealed_k(block, c, t);
+			               : sealed_k(block, flags, codes, c, t);
 		SYNC();
 		if (ROT_K)
 			hadamard(x, DK);
@@ -91,9 +61,11 @@ read_rows(__global const uchar *pool, __global const uint *tables, __global ucha
 		SYNC();
 	}
 	if (has_v) {
+		if (!in_half)
+			open_v(block, flags, code_tables, codes);
 		for (int d = LANE; d < DV; d += LANES)
 			x[d] = in_half ? vload_half(DK * BT + t * DV + d, (__global const half *)block)
-			               : sealed_v(block, t, d);
+			               : sealed_v(block, flags, codes, t, d);
 		SYNC();
 		if (ROT_V)
 			hadamard(x, DV);

@@ -7,8 +7,8 @@
  * scale 0 and decodes to its minimum. Symmetric: scale = max |x| / (2^(BITS-1) - 1), codes 1 .. 2^BITS - 1.
  * Tokens that a partial block lacks enter no range; their codes are 0. */
 #include "affine_block.clh"
-#include "halves.clh"
 #include "planes.clh"
+#include "source.clh"
 
 /* A side of a block, rows x cols values: K [DK][BT], V [BT][DV]. Constants: loops over them unroll. */
 struct side {
@@ -25,35 +25,6 @@ struct side {
 		0, whole, V_BITS, V_SYM, BT, DV, V_GROUP, V_GROUPS, V_UNITS                                \
 	}
 
-/* The tokens of a job: `from` tokens into half block a, going on in block b. */
-struct source {
-	__global const half *a, *b;
-	int from, count;
-};
-
-/* VEC tokens of channel c of K, from token t of the job on. */
-INLINE floatv load_k(const struct source s, int c, int t)
-{
-	const int at = s.from + t;
-	__global const half *a = s.a + c * BT, *b = s.b + c * BT;
-	if (at + VEC <= BT)
-		return load_halves(a + at);
-	if (at >= BT)
-		return load_halves(b + at - BT);
-	float x[2 * VEC]; /* the one vector that straddles the two blocks */
-	STOREV(LOADV_HALF(a + BT - VEC), x);
-	STOREV(LOADV_HALF(b), x + VEC);
-	return LOADV(x + at + VEC - BT);
-}
-
-/* VEC channels of token t of V, from channel d on. */
-INLINE floatv load_v(const struct source s, int t, int d)
-{
-	const int at = s.from + t;
-	return at < BT ? LOADV_HALF(s.a + DK * BT + at * DV + d)
-	               : LOADV_HALF(s.b + DK * BT + (at - BT) * DV + d);
-}
-
 INLINE floatv load(const struct side side, const struct source s, int row, int col)
 {
 	return side.is_k ? load_k(s, row, col) : load_v(s, row, col);
@@ -62,7 +33,7 @@ INLINE floatv load(const struct side side, const struct source s, int row, int c
 /* Which of the values at (row, col .. col + VEC - 1) are tokens of the job. */
 INLINE intv there(const struct side side, const struct source s, int row, int col)
 {
-	return side.is_k ? IOTA + col < (intv)(s.count) : (intv)(row) < (intv)(s.count);
+	return side.is_k ? there_k(s, col) : there_v(s, row);
 }
 
 /* ---- units: ranges and parameters ---- */
@@ -260,20 +231,10 @@ __kernel GROUP_SIZE void seal_affine(__global uchar *pool, __global const uint *
                                      __global const uint *plan, uint jobs, uint first_layer)
 {
 	__global const uint *job = plan + jobs + (uint)get_group_id(0) * ABI_SEAL_WORDS;
-	uint stream = (uint)get_group_id(1), layer = first_layer + (uint)get_group_id(2),
-		 cap = job[ABI_SEAL_CAP];
-	__global const uint *row = table_row(tables, job[ABI_SEAL_SLAB], cap, layer, stream);
-	uint from = job[ABI_SEAL_FROM];
-	struct source s;
-	s.from = (int)(from % BT);
-	s.count = (int)job[ABI_SEAL_COUNT];
-	s.a = (__global const half *)(pool + half_block(row, cap, from / BT));
-	/* the second block exists only if tokens lie in it */
-	s.b = s.from + s.count > BT
-	          ? (__global const half *)(pool + half_block(row, cap, from / BT + 1))
-	          : s.a;
+	const uint stream = (uint)get_group_id(1), layer = first_layer + (uint)get_group_id(2);
+	const struct source s = job_source(pool, tables, job, layer, stream);
 	__global uchar *block =
-		pool + unit_bytes(plan[jobs + job[ABI_SEAL_DST] + layer * STREAMS + stream]);
+		pool + unit_bytes(plan[jobs + job_dst(job, layer, stream) + ABI_DST_ADDR]);
 	if (s.count == BT)
 		seal_block(1, s, block);
 	else

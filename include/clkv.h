@@ -232,8 +232,10 @@ typedef struct clkv_bytes {
 	uint64_t tables;      /**< block tables */
 	uint64_t scratch;     /**< plans, partial results */
 	uint64_t host;        /**< host memory */
-	double per_token;     /**< of one sealed token, all layers, tables included */
+	double per_token;     /**< of one sealed token, all layers, tables included; of entropy-coded
+	                           recipes the most */
 	double per_token_f16; /**< the same without compression and tables */
+	uint64_t code_tables; /**< of entropy coding; part of device */
 } clkv_bytes;
 
 /** Says whether this device runs this recipe on this geometry, before anything is allocated.
@@ -241,7 +243,9 @@ typedef struct clkv_bytes {
 CLKV_API clkv_status clkv_supports(clkv_context *context, const clkv_geometry *geometry,
                                    const char *recipe, char *why, size_t n);
 
-/** The bytes of a cache; exact for recipes of fixed rate. Since 0.1. */
+/** The bytes of a cache. A recipe of fixed rate takes exactly max_tokens tokens in them; of one whose
+ *  blocks have their own size (kvcomp) it's the room for max_tokens tokens that don't shrink, and as
+ *  many more fit in as they do shrink. Since 0.1. */
 CLKV_API clkv_status clkv_bytes_required(clkv_context *context, const clkv_geometry *geometry,
                                          const char *recipe, const clkv_cache_options *options,
                                          clkv_bytes *bytes, clkv_error *error);
@@ -422,6 +426,12 @@ typedef struct clkv_stats {
 	uint64_t steps, launches; /**< since creation: steps committed, kernels enqueued */
 	uint64_t host_ns;         /**< time inside step functions, OpenCL calls left out */
 	uint64_t not_finite;      /**< values replaced at append, known one commit later */
+	/* of recipes with error-bounded codes (kvcomp) */
+	uint64_t used_code_tables; /**< device bytes of the code tables in use now */
+	double bound_k, bound_v;   /**< largest error that any value sealed so far may have; 0: none is
+	                                    sealed. Known one commit later, as the next two */
+	uint64_t values_checked;   /**< with verify=1: values decoded and compared since creation */
+	uint64_t values_broken;    /**< of those, beyond their bound: 0, or the device is at fault */
 } clkv_stats;
 
 CLKV_API clkv_status clkv_get_stats(const clkv_cache *cache, clkv_stats *stats);

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /** \file check_recipe.c \brief Recipe strings: what they mean, and what is wrong with them. */
+#include "recipe/recipe.h"
+#include "recipe/recipe_real.h"
 #include "support/random.h"
 
 #include <check.h>
 #include <clkv.h>
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -188,6 +191,203 @@ START_TEST(test_the_list_names_stages_and_keys)
 }
 END_TEST
 
+/* ---------------------------------------------------------------- real numbers ---- */
+
+/* What is read as a number, and its canonical form; NULL: it isn't one. */
+static const struct {
+	const char *text, *canonical;
+} reals[] = {
+	{"0.1", "0.1"},
+	{"0", "0"},
+	{"1", "1"},
+	{".5", "0.5"},
+	{"1.", "1"},
+	{"1e-3", "0.001"},
+	{"1E+3", "1000"},
+	{"0.004", "0.004"},
+	{"00012.500", "12.5"},
+	{"0.00001", "0.00001"},
+	{"0.000001", "1e-6"},
+	{"1234567e-20", "1.234567e-14"},
+	{"100000000", "100000000"},
+	{"1000000000", "1e9"},
+	{"65504", "65504"},
+	{"0.1000000014901161193847656250000000000000000000000000000000000000", "0.1"},
+	{"340282346638528859811704183484516925440", "3.40282347e38"},
+	{"1e-45", "1e-45"},
+	{"1e-60", "0"},
+	{"0e999999999999999999", "0"},
+	{"1e39", NULL},
+	{"1e999999999999999999", NULL},
+	{"", NULL},
+	{".", NULL},
+	{"e3", NULL},
+	{".e3", NULL},
+	{"1e", NULL},
+	{"1e-", NULL},
+	{"1e1.5", NULL},
+	{"1.2.3", NULL},
+	{"-1", NULL},
+	{"+1", NULL},
+	{"1,5", NULL},
+	{"0x10", NULL},
+	{"0x1p-3", NULL},
+	{"inf", NULL},
+	{"nan", NULL},
+	{"1f", NULL},
+	{"1 ", NULL},
+};
+
+static void check_reals(void)
+{
+	for (size_t i = 0; i < sizeof reals / sizeof reals[0]; i++) {
+		char text[CLKV__REAL_TEXT];
+		float value = -7;
+		bool ok = clkv__real_parse(reals[i].text, strlen(reals[i].text), &value);
+		ck_assert_msg(ok == (reals[i].canonical != NULL), "'%s'", reals[i].text);
+		ck_assert(ok || value == -7);
+		if (!ok)
+			continue;
+		clkv__real_format(value, text);
+		ck_assert_str_eq(text, reals[i].canonical);
+	}
+}
+
+START_TEST(test_real_numbers_are_read_and_printed)
+{
+	check_reals();
+}
+END_TEST
+
+/* Runs where a locale with a comma is installed. */
+START_TEST(test_real_numbers_know_no_locale)
+{
+	static const char *const locales[] = {"de_DE.UTF-8", "de_DE", "fr_FR.UTF-8", "fr_FR"};
+	for (size_t i = 0; i < sizeof locales / sizeof locales[0]; i++)
+		if (setlocale(LC_ALL, locales[i]))
+			check_reals();
+	setlocale(LC_ALL, "C");
+}
+END_TEST
+
+/* Floats of all sizes come back, in the digits that printf needs, and read as the C library reads them. */
+START_TEST(test_every_real_number_comes_back)
+{
+	uint64_t state = 5;
+	int bad = 0;
+	for (int i = 0; i < 100000; i++) {
+		uint32_t bits = (uint32_t)random_below(random_next(&state), 0x7f800000);
+		char text[CLKV__REAL_TEXT], wide[64];
+		float value, back = -1;
+		int n = 1;
+		memcpy(&value, &bits, sizeof value);
+		clkv__real_format(value, text);
+		bad += !clkv__real_parse(text, strlen(text), &back) || back != value;
+		bad += strtof(text, NULL) != value;
+		do
+			snprintf(wide, sizeof wide, "%.*e", n - 1, (double)value);
+		while (strtof(wide, NULL) != value && n++ < 9);
+		int digits = 0, at = (int)strcspn(text, "123456789");
+		for (; text[at] && text[at] != 'e'; at++)
+			digits += text[at] != '.';
+		bad += value < 1 && digits > n; /* larger ones may end in zeros */
+		snprintf(wide, sizeof wide, "%.*f", i % 12, (double)value);
+		bad += !clkv__real_parse(wide, strlen(wide), &back) || back != strtof(wide, NULL);
+	}
+	ck_assert_int_eq(bad, 0);
+}
+END_TEST
+
+struct real_options {
+	int bits;
+	float rel, abs;
+};
+
+static const struct clkv__key real_keys[] = {
+	{"bits", CLKV__KEY_INT, offsetof(struct real_options, bits), 0, 9, NULL, CLKV__UNSET, "-"},
+	{"rel", CLKV__KEY_REAL, offsetof(struct real_options, rel), 0.004, 1, NULL, 0.1, "-"},
+	{"abs", CLKV__KEY_REAL, offsetof(struct real_options, abs), 1e-6, 65504, NULL, CLKV__UNSET,
+     "-"},
+};
+enum { N_REAL_KEYS = sizeof real_keys / sizeof real_keys[0] };
+
+static const struct clkv__stage real_stage = {
+	.name = "real",
+	.keys = real_keys,
+	.n_keys = N_REAL_KEYS,
+};
+
+/* The keys of text, as the recipe of a stage that has them is printed. */
+static clkv_status parse_real_keys(const char *text, char printed[256], clkv_error *error)
+{
+	struct clkv__recipe recipe = {.n_stages = 1, .stages = {{.stage = &real_stage}}};
+	void *options = recipe.stages[0].options;
+	struct real_options o;
+	for (size_t i = 0; i < N_REAL_KEYS; i++)
+		clkv__key_set(options, &real_keys[i], clkv__key_slot(&real_keys[i], real_keys[i].value));
+	memcpy(&o, options, sizeof o);
+	ck_assert(o.bits == CLKV__UNSET && o.rel == 0.1f && o.abs == CLKV__UNSET);
+	memset(error, 0, sizeof *error);
+	clkv_status status = clkv__recipe_parse_keys(text, 0, (int)strlen(text), "stage 'real'",
+	                                             real_keys, N_REAL_KEYS, options, error);
+	if (status == CLKV_OK)
+		ck_assert(clkv__recipe_format(&recipe, printed, 256));
+	return status;
+}
+
+START_TEST(test_keys_of_real_numbers)
+{
+	static const struct {
+		const char *keys, *printed; /* up to the general keys; NULL: refused */
+	} cases[] = {
+		{"rel=0.1", "real:rel=0.1 ;"},
+		{"rel=1e-1", "real:rel=0.1 ;"},
+		{"bits=3", "real:bits=3,rel=0.1 ;"},
+		{" abs = .5 , rel = 1 ", "real:rel=1,abs=0.5 ;"},
+		{"rel=0.004", "real:rel=0.004 ;"},
+		{"rel=0.333333343267,abs=1e-6", "real:rel=0.33333334,abs=1e-6 ;"},
+		{"rel=0.00399", NULL},
+		{"rel=1.0001", NULL},
+		{"abs=0", NULL},
+		{"abs=65505", NULL},
+		{"rel=", NULL},
+		{"rel", NULL},
+		{"rel=-1", NULL},
+		{"rel=nan", NULL},
+		{"rel=0.1 0", NULL},
+		{"bits=0.5", NULL},
+	};
+	char printed[256], again[256];
+	clkv_error error;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		clkv_status status = parse_real_keys(cases[i].keys, printed, &error);
+		ck_assert_msg((status == CLKV_OK) == (cases[i].printed != NULL), "'%s'", cases[i].keys);
+		if (status != CLKV_OK)
+			continue;
+		ck_assert_msg(strncmp(printed, cases[i].printed, strlen(cases[i].printed)) == 0, "'%s'",
+		              printed);
+		*strchr(printed, ';') = '\0';
+		ck_assert_int_eq(parse_real_keys(printed + 5, again, &error), CLKV_OK);
+		*strchr(again, ';') = '\0';
+		ck_assert_str_eq(again, printed);
+	}
+}
+END_TEST
+
+START_TEST(test_errors_of_real_numbers_name_the_range)
+{
+	char text[CLKV__RANGE_TEXT], printed[256];
+	clkv_error error;
+	ck_assert_int_eq(parse_real_keys("bits=1,rel=2", printed, &error), CLKV_ERROR_INVALID_RECIPE);
+	ck_assert_str_eq(error.text, "stage 'real': key 'rel' is '2'; allowed: 0.004 to 1");
+	ck_assert_int_eq(error.position, 11);
+	ck_assert_str_eq(clkv__key_allowed(&real_keys[0], text), "0 to 9");
+	ck_assert_str_eq(clkv__key_allowed(&real_keys[2], text), "1e-6 to 65504");
+}
+END_TEST
+
+/* ---------------------------------------------------------------- anything ---- */
+
 /* Words of the grammar in any order, and single bytes changed: an answer, a position inside the text,
  * and a fixed point when it is accepted. */
 static void check_any(const char *recipe)
@@ -234,7 +434,7 @@ END_TEST
 int main(void)
 {
 	Suite *suite = suite_create("recipe");
-	TCase *good = tcase_create("good"), *bad = tcase_create("bad");
+	TCase *good = tcase_create("good"), *bad = tcase_create("bad"), *real = tcase_create("real");
 	tcase_add_loop_test(good, test_printing_is_a_fixed_point, 0, 11);
 	tcase_add_loop_test(good, test_the_print_has_every_key_and_what_was_given, 0, 4);
 	tcase_add_test(good, test_the_list_names_stages_and_keys);
@@ -244,6 +444,13 @@ int main(void)
 	tcase_add_test(bad, test_a_short_buffer_is_refused);
 	tcase_add_test(bad, test_random_strings_get_an_answer);
 	tcase_set_timeout(bad, 60);
+	tcase_add_test(real, test_real_numbers_are_read_and_printed);
+	tcase_add_test(real, test_real_numbers_know_no_locale);
+	tcase_add_test(real, test_every_real_number_comes_back);
+	tcase_add_test(real, test_keys_of_real_numbers);
+	tcase_add_test(real, test_errors_of_real_numbers_name_the_range);
+	tcase_set_timeout(real, 60);
+	suite_add_tcase(suite, real);
 	suite_add_tcase(suite, good);
 	suite_add_tcase(suite, bad);
 	SRunner *runner = srunner_create(suite);

@@ -2,8 +2,10 @@
 /** \file check_ref.c \brief The reference itself against known answers; wrong variants exceed the bounds. */
 #include "ref/ref_affine.h"
 #include "ref/ref_attend.h"
+#include "ref/ref_bounded.h"
 #include "ref/ref_hadamard.h"
 #include "ref/ref_half.h"
+#include "ref/ref_huffman.h"
 #include "ref/ref_seal.h"
 #include "support/bounds.h"
 #include "support/npy.h"
@@ -255,6 +257,113 @@ START_TEST(test_damaged_npy_files_are_refused)
 }
 END_TEST
 
+/* ---------------------------------------------------------------- error-bounded codes ---- */
+
+START_TEST(test_bounded_codes_of_a_known_unit)
+{
+	struct ref_bounded quarter = {REF_UNIT_BLOCK, 0.25, 0}, number = {REF_UNIT_BLOCK, 0, 0.25};
+	const double x[4] = {-1.0, 3.0, 0.4, 2.625};
+	static const int codes[4] = {0, 4, 1, 4};
+	struct ref_bounded_value v[4];
+	ck_assert_int_eq(ref_bounded_symbols(&quarter), 5);
+	ck_assert_int_eq(ref_bounded_symbols(&number), 256);
+	ck_assert(ref_bounded_encode(&quarter, 2, 2, x, v));
+	for (size_t i = 0; i < 4; i++) {
+		ck_assert_double_eq(v[i].m, -1.0);
+		ck_assert_double_eq(v[i].s, 1.0);
+		ck_assert_double_eq(v[i].promise, 0.5);
+		ck_assert_int_eq(v[i].code, codes[i]);
+	}
+	ck_assert(ref_bounded_encode(&number, 2, 2, x, v));
+	ck_assert_double_eq(v[3].s, 0.5);
+	ck_assert_int_eq(v[3].code, 7);
+	number.abs = 0.0078; /* 4 / 0.0156 = 256.4 */
+	ck_assert(!ref_bounded_encode(&number, 2, 2, x, v));
+	quarter.unit = REF_UNIT_CHANNEL;
+	ck_assert(ref_bounded_encode(&quarter, 2, 2, x, v));
+	ck_assert_double_eq(v[2].m, -1.0);
+	ck_assert_double_eq(v[3].m, 2.625);
+	quarter.unit = REF_UNIT_TOKEN;
+	ck_assert(ref_bounded_encode(&quarter, 2, 2, x, v));
+	ck_assert_double_eq(v[1].m, -1.0);
+	ck_assert_double_eq(v[3].m, 0.4);
+}
+END_TEST
+
+/* Every code is a symbol and every value within the promise; with steps that are rounded to the nearest
+ * bfloat16 instead, the promise is broken: that is what the cut is for. */
+START_TEST(test_bounded_values_keep_the_promise_and_rounded_steps_do_not)
+{
+	static const double rels[] = {0.004, 0.0123, 0.05, 0.1, 0.25, 0.7, 1.0};
+	struct ref_bounded b = {REF_UNIT_TOKEN, rels[_i], 0};
+	int broken = 0, largest = 0;
+	for (size_t unit = 0; unit < 200; unit++) {
+		double x[64], range = exp(10.0 * random_uniform(unit) - 5.0);
+		struct ref_bounded_value v[64];
+		for (size_t i = 0; i < 64; i++)
+			x[i] = ref_half(range * (random_uniform(1000 + unit * 64 + i) + 0.3));
+		ck_assert(ref_bounded_encode(&b, 1, 64, x, v));
+		for (size_t i = 0; i < 64; i++) {
+			ck_assert_double_le(fabs(v[i].value - x[i]), v[i].promise * (1.0 + 1e-6));
+			largest = v[i].code > largest ? v[i].code : largest;
+			double s = ref_from_bfloat(ref_to_bfloat(2.0 * v[i].promise));
+			double rounded = v[i].m + s * rint((x[i] - v[i].m) / s);
+			broken += fabs(rounded - x[i]) > v[i].promise * (1.0 + 1e-5) + 1e-7;
+		}
+	}
+	ck_assert_int_lt(largest, ref_bounded_symbols(&b));
+	ck_assert_int_ge(largest, ref_bounded_symbols(&b) - 2);
+	ck_assert_int_gt(broken, 0);
+}
+END_TEST
+
+/* ---------------------------------------------------------------- Huffman ---- */
+
+START_TEST(test_huffman_words_of_known_weights)
+{
+	static const uint64_t weights[5] = {8, 1, 2, 4, 1};
+	static const int free_words[5] = {1, 4, 3, 2, 4}, short_words[5] = {1, 3, 3, 3, 3};
+	int lengths[5];
+	ref_huffman(5, weights, 11, lengths);
+	for (size_t i = 0; i < 5; i++)
+		ck_assert_int_eq(lengths[i], free_words[i]);
+	ref_huffman(5, weights, 3, lengths); /* 32 bits; two words of 2 more would be 34 */
+	for (size_t i = 0; i < 5; i++)
+		ck_assert_int_eq(lengths[i], short_words[i]);
+	ck_assert_int_eq(ref_huffman_flat(2), 1);
+	ck_assert_int_eq(ref_huffman_flat(11), 4);
+	ck_assert_int_eq(ref_huffman_flat(16), 4);
+	ck_assert_int_eq(ref_huffman_flat(17), 5);
+}
+END_TEST
+
+/* P6: the words fill the tree, none is too long, and their mean is within a bit of the entropy. */
+START_TEST(test_huffman_words_fill_the_tree)
+{
+	for (size_t n = 2; n <= 256; n += n < 20 ? 1 : 59)
+		for (int longest = ref_huffman_flat(n); longest <= 12; longest++) {
+			uint64_t weights[256], all = 0;
+			int lengths[256];
+			double kraft = 0.0, mean = 0.0, entropy = 0.0;
+			for (size_t i = 0; i < n; i++)
+				all += weights[i] = 1 + (uint64_t)exp(12.0 * random_uniform(n * 300 + i));
+			ref_huffman(n, weights, longest, lengths);
+			for (size_t i = 0; i < n; i++) {
+				double p = (double)weights[i] / (double)all;
+				ck_assert_int_ge(lengths[i], 1);
+				ck_assert_int_le(lengths[i], longest);
+				kraft += ldexp(1.0, -lengths[i]);
+				mean += p * lengths[i];
+				entropy -= p * log2(p);
+			}
+			ck_assert_double_eq_tol(kraft, 1.0, 1e-12);
+			ck_assert_double_ge(mean, entropy - 1e-9);
+			if (longest == 12)
+				ck_assert_double_lt(mean, entropy + 1.0);
+		}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("ref");
@@ -270,6 +379,10 @@ int main(void)
 	tcase_add_test(codes, test_a_constant_group_returns_the_constant);
 	tcase_add_loop_test(codes, test_values_obey_the_bound_and_wrong_scales_do_not, 0, 4);
 	tcase_add_test(codes, test_hadamard_is_its_own_inverse_and_spreads);
+	tcase_add_test(codes, test_bounded_codes_of_a_known_unit);
+	tcase_add_loop_test(codes, test_bounded_values_keep_the_promise_and_rounded_steps_do_not, 0, 7);
+	tcase_add_test(codes, test_huffman_words_of_known_weights);
+	tcase_add_test(codes, test_huffman_words_fill_the_tree);
 	tcase_add_test(rest, test_the_sealing_rule);
 	tcase_add_test(rest, test_damaged_npy_files_are_refused);
 	suite_add_tcase(suite, half);

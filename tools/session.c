@@ -96,9 +96,11 @@ bool session_stream_bytes(const struct engine_stream *stream, uint64_t *bytes,
                           struct tool_error *error)
 {
 	clkv_seq_info info = CLKV_INIT(clkv_seq_info);
-	if (clkv_seq_get_info(stream->seq, &info) != CLKV_OK)
-		return tool_fail(error, "clkv_seq_get_info failed");
-	*bytes = info.bytes;
+	clkv_stats stats = CLKV_INIT(clkv_stats);
+	if (clkv_seq_get_info(stream->seq, &info) != CLKV_OK ||
+	    clkv_get_stats(stream->cache, &stats) != CLKV_OK)
+		return tool_fail(error, "the cache can't say what its sequence takes");
+	*bytes = info.bytes + stats.used_code_tables;
 	return true;
 }
 

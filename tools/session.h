@@ -32,7 +32,7 @@ void session_stream_close(struct engine_stream *stream);
 /** A new, empty sequence in the stream's cache, in place of the old one. */
 bool session_stream_restart(struct engine_stream *stream, struct tool_error *error);
 
-/** Bytes that hold the stream's tokens now. */
+/** Bytes that hold the stream's tokens now, the cache's code tables among them. */
 bool session_stream_bytes(const struct engine_stream *stream, uint64_t *bytes,
                           struct tool_error *error);
 

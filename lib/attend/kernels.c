@@ -112,6 +112,22 @@ static clkv_status make_attend(struct builder *b, const clkv__macros *base, int 
 	return make(b, "attend_partial.cl", "attend_partial", &m, out, error);
 }
 
+static clkv_status make_codec(struct builder *b, const struct clkv__variant *variant,
+                              const clkv__macros *macros, struct clkv__variant_kernels *k,
+                              clkv_error *error)
+{
+	const struct clkv__codec *c = variant->codec;
+	CLKV_TRY(make(b, c->seal.file, c->seal.name, macros, &k->seal, error));
+	if (!variant->layout.sized)
+		return CLKV_OK;
+	CLKV_TRY(make(b, c->size.file, c->size.name, macros, &k->size, error));
+	if (!variant->layout.flat)
+		CLKV_TRY(make(b, c->count.file, c->count.name, macros, &k->count, error));
+	if (variant->spec.bounded.verify)
+		CLKV_TRY(make(b, c->verify.file, c->verify.name, macros, &k->verify, error));
+	return CLKV_OK;
+}
+
 static clkv_status make_variant(struct builder *b, const struct clkv__variant *variant,
                                 struct clkv__variant_kernels *k, clkv_error *error)
 {
@@ -124,10 +140,7 @@ static clkv_status make_variant(struct builder *b, const struct clkv__variant *v
 	CLKV_TRY(make(b, "append_rows.cl", "append_rows", &shape, &k->append, error));
 	CLKV_TRY(make(b, "attend_merge.cl", "attend_merge", &shape, &k->merge, error));
 	CLKV_TRY(make(b, "read_rows.cl", "read_rows", &codec, &k->read, error));
-	if (variant->codec)
-		CLKV_TRY(make(b, variant->codec->seal_file, variant->codec->seal_kernel, &codec, &k->seal,
-		              error));
-	return CLKV_OK;
+	return variant->codec ? make_codec(b, variant, &codec, k, error) : CLKV_OK;
 }
 
 static clkv_status make_all(struct builder *b, clkv_error *error)
@@ -166,6 +179,9 @@ static void free_variant(struct clkv__variant_kernels *k)
 	free_kernel(k->merge);
 	free_kernel(k->seal);
 	free_kernel(k->read);
+	free_kernel(k->count);
+	free_kernel(k->size);
+	free_kernel(k->verify);
 }
 
 void clkv__kernels_free(struct clkv__kernels *kernels)

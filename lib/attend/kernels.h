@@ -10,6 +10,7 @@
 /** Kernels of the layers of one variant. */
 struct clkv__variant_kernels {
 	cl_kernel append, attend_row, attend_tile, merge, seal, read;
+	cl_kernel count, size, verify; /**< of blocks that have their own size */
 };
 
 struct clkv__kernels {
@@ -31,8 +32,18 @@ clkv_status clkv__launch_append(clkv_cache *cache, struct clkv__chain *chain, in
 clkv_status clkv__launch_attend(clkv_cache *cache, struct clkv__chain *chain, int layer,
                                 const clkv_attend_args *args, cl_uint n_wait, const cl_event *wait,
                                 cl_event *done, clkv_error *error);
+/** Of the seal jobs in jobs_mem, in layers that share a buffer: blocks of one size; histograms; sizes;
+ *  blocks in their pages; the check of their values. */
 clkv_status clkv__launch_seal(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,
                               int first_layer, int n_layers, clkv_error *error);
+clkv_status clkv__launch_count(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,
+                               int first_layer, int n_layers, clkv_error *error);
+clkv_status clkv__launch_size(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,
+                              int first_layer, int n_layers, clkv_error *error);
+clkv_status clkv__launch_write(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,
+                               int first_layer, int n_layers, clkv_error *error);
+clkv_status clkv__launch_verify(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,
+                                int first_layer, int n_layers, clkv_error *error);
 clkv_status clkv__launch_table_update(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_pairs,
                                       clkv_error *error);
 clkv_status clkv__launch_read(clkv_seq *seq, struct clkv__chain *chain, int layer, cl_uint from,

@@ -66,6 +66,12 @@ static clkv_status run(struct args *a, struct clkv__chain *chain, cl_uint dims,
 	return clkv__chain_kernel(chain, a->kernel, dims, global, local, n_wait, wait, done, error);
 }
 
+/* A buffer that codecs without code tables don't touch stands in for them. */
+static cl_mem code_tables(const clkv_cache *cache)
+{
+	return cache->code_tables.mem ? cache->code_tables.mem : cache->pairs_mem;
+}
+
 static size_t lanes_of(const clkv_cache *cache)
 {
 	return cache->tuning.lanes;
@@ -105,6 +111,7 @@ static clkv_status attend_list(clkv_cache *cache, struct clkv__chain *chain, cl_
 	put_tensor(&a, q);
 	put_mem(&a, cache->part_acc);
 	put_mem(&a, cache->part_ml);
+	put_mem(&a, code_tables(cache));
 	put_uint(&a, 0);
 	put_uint(&a, cache->step.new_word);
 	put_uint(&a, works->word);
@@ -151,17 +158,67 @@ clkv_status clkv__launch_attend(clkv_cache *cache, struct clkv__chain *chain, in
 	return merge(cache, chain, layer, args, done, error);
 }
 
-clkv_status clkv__launch_seal(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,
-                              int first_layer, int n_layers, clkv_error *error)
+/* Kernels of seal jobs begin with pool, tables and jobs, ... */
+static struct args seal_args(const clkv_cache *cache, cl_kernel kernel, int first_layer)
 {
-	struct args a = {cache->kernels.sealing.seal, 0, CL_SUCCESS};
+	struct args a = {kernel, 0, CL_SUCCESS};
 	put_mem(&a, cache->pool.layers[first_layer].mem);
 	put_mem(&a, cache->tables.mem);
 	put_mem(&a, cache->jobs_mem);
-	put_uint(&a, 0);
-	put_uint(&a, (cl_uint)first_layer);
+	return a;
+}
+
+/* ... and end with where the jobs begin and the first layer. */
+static clkv_status run_seal(const clkv_cache *cache, struct args *a, struct clkv__chain *chain,
+                            cl_uint n_jobs, int first_layer, int n_layers, clkv_error *error)
+{
+	put_uint(a, 0);
+	put_uint(a, (cl_uint)first_layer);
 	size_t groups[3] = {n_jobs, (size_t)cache->shape.streams, (size_t)n_layers};
-	return run(&a, chain, 3, groups, lanes_of(cache), 0, NULL, NULL, error);
+	return run(a, chain, 3, groups, lanes_of(cache), 0, NULL, NULL, error);
+}
+
+clkv_status clkv__launch_seal(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,
+                              int first_layer, int n_layers, clkv_error *error)
+{
+	struct args a = seal_args(cache, cache->kernels.sealing.seal, first_layer);
+	return run_seal(cache, &a, chain, n_jobs, first_layer, n_layers, error);
+}
+
+clkv_status clkv__launch_count(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,
+                               int first_layer, int n_layers, clkv_error *error)
+{
+	struct args a = seal_args(cache, cache->kernels.sealing.count, first_layer);
+	put_mem(&a, cache->histograms);
+	return run_seal(cache, &a, chain, n_jobs, first_layer, n_layers, error);
+}
+
+clkv_status clkv__launch_size(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,
+                              int first_layer, int n_layers, clkv_error *error)
+{
+	struct args a = seal_args(cache, cache->kernels.sealing.size, first_layer);
+	put_mem(&a, cache->counters.mem);
+	put_mem(&a, code_tables(cache));
+	put_uint(&a, cache->code_tables.side[0].live);
+	put_uint(&a, cache->code_tables.side[1].live);
+	return run_seal(cache, &a, chain, n_jobs, first_layer, n_layers, error);
+}
+
+clkv_status clkv__launch_write(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,
+                               int first_layer, int n_layers, clkv_error *error)
+{
+	struct args a = seal_args(cache, cache->kernels.sealing.seal, first_layer);
+	put_mem(&a, code_tables(cache));
+	return run_seal(cache, &a, chain, n_jobs, first_layer, n_layers, error);
+}
+
+clkv_status clkv__launch_verify(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,
+                                int first_layer, int n_layers, clkv_error *error)
+{
+	struct args a = seal_args(cache, cache->kernels.sealing.verify, first_layer);
+	put_mem(&a, cache->counters.mem);
+	put_mem(&a, code_tables(cache));
+	return run_seal(cache, &a, chain, n_jobs, first_layer, n_layers, error);
 }
 
 clkv_status clkv__launch_table_update(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_pairs,
@@ -191,6 +248,7 @@ clkv_status clkv__launch_read(clkv_seq *seq, struct clkv__chain *chain, int laye
 	put_uint(&a, k != NULL);
 	put_tensor(&a, v ? v : &none);
 	put_uint(&a, v != NULL);
+	put_mem(&a, code_tables(cache));
 	put_uint(&a, seq->slab);
 	put_uint(&a, cache->sizes.cap);
 	put_uint(&a, seq->tail > sinks ? seq->tail : sinks);

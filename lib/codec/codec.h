@@ -29,20 +29,57 @@ struct clkv__affine_spec {
 	struct clkv__affine_side k, v;
 };
 
+/** One side of the error-bounded codec. */
+struct clkv__bounded_side {
+	float step;    /**< of a code: this part of its unit's range, or absolute */
+	bool absolute; /**< step is absolute; a side with a range of more symbols is left in half */
+	int symbols;   /**< 2 to 256 */
+};
+
+struct clkv__bounded_spec {
+	struct clkv__bounded_side k, v;
+	int unit_k;     /**< ABI_RANGE_* */
+	int entropy;    /**< ABI_ENTROPY_* */
+	int lmax;       /**< longest code, bits; 0: 6 for up to 32 symbols, else 11 */
+	int lane_codes; /**< codes of a stream */
+	int exact;      /**< first tokens of a sequence that are kept in half in their block */
+	bool verify;    /**< each sealed value is decoded and compared */
+};
+
 /** What a codec is told; each codec reads its own member. */
 union clkv__codec_spec {
 	struct clkv__affine_spec affine;
+	struct clkv__bounded_spec bounded;
+};
+
+/** The symbols of one side and the longest code that a symbol may have, bits. */
+struct clkv__alphabet {
+	int symbols, lmax;
 };
 
 /** Sections of a sealed block, in bytes from its start; K parameters begin at 0. */
 struct clkv__codec_layout {
 	uint32_t k_codes, v_params, v_codes;
-	uint32_t units; /**< whole block, in ABI_UNIT bytes */
+	uint32_t units;       /**< whole block, in ABI_UNIT bytes; if sized, the largest */
+	bool sized;           /**< blocks have their own size, of which the device knows */
+	uint32_t least_units; /**< the smallest block */
+	uint32_t k_index, v_index, payload; /**< of the error-bounded codec: lengths of lanes, codes */
+	uint32_t exact_bytes;               /**< of a sequence's first block, on top */
+	int k_lane_cols, v_lane_cols;       /**< columns of a lane */
+	struct clkv__alphabet alphabet[2];  /**< of K's and V's code tables; 0 symbols: none */
+	bool flat;                          /**< no other tables than the flat ones */
+};
+
+/** A kernel and its file. */
+struct clkv__codec_kernel {
+	const char *file, *name;
 };
 
 struct clkv__codec {
 	const char *name;
-	const char *seal_file, *seal_kernel;
+	struct clkv__codec_kernel seal; /**< writes blocks to where they belong */
+	/** If blocks are sized: histograms for code tables, sizes, the check of every value. */
+	struct clkv__codec_kernel count, size, verify;
 	/** Sizes a block of block tokens; refuses a spec that doesn't fit the shape. */
 	clkv_status (*layout)(const union clkv__codec_spec *spec, const struct clkv__shape *shape,
 	                      int block, struct clkv__codec_layout *layout, clkv_error *error);
@@ -55,6 +92,12 @@ struct clkv__codec {
 };
 
 extern const struct clkv__codec clkv__codec_affine;
+extern const struct clkv__codec clkv__codec_bounded;
+
+static inline uint32_t clkv__align_up(uint32_t bytes, uint32_t to)
+{
+	return (bytes + to - 1) / to * to;
+}
 
 /** Bytes of a block in half: [DK][BT] and [BT][DV]. */
 static inline uint32_t clkv__half_block_bytes(const struct clkv__shape *shape, int block)

@@ -12,11 +12,6 @@
 
 #include <stdio.h>
 
-static uint32_t align_up(uint32_t bytes, uint32_t to)
-{
-	return (bytes + to - 1) / to * to;
-}
-
 /* Units of a side with `dim` channels in a block. */
 static uint32_t n_units(const struct clkv__affine_side *s, uint32_t dim, uint32_t block)
 {
@@ -28,12 +23,12 @@ static uint32_t params_bytes(const struct clkv__affine_side *s, uint32_t dim, ui
 {
 	if (s->bits == 16)
 		return 0;
-	return align_up(n_units(s, dim, block) * 2u * (s->symmetric ? 1u : 2u), 16);
+	return clkv__align_up(n_units(s, dim, block) * 2u * (s->symmetric ? 1u : 2u), 16);
 }
 
 static uint32_t codes_bytes(const struct clkv__affine_side *s, uint32_t dim, uint32_t block)
 {
-	return align_up(dim * block * (uint32_t)s->bits / 8u, 16);
+	return clkv__align_up(dim * block * (uint32_t)s->bits / 8u, 16);
 }
 
 static clkv_status check_side(const struct clkv__affine_side *s, const char *side, int block,
@@ -58,7 +53,7 @@ static clkv_status affine_layout(const union clkv__codec_spec *spec,
 	layout->k_codes = params_bytes(k, dk, bt);
 	layout->v_params = layout->k_codes + codes_bytes(k, dk, bt);
 	layout->v_codes = layout->v_params + params_bytes(v, dv, bt);
-	layout->units = align_up(layout->v_codes + codes_bytes(v, dv, bt), ABI_UNIT) / ABI_UNIT;
+	layout->units = clkv__align_up(layout->v_codes + codes_bytes(v, dv, bt), ABI_UNIT) / ABI_UNIT;
 	return CLKV_OK;
 }
 
@@ -103,8 +98,7 @@ static void affine_label(const union clkv__codec_spec *spec, char *text, size_t 
 
 const struct clkv__codec clkv__codec_affine = {
 	.name = "affine",
-	.seal_file = "seal_affine.cl",
-	.seal_kernel = "seal_affine",
+	.seal = {"seal_affine.cl", "seal_affine"},
 	.layout = affine_layout,
 	.label = affine_label,
 	.macros = affine_macros,

@@ -106,28 +106,64 @@ clkv_status clkv__chain_kernel(struct clkv__chain *chain, cl_kernel kernel, cl_u
 	return advance(chain, event, done, error);
 }
 
-clkv_status clkv__chain_write(struct clkv__chain *chain, cl_mem mem, size_t offset, size_t size,
-                              const void *data, cl_event *done, clkv_error *error)
+static clkv_status write_buffer(struct clkv__chain *chain, cl_mem mem, cl_bool wait, size_t offset,
+                                size_t size, const void *data, cl_event *done, clkv_error *error)
 {
 	struct wait_list w;
 	cl_event event = NULL;
 	CLKV_TRY(gather(chain, 0, NULL, &w, error));
 	ENQUEUE(chain, error,
-	        clEnqueueWriteBuffer(chain->queue, mem, CL_FALSE, offset, size, data, w.n, w.list,
+	        clEnqueueWriteBuffer(chain->queue, mem, wait, offset, size, data, w.n, w.list,
 	                             slot(chain, &event, done)));
 	return advance(chain, event, done, error);
+}
+
+static clkv_status read_buffer(struct clkv__chain *chain, cl_mem mem, cl_bool wait, size_t offset,
+                               size_t size, void *data, cl_event *done, clkv_error *error)
+{
+	struct wait_list w;
+	cl_event event = NULL;
+	CLKV_TRY(gather(chain, 0, NULL, &w, error));
+	ENQUEUE(chain, error,
+	        clEnqueueReadBuffer(chain->queue, mem, wait, offset, size, data, w.n, w.list,
+	                            slot(chain, &event, done)));
+	return advance(chain, event, done, error);
+}
+
+clkv_status clkv__chain_write(struct clkv__chain *chain, cl_mem mem, size_t offset, size_t size,
+                              const void *data, cl_event *done, clkv_error *error)
+{
+	return write_buffer(chain, mem, CL_FALSE, offset, size, data, done, error);
+}
+
+clkv_status clkv__chain_write_now(struct clkv__chain *chain, cl_mem mem, size_t offset, size_t size,
+                                  const void *data, clkv_error *error)
+{
+	return write_buffer(chain, mem, CL_TRUE, offset, size, data, NULL, error);
 }
 
 clkv_status clkv__chain_read(struct clkv__chain *chain, cl_mem mem, size_t offset, size_t size,
                              void *data, cl_event *done, clkv_error *error)
 {
+	return read_buffer(chain, mem, CL_FALSE, offset, size, data, done, error);
+}
+
+clkv_status clkv__chain_read_now(struct clkv__chain *chain, cl_mem mem, size_t offset, size_t size,
+                                 void *data, clkv_error *error)
+{
+	return read_buffer(chain, mem, CL_TRUE, offset, size, data, NULL, error);
+}
+
+clkv_status clkv__chain_zero(struct clkv__chain *chain, cl_mem mem, size_t size, clkv_error *error)
+{
+	const cl_uint zero = 0;
 	struct wait_list w;
 	cl_event event = NULL;
 	CLKV_TRY(gather(chain, 0, NULL, &w, error));
 	ENQUEUE(chain, error,
-	        clEnqueueReadBuffer(chain->queue, mem, CL_FALSE, offset, size, data, w.n, w.list,
-	                            slot(chain, &event, done)));
-	return advance(chain, event, done, error);
+	        clEnqueueFillBuffer(chain->queue, mem, &zero, sizeof zero, 0, size, w.n, w.list,
+	                            slot(chain, &event, NULL)));
+	return advance(chain, event, NULL, error);
 }
 
 clkv_status clkv__chain_copy(struct clkv__chain *chain, cl_mem mem, size_t from, size_t to,

@@ -11,13 +11,22 @@
 
 #include "stage/stage.h"
 
+#include <string.h>
+
 #define CLKV__MAX_STAGES 8
 #define CLKV__MAX_OPTIONS 16
+
+/** Characters of an allowed range at most, with the end. */
+#define CLKV__RANGE_TEXT 64
 
 struct clkv__recipe_stage {
 	const struct clkv__stage *stage;
 	int position; /**< in the string, for errors found later */
-	int options[CLKV__MAX_OPTIONS];
+	/** The stage reads them as its struct of ints and floats. */
+	union {
+		int whole;
+		float real;
+	} options[CLKV__MAX_OPTIONS];
 };
 
 struct clkv__recipe {
@@ -33,6 +42,15 @@ extern const size_t clkv__n_general_keys;
 /** Errors: CLKV_ERROR_INVALID_RECIPE with the position in the string and what is allowed there. */
 clkv_status clkv__recipe_parse(const char *text, struct clkv__recipe *recipe, clkv_error *error);
 
+/** key=value, ... of text[begin .. end) into options that have their defaults; owner is how errors name
+ *  whose keys they are: "stage 'kivi'". On failure options may hold some of the values. */
+clkv_status clkv__recipe_parse_keys(const char *text, int begin, int end, const char *owner,
+                                    const struct clkv__key *keys, size_t n_keys, void *options,
+                                    clkv_error *error);
+
+/** What a key may be, "0.004 to 1" or "channel|token": the table's own text, or text filled. */
+const char *clkv__key_allowed(const struct clkv__key *key, char text[CLKV__RANGE_TEXT]);
+
 /** Appends the canonical form to text; false if it doesn't fit. */
 bool clkv__recipe_format(const struct clkv__recipe *recipe, char *text, size_t n);
 
@@ -43,14 +61,35 @@ clkv_status clkv__recipe_fail(clkv_error *error, int position, const char *forma
 #endif
 	;
 
-static inline int *clkv__key_at(void *options, const struct clkv__key *key)
+_Static_assert(sizeof(float) == sizeof(int), "a value of any key fits the same place");
+
+/** What the options hold for value: an int, or the bits of a float. */
+static inline int clkv__key_slot(const struct clkv__key *key, double value)
 {
-	return (int *)(void *)((char *)options + key->offset);
+	int slot = (int)value;
+	float real = (float)value;
+	if (key->type == CLKV__KEY_REAL)
+		memcpy(&slot, &real, sizeof slot);
+	return slot;
+}
+
+static inline float clkv__slot_real(int slot)
+{
+	float real;
+	memcpy(&real, &slot, sizeof real);
+	return real;
+}
+
+static inline void clkv__key_set(void *options, const struct clkv__key *key, int slot)
+{
+	memcpy((char *)options + key->offset, &slot, sizeof slot);
 }
 
 static inline int clkv__key_get(const void *options, const struct clkv__key *key)
 {
-	return *(const int *)(const void *)((const char *)options + key->offset);
+	int slot;
+	memcpy(&slot, (const char *)options + key->offset, sizeof slot);
+	return slot;
 }
 
 #endif

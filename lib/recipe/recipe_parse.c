@@ -2,6 +2,7 @@
 /** \file recipe_parse.c \brief From a string to stages and options; every error has its position. */
 #include "base/error.h"
 #include "recipe/recipe.h"
+#include "recipe/recipe_real.h"
 
 #include <limits.h>
 #include <stdarg.h>
@@ -91,6 +92,16 @@ static int find_allowed(const char *allowed, struct word w)
 	}
 }
 
+static bool parse_real(const struct clkv__key *key, struct word w, int *value)
+{
+	float real;
+	if (!clkv__real_parse(w.text + w.begin, (size_t)(w.end - w.begin), &real) ||
+	    real < (float)key->min || real > (float)key->max)
+		return false;
+	*value = clkv__key_slot(key, real);
+	return true;
+}
+
 static bool parse_value(const struct clkv__key *key, struct word w, int *value)
 {
 	int place;
@@ -103,6 +114,8 @@ static bool parse_value(const struct clkv__key *key, struct word w, int *value)
 		place = find_allowed(key->allowed, w);
 		*value = place;
 		return place >= 0;
+	case CLKV__KEY_REAL:
+		return parse_real(key, w, value);
 	}
 	return false;
 }
@@ -110,11 +123,9 @@ static bool parse_value(const struct clkv__key *key, struct word w, int *value)
 static clkv_status fail_value(const struct clkv__key *key, const char *owner, struct word w,
                               clkv_error *error)
 {
-	if (key->type == CLKV__KEY_INT)
-		return clkv__recipe_fail(error, w.begin, "%s: key '%s' is '%.*s'; allowed: %d to %d", owner,
-		                         key->name, shown(w), w.text + w.begin, key->min, key->max);
+	char range[CLKV__RANGE_TEXT];
 	return clkv__recipe_fail(error, w.begin, "%s: key '%s' is '%.*s'; allowed: %s", owner,
-	                         key->name, shown(w), w.text + w.begin, key->allowed);
+	                         key->name, shown(w), w.text + w.begin, clkv__key_allowed(key, range));
 }
 
 /* "a, b, c" of all keys into text. */
@@ -128,10 +139,9 @@ static void list_keys(const struct clkv__key *keys, size_t n_keys, char *text, s
 		snprintf(text, n, "none");
 }
 
-/* key=value, ... of text[begin .. end) into options; owner is "stage 'kivi'" or "general keys". */
-static clkv_status parse_keys(const char *text, int begin, int end, const char *owner,
-                              const struct clkv__key *keys, size_t n_keys, void *options,
-                              clkv_error *error)
+clkv_status clkv__recipe_parse_keys(const char *text, int begin, int end, const char *owner,
+                                    const struct clkv__key *keys, size_t n_keys, void *options,
+                                    clkv_error *error)
 {
 	unsigned long long given = 0;
 	for (int at = begin; at <= end;) {
@@ -152,8 +162,10 @@ static clkv_status parse_keys(const char *text, int begin, int end, const char *
 			                         keys[i].name);
 		given |= 1ull << i;
 		struct word value = trim(text, equals < stop ? equals + 1 : stop, stop);
-		if (!parse_value(&keys[i], value, clkv__key_at(options, &keys[i])))
+		int slot;
+		if (!parse_value(&keys[i], value, &slot))
 			return fail_value(&keys[i], owner, value, error);
+		clkv__key_set(options, &keys[i], slot);
 		at = stop + 1;
 	}
 	return CLKV_OK;
@@ -162,7 +174,7 @@ static clkv_status parse_keys(const char *text, int begin, int end, const char *
 static void set_defaults(const struct clkv__key *keys, size_t n_keys, void *options)
 {
 	for (size_t i = 0; i < n_keys; i++)
-		*clkv__key_at(options, &keys[i]) = keys[i].value;
+		clkv__key_set(options, &keys[i], clkv__key_slot(&keys[i], keys[i].value));
 }
 
 static const struct clkv__stage *find_stage(struct word name)
@@ -214,7 +226,8 @@ static clkv_status parse_stage(const char *text, int begin, int end, struct clkv
 		return CLKV_OK;
 	char owner[48];
 	snprintf(owner, sizeof owner, "stage '%s'", stage->name);
-	return parse_keys(text, colon + 1, end, owner, stage->keys, stage->n_keys, s->options, error);
+	return clkv__recipe_parse_keys(text, colon + 1, end, owner, stage->keys, stage->n_keys,
+	                               s->options, error);
 }
 
 clkv_status clkv__recipe_parse(const char *text, struct clkv__recipe *recipe, clkv_error *error)
@@ -233,8 +246,9 @@ clkv_status clkv__recipe_parse(const char *text, struct clkv__recipe *recipe, cl
 	}
 	struct word general = trim(text, stages_end < n ? stages_end + 1 : n, n);
 	if (general.begin < general.end)
-		CLKV_TRY(parse_keys(text, general.begin, general.end, "general keys", clkv__general_keys,
-		                    clkv__n_general_keys, &r.general, error));
+		CLKV_TRY(clkv__recipe_parse_keys(text, general.begin, general.end, "general keys",
+		                                 clkv__general_keys, clkv__n_general_keys, &r.general,
+		                                 error));
 	*recipe = r;
 	return CLKV_OK;
 }

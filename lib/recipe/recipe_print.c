@@ -2,6 +2,7 @@
 /** \file recipe_print.c \brief The canonical form of a recipe, and the list of what is allowed. */
 #include "base/error.h"
 #include "recipe/recipe.h"
+#include "recipe/recipe_real.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -28,6 +29,12 @@ put(struct text_out *out, const char *format, ...)
 
 static void put_value(struct text_out *out, const struct clkv__key *key, int value)
 {
+	if (key->type == CLKV__KEY_REAL) {
+		char real[CLKV__REAL_TEXT];
+		clkv__real_format(clkv__slot_real(value), real);
+		put(out, "%s", real);
+		return;
+	}
 	if (key->type != CLKV__KEY_NAME) {
 		put(out, "%d", value);
 		return;
@@ -43,7 +50,7 @@ static void put_keys(struct text_out *out, const char *before, const struct clkv
 {
 	for (size_t i = 0; i < n_keys; i++) {
 		int value = clkv__key_get(options, &keys[i]);
-		if (value == CLKV__UNSET)
+		if (value == clkv__key_slot(&keys[i], CLKV__UNSET))
 			continue;
 		put(out, "%s%s=", before, keys[i].name);
 		put_value(out, &keys[i], value);
@@ -76,15 +83,28 @@ clkv_status clkv_recipe_print(const char *recipe, char *text, size_t n, clkv_err
 	return CLKV_OK;
 }
 
+const char *clkv__key_allowed(const struct clkv__key *key, char text[CLKV__RANGE_TEXT])
+{
+	if (key->type == CLKV__KEY_INT) {
+		snprintf(text, CLKV__RANGE_TEXT, "%d to %d", (int)key->min, (int)key->max);
+	} else if (key->type == CLKV__KEY_REAL) {
+		char min[CLKV__REAL_TEXT], max[CLKV__REAL_TEXT];
+		clkv__real_format((float)key->min, min);
+		clkv__real_format((float)key->max, max);
+		snprintf(text, CLKV__RANGE_TEXT, "%s to %s", min, max);
+	} else {
+		return key->allowed;
+	}
+	return text;
+}
+
 static void put_key_line(struct text_out *out, const struct clkv__key *key)
 {
+	char range[CLKV__RANGE_TEXT];
 	put(out, "%s=", key->name);
 	if (key->value != CLKV__UNSET)
-		put_value(out, key, key->value);
-	if (key->type == CLKV__KEY_INT)
-		put(out, ": %d to %d; %s\n", key->min, key->max, key->meaning);
-	else
-		put(out, ": %s; %s\n", key->allowed, key->meaning);
+		put_value(out, key, clkv__key_slot(key, key->value));
+	put(out, ": %s; %s\n", clkv__key_allowed(key, range), key->meaning);
 }
 
 static void list_one(clkv_recipe_list_fn fn, void *opaque, const char *name, const char *brief,

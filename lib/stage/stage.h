@@ -28,19 +28,21 @@ enum clkv__stage_kind {
 #define CLKV__UNSET (-1)
 
 enum clkv__key_type {
-	CLKV__KEY_INT, /**< a whole number from min to max */
-	CLKV__KEY_SET, /**< one of the whole numbers in allowed, "2|3|4" */
-	CLKV__KEY_NAME /**< one of the names in allowed, "channel|token"; the value is its place */
+	CLKV__KEY_INT,  /**< a whole number from min to max */
+	CLKV__KEY_SET,  /**< one of the whole numbers in allowed, "2|3|4" */
+	CLKV__KEY_NAME, /**< one of the names in allowed, "channel|token"; the value is its place */
+	CLKV__KEY_REAL  /**< a decimal number from min to max, both >= 0, rounded to a float */
 };
 
-/** One key of a stage, or of the recipe as a whole. The value is an int at offset of the options. */
+/** One key of a stage, or of the recipe as a whole. Its value is at offset of the options: a float for
+ *  CLKV__KEY_REAL, else an int. Unset, either compares equal to CLKV__UNSET. */
 struct clkv__key {
 	const char *name;
 	enum clkv__key_type type;
 	size_t offset;
-	int min, max;
+	double min, max; /* whole numbers but for CLKV__KEY_REAL */
 	const char *allowed;
-	int value; /**< default; CLKV__UNSET: not printed, the stage decides */
+	double value; /**< default; CLKV__UNSET: not printed, the stage decides */
 	const char *meaning;
 };
 
@@ -62,6 +64,7 @@ extern const size_t clkv__n_stages;
 
 extern const struct clkv__stage clkv__stage_f16;
 extern const struct clkv__stage clkv__stage_kivi;
+extern const struct clkv__stage clkv__stage_kvcomp;
 extern const struct clkv__stage clkv__stage_q;
 
 #endif

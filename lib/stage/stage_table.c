@@ -6,5 +6,6 @@ const struct clkv__stage *const clkv__stages[] = {
 	&clkv__stage_f16,
 	&clkv__stage_kivi,
 	&clkv__stage_q,
+	&clkv__stage_kvcomp,
 };
 const size_t clkv__n_stages = sizeof clkv__stages / sizeof clkv__stages[0];

@@ -43,71 +43,87 @@ static bool take_slots(clkv_cache *cache, uint32_t *dst)
 {
 	const struct clkv__shape *shape = &cache->shape;
 	for (int l = 0; l < shape->layers; l++)
-		for (int s = 0; s < shape->streams; s++, dst++) {
-			*dst = CLKV__NO_SLOT;
-			if (!clkv__layer_is_dense(&cache->plan, l))
-				*dst = clkv__slots_take(&cache->pool.layers[l].sealed);
-			if (*dst == CLKV__NO_SLOT && !clkv__layer_is_dense(&cache->plan, l))
+		for (int s = 0; s < shape->streams; s++, dst += ABI_DST_WORDS) {
+			if (clkv__layer_is_dense(&cache->plan, l))
+				continue;
+			dst[ABI_DST_ADDR] = clkv__sealed_take(&cache->pool, l, cache->sizes.sealed_units);
+			if (dst[ABI_DST_ADDR] == CLKV__NO_SLOT)
 				return false;
 		}
 	return true;
 }
 
-static void release_slots(clkv_cache *cache, const uint32_t *dst)
+void clkv__seal_release(clkv_cache *cache, const uint32_t *dst, uint32_t n_jobs)
 {
-	for (int l = 0; l < cache->shape.layers; l++)
-		for (int s = 0; s < cache->shape.streams; s++, dst++)
-			if (*dst != CLKV__NO_SLOT)
-				clkv__slots_release(&cache->pool.layers[l].sealed, *dst);
+	for (uint32_t i = 0; i < n_jobs; i++)
+		for (int l = 0; l < cache->shape.layers; l++)
+			for (int s = 0; s < cache->shape.streams; s++, dst += ABI_DST_WORDS)
+				if (dst[ABI_DST_ADDR] != CLKV__NO_SLOT)
+					clkv__sealed_release(&cache->pool, l, dst[ABI_DST_ADDR]);
 }
 
-/* The jobs of all items: records first, then a list of destinations for each. */
+/* The jobs of all items: records first, then a list of destinations for each, which are none yet. */
 static uint32_t put_jobs(const struct clkv_step *step, const uint32_t *n_kept, uint32_t n_jobs,
                          uint32_t *words)
 {
 	clkv_cache *cache = step->cache;
-	uint32_t lists = (uint32_t)(cache->shape.layers * cache->shape.streams);
 	uint32_t bt = (uint32_t)cache->plan.general.block, dst = n_jobs * ABI_SEAL_WORDS;
+	uint32_t n_dst = clkv__seal_dst_words(cache), *all = words;
 	for (size_t i = 0; i < step->n_items; i++) {
 		uint32_t from, to;
 		seal_range(cache, &step->items[i], n_kept[i], &from, &to);
-		for (; from < to; from += bt, words += ABI_SEAL_WORDS, dst += lists) {
+		for (; from < to; from += bt, words += ABI_SEAL_WORDS, dst += n_dst) {
 			words[ABI_SEAL_SLAB] = step->items[i].seq->slab;
 			words[ABI_SEAL_CAP] = cache->sizes.cap;
 			words[ABI_SEAL_FROM] = from;
 			words[ABI_SEAL_COUNT] = to - from < bt ? to - from : bt;
 			words[ABI_SEAL_DST] = dst;
 			words[5] = words[6] = words[7] = 0;
+			for (uint32_t j = 0; j < n_dst; j += ABI_DST_WORDS) {
+				all[dst + j + ABI_DST_ADDR] = CLKV__NO_SLOT;
+				all[dst + j + ABI_DST_FLAGS] = 0;
+			}
 		}
 	}
 	return dst;
 }
 
-static clkv_status encode(struct clkv_step *step, const struct clkv__staging *staging,
-                          uint32_t n_jobs, uint32_t n_words, clkv_error *error)
+clkv_status clkv__seal_layers(clkv_cache *cache, const struct clkv__seal_launch *launch,
+                              clkv_error *error)
 {
-	clkv_cache *cache = step->cache;
-	CLKV_TRY(clkv__staging_write(step, (struct clkv__staging *)staging, cache->jobs_mem, n_words,
-	                             error));
 	for (int first = cache->plan.general.skip; first < cache->shape.layers;) {
 		int next = first + 1;
 		while (next < cache->shape.layers &&
 		       cache->pool.layers[next].mem == cache->pool.layers[first].mem)
 			next++;
-		CLKV_TRY(clkv__launch_seal(cache, &step->chain, n_jobs, first, next - first, error));
+		CLKV_TRY(
+			launch->kernel(cache, &cache->step.chain, launch->n_jobs, first, next - first, error));
 		first = next;
 	}
 	return CLKV_OK;
 }
 
-static void add_entry(clkv_cache *cache, uint32_t row, const uint32_t *job, uint32_t address)
+/* Blocks of one size: their places are known before anything is encoded. */
+static clkv_status encode(struct clkv_step *step, struct clkv__staging *staging, uint32_t n_jobs,
+                          uint32_t n_words, clkv_error *error)
+{
+	clkv_cache *cache = step->cache;
+	uint32_t *dst = staging->words + n_jobs * ABI_SEAL_WORDS;
+	for (uint32_t i = 0; i < n_jobs; i++, dst += clkv__seal_dst_words(cache))
+		if (!take_slots(cache, dst))
+			CLKV_FAIL(error, CLKV_ERROR_INTERNAL, "begin reserved too few sealed blocks");
+	CLKV_TRY(clkv__staging_write(step, staging, cache->jobs_mem, n_words, error));
+	return clkv__seal_layers(cache, &(struct clkv__seal_launch){clkv__launch_seal, n_jobs}, error);
+}
+
+static void add_entry(clkv_cache *cache, uint32_t row, const uint32_t *job, const uint32_t *dst)
 {
 	struct clkv__tables *t = &cache->tables;
 	uint32_t n = clkv__tables_get(t, row + ABI_ROW_SEALED), entry = row + ABI_ROW_ENTRY(n);
-	clkv__tables_set(t, entry + ABI_ENTRY_ADDR, address);
+	clkv__tables_set(t, entry + ABI_ENTRY_ADDR, dst[ABI_DST_ADDR]);
 	clkv__tables_set(t, entry + ABI_ENTRY_POS, job[ABI_SEAL_FROM]);
 	clkv__tables_set(t, entry + ABI_ENTRY_COUNT, job[ABI_SEAL_COUNT]);
-	clkv__tables_set(t, entry + ABI_ENTRY_FLAGS, 0);
+	clkv__tables_set(t, entry + ABI_ENTRY_FLAGS, dst[ABI_DST_FLAGS]);
 	clkv__tables_set(t, row + ABI_ROW_SEALED, n + 1);
 }
 
@@ -116,9 +132,9 @@ static void enter(clkv_seq *seq, const uint32_t *job, const uint32_t *dst)
 {
 	clkv_cache *cache = seq->cache;
 	for (int l = 0; l < cache->shape.layers; l++)
-		for (int s = 0; s < cache->shape.streams; s++, dst++)
-			if (*dst != CLKV__NO_SLOT)
-				add_entry(cache, clkv__seq_row(seq, l, s), job, *dst);
+		for (int s = 0; s < cache->shape.streams; s++, dst += ABI_DST_WORDS)
+			if (dst[ABI_DST_ADDR] != CLKV__NO_SLOT)
+				add_entry(cache, clkv__seq_row(seq, l, s), job, dst);
 	seq->tail = job[ABI_SEAL_FROM] + job[ABI_SEAL_COUNT];
 	if (job[ABI_SEAL_COUNT] < (uint32_t)cache->plan.general.block)
 		seq->left_partial = true;
@@ -147,17 +163,12 @@ clkv_status clkv__seal(struct clkv_step *step, const uint32_t *n_kept, clkv_erro
 	struct clkv__staging *staging;
 	CLKV_TRY(clkv__staging_next(step, &staging, error));
 	uint32_t *words = staging->words, n_words = put_jobs(step, n_kept, n_jobs, words);
-	uint32_t taken = 0;
-	bool ok = true;
-	for (; ok && taken < n_jobs; taken++)
-		ok = take_slots(cache, words + n_jobs * ABI_SEAL_WORDS + taken * lists);
-	clkv_status status =
-		ok ? encode(step, staging, n_jobs, n_words, error)
-		   : clkv__error_set(error, CLKV_ERROR_INTERNAL, "begin reserved too few sealed blocks");
+	clkv_status status = cache->sizes.sized
+	                         ? clkv__seal_sized(step, staging, n_jobs, n_words, error)
+	                         : encode(step, staging, n_jobs, n_words, error);
 	if (status == CLKV_OK)
 		enter_all(step, n_kept, words);
 	else
-		for (uint32_t i = 0; i < taken; i++)
-			release_slots(cache, words + n_jobs * ABI_SEAL_WORDS + i * lists);
+		clkv__seal_release(cache, words + n_jobs * ABI_SEAL_WORDS, n_jobs);
 	return status;
 }

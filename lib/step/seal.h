@@ -4,6 +4,7 @@
 #define CLKV__SEAL_H
 
 #include "step/step.h"
+#include "store/cache.h"
 
 /** Blocks that commit seals for an item of which n_kept new rows are kept. */
 uint32_t clkv__seal_count(const clkv_cache *cache, const struct clkv__step_item *item,
@@ -12,5 +13,32 @@ uint32_t clkv__seal_count(const clkv_cache *cache, const struct clkv__step_item 
 /** Encodes what the step's items seal. On success the new entries are in the tables' mirror and the
  *  sequences' tails have moved; on failure nothing has changed. */
 clkv_status clkv__seal(struct clkv_step *step, const uint32_t *n_kept, clkv_error *error);
+
+/* ---- what seal.c and seal_sized.c share ---- */
+
+/** Words of one job's destinations: address and flags of each (layer, stream). */
+static inline uint32_t clkv__seal_dst_words(const clkv_cache *cache)
+{
+	return (uint32_t)(cache->shape.layers * cache->shape.streams) * ABI_DST_WORDS;
+}
+
+/** A kernel that works on n_jobs jobs. */
+struct clkv__seal_launch {
+	clkv_status (*kernel)(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,
+	                      int first_layer, int n_layers, clkv_error *error);
+	uint32_t n_jobs;
+};
+
+/** Launches it for all layers that seal: once for those that share a buffer. */
+clkv_status clkv__seal_layers(clkv_cache *cache, const struct clkv__seal_launch *launch,
+                              clkv_error *error);
+
+/** Frees the blocks of n_jobs jobs that have one. */
+void clkv__seal_release(clkv_cache *cache, const uint32_t *dst, uint32_t n_jobs);
+
+/** Sizes the jobs' blocks on the device, waits, finds pages for them and encodes. staging holds the
+ *  jobs in n_words words; their destinations are filled in. Errors: POOL_FULL names the layer. */
+clkv_status clkv__seal_sized(struct clkv_step *step, struct clkv__staging *staging, uint32_t n_jobs,
+                             uint32_t n_words, clkv_error *error);
 
 #endif

@@ -114,11 +114,13 @@ static clkv_status own_item(struct clkv_step *step, const struct clkv__step_item
 	return CLKV_OK;
 }
 
-/* Room for the blocks that commit may seal: while the step is open nothing else takes them. */
+/* Room for the blocks that commit may seal: while the step is open nothing else takes them. Of blocks that
+ * have their own size only the least is known; commit says if it was not enough. */
 static clkv_status check_sealed(const struct clkv_step *step, clkv_error *error)
 {
 	clkv_cache *cache = step->cache;
-	uint64_t blocks = 0;
+	const struct clkv__codec_layout *layout = &cache->plan.sealing.layout;
+	uint64_t blocks = 0, least = layout->sized ? layout->least_units : layout->units;
 	for (size_t i = 0; i < step->n_items; i++) {
 		uint32_t n = clkv__seal_count(cache, &step->items[i], step->items[i].n_new);
 		const clkv_seq *seq = step->items[i].seq;
@@ -133,7 +135,7 @@ static clkv_status check_sealed(const struct clkv_step *step, clkv_error *error)
 	blocks *= (uint64_t)cache->shape.streams;
 	for (int l = 0; l < cache->shape.layers; l++)
 		if (!clkv__layer_is_dense(&cache->plan, l) &&
-		    clkv__slots_available(&cache->pool.layers[l].sealed) < blocks)
+		    clkv__sealed_available(&cache->pool, l) < blocks * least)
 			return fail_full(cache, "sealed", l, error);
 	return CLKV_OK;
 }

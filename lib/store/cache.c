@@ -89,6 +89,9 @@ static clkv_status create_buffers(clkv_cache *cache, clkv_error *error)
 	CLKV_TRY(create_buffer(cache, &cache->pairs_mem, s->update_pairs * 8ul, error));
 	CLKV_TRY(create_buffer(cache, &cache->part_acc, parts * (size_t)cache->shape.dv, error));
 	CLKV_TRY(create_buffer(cache, &cache->part_ml, parts * 2, error));
+	if (s->sized)
+		CLKV_TRY(create_buffer(cache, &cache->histograms,
+		                       (size_t)cache->shape.layers * 2 * ABI_SYMBOLS * 4, error));
 	return create_buffer(cache, &cache->counters.mem, ABI_COUNTERS * 4, error);
 }
 
@@ -106,6 +109,9 @@ static clkv_status clear_buffers(clkv_cache *cache, clkv_error *error)
 		                        clEnqueueFillBuffer(queue, cache->counters.mem, &zero, sizeof zero,
 		                                            0, ABI_COUNTERS * 4, 0, NULL, NULL),
 		                        "clEnqueueFillBuffer");
+	if (status == CLKV_OK)
+		status = clkv__code_tables_init(&cache->code_tables, cache->context,
+		                                &cache->plan.sealing.layout, queue, error);
 	if (status == CLKV_OK)
 		status = clkv__cl_check(error, clFinish(queue), "clFinish");
 	clReleaseCommandQueue(queue);
@@ -184,6 +190,8 @@ void clkv_cache_destroy(clkv_cache *cache)
 	release_mem(cache->pairs_mem);
 	release_mem(cache->part_acc);
 	release_mem(cache->part_ml);
+	release_mem(cache->histograms);
+	clkv__code_tables_free(&cache->code_tables);
 	clkv__counters_free(&cache->counters);
 	if (cache->tables.allocator)
 		clkv__tables_free(&cache->tables);

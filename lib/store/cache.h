@@ -4,6 +4,7 @@
 #define CLKV__CACHE_H
 
 #include "attend/kernels.h"
+#include "codec/code_tables.h"
 #include "device/queue.h"
 #include "step/step.h"
 #include "store/block_table.h"
@@ -40,7 +41,10 @@ struct clkv_cache {
 	struct clkv__tables tables;
 	struct clkv__kernels kernels;
 	struct clkv_step step; /**< the only one; open or not */
+	struct clkv__code_tables code_tables;
 	cl_mem plan_mem, jobs_mem, pairs_mem, part_acc, part_ml;
+	cl_mem histograms;       /**< [layers][2][ABI_SYMBOLS], or NULL if blocks have one size */
+	uint64_t values_checked; /**< by the recipe's verify=1 */
 	struct clkv__counters counters;
 	clkv_seq *sequences;
 	uint32_t n_sequences;

@@ -5,8 +5,26 @@
 #include "../cl/abi.clh"
 #include "base/error.h"
 
+#include <string.h>
+
 _Static_assert(sizeof(((struct clkv__counters *)0)->values) == ABI_COUNTERS * sizeof(cl_uint),
                "as many counters as the device has");
+
+static cl_float float_of(cl_uint bits)
+{
+	cl_float x;
+	memcpy(&x, &bits, sizeof x);
+	return x;
+}
+
+static void take_over(struct clkv__counters *counters)
+{
+	const cl_uint *v = counters->values;
+	counters->not_finite = v[ABI_COUNTER_NOT_FINITE];
+	counters->broken = v[ABI_COUNTER_BROKEN];
+	counters->bound_k = float_of(v[ABI_COUNTER_BOUND_K]);
+	counters->bound_v = float_of(v[ABI_COUNTER_BOUND_V]);
+}
 
 void clkv__counters_poll(struct clkv__counters *counters)
 {
@@ -17,7 +35,7 @@ void clkv__counters_poll(struct clkv__counters *counters)
 	    state > CL_COMPLETE)
 		return;
 	if (state == CL_COMPLETE)
-		counters->not_finite = counters->values[ABI_COUNTER_NOT_FINITE];
+		take_over(counters);
 	clReleaseEvent(counters->pending);
 	counters->pending = NULL;
 }

@@ -9,7 +9,9 @@ struct clkv__counters {
 	cl_mem mem;
 	cl_uint values[16]; /**< a read may be writing to them while pending is set */
 	cl_event pending;
-	cl_uint not_finite; /**< the newest value that has arrived */
+	/* the newest values that have arrived */
+	cl_uint not_finite, broken;
+	cl_float bound_k, bound_v;
 };
 
 /** Enqueues a read unless the last one is still under way. */

@@ -39,8 +39,11 @@ static clkv_status init_layer(struct clkv__layer_pool *layer, const clkv_allocat
 		                        sizes->dense_slots, error);
 	CLKV_TRY(clkv__slots_init(&layer->open, allocator, first, sizes->half_units, sizes->open_slots,
 	                          error));
-	return clkv__slots_init(&layer->sealed, allocator,
-	                        first + sizes->open_slots * sizes->half_units, sizes->sealed_units,
+	first += sizes->open_slots * sizes->half_units;
+	if (sizes->sized)
+		return clkv__pages_init(&layer->pages, allocator, first,
+		                        sizes->sealed_slots * sizes->sealed_units, error);
+	return clkv__slots_init(&layer->sealed, allocator, first, sizes->sealed_units,
 	                        sizes->sealed_slots, error);
 }
 
@@ -81,6 +84,7 @@ clkv_status clkv__pool_init(struct clkv__pool *pool, clkv_context *context,
 		.n_layers = shape->layers,
 		.half_units = sizes->half_units,
 		.sealed_units = sizes->sealed_units,
+		.sized = sizes->sized,
 	};
 	uint64_t largest = 0;
 	for (int i = 0; i < shape->layers; i++)
@@ -109,6 +113,7 @@ void clkv__pool_free(struct clkv__pool *pool, clkv_context *context)
 	for (int i = 0; pool->layers && i < pool->n_layers; i++) {
 		clkv__slots_free(&pool->layers[i].open, &context->allocator);
 		clkv__slots_free(&pool->layers[i].sealed, &context->allocator);
+		clkv__pages_free(&pool->layers[i].pages, &context->allocator);
 	}
 	clkv__free(&context->allocator, pool->layers);
 	clkv__free(&context->allocator, pool->buffers);
@@ -137,10 +142,47 @@ uint64_t clkv__pool_used_open(const struct clkv__pool *pool)
 	return slots * pool->half_units * ABI_UNIT;
 }
 
+uint32_t clkv__sealed_take(struct clkv__pool *pool, int layer, uint32_t units)
+{
+	struct clkv__layer_pool *l = &pool->layers[layer];
+	return pool->sized ? clkv__pages_take(&l->pages, units) : clkv__slots_take(&l->sealed);
+}
+
+void clkv__sealed_ref(struct clkv__pool *pool, int layer, uint32_t address)
+{
+	struct clkv__layer_pool *l = &pool->layers[layer];
+	if (pool->sized)
+		clkv__pages_ref(&l->pages, address);
+	else
+		clkv__slots_ref(&l->sealed, address);
+}
+
+bool clkv__sealed_release(struct clkv__pool *pool, int layer, uint32_t address)
+{
+	struct clkv__layer_pool *l = &pool->layers[layer];
+	return pool->sized ? clkv__pages_release(&l->pages, address)
+	                   : clkv__slots_release(&l->sealed, address);
+}
+
+uint32_t clkv__sealed_units(const struct clkv__pool *pool, int layer, uint32_t address)
+{
+	return pool->sized ? clkv__pages_units_of(&pool->layers[layer].pages, address)
+	                   : pool->sealed_units;
+}
+
+uint64_t clkv__sealed_available(const struct clkv__pool *pool, int layer)
+{
+	const struct clkv__layer_pool *l = &pool->layers[layer];
+	return pool->sized ? clkv__pages_available(&l->pages)
+	                   : (uint64_t)clkv__slots_available(&l->sealed) * pool->sealed_units;
+}
+
 uint64_t clkv__pool_used_sealed(const struct clkv__pool *pool)
 {
-	uint64_t slots = 0;
+	uint64_t units = 0;
 	for (int i = 0; i < pool->n_layers; i++)
-		slots += clkv__slots_used(&pool->layers[i].sealed);
-	return slots * pool->sealed_units * ABI_UNIT;
+		units += pool->sized
+		             ? clkv__pages_used(&pool->layers[i].pages)
+		             : (uint64_t)clkv__slots_used(&pool->layers[i].sealed) * pool->sealed_units;
+	return units * ABI_UNIT;
 }

@@ -4,6 +4,7 @@
 #define CLKV__POOL_H
 
 #include "device/context.h"
+#include "store/pages.h"
 #include "store/sizes.h"
 #include "store/slots.h"
 
@@ -11,6 +12,7 @@
 struct clkv__layer_pool {
 	cl_mem mem;
 	struct clkv__slots open, sealed;
+	struct clkv__pages pages; /**< in place of sealed, where blocks have their own size */
 };
 
 struct clkv__pool {
@@ -18,6 +20,7 @@ struct clkv__pool {
 	cl_mem *buffers;
 	struct clkv__layer_pool *layers;
 	uint32_t half_units, sealed_units;
+	bool sized; /**< sealed blocks have their own size */
 };
 
 /** Takes all buffers; blocks in half begin as zeros, so that a row that was never written can't put a
@@ -30,6 +33,15 @@ void clkv__pool_free(struct clkv__pool *pool, clkv_context *context);
 
 /** Zeroes the blocks in half; enqueued once, before the first step. */
 clkv_status clkv__pool_clear(struct clkv__pool *pool, cl_command_queue queue, clkv_error *error);
+
+/** Sealed blocks of a layer: a new one of so many units (or of the only size), CLKV__NO_SLOT if there is
+ *  no room; one more reference; one less, true if it was the last. */
+uint32_t clkv__sealed_take(struct clkv__pool *pool, int layer, uint32_t units);
+void clkv__sealed_ref(struct clkv__pool *pool, int layer, uint32_t address);
+bool clkv__sealed_release(struct clkv__pool *pool, int layer, uint32_t address);
+uint32_t clkv__sealed_units(const struct clkv__pool *pool, int layer, uint32_t address);
+/** Units that sealed blocks of a layer may still take. */
+uint64_t clkv__sealed_available(const struct clkv__pool *pool, int layer);
 
 /** Bytes in use now. */
 uint64_t clkv__pool_used_open(const struct clkv__pool *pool);

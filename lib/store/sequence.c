@@ -67,7 +67,7 @@ static void share_row(clkv_seq *to, const clkv_seq *from, int layer, int stream)
 {
 	clkv_cache *cache = to->cache;
 	struct clkv__tables *t = &cache->tables;
-	struct clkv__layer_pool *pool = &cache->pool.layers[layer];
+	struct clkv__slots *open = &cache->pool.layers[layer].open;
 	uint32_t src = clkv__seq_row(from, layer, stream), dst = clkv__seq_row(to, layer, stream);
 	uint32_t sealed = clkv__tables_get(t, src + ABI_ROW_SEALED);
 	clkv__tables_set(t, dst + ABI_ROW_SEALED, sealed);
@@ -75,14 +75,14 @@ static void share_row(clkv_seq *to, const clkv_seq *from, int layer, int stream)
 		for (uint32_t w = 0; w < ABI_ENTRY_WORDS; w++)
 			clkv__tables_set(t, dst + ABI_ROW_ENTRY(i) + w,
 			                 clkv__tables_get(t, src + ABI_ROW_ENTRY(i) + w));
-		clkv__slots_ref(&pool->sealed,
-		                clkv__tables_get(t, src + ABI_ROW_ENTRY(i) + ABI_ENTRY_ADDR));
+		clkv__sealed_ref(&cache->pool, layer,
+		                 clkv__tables_get(t, src + ABI_ROW_ENTRY(i) + ABI_ENTRY_ADDR));
 	}
 	for (uint32_t j = 0; j < clkv__blocks_of(cache, from->length); j++) {
 		uint32_t address = clkv__tables_get(t, src + ABI_ROW_HALF(t->cap, j));
 		if (address == CLKV__NO_SLOT)
 			continue;
-		clkv__slots_ref(&pool->open, address);
+		clkv__slots_ref(open, address);
 		clkv__tables_set(t, dst + ABI_ROW_HALF(t->cap, j), address);
 	}
 }
@@ -143,6 +143,14 @@ void clkv__seq_release_half(clkv_seq *seq, uint32_t from, uint32_t to, bool seal
 	}
 }
 
+/* Drops one sequence's hold on the block of a sealed entry. */
+static void release_entry(clkv_cache *cache, int layer, uint32_t entry)
+{
+	const struct clkv__tables *t = &cache->tables;
+	if (clkv__sealed_release(&cache->pool, layer, clkv__tables_get(t, entry + ABI_ENTRY_ADDR)))
+		clkv__code_tables_drop(&cache->code_tables, clkv__tables_get(t, entry + ABI_ENTRY_FLAGS));
+}
+
 /* Drops the sealed tokens at and behind position n of one row. */
 static void cut_sealed_row(clkv_seq *seq, int layer, uint32_t row, uint32_t n)
 {
@@ -156,8 +164,7 @@ static void cut_sealed_row(clkv_seq *seq, int layer, uint32_t row, uint32_t n)
 				clkv__tables_set(t, entry + ABI_ENTRY_COUNT, n - pos);
 			break;
 		}
-		clkv__slots_release(&seq->cache->pool.layers[layer].sealed,
-		                    clkv__tables_get(t, entry + ABI_ENTRY_ADDR));
+		release_entry(seq->cache, layer, entry);
 		kept--;
 	}
 	if (kept != sealed)
@@ -213,8 +220,7 @@ static void release_sealed_row(clkv_seq *seq, int layer, uint32_t row)
 {
 	const struct clkv__tables *t = &seq->cache->tables;
 	for (uint32_t i = 0; i < clkv__tables_get(t, row + ABI_ROW_SEALED); i++)
-		clkv__slots_release(&seq->cache->pool.layers[layer].sealed,
-		                    clkv__tables_get(t, row + ABI_ROW_ENTRY(i) + ABI_ENTRY_ADDR));
+		release_entry(seq->cache, layer, row + ABI_ROW_ENTRY(i));
 }
 
 void clkv__seq_drop(clkv_seq *seq)
@@ -247,10 +253,13 @@ static uint64_t row_bytes(const clkv_seq *seq, int layer, int stream)
 	const clkv_cache *cache = seq->cache;
 	const struct clkv__tables *t = &cache->tables;
 	uint32_t row = clkv__seq_row(seq, layer, stream);
-	uint64_t sealed = clkv__tables_get(t, row + ABI_ROW_SEALED), half = 0;
+	uint64_t sealed = clkv__tables_get(t, row + ABI_ROW_SEALED), half = 0, units = 0;
+	for (uint32_t i = 0; i < sealed; i++)
+		units += clkv__sealed_units(&cache->pool, layer,
+		                            clkv__tables_get(t, row + ABI_ROW_ENTRY(i) + ABI_ENTRY_ADDR));
 	for (uint32_t j = 0; j < clkv__blocks_of(cache, seq->length); j++)
 		half += clkv__tables_get(t, row + ABI_ROW_HALF(t->cap, j)) != CLKV__NO_SLOT;
-	return sealed * ((uint64_t)cache->sizes.sealed_units * ABI_UNIT + 4 * ABI_ENTRY_WORDS) +
+	return units * ABI_UNIT + sealed * 4 * ABI_ENTRY_WORDS +
 	       half * ((uint64_t)cache->sizes.half_units * ABI_UNIT + 4) + 4 * ABI_ROW_HEAD;
 }
 

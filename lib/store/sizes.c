@@ -4,6 +4,8 @@
 
 #include "base/error.h"
 #include "base/struct_io.h"
+#include "codec/code_tables.h"
+#include "store/pages.h"
 
 /* Tokens and rows are counted in 32 bits on the device, with room for sums. */
 #define MAX_TOKENS ((size_t)CLKV__MAX_TOKENS)
@@ -62,6 +64,13 @@ static uint64_t open_blocks(const struct clkv__plan *plan, const struct clkv__si
 	return g->seal == 1 || with_step > all ? all : with_step;
 }
 
+/* Of a layer's sealed blocks. */
+static uint64_t sealed_bytes(const struct clkv__sizes *s)
+{
+	uint64_t units = (uint64_t)s->sealed_slots * s->sealed_units;
+	return (units + (s->sized ? CLKV__GUARD_UNITS : 0)) * ABI_UNIT;
+}
+
 static clkv_status pool_sizes(const struct clkv__shape *shape, const struct clkv__plan *plan,
                               struct clkv__sizes *s, clkv_error *error)
 {
@@ -78,11 +87,15 @@ static clkv_status pool_sizes(const struct clkv__shape *shape, const struct clkv
 	if (plan->sealing.dense)
 		return CLKV_OK;
 	s->sealed_units = plan->sealing.layout.units;
+	s->sized = plan->sealing.layout.sized;
 	s->open_slots = (uint32_t)open;
 	/* Only the first prompt of a sequence leaves a block that isn't full. */
 	s->sealed_slots = (uint32_t)all;
-	s->sealing_layer_bytes =
-		(open * s->half_units + (uint64_t)s->sealed_slots * s->sealed_units) * ABI_UNIT;
+	if (s->sized && all * s->sealed_units >= (uint64_t)1 << 31)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
+		          "cache options: max_tokens (%u) needs sealed blocks of 128 GiB in a layer",
+		          s->max_tokens);
+	s->sealing_layer_bytes = open * s->half_units * ABI_UNIT + sealed_bytes(s);
 	return CLKV_OK;
 }
 
@@ -115,7 +128,8 @@ static void step_sizes(const struct clkv__shape *shape, const struct clkv__plan 
 	s->part_rows = rows + (extra + items) * (uint32_t)cut->tile_rows;
 	uint32_t sealable = plan->general.seal == 1 ? s->max_tokens : rows;
 	s->max_jobs = plan->sealing.dense ? 0 : sealable / bt + 2 * items;
-	s->jobs_words = s->max_jobs * (ABI_SEAL_WORDS + (uint32_t)shape->layers * streams);
+	s->jobs_words =
+		s->max_jobs * (ABI_SEAL_WORDS + ABI_DST_WORDS * (uint32_t)shape->layers * streams);
 	if (s->jobs_words == 0)
 		s->jobs_words = 1; /* OpenCL has no empty buffers */
 	s->update_pairs = 4096;
@@ -131,9 +145,13 @@ static uint64_t host_bytes(const struct clkv__shape *shape, const struct clkv__p
 {
 	uint64_t layers = (uint64_t)shape->layers;
 	uint64_t dense = plan->sealing.dense ? layers : (uint64_t)plan->general.skip;
-	uint64_t slots =
-		dense * s->dense_slots + (layers - dense) * ((uint64_t)s->open_slots + s->sealed_slots);
-	return b4((uint64_t)s->slab_words * s->max_sequences) + b4(2 * slots) +
+	uint64_t slots = dense * s->dense_slots + (layers - dense) * (uint64_t)s->open_slots;
+	uint64_t pages = 0;
+	if (s->sized)
+		pages = (layers - dense) * clkv__pages_host_bytes(s->sealed_slots * s->sealed_units);
+	else
+		slots += (layers - dense) * (uint64_t)s->sealed_slots;
+	return b4((uint64_t)s->slab_words * s->max_sequences) + b4(2 * slots) + pages +
 	       CLKV__STAGING * b4(s->staging_words) + s->journal_entries * sizeof(struct clkv__change);
 }
 
@@ -146,14 +164,17 @@ static void sum_bytes(const struct clkv__shape *shape, const struct clkv__plan *
 	clkv_bytes *b = &s->bytes;
 	double bt = plan->general.block;
 	b->struct_size = sizeof *b;
-	b->sealed = sealing * s->sealed_slots * s->sealed_units * ABI_UNIT;
+	b->sealed = sealing > 0 ? sealing * sealed_bytes(s) : 0;
 	b->open =
 		dense * s->dense_layer_bytes + sealing * s->open_slots * (uint64_t)s->half_units * ABI_UNIT;
 	b->tables = (uint64_t)s->slab_words * s->max_sequences * 4;
 	b->scratch =
 		((uint64_t)s->plan_words + s->jobs_words + 2 * s->update_pairs + ABI_COUNTERS) * 4 +
 		(uint64_t)s->part_rows * (uint64_t)shape->q_heads * (uint64_t)(shape->dv + 2) * 4;
-	b->device = b->sealed + b->open + b->tables + b->scratch;
+	b->code_tables = clkv__code_tables_bytes(&plan->sealing.layout);
+	if (s->sized) /* histograms for them */
+		b->scratch += layers * 2 * ABI_SYMBOLS * 4;
+	b->device = b->sealed + b->open + b->tables + b->scratch + b->code_tables;
 	b->host = host_bytes(shape, plan, s);
 	b->per_token_f16 = (double)(layers * streams) * 2 * (shape->dk + shape->dv);
 	double half = 2.0 * (shape->dk + shape->dv) + 4 / bt;

@@ -26,6 +26,10 @@ struct clkv__cut {
 /** Host staging buffers in turn: a write may still be under way while the next is prepared. */
 #define CLKV__STAGING 4
 
+/** Units behind the blocks of a layer of sized blocks: a stream is read in pieces of 8 bytes, and one
+ *  whose lengths a damaged page has wrong ends here at the latest. */
+#define CLKV__GUARD_UNITS 512
+
 /** A word of a table that a step has changed, so that it can be undone. */
 struct clkv__change {
 	uint32_t word, before, layer;
@@ -34,7 +38,8 @@ struct clkv__change {
 struct clkv__sizes {
 	uint32_t max_tokens, max_step_tokens, max_sequences, max_seq_tokens;
 	/* pool */
-	uint32_t half_units, sealed_units; /**< of one block */
+	uint32_t half_units, sealed_units; /**< of one block; sealed: the largest, if sized */
+	bool sized;                        /**< sealed blocks have their own size */
 	uint32_t dense_slots;              /**< half blocks of a layer that never seals */
 	uint32_t open_slots, sealed_slots; /**< blocks of a layer that seals, all streams */
 	uint64_t dense_layer_bytes, sealing_layer_bytes;

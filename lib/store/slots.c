@@ -54,11 +54,13 @@ void clkv__slots_ref(struct clkv__slots *slots, uint32_t address)
 	slots->refs[index_of(slots, address)]++;
 }
 
-void clkv__slots_release(struct clkv__slots *slots, uint32_t address)
+bool clkv__slots_release(struct clkv__slots *slots, uint32_t address)
 {
 	uint32_t i = index_of(slots, address);
-	if (--slots->refs[i] == 0)
-		slots->free_list[slots->n_free++] = i;
+	if (--slots->refs[i] > 0)
+		return false;
+	slots->free_list[slots->n_free++] = i;
+	return true;
 }
 
 uint32_t clkv__slots_refs(const struct clkv__slots *slots, uint32_t address)

@@ -37,8 +37,8 @@ static inline uint32_t clkv__slots_used(const struct clkv__slots *s)
 /** The address of a free slot, with one reference; CLKV__NO_SLOT when none is left. */
 uint32_t clkv__slots_take(struct clkv__slots *slots);
 void clkv__slots_ref(struct clkv__slots *slots, uint32_t address);
-/** Drops one reference; the last one frees the slot. */
-void clkv__slots_release(struct clkv__slots *slots, uint32_t address);
+/** Drops one reference; the last one frees the slot, and is answered with true. */
+bool clkv__slots_release(struct clkv__slots *slots, uint32_t address);
 uint32_t clkv__slots_refs(const struct clkv__slots *slots, uint32_t address);
 
 #endif

@@ -28,6 +28,11 @@ clkv_status clkv_get_stats(const clkv_cache *cache, clkv_stats *stats)
 	s.host_ns = c->meter.total_ns - c->meter.opencl_ns;
 	clkv__counters_poll(&c->counters);
 	s.not_finite = c->counters.not_finite;
+	s.used_code_tables = clkv__code_tables_used(&c->code_tables);
+	s.bound_k = (double)c->counters.bound_k;
+	s.bound_v = (double)c->counters.bound_v;
+	s.values_checked = c->values_checked;
+	s.values_broken = c->counters.broken;
 	pthread_mutex_unlock(&c->mutex);
 	return clkv__struct_write(stats, &s, sizeof s);
 }

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/* bounded_verify: decodes the blocks of a seal job and compares every value with the promise made for it.
+ * Grid: (LANES * jobs, STREAMS, layers). Local: the codes of a side and its units.
+ * counters: values beyond bound * (1 + 1e-5) + 1e-7; bound = part * range / 2, or the absolute one. */
+#include "bounded_units.clh"
+#include "sealed_value.clh"
+
+INLINE uint verify_side(const struct bounded s, const struct source src, const struct workspace w,
+                        __global const uchar *block, uint flags, __global const uint *code_tables)
+{
+	uint broken = 0;
+	make_units(s, src, w);
+	open_side(s, block, flags, code_tables, w.codes);
+	for (int row = LANE; row < s.rows; row += LANES) {
+		const float part = as_float(s.step) * 0.5f;
+		const float bound = (s.absolute ? part : part * w.ranges[row]) * 1.00001f + 1e-7f;
+		for (int c = 0; c < s.cols; c += VEC) {
+			const floatv x = load_value(s, src, row, c);
+			float values[VEC];
+			STOREV(x, values);
+			for (int i = 0; i < VEC; i++)
+				if ((s.is_k ? c + i : row) < src.count)
+					broken += !(fabs(bounded_value(s, block, flags, w.codes, row, c + i) -
+					                 values[i]) <= bound);
+		}
+	}
+	SYNC();
+	return broken;
+}
+
+__kernel GROUP_SIZE void bounded_verify(__global const uchar *pool, __global const uint *tables,
+                                        __global const uint *plan, __global uint *counters,
+                                        __global const uint *code_tables, uint jobs,
+                                        uint first_layer)
+{
+	WORKSPACE(w);
+	__global const uint *job = plan + jobs + (uint)get_group_id(0) * ABI_SEAL_WORDS;
+	const uint stream = (uint)get_group_id(1), layer = first_layer + (uint)get_group_id(2);
+	const struct source src = job_source(pool, tables, job, layer, stream);
+	__global const uint *dst = plan + jobs + job_dst(job, layer, stream);
+	__global const uchar *block = pool + unit_bytes(dst[ABI_DST_ADDR]);
+	const uint flags = dst[ABI_DST_FLAGS];
+	const struct bounded k = K_BOUNDED, v = V_BOUNDED;
+	const uint broken = verify_side(k, src, w, block, flags, code_tables) +
+	                    verify_side(v, src, w, block, flags, code_tables);
+	if (broken)
+		atomic_add(counters + ABI_COUNTER_BROKEN, broken);
+}

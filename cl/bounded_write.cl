@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/* bounded_write: encodes a seal job's blocks into the pages that the host has found for their sizes.
+ * Grid: (LANES * jobs, STREAMS, layers). Local: the codes of a side, its units, lengths of lanes.
+ * plan: of (layer, stream) the words at the job's dst say where the block goes, and its flags.
+ * Lanes are written byte by byte: a byte belongs to one lane, whose neighbours are written at the same time. */
+#include "bounded_units.clh"
+#include "planes.clh"
+
+#define MOST_LANES (BT / K_LANE_COLS > DV / V_LANE_COLS ? BT / K_LANE_COLS : DV / V_LANE_COLS)
+
+INLINE void write_units(const struct bounded s, const struct workspace w, __global uchar *block)
+{
+	__global ushort *scales = (__global ushort *)(block + s.params);
+	for (int i = LANE; i < s.units; i += LANES) {
+		scales[i] = (ushort)(as_uint(w.scales[i]) >> 16);
+		vstore_half(w.minimums[i], s.units + i, (__global half *)scales);
+	}
+}
+
+/* Appends the codes of a lane to its stream at `out`, if there is one; returns its length in bytes. */
+INLINE uint walk_lane(const struct bounded s, __global const uint *encode, const struct workspace w,
+                      int lane, __global uchar *out)
+{
+	ulong bits = 0;
+	uint n = 0, bytes = 0;
+	for (int c = lane * s.lane_cols; c < (lane + 1) * s.lane_cols; c++)
+		for (int row = 0; row < s.rows; row++) {
+			const uint code = encode[w.codes[row * s.cols + c]];
+			bits |= (ulong)(code & 0xffff) << n;
+			n += code >> 16;
+			for (; n >= 8; n -= 8, bits >>= 8, bytes++)
+				if (out)
+					out[bytes] = (uchar)bits;
+		}
+	if (n > 0 && out)
+		out[bytes] = (uchar)bits;
+	return bytes + (n > 0);
+}
+
+INLINE void write_lanes(const struct bounded s, const struct workspace w,
+                        __global const uint *encode, __global uchar *block, uint payload,
+                        __local uint *lengths)
+{
+	__global uchar *index = block + s.index;
+	for (int lane = LANE; lane < n_lanes(s); lane += LANES) {
+		const uint bytes = walk_lane(s, encode, w, lane, 0);
+		lengths[lane] = bytes;
+		if (long_lanes(s))
+			((__global ushort *)index)[lane] = (ushort)bytes;
+		else
+			index[lane] = (uchar)bytes;
+	}
+	SYNC();
+	uint at = payload;
+	int before = 0;
+	for (int lane = LANE; lane < n_lanes(s); lane += LANES) {
+		for (; before < lane; before++)
+			at += lengths[before];
+		walk_lane(s, encode, w, lane, block + at);
+	}
+	SYNC();
+}
+
+INLINE void write_planes(const struct bounded s, const int bits, const struct workspace w,
+                         __global uchar *planes)
+{
+	for (int u = LANE; u < s.rows / 8 * (s.cols / VEC); u += LANES) {
+		const int row = u / (s.cols / VEC) * 8, col = u % (s.cols / VEC) * VEC;
+		intv x[8];
+#pragma unroll
+		for (int i = 0; i < 8; i++)
+			x[i] = LOADV_BYTES(w.codes + (row + i) * s.cols + col);
+		planes_store8(bits, planes, s.rows, s.cols, row, col, x);
+	}
+}
+
+INLINE void write_packed(const struct bounded s, uint bits, const struct workspace w,
+                         __global uchar *planes)
+{
+	switch (bits) {
+	case 2:
+		write_planes(s, 2, w, planes);
+		break;
+	case 3:
+		write_planes(s, 3, w, planes);
+		break;
+	case 4:
+		write_planes(s, 4, w, planes);
+		break;
+	case 5:
+		write_planes(s, 5, w, planes);
+		break;
+	case 6:
+		write_planes(s, 6, w, planes);
+		break;
+	default:
+		write_planes(s, 8, w, planes);
+		break;
+	}
+}
+
+INLINE void write_half(const struct bounded s, const struct source src, __global half *values)
+{
+	for (int u = LANE; u < s.rows * (s.cols / VEC); u += LANES) {
+		const int row = u / (s.cols / VEC), col = u % (s.cols / VEC) * VEC;
+		const floatv x = load_value(s, src, row, col);
+		const intv in = s.is_k ? there_k(src, col) : there_v(src, row);
+		STOREV_HALF(in ? x : (floatv)(0.0f), values + row * s.cols + col);
+	}
+}
+
+/* The first tokens of a sequence; its first job begins a half block. */
+INLINE void write_exact(const struct source src, __global ushort *values)
+{
+	__global const ushort *from = (__global const ushort *)src.a;
+	for (int i = LANE; i < EXACT * DK; i += LANES)
+		values[i] = from[i % DK * BT + i / DK];
+	for (int i = LANE; i < EXACT * DV; i += LANES)
+		values[EXACT * DK + i] = from[DK * BT + i];
+}
+
+INLINE void write_side(const struct bounded s, const struct source src, const struct workspace w,
+                       __global const uint *code_tables, uint flags, __global uchar *block,
+                       uint payload, __local uint *lengths)
+{
+	const uint table = side_table(s, flags);
+	make_units(s, src, w);
+	write_units(s, w, block);
+	if (table == ABI_TABLE_HALF) {
+		write_half(s, src, (__global half *)(block + payload));
+		return;
+	}
+	make_codes(s, src, w);
+	if (ENTROPY == ABI_ENTROPY_PACK)
+		write_packed(s, table, w, block + payload);
+	else
+		write_lanes(s, w, code_tables + s.encode + (int)table * s.symbols, block, payload, lengths);
+}
+
+__kernel GROUP_SIZE void bounded_write(__global uchar *pool, __global const uint *tables,
+                                       __global const uint *plan, __global const uint *code_tables,
+                                       uint jobs, uint first_layer)
+{
+	WORKSPACE(w);
+	__local uint lengths[MOST_LANES];
+	__global const uint *job = plan + jobs + (uint)get_group_id(0) * ABI_SEAL_WORDS;
+	const uint stream = (uint)get_group_id(1), layer = first_layer + (uint)get_group_id(2);
+	const struct source src = job_source(pool, tables, job, layer, stream);
+	__global const uint *dst = plan + jobs + job_dst(job, layer, stream);
+	__global uchar *block = pool + unit_bytes(dst[ABI_DST_ADDR]);
+	const uint flags = dst[ABI_DST_FLAGS];
+	const struct bounded k = K_BOUNDED, v = V_BOUNDED;
+	if (flags & ABI_FLAG_EXACT)
+		write_exact(src, (__global ushort *)(block + PAYLOAD_OFF));
+	write_side(k, src, w, code_tables, flags, block, payload_of(k, block, flags), lengths);
+#if LANES > 1
+	barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE); /* V's place is read from K's lanes */
+#endif
+	write_side(v, src, w, code_tables, flags, block, payload_of(v, block, flags), lengths);
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * \file    huffman.h
+ * \brief   Length-limited canonical Huffman codes for streams read least significant bit first.
+ *
+ * A table is its lengths: one byte per symbol. Codes and lookups follow from them, so that a file or a
+ * device needs nothing else.
+ */
+#ifndef CLKV__HUFFMAN_H
+#define CLKV__HUFFMAN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/** Symbols of an alphabet, and bits of a code, at most. */
+#define CLKV__HUFFMAN_SYMBOLS 256
+#define CLKV__HUFFMAN_BITS 12
+
+/** Entries of a lookup of pairs: first symbol, second symbol, bits of both. */
+#define CLKV__HUFFMAN_PAIR_SECOND 5
+#define CLKV__HUFFMAN_PAIR_BITS 10
+/** Entries of a lookup of single symbols: symbol, bits. */
+#define CLKV__HUFFMAN_SINGLE_BITS 8
+
+/**
+ * Optimal lengths of 1 to lmax bits for n symbols: 1 <= n <= 256, n <= 2^lmax, lmax <= 12. Each symbol
+ * is counted once more than the histogram says, so that each has a code. The Kraft sum is 1 for n >= 2;
+ * a single symbol has length 1.
+ */
+void clkv__huffman_lengths(const uint32_t *histogram, int n, int lmax, uint8_t *lengths);
+
+/** The flat code: the same length for all, ceil(log2 n) and at least 1. */
+void clkv__huffman_flat(int n, uint8_t *lengths);
+
+/** Whether lengths from outside are a table: 1 to lmax bits each, and a Kraft sum of at most 1. */
+bool clkv__huffman_lengths_valid(const uint8_t *lengths, int n, int lmax);
+
+/** Canonical codes of valid lengths, first bit of the stream lowest: code | length << 16. */
+void clkv__huffman_codes(const uint8_t *lengths, int n, uint32_t *codes);
+
+/**
+ * 2^index_bits entries, indexed by the next index_bits bits of the stream. Single: symbol | bits << 8,
+ * and index_bits is at least the largest length. Pairs: first | second << 5 | bits of both << 10, for
+ * n <= 32 and index_bits at least twice the largest length. Where no code leads (Kraft sum below 1) the
+ * entry is symbol 0 with the largest length.
+ */
+void clkv__huffman_lookup(const uint8_t *lengths, int n, int index_bits, bool pairs,
+                          uint16_t *lookup);
+
+/** Bits that the codes of a histogram take. */
+uint64_t clkv__huffman_cost(const uint32_t *histogram, const uint8_t *lengths, int n);
+
+#endif
