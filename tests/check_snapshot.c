@@ -18,6 +18,10 @@ static const char *const recipes[] = {
 	"q:k=8,v=4 ; window=0,skip=1",
 	"q:k=3,v=5,rot=hadamard ; block=128",
 	"q:k=16,v=2,axis_v=channel ; block=32,sinks=1",
+	"kvcomp",
+	"kvcomp:rel_k=0.02,rel_v=0.3,unit_k=block ; window=3,sinks=2,skip=1,block=32",
+	"kvcomp:entropy=pack,abs_v=0.001 ; window=0",
+	"kvcomp:entropy=none ; seal=prompt",
 };
 #define RECIPES (sizeof recipes / sizeof recipes[0])
 #define KIVI "kivi:bits=4 ; window=40,sinks=3"
@@ -30,8 +34,11 @@ static clkv_geometry geometry(void)
 static void open_feed(struct feed *feed, const char *recipe)
 {
 	feed->geometry = geometry();
+	clkv_cache_options room = CLKV_INIT(clkv_cache_options);
+	room.max_tokens = 1024;
+	room.max_sequences = 4;
 	feed->lse = true;
-	feed_open(feed, fixture.context, fixture.queue, recipe, NULL);
+	feed_open(feed, fixture.context, fixture.queue, recipe, &room);
 }
 
 /* Steps of all kinds from here on give the same bits in both. */
@@ -284,8 +291,12 @@ END_TEST
 /* A prompt that went through half sealed as if it had come now: the same bits. */
 START_TEST(test_half_to_codes)
 {
-	static const char *const to[] = {"kivi:bits=4 ; window=40,sinks=3", "q:k=8,v=4 ; window=0",
-	                                 "kivi:bits=2 ; skip=1", "f16 ; block=128"};
+	static const char *const to[] = {"kivi:bits=4 ; window=40,sinks=3",
+	                                 "q:k=8,v=4 ; window=0",
+	                                 "kivi:bits=2 ; skip=1",
+	                                 "f16 ; block=128",
+	                                 "kvcomp",
+	                                 "kvcomp:entropy=pack ; window=0"};
 	static struct stream stream, want, loaded, cold;
 	struct feed half = {0}, codes = {0};
 	struct memory_file file = {0};
@@ -451,7 +462,7 @@ int main(void)
 	tcase_add_test(same, test_one_behind_the_other);
 	tcase_add_loop_test(same, test_other_queues, 0, RECIPES);
 	tcase_add_test(same, test_a_larger_window_takes_pages_as_they_are);
-	tcase_add_loop_test(other, test_half_to_codes, 0, 4);
+	tcase_add_loop_test(other, test_half_to_codes, 0, 6);
 	tcase_add_test(other, test_half_to_codes_in_chunks);
 	tcase_add_loop_test(other, test_codes_to_half, 0, RECIPES);
 	tcase_add_loop_test(other, test_there_and_back, 0, 2);

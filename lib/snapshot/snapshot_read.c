@@ -59,7 +59,7 @@ static clkv_status enter(struct reader *r, const struct arriving *p, uint32_t *a
 		t->mirror[p->row + ABI_ROW_HALF(t->cap, p->j)] = *address;
 		return CLKV_OK;
 	}
-	*address = clkv__page_take(&r->section, r->cache, layer, p->record.flags);
+	*address = clkv__page_take(r->cache, layer, p->record.flags);
 	if (*address == CLKV__NO_SLOT)
 		return fail_room(layer, "sealed", error);
 	entry[ABI_ENTRY_ADDR] = *address;
@@ -130,7 +130,7 @@ static clkv_status read_sealed(struct reader *r, int layer, int stream, uint32_t
 	CLKV_TRY(make_room(r, record.bytes, &page, error));
 	CLKV_TRY(clkv__snapshot_get(r->in, r->buffer + page->at, record.bytes, error));
 	CLKV_TRY(clkv__snapshot_get_checksum(r->in, error));
-	CLKV_TRY(clkv__page_check(&r->section, r->in, r->buffer + page->at, &record.flags, error));
+	CLKV_TRY(clkv__page_check(&r->section, r->in, r->buffer + page->at, &record, error));
 	page->record = record;
 	page->row = clkv__seq_row(r->seq, layer, stream);
 	r->counts[i] = record.count;
@@ -216,6 +216,8 @@ static clkv_status publish(struct reader *r, clkv_error *error)
 		1 + (size_t)r->head.blocks * ABI_ENTRY_WORDS + clkv__blocks_of(cache, r->head.length);
 	CLKV_TRY(clkv__cache_lock_idle(cache, error));
 	clkv_status status = clkv__tables_reserve(&cache->tables, rows * words, error);
+	if (status == CLKV_OK)
+		clkv__section_account(&r->section);
 	for (int l = 0; status == CLKV_OK && l < cache->shape.layers; l++)
 		for (int s = 0; s < cache->shape.streams; s++)
 			note_row(r, clkv__seq_row(r->seq, l, s));
@@ -226,7 +228,7 @@ static clkv_status publish(struct reader *r, clkv_error *error)
 static clkv_status read_all(struct reader *r, clkv_error *error)
 {
 	CLKV_TRY(flush(r, error)); /* of nothing: a queue that can't be used is found first */
-	CLKV_TRY(clkv__section_begin(&r->section, r->cache, r->in, error));
+	CLKV_TRY(clkv__section_get(&r->section, r->cache, r->in, r->queue, error));
 	for (int l = 0; l < r->cache->shape.layers; l++)
 		for (int s = 0; s < r->cache->shape.streams; s++)
 			CLKV_TRY(read_row(r, l, s, error));

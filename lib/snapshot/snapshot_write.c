@@ -18,6 +18,7 @@ struct writer {
 	cl_command_queue queue;
 	struct clkv__snapshot_out *out;
 	struct clkv__snapshot_head head;
+	struct clkv__codec_section section;
 	unsigned char *buffer, *packed;
 	size_t room, used, n;
 	struct leaving *pages; /* [CLKV__BATCH_PAGES] */
@@ -71,8 +72,10 @@ static clkv_status put_page(struct writer *w, const struct leaving *p, clkv_erro
 	const clkv_cache *cache = w->seq->cache;
 	unsigned char *bytes = w->buffer + p->at;
 	if (p->record.kind == CLKV__RECORD_SEALED) {
-		clkv__page_tidy(cache, p->record.flags, bytes);
-		return clkv__snapshot_put_record(w->out, &p->record, bytes, error);
+		struct clkv__record record = p->record;
+		clkv__page_tidy(cache, record.flags, record.count, bytes);
+		record.flags = clkv__section_flags(&w->section, record.flags);
+		return clkv__snapshot_put_record(w->out, &record, bytes, error);
 	}
 	clkv__half_pack(&cache->shape, cache->plan.general.block, &p->live, bytes, w->packed);
 	return clkv__snapshot_put_record(w->out, &p->record, w->packed, error);
@@ -148,7 +151,7 @@ static clkv_status write_all(struct writer *w, clkv_error *error)
 	const struct clkv__shape *shape = &w->seq->cache->shape;
 	CLKV_TRY(flush(w, error)); /* of nothing: a queue that can't be used is found first */
 	CLKV_TRY(clkv__head_put(w->out, &w->head, error));
-	CLKV_TRY(clkv__section_put(w->seq, w->out, error));
+	CLKV_TRY(clkv__section_put(&w->section, w->out, error));
 	for (int l = 0; l < shape->layers; l++)
 		for (int s = 0; s < shape->streams; s++)
 			CLKV_TRY(write_row(w, l, s, error));
@@ -166,6 +169,7 @@ clkv_status clkv__snapshot_write(clkv_seq *seq, cl_command_queue queue,
 	w.room = half > w.room ? half : w.room;
 	w.room = sealed > w.room ? sealed : w.room;
 	clkv__head_of(seq, &w.head);
+	clkv__section_of(&w.section, seq);
 	w.buffer = clkv__calloc(a, w.room, 1);
 	w.packed = clkv__calloc(a, half, 1);
 	w.pages = clkv__calloc(a, CLKV__BATCH_PAGES, sizeof *w.pages);

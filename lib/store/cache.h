@@ -44,6 +44,7 @@ struct clkv_cache {
 	struct clkv__code_tables code_tables;
 	cl_mem plan_mem, jobs_mem, pairs_mem, part_acc, part_ml;
 	cl_mem histograms;       /**< [layers][2][ABI_SYMBOLS], or NULL if blocks have one size */
+	float loaded_scale[2];   /**< the largest of K's and V's blocks that came with snapshots */
 	uint64_t values_checked; /**< by the recipe's verify=1 */
 	struct clkv__counters counters;
 	clkv_seq *sequences;
