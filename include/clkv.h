@@ -397,9 +397,9 @@ typedef size_t (*clkv_read_fn)(void *opaque, void *data, size_t size);
 
 /** Writes a sequence, with checksums; doc/file-format.md describes the bytes. recipe NULL: as it is
  *  stored, so that loading it into a cache of the same recipe gives the same bits. Another recipe, such
- *  as "kivi:bits=2 ; window=0": decodes and encodes anew, through a cache of that recipe that exists for
- *  the length of the call. The sequence stays as it is. Not while the cache has an open step (BUSY).
- *  Blocks until all is written. Errors: IO (write took less than it was given), BUSY, INVALID_RECIPE,
+ *  as "kvcomp ; window=0": decodes and encodes anew, through a cache of that recipe that exists for the
+ *  length of the call. The sequence stays as it is. Not while the cache has an open step, and none may
+ *  begin before it returns (BUSY). Blocks until all is written. Errors: IO (write took less than it was given), BUSY, INVALID_RECIPE,
  *  UNSUPPORTED, NO_HOST_MEMORY, NO_DEVICE_MEMORY, OPENCL, BUILD. Since 0.1. */
 CLKV_API clkv_status clkv_save(clkv_seq *seq, const char *recipe, cl_command_queue queue,
                                clkv_write_fn write, void *opaque, clkv_error *error);
@@ -408,8 +408,8 @@ CLKV_API clkv_status clkv_save(clkv_seq *seq, const char *recipe, cl_command_que
  *  and its block, sinks and skip are the cache's, and if no more tokens are open than the cache's window
  *  allows. Else it is decoded, through a cache of the file's recipe that exists for the length of the call,
  *  and appended as a prompt, which the cache's own recipe seals. q heads, scale, softcap and windows of the
- *  geometry may differ. Not while the cache has an open step (BUSY). Blocks until done. On failure the
- *  cache holds what it held.
+ *  geometry may differ. Not while the cache has an open step, and none may begin before it returns (BUSY).
+ *  Blocks until done. On failure the cache holds what it held.
  *  Errors: CORRUPT (says which part is damaged), UNSUPPORTED (another geometry, an unknown recipe or version),
  *  POOL_FULL, IO (read returned more than it was asked for), BUSY, NO_HOST_MEMORY, NO_DEVICE_MEMORY, OPENCL,
  *  BUILD. Since 0.1. */

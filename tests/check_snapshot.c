@@ -288,6 +288,28 @@ END_TEST
 
 /* ---------------------------------------------------------------- other recipes ---- */
 
+/* Rows of K and V of layer 1 as they decode. */
+static double *decoded(const struct feed *feed, const struct stream *stream)
+{
+	size_t row = feed_heads(feed, FEED_K) * 64, n = stream->n * row;
+	double *x = calloc(2 * n, sizeof *x);
+	ck_assert_ptr_nonnull(x);
+	feed_read(feed, stream, 1, 0, stream->n, x, x + n);
+	return x;
+}
+
+/* The one holds what the other decodes to, rounded to half. */
+static void expect_rounded(const struct feed *codes, const struct stream *a,
+                           const struct feed *half, const struct stream *b)
+{
+	double *want = decoded(codes, a), *got = decoded(half, b);
+	for (size_t i = 0; i < 2 * a->n * 128; i++)
+		ck_assert_msg(got[i] == ref_half(want[i]), "value %zu: %g instead of %g", i, got[i],
+		              want[i]);
+	free(want);
+	free(got);
+}
+
 /* A prompt that went through half sealed as if it had come now: the same bits. */
 START_TEST(test_half_to_codes)
 {
@@ -297,7 +319,7 @@ START_TEST(test_half_to_codes)
 	                                 "f16 ; block=128",
 	                                 "kvcomp",
 	                                 "kvcomp:entropy=pack ; window=0"};
-	static struct stream stream, want, loaded, cold;
+	static struct stream stream, want, loaded, cold, back;
 	struct feed half = {0}, codes = {0};
 	struct memory_file file = {0};
 	open_feed(&half, "f16");
@@ -310,7 +332,9 @@ START_TEST(test_half_to_codes)
 	memory_load(&codes, &file, &stream, &loaded);
 	memory_save(&half, &stream, to[_i], &file);
 	memory_load(&codes, &file, &stream, &cold);
+	memory_load(&half, &file, &stream, &back);
 	expect_same_cache(&codes, &want, &cold);
+	expect_rounded(&codes, &cold, &half, &back);
 	expect_same_future(&codes, &want, &codes, &loaded);
 	expect_given(&half, &stream);
 	memory_close(&file);
@@ -346,16 +370,6 @@ START_TEST(test_half_to_codes_in_chunks)
 }
 END_TEST
 
-/* Rows of K and V of layer 1 as they decode. */
-static double *decoded(const struct feed *feed, const struct stream *stream)
-{
-	size_t row = feed_heads(feed, FEED_K) * 64, n = stream->n * row;
-	double *x = calloc(2 * n, sizeof *x);
-	ck_assert_ptr_nonnull(x);
-	feed_read(feed, stream, 1, 0, stream->n, x, x + n);
-	return x;
-}
-
 /* Half keeps what codes decode to, up to its own rounding. */
 START_TEST(test_codes_to_half)
 {
@@ -371,12 +385,7 @@ START_TEST(test_codes_to_half)
 	memory_save(&codes, &stream, "f16 ; block=32", &file);
 	memory_load(&half, &file, &stream, &cold);
 	expect_same_cache(&half, &loaded, &cold);
-	double *want = decoded(&codes, &stream), *got = decoded(&half, &loaded);
-	for (size_t i = 0; i < 2 * stream.n * 128; i++)
-		ck_assert_msg(got[i] == ref_half(want[i]), "value %zu: %g instead of %g", i, got[i],
-		              want[i]);
-	free(want);
-	free(got);
+	expect_rounded(&codes, &stream, &half, &loaded);
 	memory_close(&file);
 	feed_close(&half);
 	feed_close(&codes);

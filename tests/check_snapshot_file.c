@@ -530,6 +530,50 @@ START_TEST(test_the_pool_runs_out_underway)
 }
 END_TEST
 
+/* Each file brings tables of its own, until all numbers are taken; they come back with the sequences. */
+START_TEST(test_code_tables_run_out)
+{
+	static struct shop shop;
+	static struct stream loaded;
+	struct feed many = {.geometry = tiny()};
+	clkv_cache_options room = CLKV_INIT(clkv_cache_options);
+	clkv_error error;
+	clkv_seq *seqs[20] = {NULL};
+	uint64_t tables = 0;
+	shop_open(&shop, "kvcomp ; window=3,block=32");
+	room.max_tokens = 4096;
+	room.max_sequences = 21;
+	feed_open(&many, fixture.context, fixture.queue, "kvcomp ; window=3,block=32", &room);
+	size_t ends[MAX_PARTS], n = list_ends(&shop.file, ends), i = 0;
+	unsigned char *lengths = shop.file.bytes + ends[0] + SUM_BYTES + RECORD_BYTES + 12, first;
+	for (clkv_status status = CLKV_OK; status == CLKV_OK && i < 20; i++) {
+		ck_assert_uint_ge(feed_stats(&many).used_code_tables, tables);
+		tables = feed_stats(&many).used_code_tables;
+		size_t from = i % 5, last = word(lengths - 4) - 1;
+		first = lengths[from]; /* another order of the same lengths is a code too */
+		memmove(lengths + from, lengths + from + 1, last - from);
+		lengths[last] = first;
+		seal(&shop.file, ends, n);
+		shop.file.at = 0;
+		status = clkv_load(many.cache, many.queue, memory_read, &shop.file, &seqs[i], &error);
+		if (status == CLKV_OK)
+			continue;
+		ck_assert_msg(status == CLKV_ERROR_POOL_FULL && strstr(error.text, "code tables"), "%s",
+		              error.text);
+		ck_assert_int_eq(memory_refused(&many, &shop.file, NULL), CLKV_ERROR_POOL_FULL);
+	}
+	ck_assert_uint_gt(i, 5);
+	ck_assert_uint_lt(i, 20);
+	for (i = 0; i < 20; i++)
+		ck_assert_int_eq(clkv_seq_destroy(seqs[i]), CLKV_OK);
+	memory_save(&shop.feed, &shop.stream, NULL, &shop.file);
+	memory_load(&many, &shop.file, &shop.stream, &loaded);
+	expect_same_cache(&many, &shop.stream, &loaded);
+	feed_close(&many);
+	shop_close(&shop);
+}
+END_TEST
+
 START_TEST(test_arguments_and_open_steps)
 {
 	static struct shop shop;
@@ -659,12 +703,18 @@ START_TEST(test_every_call_may_fail)
 {
 	static struct shop shop;
 	static struct stream loaded;
+	static const struct {
+		const char *recipe, *form;
+	} pairs[] = {{RECIPE, NULL},
+	             {RECIPE, "f16 ; block=32"},
+	             {"kvcomp ; window=3,block=32", NULL},
+	             {RECIPE, "kvcomp ; window=3,block=32"}};
 	bool alloc = _i % 2, happened = true;
-	const char *form = forms[_i / 2];
+	const char *form = pairs[_i / 2].form;
 	struct memory_file file = {0};
 	clkv_error error;
 	int failed = 0;
-	shop_open(&shop, RECIPE);
+	shop_open(&shop, pairs[_i / 2].recipe);
 	memory_save(&shop.feed, &shop.stream, form, &file);
 	for (int n = 0; happened && n < TRIES; n++) {
 		struct memory_file again = {0};
@@ -722,9 +772,10 @@ int main(void)
 	tcase_add_test(fit, test_other_queries_are_welcome);
 	tcase_add_loop_test(fit, test_no_room, 0, 2);
 	tcase_add_loop_test(fit, test_the_pool_runs_out_underway, 0, 2);
+	tcase_add_test(fit, test_code_tables_run_out);
 	tcase_add_test(fit, test_arguments_and_open_steps);
 	tcase_add_loop_test(fail, test_every_write_may_fail, 0, 2);
 	tcase_add_test(fail, test_every_read_may_fail);
-	tcase_add_loop_test(fail, test_every_call_may_fail, 0, 4);
+	tcase_add_loop_test(fail, test_every_call_may_fail, 0, 8);
 	return fixture_run(suite);
 }
