@@ -2,7 +2,7 @@
 /* bounded_write: encodes a seal job's blocks into the pages that the host has found for their sizes.
  * Grid: (LANES * jobs, STREAMS, layers). Local: the codes of a side, its units, lengths of lanes.
  * plan: of (layer, stream) the words at the job's dst say where the block goes, and its flags.
- * Lanes are written byte by byte: a byte belongs to one lane, whose neighbours are written at the same time. */
+ * A byte belongs to one lane; its neighbours may be written at the same time. */
 #include "bounded_units.clh"
 #include "planes.clh"
 
@@ -17,9 +17,13 @@ INLINE void write_units(const struct bounded s, const struct workspace w, __glob
 	}
 }
 
-/* Appends the codes of a lane to its stream at `out`, if there is one; returns its length in bytes. */
-INLINE uint walk_lane(const struct bounded s, __global const uint *encode, const struct workspace w,
-                      int lane, __global uchar *out)
+struct __attribute__((packed)) unaligned_word {
+	uint bits;
+};
+
+/* Appends the codes of a lane to its stream at `out`; returns its length in bytes. Nothing behind them is written. */
+INLINE uint write_lane(const struct bounded s, __global const uint *encode,
+                       const struct workspace w, int lane, __global uchar *out)
 {
 	ulong bits = 0;
 	uint n = 0, bytes = 0;
@@ -28,38 +32,62 @@ INLINE uint walk_lane(const struct bounded s, __global const uint *encode, const
 			const uint code = encode[w.codes[row * s.cols + c]];
 			bits |= (ulong)(code & 0xffff) << n;
 			n += code >> 16;
-			for (; n >= 8; n -= 8, bits >>= 8, bytes++)
-				if (out)
-					out[bytes] = (uchar)bits;
+			if (n >= 32) {
+				((__global struct unaligned_word *)(out + bytes))->bits = (uint)bits;
+				bits >>= 32;
+				n -= 32;
+				bytes += 4;
+			}
 		}
-	if (n > 0 && out)
-		out[bytes] = (uchar)bits;
-	return bytes + (n > 0);
+	for (; n > 0; n -= MIN_OF(n, 8u), bits >>= 8)
+		out[bytes++] = (uchar)bits;
+	return bytes;
 }
 
+INLINE void write_length(const struct bounded s, __global uchar *block, int lane, uint bytes)
+{
+	__global uchar *index = block + s.index;
+	if (long_lanes(s))
+		((__global ushort *)index)[lane] = (ushort)bytes;
+	else
+		index[lane] = (uchar)bytes;
+}
+
+#if LANES == 1
 INLINE void write_lanes(const struct bounded s, const struct workspace w,
                         __global const uint *encode, __global uchar *block, uint payload,
                         __local uint *lengths)
 {
-	__global uchar *index = block + s.index;
+	for (int lane = 0; lane < n_lanes(s); lane++) {
+		const uint bytes = write_lane(s, encode, w, lane, block + payload);
+		write_length(s, block, lane, bytes);
+		payload += bytes;
+	}
+}
+#else
+/* A lane begins where those before it end: their lengths are added up first. */
+INLINE void write_lanes(const struct bounded s, const struct workspace w,
+                        __global const uint *encode, __global uchar *block, uint payload,
+                        __local uint *lengths)
+{
 	for (int lane = LANE; lane < n_lanes(s); lane += LANES) {
-		const uint bytes = walk_lane(s, encode, w, lane, 0);
-		lengths[lane] = bytes;
-		if (long_lanes(s))
-			((__global ushort *)index)[lane] = (ushort)bytes;
-		else
-			index[lane] = (uchar)bytes;
+		uint bits = 0;
+		for (int c = lane * s.lane_cols; c < (lane + 1) * s.lane_cols; c++)
+			for (int row = 0; row < s.rows; row++)
+				bits += encode[w.codes[row * s.cols + c]] >> 16;
+		lengths[lane] = (bits + 7) / 8;
+		write_length(s, block, lane, lengths[lane]);
 	}
 	SYNC();
-	uint at = payload;
 	int before = 0;
 	for (int lane = LANE; lane < n_lanes(s); lane += LANES) {
 		for (; before < lane; before++)
-			at += lengths[before];
-		walk_lane(s, encode, w, lane, block + at);
+			payload += lengths[before];
+		write_lane(s, encode, w, lane, block + payload);
 	}
 	SYNC();
 }
+#endif
 
 INLINE void write_planes(const struct bounded s, const int bits, const struct workspace w,
                          __global uchar *planes)

@@ -18,8 +18,9 @@
  *     are not written. A clkv_error, owned by the caller, may be passed to learn the details.
  *   - Structures that the caller fills begin with struct_size; set it with CLKV_INIT(type) or by
  *     hand. A zero field means its default. Fields that this library doesn't know must be zero.
- *   - Nothing blocks but clkv_seq_read, clkv_save, clkv_load, clkv_cache_destroy and the first use
- *     of a kernel (its build).
+ *   - Nothing blocks but clkv_seq_read, clkv_save, clkv_load, clkv_cache_destroy, the first use of a
+ *     kernel (its build), and clkv_commit where it seals blocks whose size only the device knows (kvcomp):
+ *     once in a block's tokens, and at a prompt's end.
  *   - Threads: a context and a cache may be shared by threads. A step and the sequences in it belong
  *     to one thread at a time. A cache has one open step at a time.
  *   - The library never prints, never exits and keeps no global state.
@@ -380,7 +381,9 @@ CLKV_API clkv_status clkv_attend(clkv_step *step, int layer, const clkv_attend_a
 
 /** Ends the step: keeps the first n_kept[i] new rows of item i (NULL: all; fewer when a draft was
  *  rejected, with phase DECODE or PROMPT), seals what left the window, frees what is no longer needed.
- *  Every layer must have been appended. On failure the step is still open: commit again or abort. */
+ *  Every layer must have been appended. On failure the step is still open: commit again or abort.
+ *  POOL_FULL (only of recipes whose blocks have their own size): the sealed blocks found no room; destroy
+ *  or truncate other sequences and commit again, or abort: the sequences are as before the step. */
 CLKV_API clkv_status clkv_commit(clkv_step *step, const size_t *n_kept, clkv_error *error);
 
 /** Drops the step; its sequences are as before clkv_step_begin. NULL is allowed. */
