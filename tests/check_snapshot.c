@@ -15,8 +15,8 @@ static const char *const recipes[] = {
 	"f16 ; block=32",
 	"kivi:bits=4 ; window=40,sinks=3",
 	"q:k=8,v=4 ; window=0,skip=1",
-	"kvcomp:rel_k=0.02,rel_v=0.3,unit_k=block ; window=3,sinks=2,skip=1,block=32",
-	"kvcomp",
+	"kvcomp:rel_k=0.02,rel_v=0.3,unit_k=block,entropy=huffman ; window=3,sinks=2,skip=1,block=32",
+	"kvcomp:rel_k=0.1,rel_v=0.1",
 	"kvcomp:entropy=pack,abs_v=0.001 ; window=0",
 	"kvcomp:entropy=none ; seal=prompt",
 	"f16",
@@ -319,7 +319,7 @@ START_TEST(test_half_to_codes)
 	                                 "q:k=8,v=4 ; window=0",
 	                                 "kivi:bits=2 ; skip=1",
 	                                 "f16 ; block=128",
-	                                 "kvcomp",
+	                                 "kvcomp:entropy=huffman",
 	                                 "kvcomp:entropy=pack ; window=0"};
 	static struct stream stream, want, loaded, cold, back;
 	struct feed half = {0}, codes = {0};

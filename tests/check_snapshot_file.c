@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define RECIPE "kivi:bits=2,group=16 ; window=3,sinks=2,block=32"
+#define STREAMS "kvcomp:rel_k=0.1,rel_v=0.1,entropy=huffman ; window=3,block=32"
 #define TRIES 2000 /* far above the calls of any operation */
 
 /* Numbers of doc/file-format.md. */
@@ -171,10 +172,27 @@ START_TEST(test_the_format_is_as_described)
 }
 END_TEST
 
+/* What a stage chooses by itself stands in the file: another version may choose otherwise. */
+START_TEST(test_defaults_are_written_out)
+{
+	static struct shop shop;
+	char recipe[1024];
+	shop_open(&shop, "kvcomp ; block=32");
+	size_t n = word(shop.file.bytes + 8 + 4 * RECIPE_BYTES);
+	ck_assert_uint_lt(n, sizeof recipe);
+	memcpy(recipe, shop.file.bytes + HEAD_BYTES, n);
+	recipe[n] = '\0';
+	ck_assert_msg(strstr(recipe, "rel_k=") && strstr(recipe, "rel_v=") &&
+	                  strstr(recipe, "entropy=") && strstr(recipe, "window="),
+	              "%s", recipe);
+	shop_close(&shop);
+}
+END_TEST
+
 /* ---------------------------------------------------------------- damage ---- */
 
 static const char *const damaged[] = {RECIPE, "f16 ; block=32", "q:k=16,v=8,group=16 ; window=1",
-                                      "kvcomp ; window=3,block=32",
+                                      STREAMS,
                                       "kvcomp:entropy=pack,abs_k=0.001 ; window=3,block=32"};
 #define DAMAGED 5
 #define FIXED 3 /* of pages that begin with halves */
@@ -411,7 +429,7 @@ START_TEST(test_bad_pages_of_streams)
 	};
 	static struct shop shop;
 	clkv_error error;
-	shop_open(&shop, "kvcomp ; window=3,block=32");
+	shop_open(&shop, STREAMS);
 	size_t ends[MAX_PARTS], n = list_ends(&shop.file, ends);
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
 		unsigned char *at = shop.file.bytes + ends[bad[i].part - 1] + SUM_BYTES + RECORD_BYTES;
@@ -540,10 +558,10 @@ START_TEST(test_code_tables_run_out)
 	clkv_error error;
 	clkv_seq *seqs[20] = {NULL};
 	uint64_t tables = 0;
-	shop_open(&shop, "kvcomp ; window=3,block=32");
+	shop_open(&shop, STREAMS);
 	room.max_tokens = 4096;
 	room.max_sequences = 21;
-	feed_open(&many, fixture.context, fixture.queue, "kvcomp ; window=3,block=32", &room);
+	feed_open(&many, fixture.context, fixture.queue, STREAMS, &room);
 	size_t ends[MAX_PARTS], n = list_ends(&shop.file, ends), i = 0;
 	unsigned char *lengths = shop.file.bytes + ends[0] + SUM_BYTES + RECORD_BYTES + 12, first;
 	for (clkv_status status = CLKV_OK; status == CLKV_OK && i < 20; i++) {
@@ -705,10 +723,7 @@ START_TEST(test_every_call_may_fail)
 	static struct stream loaded;
 	static const struct {
 		const char *recipe, *form;
-	} pairs[] = {{RECIPE, NULL},
-	             {RECIPE, "f16 ; block=32"},
-	             {"kvcomp ; window=3,block=32", NULL},
-	             {RECIPE, "kvcomp ; window=3,block=32"}};
+	} pairs[] = {{RECIPE, NULL}, {RECIPE, "f16 ; block=32"}, {STREAMS, NULL}, {RECIPE, STREAMS}};
 	bool alloc = _i % 2, happened = true;
 	const char *form = pairs[_i / 2].form;
 	struct memory_file file = {0};
@@ -760,6 +775,7 @@ int main(void)
 	TCase *format = fixture_case(suite, "format", 60), *damage = fixture_case(suite, "damage", 120);
 	TCase *fit = fixture_case(suite, "fit", 60), *fail = fixture_case(suite, "fail", 120);
 	tcase_add_test(format, test_the_format_is_as_described);
+	tcase_add_test(format, test_defaults_are_written_out);
 	tcase_add_loop_test(damage, test_every_damaged_byte_is_found, 0, 4 * DAMAGED);
 	tcase_add_test(damage, test_damage_is_named);
 	tcase_add_test(damage, test_snapshots_cannot_be_mixed);

@@ -32,7 +32,7 @@ struct clkv_cache {
 	struct clkv__shape shape;
 	int *window; /**< the shape's, copied */
 	struct clkv__plan plan;
-	char recipe[CLKV__RECIPE_TEXT]; /**< in full, with the window in force */
+	char recipe[CLKV__RECIPE_TEXT]; /**< in full, with what the stages chose */
 	struct clkv__tuning tuning;     /**< in force: of the kernels and of cut */
 	char refused[256];              /**< tunings that the device refused, with the reason; or "" */
 	struct clkv__cut cut;
