@@ -90,19 +90,13 @@ __kernel GROUP_SIZE void attend_partial(__global const uchar *pool, __global con
 		const long ahead = (long)(next.at - b.at);
 		if (window && b.hi + window <= position + 1)
 			continue; /* behind every row's window */
-		if (!b.sealed)
-			k_scores_half((__global const half *)block, ahead, queries, scores);
-		else
-			k_scores_sealed(block, b.flags, ahead, code_tables, queries, folded_k, scores, codes,
-			                scratch);
+		k_scores(b.sealed, block, b.flags, ahead, code_tables, queries, folded_k, scores, codes,
+		         scratch);
 		SYNC();
 		soften(b, position, window, softcap, scores, m, l, alpha, scratch);
 		SYNC();
-		if (!b.sealed)
-			v_sum_half((__global const half *)block + DK * BT, ahead, scores, alpha, sums);
-		else
-			v_sum_sealed(block, b.flags, ahead, code_tables, scores, alpha, folded_v, sums, codes,
-			             scratch);
+		v_sum(b.sealed, block, b.flags, ahead, code_tables, scores, alpha, folded_v, sums, codes,
+		      scratch);
 		SYNC();
 	}
 	for (int u = 0; u < (int)n_rows * HT; u++) {

@@ -13,14 +13,21 @@ static const char *const forms[] = {"lanes=1,vec=1",  "lanes=1,vec=4", "lanes=1,
                                     "lanes=64,vec=4"};
 #define FORMS (sizeof forms / sizeof forms[0])
 
-/* Every branch of the codecs: two planes of bits and one, each axis, symmetric, a short last group. */
+/* Every branch of the codecs: two planes of bits and one, each axis, symmetric, a short last group; streams,
+ * packed codes and a side in half. */
 static const struct {
 	const char *recipe;
 	int q_heads, kv_heads, dk, dv;
 } shapes[] = {
 	{"q:k=5,v=2,axis_v=channel,group=32,sym=1 ; window=40", 4, 1, 80, 112},
 	{"q:k=6,v=3,rot=hadamard ; window=40,sinks=3,skip=1", 6, 2, 64, 64},
+	/* streams of two symbols a look-up and of one */
+	{"kvcomp:unit_k=block,rel_k=0.1,rel_v=0.02 ; window=40", 4, 1, 80, 112},
+	{"kvcomp:entropy=pack,abs_v=0.01 ; window=40,sinks=3", 6, 2, 64, 64},
 };
+#define SHAPES (sizeof shapes / sizeof shapes[0])
+
+#define SHAPES (sizeof shapes / sizeof shapes[0])
 
 static void check_form(clkv_context *context, cl_command_queue queue, const char *form,
                        const char *recipe, clkv_geometry geometry)
@@ -79,7 +86,7 @@ int main(void)
 {
 	Suite *suite = suite_create("forms");
 	TCase *form = fixture_case(suite, "form", 120);
-	tcase_add_loop_test(form, test_forms_agree_with_the_reference, 0, 2 * FORMS);
+	tcase_add_loop_test(form, test_forms_agree_with_the_reference, 0, SHAPES * FORMS);
 	tcase_add_loop_test(form, test_wrong_forms_are_refused, 0, 8);
 	return fixture_run(suite);
 }

@@ -22,14 +22,14 @@ clkv_status clkv__cut_choose(const clkv_context *context, const struct clkv__sha
                              struct clkv__cut *cut, clkv_error *error)
 {
 	/* a float per lane for sums over lanes */
-	size_t local = clkv__limits_local_bytes(context, tuning->lanes) - sizeof(float) * tuning->lanes;
-	int queries = (int)(local / query_bytes(shape, plan));
-	if (queries < 1)
+	size_t all = sizeof(float) * tuning->lanes + plan->sealing.layout.decoded_bytes;
+	size_t local = clkv__limits_local_bytes(context, tuning->lanes), one = query_bytes(shape, plan);
+	if (local < all + one)
 		CLKV_FAIL(error, CLKV_ERROR_UNSUPPORTED,
-		          "head sizes %d and %d with block=%d need %zu bytes of local memory per query; "
-		          "device '%s' gives %zu: take a smaller block",
-		          shape->dk, shape->dv, plan->general.block, query_bytes(shape, plan),
-		          context->info.name, local);
+		          "head sizes %d and %d with block=%d need %zu bytes of local memory and %zu per "
+		          "query; device '%s' gives %zu: take a smaller block",
+		          shape->dk, shape->dv, plan->general.block, all, one, context->info.name, local);
+	int queries = (int)((local - all) / one);
 	queries = queries < (int)tuning->queries ? queries : (int)tuning->queries;
 	int heads = shape->g;
 	while (heads > queries || shape->g % heads)

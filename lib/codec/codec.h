@@ -68,6 +68,7 @@ struct clkv__codec_layout {
 	int k_lane_cols, v_lane_cols;       /**< columns of a lane */
 	struct clkv__alphabet alphabet[2];  /**< of K's and V's code tables; 0 symbols: none */
 	bool flat;                          /**< no other tables than the flat ones */
+	uint32_t decoded_bytes; /**< of a side in local memory, where attention decodes it first */
 };
 
 /** A kernel and its file. */

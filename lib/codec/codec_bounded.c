@@ -86,6 +86,7 @@ static clkv_status bounded_layout(const union clkv__codec_spec *any,
 	l->sized = true;
 	l->flat = spec->entropy != ABI_ENTROPY_HUFFMAN;
 	if (!packed) {
+		l->decoded_bytes = (uint32_t)((dk > dv ? dk : dv) * block);
 		l->alphabet[0] = (struct clkv__alphabet){spec->k.symbols, lmax_of(spec, spec->k.symbols)};
 		l->alphabet[1] = (struct clkv__alphabet){spec->v.symbols, lmax_of(spec, spec->v.symbols)};
 	}

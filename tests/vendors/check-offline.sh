@@ -70,7 +70,7 @@ ready_intel() {
 
 # TARGET, kernels (a pattern), one per line. Of near twins the second gets the attention kernels alone.
 targets() {
-	twin='attend_.*\.cl|seal_.*\.cl'
+	twin='(attend|seal|bounded)_.*\.cl'
 	[ "${CLKV_OFFLINE:-}" != all ] || twin='.*'
 	case $1 in
 	amd) printf '%s\n' 'gfx90a .*' "gfx942 $twin" 'gfx1100 .*' ;;

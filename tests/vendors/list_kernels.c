@@ -102,7 +102,9 @@ struct choice {
 };
 
 /* Few, but among them every branch: both axes, bits of one and two planes, symmetric, rotated, nothing
- * sealed, one query head per KV head and several, head sizes that are no power of two and the largest. */
+ * sealed, one query head per KV head and several, head sizes that are no power of two and the largest;
+ * codes packed and in streams, of which a look-up finds two or one, one range for all of K, sides that
+ * may be in half. */
 static const struct choice choices[] = {
 	{"f16", {6, 2, 64, 64}},
 	{"kivi:bits=2", {6, 2, 64, 64}},
@@ -111,6 +113,10 @@ static const struct choice choices[] = {
 	{"q:k=4,v=4,rot=hadamard", {32, 8, 128, 128}},
 	{"q:k=3,v=5,axis_k=channel,axis_v=channel,sym=1", {4, 4, 80, 80}},
 	{"q:k=6,v=3,group=64", {8, 1, 256, 256}},
+	{"kvcomp:entropy=huffman", {6, 2, 64, 64}},
+	{"kvcomp:entropy=pack", {32, 8, 128, 128}},
+	{"kvcomp:rel_k=0.02,abs_v=0.05,unit_k=block", {4, 4, 80, 80}},
+	{"kvcomp:entropy=none,lane_codes=256,verify=1", {8, 1, 256, 256}},
 };
 
 static const char *const recipes[] = {
@@ -126,6 +132,11 @@ static const char *const recipes[] = {
 	"q:k=16,v=4",
 	"q:k=4,v=4,sym=1,axis_k=channel",
 	"q:k=4,v=4,rot=hadamard",
+	"kvcomp:entropy=huffman",
+	"kvcomp:entropy=pack,rel_k=0.004,unit_k=block",
+	"kvcomp:rel_k=0.02,abs_v=0.05,unit_k=block",
+	"kvcomp:entropy=none,lane_codes=256,exact=0,verify=1",
+	"kvcomp:entropy=huffman,lane_codes=64,lmax=12 ; block=128",
 };
 
 static const struct heads shapes[] = {

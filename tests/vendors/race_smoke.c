@@ -15,6 +15,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define BLOCK 32
 #define WINDOW 6
@@ -27,7 +28,8 @@ struct smoke {
 };
 
 /* Both axes, bits of one plane and of two, symmetric, rotated; a prompt that seals a whole block and one
- * whose rest becomes a short one. Eight blocks of the first let a decode row split, and merge. */
+ * whose rest becomes a short one. Eight blocks of the first let a decode row split, and merge. Streams with
+ * two symbols a look-up and one, packed codes, a side in half: each block is sealed, read and checked. */
 static const struct smoke smokes[] = {
 	{"f16 ; block=32", {0}, {0}, 32, 16, 8 * BLOCK + 3},
 	{"kivi:bits=2,group=16 ; block=32,window=6",
@@ -44,6 +46,19 @@ static const struct smoke smokes[] = {
      BLOCK + WINDOW},
 	{"q:k=6,v=3 ; block=32,window=6,sinks=2", {0}, {0}, 32, 48, BLOCK + WINDOW + 5},
 	{"q:k=5,v=8,rot=hadamard ; block=32,window=6", {0}, {0}, 64, 32, BLOCK + WINDOW},
+	{"kvcomp:entropy=huffman,verify=1 ; block=32,window=6", {0}, {0}, 32, 48, BLOCK + WINDOW + 5},
+	{"kvcomp:entropy=none,unit_k=block,rel_k=0.02,rel_v=0.02,verify=1 ; block=32,window=6,sinks=2",
+     {0},
+     {0},
+     32,
+     16,
+     BLOCK + WINDOW + 5},
+	{"kvcomp:entropy=pack,abs_v=0.01,verify=1 ; block=32,window=6",
+     {0},
+     {0},
+     32,
+     32,
+     BLOCK + WINDOW + 5},
 };
 #define SMOKES (sizeof smokes / sizeof smokes[0])
 
@@ -95,6 +110,11 @@ START_TEST(test_every_kernel_once)
 	}
 	expect_rows(&feed, &stream, 3, CLKV_DECODE, 2, EXPECT_DECODED, BOUND_ATTEND_CODES);
 	expect_rows(&feed, &stream, 1, CLKV_DECODE, 3, EXPECT_DECODED, BOUND_ATTEND_CODES);
+	if (strstr(s->recipe, "verify=1")) {
+		clkv_stats stats = feed_stats(&feed);
+		ck_assert_uint_gt(stats.values_checked, 0);
+		ck_assert_uint_eq(stats.values_broken, 0);
+	}
 	stream_close(&stream);
 	feed_close(&feed);
 }
