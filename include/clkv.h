@@ -18,9 +18,9 @@
  *     are not written. A clkv_error, owned by the caller, may be passed to learn the details.
  *   - Structures that the caller fills begin with struct_size; set it with CLKV_INIT(type) or by
  *     hand. A zero field means its default. Fields that this library doesn't know must be zero.
- *   - Nothing blocks but clkv_seq_read, clkv_cache_destroy, the first use of a kernel (its build), and
- *     clkv_commit where it seals blocks whose size only the device knows (kvcomp): once in a block's
- *     tokens, and at a prompt's end.
+ *   - Nothing blocks but clkv_seq_read, clkv_save, clkv_load, clkv_cache_destroy, the first use of a
+ *     kernel (its build), and clkv_commit where it seals blocks whose size only the device knows (kvcomp):
+ *     once in a block's tokens, and at a prompt's end.
  *   - Threads: a context and a cache may be shared by threads. A step and the sequences in it belong
  *     to one thread at a time. A cache has one open step at a time.
  *   - The library never prints, never exits and keeps no global state.
@@ -388,6 +388,36 @@ CLKV_API clkv_status clkv_commit(clkv_step *step, const size_t *n_kept, clkv_err
 
 /** Drops the step; its sequences are as before clkv_step_begin. NULL is allowed. */
 CLKV_API void clkv_step_abort(clkv_step *step);
+
+/* ---------------------------------------------------------------- files ---- */
+
+/** Takes size bytes (at least 1). Returns size, or less on failure, as fwrite does. */
+typedef size_t (*clkv_write_fn)(void *opaque, const void *data, size_t size);
+
+/** Fills in at most size bytes (at least 1) and returns how many; 0 at the end or on failure. It may
+ *  bring fewer than it was asked for, as read does, and is asked again. */
+typedef size_t (*clkv_read_fn)(void *opaque, void *data, size_t size);
+
+/** Writes a sequence, with checksums; doc/file-format.md describes the bytes. recipe NULL: as it is
+ *  stored, so that loading it into a cache of the same recipe gives the same bits. Another recipe, such
+ *  as "kvcomp ; window=0": decodes and encodes anew, through a cache of that recipe that exists for the
+ *  length of the call. The sequence stays as it is. Not while the cache has an open step, and none may
+ *  begin before it returns (BUSY). Blocks until all is written. Errors: IO (write took less than it was given), BUSY, INVALID_RECIPE,
+ *  UNSUPPORTED, NO_HOST_MEMORY, NO_DEVICE_MEMORY, OPENCL, BUILD. Since 0.1. */
+CLKV_API clkv_status clkv_save(clkv_seq *seq, const char *recipe, cl_command_queue queue,
+                               clkv_write_fn write, void *opaque, clkv_error *error);
+
+/** Reads a sequence that clkv_save wrote, and no byte behind it. It goes in as it is if the recipe's stages
+ *  and its block, sinks and skip are the cache's, and if no more tokens are open than the cache's window
+ *  allows. Else it is decoded, through a cache of the file's recipe that exists for the length of the call,
+ *  and appended as a prompt, which the cache's own recipe seals. q heads, scale, softcap and windows of the
+ *  geometry may differ. Not while the cache has an open step, and none may begin before it returns (BUSY).
+ *  Blocks until done. On failure the cache holds what it held.
+ *  Errors: CORRUPT (says which part is damaged), UNSUPPORTED (another geometry, an unknown recipe or version),
+ *  POOL_FULL, IO (read returned more than it was asked for), BUSY, NO_HOST_MEMORY, NO_DEVICE_MEMORY, OPENCL,
+ *  BUILD. Since 0.1. */
+CLKV_API clkv_status clkv_load(clkv_cache *cache, cl_command_queue queue, clkv_read_fn read,
+                               void *opaque, clkv_seq **out, clkv_error *error);
 
 /* ---------------------------------------------------------------- figures ---- */
 

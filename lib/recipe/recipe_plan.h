@@ -37,9 +37,19 @@ struct clkv__plan {
 
 struct clkv__recipe;
 
+/** Room for the canonical form of any recipe. */
+#define CLKV__RECIPE_TEXT 1024
+
 /** Refuses what the recipe can't do on this shape, naming stage, key and what is allowed. */
 clkv_status clkv__recipe_plan(const struct clkv__recipe *recipe, const struct clkv__shape *shape,
                               struct clkv__plan *plan, clkv_error *error);
+
+/** Tokens that stay in half at the beginning of a sequence of this length. */
+static inline uint32_t clkv__plan_sinks(const struct clkv__plan *plan, uint32_t length)
+{
+	uint32_t sinks = (uint32_t)plan->general.sinks;
+	return sinks < length ? sinks : length;
+}
 
 static inline const struct clkv__variant *clkv__plan_layer(const struct clkv__plan *plan, int layer)
 {

@@ -57,6 +57,9 @@ struct clkv__stage {
 	/** Changes the variant that the stages before left. Refuses options that don't go together. */
 	clkv_status (*plan)(const void *options, const struct clkv__shape *shape,
 	                    struct clkv__plan *plan, struct clkv__variant *variant, clkv_error *error);
+	/** Sets keys that weren't given and on which sealed bytes depend, so that the recipe in full means the
+	 *  same whatever later versions choose; NULL: there are none. */
+	void (*settle)(void *options);
 };
 
 extern const struct clkv__stage *const clkv__stages[];

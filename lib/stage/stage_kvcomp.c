@@ -79,6 +79,36 @@ static int entropy_of(int given, const struct clkv__bounded_spec *spec)
 	                                                            : ABI_ENTROPY_HUFFMAN;
 }
 
+static float usual_rel_k(const struct kvcomp_options *o)
+{
+	return o->unit_k == ABI_RANGE_BLOCK ? REL_K_BLOCK : REL_K;
+}
+
+static struct clkv__bounded_spec spec_of(const struct kvcomp_options *o)
+{
+	struct clkv__bounded_spec spec = {
+		.k = side_of(o->rel_k, usual_rel_k(o), o->abs_k),
+		.v = side_of(o->rel_v, REL_V, o->abs_v),
+		.unit_k = o->unit_k,
+		.lmax = o->lmax == CLKV__UNSET ? 0 : o->lmax,
+		.lane_codes = o->lane_codes,
+		.exact = o->exact,
+		.verify = o->verify != 0,
+	};
+	spec.entropy = entropy_of(o->entropy, &spec);
+	return spec;
+}
+
+static void settle_kvcomp(void *options)
+{
+	struct kvcomp_options *o = options;
+	o->entropy = spec_of(o).entropy;
+	if (o->rel_k <= 0.0f && o->abs_k <= 0.0f)
+		o->rel_k = usual_rel_k(o);
+	if (o->rel_v <= 0.0f && o->abs_v <= 0.0f)
+		o->rel_v = REL_V;
+}
+
 static clkv_status check_pair(float rel, float absolute, char side, clkv_error *error)
 {
 	if (absolute > 0.0f && rel > 0.0f)
@@ -96,16 +126,7 @@ static clkv_status plan_kvcomp(const void *options, const struct clkv__shape *sh
 	CLKV_TRY(check_pair(o->rel_k, o->abs_k, 'k', error));
 	CLKV_TRY(check_pair(o->rel_v, o->abs_v, 'v', error));
 	variant->codec = &clkv__codec_bounded;
-	variant->spec.bounded = (struct clkv__bounded_spec){
-		.k = side_of(o->rel_k, o->unit_k == ABI_RANGE_BLOCK ? REL_K_BLOCK : REL_K, o->abs_k),
-		.v = side_of(o->rel_v, REL_V, o->abs_v),
-		.unit_k = o->unit_k,
-		.lmax = o->lmax == CLKV__UNSET ? 0 : o->lmax,
-		.lane_codes = o->lane_codes,
-		.exact = o->exact,
-		.verify = o->verify != 0,
-	};
-	variant->spec.bounded.entropy = entropy_of(o->entropy, &variant->spec.bounded);
+	variant->spec.bounded = spec_of(o);
 	return variant->codec->layout(&variant->spec, shape, plan->general.block, &variant->layout,
 	                              error);
 }
@@ -119,4 +140,5 @@ const struct clkv__stage clkv__stage_kvcomp = {
 	.n_keys = sizeof kvcomp_keys / sizeof kvcomp_keys[0],
 	.window = 64,
 	.plan = plan_kvcomp,
+	.settle = settle_kvcomp,
 };

@@ -150,6 +150,7 @@ clkv_status clkv_cache_create(clkv_context *context, const clkv_geometry *geomet
 	cache->context = context;
 	cache->shape = r.shape;
 	cache->plan = r.plan;
+	memcpy(cache->recipe, r.recipe, sizeof r.recipe);
 	cache->tuning = r.tuning;
 	cache->cut = r.cut;
 	cache->sizes = sizes;

@@ -32,8 +32,9 @@ struct clkv_cache {
 	struct clkv__shape shape;
 	int *window; /**< the shape's, copied */
 	struct clkv__plan plan;
-	struct clkv__tuning tuning; /**< in force: of the kernels and of cut */
-	char refused[256];          /**< tunings that the device refused, with the reason; or "" */
+	char recipe[CLKV__RECIPE_TEXT]; /**< in full, with what the stages chose */
+	struct clkv__tuning tuning;     /**< in force: of the kernels and of cut */
+	char refused[256];              /**< tunings that the device refused, with the reason; or "" */
 	struct clkv__cut cut;
 	struct clkv__sizes sizes;
 	struct clkv__pool pool;
@@ -43,6 +44,7 @@ struct clkv_cache {
 	struct clkv__code_tables code_tables;
 	cl_mem plan_mem, jobs_mem, pairs_mem, part_acc, part_ml;
 	cl_mem histograms;       /**< [layers][2][ABI_SYMBOLS], or NULL if blocks have one size */
+	float loaded_scale[2];   /**< the largest of K's and V's blocks that came with snapshots */
 	uint64_t values_checked; /**< by the recipe's verify=1 */
 	struct clkv__counters counters;
 	clkv_seq *sequences;
@@ -57,8 +59,7 @@ struct clkv_cache {
 /** Sinks of a sequence of this length. */
 static inline uint32_t clkv__sinks(const clkv_cache *cache, uint32_t length)
 {
-	uint32_t sinks = (uint32_t)cache->plan.general.sinks;
-	return sinks < length ? sinks : length;
+	return clkv__plan_sinks(&cache->plan, length);
 }
 
 /** The word where the row of (layer, stream) of a sequence begins. */
@@ -75,6 +76,10 @@ static inline uint32_t clkv__blocks_of(const clkv_cache *cache, uint32_t tokens)
 
 /** Frees half blocks [from, to) of a sequence in the layers that seal, or in all layers. */
 void clkv__seq_release_half(clkv_seq *seq, uint32_t from, uint32_t to, bool sealing_only);
+
+/** A linked sequence with a slab of its own, empty on the host only, and room to note so many words.
+ *  The caller holds the mutex. Errors: POOL_FULL, NO_HOST_MEMORY. */
+clkv_status clkv__seq_new(clkv_cache *cache, size_t notes, clkv_seq **out, clkv_error *error);
 
 /** Frees a sequence and its blocks; the caller holds the mutex. */
 void clkv__seq_drop(clkv_seq *seq);

@@ -15,6 +15,13 @@ clkv_status clkv__resolve(const clkv_context *context, const clkv_geometry *geom
 	CLKV_TRY(clkv__shape_read(geometry, &out->shape, error));
 	CLKV_TRY(clkv__recipe_parse(recipe, &parsed, error));
 	CLKV_TRY(clkv__recipe_plan(&parsed, &out->shape, &out->plan, error));
+	for (size_t i = 0; i < parsed.n_stages; i++)
+		if (parsed.stages[i].stage->settle)
+			parsed.stages[i].stage->settle(parsed.stages[i].options);
+	parsed.general.window = out->plan.general.window;
+	if (!clkv__recipe_format(&parsed, out->recipe, sizeof out->recipe))
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE, "the recipe in full is too long; allowed: %zu",
+		          sizeof out->recipe - 1);
 	clkv__tune_key(&out->shape, &out->plan, out->key);
 	out->tuning = clkv__tune_for(&context->tune, out->key);
 	return clkv__cut_choose(context, &out->shape, &out->plan, &out->tuning, &out->cut, error);

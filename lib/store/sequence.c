@@ -29,8 +29,7 @@ static clkv_seq *link_seq(clkv_cache *cache, clkv_seq *seq)
 	return seq;
 }
 
-/* A linked sequence with a slab of its own and room to note all its rows' words. */
-static clkv_status new_seq(clkv_cache *cache, size_t notes, clkv_seq **out, clkv_error *error)
+clkv_status clkv__seq_new(clkv_cache *cache, size_t notes, clkv_seq **out, clkv_error *error)
 {
 	if (cache->n_sequences == cache->sizes.max_sequences)
 		CLKV_FAIL(error, CLKV_ERROR_POOL_FULL, "%u sequences exist; allowed: max_sequences (%u)",
@@ -51,7 +50,7 @@ clkv_status clkv_seq_create(clkv_cache *cache, clkv_seq **out, clkv_error *error
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "%s is NULL", cache ? "out" : "cache");
 	pthread_mutex_lock(&cache->mutex);
 	clkv_seq *seq = NULL;
-	clkv_status status = new_seq(cache, n_rows(cache), &seq, error);
+	clkv_status status = clkv__seq_new(cache, n_rows(cache), &seq, error);
 	if (status == CLKV_OK) {
 		/* The slab may have belonged to another sequence: the device must learn it's empty. */
 		for (uint32_t i = 0; i < n_rows(cache); i++)
@@ -107,7 +106,7 @@ clkv_status clkv_seq_fork(clkv_seq *seq, clkv_seq **out, clkv_error *error)
 	if (seq->in_step)
 		status = clkv__error_set(error, CLKV_ERROR_BUSY, "the sequence is in an open step");
 	else
-		status = new_seq(cache, notes, &copy, error);
+		status = clkv__seq_new(cache, notes, &copy, error);
 	if (status == CLKV_OK) {
 		copy->length = seq->length;
 		copy->tail = seq->tail;

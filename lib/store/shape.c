@@ -80,3 +80,18 @@ clkv_status clkv__shape_read(const clkv_geometry *geometry, struct clkv__shape *
 	};
 	return CLKV_OK;
 }
+
+clkv_geometry clkv__shape_geometry(const struct clkv__shape *shape)
+{
+	return (clkv_geometry){
+		.struct_size = sizeof(clkv_geometry),
+		.layers = shape->layers,
+		.q_heads = shape->q_heads,
+		.kv_heads = shape->streams,
+		.head_dim_k = shape->dk,
+		.head_dim_v = shape->dv,
+		.scale = shape->scale,
+		.softcap = shape->softcap,
+		.window = shape->window,
+	};
+}

@@ -15,4 +15,7 @@ struct clkv__shape {
 clkv_status clkv__shape_read(const clkv_geometry *geometry, struct clkv__shape *shape,
                              clkv_error *error);
 
+/** The geometry that clkv__shape_read makes this shape of; window is the shape's. */
+clkv_geometry clkv__shape_geometry(const struct clkv__shape *shape);
+
 #endif

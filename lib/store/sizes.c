@@ -8,7 +8,7 @@
 #include "store/pages.h"
 
 /* Tokens and rows are counted in 32 bits on the device, with room for sums. */
-#define MAX_TOKENS ((size_t)1 << 28)
+#define MAX_TOKENS ((size_t)CLKV__MAX_TOKENS)
 #define MAX_SEQUENCES ((size_t)1 << 16)
 
 static uint64_t ceil_div(uint64_t a, uint64_t b)

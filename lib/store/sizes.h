@@ -12,6 +12,9 @@
 #include <clkv.h>
 #include <stdint.h>
 
+/** No cache holds more. */
+#define CLKV__MAX_TOKENS (1u << 28)
+
 /** How attention is cut into work-groups on this device. */
 struct clkv__cut {
 	int tile_rows;          /**< query rows per work-group in prefill */

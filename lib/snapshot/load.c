@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/** \file load.c \brief clkv_load: pages as they are, or decoded and sealed anew by the cache's recipe. */
+#include "snapshot/snapshot.h"
+
+/* Through a cache of the file's recipe, which lives as long as the call. */
+static clkv_status load_from(clkv_cache *cache, const struct clkv__snapshot_head *head,
+                             const struct clkv__plan *plan, struct clkv__snapshot_in *in,
+                             cl_command_queue queue, clkv_seq *to, clkv_error *error)
+{
+	clkv_cache *cold = NULL;
+	clkv_seq *seq = NULL;
+	size_t block = (size_t)plan->general.block, most = cache->sizes.max_seq_tokens / block + 2;
+	if (head->blocks > most)
+		CLKV_FAIL(
+			error, CLKV_ERROR_POOL_FULL,
+			"the snapshot has %u sealed pages in a row, most of them partial; allowed for this "
+			"cache's max_seq_tokens (%u): %zu",
+			head->blocks, cache->sizes.max_seq_tokens, most);
+	CLKV_TRY(
+		clkv__snapshot_cache(cache, head->recipe, head->length, head->blocks, block, &cold, error));
+	clkv_status status = clkv__snapshot_read(cold, head, plan, in, queue, &seq, error);
+	if (status == CLKV_OK)
+		status = clkv__snapshot_copy(seq, to, queue, error);
+	clkv_cache_destroy(cold);
+	return status;
+}
+
+static clkv_status load(clkv_cache *cache, cl_command_queue queue, struct clkv__snapshot_in *in,
+                        clkv_seq **out, clkv_error *error)
+{
+	struct clkv__snapshot_head head;
+	struct clkv__plan plan;
+	clkv_seq *seq = NULL;
+	CLKV_TRY(clkv__head_get(in, &head, error));
+	CLKV_TRY(clkv__head_check(in, &head, &cache->shape, &plan, error));
+	if (head.length > cache->sizes.max_seq_tokens)
+		CLKV_FAIL(error, CLKV_ERROR_POOL_FULL,
+		          "the snapshot has %u tokens; allowed: max_seq_tokens (%u)", head.length,
+		          cache->sizes.max_seq_tokens);
+	if (clkv__head_fits(&head, &plan, cache))
+		return clkv__snapshot_read(cache, &head, &plan, in, queue, out, error);
+	CLKV_TRY(clkv_seq_create(cache, &seq, error));
+	clkv_status status = load_from(cache, &head, &plan, in, queue, seq, error);
+	if (status == CLKV_OK)
+		*out = seq;
+	else
+		(void)clkv_seq_destroy(seq);
+	return status;
+}
+
+clkv_status clkv_load(clkv_cache *cache, cl_command_queue queue, clkv_read_fn read, void *opaque,
+                      clkv_seq **out, clkv_error *error)
+{
+	struct clkv__snapshot_in in = CLKV__SNAPSHOT_STREAM(read, opaque);
+	clkv__error_clear(error);
+	if (!cache || !read || !out)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "%s is NULL",
+		          !cache  ? "cache"
+		          : !read ? "read"
+		                  : "out");
+	CLKV_TRY(clkv__cache_lock_idle(cache, error));
+	pthread_mutex_unlock(&cache->mutex);
+	return load(cache, queue, &in, out, error);
+}

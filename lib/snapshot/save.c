@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/** \file save.c \brief clkv_save: as it is stored, or in the cold form of another recipe. */
+#include "snapshot/snapshot.h"
+#include "store/resolve.h"
+
+#include <string.h>
+
+/* Through a cache of the other recipe, which lives as long as the call. */
+static clkv_status save_as(clkv_seq *seq, const char *recipe, cl_command_queue queue,
+                           struct clkv__snapshot_out *out, clkv_error *error)
+{
+	clkv_cache *cold = NULL;
+	clkv_seq *copy = NULL;
+	CLKV_TRY(clkv__snapshot_cache(seq->cache, recipe, seq->length, 0, 1, &cold, error));
+	clkv_status status = clkv_seq_create(cold, &copy, error);
+	if (status == CLKV_OK)
+		status = clkv__snapshot_copy(seq, copy, queue, error);
+	if (status == CLKV_OK)
+		status = clkv__snapshot_write(copy, queue, out, error);
+	clkv_cache_destroy(cold);
+	return status;
+}
+
+clkv_status clkv_save(clkv_seq *seq, const char *recipe, cl_command_queue queue,
+                      clkv_write_fn write, void *opaque, clkv_error *error)
+{
+	struct clkv__snapshot_out out = CLKV__SNAPSHOT_STREAM(write, opaque);
+	struct clkv__resolved other;
+	clkv__error_clear(error);
+	if (!seq || !write)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "%s is NULL", seq ? "write" : "seq");
+	clkv_cache *cache = seq->cache;
+	CLKV_TRY(clkv__cache_lock_idle(cache, error));
+	pthread_mutex_unlock(&cache->mutex);
+	if (!recipe)
+		return clkv__snapshot_write(seq, queue, &out, error);
+	clkv_geometry geometry = clkv__shape_geometry(&cache->shape);
+	CLKV_TRY(clkv__resolve(cache->context, &geometry, recipe, &other, error));
+	if (strcmp(other.recipe, cache->recipe) == 0)
+		return clkv__snapshot_write(seq, queue, &out, error);
+	return save_as(seq, recipe, queue, &out, error);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/** \file snapshot.h \brief Sequences to a stream and back, and from one recipe to another. */
+#ifndef CLKV__SNAPSHOT_H
+#define CLKV__SNAPSHOT_H
+
+#include "snapshot/snapshot_head.h"
+
+/** Pages travel between device and stream in batches of at most so many, through a buffer of so many
+ *  bytes, or of one page if that is larger. */
+enum { CLKV__BATCH_PAGES = 64, CLKV__BATCH_BYTES = 1 << 20 };
+
+/** Writes a sequence as it is stored. */
+clkv_status clkv__snapshot_write(clkv_seq *seq, cl_command_queue queue,
+                                 struct clkv__snapshot_out *out, clkv_error *error);
+
+/** A new sequence of what follows the header: pages go in as they are. On failure it's gone again. */
+clkv_status clkv__snapshot_read(clkv_cache *cache, const struct clkv__snapshot_head *head,
+                                const struct clkv__plan *plan, struct clkv__snapshot_in *in,
+                                cl_command_queue queue, clkv_seq **out, clkv_error *error);
+
+/** A cache like this one but for the recipe, for one sequence of so many tokens in so many sealed
+ *  blocks of `block` tokens, or fewer. */
+clkv_status clkv__snapshot_cache(const clkv_cache *like, const char *recipe, size_t tokens,
+                                 size_t blocks, size_t block, clkv_cache **out, clkv_error *error);
+
+/** Appends all tokens of one sequence to another, of another cache, as a prompt. */
+clkv_status clkv__snapshot_copy(clkv_seq *from, clkv_seq *to, cl_command_queue queue,
+                                clkv_error *error);
+
+/** Takes the mutex if no step is open, else fails (BUSY). */
+clkv_status clkv__cache_lock_idle(clkv_cache *cache, clkv_error *error);
+
+/** Ends a chain that was joined (or could not be) under that mutex: gives the mutex back and waits until
+ *  no command uses the caller's memory any more. Returns status, or why that can't be waited for. */
+clkv_status clkv__snapshot_leave(clkv_cache *cache, struct clkv__chain *chain, bool joined,
+                                 clkv_status status, clkv_error *error);
+
+#endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * \file    snapshot_format.h
+ * \brief   The numbers of a saved sequence: doc/file-format.md describes it byte by byte.
+ *
+ * A header, then records, each with a checksum behind it: of every byte before it, other checksums left out,
+ * so that records of two files can't be mixed. All numbers are little endian.
+ */
+#ifndef CLKV__SNAPSHOT_FORMAT_H
+#define CLKV__SNAPSHOT_FORMAT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/** As PNG's: shows a file that was cut to 7 bits, or whose line ends were changed. */
+#define CLKV__SNAPSHOT_MAGIC                                                                       \
+	"\x89"                                                                                         \
+	"CLKV\r\n\x1a"
+#define CLKV__SNAPSHOT_VERSION 1
+
+enum { CLKV__MAGIC_BYTES = 8, CLKV__CHECKSUM_BYTES = 8 };
+
+/** Words of the header behind the magic; the recipe's text follows them. */
+enum clkv__head_word {
+	CLKV__HEAD_VERSION,
+	CLKV__HEAD_RECIPE, /**< bytes of the recipe's text */
+	CLKV__HEAD_LAYERS,
+	CLKV__HEAD_KV_HEADS,
+	CLKV__HEAD_DIM_K,
+	CLKV__HEAD_DIM_V,
+	CLKV__HEAD_LENGTH,
+	CLKV__HEAD_TAIL,
+	CLKV__HEAD_BLOCKS, /**< sealed pages of each (layer, KV head) that seals */
+	CLKV__HEAD_FLAGS,
+	CLKV__HEAD_WORDS
+};
+
+#define CLKV__HEAD_LEFT_PARTIAL 1u /**< bit of the flags; the others are 0 */
+
+/** What a record holds. */
+enum clkv__record_kind {
+	CLKV__RECORD_CODEC = 1,  /**< what the codec's pages need beside themselves */
+	CLKV__RECORD_SEALED = 2, /**< a page as it lies on the device */
+	CLKV__RECORD_HALF = 3,   /**< tokens in half: K [head_dim_k][count], V [count][head_dim_v] */
+	CLKV__RECORD_END = 4
+};
+
+/** A record's words, in this order; one more word is 0. */
+struct clkv__record {
+	uint32_t kind, layer, head;
+	uint32_t pos, count; /**< first token, tokens */
+	uint32_t flags;      /**< of a sealed page: its entry's in the block table */
+	uint32_t bytes;      /**< of what follows, before the checksum */
+};
+
+enum { CLKV__RECORD_BYTES = 32 };
+
+static inline void clkv__put32(unsigned char *at, uint32_t value)
+{
+	for (int i = 0; i < 4; i++)
+		at[i] = (unsigned char)(value >> 8 * i);
+}
+
+static inline uint32_t clkv__get32(const unsigned char *at)
+{
+	uint32_t value = 0;
+	for (int i = 0; i < 4; i++)
+		value |= (uint32_t)at[i] << 8 * i;
+	return value;
+}
+
+/** Whether none of n halves is infinite or no number. */
+static inline bool clkv__halves_finite(const unsigned char *halves, size_t n)
+{
+	bool finite = true;
+	for (size_t i = 0; i < n; i++)
+		finite &= (halves[2 * i + 1] & 0x7c) != 0x7c;
+	return finite;
+}
+
+#endif

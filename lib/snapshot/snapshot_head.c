@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/** \file snapshot_head.c \brief The header, and whether it can be believed. */
+#include "snapshot/snapshot_head.h"
+
+#include "recipe/recipe.h"
+
+#include <string.h>
+
+void clkv__head_of(const clkv_seq *seq, struct clkv__snapshot_head *head)
+{
+	const clkv_cache *cache = seq->cache;
+	const struct clkv__shape *shape = &cache->shape;
+	*head = (struct clkv__snapshot_head){
+		.layers = (uint32_t)shape->layers,
+		.kv_heads = (uint32_t)shape->streams,
+		.dk = (uint32_t)shape->dk,
+		.dv = (uint32_t)shape->dv,
+		.length = seq->length,
+		.tail = seq->tail,
+		.left_partial = seq->left_partial,
+	};
+	/* The last layer seals if any does; all that do seal alike. */
+	uint32_t row = clkv__seq_row(seq, shape->layers - 1, 0);
+	head->blocks = clkv__tables_get(&cache->tables, row + ABI_ROW_SEALED);
+	memcpy(head->recipe, cache->recipe, sizeof head->recipe);
+}
+
+clkv_status clkv__head_put(struct clkv__snapshot_out *out, const struct clkv__snapshot_head *head,
+                           clkv_error *error)
+{
+	unsigned char bytes[CLKV__MAGIC_BYTES + 4 * CLKV__HEAD_WORDS];
+	size_t recipe = strlen(head->recipe);
+	const uint32_t words[CLKV__HEAD_WORDS] = {
+		[CLKV__HEAD_VERSION] = CLKV__SNAPSHOT_VERSION,
+		[CLKV__HEAD_RECIPE] = (uint32_t)recipe,
+		[CLKV__HEAD_LAYERS] = head->layers,
+		[CLKV__HEAD_KV_HEADS] = head->kv_heads,
+		[CLKV__HEAD_DIM_K] = head->dk,
+		[CLKV__HEAD_DIM_V] = head->dv,
+		[CLKV__HEAD_LENGTH] = head->length,
+		[CLKV__HEAD_TAIL] = head->tail,
+		[CLKV__HEAD_BLOCKS] = head->blocks,
+		[CLKV__HEAD_FLAGS] = head->left_partial ? CLKV__HEAD_LEFT_PARTIAL : 0,
+	};
+	memcpy(bytes, CLKV__SNAPSHOT_MAGIC, CLKV__MAGIC_BYTES);
+	for (size_t i = 0; i < CLKV__HEAD_WORDS; i++)
+		clkv__put32(bytes + CLKV__MAGIC_BYTES + 4 * i, words[i]);
+	CLKV_TRY(clkv__snapshot_put(out, bytes, sizeof bytes, error));
+	CLKV_TRY(clkv__snapshot_put(out, head->recipe, recipe, error));
+	return clkv__snapshot_put_checksum(out, error);
+}
+
+/* Magic and version come first and alone: nothing more is known of another version. */
+static clkv_status get_words(struct clkv__snapshot_in *in, uint32_t *words, clkv_error *error)
+{
+	unsigned char bytes[CLKV__MAGIC_BYTES + 4 * CLKV__HEAD_WORDS];
+	const size_t first = CLKV__MAGIC_BYTES + 4;
+	CLKV_TRY(clkv__snapshot_get(in, bytes, first, error));
+	if (memcmp(bytes, CLKV__SNAPSHOT_MAGIC, CLKV__MAGIC_BYTES) != 0)
+		CLKV_FAIL(error, CLKV_ERROR_CORRUPT, "this is no snapshot: it doesn't begin like one");
+	words[CLKV__HEAD_VERSION] = clkv__get32(bytes + CLKV__MAGIC_BYTES);
+	if (words[CLKV__HEAD_VERSION] != CLKV__SNAPSHOT_VERSION)
+		CLKV_FAIL(error, CLKV_ERROR_UNSUPPORTED,
+		          "the snapshot has version %u; this library reads %d", words[CLKV__HEAD_VERSION],
+		          CLKV__SNAPSHOT_VERSION);
+	CLKV_TRY(clkv__snapshot_get(in, bytes + first, sizeof bytes - first, error));
+	for (size_t i = 1; i < CLKV__HEAD_WORDS; i++)
+		words[i] = clkv__get32(bytes + CLKV__MAGIC_BYTES + 4 * i);
+	return CLKV_OK;
+}
+
+clkv_status clkv__head_get(struct clkv__snapshot_in *in, struct clkv__snapshot_head *head,
+                           clkv_error *error)
+{
+	uint32_t words[CLKV__HEAD_WORDS];
+	struct clkv__snapshot_head h = {.recipe = ""};
+	CLKV_TRY(get_words(in, words, error));
+	if (words[CLKV__HEAD_RECIPE] == 0 || words[CLKV__HEAD_RECIPE] >= sizeof h.recipe)
+		return clkv__snapshot_damaged(in, error, "its recipe has %u characters",
+		                              words[CLKV__HEAD_RECIPE]);
+	CLKV_TRY(clkv__snapshot_get(in, h.recipe, words[CLKV__HEAD_RECIPE], error));
+	CLKV_TRY(clkv__snapshot_get_checksum(in, error));
+	if (words[CLKV__HEAD_FLAGS] & ~CLKV__HEAD_LEFT_PARTIAL)
+		return clkv__snapshot_damaged(in, error, "its flags are %u", words[CLKV__HEAD_FLAGS]);
+	h.layers = words[CLKV__HEAD_LAYERS];
+	h.kv_heads = words[CLKV__HEAD_KV_HEADS];
+	h.dk = words[CLKV__HEAD_DIM_K];
+	h.dv = words[CLKV__HEAD_DIM_V];
+	h.length = words[CLKV__HEAD_LENGTH];
+	h.tail = words[CLKV__HEAD_TAIL];
+	h.blocks = words[CLKV__HEAD_BLOCKS];
+	h.left_partial = words[CLKV__HEAD_FLAGS] & CLKV__HEAD_LEFT_PARTIAL;
+	*head = h;
+	return CLKV_OK;
+}
+
+static clkv_status check_geometry(const struct clkv__snapshot_head *head,
+                                  const struct clkv__shape *shape, clkv_error *error)
+{
+	if (head->layers != (uint32_t)shape->layers || head->kv_heads != (uint32_t)shape->streams ||
+	    head->dk != (uint32_t)shape->dk || head->dv != (uint32_t)shape->dv)
+		CLKV_FAIL(
+			error, CLKV_ERROR_UNSUPPORTED,
+			"the snapshot has %u layers, %u KV heads of %u (K) and %u (V); the cache has %d, %d, "
+			"%d and %d",
+			head->layers, head->kv_heads, head->dk, head->dv, shape->layers, shape->streams,
+			shape->dk, shape->dv);
+	return CLKV_OK;
+}
+
+/* Tokens behind the last sealed one: a step plans its sealing for no more than a recipe leaves open. */
+static uint32_t open_tokens(const struct clkv__snapshot_head *head, const struct clkv__plan *plan)
+{
+	uint32_t sinks = clkv__plan_sinks(plan, head->length);
+	return head->length - (head->tail > sinks ? head->tail : sinks);
+}
+
+static bool leaves_open(const struct clkv__plan *plan, uint32_t tokens)
+{
+	const struct clkv__general *g = &plan->general;
+	return plan->sealing.dense || g->seal == 1 || tokens < (uint32_t)g->window + (uint32_t)g->block;
+}
+
+/* Numbers that no step could have made would break what later steps rely on. */
+static const char *doubt(const struct clkv__snapshot_head *head, const struct clkv__plan *plan)
+{
+	uint32_t sinks = clkv__plan_sinks(plan, head->length), bt = (uint32_t)plan->general.block;
+	uint32_t sealed = head->tail > sinks ? head->tail - sinks : 0;
+	if (head->length > CLKV__MAX_TOKENS)
+		return "it is longer than any sequence";
+	if (head->tail > head->length)
+		return "its tail begins behind its end";
+	if (plan->sealing.dense && (head->tail > 0 || head->blocks > 0))
+		return "its recipe seals nothing";
+	if (head->blocks > sealed || head->blocks < (sealed + bt - 1) / bt)
+		return "it has too few or too many sealed pages";
+	if (!leaves_open(plan, open_tokens(head, plan)))
+		return "it has more open tokens than its recipe leaves";
+	return NULL;
+}
+
+clkv_status clkv__head_check(const struct clkv__snapshot_in *in,
+                             const struct clkv__snapshot_head *head,
+                             const struct clkv__shape *shape, struct clkv__plan *plan,
+                             clkv_error *error)
+{
+	struct clkv__recipe recipe;
+	clkv_error why = {.position = -1};
+	CLKV_TRY(check_geometry(head, shape, error));
+	clkv_status status = clkv__recipe_parse(head->recipe, &recipe, &why);
+	if (status == CLKV_OK)
+		status = clkv__recipe_plan(&recipe, shape, plan, &why);
+	if (status != CLKV_OK)
+		CLKV_FAIL(error, CLKV_ERROR_UNSUPPORTED, "the snapshot's recipe isn't known here: %s",
+		          why.text);
+	const char *text = doubt(head, plan);
+	return text ? clkv__snapshot_damaged(in, error, "%s", text) : CLKV_OK;
+}
+
+/* The stages of two recipes, in canonical form, are the same. */
+static bool same_stages(const char *a, const char *b)
+{
+	size_t n = strcspn(a, ";");
+	return n == strcspn(b, ";") && memcmp(a, b, n) == 0;
+}
+
+bool clkv__head_fits(const struct clkv__snapshot_head *head, const struct clkv__plan *plan,
+                     const clkv_cache *cache)
+{
+	const struct clkv__general *a = &plan->general, *b = &cache->plan.general;
+	char text[CLKV__RECIPE_TEXT];
+	/* The file's text may be another version's: keys may have come since. */
+	if (clkv_recipe_print(head->recipe, text, sizeof text, NULL) != CLKV_OK)
+		return false;
+	return same_stages(text, cache->recipe) && a->block == b->block &&
+	       plan->sealing.dense == cache->plan.sealing.dense &&
+	       (plan->sealing.dense || (a->sinks == b->sinks && a->skip == b->skip)) &&
+	       leaves_open(&cache->plan, open_tokens(head, plan));
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/** \file snapshot_head.h \brief What a snapshot says of its sequence before its pages come. */
+#ifndef CLKV__SNAPSHOT_HEAD_H
+#define CLKV__SNAPSHOT_HEAD_H
+
+#include "recipe/recipe_plan.h"
+#include "snapshot/snapshot_stream.h"
+#include "store/cache.h"
+
+struct clkv__snapshot_head {
+	uint32_t layers, kv_heads, dk, dv;
+	uint32_t length, tail;
+	uint32_t blocks; /**< sealed pages of each (layer, KV head) that seals */
+	bool left_partial;
+	char recipe[CLKV__RECIPE_TEXT];
+};
+
+void clkv__head_of(const clkv_seq *seq, struct clkv__snapshot_head *head);
+
+clkv_status clkv__head_put(struct clkv__snapshot_out *out, const struct clkv__snapshot_head *head,
+                           clkv_error *error);
+
+/** Errors: CORRUPT, UNSUPPORTED (a version of the format that this library doesn't know). */
+clkv_status clkv__head_get(struct clkv__snapshot_in *in, struct clkv__snapshot_head *head,
+                           clkv_error *error);
+
+/** Whether the file's sequence is of this shape, and its numbers of what its recipe makes of it. plan
+ *  gets the file's recipe on this shape. Errors: UNSUPPORTED (another geometry, a recipe unknown here),
+ *  CORRUPT. */
+clkv_status clkv__head_check(const struct clkv__snapshot_in *in,
+                             const struct clkv__snapshot_head *head,
+                             const struct clkv__shape *shape, struct clkv__plan *plan,
+                             clkv_error *error);
+
+/** Whether pages of a snapshot with this plan can go into the cache as they are. */
+bool clkv__head_fits(const struct clkv__snapshot_head *head, const struct clkv__plan *plan,
+                     const clkv_cache *cache);
+
+#endif

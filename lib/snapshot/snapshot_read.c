@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * \file    snapshot_read.c
+ * \brief   Pages from a stream into a new sequence.
+ *
+ * What record comes next follows from the header and the recipe, so a file can only fill in counts, flags
+ * and bytes, each checked before it is used. Until all is there the sequence is known to the host alone: on
+ * failure it is dropped like any other.
+ */
+#include "base/alloc.h"
+#include "snapshot/snapshot.h"
+#include "snapshot/snapshot_codec.h"
+#include "snapshot/snapshot_half.h"
+
+/* A page on its way to the device. */
+struct arriving {
+	struct clkv__record record;
+	uint32_t row, j; /* first word of its row in the tables; number of a half block */
+	uint32_t bytes;  /* on the device */
+	size_t at;       /* in the buffer */
+};
+
+struct reader {
+	clkv_cache *cache;
+	clkv_seq *seq;
+	cl_command_queue queue;
+	struct clkv__snapshot_in *in;
+	struct clkv__snapshot_head head;
+	const struct clkv__plan *plan;
+	struct clkv__codec_section section;
+	uint32_t *counts; /* [head.blocks] tokens of the sealed pages: the same for all rows */
+	bool counted;     /* they are known: a row has been read */
+	unsigned char *buffer, *packed;
+	size_t room, used, n;
+	struct arriving *pages; /* [CLKV__BATCH_PAGES] */
+};
+
+static clkv_status fail_room(int layer, const char *kind, clkv_error *error)
+{
+	CLKV_FAIL(error, CLKV_ERROR_POOL_FULL,
+	          "no %s block is left in layer %d for the snapshot: destroy or truncate sequences, or "
+	          "create the cache with more max_tokens",
+	          kind, layer);
+}
+
+/* Takes room for a page and enters it into the mirror of the tables, where dropping the sequence finds
+ * it. The caller holds the mutex. */
+static clkv_status enter(struct reader *r, const struct arriving *p, uint32_t *address,
+                         clkv_error *error)
+{
+	struct clkv__tables *t = &r->cache->tables;
+	int layer = (int)p->record.layer;
+	uint32_t n = clkv__tables_get(t, p->row + ABI_ROW_SEALED);
+	uint32_t *entry = &t->mirror[p->row + ABI_ROW_ENTRY(n)];
+	if (p->record.kind == CLKV__RECORD_HALF) {
+		*address = clkv__slots_take(&r->cache->pool.layers[layer].open);
+		if (*address == CLKV__NO_SLOT)
+			return fail_room(layer, "half", error);
+		t->mirror[p->row + ABI_ROW_HALF(t->cap, p->j)] = *address;
+		return CLKV_OK;
+	}
+	*address = clkv__page_take(r->cache, layer, p->record.flags);
+	if (*address == CLKV__NO_SLOT)
+		return fail_room(layer, "sealed", error);
+	entry[ABI_ENTRY_ADDR] = *address;
+	entry[ABI_ENTRY_POS] = p->record.pos;
+	entry[ABI_ENTRY_COUNT] = p->record.count;
+	entry[ABI_ENTRY_FLAGS] = p->record.flags;
+	t->mirror[p->row + ABI_ROW_SEALED] = n + 1;
+	return CLKV_OK;
+}
+
+static clkv_status flush(struct reader *r, clkv_error *error)
+{
+	clkv_cache *cache = r->cache;
+	struct clkv__chain chain = {0};
+	CLKV_TRY(clkv__cache_lock_idle(cache, error));
+	clkv_status status = clkv__cache_join(cache, &chain, r->queue, error);
+	bool joined = status == CLKV_OK;
+	for (size_t i = 0; i < r->n && status == CLKV_OK; i++) {
+		const struct arriving *p = &r->pages[i];
+		uint32_t address;
+		status = enter(r, p, &address, error);
+		if (status == CLKV_OK)
+			status = clkv__chain_write(&chain, cache->pool.layers[p->record.layer].mem,
+			                           (size_t)address * ABI_UNIT, p->bytes, r->buffer + p->at,
+			                           NULL, error);
+	}
+	r->n = 0;
+	r->used = 0;
+	return clkv__snapshot_leave(cache, &chain, joined, status, error);
+}
+
+/* Room in the buffer for a page of so many bytes. */
+static clkv_status make_room(struct reader *r, uint32_t bytes, struct arriving **out,
+                             clkv_error *error)
+{
+	if (r->n == CLKV__BATCH_PAGES || bytes > r->room - r->used)
+		CLKV_TRY(flush(r, error));
+	*out = &r->pages[r->n];
+	**out = (struct arriving){.at = r->used, .bytes = bytes};
+	return CLKV_OK;
+}
+
+static void accept(struct reader *r, const struct arriving *page)
+{
+	r->used += page->bytes;
+	r->n++;
+}
+
+/* Sealed page i of a row, from position pos on. */
+static clkv_status read_sealed(struct reader *r, int layer, int stream, uint32_t i, uint32_t pos,
+                               clkv_error *error)
+{
+	uint32_t bt = (uint32_t)r->plan->general.block;
+	struct arriving *page;
+	struct clkv__record record = {CLKV__RECORD_SEALED,
+	                              (uint32_t)layer,
+	                              (uint32_t)stream,
+	                              pos,
+	                              r->counted ? r->counts[i] : 0,
+	                              0,
+	                              0};
+	CLKV_TRY(clkv__snapshot_get_record(r->in, &record, error));
+	if (record.count == 0 || record.count > bt || record.count > r->head.tail - pos)
+		return clkv__snapshot_damaged(r->in, error, "it has %u tokens", record.count);
+	if (record.bytes == 0 || record.bytes != clkv__page_bytes(r->cache, record.flags))
+		return clkv__snapshot_damaged(r->in, error, "it has %u bytes (flags %08x)", record.bytes,
+		                              record.flags);
+	CLKV_TRY(make_room(r, record.bytes, &page, error));
+	CLKV_TRY(clkv__snapshot_get(r->in, r->buffer + page->at, record.bytes, error));
+	CLKV_TRY(clkv__snapshot_get_checksum(r->in, error));
+	CLKV_TRY(clkv__page_check(&r->section, r->in, r->buffer + page->at, &record, error));
+	page->record = record;
+	page->row = clkv__seq_row(r->seq, layer, stream);
+	r->counts[i] = record.count;
+	accept(r, page);
+	return CLKV_OK;
+}
+
+static clkv_status read_half(struct reader *r, int layer, int stream, uint32_t j, clkv_error *error)
+{
+	struct clkv__live live;
+	struct arriving *page;
+	int block = r->plan->general.block;
+	clkv__half_live(&r->head, r->plan, layer, j, &live);
+	if (live.n == 0)
+		return CLKV_OK;
+	const struct clkv__record want = clkv__half_record(&r->head, block, layer, stream, j, &live);
+	struct clkv__record record = want;
+	CLKV_TRY(clkv__snapshot_get_record(r->in, &record, error));
+	if (record.bytes != want.bytes || record.flags != 0)
+		return clkv__snapshot_damaged(r->in, error, "it has %u bytes (flags %08x)", record.bytes,
+		                              record.flags);
+	CLKV_TRY(make_room(r, r->cache->sizes.half_units * ABI_UNIT, &page, error));
+	CLKV_TRY(clkv__snapshot_get(r->in, r->packed, record.bytes, error));
+	CLKV_TRY(clkv__snapshot_get_checksum(r->in, error));
+	if (!clkv__halves_finite(r->packed, record.bytes / 2))
+		return clkv__snapshot_damaged(r->in, error, "a value isn't finite");
+	clkv__half_unpack(&r->cache->shape, block, &live, r->packed, r->buffer + page->at);
+	page->record = record;
+	page->row = clkv__seq_row(r->seq, layer, stream);
+	page->j = j;
+	accept(r, page);
+	return CLKV_OK;
+}
+
+static clkv_status read_row(struct reader *r, int layer, int stream, clkv_error *error)
+{
+	uint32_t pos = clkv__plan_sinks(r->plan, r->head.length);
+	if (!clkv__layer_is_dense(r->plan, layer)) {
+		for (uint32_t i = 0; i < r->head.blocks; i++) {
+			CLKV_TRY(read_sealed(r, layer, stream, i, pos, error));
+			pos += r->counts[i];
+		}
+		if (r->head.blocks > 0 && pos != r->head.tail)
+			return clkv__snapshot_damaged(r->in, error, "the pages end at token %u instead of %u",
+			                              pos, r->head.tail);
+		r->counted = true;
+	}
+	for (uint32_t j = 0; j < clkv__blocks_of(r->cache, r->head.length); j++)
+		CLKV_TRY(read_half(r, layer, stream, j, error));
+	return CLKV_OK;
+}
+
+static clkv_status read_end(struct reader *r, clkv_error *error)
+{
+	struct clkv__record end = {.kind = CLKV__RECORD_END};
+	CLKV_TRY(clkv__snapshot_get_record(r->in, &end, error));
+	if (end.count || end.flags || end.bytes)
+		return clkv__snapshot_damaged(r->in, error, "it isn't empty");
+	return clkv__snapshot_get_checksum(r->in, error);
+}
+
+/* Notes all words of a row that the device must learn. */
+static void note_row(struct reader *r, uint32_t row)
+{
+	struct clkv__tables *t = &r->cache->tables;
+	uint32_t sealed = clkv__tables_get(t, row + ABI_ROW_SEALED);
+	clkv__tables_set(t, row + ABI_ROW_SEALED, sealed);
+	for (uint32_t w = ABI_ROW_ENTRY(0); w < ABI_ROW_ENTRY(sealed); w++)
+		clkv__tables_set(t, row + w, clkv__tables_get(t, row + w));
+	for (uint32_t j = 0; j < clkv__blocks_of(r->cache, r->head.length); j++) {
+		uint32_t word = row + ABI_ROW_HALF(t->cap, j);
+		if (clkv__tables_get(t, word) != CLKV__NO_SLOT)
+			clkv__tables_set(t, word, clkv__tables_get(t, word));
+	}
+}
+
+/* The last thing that can fail: from here on the device learns of the sequence. */
+static clkv_status publish(struct reader *r, clkv_error *error)
+{
+	clkv_cache *cache = r->cache;
+	size_t rows = (size_t)cache->shape.layers * (size_t)cache->shape.streams;
+	size_t words =
+		1 + (size_t)r->head.blocks * ABI_ENTRY_WORDS + clkv__blocks_of(cache, r->head.length);
+	CLKV_TRY(clkv__cache_lock_idle(cache, error));
+	clkv_status status = clkv__tables_reserve(&cache->tables, rows * words, error);
+	if (status == CLKV_OK)
+		clkv__section_account(&r->section);
+	for (int l = 0; status == CLKV_OK && l < cache->shape.layers; l++)
+		for (int s = 0; s < cache->shape.streams; s++)
+			note_row(r, clkv__seq_row(r->seq, l, s));
+	pthread_mutex_unlock(&cache->mutex);
+	return status;
+}
+
+static clkv_status read_all(struct reader *r, clkv_error *error)
+{
+	CLKV_TRY(flush(r, error)); /* of nothing: a queue that can't be used is found first */
+	CLKV_TRY(clkv__section_get(&r->section, r->cache, r->in, r->queue, error));
+	for (int l = 0; l < r->cache->shape.layers; l++)
+		for (int s = 0; s < r->cache->shape.streams; s++)
+			CLKV_TRY(read_row(r, l, s, error));
+	CLKV_TRY(flush(r, error));
+	CLKV_TRY(read_end(r, error));
+	return publish(r, error);
+}
+
+/* A sequence that is in the cache's list, so that its room counts as taken. */
+static clkv_status create(struct reader *r, clkv_error *error)
+{
+	CLKV_TRY(clkv__cache_lock_idle(r->cache, error));
+	clkv_status status = clkv__seq_new(r->cache, 0, &r->seq, error);
+	if (status == CLKV_OK) {
+		r->seq->length = r->head.length;
+		r->seq->tail = r->head.tail;
+		r->seq->left_partial = r->head.left_partial;
+	}
+	pthread_mutex_unlock(&r->cache->mutex);
+	return status;
+}
+
+static clkv_status get_memory(struct reader *r, clkv_error *error)
+{
+	const clkv_allocator *a = &r->cache->context->allocator;
+	size_t half = (size_t)r->cache->sizes.half_units * ABI_UNIT;
+	size_t sealed = clkv__page_room(r->cache);
+	r->room = CLKV__BATCH_BYTES;
+	r->room = half > r->room ? half : r->room;
+	r->room = sealed > r->room ? sealed : r->room;
+	r->buffer = clkv__calloc(a, r->room, 1);
+	r->packed = clkv__calloc(a, half, 1);
+	r->pages = clkv__calloc(a, CLKV__BATCH_PAGES, sizeof *r->pages);
+	r->counts = clkv__calloc(a, r->head.blocks, sizeof *r->counts);
+	if (!r->buffer || !r->packed || !r->pages || !r->counts)
+		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY,
+		          "no host memory for pages on their way (%zu bytes)", r->room);
+	return CLKV_OK;
+}
+
+static void free_memory(struct reader *r)
+{
+	const clkv_allocator *a = &r->cache->context->allocator;
+	clkv__free(a, r->buffer);
+	clkv__free(a, r->packed);
+	clkv__free(a, r->pages);
+	clkv__free(a, r->counts);
+}
+
+static clkv_status check_room(const struct reader *r, clkv_error *error)
+{
+	if (r->head.blocks > r->cache->sizes.cap)
+		CLKV_FAIL(error, CLKV_ERROR_POOL_FULL,
+		          "the snapshot has %u sealed pages in a row, some of them partial; this cache has "
+		          "room for %u: create it with more max_seq_tokens",
+		          r->head.blocks, r->cache->sizes.cap);
+	return CLKV_OK;
+}
+
+clkv_status clkv__snapshot_read(clkv_cache *cache, const struct clkv__snapshot_head *head,
+                                const struct clkv__plan *plan, struct clkv__snapshot_in *in,
+                                cl_command_queue queue, clkv_seq **out, clkv_error *error)
+{
+	struct reader r = {.cache = cache, .queue = queue, .in = in, .head = *head, .plan = plan};
+	CLKV_TRY(check_room(&r, error));
+	clkv_status status = get_memory(&r, error);
+	if (status == CLKV_OK)
+		status = create(&r, error);
+	if (status == CLKV_OK)
+		status = read_all(&r, error);
+	clkv__section_end(&r.section);
+	free_memory(&r);
+	if (status == CLKV_OK)
+		*out = r.seq;
+	else
+		(void)clkv_seq_destroy(r.seq);
+	return status;
+}

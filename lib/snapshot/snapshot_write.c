@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT */
+/** \file snapshot_write.c \brief A sequence as it is stored: header, sealed pages, open tokens, end. */
+#include "base/alloc.h"
+#include "snapshot/snapshot.h"
+#include "snapshot/snapshot_codec.h"
+#include "snapshot/snapshot_half.h"
+
+/* A page on its way from the device. */
+struct leaving {
+	struct clkv__record record;
+	uint32_t address, bytes; /* on the device */
+	size_t at;               /* in the buffer */
+	struct clkv__live live;  /* of open tokens */
+};
+
+struct writer {
+	clkv_seq *seq;
+	cl_command_queue queue;
+	struct clkv__snapshot_out *out;
+	struct clkv__snapshot_head head;
+	struct clkv__codec_section section;
+	unsigned char *buffer, *packed;
+	size_t room, used, n;
+	struct leaving *pages; /* [CLKV__BATCH_PAGES] */
+};
+
+clkv_status clkv__cache_lock_idle(clkv_cache *cache, clkv_error *error)
+{
+	pthread_mutex_lock(&cache->mutex);
+	if (!cache->step.open)
+		return CLKV_OK;
+	pthread_mutex_unlock(&cache->mutex);
+	CLKV_FAIL(error, CLKV_ERROR_BUSY, "the cache has an open step: commit or abort it first");
+}
+
+clkv_status clkv__snapshot_leave(clkv_cache *cache, struct clkv__chain *chain, bool joined,
+                                 clkv_status status, clkv_error *error)
+{
+	cl_command_queue queue = chain->queue;
+	if (joined)
+		clkv__cache_leave(cache, chain);
+	else
+		clkv__chain_free(chain);
+	pthread_mutex_unlock(&cache->mutex);
+	if (!joined)
+		return status;
+	clkv_status finished = clkv__cl_check(error, clFinish(queue), "clFinish");
+	if (finished != CLKV_OK)
+		(void)clFinish(queue);
+	return status != CLKV_OK ? status : finished;
+}
+
+/* All pages of the batch into the buffer. */
+static clkv_status fetch(struct writer *w, clkv_error *error)
+{
+	clkv_cache *cache = w->seq->cache;
+	struct clkv__chain chain = {0};
+	CLKV_TRY(clkv__cache_lock_idle(cache, error));
+	clkv_status status = clkv__cache_join(cache, &chain, w->queue, error);
+	bool joined = status == CLKV_OK;
+	for (size_t i = 0; i < w->n && status == CLKV_OK; i++) {
+		const struct leaving *p = &w->pages[i];
+		status = clkv__chain_read(&chain, cache->pool.layers[p->record.layer].mem,
+		                          (size_t)p->address * ABI_UNIT, p->bytes, w->buffer + p->at, NULL,
+		                          error);
+	}
+	return clkv__snapshot_leave(cache, &chain, joined, status, error);
+}
+
+static clkv_status put_page(struct writer *w, const struct leaving *p, clkv_error *error)
+{
+	const clkv_cache *cache = w->seq->cache;
+	unsigned char *bytes = w->buffer + p->at;
+	if (p->record.kind == CLKV__RECORD_SEALED) {
+		struct clkv__record record = p->record;
+		clkv__page_tidy(cache, record.flags, record.count, bytes);
+		record.flags = clkv__section_flags(&w->section, record.flags);
+		return clkv__snapshot_put_record(w->out, &record, bytes, error);
+	}
+	clkv__half_pack(&cache->shape, cache->plan.general.block, &p->live, bytes, w->packed);
+	return clkv__snapshot_put_record(w->out, &p->record, w->packed, error);
+}
+
+static clkv_status flush(struct writer *w, clkv_error *error)
+{
+	CLKV_TRY(fetch(w, error));
+	for (size_t i = 0; i < w->n; i++)
+		CLKV_TRY(put_page(w, &w->pages[i], error));
+	w->n = 0;
+	w->used = 0;
+	return CLKV_OK;
+}
+
+static clkv_status add(struct writer *w, struct leaving *page, clkv_error *error)
+{
+	if (w->n == CLKV__BATCH_PAGES || page->bytes > w->room - w->used)
+		CLKV_TRY(flush(w, error));
+	page->at = w->used;
+	w->used += page->bytes;
+	w->pages[w->n++] = *page;
+	return CLKV_OK;
+}
+
+static clkv_status add_sealed(struct writer *w, int layer, int stream, uint32_t i,
+                              clkv_error *error)
+{
+	const clkv_cache *cache = w->seq->cache;
+	uint32_t entry = clkv__seq_row(w->seq, layer, stream) + ABI_ROW_ENTRY(i);
+	const uint32_t *word = &cache->tables.mirror[entry];
+	struct leaving page = {
+		.record = {.kind = CLKV__RECORD_SEALED,
+	               .layer = (uint32_t)layer,
+	               .head = (uint32_t)stream,
+	               .pos = word[ABI_ENTRY_POS],
+	               .count = word[ABI_ENTRY_COUNT],
+	               .flags = word[ABI_ENTRY_FLAGS]},
+		.address = word[ABI_ENTRY_ADDR],
+	};
+	page.bytes = page.record.bytes = clkv__page_bytes(cache, page.record.flags);
+	return add(w, &page, error);
+}
+
+static clkv_status add_half(struct writer *w, int layer, int stream, uint32_t j, clkv_error *error)
+{
+	const clkv_cache *cache = w->seq->cache;
+	struct leaving page = {.bytes = cache->sizes.half_units * ABI_UNIT};
+	clkv__half_live(&w->head, &cache->plan, layer, j, &page.live);
+	if (page.live.n == 0)
+		return CLKV_OK;
+	page.record =
+		clkv__half_record(&w->head, cache->plan.general.block, layer, stream, j, &page.live);
+	page.address = clkv__tables_get(&cache->tables, clkv__seq_row(w->seq, layer, stream) +
+	                                                    ABI_ROW_HALF(cache->sizes.cap, j));
+	return add(w, &page, error);
+}
+
+static clkv_status write_row(struct writer *w, int layer, int stream, clkv_error *error)
+{
+	const clkv_cache *cache = w->seq->cache;
+	if (!clkv__layer_is_dense(&cache->plan, layer))
+		for (uint32_t i = 0; i < w->head.blocks; i++)
+			CLKV_TRY(add_sealed(w, layer, stream, i, error));
+	for (uint32_t j = 0; j < clkv__blocks_of(cache, w->head.length); j++)
+		CLKV_TRY(add_half(w, layer, stream, j, error));
+	return CLKV_OK;
+}
+
+static clkv_status write_all(struct writer *w, clkv_error *error)
+{
+	const struct clkv__record end = {.kind = CLKV__RECORD_END};
+	const struct clkv__shape *shape = &w->seq->cache->shape;
+	CLKV_TRY(flush(w, error)); /* of nothing: a queue that can't be used is found first */
+	CLKV_TRY(clkv__head_put(w->out, &w->head, error));
+	CLKV_TRY(clkv__section_put(&w->section, w->out, error));
+	for (int l = 0; l < shape->layers; l++)
+		for (int s = 0; s < shape->streams; s++)
+			CLKV_TRY(write_row(w, l, s, error));
+	CLKV_TRY(flush(w, error));
+	return clkv__snapshot_put_record(w->out, &end, NULL, error);
+}
+
+clkv_status clkv__snapshot_write(clkv_seq *seq, cl_command_queue queue,
+                                 struct clkv__snapshot_out *out, clkv_error *error)
+{
+	const clkv_cache *cache = seq->cache;
+	const clkv_allocator *a = &cache->context->allocator;
+	size_t half = (size_t)cache->sizes.half_units * ABI_UNIT, sealed = clkv__page_room(cache);
+	struct writer w = {.seq = seq, .queue = queue, .out = out, .room = CLKV__BATCH_BYTES};
+	w.room = half > w.room ? half : w.room;
+	w.room = sealed > w.room ? sealed : w.room;
+	clkv__head_of(seq, &w.head);
+	clkv__section_of(&w.section, seq);
+	w.buffer = clkv__calloc(a, w.room, 1);
+	w.packed = clkv__calloc(a, half, 1);
+	w.pages = clkv__calloc(a, CLKV__BATCH_PAGES, sizeof *w.pages);
+	clkv_status status =
+		w.buffer && w.packed && w.pages
+			? write_all(&w, error)
+			: clkv__error_set(error, CLKV_ERROR_NO_HOST_MEMORY,
+	                          "no host memory for pages on their way (%zu bytes)", w.room);
+	clkv__free(a, w.buffer);
+	clkv__free(a, w.packed);
+	clkv__free(a, w.pages);
+	return status;
+}
