@@ -22,18 +22,18 @@ struct attend_case {
 
 /* G of 1, 3 and 8 for each form of codes; a side in half beside coded ones; other head sizes. */
 static const struct attend_case attend_cases[] = {
-	{"kvcomp ; window=0", 6, 2, 64, 64},
-	{"kvcomp:unit_k=block,rel_k=0.04,rel_v=0.25 ; window=33,sinks=5", 2, 2, 64, 64},
-	{"kvcomp:rel_k=0.02,rel_v=0.01,lane_codes=128 ; window=0", 8, 1, 64, 64},
+	{"kvcomp:entropy=huffman ; window=0", 6, 2, 64, 64},
+	{"kvcomp:entropy=huffman,unit_k=block,rel_k=0.04,rel_v=0.25 ; window=33,sinks=5", 2, 2, 64, 64},
+	{"kvcomp:entropy=huffman,rel_k=0.02,rel_v=0.01,lane_codes=128 ; window=0", 8, 1, 64, 64},
 	{"kvcomp:entropy=pack ; window=33,sinks=5", 6, 2, 64, 64},
 	{"kvcomp:entropy=pack,unit_k=block,rel_k=0.04 ; window=0", 8, 1, 64, 64},
 	{"kvcomp:entropy=pack,rel_v=0.02 ; window=0", 2, 2, 64, 64},
 	{"kvcomp:entropy=none ; window=40,skip=1", 6, 2, 64, 64},
 	{"kvcomp:entropy=none,rel_k=0.02 ; window=0", 8, 1, 64, 64},
 	{"kvcomp:entropy=none,unit_k=block ; window=0", 2, 2, 64, 64},
-	{"kvcomp:abs_k=0.001,abs_v=0.1 ; window=0", 6, 2, 64, 64},
-	{"kvcomp:lane_codes=256 ; window=0,block=32", 4, 1, 128, 128},
-	{"kvcomp ; window=0,block=128", 8, 1, 80, 112},
+	{"kvcomp:entropy=huffman,abs_k=0.001,abs_v=0.1 ; window=0", 6, 2, 64, 64},
+	{"kvcomp:entropy=huffman,lane_codes=256 ; window=0,block=32", 4, 1, 128, 128},
+	{"kvcomp:entropy=huffman ; window=0,block=128", 8, 1, 80, 112},
 };
 #define ATTEND_CASES (sizeof attend_cases / sizeof attend_cases[0])
 
@@ -77,7 +77,8 @@ START_TEST(test_p5_windows_caps_and_sinks_over_codes)
 		feed.window[layer] = windows[layer];
 	feed.geometry.window = feed.window;
 	feed.geometry.softcap = 3.0f;
-	feed_open(&feed, fixture.context, fixture.queue, "kvcomp ; window=40,sinks=6", NULL);
+	feed_open(&feed, fixture.context, fixture.queue, "kvcomp:entropy=huffman ; window=40,sinks=6",
+	          NULL);
 	stream_open(&feed, &stream);
 	feed_one(&feed, &stream, 300, CLKV_PROMPT_END, 1, NULL);
 	for (uint64_t i = 0; i < 3; i++)
@@ -165,7 +166,7 @@ static void free_outcome(struct outcome *o)
 
 START_TEST(test_p9_chunks_of_a_prompt_leave_no_trace)
 {
-	static const char *const recipes[] = {"kvcomp ; window=0,seal=prompt",
+	static const char *const recipes[] = {"kvcomp:entropy=huffman ; window=0,seal=prompt",
 	                                      "kvcomp:entropy=pack ; window=33,sinks=5,seal=prompt"};
 	static const size_t chunks[] = {1, 7, 64, 100};
 	for (size_t i = 0; i < sizeof chunks / sizeof chunks[0]; i++) {
@@ -203,13 +204,13 @@ START_TEST(test_figures_of_bounds_and_checks)
 		struct given_codec codec;
 		bool verify;
 	} cases[] = {
-		{"kvcomp:rel_k=0.1,rel_v=0.1,verify=1 ; window=20",
+		{"kvcomp:entropy=huffman,rel_k=0.1,rel_v=0.1,verify=1 ; window=20",
 	     {{REF_UNIT_CHANNEL, 0.1, 0}, {REF_UNIT_TOKEN, 0.1, 0}, 1, 20, 64},
 	     true},
 		{"kvcomp:verify=1,exact=0,entropy=pack,unit_k=block,rel_k=0.05,abs_v=0.25 ; window=20",
 	     {{REF_UNIT_BLOCK, 0.05, 0}, {REF_UNIT_TOKEN, 0, 0.25}, 0, 20, 64},
 	     true},
-		{"kvcomp:rel_k=0.1,rel_v=0.1 ; window=20",
+		{"kvcomp:entropy=huffman,rel_k=0.1,rel_v=0.1 ; window=20",
 	     {{REF_UNIT_CHANNEL, 0.1, 0}, {REF_UNIT_TOKEN, 0.1, 0}, 1, 20, 64},
 	     false},
 	};
@@ -335,7 +336,7 @@ START_TEST(test_recipes_print_in_full)
 		const char *recipe, *parts[6];
 	} cases[] = {
 		{"kvcomp",
-	     {"unit_k=channel", "lane_codes=", "verify=0", "entropy=huffman", "exact=1", "seal=chunk"}},
+	     {"unit_k=channel", "lane_codes=", "verify=0", "sinks=0", "exact=1", "seal=chunk"}},
 		{"kvcomp:unit_k=block,abs_k=0.25,rel_v=0.004,entropy=pack,verify=1 ; seal=prompt",
 	     {"unit_k=block", "abs_k=0.25", "rel_v=0.004", "entropy=pack", "verify=1", "seal=prompt"}},
 		{"kvcomp:lmax=9,lane_codes=128,entropy=none",
