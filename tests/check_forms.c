@@ -5,6 +5,7 @@
 #include "support/fixture.h"
 #include "support/inject.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,6 +48,14 @@ static void check_form(clkv_context *context, cl_command_queue queue, const char
 	feed_close(&feed);
 }
 
+/* Streams and widths compile for long: of the forms of one lane the device's own, which every other suite takes, is
+ * enough, and of those of several one that is narrow and one that is wide. */
+static bool skipped(const char *form, const char *recipe)
+{
+	return strncmp(recipe, "kvcomp", 6) == 0 && strcmp(form, "lanes=4,vec=4") != 0 &&
+	       strcmp(form, "lanes=64,vec=1") != 0;
+}
+
 START_TEST(test_forms_agree_with_the_reference)
 {
 	setenv("CLKV_TUNE", forms[(size_t)_i % FORMS], 1);
@@ -57,6 +66,11 @@ START_TEST(test_forms_agree_with_the_reference)
 	ck_assert_int_eq(clkv_context_get_info(context, &info), CLKV_OK);
 	ck_assert_str_eq(info.tuning, "CLKV_TUNE");
 	size_t shape = (size_t)_i / FORMS;
+	if (skipped(forms[(size_t)_i % FORMS], shapes[shape].recipe)) {
+		clReleaseCommandQueue(queue);
+		clkv_context_destroy(context);
+		return;
+	}
 	check_form(context, queue, forms[(size_t)_i % FORMS], shapes[shape].recipe,
 	           feed_geometry(2, shapes[shape].q_heads, shapes[shape].kv_heads, shapes[shape].dk,
 	                         shapes[shape].dv));

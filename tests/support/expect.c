@@ -5,6 +5,7 @@
 #include "../ref/ref_attend.h"
 #include "../ref/ref_half.h"
 #include "bounds.h"
+#include "each.h"
 
 #include <check.h>
 #include <math.h>
@@ -87,17 +88,16 @@ static void check_row(const struct feed *feed, const struct stream *stream, int 
 	double bound = expect_reference(feed, layer, stream->row[pos], pos, k, v,
 	                                over == EXPECT_DECODED, want, want_lse);
 	double error = ref_relative_error(out, want, heads * dv);
-	ck_assert_msg(error <= limit + bound_dtype(feed->out.dtype),
-	              "layer %d, position %zu: relative error %g, allowed %g", layer, pos, error,
-	              limit);
+	EACH_MSG(error <= limit + bound_dtype(feed->out.dtype),
+	         "layer %d, position %zu: relative error %g, allowed %g", layer, pos, error, limit);
 	for (size_t i = 0; i < heads * dv; i++)
-		ck_assert_msg(fabs(out[i] - want[i]) <= bound,
-		              "layer %d, position %zu, element %zu: %g instead of %g, allowed %g", layer,
-		              pos, i, out[i], want[i], bound);
+		EACH_MSG(fabs(out[i] - want[i]) <= bound,
+		         "layer %d, position %zu, element %zu: %g instead of %g, allowed %g", layer, pos, i,
+		         out[i], want[i], bound);
 	for (size_t h = 0; feed->lse && h < heads; h++)
-		ck_assert_msg(fabs(lse[h] - want_lse[h]) <= limit * (1.0 + fabs(want_lse[h])),
-		              "layer %d, position %zu, head %zu: lse %g instead of %g", layer, pos, h,
-		              lse[h], want_lse[h]);
+		EACH_MSG(fabs(lse[h] - want_lse[h]) <= limit * (1.0 + fabs(want_lse[h])),
+		         "layer %d, position %zu, head %zu: lse %g instead of %g", layer, pos, h, lse[h],
+		         want_lse[h]);
 	free(want);
 	free(want_lse);
 }
@@ -159,9 +159,9 @@ static void expect_given_side(const struct feed *feed, const struct stream *stre
 	feed_read(feed, stream, layer, 0, stream->n, side == FEED_K ? read : NULL,
 	          side == FEED_V ? read : NULL);
 	for (size_t i = 0; i < n; i++)
-		ck_assert_msg(read[i] == ref_stored(given[i]),
-		              "layer %d, token %zu, element %zu: read %g, given %g", layer, i / row,
-		              i % row, read[i], given[i]);
+		EACH_MSG(read[i] == ref_stored(given[i]),
+		         "layer %d, token %zu, element %zu: read %g, given %g", layer, i / row, i % row,
+		         read[i], given[i]);
 	free(read);
 	free(given);
 }

@@ -4,6 +4,7 @@
 
 #include "../ref/ref_half.h"
 #include "../ref/ref_huffman.h"
+#include "each.h"
 #include "random.h"
 
 #include <check.h>
@@ -111,19 +112,19 @@ static void check_value(const struct side *s, const struct ref_bounded_value *v,
 	double x = s->given[at], got = s->read[at];
 	const char *name = s->side == FEED_K ? "K" : "V";
 	if (in_half) {
-		ck_assert_msg(got == x, "layer %d, %s, token %zu, head %zu, channel %zu: %.9g for %.9g",
-		              s->layer, name, token, head, d, got, x);
+		EACH_MSG(got == x, "layer %d, %s, token %zu, head %zu, channel %zu: %.9g for %.9g",
+		         s->layer, name, token, head, d, got, x);
 		return;
 	}
 	/* the promise, with room for the product of rel and range and for the read's own rounding */
 	double allowed = v->promise * (1.0 + 1e-5) + 1e-7 + 0x1p-24 * fabs(got);
-	ck_assert_msg(fabs(got - x) <= allowed,
-	              "layer %d, %s, token %zu, head %zu, channel %zu: %.9g for %.9g, allowed +-%g",
-	              s->layer, name, token, head, d, got, x, allowed);
-	ck_assert_msg(
-		is_code(v, v->s, x, got) || is_code(v, v->s_low, x, got) || is_code(v, v->s_high, x, got),
-		"layer %d, %s, token %zu, head %zu, channel %zu: %.9g for %.9g isn't %.9g + %.9g * %d",
-		s->layer, name, token, head, d, got, x, v->m, v->s, v->code);
+	EACH_MSG(fabs(got - x) <= allowed,
+	         "layer %d, %s, token %zu, head %zu, channel %zu: %.9g for %.9g, allowed +-%g",
+	         s->layer, name, token, head, d, got, x, allowed);
+	EACH_MSG(is_code(v, v->s, x, got) || is_code(v, v->s_low, x, got) ||
+	             is_code(v, v->s_high, x, got),
+	         "layer %d, %s, token %zu, head %zu, channel %zu: %.9g for %.9g isn't %.9g + %.9g * %d",
+	         s->layer, name, token, head, d, got, x, v->m, v->s, v->code);
 }
 
 static size_t exact_tokens(const struct given *g, size_t from, size_t count)
@@ -186,9 +187,9 @@ static void check_side(const struct given *g, const struct feed *feed, const str
 		            g->seal.blocks[b].from, g->seal.blocks[b].count);
 	for (size_t t = 0; t < stream->n; t++)
 		for (size_t i = 0; t >= g->seal.tail && i < row; i++)
-			ck_assert_msg(read[t * row + i] == given[t * row + i],
-			              "token %zu isn't sealed, element %zu reads %g for %g", t, i,
-			              read[t * row + i], given[t * row + i]);
+			EACH_MSG(read[t * row + i] == given[t * row + i],
+			         "token %zu isn't sealed, element %zu reads %g for %g", t, i, read[t * row + i],
+			         given[t * row + i]);
 	free(read);
 }
 

@@ -3,6 +3,7 @@
 #include "tensor.h"
 
 #include "../ref/ref_half.h"
+#include "each.h"
 
 #include <check.h>
 #include <stdbool.h>
@@ -109,6 +110,6 @@ void tensor_read(const struct tensor *x, cl_command_queue queue, double *values)
 			memset(at, GUARD, x->dim * size);
 		}
 	for (size_t i = 0; i < x->bytes; i++)
-		ck_assert_msg(bytes[i] == GUARD, "byte %zu beside the tensor's elements was written", i);
+		EACH_MSG(bytes[i] == GUARD, "byte %zu beside the tensor's elements was written", i);
 	free(bytes);
 }
