@@ -23,16 +23,16 @@ struct attend_case {
 /* G of 1, 3 and 8 for each form of codes; a side in half beside coded ones; other head sizes. */
 static const struct attend_case attend_cases[] = {
 	{"kvcomp:entropy=huffman ; window=0", 6, 2, 64, 64},
-	{"kvcomp:unit_k=block,rel_k=0.04,rel_v=0.25 ; window=33,sinks=5", 2, 2, 64, 64},
-	{"kvcomp:rel_k=0.02,rel_v=0.01,lane_codes=128 ; window=0", 8, 1, 64, 64},
+	{"kvcomp:entropy=huffman,unit_k=block,rel_k=0.04,rel_v=0.25 ; window=33,sinks=5", 2, 2, 64, 64},
+	{"kvcomp:entropy=huffman,rel_k=0.02,rel_v=0.01,lane_codes=128 ; window=0", 8, 1, 64, 64},
 	{"kvcomp:entropy=pack ; window=33,sinks=5", 6, 2, 64, 64},
 	{"kvcomp:entropy=pack,unit_k=block,rel_k=0.04 ; window=0", 8, 1, 64, 64},
 	{"kvcomp:entropy=pack,rel_v=0.02 ; window=0", 2, 2, 64, 64},
 	{"kvcomp:entropy=none ; window=40,skip=1", 6, 2, 64, 64},
 	{"kvcomp:entropy=none,rel_k=0.02 ; window=0", 8, 1, 64, 64},
 	{"kvcomp:entropy=none,unit_k=block ; window=0", 2, 2, 64, 64},
-	{"kvcomp:abs_k=0.001,abs_v=0.1 ; window=0", 6, 2, 64, 64},
-	{"kvcomp:lane_codes=256,entropy=huffman ; window=0,block=32", 4, 1, 128, 128},
+	{"kvcomp:entropy=huffman,abs_k=0.001,abs_v=0.1 ; window=0", 6, 2, 64, 64},
+	{"kvcomp:entropy=huffman,lane_codes=256 ; window=0,block=32", 4, 1, 128, 128},
 	{"kvcomp:entropy=huffman ; window=0,block=128", 8, 1, 80, 112},
 };
 #define ATTEND_CASES (sizeof attend_cases / sizeof attend_cases[0])
@@ -204,13 +204,13 @@ START_TEST(test_figures_of_bounds_and_checks)
 		struct given_codec codec;
 		bool verify;
 	} cases[] = {
-		{"kvcomp:rel_k=0.1,rel_v=0.1,verify=1 ; window=20",
+		{"kvcomp:entropy=huffman,rel_k=0.1,rel_v=0.1,verify=1 ; window=20",
 	     {{REF_UNIT_CHANNEL, 0.1, 0}, {REF_UNIT_TOKEN, 0.1, 0}, 1, 20, 64},
 	     true},
 		{"kvcomp:verify=1,exact=0,entropy=pack,unit_k=block,rel_k=0.05,abs_v=0.25 ; window=20",
 	     {{REF_UNIT_BLOCK, 0.05, 0}, {REF_UNIT_TOKEN, 0, 0.25}, 0, 20, 64},
 	     true},
-		{"kvcomp:rel_k=0.1,rel_v=0.1 ; window=20",
+		{"kvcomp:entropy=huffman,rel_k=0.1,rel_v=0.1 ; window=20",
 	     {{REF_UNIT_CHANNEL, 0.1, 0}, {REF_UNIT_TOKEN, 0.1, 0}, 1, 20, 64},
 	     false},
 	};
@@ -336,7 +336,7 @@ START_TEST(test_recipes_print_in_full)
 		const char *recipe, *parts[6];
 	} cases[] = {
 		{"kvcomp",
-	     {"unit_k=channel", "lane_codes=", "verify=0", "kvcomp:", "exact=1", "seal=chunk"}},
+	     {"unit_k=channel", "lane_codes=", "verify=0", "sinks=0", "exact=1", "seal=chunk"}},
 		{"kvcomp:unit_k=block,abs_k=0.25,rel_v=0.004,entropy=pack,verify=1 ; seal=prompt",
 	     {"unit_k=block", "abs_k=0.25", "rel_v=0.004", "entropy=pack", "verify=1", "seal=prompt"}},
 		{"kvcomp:lmax=9,lane_codes=128,entropy=none",

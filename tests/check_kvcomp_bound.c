@@ -25,18 +25,20 @@ struct codec_case {
 /* Every rel, both units, bounds in numbers, each form of codes and length of a lane. Each case builds
  * kernels of its own: the other tests take theirs from here. */
 static const struct codec_case cases[] = {
-	{"kvcomp:rel_k=0.004,rel_v=0.25,verify=1 ; window=0",
+	{"kvcomp:entropy=huffman,rel_k=0.004,rel_v=0.25,verify=1 ; window=0",
      {{CHANNEL, 0.004, 0}, {TOKEN, 0.25, 0}, 1, 0, 64}},
-	{"kvcomp:rel_k=0.1,rel_v=1,lane_codes=64 ; window=9",
+	{"kvcomp:entropy=huffman,rel_k=0.1,rel_v=1,lane_codes=64 ; window=9",
      {{CHANNEL, 0.1, 0}, {TOKEN, 1, 0}, 1, 9, 64}},
-	{"kvcomp:unit_k=block,rel_k=0.25,rel_v=0.004,lane_codes=256,lmax=12,exact=4,verify=1 ; "
+	{"kvcomp:entropy=huffman,unit_k=block,rel_k=0.25,rel_v=0.004,lane_codes=256,lmax=12,exact=4,"
+     "verify=1 ; "
      "window=0",
      {{BLOCK, 0.25, 0}, {TOKEN, 0.004, 0}, 4, 0, 64}},
 	{"kvcomp:rel_k=1,rel_v=0.02,entropy=none ; window=0",
      {{CHANNEL, 1, 0}, {TOKEN, 0.02, 0}, 1, 0, 64}},
 	{"kvcomp:unit_k=block,rel_k=0.02,rel_v=0.1,entropy=pack,exact=0 ; window=0",
      {{BLOCK, 0.02, 0}, {TOKEN, 0.1, 0}, 0, 0, 64}},
-	{"kvcomp:abs_k=2.5,abs_v=3 ; window=0", {{CHANNEL, 0, 2.5}, {TOKEN, 0, 3}, 1, 0, 64}},
+	{"kvcomp:entropy=huffman,abs_k=2.5,abs_v=3 ; window=0",
+     {{CHANNEL, 0, 2.5}, {TOKEN, 0, 3}, 1, 0, 64}},
 	{"kvcomp:unit_k=block,abs_k=2,rel_v=0.1,entropy=pack ; window=0",
      {{BLOCK, 0, 2}, {TOKEN, 0.1, 0}, 1, 0, 64}},
 };
@@ -116,9 +118,10 @@ END_TEST
 START_TEST(test_p1_other_head_sizes_and_blocks)
 {
 	static const struct codec_case other[] = {
-		{"kvcomp:rel_k=0.05,rel_v=0.1 ; window=0,block=128",
+		{"kvcomp:entropy=huffman,rel_k=0.05,rel_v=0.1 ; window=0,block=128",
 	     {{CHANNEL, 0.05, 0}, {TOKEN, 0.1, 0}, 1, 0, 128}},
-		{"kvcomp:unit_k=block,rel_k=0.02,rel_v=0.01,lane_codes=256 ; window=5,block=32",
+		{"kvcomp:entropy=huffman,unit_k=block,rel_k=0.02,rel_v=0.01,lane_codes=256 ; "
+	     "window=5,block=32",
 	     {{BLOCK, 0.02, 0}, {TOKEN, 0.01, 0}, 1, 5, 32}},
 		{"kvcomp:rel_k=0.1,rel_v=0.1,entropy=pack ; window=0",
 	     {{CHANNEL, 0.1, 0}, {TOKEN, 0.1, 0}, 1, 0, 64}},

@@ -92,10 +92,11 @@ static void check_estimate(const char *recipe)
 
 START_TEST(test_p7_the_estimate_is_the_allocation)
 {
-	static const char *const recipes[] = {"kvcomp", "kvcomp:entropy=pack,unit_k=block ; window=0",
-	                                      "kvcomp:rel_k=0.004,abs_v=1,lane_codes=256 ; "
-	                                      "window=33,sinks=5,skip=1,seal=prompt,block=128",
-	                                      "kvcomp:entropy=none,verify=1 ; block=32"};
+	static const char *const recipes[] = {
+		"kvcomp", "kvcomp:entropy=pack,unit_k=block ; window=0",
+		"kvcomp:rel_k=0.004,abs_v=1,lane_codes=256,entropy=huffman ; "
+		"window=33,sinks=5,skip=1,seal=prompt,block=128",
+		"kvcomp:entropy=none,verify=1 ; block=32"};
 	for (size_t i = 0; i < sizeof recipes / sizeof recipes[0]; i++)
 		check_estimate(recipes[i]);
 }
@@ -177,7 +178,7 @@ static double page_bytes(const char *recipe, const struct given_codec *codec, fe
 /* 16 symbols that are equally likely: flat words are the best ones, and a page takes the bound. */
 START_TEST(test_p7_incompressible_codes_take_the_flat_form)
 {
-	static const char *const recipes[] = {RECIPE_16 ",lane_codes=64 ; window=0",
+	static const char *const recipes[] = {RECIPE_16 ",lane_codes=64,entropy=huffman ; window=0",
 	                                      RECIPE_16 ",lane_codes=64,entropy=none ; window=0",
 	                                      RECIPE_16 ",entropy=pack ; window=0"};
 	double bound;
@@ -200,12 +201,14 @@ START_TEST(test_p7_pages_follow_their_codes)
 {
 	struct given_sizes want;
 	double bound, bytes, pages = 8 * 2 * STREAMS;
-	bytes = page_bytes(RECIPE_01 ",lane_codes=64 ; window=0", &codec_01, given_low, &bound, &want);
+	bytes = page_bytes(RECIPE_01 ",lane_codes=64,entropy=huffman ; window=0", &codec_01, given_low,
+	                   &bound, &want);
 	ck_assert_double_le(bound, FLAT_BYTES + 64 + 16);
 	ck_assert_double_lt(bytes, 0.6 * FLAT_BYTES);
 	ck_assert_double_ge(bytes, 0.995 * want.least / pages);
 	ck_assert_double_le(bytes, 1.005 * want.most / pages);
-	bytes = page_bytes(RECIPE_01 ",lane_codes=64 ; window=0", &codec_01, all_equal, &bound, NULL);
+	bytes = page_bytes(RECIPE_01 ",lane_codes=64,entropy=huffman ; window=0", &codec_01, all_equal,
+	                   &bound, NULL);
 	ck_assert_double_eq(bytes, UNIT_BYTES + LANE_BYTES + VALUES / 8.0); /* a bit for each */
 	bytes = page_bytes(RECIPE_01 ",entropy=pack ; window=0", &codec_01, all_equal, &bound, NULL);
 	ck_assert_double_eq(bytes, UNIT_BYTES + VALUES * 2 / 8.0); /* 2 bits are the least */
@@ -251,7 +254,8 @@ START_TEST(test_more_sequences_fit_than_the_bound_says)
 	clkv_cache_options room = room_for(2 * TOKENS, SEQUENCES);
 	clkv_error error;
 	size_t n = 0;
-	feed_open(&feed, fixture.context, fixture.queue, RECIPE_01 ",lane_codes=64 ; window=0", &room);
+	feed_open(&feed, fixture.context, fixture.queue,
+	          RECIPE_01 ",lane_codes=64,entropy=huffman ; window=0", &room);
 	clkv_status status = CLKV_OK;
 	clkv_step *step = NULL;
 	while (n < SEQUENCES && status == CLKV_OK) {
@@ -351,9 +355,9 @@ static void check_and_empty(struct full *f)
 	feed_close(&f->feed);
 }
 
-static const char *const full_recipes[] = {RECIPE_16 ",lane_codes=64 ; window=0",
+static const char *const full_recipes[] = {RECIPE_16 ",lane_codes=64,entropy=huffman ; window=0",
                                            RECIPE_16 ",entropy=pack ; window=0",
-                                           RECIPE_16 " ; window=0,seal=prompt"};
+                                           RECIPE_16 ",entropy=huffman ; window=0,seal=prompt"};
 #define FULL_RECIPES (sizeof full_recipes / sizeof full_recipes[0])
 
 /* The step is still open: given up, the sequence reads as before and goes on. */
@@ -458,7 +462,8 @@ START_TEST(test_pages_of_many_sizes_come_and_go)
 	struct feed feed = {.geometry = feed_usual(1), .append_only = true, .in = {.dtype = CLKV_F16}};
 	clkv_cache_options room = room_for(1200, SEQUENCES);
 	uint64_t state = 1;
-	feed_open(&feed, fixture.context, fixture.queue, RECIPE_01 " ; window=0", &room);
+	feed_open(&feed, fixture.context, fixture.queue, RECIPE_01 ",entropy=huffman ; window=0",
+	          &room);
 	for (size_t round = 0; round < 60; round++) {
 		size_t i = random_below(random_next(&state), SEQUENCES);
 		size_t n = 1 + random_below(random_next(&state), 90);
@@ -498,7 +503,8 @@ START_TEST(test_tables_follow_data_that_drifts)
 	static struct stream stream;
 	struct given given;
 	uint64_t cost[ROUNDS], used;
-	feed_open(&feed, fixture.context, fixture.queue, RECIPE_01 ",lane_codes=64 ; window=0", NULL);
+	feed_open(&feed, fixture.context, fixture.queue,
+	          RECIPE_01 ",lane_codes=64,entropy=huffman ; window=0", NULL);
 	stream_open(&feed, &stream);
 	given_open(&given, &codec_01);
 	given_feed(&given, &feed, &stream, given_low, 4 * BLOCK, CLKV_PROMPT_END, 1);
@@ -549,7 +555,7 @@ START_TEST(test_more_distributions_than_tables)
 	struct given_codec codec = {
 		{REF_UNIT_CHANNEL, 0.03, 0}, {REF_UNIT_TOKEN, 0.03, 0}, 0, 0, BLOCK};
 	feed_open(&feed, fixture.context, fixture.queue,
-	          "kvcomp:rel_k=0.03,rel_v=0.03,exact=0 ; window=0", &room);
+	          "kvcomp:rel_k=0.03,rel_v=0.03,exact=0,entropy=huffman ; window=0", &room);
 	for (size_t i = 0; i < SEQUENCES; i++) {
 		stream_open(&feed, &stream[i]);
 		given_open(&given[i], &codec);
