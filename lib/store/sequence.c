@@ -29,12 +29,18 @@ static clkv_seq *link_seq(clkv_cache *cache, clkv_seq *seq)
 	return seq;
 }
 
+/* Room for n notes, and for those that an open step may yet need to undo its changes. */
+static clkv_status reserve_notes(clkv_cache *cache, size_t n, clkv_error *error)
+{
+	return clkv__tables_reserve(&cache->tables, n + cache->step.n_changes, error);
+}
+
 clkv_status clkv__seq_new(clkv_cache *cache, size_t notes, clkv_seq **out, clkv_error *error)
 {
 	if (cache->n_sequences == cache->sizes.max_sequences)
 		CLKV_FAIL(error, CLKV_ERROR_POOL_FULL, "%u sequences exist; allowed: max_sequences (%u)",
 		          cache->n_sequences, cache->sizes.max_sequences);
-	CLKV_TRY(clkv__tables_reserve(&cache->tables, notes, error));
+	CLKV_TRY(reserve_notes(cache, notes, error));
 	clkv_seq *seq = clkv__calloc(&cache->context->allocator, 1, sizeof *seq);
 	if (!seq)
 		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for a sequence");
@@ -197,7 +203,7 @@ clkv_status clkv_seq_truncate(clkv_seq *seq, size_t n_tokens, clkv_error *error)
 	if (seq->in_step)
 		status = clkv__error_set(error, CLKV_ERROR_BUSY, "the sequence is in an open step");
 	else
-		status = clkv__tables_reserve(&cache->tables, 2 * (size_t)n_rows(cache), error);
+		status = reserve_notes(cache, 2 * (size_t)n_rows(cache), error);
 	if (status == CLKV_OK)
 		cut(seq, (uint32_t)n_tokens);
 	pthread_mutex_unlock(&cache->mutex);
