@@ -6,22 +6,15 @@
  * counters  the largest bound so far, scale / 2, of K and V */
 #include "bounded_units.clh"
 
-#define MOST_LANES (BT / K_LANE_COLS > DV / V_LANE_COLS ? BT / K_LANE_COLS : DV / V_LANE_COLS)
-
-INLINE uint code_length(const struct bounded s, __global const uint *code_tables, uint table,
-                        int code)
-{
-	return code_tables[s.encode + (int)table * s.symbols + code] >> 16;
-}
-
 /* The live table with which the counted codes take the fewest bits; of equals the first. */
 INLINE uint cheapest(const struct bounded s, __global const uint *code_tables, uint live,
                      __local const uint *counts, __local uint *costs)
 {
 	for (int t = LANE; t < ABI_TABLES; t += LANES) {
+		__global const uint *encode = encoder(s, code_tables, (uint)t);
 		uint bits = 0;
 		for (int i = 0; i < s.symbols && (live >> t & 1); i++)
-			bits += counts[i] * code_length(s, code_tables, (uint)t, i);
+			bits += counts[i] * (encode[i] >> 16);
 		costs[t] = live >> t & 1 ? bits : 0xffffffffu;
 	}
 	SYNC();
@@ -34,16 +27,11 @@ INLINE uint cheapest(const struct bounded s, __global const uint *code_tables, u
 }
 
 /* Bytes of all lanes by a table. */
-INLINE uint lanes_bytes(const struct bounded s, __global const uint *code_tables, uint table,
+INLINE uint lanes_bytes(const struct bounded s, __global const uint *encode,
                         const struct workspace w, __local uint *lengths)
 {
-	for (int lane = LANE; lane < n_lanes(s); lane += LANES) {
-		uint bits = 0;
-		for (int c = lane * s.lane_cols; c < (lane + 1) * s.lane_cols; c++)
-			for (int row = 0; row < s.rows; row++)
-				bits += code_length(s, code_tables, table, w.codes[row * s.cols + c]);
-		lengths[lane] = (bits + 7) / 8;
-	}
+	for (int lane = LANE; lane < n_lanes(s); lane += LANES)
+		lengths[lane] = lane_bytes(s, encode, w, lane);
 	SYNC();
 	uint bytes = 0;
 	for (int lane = 0; lane < n_lanes(s); lane++)
@@ -60,7 +48,7 @@ INLINE uint size_streams(const struct bounded s, const struct source src, const 
 	clear_counts(counts);
 	count_codes(s, src, w, true, counts);
 	uint table = cheapest(s, code_tables, live | 1u << ABI_TABLE_FLAT, counts, lengths);
-	uint bytes = lanes_bytes(s, code_tables, table, w, lengths);
+	uint bytes = lanes_bytes(s, encoder(s, code_tables, table), w, lengths);
 	const uint flat = (uint)(n_lanes(s) * ((s.rows * s.lane_cols * flat_bits(s.symbols) + 7) / 8));
 	if (bytes >= flat) {
 		table = ABI_TABLE_FLAT;

@@ -6,8 +6,6 @@
 #include "bounded_units.clh"
 #include "planes.clh"
 
-#define MOST_LANES (BT / K_LANE_COLS > DV / V_LANE_COLS ? BT / K_LANE_COLS : DV / V_LANE_COLS)
-
 INLINE void write_units(const struct bounded s, const struct workspace w, __global uchar *block)
 {
 	__global ushort *scales = (__global ushort *)(block + s.params);
@@ -71,11 +69,7 @@ INLINE void write_lanes(const struct bounded s, const struct workspace w,
                         __local uint *lengths)
 {
 	for (int lane = LANE; lane < n_lanes(s); lane += LANES) {
-		uint bits = 0;
-		for (int c = lane * s.lane_cols; c < (lane + 1) * s.lane_cols; c++)
-			for (int row = 0; row < s.rows; row++)
-				bits += encode[w.codes[row * s.cols + c]] >> 16;
-		lengths[lane] = (bits + 7) / 8;
+		lengths[lane] = lane_bytes(s, encode, w, lane);
 		write_length(s, block, lane, lengths[lane]);
 	}
 	SYNC();
@@ -162,7 +156,7 @@ INLINE void write_side(const struct bounded s, const struct source src, const st
 	if (ENTROPY == ABI_ENTROPY_PACK)
 		write_packed(s, table, w, block + payload);
 	else
-		write_lanes(s, w, code_tables + s.encode + (int)table * s.symbols, block, payload, lengths);
+		write_lanes(s, w, encoder(s, code_tables, table), block, payload, lengths);
 }
 
 __kernel GROUP_SIZE void bounded_write(__global uchar *pool, __global const uint *tables,

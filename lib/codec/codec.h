@@ -95,6 +95,12 @@ struct clkv__codec {
 extern const struct clkv__codec clkv__codec_affine;
 extern const struct clkv__codec clkv__codec_bounded;
 
+/** Bytes that say how long a lane of so many codes is, as cl/bounded_block.clh reads them. */
+static inline uint32_t clkv__lane_length_bytes(int codes, int lmax)
+{
+	return codes * lmax > 255 * 8 ? 2 : 1;
+}
+
 static inline uint32_t clkv__align_up(uint32_t bytes, uint32_t to)
 {
 	return (bytes + to - 1) / to * to;

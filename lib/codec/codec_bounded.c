@@ -8,20 +8,13 @@
 #include "base/error.h"
 #include "codec/code_tables.h"
 #include "codec/codec.h"
+#include "codec/huffman.h"
 
 #include <stdio.h>
 #include <string.h>
 
 /* Kernels walk lanes in fours. */
 enum { LEAST_LANES = 4 };
-
-static int flat_bits(int symbols)
-{
-	int bits = 1;
-	while (1 << bits < symbols)
-		bits++;
-	return bits;
-}
 
 static int lmax_of(const struct clkv__bounded_spec *spec, int symbols)
 {
@@ -39,8 +32,7 @@ static int lane_cols(const struct clkv__bounded_spec *spec, int rows, int cols)
 
 static uint32_t index_bytes(int lane_cols, int rows, int cols, int lmax)
 {
-	uint32_t lanes = (uint32_t)(cols / lane_cols);
-	return lane_cols * rows * lmax > 255 * 8 ? 2 * lanes : lanes;
+	return (uint32_t)(cols / lane_cols) * clkv__lane_length_bytes(lane_cols * rows, lmax);
 }
 
 /* Most bytes of a side's codes. */
@@ -48,7 +40,7 @@ static uint32_t most_bytes(const struct clkv__bounded_spec *spec,
                            const struct clkv__bounded_side *side, int rows, int cols, int in_lane)
 {
 	uint32_t values = (uint32_t)(rows * cols);
-	int bits = flat_bits(side->symbols);
+	int bits = clkv__huffman_flat_bits(side->symbols);
 	if (side->absolute)
 		return 2 * values + 15; /* in half, behind K's codes, at 16 bytes */
 	if (spec->entropy == ABI_ENTROPY_PACK)
@@ -65,10 +57,10 @@ static uint32_t least_bytes(int rows, int cols)
 static clkv_status check_lmax(const struct clkv__bounded_spec *spec, int symbols, const char *side,
                               clkv_error *error)
 {
-	if (lmax_of(spec, symbols) < flat_bits(symbols))
+	if (lmax_of(spec, symbols) < clkv__huffman_flat_bits(symbols))
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE,
 		          "stage 'kvcomp': key 'lmax' is %d; allowed: %d to 12 for the %d symbols of %s",
-		          spec->lmax, flat_bits(symbols), symbols, side);
+		          spec->lmax, clkv__huffman_flat_bits(symbols), symbols, side);
 	return CLKV_OK;
 }
 

@@ -11,6 +11,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { MAX_ITEMS = 2 * CLKV__HUFFMAN_SYMBOLS };
 
@@ -81,12 +82,8 @@ void clkv__huffman_lengths(const uint32_t *histogram, int n, int lmax, uint8_t *
 
 void clkv__huffman_flat(int n, uint8_t *lengths)
 {
-	uint8_t bits = 1;
 	assert(n >= 1 && n <= CLKV__HUFFMAN_SYMBOLS);
-	while (1 << bits < n)
-		bits++;
-	for (int i = 0; i < n; i++)
-		lengths[i] = bits;
+	memset(lengths, clkv__huffman_flat_bits(n), (size_t)n);
 }
 
 bool clkv__huffman_lengths_valid(const uint8_t *lengths, int n, int lmax)

@@ -29,7 +29,16 @@
  */
 void clkv__huffman_lengths(const uint32_t *histogram, int n, int lmax, uint8_t *lengths);
 
-/** The flat code: the same length for all, ceil(log2 n) and at least 1. */
+/** Bits of the flat code of n symbols, 1 to 256: ceil(log2 n) and at least 1. */
+static inline int clkv__huffman_flat_bits(int n)
+{
+	int bits = 1;
+	while (1 << bits < n)
+		bits++;
+	return bits;
+}
+
+/** The flat code: that length for all. */
 void clkv__huffman_flat(int n, uint8_t *lengths);
 
 /** Whether lengths from outside are a table: 1 to lmax bits each, and a Kraft sum of at most 1. */

@@ -36,15 +36,14 @@ static bool is_width(uint32_t bits)
 	return (bits >= 2 && bits <= 6) || bits == 8;
 }
 
-/* Bytes of a lane's length, and their end within the page. */
-static uint32_t index_bytes(const struct side *s)
+static uint32_t length_bytes(const struct side *s)
 {
-	return s->lane_cols * s->rows * s->lmax > 255 * 8 ? 2 : 1;
+	return clkv__lane_length_bytes((int)(s->lane_cols * s->rows), (int)s->lmax);
 }
 
 static uint64_t sum_lanes(const struct side *s, const unsigned char *page)
 {
-	uint32_t size = index_bytes(s);
+	uint32_t size = length_bytes(s);
 	uint64_t sum = 0;
 	for (uint32_t i = 0; i < s->cols / s->lane_cols; i++) {
 		const unsigned char *at = page + s->index + i * size;
@@ -87,7 +86,7 @@ bool clkv__bounded_find(const clkv_cache *cache, uint32_t flags, const unsigned 
 	if ((end + ABI_UNIT - 1) / ABI_UNIT * ABI_UNIT != size)
 		return false;
 	*parts = (struct clkv__bounded_parts){
-		.lanes_end = l->v_index + (packed ? 0 : v.cols / v.lane_cols * index_bytes(&v)),
+		.lanes_end = l->v_index + (packed ? 0 : v.cols / v.lane_cols * length_bytes(&v)),
 		.k = (uint32_t)at,
 		.k_end = (uint32_t)k_end,
 		.v = (uint32_t)v_at,

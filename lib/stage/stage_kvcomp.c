@@ -9,6 +9,7 @@
  */
 #include "base/error.h"
 #include "codec/codec.h"
+#include "codec/huffman.h"
 #include "stage/stage.h"
 
 struct kvcomp_options {
@@ -65,9 +66,7 @@ static struct clkv__bounded_side side_of(float rel, float usual, float absolute)
 /* 7 symbols of 8, 14 of 16: then Huffman codes take 5 % fewer bytes and several times the time. */
 static bool fills_its_bits(const struct clkv__bounded_side *side)
 {
-	int room = 2;
-	while (room < side->symbols)
-		room *= 2;
+	int room = 1 << clkv__huffman_flat_bits(side->symbols);
 	return !side->absolute && 8 * side->symbols >= 7 * room;
 }
 

@@ -88,7 +88,7 @@ static uint32_t put_jobs(const struct clkv_step *step, const uint32_t *n_kept, u
 	return dst;
 }
 
-clkv_status clkv__seal_layers(clkv_cache *cache, const struct clkv__seal_launch *launch,
+clkv_status clkv__seal_layers(clkv_cache *cache, clkv__seal_launch launch, uint32_t n_jobs,
                               clkv_error *error)
 {
 	for (int first = cache->plan.general.skip; first < cache->shape.layers;) {
@@ -96,8 +96,7 @@ clkv_status clkv__seal_layers(clkv_cache *cache, const struct clkv__seal_launch 
 		while (next < cache->shape.layers &&
 		       cache->pool.layers[next].mem == cache->pool.layers[first].mem)
 			next++;
-		CLKV_TRY(
-			launch->kernel(cache, &cache->step.chain, launch->n_jobs, first, next - first, error));
+		CLKV_TRY(launch(cache, &cache->step.chain, n_jobs, first, next - first, error));
 		first = next;
 	}
 	return CLKV_OK;
@@ -113,7 +112,7 @@ static clkv_status encode(struct clkv_step *step, struct clkv__staging *staging,
 		if (!take_slots(cache, dst))
 			CLKV_FAIL(error, CLKV_ERROR_INTERNAL, "begin reserved too few sealed blocks");
 	CLKV_TRY(clkv__staging_write(step, staging, cache->jobs_mem, n_words, error));
-	return clkv__seal_layers(cache, &(struct clkv__seal_launch){clkv__launch_seal, n_jobs}, error);
+	return clkv__seal_layers(cache, clkv__launch_seal, n_jobs, error);
 }
 
 static void add_entry(clkv_cache *cache, uint32_t row, const uint32_t *job, const uint32_t *dst)

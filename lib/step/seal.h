@@ -22,15 +22,13 @@ static inline uint32_t clkv__seal_dst_words(const clkv_cache *cache)
 	return (uint32_t)(cache->shape.layers * cache->shape.streams) * ABI_DST_WORDS;
 }
 
-/** A kernel that works on n_jobs jobs. */
-struct clkv__seal_launch {
-	clkv_status (*kernel)(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,
-	                      int first_layer, int n_layers, clkv_error *error);
-	uint32_t n_jobs;
-};
+/** One of the launches of seal jobs in attend/kernels.h. */
+typedef clkv_status (*clkv__seal_launch)(clkv_cache *cache, struct clkv__chain *chain,
+                                         cl_uint n_jobs, int first_layer, int n_layers,
+                                         clkv_error *error);
 
 /** Launches it for all layers that seal: once for those that share a buffer. */
-clkv_status clkv__seal_layers(clkv_cache *cache, const struct clkv__seal_launch *launch,
+clkv_status clkv__seal_layers(clkv_cache *cache, clkv__seal_launch launch, uint32_t n_jobs,
                               clkv_error *error);
 
 /** Frees the blocks of n_jobs jobs that have one. */

@@ -23,11 +23,10 @@ static clkv_status make_tables(clkv_cache *cache, uint32_t n_jobs, clkv_error *e
 	if (!histograms)
 		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for %zu histograms",
 		          2 * layers);
-	const struct clkv__seal_launch count = {clkv__launch_count,
-	                                        n_jobs < COUNTED_JOBS ? n_jobs : COUNTED_JOBS};
+	uint32_t counted = n_jobs < COUNTED_JOBS ? n_jobs : COUNTED_JOBS;
 	clkv_status status = clkv__chain_zero(chain, cache->histograms, words * 4, error);
 	if (status == CLKV_OK)
-		status = clkv__seal_layers(cache, &count, error);
+		status = clkv__seal_layers(cache, clkv__launch_count, counted, error);
 	if (status == CLKV_OK)
 		status = clkv__chain_read_now(chain, cache->histograms, 0, words * 4, histograms, error);
 	if (status == CLKV_OK)
@@ -117,12 +116,10 @@ static void account(clkv_cache *cache, const uint32_t *words, uint32_t n_jobs)
 
 static clkv_status write_blocks(clkv_cache *cache, uint32_t n_jobs, clkv_error *error)
 {
-	CLKV_TRY(
-		clkv__seal_layers(cache, &(struct clkv__seal_launch){clkv__launch_write, n_jobs}, error));
+	CLKV_TRY(clkv__seal_layers(cache, clkv__launch_write, n_jobs, error));
 	if (!cache->plan.sealing.spec.bounded.verify)
 		return CLKV_OK;
-	return clkv__seal_layers(cache, &(struct clkv__seal_launch){clkv__launch_verify, n_jobs},
-	                         error);
+	return clkv__seal_layers(cache, clkv__launch_verify, n_jobs, error);
 }
 
 clkv_status clkv__seal_sized(struct clkv_step *step, struct clkv__staging *staging, uint32_t n_jobs,
@@ -135,8 +132,7 @@ clkv_status clkv__seal_sized(struct clkv_step *step, struct clkv__staging *stagi
 	                               error));
 	if (clkv__code_tables_want(&cache->code_tables))
 		CLKV_TRY(make_tables(cache, n_jobs, error));
-	CLKV_TRY(
-		clkv__seal_layers(cache, &(struct clkv__seal_launch){clkv__launch_size, n_jobs}, error));
+	CLKV_TRY(clkv__seal_layers(cache, clkv__launch_size, n_jobs, error));
 	CLKV_TRY(read_sizes(cache, dst, head, n_words - head, error));
 	note_sizes(cache, dst, n_jobs);
 	CLKV_TRY(place_all(cache, staging->words, n_jobs, error));
