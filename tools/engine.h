@@ -20,7 +20,10 @@ struct engine_stream {
 	clkv_cache *cache;
 	clkv_seq *seq;
 	size_t length;
+	cl_mem queries; /**< NULL, or those of the newest ENGINE_TRACE_ROWS rows: engine_trace() */
 };
+
+#define ENGINE_TRACE_ROWS 512
 
 enum engine_products { ENGINE_AUTO, ENGINE_BLOCKED, ENGINE_BLAS };
 
@@ -61,6 +64,10 @@ bool engine_run(struct engine *engine, const struct engine_pass *pass, struct to
 bool engine_copy_rows(struct engine *engine, struct engine_stream *to,
                       const struct engine_stream *source, size_t from, size_t n, clkv_phase phase,
                       struct tool_error *error);
+
+/** From now on the stream keeps the queries of its newest rows, so that copies of them can be judged by what
+ *  the exact prompt asked for. The caller releases stream->queries. */
+bool engine_trace(struct engine *engine, struct engine_stream *stream, struct tool_error *error);
 
 /** Appends n rows of noise: fills a cache to a depth at which speed is measured. */
 bool engine_fill_noise(struct engine *engine, struct engine_stream *to, size_t n, clkv_phase phase,

@@ -7,6 +7,9 @@
 
 #include "engine_private.h"
 
+/* Rows at the end of a copied prompt whose queries are asked as well: more than any stage looks at. */
+#define ASKED_ROWS 256
+
 /* One step whose rows of every layer `source` gives (NULL: the buffers hold them already). */
 static bool append_layers(struct engine *e, clkv_step *step, const struct engine_stream *source,
                           size_t from, size_t n, struct tool_error *error)
@@ -20,6 +23,9 @@ static bool append_layers(struct engine *e, clkv_step *step, const struct engine
 			return tool_fail_clkv(error, "reading rows of the prompt", &cause);
 		if (clkv_append(step, layer, &k, &v, 0, NULL, NULL, &cause) != CLKV_OK)
 			return tool_fail_clkv(error, "appending rows of the prompt", &cause);
+		if (source != NULL && engine_trace_has(source, from) &&
+		    !engine_trace_ask(e, step, source, layer, from, n, error))
+			return false;
 	}
 	return true;
 }
@@ -50,7 +56,9 @@ bool engine_copy_rows(struct engine *e, struct engine_stream *to,
                       struct tool_error *error)
 {
 	for (size_t done = 0; done < n;) {
-		size_t rows = n - done < e->max_rows ? n - done : e->max_rows;
+		size_t left = n - done, asked = left < ASKED_ROWS ? left : ASKED_ROWS;
+		size_t most = left > asked ? left - asked : left;
+		size_t rows = most < e->max_rows ? most : e->max_rows;
 		bool last = done + rows == n;
 		if (!append_rows(e, to, source, from + done, rows, last ? phase : CLKV_PROMPT, error))
 			return false;

@@ -102,6 +102,8 @@ static bool attention(struct pass *p, int layer, struct tool_error *error)
 		if (clkv_append(p->steps[s], layer, &k, &v, 0, NULL, stored, &cause) != CLKV_OK ||
 		    clkv_attend(p->steps[s], layer, &args, 0, NULL, attended, &cause) != CLKV_OK)
 			return tool_fail_clkv(error, "attention", &cause);
+		if (!engine_trace_keep(e, p->in->streams[s], layer, args.q.offset, p->in->n_each, error))
+			return false;
 		if (e->profile != NULL) {
 			engine_profile_note(e->profile, ENGINE_APPEND, events[0], 0);
 			engine_profile_note(e->profile, ENGINE_ATTEND, events[1], 0);

@@ -80,6 +80,13 @@ void engine_release_programs(struct engine *e);
 bool engine_upload(struct engine *e, struct tool_error *error);
 void engine_release_weights(struct engine *e);
 
+/* engine_trace.c: queries of rows that were computed, for rows that are copied */
+bool engine_trace_keep(struct engine *e, const struct engine_stream *stream, int layer,
+                       size_t q_offset, size_t rows, struct tool_error *error);
+bool engine_trace_has(const struct engine_stream *stream, size_t from);
+bool engine_trace_ask(struct engine *e, clkv_step *step, const struct engine_stream *source,
+                      int layer, size_t from, size_t rows, struct tool_error *error);
+
 /* engine_launch.c: one kernel call; arguments in turn, the first failure is kept */
 struct engine_launch {
 	struct engine *engine;

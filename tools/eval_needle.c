@@ -217,7 +217,8 @@ static bool try_all(struct eval *eval, struct engine_stream *exact, struct tally
 {
 	const struct eval_options *options = eval->options;
 	size_t most = options->context + 64; /* the question and a key behind the prompt */
-	if (!session_stream_open(&eval->session, "f16", most, exact, error))
+	if (!session_stream_open(&eval->session, "f16", most, exact, error) ||
+	    !engine_trace(eval->session.engine, exact, error))
 		return false;
 	for (size_t i = 0; i < options->n_recipes; i++) {
 		if (!session_stream_open(&eval->session, options->recipes[i], most, &tallies[i].stream,
@@ -239,7 +240,7 @@ static bool try_all(struct eval *eval, struct engine_stream *exact, struct tally
 bool eval_needle(struct eval *eval, struct eval_result *results, struct tool_error *error)
 {
 	size_t n = eval->options->n_recipes;
-	struct engine_stream exact = {NULL, NULL, 0};
+	struct engine_stream exact = {0};
 	struct tally *tallies = calloc(n, sizeof *tallies);
 	if (tallies == NULL)
 		return tool_fail(error, "out of memory");

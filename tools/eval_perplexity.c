@@ -90,7 +90,8 @@ static bool open_runs(struct runs *runs, struct tool_error *error)
 		                         &runs->run[i].stream, error))
 			return false;
 	}
-	return true;
+	/* the others get the queries of the prompt's end with its rows */
+	return engine_trace(runs->eval->session.engine, runs->streams[0], error);
 }
 
 static void close_runs(struct runs *runs)

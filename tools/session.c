@@ -89,6 +89,8 @@ void session_stream_close(struct engine_stream *stream)
 	if (stream->seq != NULL)
 		(void)clkv_seq_destroy(stream->seq);
 	clkv_cache_destroy(stream->cache);
+	if (stream->queries != NULL)
+		(void)clReleaseMemObject(stream->queries);
 	memset(stream, 0, sizeof *stream);
 }
 
