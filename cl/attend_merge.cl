@@ -1,31 +1,57 @@
 /* SPDX-License-Identifier: MIT */
-/* attend_merge: combines the partial records of each row and query head into the caller's output.
+/* attend_merge: combines the partial records of each row and query head into the caller's output; where stages want to
+ * know the newest queries, leaves them in `seen` (abi.clh).
  * Source: log-sum-exp merge of split attention (Flash-Decoding).
  * Grid: (LANES * n_rows, Q_HEADS). Local: DV floats.
  * part_acc [record][DV] | part_ml [record][2]: maximum of logit * log2(e), sum of exp2(logit - maximum)
  * lse [n_rows][Q_HEADS] natural log | sinks [Q_HEADS] natural logits that take mass and have no value
  * Numbers: f32; records that saw no token have maximum -inf and sum 0, and add nothing. */
 #include "hadamard.clh"
+#include "table.clh"
 #include "tensor.clh"
 
-#ifndef DV
-#define DV 64 /* head size of V */
-#endif
 #ifndef Q_HEADS
 #define Q_HEADS 1 /* query heads */
 #endif
 #ifndef ROT_V
 #define ROT_V 0 /* 1: V is turned by a Hadamard matrix, which is undone here */
 #endif
+#ifndef OBSERVE
+#define OBSERVE 0 /* newest queries of a sequence that are kept */
+#endif
 #define LOG2_E 1.44269504088896340736f
 #define LN_2 0.69314718055994530942f
 
-__kernel GROUP_SIZE void attend_merge(__global const uint *plan, __global const float *part_acc,
-                                      __global const float *part_ml, __global uchar *out,
-                                      uint out_dtype, ulong out_offset, ulong out_token_stride,
-                                      ulong out_head_stride, __global float *lse, ulong lse_offset,
-                                      uint has_lse, __global const float *sinks, ulong sinks_offset,
-                                      uint has_sinks, uint rows)
+#if OBSERVE
+/* Keeps the query of a row, if it is one of the newest of its item. */
+INLINE void observe(__global const uint *plan, uint rows, uint row, uint head,
+                    __global const uchar *q, uint dtype, ulong at, __global uchar *seen,
+                    uint layers, uint layer)
+{
+	__global const uint *item =
+		plan + plan[rows + row * ABI_NEW_WORDS + ABI_NEW_ITEM] * ABI_ITEM_WORDS;
+	const uint of_item = row - item[ABI_ITEM_ROW], position = item[ABI_ITEM_LEN] + of_item;
+	if (of_item + OBSERVE < item[ABI_ITEM_NEW])
+		return;
+	__global uchar *mine = seen + unit_bytes(item[ABI_ITEM_SEEN]);
+	__global half *to = (__global half *)(mine + layers * OBSERVE * 4) +
+	                    ((ulong)(layer * OBSERVE + position % OBSERVE) * Q_HEADS + head) * DK;
+	for (int c = LANE; c < DK; c += LANES) {
+		const float x = tensor_load(q, dtype, at + c);
+		vstore_half_rte(x == x ? clamp(x, -65504.0f, 65504.0f) : 0.0f, c, to);
+	}
+	if (LANE == 0 && head == 0)
+		((__global uint *)mine)[layer * OBSERVE + position % OBSERVE] = position + 1;
+}
+#endif
+
+__kernel GROUP_SIZE void
+attend_merge(__global const uint *plan, __global const float *part_acc,
+             __global const float *part_ml, __global uchar *out, uint out_dtype, ulong out_offset,
+             ulong out_token_stride, ulong out_head_stride, __global float *lse, ulong lse_offset,
+             uint has_lse, __global const float *sinks, ulong sinks_offset, uint has_sinks,
+             uint rows, __global const uchar *q, uint q_dtype, ulong q_offset, ulong q_token_stride,
+             ulong q_head_stride, __global uchar *seen, uint layers, uint layer)
 {
 	__local float x[DV];
 	uint row = (uint)get_group_id(0), head = (uint)get_group_id(1);
@@ -54,6 +80,10 @@ __kernel GROUP_SIZE void attend_merge(__global const uint *plan, __global const 
 		tensor_store(out, out_dtype,
 		             out_offset + row * out_token_stride + head * out_head_stride + d,
 		             x[d] * scale);
+#if OBSERVE
+	observe(plan, rows, row, head, q, q_dtype,
+	        q_offset + row * q_token_stride + head * q_head_stride, seen, layers, layer);
+#endif
 	if (!has_lse)
 		return;
 	if (LANE == 0)

@@ -6,8 +6,9 @@
  * part_acc [record][DV] unnormalised sums | part_ml [record][2] maximum of logit * log2(e), sum of exp2
  * window   a row at position p sees tokens p - window + 1 .. p; 0: all up to p
  * Numbers: scores and sums in f32, one running maximum per query. Passes per block: scores, softmax, sums. */
-#include "codec.clh"
 #include "hadamard.clh"
+#include "pruned_scores.clh"
+#include "pruned_sums.clh"
 #include "softmax.clh"
 #include "tensor.clh"
 
@@ -18,23 +19,15 @@
 #define ROT_K 0 /* 1: K is turned by a Hadamard matrix, so q is */
 #endif
 
-/* Loads a query [DK], turns and scales it; leaves its sums [K_GROUPS] if K's scales are per token. */
+/* Loads a query [DK], turns and scales it. */
 INLINE void load_query(__global const uchar *q, uint dtype, ulong at, bool there, float factor,
-                       __local float *query, __local float *sums)
+                       __local float *query)
 {
 	for (int c = LANE; c < DK; c += LANES)
 		query[c] = there ? tensor_load(q, dtype, at + c) * factor : 0.0f;
 	SYNC();
 	if (ROT_K)
 		hadamard(query, DK);
-#if K_CODEC == ABI_CODEC_AFFINE && K_AXIS == ABI_AXIS_TOKEN
-	for (int g = LANE; g < K_GROUPS; g += LANES) {
-		float z = 0.0f;
-		for (int c = g * K_GROUP; c < MIN_OF(DK, (g + 1) * K_GROUP); c++)
-			z += query[c];
-		sums[g] = z;
-	}
-#endif
 }
 
 __kernel GROUP_SIZE void attend_partial(__global const uchar *pool, __global const uint *tables,
@@ -43,14 +36,18 @@ __kernel GROUP_SIZE void attend_partial(__global const uchar *pool, __global con
                                         ulong q_head_stride, __global float *part_acc,
                                         __global float *part_ml, __global const uint *code_tables,
                                         uint items, uint rows, uint work, uint layer, uint dense,
-                                        uint window, float scale, float softcap)
+                                        uint window, float scale, float softcap, uint first_stream)
 {
 	__local float queries[NQ * DK], sums[NQ * DV], scores[NQ * BT], scratch[SHARE_SCRATCH];
 	__local float m[NQ], l[NQ], alpha[NQ], folded_k[FOLDED_K], folded_v[FOLDED_V];
 	__local uchar codes[DECODED] __attribute__((aligned(16)));
+	__local float kept[KEPT], tile[RECOVERED] __attribute__((aligned(64)));
+	__local float factors[FACTORS], amplitudes[ALL_AMPLITUDES] __attribute__((aligned(64)));
+	__local ushort starts[STARTS];
+	const struct pruning pruning = {kept, tile, factors, amplitudes, starts};
 	__global const uint *job = plan + work + (uint)get_group_id(0) * ABI_WORK_WORDS;
 	__global const uint *item = plan + items + job[ABI_WORK_ITEM] * ABI_ITEM_WORDS;
-	const uint stream = (uint)get_group_id(1) / (G / HT);
+	const uint stream = first_stream + (uint)get_group_id(1) / (G / HT);
 	const uint head = stream * G + (uint)get_group_id(1) % (G / HT) * HT;
 	const uint cap = item[ABI_ITEM_CAP], n_rows = job[ABI_WORK_ROWS];
 	const uint row0 = item[ABI_ITEM_ROW] + job[ABI_WORK_ROW]; /* of the tile, in q */
@@ -71,8 +68,9 @@ __kernel GROUP_SIZE void attend_partial(__global const uchar *pool, __global con
 		uint r = (uint)u / HT;
 		ulong at = q_offset + (row0 + r) * q_token_stride + (head + (uint)u % HT) * q_head_stride;
 		load_query(q, q_dtype, at, r<n_rows, softcap> 0.0f ? scale : scale * LOG2_E,
-		           queries + u * DK, folded_k + u * (FOLDED_K / NQ));
+		           queries + u * DK);
 	}
+	sum_groups(queries, folded_k);
 	for (int i = LANE; i < NQ * DV; i += LANES)
 		sums[i] = 0.0f;
 	for (int u = LANE; u < NQ; u += LANES) {
@@ -83,6 +81,8 @@ __kernel GROUP_SIZE void attend_partial(__global const uchar *pool, __global con
 	const uint first = (uint)((ulong)n * split / splits),
 			   last = (uint)((ulong)n * (split + 1) / splits);
 	struct block next = view_block(see, MIN_OF(first, n - 1));
+	__global const uchar *last_sealed = 0;
+	const uint key = draw_key(layer, stream);
 	for (uint i = first; i < last; i++) {
 		const struct block b = next;
 		__global const uchar *block = pool + b.at;
@@ -90,13 +90,14 @@ __kernel GROUP_SIZE void attend_partial(__global const uchar *pool, __global con
 		const long ahead = (long)(next.at - b.at);
 		if (window && b.hi + window <= position + 1)
 			continue; /* behind every row's window */
-		k_scores(b.sealed, block, b.flags, ahead, code_tables, queries, folded_k, scores, codes,
-		         scratch);
+		block_scores(b, block, last_sealed, key, ahead, code_tables, queries, pruning, folded_k,
+		             scores, codes, scratch);
+		last_sealed = b.sealed ? block : last_sealed;
 		SYNC();
 		soften(b, position, window, softcap, scores, m, l, alpha, scratch);
 		SYNC();
-		v_sum(b.sealed, block, b.flags, ahead, code_tables, scores, alpha, folded_v, sums, codes,
-		      scratch);
+		block_sums(b.sealed, block, b.flags, ahead, code_tables, scores, alpha, folded_v, sums,
+		           codes, tile, scratch);
 		SYNC();
 	}
 	for (int u = 0; u < (int)n_rows * HT; u++) {

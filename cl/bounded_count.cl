@@ -19,14 +19,16 @@ INLINE void count_side(const struct bounded s, const struct source src, const st
 }
 
 __kernel GROUP_SIZE void bounded_count(__global const uchar *pool, __global const uint *tables,
-                                       __global const uint *plan, __global uint *histograms,
-                                       uint jobs, uint first_layer)
+                                       __global const uint *plan, __global const uchar *sections,
+                                       __global uint *histograms, uint jobs, uint first_layer,
+                                       uint first_stream)
 {
 	WORKSPACE(w);
 	__local uint counts[ABI_SYMBOLS];
 	__global const uint *job = plan + jobs + (uint)get_group_id(0) * ABI_SEAL_WORDS;
 	const uint layer = first_layer + (uint)get_group_id(2);
-	const struct source src = job_source(pool, tables, job, layer, (uint)get_group_id(1));
+	const struct source src = kept_source(pool, tables, job, sections, layer,
+	                                      first_stream + (uint)get_group_id(1), w.list);
 	const struct bounded k = K_BOUNDED, v = V_BOUNDED;
 	count_side(k, src, w, counts, histograms + layer * 2 * ABI_SYMBOLS);
 	count_side(v, src, w, counts, histograms + (layer * 2 + 1) * ABI_SYMBOLS);

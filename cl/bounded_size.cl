@@ -66,7 +66,7 @@ INLINE uint size_side(const struct bounded s, const struct source src, const str
 	if (most >= (float)s.symbols)
 		return (uint)(s.rows * s.cols * 2) | (uint)ABI_TABLE_HALF << 24;
 	if (LANE == 0) /* floats above 0 have the order of their bits */
-		atomic_max(bound, as_uint(largest_of(w.scales, s.rows) * 0.5f));
+		atomic_max(bound, as_uint(largest_of(w.scales, s.units_rows) * 0.5f));
 	if (ENTROPY == ABI_ENTROPY_PACK) {
 		const uint bits = (uint)flat_bits((int)most + 1), width = bits < 2    ? 2
 		                                                          : bits == 7 ? 8
@@ -77,15 +77,17 @@ INLINE uint size_side(const struct bounded s, const struct source src, const str
 }
 
 __kernel GROUP_SIZE void bounded_size(__global const uchar *pool, __global const uint *tables,
-                                      __global uint *plan, __global uint *counters,
-                                      __global const uint *code_tables, uint live_k, uint live_v,
-                                      uint jobs, uint first_layer)
+                                      __global uint *plan, __global const uchar *sections,
+                                      __global uint *counters, __global const uint *code_tables,
+                                      uint live_k, uint live_v, uint jobs, uint first_layer,
+                                      uint first_stream)
 {
 	WORKSPACE(w);
 	__local uint counts[ABI_SYMBOLS], lengths[MOST_LANES > ABI_TABLES ? MOST_LANES : ABI_TABLES];
 	__global const uint *job = plan + jobs + (uint)get_group_id(0) * ABI_SEAL_WORDS;
-	const uint stream = (uint)get_group_id(1), layer = first_layer + (uint)get_group_id(2);
-	const struct source src = job_source(pool, tables, job, layer, stream);
+	const uint stream = first_stream + (uint)get_group_id(1),
+			   layer = first_layer + (uint)get_group_id(2);
+	const struct source src = kept_source(pool, tables, job, sections, layer, stream, w.list);
 	const struct bounded k = K_BOUNDED, v = V_BOUNDED;
 	const uint k_size =
 		size_side(k, src, w, code_tables, live_k, counts, lengths, counters + ABI_COUNTER_BOUND_K);

@@ -5,22 +5,33 @@
 #include "bounded_units.clh"
 #include "sealed_value.clh"
 
+/* Row `row` and column `col` of a side, as it is read. */
+INLINE float value_of(const struct bounded s, const struct source src, __global const uchar *page,
+                      uint flags, __local const uchar *codes, int row, int col)
+{
+	const int c = s.is_k && K_PRUNE == ABI_PRUNE_CHANNELS ? src.list[row] : row;
+	const struct fills none = {0}; /* only what is kept is compared */
+	return s.is_k ? sealed_k(page, flags, codes, none, c, col)
+	              : sealed_v(page, flags, codes, row, col);
+}
+
 INLINE uint verify_side(const struct bounded s, const struct source src, const struct workspace w,
-                        __global const uchar *block, uint flags, __global const uint *code_tables)
+                        __global const uchar *page, uint flags, __global const uint *code_tables)
 {
 	uint broken = 0;
 	make_units(s, src, w);
-	open_side(s, block, flags, code_tables, w.codes);
-	for (int row = LANE; row < s.rows; row += LANES) {
+	open_side(s, page + PRUNE_BYTES, flags, code_tables, w.codes);
+	for (int row = LANE; row < s.units_rows; row += LANES) {
 		const float part = as_float(s.step) * 0.5f;
 		const float bound = (s.absolute ? part : part * w.ranges[row]) * 1.00001f + 1e-7f;
 		for (int c = 0; c < s.cols; c += VEC) {
-			const floatv x = load_value(s, src, row, c);
 			float values[VEC];
-			STOREV(x, values);
+			int in[VEC];
+			STOREV(load_value(s, src, row, c), values);
+			STOREV(s.is_k ? there_row(src, row, c) : there_v(src, row), in);
 			for (int i = 0; i < VEC; i++)
-				if ((s.is_k ? c + i : row) < src.count)
-					broken += !(fabs(bounded_value(s, block, flags, w.codes, row, c + i) -
+				if (in[i])
+					broken += !(fabs(value_of(s, src, page, flags, w.codes, row, c + i) -
 					                 values[i]) <= bound);
 		}
 	}
@@ -29,20 +40,21 @@ INLINE uint verify_side(const struct bounded s, const struct source src, const s
 }
 
 __kernel GROUP_SIZE void bounded_verify(__global const uchar *pool, __global const uint *tables,
-                                        __global const uint *plan, __global uint *counters,
-                                        __global const uint *code_tables, uint jobs,
-                                        uint first_layer)
+                                        __global const uint *plan, __global const uchar *sections,
+                                        __global uint *counters, __global const uint *code_tables,
+                                        uint jobs, uint first_layer, uint first_stream)
 {
 	WORKSPACE(w);
 	__global const uint *job = plan + jobs + (uint)get_group_id(0) * ABI_SEAL_WORDS;
-	const uint stream = (uint)get_group_id(1), layer = first_layer + (uint)get_group_id(2);
-	const struct source src = job_source(pool, tables, job, layer, stream);
+	const uint stream = first_stream + (uint)get_group_id(1),
+			   layer = first_layer + (uint)get_group_id(2);
+	const struct source src = kept_source(pool, tables, job, sections, layer, stream, w.list);
 	__global const uint *dst = plan + jobs + job_dst(job, layer, stream);
-	__global const uchar *block = pool + unit_bytes(dst[ABI_DST_ADDR]);
+	__global const uchar *page = pool + unit_bytes(dst[ABI_DST_ADDR]);
 	const uint flags = dst[ABI_DST_FLAGS];
 	const struct bounded k = K_BOUNDED, v = V_BOUNDED;
-	const uint broken = verify_side(k, src, w, block, flags, code_tables) +
-	                    verify_side(v, src, w, block, flags, code_tables);
+	const uint broken = verify_side(k, src, w, page, flags, code_tables) +
+	                    verify_side(v, src, w, page, flags, code_tables);
 	if (broken)
 		atomic_add(counters + ABI_COUNTER_BROKEN, broken);
 }

@@ -83,46 +83,40 @@ INLINE void write_lanes(const struct bounded s, const struct workspace w,
 }
 #endif
 
-INLINE void write_planes(const struct bounded s, const int bits, const struct workspace w,
-                         __global uchar *planes)
-{
-	for (int u = LANE; u < s.rows / 8 * (s.cols / VEC); u += LANES) {
-		const int row = u / (s.cols / VEC) * 8, col = u % (s.cols / VEC) * VEC;
-		intv x[8];
-#pragma unroll
-		for (int i = 0; i < 8; i++)
-			x[i] = LOADV_BYTES(w.codes + (row + i) * s.cols + col);
-		planes_store8(bits, planes, s.rows, s.cols, row, col, x);
-	}
-}
-
 INLINE void write_packed(const struct bounded s, uint bits, const struct workspace w,
                          __global uchar *planes)
 {
 	switch (bits) {
 	case 2:
-		write_planes(s, 2, w, planes);
+		planes_of_bytes(2, w.codes, s.rows, s.cols, planes);
 		break;
 	case 3:
-		write_planes(s, 3, w, planes);
+		planes_of_bytes(3, w.codes, s.rows, s.cols, planes);
 		break;
 	case 4:
-		write_planes(s, 4, w, planes);
+		planes_of_bytes(4, w.codes, s.rows, s.cols, planes);
 		break;
 	case 5:
-		write_planes(s, 5, w, planes);
+		planes_of_bytes(5, w.codes, s.rows, s.cols, planes);
 		break;
 	case 6:
-		write_planes(s, 6, w, planes);
+		planes_of_bytes(6, w.codes, s.rows, s.cols, planes);
 		break;
 	default:
-		write_planes(s, 8, w, planes);
+		planes_of_bytes(8, w.codes, s.rows, s.cols, planes);
 		break;
 	}
 }
 
-INLINE void write_half(const struct bounded s, const struct source src, __global half *values)
+INLINE void write_half(const struct bounded s, const struct source src, const struct workspace w,
+                       __global half *values)
 {
+#if K_PRUNE == ABI_PRUNE_TOKENS
+	if (s.is_k) {
+		pack_halves(src, w.starts, values);
+		return;
+	}
+#endif
 	for (int u = LANE; u < s.rows * (s.cols / VEC); u += LANES) {
 		const int row = u / (s.cols / VEC), col = u % (s.cols / VEC) * VEC;
 		const floatv x = load_value(s, src, row, col);
@@ -149,7 +143,7 @@ INLINE void write_side(const struct bounded s, const struct source src, const st
 	make_units(s, src, w);
 	write_units(s, w, block);
 	if (table == ABI_TABLE_HALF) {
-		write_half(s, src, (__global half *)(block + payload));
+		write_half(s, src, w, (__global half *)(block + payload));
 		return;
 	}
 	make_codes(s, src, w);
@@ -160,18 +154,21 @@ INLINE void write_side(const struct bounded s, const struct source src, const st
 }
 
 __kernel GROUP_SIZE void bounded_write(__global uchar *pool, __global const uint *tables,
-                                       __global const uint *plan, __global const uint *code_tables,
-                                       uint jobs, uint first_layer)
+                                       __global const uint *plan, __global const uchar *sections,
+                                       __global const uint *code_tables, uint jobs,
+                                       uint first_layer, uint first_stream)
 {
 	WORKSPACE(w);
 	__local uint lengths[MOST_LANES];
 	__global const uint *job = plan + jobs + (uint)get_group_id(0) * ABI_SEAL_WORDS;
-	const uint stream = (uint)get_group_id(1), layer = first_layer + (uint)get_group_id(2);
-	const struct source src = job_source(pool, tables, job, layer, stream);
+	const uint stream = first_stream + (uint)get_group_id(1),
+			   layer = first_layer + (uint)get_group_id(2);
+	const struct source src = kept_source(pool, tables, job, sections, layer, stream, w.list);
 	__global const uint *dst = plan + jobs + job_dst(job, layer, stream);
-	__global uchar *block = pool + unit_bytes(dst[ABI_DST_ADDR]);
+	__global uchar *page = pool + unit_bytes(dst[ABI_DST_ADDR]), *block = page + PRUNE_BYTES;
 	const uint flags = dst[ABI_DST_FLAGS];
 	const struct bounded k = K_BOUNDED, v = V_BOUNDED;
+	store_section(src, page);
 	if (flags & ABI_FLAG_EXACT)
 		write_exact(src, (__global ushort *)(block + PAYLOAD_OFF));
 	write_side(k, src, w, code_tables, flags, block, payload_of(k, block, flags), lengths);

@@ -28,17 +28,18 @@ INLINE __global const uint *find_entry(__global const uint *row, uint position)
 	return row + ABI_ROW_ENTRY(low);
 }
 
-__kernel GROUP_SIZE void read_rows(__global const uchar *pool, __global const uint *tables,
-                                   __global uchar *k, uint k_dtype, ulong k_offset,
-                                   ulong k_token_stride, ulong k_head_stride, uint has_k,
-                                   __global uchar *v, uint v_dtype, ulong v_offset,
-                                   ulong v_token_stride, ulong v_head_stride, uint has_v,
-                                   __global const uint *code_tables, uint slab, uint cap, uint tail,
-                                   uint sinks, uint dense, uint layer, uint from, uint n)
+__kernel GROUP_SIZE void
+read_rows(__global const uchar *pool, __global const uint *tables, __global uchar *k, uint k_dtype,
+          ulong k_offset, ulong k_token_stride, ulong k_head_stride, uint has_k, __global uchar *v,
+          uint v_dtype, ulong v_offset, ulong v_token_stride, ulong v_head_stride, uint has_v,
+          __global const uint *code_tables, uint slab, uint cap, uint tail, uint sinks, uint dense,
+          uint layer, uint from, uint n, uint first_stream)
 {
 	__local float x[DK > DV ? DK : DV];
 	__local uchar codes[SEALED_CODES] __attribute__((aligned(16)));
-	uint i = (uint)get_group_id(0), stream = (uint)get_group_id(1), position = from + i;
+	__local float factors[FACTORS], amplitudes[ALL_AMPLITUDES] __attribute__((aligned(64)));
+	uint i = (uint)get_group_id(0), stream = first_stream + (uint)get_group_id(1),
+		 position = from + i;
 	__global const uint *row = table_row(tables, slab, cap, layer, stream);
 	bool in_half = dense || position < sinks || position >= tail;
 	__global const uint *entry = find_entry(row, position);
@@ -47,11 +48,17 @@ __kernel GROUP_SIZE void read_rows(__global const uchar *pool, __global const ui
 		pool + (in_half ? half_block(row, cap, position / BT) : unit_bytes(entry[ABI_ENTRY_ADDR]));
 	const uint flags = in_half ? 0 : entry[ABI_ENTRY_FLAGS];
 	if (has_k) {
+		const struct fills fills = {draw_key(layer, stream), entry[ABI_ENTRY_POS], factors,
+		                            amplitudes};
 		if (!in_half)
 			open_k(block, flags, code_tables, codes);
+#if K_PRUNE == ABI_PRUNE_TOKENS
+		widen_fills(block, factors, amplitudes);
+		SYNC();
+#endif
 		for (int c = LANE; c < DK; c += LANES)
 			x[c] = in_half ? vload_half(c * BT + t, (__global const half *)block)
-			               : sealed_k(block, flags, codes, c, t);
+			               : sealed_k(block, flags, codes, fills, c, t);
 		SYNC();
 		if (ROT_K)
 			hadamard(x, DK);

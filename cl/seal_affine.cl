@@ -1,24 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /* seal_affine: encodes tokens of half blocks as one sealed block of integers per (job, stream, layer).
  * Source: KIVI, arXiv 2402.02750, and plain block quantization; affine_block.clh draws the block.
- * Grid: (LANES * jobs, STREAMS, layers). Each lane encodes whole units or vectors of them; no local memory.
+ * Grid: (LANES * jobs, STREAMS, layers). Each lane encodes whole units or vectors of them. Local: K's codes where each
+ * token has its own channels, a byte each: they are packed before they become planes.
  * Numbers: scale = (max - min) / (2^BITS - 1), rounded to half; code = rint((x - min) / scale as stored), clamped, so
  * |x - decoded| <= scale / 2, and at the ends of the range up to the rounding of the scale more. A constant unit has
  * scale 0 and decodes to its minimum. Symmetric: scale = max |x| / (2^(BITS-1) - 1), codes 1 .. 2^BITS - 1.
  * Tokens that a partial block lacks enter no range; their codes are 0. */
 #include "affine_block.clh"
+#include "pack.clh"
 #include "planes.clh"
 #include "source.clh"
 
-/* A side of a block, rows x cols values: K [DK][BT], V [BT][DV]. Constants: loops over them unroll. */
+/* A side of a block, rows x cols values: K [K_CHANNELS][BT], V [BT][DV]. Constants: loops over them unroll. */
 struct side {
-	int is_k, whole; /* whole: the job has all BT tokens */
+	int is_k, whole; /* whole: all its values are there */
 	int bits, symmetric, rows, cols, group, groups, units;
 };
 
+#define PACKS_K (K_PRUNE == ABI_PRUNE_TOKENS)
 #define K_SIDE(whole)                                                                              \
 	{                                                                                              \
-		1, whole, K_BITS, K_SYM, DK, BT, K_GROUP, K_GROUPS, K_UNITS                                \
+		1, (whole) && !PACKS_K, K_BITS, K_SYM, K_CHANNELS, BT, K_GROUP, K_GROUPS, K_UNITS          \
 	}
 #define V_SIDE(whole)                                                                              \
 	{                                                                                              \
@@ -27,13 +30,13 @@ struct side {
 
 INLINE floatv load(const struct side side, const struct source s, int row, int col)
 {
-	return side.is_k ? load_k(s, row, col) : load_v(s, row, col);
+	return side.is_k ? load_row(s, row, col) : load_v(s, row, col);
 }
 
-/* Which of the values at (row, col .. col + VEC - 1) are tokens of the job. */
+/* Which of the values at (row, col .. col + VEC - 1) are there: of tokens of the job that keep them. */
 INLINE intv there(const struct side side, const struct source s, int row, int col)
 {
-	return side.is_k ? there_k(s, col) : there_v(s, row);
+	return side.is_k ? there_row(s, row, col) : there_v(s, row);
 }
 
 /* ---- units: ranges and parameters ---- */
@@ -100,6 +103,25 @@ INLINE intv encode(const struct side side, floatv x, floatv scale, floatv minimu
 	return AS_INTV(q) & ((1 << side.bits) - 1);
 }
 
+/* Where a side's codes go: to planes, or to bytes that will be packed. */
+struct codes {
+	__global uchar *planes;
+	__local uchar *bytes;   /* [DK][BT] */
+	__local ushort *starts; /* [STARTS] */
+};
+
+INLINE void store_codes(const struct side side, const struct codes to, int row, int col,
+                        const intv *x)
+{
+	if (!(PACKS_K && side.is_k)) {
+		planes_store8(side.bits, to.planes, side.rows, side.cols, row, col, x);
+		return;
+	}
+#pragma unroll
+	for (int i = 0; i < 8; i++)
+		STOREV_BYTES(x[i], to.bytes + (row + i) * side.cols + col);
+}
+
 /* ---- units along a row: K by channels, V by tokens ---- */
 
 #define ALONG_ROWS MAX_OF(VEC, 8)
@@ -140,7 +162,7 @@ union per_row {
 
 /* One group of columns of ALONG_ROWS rows. */
 INLINE void seal_along(const struct side side, const struct source s, __global half *params,
-                       __global uchar *codes, int row, int g)
+                       const struct codes codes, int row, int g)
 {
 	const int c0 = g * side.group, c1 = MIN_OF(side.cols, c0 + side.group);
 	union per_row scale, minimum, inverse;
@@ -170,7 +192,7 @@ INLINE void seal_along(const struct side side, const struct source s, __global h
 				           (floatv)(minimum.f[i + j]), (floatv)(inverse.f[i + j]));
 				x[j] = side.whole || there(side, s, row + i + j, c) ? code : (intv)(0);
 			}
-			planes_store8(side.bits, codes, side.rows, side.cols, row + i, c, x);
+			store_codes(side, codes, row + i, c, x);
 		}
 }
 
@@ -178,7 +200,7 @@ INLINE void seal_along(const struct side side, const struct source s, __global h
 
 /* One group of rows of VEC columns. */
 INLINE void seal_across(const struct side side, const struct source s, __global half *params,
-                        __global uchar *codes, int col, int g)
+                        const struct codes codes, int col, int g)
 {
 	const int r1 = MIN_OF(side.rows, (g + 1) * side.group);
 	struct range range = NO_RANGE;
@@ -193,21 +215,27 @@ INLINE void seal_across(const struct side side, const struct source s, __global 
 				encode(side, load(side, s, row + j, col), p.scale, p.minimum, p.inverse);
 			x[j] = side.whole || there(side, s, row + j, col) ? code : (intv)(0);
 		}
-		planes_store8(side.bits, codes, side.rows, side.cols, row, col, x);
+		store_codes(side, codes, row, col, x);
 	}
 }
 
 /* ---- sides ---- */
 
 INLINE void seal_side(const struct side side, const int along, const struct source s,
-                      __global half *params, __global uchar *codes)
+                      __global half *params, const struct codes codes)
 {
-	if (side.bits == 16) {
+	const int packs = side.is_k ? PACKS_K : V_KEPT < DV;
+	if (side.bits == 16 && packs) {
+		if (side.is_k)
+			pack_halves(s, codes.starts, (__global half *)codes.planes);
+		else
+			pack_values(s, (__global half *)codes.planes);
+	} else if (side.bits == 16) {
 		for (int i = LANE; i < side.rows * (side.cols / VEC); i += LANES) {
 			const int row = i / (side.cols / VEC), col = i % (side.cols / VEC) * VEC;
 			const floatv x = load(side, s, row, col);
 			STOREV_HALF(there(side, s, row, col) ? x : (floatv)(0.0f),
-			            (__global half *)codes + row * side.cols + col);
+			            (__global half *)codes.planes + row * side.cols + col);
 		}
 	} else if (along) {
 		for (int i = LANE; i < side.rows / ALONG_ROWS * side.groups; i += LANES)
@@ -218,25 +246,43 @@ INLINE void seal_side(const struct side side, const int along, const struct sour
 	}
 }
 
-INLINE void seal_block(const int whole, const struct source s, __global uchar *block)
+INLINE void seal_block(const int whole, const struct source s, __local uchar *bytes,
+                       __local ushort *starts, __global uchar *block)
 {
 	const struct side k = K_SIDE(whole), v = V_SIDE(whole);
-	seal_side(k, K_AXIS == ABI_AXIS_CHANNEL, s, (__global half *)(block + K_PARAMS_OFF),
-	          block + K_CODES_OFF);
-	seal_side(v, V_AXIS == ABI_AXIS_TOKEN, s, (__global half *)(block + V_PARAMS_OFF),
-	          block + V_CODES_OFF);
+	const struct codes k_codes = {block + K_CODES_OFF, bytes, starts},
+					   v_codes = {block + V_CODES_OFF, bytes, starts};
+	seal_side(k, K_AXIS == ABI_AXIS_CHANNEL, s, (__global half *)(block + K_PARAMS_OFF), k_codes);
+#if K_PRUNE == ABI_PRUNE_TOKENS
+	if (K_BITS < 16) {
+		SYNC();
+		pack_codes(s.section, starts, bytes);
+		planes_of_bytes(K_BITS, bytes, K_ROWS, BT, k_codes.planes);
+	}
+#endif
+	if (GROUPED)
+		append_signs(s, block + K_CODES_OFF);
+	seal_side(v, V_AXIS == ABI_AXIS_TOKEN, s, (__global half *)(block + V_PARAMS_OFF), v_codes);
 }
 
 __kernel GROUP_SIZE void seal_affine(__global uchar *pool, __global const uint *tables,
-                                     __global const uint *plan, uint jobs, uint first_layer)
+                                     __global const uint *plan, __global const uchar *sections,
+                                     uint jobs, uint first_layer, uint first_stream)
 {
+	__local uchar list[ROW_LIST], bytes[PACKS_K ? K_BITS < 16 ? DK * BT : 1 : 1];
+	__local ushort starts[STARTS];
 	__global const uint *job = plan + jobs + (uint)get_group_id(0) * ABI_SEAL_WORDS;
-	const uint stream = (uint)get_group_id(1), layer = first_layer + (uint)get_group_id(2);
-	const struct source s = job_source(pool, tables, job, layer, stream);
+	const uint stream = first_stream + (uint)get_group_id(1),
+			   layer = first_layer + (uint)get_group_id(2);
+	const struct source s = kept_source(pool, tables, job, sections, layer, stream, list);
 	__global uchar *block =
 		pool + unit_bytes(plan[jobs + job_dst(job, layer, stream) + ABI_DST_ADDR]);
-	if (s.count == BT)
-		seal_block(1, s, block);
-	else
-		seal_block(0, s, block);
+	store_section(s, block);
+#if !PACKS_K /* which has barriers */
+	if (s.count == BT) {
+		seal_block(1, s, bytes, starts, block + PRUNE_BYTES);
+		return;
+	}
+#endif
+	seal_block(0, s, bytes, starts, block + PRUNE_BYTES);
 }

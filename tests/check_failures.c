@@ -10,9 +10,10 @@
 #include <string.h>
 
 #define RECIPE "kivi:bits=4 ; window=40,sinks=3"
-/* Blocks of one size, and of their own with code tables: their commits go different ways. */
-static const char *const recipes[] = {RECIPE, "kvcomp:entropy=huffman ; window=40,sinks=3"};
-enum { RECIPES = 2 };
+/* Blocks of one size, of their own with code tables, and pruned by queries that were kept: they go different ways. */
+static const char *const recipes[] = {RECIPE, "kvcomp:entropy=huffman ; window=40,sinks=3",
+                                      "spark:mode=group,values=0.5 ; window=40,sinks=3,seal=chunk"};
+enum { RECIPES = 3 };
 #define TRIES 400 /* far above the calls of any operation */
 
 enum kind { ALLOC, CALL, KINDS };

@@ -335,7 +335,7 @@ START_TEST(test_recipes_print_in_full)
 	static const struct {
 		const char *recipe, *parts[6];
 	} cases[] = {
-		{"kvcomp",
+		{"kvcomp ; seal=chunk",
 	     {"unit_k=channel", "lane_codes=", "verify=0", "sinks=0", "exact=1", "seal=chunk"}},
 		{"kvcomp:unit_k=block,abs_k=0.25,rel_v=0.004,entropy=pack,verify=1 ; seal=prompt",
 	     {"unit_k=block", "abs_k=0.25", "rel_v=0.004", "entropy=pack", "verify=1", "seal=prompt"}},

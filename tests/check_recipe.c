@@ -39,6 +39,10 @@ START_TEST(test_printing_is_a_fixed_point)
 		"q:k=16,v=2,axis_k=token,axis_v=channel,sym=1",
 		"q:rot=hadamard,k=4,v=4",
 		"q ; window=0",
+		"spark",
+		"spark:keep=0.001,obs=256,recover=normal,seed=7,saliency=abs,qagg=norm",
+		"think:keep=0.5,refresh=0,align=16 | kvcomp:entropy=pack ; window=0",
+		"spark:fill=0.5,recover=const|q:k=16 ; seal=chunk",
 	};
 	char text[1024];
 	clkv_error error;
@@ -54,7 +58,10 @@ START_TEST(test_the_print_has_every_key_and_what_was_given)
 	} cases[] = {
 		{"kivi:bits=2,group=16", {"kivi", "bits=2", "group=16", "block=64"}},
 		{"kivi", {"bits=4", "group=32", "sinks=0", "skip=0"}},
-		{"q", {"k=8", "v=4", "rot=none", "seal=chunk"}},
+		{"q ; seal=chunk", {"k=8", "v=4", "rot=none", "seal=chunk"}},
+		{"think", {"keep=0.6", "obs=32", "align=4", "qagg=rms"}},
+		{"spark:keep=0.2", {"keep=0.2", "recover=fit", "refine=2", "saliency=sq"}},
+		{"spark:recover=const,fill=0.5 | kivi:bits=2", {"fill=0.5", " | kivi", "bits=2", "seed=0"}},
 		{"q:sym=1,rot=hadamard;window=7", {"sym=1", "rot=hadamard", "window=7", "axis_k=token"}},
 	};
 	char text[1024];
@@ -102,6 +109,22 @@ static const struct {
 	{"kivi |", -2, {"stage", "missing", "kivi"}},
 	{"| kivi", 0, {"stage", "missing", "kivi"}},
 	{"kivi:bits=4\x01", 10, {"bits", "allowed", NULL}},
+	{"spark:keep=0", 11, {"keep", "'0'", "0.001 to 1"}},
+	{"think:keep=1.5", 11, {"keep", "1.5", "0.001 to 1"}},
+	{"spark:keep=nan", 11, {"keep", "nan", "0.001 to 1"}},
+	{"spark:obs=0", 10, {"obs", "'0'", "1 to 256"}},
+	{"think:obs=257", 10, {"obs", "257", "1 to 256"}},
+	{"think:qagg=max", 11, {"qagg", "max", "mean|rms|abs|norm"}},
+	{"think:align=3", 12, {"align", "3", "2|4|8|16"}},
+	{"think:recover=zero", 6, {"recover", "think", "refresh"}},
+	{"spark:recover=gauss", 14, {"recover", "gauss", "zero|const|signmag|mean|fit|exp|normal"}},
+	{"spark:saliency=square", 15, {"saliency", "square", "abs|sq"}},
+	{"spark:refine=5", 13, {"refine", "5", "0 to 4"}},
+	{"spark:fill=-1", 11, {"fill", "-1", "0 to 100"}},
+	{"kivi:bits=4 | spark", 14, {"spark", "kivi", "order"}},
+	{"think:keep=0.5 | spark", 17, {"spark", "think", NULL}},
+	{"spark | think", 8, {"spark", "think", NULL}},
+	{"spark | spark", 8, {"spark", NULL, NULL}},
 };
 
 START_TEST(test_errors_say_where_and_what_is_allowed)
@@ -329,7 +352,7 @@ static clkv_status parse_real_keys(const char *text, char printed[256], clkv_err
 	ck_assert(o.bits == CLKV__UNSET && o.rel == 0.1f && o.abs == CLKV__UNSET);
 	memset(error, 0, sizeof *error);
 	clkv_status status = clkv__recipe_parse_keys(text, 0, (int)strlen(text), "stage 'real'",
-	                                             real_keys, N_REAL_KEYS, options, error);
+	                                             real_keys, N_REAL_KEYS, options, NULL, error);
 	if (status == CLKV_OK)
 		ck_assert(clkv__recipe_format(&recipe, printed, 256));
 	return status;
@@ -408,10 +431,11 @@ static void check_any(const char *recipe)
 START_TEST(test_random_strings_get_an_answer)
 {
 	static const char *const words[] = {
-		"f16",  "kivi",     "q",      ":",  ",",     ";",  "|",      "=",      "bits",
-		"k",    "v",        "4",      "8",  "group", "32", "axis_k", "token",  "channel",
-		"rot",  "hadamard", " ",      "64", "sym",   "1",  "sinks",  "window", "block",
-		"seal", "skip",     "prompt", "\t", "%s",    "%n", "-1",     "\xff",   "0",
+		"f16",   "kivi",     "q",      ":",   ",",       ";",   "|",      "=",      "bits",
+		"k",     "v",        "4",      "8",   "group",   "32",  "axis_k", "token",  "channel",
+		"rot",   "hadamard", " ",      "64",  "sym",     "1",   "sinks",  "window", "block",
+		"seal",  "skip",     "prompt", "\t",  "%s",      "%n",  "-1",     "\xff",   "0",
+		"spark", "think",    "keep",   "0.5", "recover", "fit",
 	};
 	uint64_t state = 1;
 	for (int i = 0; i < 20000; i++) {
@@ -435,8 +459,8 @@ int main(void)
 {
 	Suite *suite = suite_create("recipe");
 	TCase *good = tcase_create("good"), *bad = tcase_create("bad"), *real = tcase_create("real");
-	tcase_add_loop_test(good, test_printing_is_a_fixed_point, 0, 11);
-	tcase_add_loop_test(good, test_the_print_has_every_key_and_what_was_given, 0, 4);
+	tcase_add_loop_test(good, test_printing_is_a_fixed_point, 0, 15);
+	tcase_add_loop_test(good, test_the_print_has_every_key_and_what_was_given, 0, 7);
 	tcase_add_test(good, test_the_list_names_stages_and_keys);
 	tcase_add_loop_test(bad, test_errors_say_where_and_what_is_allowed, 0,
 	                    (int)(sizeof errors / sizeof errors[0]));

@@ -14,7 +14,35 @@ enum { MAX_TILE_ROWS = 16, MAX_GROUPS = 32768 };
 static size_t query_bytes(const struct clkv__shape *shape, const struct clkv__plan *plan)
 {
 	size_t dk = (size_t)shape->dk, dv = (size_t)shape->dv, bt = (size_t)plan->general.block;
-	return sizeof(float) * (2 * dk + dv + 2 * bt + 2 + 3);
+	size_t kept = plan->sealing.prune.kind == ABI_PRUNE_CHANNELS ? dk : 0;
+	return sizeof(float) * (2 * dk + kept + dv + 2 * bt + 2 + 3);
+}
+
+void clkv__cut_narrow(const struct clkv__plan *plan, struct clkv__tuning *tuning)
+{
+	for (int i = 0; i <= plan->n_more; i++) {
+		const struct clkv__variant *v = clkv__plan_sealing(plan, i);
+		bool folds = v->prune.kind == ABI_PRUNE_CHANNELS && v->codec->codes(&v->spec, 0);
+		while (folds && v->layout.kept.k_rows % (int)tuning->vec)
+			tuning->vec /= 2;
+	}
+}
+
+/* Rows that are made whole at a time; of K factors, amplitudes, how many values precede each channel, and codes. */
+static size_t whole_bytes(const struct clkv__plan *plan, const struct clkv__tuning *tuning, int dk,
+                          int dv)
+{
+	const struct clkv__variant *v = &plan->sealing;
+	size_t bt = (size_t)plan->general.block, rows = tuning->lanes == 1 ? 32 : 8;
+	size_t tile = 0, rest = 0;
+	if (v->prune.kind == ABI_PRUNE_TOKENS) {
+		tile = rows * bt * sizeof(float);
+		rest = ((size_t)dk + 4 * bt) * sizeof(float) + (size_t)dk * 2 +
+		       (v->codec->codes(&v->spec, 0) ? (size_t)dk * bt + 16 : 0);
+	}
+	if (v->prune.lacking_v > 0 && rows * (size_t)dv * sizeof(float) > tile)
+		tile = rows * (size_t)dv * sizeof(float);
+	return tile + rest;
 }
 
 clkv_status clkv__cut_choose(const clkv_context *context, const struct clkv__shape *shape,
@@ -22,7 +50,8 @@ clkv_status clkv__cut_choose(const clkv_context *context, const struct clkv__sha
                              struct clkv__cut *cut, clkv_error *error)
 {
 	/* a float per lane for sums over lanes */
-	size_t all = sizeof(float) * tuning->lanes + plan->sealing.layout.decoded_bytes;
+	size_t all = sizeof(float) * tuning->lanes + plan->sealing.layout.decoded_bytes +
+	             whole_bytes(plan, tuning, shape->dk, shape->dv);
 	size_t local = clkv__limits_local_bytes(context, tuning->lanes), one = query_bytes(shape, plan);
 	if (local < all + one)
 		CLKV_FAIL(error, CLKV_ERROR_UNSUPPORTED,

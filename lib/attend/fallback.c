@@ -28,6 +28,7 @@ static bool take_next(clkv_cache *cache, const struct clkv__tuning *first, int m
 	struct clkv__tuning t;
 	while (clkv__tune_next(&cache->context->tune, first, ++*refused, &t)) {
 		struct clkv__cut cut;
+		clkv__cut_narrow(&cache->plan, &t);
 		if (clkv__cut_choose(cache->context, &cache->shape, &cache->plan, &t, &cut, NULL) !=
 		    CLKV_OK)
 			continue;

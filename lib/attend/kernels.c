@@ -24,6 +24,7 @@ static void shape_macros(const clkv_cache *cache, const struct clkv__variant *va
 	clkv__macros_int(m, "Q_HEADS", s->q_heads);
 	clkv__macros_int(m, "ROT_K", variant->rotate);
 	clkv__macros_int(m, "ROT_V", variant->rotate);
+	clkv__prune_macros(&variant->prune, s, clkv__plan_section(&cache->plan), m);
 }
 
 static void codec_macros(const clkv_cache *cache, const struct clkv__variant *variant,
@@ -113,13 +114,21 @@ static clkv_status make_attend(struct builder *b, const clkv__macros *base, int 
 }
 
 static clkv_status make_codec(struct builder *b, const struct clkv__variant *variant,
-                              const clkv__macros *macros, struct clkv__variant_kernels *k,
-                              clkv_error *error)
+                              const clkv__macros *shape, const clkv__macros *macros,
+                              struct clkv__variant_kernels *k, clkv_error *error)
 {
 	const struct clkv__codec *c = variant->codec;
 	CLKV_TRY(make(b, c->seal.file, c->seal.name, macros, &k->seal, error));
+	if (variant->prune.kind == ABI_PRUNE_CHANNELS)
+		CLKV_TRY(make(b, "prune_channels.cl", "prune_channels", shape, &k->prune, error));
+	if (variant->prune.kind == ABI_PRUNE_TOKENS)
+		CLKV_TRY(make(b, "prune_tokens.cl", "prune_tokens", shape, &k->prune, error));
+	if (variant->prune.lacking_v > 0)
+		CLKV_TRY(make(b, "prune_values.cl", "prune_values", shape, &k->prune_v, error));
 	if (!variant->layout.sized)
 		return CLKV_OK;
+	if (!c->size.file)
+		return make(b, "prune_size.cl", "prune_size", macros, &k->size, error);
 	CLKV_TRY(make(b, c->size.file, c->size.name, macros, &k->size, error));
 	if (!variant->layout.flat)
 		CLKV_TRY(make(b, c->count.file, c->count.name, macros, &k->count, error));
@@ -140,7 +149,7 @@ static clkv_status make_variant(struct builder *b, const struct clkv__variant *v
 	CLKV_TRY(make(b, "append_rows.cl", "append_rows", &shape, &k->append, error));
 	CLKV_TRY(make(b, "attend_merge.cl", "attend_merge", &shape, &k->merge, error));
 	CLKV_TRY(make(b, "read_rows.cl", "read_rows", &codec, &k->read, error));
-	return variant->codec ? make_codec(b, variant, &codec, k, error) : CLKV_OK;
+	return variant->codec ? make_codec(b, variant, &shape, &codec, k, error) : CLKV_OK;
 }
 
 static clkv_status make_all(struct builder *b, clkv_error *error)
@@ -150,7 +159,8 @@ static clkv_status make_all(struct builder *b, clkv_error *error)
 	clkv__macros none;
 	clkv__macros_init(&none);
 	if (cache->plan.general.skip < cache->shape.layers)
-		CLKV_TRY(make_variant(b, &cache->plan.sealing, &k->sealing, error));
+		for (int i = 0; i <= cache->plan.n_more; i++)
+			CLKV_TRY(make_variant(b, clkv__plan_sealing(&cache->plan, i), &k->sealing[i], error));
 	if (cache->plan.general.skip > 0)
 		CLKV_TRY(make_variant(b, &cache->plan.dense, &k->dense, error));
 	return clkv__program_kernel(cache->context, "table_update.cl", "table_update", &none,
@@ -182,11 +192,14 @@ static void free_variant(struct clkv__variant_kernels *k)
 	free_kernel(k->count);
 	free_kernel(k->size);
 	free_kernel(k->verify);
+	free_kernel(k->prune);
+	free_kernel(k->prune_v);
 }
 
 void clkv__kernels_free(struct clkv__kernels *kernels)
 {
-	free_variant(&kernels->sealing);
+	for (int i = 0; i < CLKV__MAX_VARIANTS; i++)
+		free_variant(&kernels->sealing[i]);
 	free_variant(&kernels->dense);
 	free_kernel(kernels->table_update);
 	*kernels = (struct clkv__kernels){0};

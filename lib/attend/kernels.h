@@ -4,6 +4,7 @@
 #define CLKV__KERNELS_H
 
 #include "device/queue.h"
+#include "recipe/recipe_plan.h"
 
 #include <clkv.h>
 
@@ -11,18 +12,28 @@
 struct clkv__variant_kernels {
 	cl_kernel append, attend_row, attend_tile, merge, seal, read;
 	cl_kernel count, size, verify; /**< of blocks that have their own size */
+	cl_kernel prune, prune_v;      /**< NULL: all channels of K, of V are kept */
 };
 
 struct clkv__kernels {
-	struct clkv__variant_kernels sealing, dense;
+	struct clkv__variant_kernels sealing[CLKV__MAX_VARIANTS], dense; /**< by clkv__plan_which */
 	cl_kernel table_update;
 };
+
+/** KV heads of a layer, from `first` on, that store the same. */
+struct clkv__span clkv__span_of(const clkv_cache *cache, int layer, int first);
 
 /** Builds all kernels by the cache's tuning, so that nothing is built, or refused, in the middle of a
  *  step. *refused names in a word what the device doesn't take about them, or is NULL: only then
  *  another tuning may do. error may not be NULL. */
 clkv_status clkv__kernels_build(clkv_cache *cache, const char **refused, clkv_error *error);
 void clkv__kernels_free(struct clkv__kernels *kernels);
+
+/** Heads that one launch serves: neighbouring layers and KV heads that store the same. */
+struct clkv__span {
+	int first_layer, n_layers, first_stream, n_streams;
+	int which; /**< clkv__plan_which */
+};
 
 /** Launches. Each enqueues one kernel (attend: one or two and the merge) on the chain. */
 clkv_status clkv__launch_append(clkv_cache *cache, struct clkv__chain *chain, int layer,
@@ -32,18 +43,20 @@ clkv_status clkv__launch_append(clkv_cache *cache, struct clkv__chain *chain, in
 clkv_status clkv__launch_attend(clkv_cache *cache, struct clkv__chain *chain, int layer,
                                 const clkv_attend_args *args, cl_uint n_wait, const cl_event *wait,
                                 cl_event *done, clkv_error *error);
-/** Of the seal jobs in jobs_mem, in layers that share a buffer: blocks of one size; histograms; sizes;
- *  blocks in their pages; the check of their values. */
+/** Of the seal jobs in jobs_mem, in layers that share a buffer: the channels that they keep; blocks of one
+ *  size; histograms; sizes; blocks in their pages; the check of their values. */
+clkv_status clkv__launch_prune(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,
+                               const struct clkv__span *span, clkv_error *error);
 clkv_status clkv__launch_seal(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,
-                              int first_layer, int n_layers, clkv_error *error);
+                              const struct clkv__span *span, clkv_error *error);
 clkv_status clkv__launch_count(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,
-                               int first_layer, int n_layers, clkv_error *error);
+                               const struct clkv__span *span, clkv_error *error);
 clkv_status clkv__launch_size(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,
-                              int first_layer, int n_layers, clkv_error *error);
+                              const struct clkv__span *span, clkv_error *error);
 clkv_status clkv__launch_write(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,
-                               int first_layer, int n_layers, clkv_error *error);
+                               const struct clkv__span *span, clkv_error *error);
 clkv_status clkv__launch_verify(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,
-                                int first_layer, int n_layers, clkv_error *error);
+                                const struct clkv__span *span, clkv_error *error);
 clkv_status clkv__launch_table_update(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_pairs,
                                       clkv_error *error);
 clkv_status clkv__launch_read(clkv_seq *seq, struct clkv__chain *chain, int layer, cl_uint from,

@@ -16,7 +16,7 @@ struct args {
 
 static void put(struct args *a, size_t size, const void *value)
 {
-	if (a->code == CL_SUCCESS)
+	if (a->code == CL_SUCCESS && a->kernel)
 		a->code = clSetKernelArg(a->kernel, a->next, size, value);
 	a->next++;
 }
@@ -52,9 +52,31 @@ static void put_tensor(struct args *a, const clkv_tensor *t)
 	put_ulong(a, t->head_stride);
 }
 
+/* What doesn't depend on how sealed blocks are pruned: any variant's kernels do. */
 static struct clkv__variant_kernels *kernels_of(clkv_cache *cache, int layer)
 {
-	return layer < cache->plan.general.skip ? &cache->kernels.dense : &cache->kernels.sealing;
+	return layer < cache->plan.general.skip ? &cache->kernels.dense : &cache->kernels.sealing[0];
+}
+
+struct clkv__span clkv__span_of(const clkv_cache *cache, int layer, int first)
+{
+	const struct clkv__plan *plan = &cache->plan;
+	int streams = cache->shape.streams, n = 1;
+	struct clkv__span span = {layer, 1, first, streams - first, 0};
+	if (layer < plan->general.skip || plan->n_more == 0)
+		return span;
+	span.which = clkv__plan_which(plan, streams, layer, first);
+	while (first + n < streams && clkv__plan_which(plan, streams, layer, first + n) == span.which)
+		n++;
+	span.n_streams = n;
+	return span;
+}
+
+static const struct clkv__variant_kernels *span_kernels(const clkv_cache *cache,
+                                                        const struct clkv__span *span)
+{
+	bool dense = span->first_layer < cache->plan.general.skip;
+	return dense ? &cache->kernels.dense : &cache->kernels.sealing[span->which];
 }
 
 static clkv_status run(struct args *a, struct clkv__chain *chain, cl_uint dims,
@@ -66,10 +88,20 @@ static clkv_status run(struct args *a, struct clkv__chain *chain, cl_uint dims,
 	return clkv__chain_kernel(chain, a->kernel, dims, global, local, n_wait, wait, done, error);
 }
 
-/* A buffer that codecs without code tables don't touch stands in for them. */
+/* Buffers that a kernel doesn't touch stand in for those that there are not. */
 static cl_mem code_tables(const clkv_cache *cache)
 {
 	return cache->code_tables.mem ? cache->code_tables.mem : cache->pairs_mem;
+}
+
+static cl_mem seen(const clkv_cache *cache)
+{
+	return cache->seen.mem ? cache->seen.mem : cache->part_ml;
+}
+
+static cl_mem sections(const clkv_cache *cache)
+{
+	return cache->sections ? cache->sections : cache->pairs_mem;
 }
 
 static size_t lanes_of(const clkv_cache *cache)
@@ -98,9 +130,11 @@ clkv_status clkv__launch_append(clkv_cache *cache, struct clkv__chain *chain, in
 }
 
 static clkv_status attend_list(clkv_cache *cache, struct clkv__chain *chain, cl_kernel kernel,
-                               const struct clkv__work_list *works, int layer, const clkv_tensor *q,
-                               cl_uint n_wait, const cl_event *wait, clkv_error *error)
+                               const struct clkv__work_list *works, const struct clkv__span *span,
+                               const clkv_tensor *q, cl_uint n_wait, const cl_event *wait,
+                               clkv_error *error)
 {
+	int layer = span->first_layer;
 	if (works->n == 0)
 		return CLKV_OK;
 	const struct clkv__shape *shape = &cache->shape;
@@ -120,8 +154,9 @@ static clkv_status attend_list(clkv_cache *cache, struct clkv__chain *chain, cl_
 	put_uint(&a, shape->window ? (cl_uint)shape->window[layer] : 0);
 	put_float(&a, shape->scale);
 	put_float(&a, shape->softcap);
+	put_uint(&a, (cl_uint)span->first_stream);
 	size_t parts = (size_t)(shape->g / cache->cut.tile_heads);
-	size_t groups[3] = {works->n, (size_t)shape->streams * parts, 1};
+	size_t groups[3] = {works->n, (size_t)span->n_streams * parts, 1};
 	return run(&a, chain, 2, groups, lanes_of(cache), n_wait, wait, NULL, error);
 }
 
@@ -141,6 +176,10 @@ static clkv_status merge(clkv_cache *cache, struct clkv__chain *chain, int layer
 	put_ulong(&a, args->sinks_offset);
 	put_uint(&a, args->sinks != NULL);
 	put_uint(&a, cache->step.new_word);
+	put_tensor(&a, &args->q);
+	put_mem(&a, seen(cache));
+	put_uint(&a, (cl_uint)cache->shape.layers);
+	put_uint(&a, (cl_uint)layer);
 	size_t groups[3] = {cache->step.n_rows, (size_t)cache->shape.q_heads, 1};
 	return run(&a, chain, 2, groups, lanes_of(cache), 0, NULL, done, error);
 }
@@ -149,76 +188,107 @@ clkv_status clkv__launch_attend(clkv_cache *cache, struct clkv__chain *chain, in
                                 const clkv_attend_args *args, cl_uint n_wait, const cl_event *wait,
                                 cl_event *done, clkv_error *error)
 {
-	const struct clkv__variant_kernels *k = kernels_of(cache, layer);
 	const struct clkv_step *step = &cache->step;
-	CLKV_TRY(attend_list(cache, chain, k->attend_row, &step->decode, layer, &args->q, n_wait, wait,
-	                     error));
-	CLKV_TRY(attend_list(cache, chain, k->attend_tile, &step->prefill, layer, &args->q, n_wait,
-	                     wait, error));
+	for (int first = 0; first < cache->shape.streams;) {
+		const struct clkv__span span = clkv__span_of(cache, layer, first);
+		const struct clkv__variant_kernels *k = span_kernels(cache, &span);
+		CLKV_TRY(attend_list(cache, chain, k->attend_row, &step->decode, &span, &args->q, n_wait,
+		                     wait, error));
+		CLKV_TRY(attend_list(cache, chain, k->attend_tile, &step->prefill, &span, &args->q, n_wait,
+		                     wait, error));
+		first += span.n_streams;
+	}
 	return merge(cache, chain, layer, args, done, error);
 }
 
-/* Kernels of seal jobs begin with pool, tables and jobs, ... */
-static struct args seal_args(const clkv_cache *cache, cl_kernel kernel, int first_layer)
+/* Kernels of seal jobs begin with pool, tables and jobs, those of codecs with sections behind them, ... */
+static struct args job_args(const clkv_cache *cache, cl_kernel kernel,
+                            const struct clkv__span *span)
 {
 	struct args a = {kernel, 0, CL_SUCCESS};
-	put_mem(&a, cache->pool.layers[first_layer].mem);
+	put_mem(&a, cache->pool.layers[span->first_layer].mem);
 	put_mem(&a, cache->tables.mem);
 	put_mem(&a, cache->jobs_mem);
 	return a;
 }
 
-/* ... and end with where the jobs begin and the first layer. */
+static struct args seal_args(const clkv_cache *cache, cl_kernel kernel,
+                             const struct clkv__span *span)
+{
+	struct args a = job_args(cache, kernel, span);
+	put_mem(&a, sections(cache));
+	return a;
+}
+
+/* ... and end with where the jobs begin and the first layer and KV head. */
 static clkv_status run_seal(const clkv_cache *cache, struct args *a, struct clkv__chain *chain,
-                            cl_uint n_jobs, int first_layer, int n_layers, clkv_error *error)
+                            cl_uint n_jobs, const struct clkv__span *span, clkv_error *error)
 {
 	put_uint(a, 0);
-	put_uint(a, (cl_uint)first_layer);
-	size_t groups[3] = {n_jobs, (size_t)cache->shape.streams, (size_t)n_layers};
+	put_uint(a, (cl_uint)span->first_layer);
+	put_uint(a, (cl_uint)span->first_stream);
+	size_t groups[3] = {n_jobs, (size_t)span->n_streams, (size_t)span->n_layers};
 	return run(a, chain, 3, groups, lanes_of(cache), 0, NULL, NULL, error);
 }
 
-clkv_status clkv__launch_seal(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,
-                              int first_layer, int n_layers, clkv_error *error)
+clkv_status clkv__launch_prune(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,
+                               const struct clkv__span *span, clkv_error *error)
 {
-	struct args a = seal_args(cache, cache->kernels.sealing.seal, first_layer);
-	return run_seal(cache, &a, chain, n_jobs, first_layer, n_layers, error);
+	const struct clkv__variant_kernels *k = span_kernels(cache, span);
+	if (k->prune) {
+		struct args a = job_args(cache, k->prune, span);
+		put_mem(&a, seen(cache));
+		put_mem(&a, sections(cache));
+		CLKV_TRY(run_seal(cache, &a, chain, n_jobs, span, error));
+	}
+	if (!k->prune_v)
+		return CLKV_OK;
+	struct args a = seal_args(cache, k->prune_v, span);
+	return run_seal(cache, &a, chain, n_jobs, span, error);
+}
+
+clkv_status clkv__launch_seal(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,
+                              const struct clkv__span *span, clkv_error *error)
+{
+	struct args a = seal_args(cache, span_kernels(cache, span)->seal, span);
+	return run_seal(cache, &a, chain, n_jobs, span, error);
 }
 
 clkv_status clkv__launch_count(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,
-                               int first_layer, int n_layers, clkv_error *error)
+                               const struct clkv__span *span, clkv_error *error)
 {
-	struct args a = seal_args(cache, cache->kernels.sealing.count, first_layer);
+	struct args a = seal_args(cache, span_kernels(cache, span)->count, span);
 	put_mem(&a, cache->histograms);
-	return run_seal(cache, &a, chain, n_jobs, first_layer, n_layers, error);
+	return run_seal(cache, &a, chain, n_jobs, span, error);
 }
 
 clkv_status clkv__launch_size(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,
-                              int first_layer, int n_layers, clkv_error *error)
+                              const struct clkv__span *span, clkv_error *error)
 {
-	struct args a = seal_args(cache, cache->kernels.sealing.size, first_layer);
+	struct args a = seal_args(cache, span_kernels(cache, span)->size, span);
 	put_mem(&a, cache->counters.mem);
 	put_mem(&a, code_tables(cache));
 	put_uint(&a, cache->code_tables.side[0].live);
 	put_uint(&a, cache->code_tables.side[1].live);
-	return run_seal(cache, &a, chain, n_jobs, first_layer, n_layers, error);
+	return run_seal(cache, &a, chain, n_jobs, span, error);
 }
 
 clkv_status clkv__launch_write(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,
-                               int first_layer, int n_layers, clkv_error *error)
+                               const struct clkv__span *span, clkv_error *error)
 {
-	struct args a = seal_args(cache, cache->kernels.sealing.seal, first_layer);
-	put_mem(&a, code_tables(cache));
-	return run_seal(cache, &a, chain, n_jobs, first_layer, n_layers, error);
+	struct args a = seal_args(cache, span_kernels(cache, span)->seal, span);
+	if (cache->plan.sealing.codec->size.file)
+		put_mem(&a, code_tables(cache));
+	return run_seal(cache, &a, chain, n_jobs, span, error);
 }
 
 clkv_status clkv__launch_verify(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,
-                                int first_layer, int n_layers, clkv_error *error)
+                                const struct clkv__span *span, clkv_error *error)
 {
-	struct args a = seal_args(cache, cache->kernels.sealing.verify, first_layer);
+	struct args a = seal_args(cache, span_kernels(cache, span)->verify, span);
 	put_mem(&a, cache->counters.mem);
 	put_mem(&a, code_tables(cache));
-	return run_seal(cache, &a, chain, n_jobs, first_layer, n_layers, error);
+	return run_seal(cache, &a, chain, n_jobs, span, error);
 }
 
 clkv_status clkv__launch_table_update(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_pairs,
@@ -234,14 +304,15 @@ clkv_status clkv__launch_table_update(clkv_cache *cache, struct clkv__chain *cha
 	return run(&a, chain, 1, groups, LOCAL, 0, NULL, NULL, error);
 }
 
-clkv_status clkv__launch_read(clkv_seq *seq, struct clkv__chain *chain, int layer, cl_uint from,
-                              cl_uint n, const clkv_tensor *k, const clkv_tensor *v,
-                              clkv_error *error)
+static clkv_status read_span(clkv_seq *seq, struct clkv__chain *chain,
+                             const struct clkv__span *span, cl_uint from, cl_uint n,
+                             const clkv_tensor *k, const clkv_tensor *v, clkv_error *error)
 {
+	int layer = span->first_layer;
 	clkv_cache *cache = seq->cache;
 	clkv_tensor none = {cache->part_ml, 0, CLKV_F32, 1, 1};
 	uint32_t sinks = clkv__sinks(cache, seq->length);
-	struct args a = {kernels_of(cache, layer)->read, 0, CL_SUCCESS};
+	struct args a = {span_kernels(cache, span)->read, 0, CL_SUCCESS};
 	put_mem(&a, cache->pool.layers[layer].mem);
 	put_mem(&a, cache->tables.mem);
 	put_tensor(&a, k ? k : &none);
@@ -257,6 +328,19 @@ clkv_status clkv__launch_read(clkv_seq *seq, struct clkv__chain *chain, int laye
 	put_uint(&a, (cl_uint)layer);
 	put_uint(&a, from);
 	put_uint(&a, n);
-	size_t groups[3] = {n, (size_t)cache->shape.streams, 1};
+	put_uint(&a, (cl_uint)span->first_stream);
+	size_t groups[3] = {n, (size_t)span->n_streams, 1};
 	return run(&a, chain, 2, groups, lanes_of(cache), 0, NULL, NULL, error);
+}
+
+clkv_status clkv__launch_read(clkv_seq *seq, struct clkv__chain *chain, int layer, cl_uint from,
+                              cl_uint n, const clkv_tensor *k, const clkv_tensor *v,
+                              clkv_error *error)
+{
+	for (int first = 0; first < seq->cache->shape.streams;) {
+		const struct clkv__span span = clkv__span_of(seq->cache, layer, first);
+		CLKV_TRY(read_span(seq, chain, &span, from, n, k, v, error));
+		first += span.n_streams;
+	}
+	return CLKV_OK;
 }

@@ -10,6 +10,7 @@
 
 #include "../cl/abi.clh"
 #include "program/macros.h"
+#include "prune/prune.h"
 #include "store/shape.h"
 
 #include <clkv.h>
@@ -57,18 +58,21 @@ struct clkv__alphabet {
 	int symbols, lmax;
 };
 
-/** Sections of a sealed block, in bytes from its start; K parameters begin at 0. */
+/** Sections of a sealed block, in bytes from the codec's start; K parameters begin at 0. */
 struct clkv__codec_layout {
 	uint32_t k_codes, v_params, v_codes;
-	uint32_t units;       /**< whole block, in ABI_UNIT bytes; if sized, the largest */
-	bool sized;           /**< blocks have their own size, of which the device knows */
-	uint32_t least_units; /**< the smallest block */
+	uint32_t section;      /**< bytes that pruned blocks begin with, before all that */
+	uint32_t section_room; /**< while it is made */
+	uint32_t units;        /**< whole block, in ABI_UNIT bytes; if sized, the largest */
+	bool sized;            /**< blocks have their own size, of which the device knows */
+	uint32_t least_units;  /**< the smallest block */
 	uint32_t k_index, v_index, payload; /**< of the error-bounded codec: lengths of lanes, codes */
 	uint32_t exact_bytes;               /**< of a sequence's first block, on top */
 	int k_lane_cols, v_lane_cols;       /**< columns of a lane */
 	struct clkv__alphabet alphabet[2];  /**< of K's and V's code tables; 0 symbols: none */
 	bool flat;                          /**< no other tables than the flat ones */
 	uint32_t decoded_bytes; /**< of a side in local memory, where attention decodes it first */
+	struct clkv__kept kept; /**< what the codec stores */
 };
 
 /** A kernel and its file. */
@@ -81,9 +85,13 @@ struct clkv__codec {
 	struct clkv__codec_kernel seal; /**< writes blocks to where they belong */
 	/** If blocks are sized: histograms for code tables, sizes, the check of every value. */
 	struct clkv__codec_kernel count, size, verify;
-	/** Sizes a block of block tokens; refuses a spec that doesn't fit the shape. */
+	/** Whether a side, 0 for K and 1 for V, is codes, not halves. Eight rows of codes share bytes: of K their
+	 *  number must be a multiple of 8. */
+	bool (*codes)(const union clkv__codec_spec *spec, int side);
+	/** Sizes a block of block tokens of which so much is kept; refuses a spec that doesn't fit. */
 	clkv_status (*layout)(const union clkv__codec_spec *spec, const struct clkv__shape *shape,
-	                      int block, struct clkv__codec_layout *layout, clkv_error *error);
+	                      struct clkv__kept kept, int block, struct clkv__codec_layout *layout,
+	                      clkv_error *error);
 	/** What the speed of its device half depends on, such as "k4c64,v4t64": at most 30 letters, digits
 	 *  and commas. */
 	void (*label)(const union clkv__codec_spec *spec, char *text, size_t n);

@@ -42,18 +42,25 @@ static clkv_status check_side(const struct clkv__affine_side *s, const char *sid
 	return CLKV_OK;
 }
 
+static bool affine_codes(const union clkv__codec_spec *spec, int side)
+{
+	return (side ? spec->affine.v.bits : spec->affine.k.bits) < 16;
+}
+
 static clkv_status affine_layout(const union clkv__codec_spec *spec,
-                                 const struct clkv__shape *shape, int block,
+                                 const struct clkv__shape *shape, struct clkv__kept kept, int block,
                                  struct clkv__codec_layout *layout, clkv_error *error)
 {
 	const struct clkv__affine_side *k = &spec->affine.k, *v = &spec->affine.v;
-	uint32_t bt = (uint32_t)block, dk = (uint32_t)shape->dk, dv = (uint32_t)shape->dv;
+	uint32_t bt = (uint32_t)block, rows = (uint32_t)kept.k_rows, dv = (uint32_t)shape->dv;
 	CLKV_TRY(check_side(k, "K", block, error));
 	CLKV_TRY(check_side(v, "V", block, error));
-	layout->k_codes = params_bytes(k, dk, bt);
-	layout->v_params = layout->k_codes + codes_bytes(k, dk, bt);
+	layout->k_codes = params_bytes(k, (uint32_t)kept.k_channels, bt);
+	layout->v_params = layout->k_codes + codes_bytes(k, rows, bt);
 	layout->v_codes = layout->v_params + params_bytes(v, dv, bt);
-	layout->units = clkv__align_up(layout->v_codes + codes_bytes(v, dv, bt), ABI_UNIT) / ABI_UNIT;
+	layout->units =
+		clkv__align_up(layout->v_codes + codes_bytes(v, (uint32_t)kept.v_cols, bt), ABI_UNIT) /
+		ABI_UNIT;
 	return CLKV_OK;
 }
 
@@ -99,6 +106,7 @@ static void affine_label(const union clkv__codec_spec *spec, char *text, size_t 
 const struct clkv__codec clkv__codec_affine = {
 	.name = "affine",
 	.seal = {"seal_affine.cl", "seal_affine"},
+	.codes = affine_codes,
 	.layout = affine_layout,
 	.label = affine_label,
 	.macros = affine_macros,

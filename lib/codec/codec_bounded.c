@@ -64,37 +64,43 @@ static clkv_status check_lmax(const struct clkv__bounded_spec *spec, int symbols
 	return CLKV_OK;
 }
 
+static bool bounded_codes(const union clkv__codec_spec *spec, int side)
+{
+	(void)spec, (void)side;
+	return true;
+}
+
 static clkv_status bounded_layout(const union clkv__codec_spec *any,
-                                  const struct clkv__shape *shape, int block,
-                                  struct clkv__codec_layout *l, clkv_error *error)
+                                  const struct clkv__shape *shape, struct clkv__kept kept,
+                                  int block, struct clkv__codec_layout *l, clkv_error *error)
 {
 	const struct clkv__bounded_spec *spec = &any->bounded;
-	int dk = shape->dk, dv = shape->dv;
+	int rows = kept.k_rows, dv = shape->dv;
 	bool packed = spec->entropy == ABI_ENTROPY_PACK;
-	uint32_t k_units = spec->unit_k == ABI_RANGE_BLOCK ? 1 : (uint32_t)dk;
+	uint32_t k_units = spec->unit_k == ABI_RANGE_BLOCK ? 1 : (uint32_t)kept.k_channels;
 	CLKV_TRY(check_lmax(spec, spec->k.symbols, "K", error));
 	CLKV_TRY(check_lmax(spec, spec->v.symbols, "V", error));
 	memset(l, 0, sizeof *l);
 	l->sized = true;
 	l->flat = spec->entropy != ABI_ENTROPY_HUFFMAN;
 	if (!packed) {
-		l->decoded_bytes = (uint32_t)((dk > dv ? dk : dv) * block);
+		l->decoded_bytes = (uint32_t)((shape->dk > dv ? shape->dk : dv) * block);
 		l->alphabet[0] = (struct clkv__alphabet){spec->k.symbols, lmax_of(spec, spec->k.symbols)};
 		l->alphabet[1] = (struct clkv__alphabet){spec->v.symbols, lmax_of(spec, spec->v.symbols)};
 	}
-	l->k_lane_cols = lane_cols(spec, dk, block);
+	l->k_lane_cols = lane_cols(spec, rows, block);
 	l->v_lane_cols = lane_cols(spec, block, dv);
 	l->v_params = clkv__align_up(4 * k_units, 16);
 	l->k_index = l->v_params + 4 * (uint32_t)block;
 	l->v_index =
-		l->k_index + (packed ? 0 : index_bytes(l->k_lane_cols, dk, block, l->alphabet[0].lmax));
+		l->k_index + (packed ? 0 : index_bytes(l->k_lane_cols, rows, block, l->alphabet[0].lmax));
 	l->payload = clkv__align_up(
 		l->v_index + (packed ? 0 : index_bytes(l->v_lane_cols, block, dv, l->alphabet[1].lmax)),
 		16);
-	uint32_t most = most_bytes(spec, &spec->k, dk, block, l->k_lane_cols) +
+	uint32_t most = most_bytes(spec, &spec->k, rows, block, l->k_lane_cols) +
 	                most_bytes(spec, &spec->v, block, dv, l->v_lane_cols);
-	uint32_t least = least_bytes(dk, block) + least_bytes(block, dv);
-	l->exact_bytes = 2 * (uint32_t)(spec->exact * (dk + dv));
+	uint32_t least = least_bytes(rows, block) + least_bytes(block, dv);
+	l->exact_bytes = 2 * (uint32_t)(spec->exact * (shape->dk + dv));
 	l->units = clkv__align_up(l->payload + l->exact_bytes + most, ABI_UNIT) / ABI_UNIT;
 	l->least_units = (l->payload + least) / ABI_UNIT;
 	return CLKV_OK;
@@ -151,6 +157,7 @@ const struct clkv__codec clkv__codec_bounded = {
 	.count = {"bounded_count.cl", "bounded_count"},
 	.size = {"bounded_size.cl", "bounded_size"},
 	.verify = {"bounded_verify.cl", "bounded_verify"},
+	.codes = bounded_codes,
 	.layout = bounded_layout,
 	.label = bounded_label,
 	.macros = bounded_macros,

@@ -154,14 +154,15 @@ clkv_status clkv__chain_read_now(struct clkv__chain *chain, cl_mem mem, size_t o
 	return read_buffer(chain, mem, CL_TRUE, offset, size, data, NULL, error);
 }
 
-clkv_status clkv__chain_zero(struct clkv__chain *chain, cl_mem mem, size_t size, clkv_error *error)
+clkv_status clkv__chain_zero(struct clkv__chain *chain, cl_mem mem, size_t offset, size_t size,
+                             clkv_error *error)
 {
 	const cl_uint zero = 0;
 	struct wait_list w;
 	cl_event event = NULL;
 	CLKV_TRY(gather(chain, 0, NULL, &w, error));
 	ENQUEUE(chain, error,
-	        clEnqueueFillBuffer(chain->queue, mem, &zero, sizeof zero, 0, size, w.n, w.list,
+	        clEnqueueFillBuffer(chain->queue, mem, &zero, sizeof zero, offset, size, w.n, w.list,
 	                            slot(chain, &event, NULL)));
 	return advance(chain, event, NULL, error);
 }

@@ -43,8 +43,9 @@ clkv_status clkv__chain_write_now(struct clkv__chain *chain, cl_mem mem, size_t 
                                   const void *data, clkv_error *error);
 clkv_status clkv__chain_read_now(struct clkv__chain *chain, cl_mem mem, size_t offset, size_t size,
                                  void *data, clkv_error *error);
-/** Fills a buffer's first `size` bytes, a multiple of 4, with zeros. */
-clkv_status clkv__chain_zero(struct clkv__chain *chain, cl_mem mem, size_t size, clkv_error *error);
+/** Fills `size` bytes with zeros; multiples of 4. */
+clkv_status clkv__chain_zero(struct clkv__chain *chain, cl_mem mem, size_t offset, size_t size,
+                             clkv_error *error);
 
 /** Everything enqueued later on this chain waits for event. */
 clkv_status clkv__chain_wait(struct clkv__chain *chain, cl_event event, clkv_error *error);

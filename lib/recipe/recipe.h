@@ -17,7 +17,7 @@
 #define CLKV__MAX_OPTIONS 16
 
 /** Characters of an allowed range at most, with the end. */
-#define CLKV__RANGE_TEXT 64
+#define CLKV__RANGE_TEXT 96
 
 struct clkv__recipe_stage {
 	const struct clkv__stage *stage;
@@ -33,6 +33,7 @@ struct clkv__recipe {
 	size_t n_stages;
 	struct clkv__recipe_stage stages[CLKV__MAX_STAGES];
 	struct clkv__general general;
+	struct clkv__list keep; /**< of the stage that prunes channels */
 };
 
 /** The general keys and their values of default; the printer and lister use them too. */
@@ -43,10 +44,11 @@ extern const size_t clkv__n_general_keys;
 clkv_status clkv__recipe_parse(const char *text, struct clkv__recipe *recipe, clkv_error *error);
 
 /** key=value, ... of text[begin .. end) into options that have their defaults; owner is how errors name
- *  whose keys they are: "stage 'kivi'". On failure options may hold some of the values. */
+ *  whose keys they are: "stage 'kivi'"; list gets that of a key which has one. On failure options may hold
+ *  some of the values. */
 clkv_status clkv__recipe_parse_keys(const char *text, int begin, int end, const char *owner,
                                     const struct clkv__key *keys, size_t n_keys, void *options,
-                                    clkv_error *error);
+                                    struct clkv__list *list, clkv_error *error);
 
 /** What a key may be, "0.004 to 1" or "channel|token": the table's own text, or text filled. */
 const char *clkv__key_allowed(const struct clkv__key *key, char text[CLKV__RANGE_TEXT]);
@@ -63,12 +65,17 @@ clkv_status clkv__recipe_fail(clkv_error *error, int position, const char *forma
 
 _Static_assert(sizeof(float) == sizeof(int), "a value of any key fits the same place");
 
+static inline bool clkv__key_is_real(const struct clkv__key *key)
+{
+	return key->type == CLKV__KEY_REAL || key->type == CLKV__KEY_REALS;
+}
+
 /** What the options hold for value: an int, or the bits of a float. */
 static inline int clkv__key_slot(const struct clkv__key *key, double value)
 {
 	int slot = (int)value;
 	float real = (float)value;
-	if (key->type == CLKV__KEY_REAL)
+	if (clkv__key_is_real(key))
 		memcpy(&slot, &real, sizeof slot);
 	return slot;
 }

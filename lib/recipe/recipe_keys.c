@@ -10,7 +10,7 @@ const struct clkv__key clkv__general_keys[] = {
 	{"sinks", CLKV__KEY_INT, AT(sinks), 0, 1 << 20, NULL, 0, "first tokens that stay in half"},
 	{"block", CLKV__KEY_SET, AT(block), 0, 0, "32|64|128", 64, "tokens of a block"},
 	{"skip", CLKV__KEY_INT, AT(skip), 0, 1024, NULL, 0, "first layers that stay in half"},
-	{"seal", CLKV__KEY_NAME, AT(seal), 0, 0, "chunk|prompt", 0,
-     "when a prompt is sealed: with each chunk, or at its end"},
+	{"seal", CLKV__KEY_NAME, AT(seal), 0, 0, "chunk|prompt", CLKV__UNSET,
+     "when a prompt is sealed: with each chunk, or at its end; the default is the stage's"},
 };
 const size_t clkv__n_general_keys = sizeof clkv__general_keys / sizeof clkv__general_keys[0];

@@ -102,7 +102,25 @@ static bool parse_real(const struct clkv__key *key, struct word w, int *value)
 	return true;
 }
 
-static bool parse_value(const struct clkv__key *key, struct word w, int *value)
+/* "0.5/0.4/...": the first becomes the value, several become the list. */
+static bool parse_reals(const struct clkv__key *key, struct word w, int *value,
+                        struct clkv__list *list)
+{
+	int n = 0;
+	for (int at = w.begin; at <= w.end; n++) {
+		int stop = part_end(w.text, at, w.end, '/'), slot;
+		if (n == CLKV__MAX_LIST || !parse_real(key, trim(w.text, at, stop), &slot))
+			return false;
+		list->value[n] = clkv__slot_real(slot);
+		*value = n == 0 ? slot : *value;
+		at = stop + 1;
+	}
+	list->n = n > 1 ? n : 0;
+	return true;
+}
+
+static bool parse_value(const struct clkv__key *key, struct word w, int *value,
+                        struct clkv__list *list)
 {
 	int place;
 	switch (key->type) {
@@ -116,6 +134,8 @@ static bool parse_value(const struct clkv__key *key, struct word w, int *value)
 		return place >= 0;
 	case CLKV__KEY_REAL:
 		return parse_real(key, w, value);
+	case CLKV__KEY_REALS:
+		return parse_reals(key, w, value, list);
 	}
 	return false;
 }
@@ -141,7 +161,7 @@ static void list_keys(const struct clkv__key *keys, size_t n_keys, char *text, s
 
 clkv_status clkv__recipe_parse_keys(const char *text, int begin, int end, const char *owner,
                                     const struct clkv__key *keys, size_t n_keys, void *options,
-                                    clkv_error *error)
+                                    struct clkv__list *list, clkv_error *error)
 {
 	unsigned long long given = 0;
 	for (int at = begin; at <= end;) {
@@ -162,8 +182,8 @@ clkv_status clkv__recipe_parse_keys(const char *text, int begin, int end, const 
 			                         keys[i].name);
 		given |= 1ull << i;
 		struct word value = trim(text, equals < stop ? equals + 1 : stop, stop);
-		int slot;
-		if (!parse_value(&keys[i], value, &slot))
+		int slot = 0;
+		if (!parse_value(&keys[i], value, &slot, list))
 			return fail_value(&keys[i], owner, value, error);
 		clkv__key_set(options, &keys[i], slot);
 		at = stop + 1;
@@ -227,7 +247,7 @@ static clkv_status parse_stage(const char *text, int begin, int end, struct clkv
 	char owner[48];
 	snprintf(owner, sizeof owner, "stage '%s'", stage->name);
 	return clkv__recipe_parse_keys(text, colon + 1, end, owner, stage->keys, stage->n_keys,
-	                               s->options, error);
+	                               s->options, &recipe->keep, error);
 }
 
 clkv_status clkv__recipe_parse(const char *text, struct clkv__recipe *recipe, clkv_error *error)
@@ -247,7 +267,7 @@ clkv_status clkv__recipe_parse(const char *text, struct clkv__recipe *recipe, cl
 	struct word general = trim(text, stages_end < n ? stages_end + 1 : n, n);
 	if (general.begin < general.end)
 		CLKV_TRY(clkv__recipe_parse_keys(text, general.begin, general.end, "general keys",
-		                                 clkv__general_keys, clkv__n_general_keys, &r.general,
+		                                 clkv__general_keys, clkv__n_general_keys, &r.general, NULL,
 		                                 error));
 	*recipe = r;
 	return CLKV_OK;

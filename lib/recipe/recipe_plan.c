@@ -4,12 +4,18 @@
 
 #include "base/error.h"
 #include "recipe/recipe.h"
+#include "recipe/recipe_variants.h"
 
 static clkv_status resolve_general(const struct clkv__recipe *recipe,
                                    const struct clkv__shape *shape, struct clkv__general *general,
                                    clkv_error *error)
 {
 	*general = recipe->general;
+	if (general->seal == CLKV__UNSET) {
+		general->seal = 0;
+		for (size_t i = 0; i < recipe->n_stages; i++)
+			general->seal |= recipe->stages[i].stage->prompt;
+	}
 	if (general->window == CLKV__UNSET) {
 		general->window = 0;
 		for (size_t i = 0; i < recipe->n_stages; i++)
@@ -27,15 +33,20 @@ clkv_status clkv__recipe_plan(const struct clkv__recipe *recipe, const struct cl
                               struct clkv__plan *plan, clkv_error *error)
 {
 	struct clkv__plan p = {.dense = {.dense = true}};
+	clkv_status status = CLKV_OK;
+	int position = 0;
 	CLKV_TRY(resolve_general(recipe, shape, &p.general, error));
-	for (size_t i = 0; i < recipe->n_stages; i++) {
+	for (size_t i = 0; i < recipe->n_stages && status == CLKV_OK; i++) {
 		const struct clkv__recipe_stage *s = &recipe->stages[i];
-		clkv_status status = s->stage->plan(s->options, shape, &p, &p.sealing, error);
-		if (status != CLKV_OK) {
-			if (error && error->position < 0)
-				error->position = s->position;
-			return status;
-		}
+		position = s->position;
+		status = s->stage->plan(s->options, shape, &p, &p.sealing, error);
+	}
+	if (status == CLKV_OK)
+		status = clkv__plan_variants(&recipe->keep, shape, &p, error);
+	if (status != CLKV_OK) {
+		if (error && error->position < 0)
+			error->position = position;
+		return status;
 	}
 	/* A chain that never encodes, or skips all layers, keeps its tokens in half. */
 	p.sealing.dense = p.sealing.codec == NULL || p.general.skip == shape->layers;

@@ -29,7 +29,7 @@ put(struct text_out *out, const char *format, ...)
 
 static void put_value(struct text_out *out, const struct clkv__key *key, int value)
 {
-	if (key->type == CLKV__KEY_REAL) {
+	if (clkv__key_is_real(key)) {
 		char real[CLKV__REAL_TEXT];
 		clkv__real_format(clkv__slot_real(value), real);
 		put(out, "%s", real);
@@ -46,7 +46,7 @@ static void put_value(struct text_out *out, const struct clkv__key *key, int val
 }
 
 static void put_keys(struct text_out *out, const char *before, const struct clkv__key *keys,
-                     size_t n_keys, const void *options)
+                     size_t n_keys, const void *options, const struct clkv__list *list)
 {
 	for (size_t i = 0; i < n_keys; i++) {
 		int value = clkv__key_get(options, &keys[i]);
@@ -54,6 +54,10 @@ static void put_keys(struct text_out *out, const char *before, const struct clkv
 			continue;
 		put(out, "%s%s=", before, keys[i].name);
 		put_value(out, &keys[i], value);
+		for (int j = 1; keys[i].type == CLKV__KEY_REALS && j < list->n; j++) {
+			put(out, "/");
+			put_value(out, &keys[i], clkv__key_slot(&keys[i], (double)list->value[j]));
+		}
 		before = ",";
 	}
 }
@@ -64,9 +68,9 @@ bool clkv__recipe_format(const struct clkv__recipe *recipe, char *text, size_t n
 	for (size_t i = 0; i < recipe->n_stages; i++) {
 		const struct clkv__recipe_stage *s = &recipe->stages[i];
 		put(&out, "%s%s", i ? " | " : "", s->stage->name);
-		put_keys(&out, ":", s->stage->keys, s->stage->n_keys, s->options);
+		put_keys(&out, ":", s->stage->keys, s->stage->n_keys, s->options, &recipe->keep);
 	}
-	put_keys(&out, " ; ", clkv__general_keys, clkv__n_general_keys, &recipe->general);
+	put_keys(&out, " ; ", clkv__general_keys, clkv__n_general_keys, &recipe->general, NULL);
 	return out.at < n;
 }
 
@@ -74,7 +78,7 @@ clkv_status clkv_recipe_print(const char *recipe, char *text, size_t n, clkv_err
 {
 	clkv__error_clear(error);
 	struct clkv__recipe parsed;
-	char full[1024];
+	char full[CLKV__RECIPE_TEXT];
 	CLKV_TRY(clkv__recipe_parse(recipe, &parsed, error));
 	if (!text || !clkv__recipe_format(&parsed, full, sizeof full) || strlen(full) >= n)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "text: the recipe needs %zu characters",
@@ -87,11 +91,12 @@ const char *clkv__key_allowed(const struct clkv__key *key, char text[CLKV__RANGE
 {
 	if (key->type == CLKV__KEY_INT) {
 		snprintf(text, CLKV__RANGE_TEXT, "%d to %d", (int)key->min, (int)key->max);
-	} else if (key->type == CLKV__KEY_REAL) {
+	} else if (clkv__key_is_real(key)) {
 		char min[CLKV__REAL_TEXT], max[CLKV__REAL_TEXT];
 		clkv__real_format((float)key->min, min);
 		clkv__real_format((float)key->max, max);
-		snprintf(text, CLKV__RANGE_TEXT, "%s to %s", min, max);
+		snprintf(text, CLKV__RANGE_TEXT, "%s to %s%s", min, max,
+		         key->type == CLKV__KEY_REALS ? ", or a list: a/b/c" : "");
 	} else {
 		return key->allowed;
 	}

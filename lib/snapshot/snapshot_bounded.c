@@ -7,6 +7,7 @@
  * shorter than its length says gives wrong numbers, no wrong addresses: codes have lmax bits at most.
  */
 #include "snapshot/snapshot_bounded.h"
+#include "base/halves.h"
 
 #include <string.h>
 
@@ -16,13 +17,13 @@ struct side {
 	bool absolute; /* it may be in half */
 };
 
-static struct side side_of(const clkv_cache *cache, int i)
+static struct side side_of(const clkv_cache *cache, const struct clkv__variant *head, int i)
 {
-	const struct clkv__codec_layout *l = &cache->plan.sealing.layout;
+	const struct clkv__codec_layout *l = &head->layout;
 	const struct clkv__bounded_spec *spec = &cache->plan.sealing.spec.bounded;
 	uint32_t block = (uint32_t)cache->plan.general.block;
 	return (struct side){
-		.rows = i ? block : (uint32_t)cache->shape.dk,
+		.rows = i ? block : (uint32_t)l->kept.k_rows,
 		.cols = i ? (uint32_t)cache->shape.dv : block,
 		.lane_cols = (uint32_t)(i ? l->v_lane_cols : l->k_lane_cols),
 		.lmax = (uint32_t)l->alphabet[i].lmax,
@@ -69,21 +70,21 @@ static bool payload_bytes(const clkv_cache *cache, const struct side *s, uint32_
 	return packed ? is_width(table) : table < ABI_TABLES;
 }
 
-bool clkv__bounded_find(const clkv_cache *cache, uint32_t flags, const unsigned char *page,
-                        struct clkv__bounded_parts *parts)
+bool clkv__bounded_find(const clkv_cache *cache, const struct clkv__variant *head, uint32_t flags,
+                        const unsigned char *page, struct clkv__bounded_parts *parts)
 {
-	const struct clkv__codec_layout *l = &cache->plan.sealing.layout;
-	const struct side k = side_of(cache, 0), v = side_of(cache, 1);
+	const struct clkv__codec_layout *l = &head->layout;
+	const struct side k = side_of(cache, head, 0), v = side_of(cache, head, 1);
 	bool packed = cache->plan.sealing.spec.bounded.entropy == ABI_ENTROPY_PACK;
-	uint64_t size = (uint64_t)ABI_FLAGS_UNITS(flags) * ABI_UNIT, k_bytes, v_bytes, at;
+	uint64_t all = (uint64_t)ABI_FLAGS_UNITS(flags) * ABI_UNIT, k_bytes, v_bytes, at;
 	at = l->payload + (flags & ABI_FLAG_EXACT ? l->exact_bytes : 0);
-	if (at > size || !payload_bytes(cache, &k, ABI_FLAGS_K(flags), page, &k_bytes) ||
+	if (l->section + at > all || !payload_bytes(cache, &k, ABI_FLAGS_K(flags), page, &k_bytes) ||
 	    !payload_bytes(cache, &v, ABI_FLAGS_V(flags), page, &v_bytes))
 		return false;
 	uint64_t k_end = at + k_bytes;
 	uint64_t v_at = ABI_FLAGS_V(flags) == ABI_TABLE_HALF ? (k_end + 15) / 16 * 16 : k_end;
 	uint64_t end = v_at + v_bytes;
-	if ((end + ABI_UNIT - 1) / ABI_UNIT * ABI_UNIT != size)
+	if ((l->section + end + ABI_UNIT - 1) / ABI_UNIT * ABI_UNIT != all)
 		return false;
 	*parts = (struct clkv__bounded_parts){
 		.lanes_end = l->v_index + (packed ? 0 : v.cols / v.lane_cols * length_bytes(&v)),
@@ -101,10 +102,10 @@ static void clear(unsigned char *page, uint32_t from, uint32_t to)
 		memset(page + from, 0, to - from);
 }
 
-static uint32_t k_units(const clkv_cache *cache)
+static uint32_t k_units(const struct clkv__variant *head)
 {
-	bool one = cache->plan.sealing.spec.bounded.unit_k == ABI_RANGE_BLOCK;
-	return one ? 1 : (uint32_t)cache->shape.dk;
+	bool one = head->spec.bounded.unit_k == ABI_RANGE_BLOCK;
+	return one ? 1 : (uint32_t)head->layout.kept.k_channels;
 }
 
 /* Exact tokens that the block lacks are whatever lay there. */
@@ -118,24 +119,25 @@ static void tidy_exact(const clkv_cache *cache, uint32_t count, unsigned char *f
 	clear(first, n * dk + count * dv, n * (dk + dv));
 }
 
-void clkv__bounded_tidy(const clkv_cache *cache, uint32_t flags, uint32_t count,
-                        unsigned char *page)
+void clkv__bounded_tidy(const clkv_cache *cache, const struct clkv__variant *head,
+                        const struct clkv__record *record, unsigned char *page)
 {
-	const struct clkv__codec_layout *l = &cache->plan.sealing.layout;
-	const struct side k = side_of(cache, 0), v = side_of(cache, 1);
+	const struct clkv__codec_layout *l = &head->layout;
+	uint32_t flags = record->flags;
+	const struct side k = side_of(cache, head, 0), v = side_of(cache, head, 1);
 	struct clkv__bounded_parts p;
-	if (!clkv__bounded_find(cache, flags, page, &p))
+	if (!clkv__bounded_find(cache, head, flags, page, &p))
 		return; /* no block of this library's: as it is */
-	clear(page, 4 * k_units(cache), l->v_params);
+	clear(page, 4 * k_units(head), l->v_params);
 	if (ABI_FLAGS_K(flags) == ABI_TABLE_HALF)
 		clear(page, k.index, v.index);
 	if (ABI_FLAGS_V(flags) == ABI_TABLE_HALF)
 		clear(page, v.index, p.lanes_end);
 	clear(page, p.lanes_end, l->payload);
 	if (flags & ABI_FLAG_EXACT)
-		tidy_exact(cache, count, page + l->payload);
+		tidy_exact(cache, record->count, page + l->payload);
 	clear(page, p.k_end, p.v);
-	clear(page, p.v_end, ABI_FLAGS_UNITS(flags) * ABI_UNIT);
+	clear(page, p.v_end, ABI_FLAGS_UNITS(flags) * ABI_UNIT - l->section);
 }
 
 /* The largest of n scales in bfloat16; false if one is negative, infinite or no number. */
@@ -152,12 +154,13 @@ static bool largest_scale(const unsigned char *at, uint32_t n, float *most)
 	return true;
 }
 
-static bool numbers_are_finite(struct clkv__codec_section *section, uint32_t flags,
+static bool numbers_are_finite(struct clkv__codec_section *section,
+                               const struct clkv__variant *head, uint32_t flags,
                                const unsigned char *page, const struct clkv__bounded_parts *p)
 {
 	const clkv_cache *cache = section->cache;
-	const struct clkv__codec_layout *l = &cache->plan.sealing.layout;
-	uint32_t units = k_units(cache), block = (uint32_t)cache->plan.general.block;
+	const struct clkv__codec_layout *l = &head->layout;
+	uint32_t units = k_units(head), block = (uint32_t)cache->plan.general.block;
 	bool k_half = ABI_FLAGS_K(flags) == ABI_TABLE_HALF,
 		 v_half = ABI_FLAGS_V(flags) == ABI_TABLE_HALF;
 	return largest_scale(page, units, &section->scale[0]) &&
@@ -184,6 +187,7 @@ static bool translate(const struct clkv__codec_section *section, int side, uint3
 }
 
 clkv_status clkv__bounded_check(struct clkv__codec_section *section,
+                                const struct clkv__variant *head,
                                 const struct clkv__snapshot_in *in, const unsigned char *page,
                                 struct clkv__record *record, clkv_error *error)
 {
@@ -192,13 +196,13 @@ clkv_status clkv__bounded_check(struct clkv__codec_section *section,
 	struct clkv__bounded_parts parts;
 	if (exact && (record->pos > 0 || cache->plan.sealing.layout.exact_bytes == 0))
 		return clkv__snapshot_damaged(in, error, "it has exact tokens (flags %08x)", flags);
-	if (!clkv__bounded_find(cache, flags, page, &parts))
+	if (!clkv__bounded_find(cache, head, flags, page, &parts))
 		return clkv__snapshot_damaged(in, error, "its codes don't fit its size (flags %08x)",
 		                              flags);
 	if (!translate(section, 0, ABI_FLAGS_K(flags), &k) ||
 	    !translate(section, 1, ABI_FLAGS_V(flags), &v))
 		return clkv__snapshot_damaged(in, error, "its code table isn't there (flags %08x)", flags);
-	if (!numbers_are_finite(section, flags, page, &parts))
+	if (!numbers_are_finite(section, head, flags, page, &parts))
 		return clkv__snapshot_damaged(in, error, "a scale, minimum or value isn't finite");
 	record->flags = ABI_FLAGS(k | exact, v, ABI_FLAGS_UNITS(flags));
 	return CLKV_OK;

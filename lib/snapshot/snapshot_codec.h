@@ -25,12 +25,12 @@ struct clkv__codec_section {
 /** The largest sealed page of a cache, in bytes. */
 size_t clkv__page_room(const clkv_cache *cache);
 
-/** Bytes of the page of an entry with these flags; 0: no page has such flags. */
-uint32_t clkv__page_bytes(const clkv_cache *cache, uint32_t flags);
+/** Bytes of the page of a record, by its layer, head and flags; 0: no page there has such flags. */
+uint32_t clkv__page_bytes(const clkv_cache *cache, const struct clkv__record *record);
 
-/** Zeroes what the device never wrote, so that the same tokens always make the same file. count: tokens
- *  of the entry. */
-void clkv__page_tidy(const clkv_cache *cache, uint32_t flags, uint32_t count, unsigned char *page);
+/** Zeroes what the device never wrote, so that the same tokens always make the same file. */
+void clkv__page_tidy(const clkv_cache *cache, const struct clkv__record *record,
+                     unsigned char *page);
 
 /** Finds what the pages of a sequence need; clkv__section_flags are an entry's flags in the file. */
 void clkv__section_of(struct clkv__codec_section *section, const clkv_seq *seq);
@@ -54,7 +54,7 @@ clkv_status clkv__page_check(struct clkv__codec_section *section,
                              struct clkv__record *record, clkv_error *error);
 
 /** The address of room for a page, CLKV__NO_SLOT if none is left. The caller holds the mutex. */
-uint32_t clkv__page_take(clkv_cache *cache, int layer, uint32_t flags);
+uint32_t clkv__page_take(clkv_cache *cache, const struct clkv__record *record);
 
 /** All pages are there: figures that speak of sealed blocks speak of them too. The caller holds the mutex. */
 void clkv__section_account(const struct clkv__codec_section *section);

@@ -70,13 +70,4 @@ static inline uint32_t clkv__get32(const unsigned char *at)
 	return value;
 }
 
-/** Whether none of n halves is infinite or no number. */
-static inline bool clkv__halves_finite(const unsigned char *halves, size_t n)
-{
-	bool finite = true;
-	for (size_t i = 0; i < n; i++)
-		finite &= (halves[2 * i + 1] & 0x7c) != 0x7c;
-	return finite;
-}
-
 #endif

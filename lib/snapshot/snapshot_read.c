@@ -8,6 +8,7 @@
  * failure it is dropped like any other.
  */
 #include "base/alloc.h"
+#include "base/halves.h"
 #include "snapshot/snapshot.h"
 #include "snapshot/snapshot_codec.h"
 #include "snapshot/snapshot_half.h"
@@ -59,7 +60,7 @@ static clkv_status enter(struct reader *r, const struct arriving *p, uint32_t *a
 		t->mirror[p->row + ABI_ROW_HALF(t->cap, p->j)] = *address;
 		return CLKV_OK;
 	}
-	*address = clkv__page_take(r->cache, layer, p->record.flags);
+	*address = clkv__page_take(r->cache, &p->record);
 	if (*address == CLKV__NO_SLOT)
 		return fail_room(layer, "sealed", error);
 	entry[ABI_ENTRY_ADDR] = *address;
@@ -124,7 +125,7 @@ static clkv_status read_sealed(struct reader *r, int layer, int stream, uint32_t
 	CLKV_TRY(clkv__snapshot_get_record(r->in, &record, error));
 	if (record.count == 0 || record.count > bt || record.count > r->head.tail - pos)
 		return clkv__snapshot_damaged(r->in, error, "it has %u tokens", record.count);
-	if (record.bytes == 0 || record.bytes != clkv__page_bytes(r->cache, record.flags))
+	if (record.bytes == 0 || record.bytes != clkv__page_bytes(r->cache, &record))
 		return clkv__snapshot_damaged(r->in, error, "it has %u bytes (flags %08x)", record.bytes,
 		                              record.flags);
 	CLKV_TRY(make_room(r, record.bytes, &page, error));

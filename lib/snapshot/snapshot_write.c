@@ -73,7 +73,7 @@ static clkv_status put_page(struct writer *w, const struct leaving *p, clkv_erro
 	unsigned char *bytes = w->buffer + p->at;
 	if (p->record.kind == CLKV__RECORD_SEALED) {
 		struct clkv__record record = p->record;
-		clkv__page_tidy(cache, record.flags, record.count, bytes);
+		clkv__page_tidy(cache, &record, bytes);
 		record.flags = clkv__section_flags(&w->section, record.flags);
 		return clkv__snapshot_put_record(w->out, &record, bytes, error);
 	}
@@ -116,7 +116,7 @@ static clkv_status add_sealed(struct writer *w, int layer, int stream, uint32_t 
 	               .flags = word[ABI_ENTRY_FLAGS]},
 		.address = word[ABI_ENTRY_ADDR],
 	};
-	page.bytes = page.record.bytes = clkv__page_bytes(cache, page.record.flags);
+	page.bytes = page.record.bytes = clkv__page_bytes(cache, &page.record);
 	return add(w, &page, error);
 }
 

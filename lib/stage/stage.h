@@ -31,16 +31,17 @@ enum clkv__key_type {
 	CLKV__KEY_INT,  /**< a whole number from min to max */
 	CLKV__KEY_SET,  /**< one of the whole numbers in allowed, "2|3|4" */
 	CLKV__KEY_NAME, /**< one of the names in allowed, "channel|token"; the value is its place */
-	CLKV__KEY_REAL  /**< a decimal number from min to max, both >= 0, rounded to a float */
+	CLKV__KEY_REAL, /**< a decimal number from min to max, both >= 0, rounded to a float */
+	CLKV__KEY_REALS /**< one, or several with / between them: its value is the first, the list is the recipe's */
 };
 
 /** One key of a stage, or of the recipe as a whole. Its value is at offset of the options: a float for
- *  CLKV__KEY_REAL, else an int. Unset, either compares equal to CLKV__UNSET. */
+ *  CLKV__KEY_REAL and REALS, else an int. Unset, either compares equal to CLKV__UNSET. */
 struct clkv__key {
 	const char *name;
 	enum clkv__key_type type;
 	size_t offset;
-	double min, max; /* whole numbers but for CLKV__KEY_REAL */
+	double min, max; /* whole numbers but for CLKV__KEY_REAL and REALS */
 	const char *allowed;
 	double value; /**< default; CLKV__UNSET: not printed, the stage decides */
 	const char *meaning;
@@ -53,7 +54,8 @@ struct clkv__stage {
 	enum clkv__stage_kind kind;
 	const struct clkv__key *keys;
 	size_t n_keys;
-	int window; /**< default of the general key */
+	int window;  /**< default of the general key */
+	bool prompt; /**< it judges by the end of a prompt: default seal=prompt */
 	/** Changes the variant that the stages before left. Refuses options that don't go together. */
 	clkv_status (*plan)(const void *options, const struct clkv__shape *shape,
 	                    struct clkv__plan *plan, struct clkv__variant *variant, clkv_error *error);
@@ -69,5 +71,7 @@ extern const struct clkv__stage clkv__stage_f16;
 extern const struct clkv__stage clkv__stage_kivi;
 extern const struct clkv__stage clkv__stage_kvcomp;
 extern const struct clkv__stage clkv__stage_q;
+extern const struct clkv__stage clkv__stage_spark;
+extern const struct clkv__stage clkv__stage_think;
 
 #endif

@@ -38,19 +38,29 @@ uint32_t clkv__seal_count(const clkv_cache *cache, const struct clkv__step_item 
 	return clkv__blocks_of(cache, to - from);
 }
 
-/* Takes a sealed slot for each (layer, stream) of a job; begin has seen that there are enough. */
-static bool take_slots(clkv_cache *cache, uint32_t *dst)
+/* Takes a sealed slot for each (layer, stream) of a job. Begin has seen that there is room for them; where they differ
+ * in size it may lie in pieces that are too small. Returns the layer that has no room, or -1. */
+static int take_slots(clkv_cache *cache, uint32_t *dst)
 {
 	const struct clkv__shape *shape = &cache->shape;
 	for (int l = 0; l < shape->layers; l++)
 		for (int s = 0; s < shape->streams; s++, dst += ABI_DST_WORDS) {
 			if (clkv__layer_is_dense(&cache->plan, l))
 				continue;
-			dst[ABI_DST_ADDR] = clkv__sealed_take(&cache->pool, l, cache->sizes.sealed_units);
+			dst[ABI_DST_ADDR] =
+				clkv__sealed_take(&cache->pool, l, clkv__cache_head(cache, l, s)->layout.units);
 			if (dst[ABI_DST_ADDR] == CLKV__NO_SLOT)
-				return false;
+				return l;
 		}
-	return true;
+	return -1;
+}
+
+clkv_status clkv__seal_fail_full(const clkv_cache *cache, int layer, clkv_error *error)
+{
+	CLKV_FAIL(error, CLKV_ERROR_POOL_FULL,
+	          "no room for a sealed block in layer %d (%u sequences): destroy or truncate "
+	          "sequences and commit again, or abort the step",
+	          layer, cache->n_sequences);
 }
 
 void clkv__seal_release(clkv_cache *cache, const uint32_t *dst, uint32_t n_jobs)
@@ -60,6 +70,16 @@ void clkv__seal_release(clkv_cache *cache, const uint32_t *dst, uint32_t n_jobs)
 			for (int s = 0; s < cache->shape.streams; s++, dst += ABI_DST_WORDS)
 				if (dst[ABI_DST_ADDR] != CLKV__NO_SLOT)
 					clkv__sealed_release(&cache->pool, l, dst[ABI_DST_ADDR]);
+}
+
+/* ABI_SEAL_MASK of the first of n jobs of a sequence. */
+static uint32_t new_masks(const clkv_seq *seq, uint32_t n)
+{
+	const clkv_cache *cache = seq->cache;
+	uint32_t row = clkv__seq_row(seq, cache->shape.layers - 1, 0);
+	uint32_t sealed = clkv__tables_get(&cache->tables, row + ABI_ROW_SEALED);
+	uint32_t refresh = (uint32_t)cache->plan.sealing.prune.refresh;
+	return sealed == 0 || (refresh > 0 && sealed % refresh == 0) ? n : ABI_MASK_OLD;
 }
 
 /* The jobs of all items: records first, then a list of destinations for each, which are none yet. */
@@ -72,13 +92,17 @@ static uint32_t put_jobs(const struct clkv_step *step, const uint32_t *n_kept, u
 	for (size_t i = 0; i < step->n_items; i++) {
 		uint32_t from, to;
 		seal_range(cache, &step->items[i], n_kept[i], &from, &to);
+		uint32_t n = clkv__blocks_of(cache, to - from), mask = new_masks(step->items[i].seq, n);
 		for (; from < to; from += bt, words += ABI_SEAL_WORDS, dst += n_dst) {
 			words[ABI_SEAL_SLAB] = step->items[i].seq->slab;
 			words[ABI_SEAL_CAP] = cache->sizes.cap;
 			words[ABI_SEAL_FROM] = from;
 			words[ABI_SEAL_COUNT] = to - from < bt ? to - from : bt;
 			words[ABI_SEAL_DST] = dst;
-			words[5] = words[6] = words[7] = 0;
+			words[ABI_SEAL_SEEN] = step->items[i].seq->seen;
+			words[ABI_SEAL_END] = step->items[i].seq->length + n_kept[i];
+			words[ABI_SEAL_MASK] = mask;
+			mask = mask == ABI_MASK_OLD ? mask : 0;
 			for (uint32_t j = 0; j < n_dst; j += ABI_DST_WORDS) {
 				all[dst + j + ABI_DST_ADDR] = CLKV__NO_SLOT;
 				all[dst + j + ABI_DST_FLAGS] = 0;
@@ -88,18 +112,41 @@ static uint32_t put_jobs(const struct clkv_step *step, const uint32_t *n_kept, u
 	return dst;
 }
 
+/* Layers from `first` on that share a buffer: one launch does for all. */
+static struct clkv__span same_buffer(const clkv_cache *cache, int first)
+{
+	int next = first + 1;
+	while (next < cache->shape.layers &&
+	       cache->pool.layers[next].mem == cache->pool.layers[first].mem)
+		next++;
+	return (struct clkv__span){first, next - first, 0, cache->shape.streams, 0};
+}
+
 clkv_status clkv__seal_layers(clkv_cache *cache, clkv__seal_launch launch, uint32_t n_jobs,
                               clkv_error *error)
 {
-	for (int first = cache->plan.general.skip; first < cache->shape.layers;) {
-		int next = first + 1;
-		while (next < cache->shape.layers &&
-		       cache->pool.layers[next].mem == cache->pool.layers[first].mem)
-			next++;
-		CLKV_TRY(launch(cache, &cache->step.chain, n_jobs, first, next - first, error));
-		first = next;
+	struct clkv__chain *chain = &cache->step.chain;
+	for (int l = cache->plan.general.skip; l < cache->shape.layers;) {
+		struct clkv__span span = same_buffer(cache, l);
+		if (cache->plan.n_more == 0) {
+			CLKV_TRY(launch(cache, chain, n_jobs, &span, error));
+			l += span.n_layers;
+			continue;
+		}
+		for (int s = 0; s < cache->shape.streams; s += span.n_streams) {
+			span = clkv__span_of(cache, l, s);
+			CLKV_TRY(launch(cache, chain, n_jobs, &span, error));
+		}
+		l++;
 	}
 	return CLKV_OK;
+}
+
+clkv_status clkv__seal_prune(clkv_cache *cache, uint32_t n_jobs, clkv_error *error)
+{
+	if (!clkv__prunes(&cache->plan.sealing.prune))
+		return CLKV_OK;
+	return clkv__seal_layers(cache, clkv__launch_prune, n_jobs, error);
 }
 
 /* Blocks of one size: their places are known before anything is encoded. */
@@ -108,10 +155,13 @@ static clkv_status encode(struct clkv_step *step, struct clkv__staging *staging,
 {
 	clkv_cache *cache = step->cache;
 	uint32_t *dst = staging->words + n_jobs * ABI_SEAL_WORDS;
-	for (uint32_t i = 0; i < n_jobs; i++, dst += clkv__seal_dst_words(cache))
-		if (!take_slots(cache, dst))
-			CLKV_FAIL(error, CLKV_ERROR_INTERNAL, "begin reserved too few sealed blocks");
+	for (uint32_t i = 0; i < n_jobs; i++, dst += clkv__seal_dst_words(cache)) {
+		int full = take_slots(cache, dst);
+		if (full >= 0)
+			return clkv__seal_fail_full(cache, full, error);
+	}
 	CLKV_TRY(clkv__staging_write(step, staging, cache->jobs_mem, n_words, error));
+	CLKV_TRY(clkv__seal_prune(cache, n_jobs, error));
 	return clkv__seal_layers(cache, clkv__launch_seal, n_jobs, error);
 }
 

@@ -24,12 +24,18 @@ static inline uint32_t clkv__seal_dst_words(const clkv_cache *cache)
 
 /** One of the launches of seal jobs in attend/kernels.h. */
 typedef clkv_status (*clkv__seal_launch)(clkv_cache *cache, struct clkv__chain *chain,
-                                         cl_uint n_jobs, int first_layer, int n_layers,
+                                         cl_uint n_jobs, const struct clkv__span *span,
                                          clkv_error *error);
 
 /** Launches it for all layers that seal: once for those that share a buffer. */
 clkv_status clkv__seal_layers(clkv_cache *cache, clkv__seal_launch launch, uint32_t n_jobs,
                               clkv_error *error);
+
+/** Chooses the channels that the jobs' blocks keep, if the recipe prunes any. */
+clkv_status clkv__seal_prune(clkv_cache *cache, uint32_t n_jobs, clkv_error *error);
+
+/** The error of a commit that finds no room in a layer: POOL_FULL. */
+clkv_status clkv__seal_fail_full(const clkv_cache *cache, int layer, clkv_error *error);
 
 /** Frees the blocks of n_jobs jobs that have one. */
 void clkv__seal_release(clkv_cache *cache, const uint32_t *dst, uint32_t n_jobs);

@@ -24,7 +24,7 @@ static clkv_status make_tables(clkv_cache *cache, uint32_t n_jobs, clkv_error *e
 		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for %zu histograms",
 		          2 * layers);
 	uint32_t counted = n_jobs < COUNTED_JOBS ? n_jobs : COUNTED_JOBS;
-	clkv_status status = clkv__chain_zero(chain, cache->histograms, words * 4, error);
+	clkv_status status = clkv__chain_zero(chain, cache->histograms, 0, words * 4, error);
 	if (status == CLKV_OK)
 		status = clkv__seal_layers(cache, clkv__launch_count, counted, error);
 	if (status == CLKV_OK)
@@ -48,12 +48,13 @@ static clkv_status read_sizes(clkv_cache *cache, uint32_t *dst, uint32_t first, 
 }
 
 /* From the sizes that the device found for a block to its page; dst keeps no page if there is no room. */
-static bool place(clkv_cache *cache, int layer, const uint32_t *job, uint32_t *dst)
+static bool place(clkv_cache *cache, int layer, int stream, const uint32_t *job, uint32_t *dst)
 {
-	const struct clkv__codec_layout *layout = &cache->plan.sealing.layout;
+	const struct clkv__codec_layout *layout = &clkv__cache_head(cache, layer, stream)->layout;
 	uint32_t k = dst[0], v = dst[1];
 	uint32_t exact = layout->exact_bytes > 0 && job[ABI_SEAL_FROM] == 0 ? ABI_FLAG_EXACT : 0;
-	uint32_t bytes = layout->payload + (exact ? layout->exact_bytes : 0) + ABI_SIZE_BYTES(k);
+	uint32_t bytes =
+		layout->section + layout->payload + (exact ? layout->exact_bytes : 0) + ABI_SIZE_BYTES(k);
 	if (ABI_SIZE_TABLE(v) == ABI_TABLE_HALF)
 		bytes = clkv__align_up(bytes, 16);
 	uint32_t units = clkv__align_up(bytes + ABI_SIZE_BYTES(v), ABI_UNIT) / ABI_UNIT;
@@ -72,31 +73,33 @@ static clkv_status place_all(clkv_cache *cache, uint32_t *words, uint32_t n_jobs
 			for (int s = 0; s < cache->shape.streams; s++, dst += ABI_DST_WORDS) {
 				if (full >= 0 || clkv__layer_is_dense(&cache->plan, l))
 					dst[ABI_DST_ADDR] = CLKV__NO_SLOT;
-				else if (!place(cache, l, words, dst))
+				else if (!place(cache, l, s, words, dst))
 					full = l;
 			}
-	if (full >= 0)
-		CLKV_FAIL(error, CLKV_ERROR_POOL_FULL,
-		          "no room for a sealed block in layer %d (%u sequences): destroy or truncate "
-		          "sequences and commit again, or abort the step",
-		          full, cache->n_sequences);
-	return CLKV_OK;
+	return full < 0 ? CLKV_OK : clkv__seal_fail_full(cache, full, error);
 }
 
 /* What the blocks' sizes say of the code tables. Before the sizes are overwritten. */
 static void note_sizes(clkv_cache *cache, const uint32_t *dst, uint32_t n_jobs)
 {
-	uint64_t block = (uint64_t)cache->plan.general.block, bytes[2] = {0, 0}, n = 0;
+	uint64_t block = (uint64_t)cache->plan.general.block, bytes[2] = {0, 0}, n = 0, rows = 0;
 	for (uint32_t i = 0; i < n_jobs; i++)
 		for (int l = 0; l < cache->shape.layers; l++)
 			for (int s = 0; s < cache->shape.streams; s++, dst += ABI_DST_WORDS)
 				if (!clkv__layer_is_dense(&cache->plan, l)) {
 					bytes[0] += ABI_SIZE_BYTES(dst[0]);
 					bytes[1] += ABI_SIZE_BYTES(dst[1]);
+					rows += (uint64_t)clkv__cache_head(cache, l, s)->layout.kept.k_rows;
 					n++;
 				}
-	clkv__code_tables_note(&cache->code_tables, 0, bytes[0], n * block * (uint64_t)cache->shape.dk);
+	clkv__code_tables_note(&cache->code_tables, 0, bytes[0], block * rows);
 	clkv__code_tables_note(&cache->code_tables, 1, bytes[1], n * block * (uint64_t)cache->shape.dv);
+}
+
+static bool verifies(const clkv_cache *cache)
+{
+	const struct clkv__variant *v = &cache->plan.sealing;
+	return v->codec->verify.file && v->spec.bounded.verify;
 }
 
 /* Blocks are there: their tables are in use, their values will have been checked. */
@@ -109,7 +112,7 @@ static void account(clkv_cache *cache, const uint32_t *words, uint32_t n_jobs)
 			for (int s = 0; s < cache->shape.streams; s++, dst += ABI_DST_WORDS)
 				if (dst[ABI_DST_ADDR] != CLKV__NO_SLOT) {
 					clkv__code_tables_use(&cache->code_tables, dst[ABI_DST_FLAGS]);
-					if (cache->plan.sealing.spec.bounded.verify)
+					if (verifies(cache))
 						cache->values_checked += values * words[ABI_SEAL_COUNT];
 				}
 }
@@ -117,7 +120,7 @@ static void account(clkv_cache *cache, const uint32_t *words, uint32_t n_jobs)
 static clkv_status write_blocks(clkv_cache *cache, uint32_t n_jobs, clkv_error *error)
 {
 	CLKV_TRY(clkv__seal_layers(cache, clkv__launch_write, n_jobs, error));
-	if (!cache->plan.sealing.spec.bounded.verify)
+	if (!verifies(cache))
 		return CLKV_OK;
 	return clkv__seal_layers(cache, clkv__launch_verify, n_jobs, error);
 }
@@ -130,6 +133,7 @@ clkv_status clkv__seal_sized(struct clkv_step *step, struct clkv__staging *stagi
 	uint32_t head = n_jobs * ABI_SEAL_WORDS, *dst = staging->words + head;
 	CLKV_TRY(clkv__chain_write_now(chain, cache->jobs_mem, 0, n_words * sizeof *dst, staging->words,
 	                               error));
+	CLKV_TRY(clkv__seal_prune(cache, n_jobs, error));
 	if (clkv__code_tables_want(&cache->code_tables))
 		CLKV_TRY(make_tables(cache, n_jobs, error));
 	CLKV_TRY(clkv__seal_layers(cache, clkv__launch_size, n_jobs, error));

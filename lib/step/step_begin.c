@@ -114,13 +114,23 @@ static clkv_status own_item(struct clkv_step *step, const struct clkv__step_item
 	return CLKV_OK;
 }
 
+/* The least that a block of all KV heads of a layer takes. */
+static uint64_t least_units(const clkv_cache *cache, int layer)
+{
+	uint64_t units = 0;
+	for (int s = 0; s < cache->shape.streams; s++) {
+		const struct clkv__codec_layout *layout = &clkv__cache_head(cache, layer, s)->layout;
+		units += layout->sized ? layout->least_units : layout->units;
+	}
+	return units;
+}
+
 /* Room for the blocks that commit may seal: while the step is open nothing else takes them. Of blocks that
  * have their own size only the least is known; commit says if it was not enough. */
 static clkv_status check_sealed(const struct clkv_step *step, clkv_error *error)
 {
 	clkv_cache *cache = step->cache;
-	const struct clkv__codec_layout *layout = &cache->plan.sealing.layout;
-	uint64_t blocks = 0, least = layout->sized ? layout->least_units : layout->units;
+	uint64_t blocks = 0;
 	for (size_t i = 0; i < step->n_items; i++) {
 		uint32_t n = clkv__seal_count(cache, &step->items[i], step->items[i].n_new);
 		const clkv_seq *seq = step->items[i].seq;
@@ -132,10 +142,9 @@ static clkv_status check_sealed(const struct clkv_step *step, clkv_error *error)
 			          i);
 		blocks += n;
 	}
-	blocks *= (uint64_t)cache->shape.streams;
 	for (int l = 0; l < cache->shape.layers; l++)
 		if (!clkv__layer_is_dense(&cache->plan, l) &&
-		    clkv__sealed_available(&cache->pool, l) < blocks * least)
+		    clkv__sealed_available(&cache->pool, l) < blocks * least_units(cache, l))
 			return fail_full(cache, "sealed", l, error);
 	return CLKV_OK;
 }
@@ -167,11 +176,21 @@ static clkv_status copy_shared(struct clkv_step *step, clkv_error *error)
 	return CLKV_OK;
 }
 
+/* Each item's sequence gets a place of its own for its newest queries, if a stage wants them. */
+static clkv_status own_seen(struct clkv_step *step, clkv_error *error)
+{
+	clkv_cache *cache = step->cache;
+	for (size_t i = 0; i < step->n_items && cache->seen.mem; i++)
+		CLKV_TRY(clkv__seen_own(&cache->seen, &step->chain, &step->items[i].seq->seen, error));
+	return CLKV_OK;
+}
+
 static clkv_status send(struct clkv_step *step, cl_command_queue queue, clkv_error *error)
 {
 	clkv_cache *cache = step->cache;
 	struct clkv__staging *staging;
 	CLKV_TRY(clkv__cache_join(cache, &step->chain, queue, error));
+	CLKV_TRY(own_seen(step, error));
 	CLKV_TRY(clkv__staging_next(step, &staging, error));
 	uint32_t words = clkv__step_plan(step, staging->words);
 	CLKV_TRY(clkv__staging_write(step, staging, cache->plan_mem, words, error));

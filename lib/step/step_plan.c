@@ -88,7 +88,7 @@ static void put_items(const struct clkv_step *step, uint32_t *items, uint32_t *r
 		items[ABI_ITEM_ROW] = item->row;
 		items[ABI_ITEM_TAIL] = seq->tail > sinks ? seq->tail : sinks;
 		items[ABI_ITEM_SINKS] = sinks;
-		items[7] = 0;
+		items[ABI_ITEM_SEEN] = seq->seen;
 		uint32_t splits = blocks_of_item(cache, item) / per;
 		splits = splits ? splits : 1;
 		for (uint32_t r = 0; r < item->n_new; r++, rows += ABI_NEW_WORDS) {

@@ -80,6 +80,18 @@ static clkv_status create_buffer(clkv_cache *cache, cl_mem *mem, size_t bytes, c
 	return CLKV_OK;
 }
 
+static clkv_status create_seen(clkv_cache *cache, clkv_error *error)
+{
+	const struct clkv__sizes *s = &cache->sizes;
+	struct clkv__seen *seen = &cache->seen;
+	size_t observe = (size_t)cache->plan.sealing.prune.observe;
+	seen->tag_bytes = (size_t)cache->shape.layers * observe * sizeof(uint32_t);
+	CLKV_TRY(clkv__slots_init(&seen->slots, &cache->context->allocator, 0, s->seen_units,
+	                          s->max_sequences, error));
+	return create_buffer(cache, &seen->mem, (size_t)s->seen_units * ABI_UNIT * s->max_sequences,
+	                     error);
+}
+
 static clkv_status create_buffers(clkv_cache *cache, clkv_error *error)
 {
 	const struct clkv__sizes *s = &cache->sizes;
@@ -92,6 +104,10 @@ static clkv_status create_buffers(clkv_cache *cache, clkv_error *error)
 	if (s->sized)
 		CLKV_TRY(create_buffer(cache, &cache->histograms,
 		                       (size_t)cache->shape.layers * 2 * ABI_SYMBOLS * 4, error));
+	if (s->section_bytes > 0)
+		CLKV_TRY(create_buffer(cache, &cache->sections, (size_t)s->section_bytes, error));
+	if (s->seen_units > 0)
+		CLKV_TRY(create_seen(cache, error));
 	return create_buffer(cache, &cache->counters.mem, ABI_COUNTERS * 4, error);
 }
 
@@ -191,6 +207,9 @@ void clkv_cache_destroy(clkv_cache *cache)
 	release_mem(cache->part_acc);
 	release_mem(cache->part_ml);
 	release_mem(cache->histograms);
+	release_mem(cache->sections);
+	release_mem(cache->seen.mem);
+	clkv__slots_free(&cache->seen.slots, &cache->context->allocator);
 	clkv__code_tables_free(&cache->code_tables);
 	clkv__counters_free(&cache->counters);
 	if (cache->tables.allocator)

@@ -10,6 +10,7 @@
 #include "store/block_table.h"
 #include "store/counters.h"
 #include "store/pool.h"
+#include "store/seen.h"
 #include "tune/tuning.h"
 
 #include <pthread.h>
@@ -22,6 +23,7 @@ struct clkv_seq {
 	uint32_t slab; /**< first word of its tables */
 	uint32_t length;
 	uint32_t tail;
+	uint32_t seen;     /**< where its newest queries are kept, or CLKV__NO_SLOT */
 	bool left_partial; /**< a prompt's end has sealed a block that isn't full */
 	bool in_step;
 };
@@ -43,7 +45,9 @@ struct clkv_cache {
 	struct clkv_step step; /**< the only one; open or not */
 	struct clkv__code_tables code_tables;
 	cl_mem plan_mem, jobs_mem, pairs_mem, part_acc, part_ml;
-	cl_mem histograms;       /**< [layers][2][ABI_SYMBOLS], or NULL if blocks have one size */
+	cl_mem histograms; /**< [layers][2][ABI_SYMBOLS], or NULL if blocks have one size */
+	cl_mem sections;   /**< [jobs][layers][streams] what pruned blocks begin with, or NULL */
+	struct clkv__seen seen;
 	float loaded_scale[2];   /**< the largest of K's and V's blocks that came with snapshots */
 	uint64_t values_checked; /**< by the recipe's verify=1 */
 	struct clkv__counters counters;
@@ -60,6 +64,13 @@ struct clkv_cache {
 static inline uint32_t clkv__sinks(const clkv_cache *cache, uint32_t length)
 {
 	return clkv__plan_sinks(&cache->plan, length);
+}
+
+/** What a head of a layer that seals stores. */
+static inline const struct clkv__variant *clkv__cache_head(const clkv_cache *cache, int layer,
+                                                           int stream)
+{
+	return clkv__plan_head(&cache->plan, cache->shape.streams, layer, stream);
 }
 
 /** The word where the row of (layer, stream) of a sequence begins. */

@@ -5,13 +5,6 @@
 #include "base/alloc.h"
 #include "base/error.h"
 
-static uint64_t layer_bytes(const struct clkv__plan *plan, const struct clkv__sizes *sizes,
-                            int layer)
-{
-	return clkv__layer_is_dense(plan, layer) ? sizes->dense_layer_bytes
-	                                         : sizes->sealing_layer_bytes;
-}
-
 static clkv_status check_device(const clkv_device_info *info, const struct clkv__sizes *sizes,
                                 uint64_t largest_layer, clkv_error *error)
 {
@@ -31,8 +24,8 @@ static clkv_status check_device(const clkv_device_info *info, const struct clkv_
 }
 
 static clkv_status init_layer(struct clkv__layer_pool *layer, const clkv_allocator *allocator,
-                              const struct clkv__sizes *sizes, bool dense, uint32_t first,
-                              clkv_error *error)
+                              const struct clkv__sizes *sizes, bool dense, uint64_t sealed,
+                              uint32_t first, clkv_error *error)
 {
 	if (dense)
 		return clkv__slots_init(&layer->open, allocator, first, sizes->half_units,
@@ -40,29 +33,30 @@ static clkv_status init_layer(struct clkv__layer_pool *layer, const clkv_allocat
 	CLKV_TRY(clkv__slots_init(&layer->open, allocator, first, sizes->half_units, sizes->open_slots,
 	                          error));
 	first += sizes->open_slots * sizes->half_units;
-	if (sizes->sized)
-		return clkv__pages_init(&layer->pages, allocator, first,
-		                        sizes->sealed_slots * sizes->sealed_units, error);
+	if (sizes->paged)
+		return clkv__pages_init(&layer->pages, allocator, first, (uint32_t)sealed, error);
 	return clkv__slots_init(&layer->sealed, allocator, first, sizes->sealed_units,
 	                        sizes->sealed_slots, error);
 }
 
 /* Buffer and slots for as many layers from first on as fit into one allocation. */
 static clkv_status init_buffer(struct clkv__pool *pool, clkv_context *context,
-                               const struct clkv__plan *plan, const struct clkv__sizes *sizes,
-                               int first, int *next, clkv_error *error)
+                               const struct clkv__shape *shape, const struct clkv__plan *plan,
+                               const struct clkv__sizes *sizes, int first, int *next,
+                               clkv_error *error)
 {
 	uint64_t limit = context->info.max_alloc_bytes, bytes = 0;
 	if (limit > (uint64_t)CLKV__NO_SLOT * ABI_UNIT)
 		limit = (uint64_t)CLKV__NO_SLOT * ABI_UNIT;
 	int layer = first;
 	for (; layer < pool->n_layers; layer++) {
-		uint64_t size = layer_bytes(plan, sizes, layer);
+		uint64_t size = clkv__sizes_layer(shape, plan, sizes, layer);
+		bool dense = clkv__layer_is_dense(plan, layer);
 		if (layer > first && bytes + size > limit)
 			break;
-		CLKV_TRY(init_layer(&pool->layers[layer], &context->allocator, sizes,
-		                    clkv__layer_is_dense(plan, layer), (uint32_t)(bytes / ABI_UNIT),
-		                    error));
+		CLKV_TRY(init_layer(&pool->layers[layer], &context->allocator, sizes, dense,
+		                    dense ? 0 : clkv__sizes_sealed(shape, plan, sizes, layer),
+		                    (uint32_t)(bytes / ABI_UNIT), error));
 		bytes += size;
 	}
 	cl_int code;
@@ -84,12 +78,12 @@ clkv_status clkv__pool_init(struct clkv__pool *pool, clkv_context *context,
 		.n_layers = shape->layers,
 		.half_units = sizes->half_units,
 		.sealed_units = sizes->sealed_units,
-		.sized = sizes->sized,
+		.paged = sizes->paged,
 	};
 	uint64_t largest = 0;
 	for (int i = 0; i < shape->layers; i++)
-		if (layer_bytes(plan, sizes, i) > largest)
-			largest = layer_bytes(plan, sizes, i);
+		if (clkv__sizes_layer(shape, plan, sizes, i) > largest)
+			largest = clkv__sizes_layer(shape, plan, sizes, i);
 	CLKV_TRY(check_device(&context->info, sizes, largest, error));
 	pool->layers = clkv__calloc(allocator, (size_t)shape->layers, sizeof *pool->layers);
 	pool->buffers = clkv__calloc(allocator, (size_t)shape->layers, sizeof *pool->buffers);
@@ -100,7 +94,7 @@ clkv_status clkv__pool_init(struct clkv__pool *pool, clkv_context *context,
 		          shape->layers);
 	}
 	for (int layer = 0; layer < shape->layers && status == CLKV_OK;)
-		status = init_buffer(pool, context, plan, sizes, layer, &layer, error);
+		status = init_buffer(pool, context, shape, plan, sizes, layer, &layer, error);
 	if (status != CLKV_OK)
 		clkv__pool_free(pool, context);
 	return status;
@@ -145,13 +139,13 @@ uint64_t clkv__pool_used_open(const struct clkv__pool *pool)
 uint32_t clkv__sealed_take(struct clkv__pool *pool, int layer, uint32_t units)
 {
 	struct clkv__layer_pool *l = &pool->layers[layer];
-	return pool->sized ? clkv__pages_take(&l->pages, units) : clkv__slots_take(&l->sealed);
+	return pool->paged ? clkv__pages_take(&l->pages, units) : clkv__slots_take(&l->sealed);
 }
 
 void clkv__sealed_ref(struct clkv__pool *pool, int layer, uint32_t address)
 {
 	struct clkv__layer_pool *l = &pool->layers[layer];
-	if (pool->sized)
+	if (pool->paged)
 		clkv__pages_ref(&l->pages, address);
 	else
 		clkv__slots_ref(&l->sealed, address);
@@ -160,20 +154,20 @@ void clkv__sealed_ref(struct clkv__pool *pool, int layer, uint32_t address)
 bool clkv__sealed_release(struct clkv__pool *pool, int layer, uint32_t address)
 {
 	struct clkv__layer_pool *l = &pool->layers[layer];
-	return pool->sized ? clkv__pages_release(&l->pages, address)
+	return pool->paged ? clkv__pages_release(&l->pages, address)
 	                   : clkv__slots_release(&l->sealed, address);
 }
 
 uint32_t clkv__sealed_units(const struct clkv__pool *pool, int layer, uint32_t address)
 {
-	return pool->sized ? clkv__pages_units_of(&pool->layers[layer].pages, address)
+	return pool->paged ? clkv__pages_units_of(&pool->layers[layer].pages, address)
 	                   : pool->sealed_units;
 }
 
 uint64_t clkv__sealed_available(const struct clkv__pool *pool, int layer)
 {
 	const struct clkv__layer_pool *l = &pool->layers[layer];
-	return pool->sized ? clkv__pages_available(&l->pages)
+	return pool->paged ? clkv__pages_available(&l->pages)
 	                   : (uint64_t)clkv__slots_available(&l->sealed) * pool->sealed_units;
 }
 
@@ -181,7 +175,7 @@ uint64_t clkv__pool_used_sealed(const struct clkv__pool *pool)
 {
 	uint64_t units = 0;
 	for (int i = 0; i < pool->n_layers; i++)
-		units += pool->sized
+		units += pool->paged
 		             ? clkv__pages_used(&pool->layers[i].pages)
 		             : (uint64_t)clkv__slots_used(&pool->layers[i].sealed) * pool->sealed_units;
 	return units * ABI_UNIT;

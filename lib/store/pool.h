@@ -20,7 +20,7 @@ struct clkv__pool {
 	cl_mem *buffers;
 	struct clkv__layer_pool *layers;
 	uint32_t half_units, sealed_units;
-	bool sized; /**< sealed blocks have their own size */
+	bool paged; /**< sealed blocks of a layer differ in size */
 };
 
 /** Takes all buffers; blocks in half begin as zeros, so that a row that was never written can't put a

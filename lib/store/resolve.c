@@ -19,10 +19,12 @@ clkv_status clkv__resolve(const clkv_context *context, const clkv_geometry *geom
 		if (parsed.stages[i].stage->settle)
 			parsed.stages[i].stage->settle(parsed.stages[i].options);
 	parsed.general.window = out->plan.general.window;
+	parsed.general.seal = out->plan.general.seal;
 	if (!clkv__recipe_format(&parsed, out->recipe, sizeof out->recipe))
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE, "the recipe in full is too long; allowed: %zu",
 		          sizeof out->recipe - 1);
 	clkv__tune_key(&out->shape, &out->plan, out->key);
 	out->tuning = clkv__tune_for(&context->tune, out->key);
+	clkv__cut_narrow(&out->plan, &out->tuning);
 	return clkv__cut_choose(context, &out->shape, &out->plan, &out->tuning, &out->cut, error);
 }

@@ -45,6 +45,7 @@ clkv_status clkv__seq_new(clkv_cache *cache, size_t notes, clkv_seq **out, clkv_
 	if (!seq)
 		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for a sequence");
 	seq->slab = clkv__tables_take(&cache->tables);
+	seq->seen = CLKV__NO_SLOT;
 	*out = link_seq(cache, seq);
 	return CLKV_OK;
 }
@@ -117,6 +118,8 @@ clkv_status clkv_seq_fork(clkv_seq *seq, clkv_seq **out, clkv_error *error)
 		copy->length = seq->length;
 		copy->tail = seq->tail;
 		copy->left_partial = seq->left_partial;
+		copy->seen = seq->seen;
+		clkv__seen_share(&cache->seen, copy->seen);
 		for (int l = 0; l < cache->shape.layers; l++)
 			for (int s = 0; s < cache->shape.streams; s++)
 				share_row(copy, seq, l, s);
@@ -236,6 +239,7 @@ void clkv__seq_drop(clkv_seq *seq)
 	for (int l = 0; l < cache->shape.layers; l++)
 		for (int s = 0; s < cache->shape.streams; s++)
 			release_sealed_row(seq, l, clkv__seq_row(seq, l, s));
+	clkv__seen_drop(&cache->seen, seq->seen);
 	clkv__tables_release(&cache->tables, seq->slab);
 	unlink_seq(seq);
 	clkv__free(&cache->context->allocator, seq);

@@ -64,11 +64,28 @@ static uint64_t open_blocks(const struct clkv__plan *plan, const struct clkv__si
 	return g->seal == 1 || with_step > all ? all : with_step;
 }
 
-/* Of a layer's sealed blocks. */
-static uint64_t sealed_bytes(const struct clkv__sizes *s)
+uint64_t clkv__sizes_sealed(const struct clkv__shape *shape, const struct clkv__plan *plan,
+                            const struct clkv__sizes *s, int layer)
 {
-	uint64_t units = (uint64_t)s->sealed_slots * s->sealed_units;
-	return (units + (s->sized ? CLKV__GUARD_UNITS : 0)) * ABI_UNIT;
+	uint64_t units = 0, per_stream = s->sealed_slots / (uint32_t)shape->streams;
+	for (int i = 0; i < shape->streams; i++)
+		units += per_stream * clkv__plan_head(plan, shape->streams, layer, i)->layout.units;
+	return units;
+}
+
+static uint64_t sealed_bytes(const struct clkv__shape *shape, const struct clkv__plan *plan,
+                             const struct clkv__sizes *s, int layer)
+{
+	uint64_t guard = s->paged ? CLKV__GUARD_UNITS : 0;
+	return (clkv__sizes_sealed(shape, plan, s, layer) + guard) * ABI_UNIT;
+}
+
+uint64_t clkv__sizes_layer(const struct clkv__shape *shape, const struct clkv__plan *plan,
+                           const struct clkv__sizes *s, int layer)
+{
+	if (clkv__layer_is_dense(plan, layer))
+		return s->dense_layer_bytes;
+	return (uint64_t)s->open_slots * s->half_units * ABI_UNIT + sealed_bytes(shape, plan, s, layer);
 }
 
 static clkv_status pool_sizes(const struct clkv__shape *shape, const struct clkv__plan *plan,
@@ -86,16 +103,19 @@ static clkv_status pool_sizes(const struct clkv__shape *shape, const struct clkv
 	s->dense_layer_bytes = all * s->half_units * ABI_UNIT;
 	if (plan->sealing.dense)
 		return CLKV_OK;
-	s->sealed_units = plan->sealing.layout.units;
+	for (int i = 0; i <= plan->n_more; i++) {
+		uint32_t units = clkv__plan_sealing(plan, i)->layout.units;
+		s->sealed_units = units > s->sealed_units ? units : s->sealed_units;
+	}
 	s->sized = plan->sealing.layout.sized;
+	s->paged = s->sized || plan->n_more > 0;
 	s->open_slots = (uint32_t)open;
 	/* Only the first prompt of a sequence leaves a block that isn't full. */
 	s->sealed_slots = (uint32_t)all;
-	if (s->sized && all * s->sealed_units >= (uint64_t)1 << 31)
+	if (s->paged && all * s->sealed_units >= (uint64_t)1 << 31)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
 		          "cache options: max_tokens (%u) needs sealed blocks of 128 GiB in a layer",
 		          s->max_tokens);
-	s->sealing_layer_bytes = open * s->half_units * ABI_UNIT + sealed_bytes(s);
 	return CLKV_OK;
 }
 
@@ -132,6 +152,10 @@ static void step_sizes(const struct clkv__shape *shape, const struct clkv__plan 
 		s->max_jobs * (ABI_SEAL_WORDS + ABI_DST_WORDS * (uint32_t)shape->layers * streams);
 	if (s->jobs_words == 0)
 		s->jobs_words = 1; /* OpenCL has no empty buffers */
+	s->section_bytes =
+		(uint64_t)s->max_jobs * (uint64_t)shape->layers * streams * clkv__plan_section(plan);
+	if (!plan->sealing.dense)
+		s->seen_units = (uint32_t)(clkv__prune_seen_bytes(&plan->sealing.prune, shape) / ABI_UNIT);
 	s->update_pairs = 4096;
 	uint32_t most = s->plan_words > s->jobs_words ? s->plan_words : s->jobs_words;
 	s->staging_words = most > 2 * s->update_pairs ? most : 2 * s->update_pairs;
@@ -147,10 +171,12 @@ static uint64_t host_bytes(const struct clkv__shape *shape, const struct clkv__p
 	uint64_t dense = plan->sealing.dense ? layers : (uint64_t)plan->general.skip;
 	uint64_t slots = dense * s->dense_slots + (layers - dense) * (uint64_t)s->open_slots;
 	uint64_t pages = 0;
-	if (s->sized)
-		pages = (layers - dense) * clkv__pages_host_bytes(s->sealed_slots * s->sealed_units);
-	else
+	for (int i = (int)dense; i < shape->layers && s->paged; i++)
+		pages += clkv__pages_host_bytes((uint32_t)clkv__sizes_sealed(shape, plan, s, i));
+	if (!s->paged)
 		slots += (layers - dense) * (uint64_t)s->sealed_slots;
+	if (s->seen_units > 0)
+		slots += s->max_sequences;
 	return b4((uint64_t)s->slab_words * s->max_sequences) + b4(2 * slots) + pages +
 	       CLKV__STAGING * b4(s->staging_words) + s->journal_entries * sizeof(struct clkv__change);
 }
@@ -164,7 +190,9 @@ static void sum_bytes(const struct clkv__shape *shape, const struct clkv__plan *
 	clkv_bytes *b = &s->bytes;
 	double bt = plan->general.block;
 	b->struct_size = sizeof *b;
-	b->sealed = sealing > 0 ? sealing * sealed_bytes(s) : 0;
+	b->sealed = 0;
+	for (int i = (int)dense; i < shape->layers; i++)
+		b->sealed += sealed_bytes(shape, plan, s, i);
 	b->open =
 		dense * s->dense_layer_bytes + sealing * s->open_slots * (uint64_t)s->half_units * ABI_UNIT;
 	b->tables = (uint64_t)s->slab_words * s->max_sequences * 4;
@@ -174,12 +202,18 @@ static void sum_bytes(const struct clkv__shape *shape, const struct clkv__plan *
 	b->code_tables = clkv__code_tables_bytes(&plan->sealing.layout);
 	if (s->sized) /* histograms for them */
 		b->scratch += layers * 2 * ABI_SYMBOLS * 4;
+	b->scratch += s->section_bytes + (uint64_t)s->seen_units * ABI_UNIT * s->max_sequences;
 	b->device = b->sealed + b->open + b->tables + b->scratch + b->code_tables;
 	b->host = host_bytes(shape, plan, s);
 	b->per_token_f16 = (double)(layers * streams) * 2 * (shape->dk + shape->dv);
 	double half = 2.0 * (shape->dk + shape->dv) + 4 / bt;
-	double encoded = (s->sealed_units * (double)ABI_UNIT + 4 * ABI_ENTRY_WORDS) / bt;
-	b->per_token = (double)streams * ((double)dense * half + (double)sealing * encoded);
+	b->per_token = (double)(streams * dense) * half;
+	for (int i = (int)dense; i < shape->layers; i++)
+		for (int j = 0; j < shape->streams; j++)
+			b->per_token +=
+				(clkv__plan_head(plan, shape->streams, i, j)->layout.units * (double)ABI_UNIT +
+			     4 * ABI_ENTRY_WORDS) /
+				bt;
 }
 
 clkv_status clkv__sizes_compute(const struct clkv__shape *shape, const struct clkv__plan *plan,

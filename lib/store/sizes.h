@@ -38,17 +38,20 @@ struct clkv__change {
 struct clkv__sizes {
 	uint32_t max_tokens, max_step_tokens, max_sequences, max_seq_tokens;
 	/* pool */
-	uint32_t half_units, sealed_units; /**< of one block; sealed: the largest, if sized */
-	bool sized;                        /**< sealed blocks have their own size */
+	uint32_t half_units, sealed_units; /**< of one block; sealed: the largest */
+	bool sized;                        /**< only the device knows how large a sealed block is */
+	bool paged;                        /**< sealed blocks of a layer differ in size */
 	uint32_t dense_slots;              /**< half blocks of a layer that never seals */
 	uint32_t open_slots, sealed_slots; /**< blocks of a layer that seals, all streams */
-	uint64_t dense_layer_bytes, sealing_layer_bytes;
+	uint64_t dense_layer_bytes;
 	/* tables */
 	uint32_t cap, row_words, slab_words;
 	/* step */
 	uint32_t plan_words;      /**< items, row records, work records */
 	uint32_t jobs_words;      /**< seal jobs with their destinations */
 	uint32_t update_pairs;    /**< table updates of one launch */
+	uint64_t section_bytes;   /**< what pruned blocks begin with, of all jobs of a commit */
+	uint32_t seen_units;      /**< the newest queries of a sequence; 0: no stage wants them */
 	uint32_t part_rows;       /**< row records times splits; each has q_heads partial records */
 	uint32_t max_jobs;        /**< seal jobs of one commit */
 	uint32_t staging_words;   /**< of one host staging buffer */
@@ -60,6 +63,12 @@ struct clkv__sizes {
 clkv_status clkv__sizes_compute(const struct clkv__shape *shape, const struct clkv__plan *plan,
                                 const clkv_cache_options *options, const struct clkv__cut *cut,
                                 struct clkv__sizes *sizes, clkv_error *error);
+
+/** Units that all sealed blocks of a layer that seals may take, and its bytes with those of its half blocks. */
+uint64_t clkv__sizes_sealed(const struct clkv__shape *shape, const struct clkv__plan *plan,
+                            const struct clkv__sizes *sizes, int layer);
+uint64_t clkv__sizes_layer(const struct clkv__shape *shape, const struct clkv__plan *plan,
+                           const struct clkv__sizes *sizes, int layer);
 
 /** The word of a sequence's slab where the row of (layer, stream) begins. */
 static inline uint32_t clkv__row_word(const struct clkv__sizes *sizes,

@@ -8,11 +8,13 @@
 void clkv__tune_key(const struct clkv__shape *shape, const struct clkv__plan *plan,
                     char key[CLKV__TUNE_KEY])
 {
-	char codec[48] = "half";
+	char codec[64] = "half", pruned[16];
 	const struct clkv__variant *v = &plan->sealing;
 	if (!v->dense) {
 		int n = snprintf(codec, sizeof codec, "%s:", v->codec->name);
 		v->codec->label(&v->spec, codec + n, sizeof codec - (size_t)n);
+		clkv__prune_label(&v->prune, pruned, sizeof pruned);
+		strncat(codec, pruned, sizeof codec - strlen(codec) - 1);
 	}
 	snprintf(key, CLKV__TUNE_KEY, "%s/bt%d/dk%d/dv%d/g%d", codec, plan->general.block, shape->dk,
 	         shape->dv, shape->g);

@@ -104,7 +104,7 @@ struct choice {
 /* Few, but among them every branch: both axes, bits of one and two planes, symmetric, rotated, nothing
  * sealed, one query head per KV head and several, head sizes that are no power of two and the largest;
  * codes packed and in streams, of which a look-up finds two or one, one range for all of K, sides that
- * may be in half. */
+ * may be in half; channels pruned for all tokens and for each, with values in half and coded. */
 static const struct choice choices[] = {
 	{"f16", {6, 2, 64, 64}},
 	{"kivi:bits=2", {6, 2, 64, 64}},
@@ -117,6 +117,13 @@ static const struct choice choices[] = {
 	{"kvcomp:entropy=pack", {32, 8, 128, 128}},
 	{"kvcomp:rel_k=0.02,abs_v=0.05,unit_k=block", {4, 4, 80, 80}},
 	{"kvcomp:entropy=none,lane_codes=256,verify=1", {8, 1, 256, 256}},
+	{"think:keep=0.6", {9, 3, 64, 64}},
+	{"think:keep=0.6 | kivi:bits=4", {32, 8, 128, 128}},
+	{"think:keep=0.6 | kvcomp", {9, 3, 64, 64}},
+	{"spark:keep=0.5", {32, 8, 128, 128}},
+	{"spark:keep=0.3,recover=normal", {9, 3, 64, 64}},
+	{"spark:keep=0.5 | kivi:bits=4", {9, 3, 64, 64}},
+	{"spark:keep=0.5 | kvcomp:entropy=huffman", {32, 8, 128, 128}},
 };
 
 static const char *const recipes[] = {
@@ -137,6 +144,17 @@ static const char *const recipes[] = {
 	"kvcomp:rel_k=0.02,abs_v=0.05,unit_k=block",
 	"kvcomp:entropy=none,lane_codes=256,exact=0,verify=1",
 	"kvcomp:entropy=huffman,lane_codes=64,lmax=12 ; block=128",
+	"think:keep=0.6",
+	"think:keep=0.6 | kivi:bits=4",
+	"think:keep=0.6 | q:k=8,v=8",
+	"think:keep=0.6 | kvcomp",
+	"spark:keep=0.5",
+	"spark:keep=0.2,recover=mean",
+	"spark:keep=0.5,recover=exp",
+	"spark:keep=0.5 | kivi:bits=4",
+	"spark:keep=0.5 | q:k=8,v=8",
+	"spark:keep=0.5 | kvcomp",
+	"spark:keep=0.5 | kvcomp:entropy=huffman",
 };
 
 static const struct heads shapes[] = {
