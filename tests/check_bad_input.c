@@ -214,20 +214,24 @@ END_TEST
 START_TEST(test_recipes_that_do_not_fit_the_shape)
 {
 	static const struct {
-		const char *recipe, *words[2];
+		const char *recipe, *words[3];
 	} cases[] = {
-		{"q:rot=hadamard,axis_k=channel", {"rot", "axis_k"}},
-		{"q:rot=hadamard,axis_v=channel", {"rot", "axis_v"}},
-		{"kivi:group=128", {"group", "block"}},
-		{"kivi ; skip=3", {"skip", "2"}},
-		{"q:axis_v=channel,group=64 ; block=32", {"group", "block"}},
+		{"q:rot=hadamard,axis_k=channel", {"rot", "axis_k", NULL}},
+		{"q:rot=hadamard,axis_v=channel", {"rot", "axis_v", NULL}},
+		{"kivi:group=128", {"group", "block", NULL}},
+		{"kivi ; skip=3", {"skip", "2", NULL}},
+		{"q:axis_v=channel,group=64 ; block=32", {"group", "block", NULL}},
+		{"spark:keep=0.005", {"spark", "keep", "0.0078125 to 1"}},
+		{"think:keep=0.005 | kivi", {"think", "keep", "0.005"}},
+		{"spark | q:rot=hadamard", {"hadamard", "rot", "prunes"}},
+		{"think:keep=0.5 | q:rot=hadamard,k=4", {"hadamard", "rot", "prunes"}},
 	};
 	clkv_geometry g = geometry();
 	clkv_cache_options o = options();
 	clkv_error error;
 	char why[256] = "";
 	ck_assert_int_eq(create(&g, cases[_i].recipe, &o, &error), CLKV_ERROR_INVALID_RECIPE);
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < 3 && cases[_i].words[i]; i++)
 		ck_assert_msg(strstr(error.text, cases[_i].words[i]) != NULL, "'%s' lacks '%s'", error.text,
 		              cases[_i].words[i]);
 	ck_assert_int_eq(clkv_supports(fixture.context, &g, cases[_i].recipe, why, sizeof why),
@@ -389,7 +393,7 @@ int main(void)
 	tcase_add_test(shape, test_wrong_options_are_refused);
 	tcase_add_test(shape, test_nulls_are_refused);
 	tcase_add_test(shape, test_struct_sizes);
-	tcase_add_loop_test(shape, test_recipes_that_do_not_fit_the_shape, 0, 5);
+	tcase_add_loop_test(shape, test_recipes_that_do_not_fit_the_shape, 0, 9);
 	tcase_add_loop_test(call, test_tensors_that_leave_their_buffer_are_refused, 0, N_WRONG);
 	tcase_add_test(call, test_reading_beyond_the_sequence_is_refused);
 	return fixture_run(suite);
