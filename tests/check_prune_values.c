@@ -66,6 +66,7 @@ static const struct pruned_values cases[] = {
      0,
      {false, false},
      false},
+	{"think:keep=0.5,values=0.5 ; window=0", {6, 2, 64, 64}, 32, MEAN, 0, {false, false}, false},
 };
 #define CASES (sizeof cases / sizeof cases[0])
 
@@ -458,7 +459,8 @@ START_TEST(test_what_is_refused)
 		{"spark:values=0.004", {"'values' is 0.004", "0.0078125 to 1"}},
 		{"spark:values=0", {"values", "0.001 to 1"}},
 		{"spark:values=1.01", {"values", "0.001 to 1"}},
-		{"think:values=0.5", {"values", "think"}},
+		{"think:values=0.5", {NULL, NULL}},
+		{"think:values=0.5 | kivi", {"values=1", "q:v=16"}},
 		{"spark:values=0.5 | q:k=8,v=16", {NULL, NULL}},
 		{"spark:keep=1,values=0.5 | q:k=4,v=16", {NULL, NULL}},
 		{"spark:values=1 | kivi", {NULL, NULL}},

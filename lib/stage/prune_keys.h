@@ -24,6 +24,13 @@
 			"the mean square, mean magnitude, mean of the heads' norms"                            \
 	}
 
+#define VALUES_KEY(at)                                                                             \
+	{                                                                                              \
+		"values", CLKV__KEY_REAL, at, 0.001, 1, NULL, 1,                                           \
+			"part of V's channels that a token keeps, those of largest magnitude; V must stay in " \
+			"half. Integers lose less with fewer bytes"                                            \
+	}
+
 /** round(keep * dim). Errors: INVALID_RECIPE if that is 0, naming stage and key. */
 clkv_status clkv__kept_channels(const char *stage, const char *key, float keep, int dim, int *kept,
                                 clkv_error *error);

@@ -40,10 +40,7 @@ static const struct clkv__key spark_keys[] = {
 	{"refine", CLKV__KEY_INT, AT(refine), 0, 4, NULL, 2,
      "with recover=fit: rounds in which a token keeps what recovery would lose most"},
 	{"seed", CLKV__KEY_INT, AT(seed), 0, 1 << 30, NULL, 0, "of draws"},
-	{"values", CLKV__KEY_REAL, AT(values), 0.001, 1, NULL, 1,
-     "part of V's channels that a token keeps, those of largest magnitude; V must stay in half. "
-     "Integers "
-     "lose less with fewer bytes"},
+	VALUES_KEY(AT(values)),
 };
 
 static clkv_status plan_spark(const void *options, const struct clkv__shape *shape,

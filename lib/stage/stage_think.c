@@ -4,7 +4,8 @@
  * \brief   ThinK: drops the channels of K that the newest queries use least, the same for all tokens.
  *
  * Source: arXiv 2407.21018. One mask per KV head, as its users asked for; blocks that are sealed later take
- * the prompt's mask over, or a new one every `refresh` blocks.
+ * the prompt's mask over, or a new one every `refresh` blocks. V, if asked for, is pruned token by token: the same
+ * channels for all tokens lose several times as much (doc/channels.md).
  */
 #include "base/error.h"
 #include "stage/prune_keys.h"
@@ -13,6 +14,7 @@
 struct think_options {
 	float keep;
 	int obs, qagg, align, refresh;
+	float values;
 };
 
 #define AT(field) offsetof(struct think_options, field)
@@ -25,6 +27,7 @@ static const struct clkv__key think_keys[] = {
      "kept channels are rounded up to a multiple of this"},
 	{"refresh", CLKV__KEY_INT, AT(refresh), 0, 1 << 20, NULL, 1,
      "sealed blocks after which the channels are chosen anew; 0: they stay the prompt's"},
+	VALUES_KEY(AT(values)),
 };
 
 static clkv_status plan_think(const void *options, const struct clkv__shape *shape,
@@ -32,13 +35,16 @@ static clkv_status plan_think(const void *options, const struct clkv__shape *sha
                               clkv_error *error)
 {
 	const struct think_options *o = options;
-	int kept;
+	int kept, kept_v;
 	(void)plan;
 	CLKV_TRY(clkv__kept_channels("think", "keep", o->keep, shape->dk, &kept, error));
+	CLKV_TRY(clkv__kept_channels("think", "values", o->values, shape->dv, &kept_v, error));
 	variant->prune = (struct clkv__prune){
 		.kind = ABI_PRUNE_CHANNELS,
 		.kept = kept,
 		.align = o->align,
+		.lacking_v = (shape->dv - kept_v) / 8 * 8,
+		.recover = ABI_RECOVER_SIGNMAG, /* of V */
 		.observe = o->obs,
 		.qagg = o->qagg,
 		.refresh = o->refresh,
