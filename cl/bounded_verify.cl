@@ -9,7 +9,11 @@
 INLINE float value_of(const struct bounded s, const struct source src, __global const uchar *page,
                       uint flags, __local const uchar *codes, int row, int col)
 {
-	const int c = s.is_k && K_PRUNE == ABI_PRUNE_CHANNELS ? src.list[row] : row;
+#if K_PRUNE == ABI_PRUNE_CHANNELS
+	const int c = s.is_k ? src.list[row] : row;
+#else
+	const int c = row;
+#endif
 	const struct fills none = {0}; /* only what is kept is compared */
 	return s.is_k ? sealed_k(page, flags, codes, none, c, col)
 	              : sealed_v(page, flags, codes, row, col);

@@ -36,6 +36,32 @@ for bits in 2 3 4 5 6 8; do
 		done
 	done
 done
+for recover in 0 1 2 3 4 5 6; do
+	for form in '-DLANES=1 -DVEC=8' '-DLANES=64 -DVEC=1'; do
+		for file in prune_tokens prune_size; do
+			# shellcheck disable=SC2086
+			compile "$dir/$file.cl" $form -DK_PRUNE=2 -DK_KEPT=72 -DK_LEAST=8 -DGROUPED=1 -DRECOVER=$recover \
+				-DREFINE=$((recover == 4)) -DDK=80 -DDV=96 -DG=3 -DLAYERS=2
+		done
+	done
+done
+# blocks that lack channels: of K for all tokens, of K and V for each, as many as each token needs
+for prune in '-DK_PRUNE=1 -DK_KEPT=40' '-DK_PRUNE=2 -DK_KEPT=40 -DRECOVER=4 -DREFINE=2' \
+	'-DK_PRUNE=2 -DK_KEPT=40 -DRECOVER=0' '-DK_PRUNE=2 -DK_KEPT=40 -DRECOVER=6 -DSALIENCY_SQ=1'; do
+	for form in '-DLANES=1 -DVEC=8' '-DLANES=64 -DVEC=1' '-DLANES=32 -DVEC=4'; do
+		for file in prune_channels attend_partial read_rows seal_affine bounded_size bounded_write \
+			bounded_verify bounded_count; do
+			# shellcheck disable=SC2086 # several words each
+			compile "$dir/$file.cl" $prune $form -DDK=80 -DDV=96 -DG=3 -DLAYERS=2
+		done
+		for file in prune_values attend_partial read_rows seal_affine; do
+			# shellcheck disable=SC2086
+			compile "$dir/$file.cl" $prune $form -DDK=80 -DDV=96 -DG=3 -DLAYERS=2 -DV_KEPT=48 -DK_BITS=16 \
+				-DK_CODEC=0 -DV_CODEC=0 -DV_BITS=16 -DK_AXIS=0 -DV_AXIS=1 -DK_GROUP=16 -DV_GROUP=16 -DK_SYM=0 \
+				-DV_SYM=0 -DK_PARAMS_OFF=0 -DK_CODES_OFF=8192 -DV_PARAMS_OFF=0 -DV_CODES_OFF=0
+		done
+	done
+done
 dir=${srcdir:-.}/tools
 for file in "$dir"/*.cl; do
 	for form in '-DLANES=1 -DROWS=1' '-DLANES=1 -DROWS=8' '-DLANES=32 -DROWS=1'; do
