@@ -9,14 +9,32 @@
 INLINE float value_of(const struct bounded s, const struct source src, __global const uchar *page,
                       uint flags, __local const uchar *codes, int row, int col)
 {
+	__global const uchar *block = page + PRUNE_BYTES;
+	const int token = s.is_k ? col : row, unit = s.one ? 0 : row;
+	int c = s.is_k ? row : col;
 #if K_PRUNE == ABI_PRUNE_CHANNELS
-	const int c = s.is_k ? src.list[row] : row;
-#else
-	const int c = row;
+	c = s.is_k ? src.list[row] : col;
 #endif
-	const struct fills none = {0}; /* only what is kept is compared */
-	return s.is_k ? sealed_k(page, flags, codes, none, c, col)
-	              : sealed_v(page, flags, codes, row, col);
+	if (IS_EXACT(flags, token))
+		return vload_half(c, exact_token(s, block, token));
+#if K_PRUNE == ABI_PRUNE_TOKENS
+	if (s.is_k) {
+		const int before = (int)values_before(page, row, col);
+		row = before / BT;
+		col = before % BT;
+	}
+#endif
+	return bounded_value(s, block, flags, codes, row, col, unit);
+}
+
+/* Whether the block has the value, and what stands for another needs no check. */
+INLINE bool is_stored(const struct bounded s, const struct source src, int row, int col)
+{
+#if K_PRUNE == ABI_PRUNE_TOKENS
+	return !s.is_k || !is_lacking(src.section, row, col);
+#else
+	return true;
+#endif
 }
 
 INLINE uint verify_side(const struct bounded s, const struct source src, const struct workspace w,
@@ -30,11 +48,9 @@ INLINE uint verify_side(const struct bounded s, const struct source src, const s
 		const float bound = (s.absolute ? part : part * w.ranges[row]) * 1.00001f + 1e-7f;
 		for (int c = 0; c < s.cols; c += VEC) {
 			float values[VEC];
-			int in[VEC];
 			STOREV(load_value(s, src, row, c), values);
-			STOREV(s.is_k ? there_row(src, row, c) : there_v(src, row), in);
 			for (int i = 0; i < VEC; i++)
-				if (in[i])
+				if ((s.is_k ? c + i : row) < src.count && is_stored(s, src, row, c + i))
 					broken += !(fabs(value_of(s, src, page, flags, w.codes, row, c + i) -
 					                 values[i]) <= bound);
 		}
