@@ -16,7 +16,7 @@ struct args {
 
 static void put(struct args *a, size_t size, const void *value)
 {
-	if (a->code == CL_SUCCESS && a->kernel)
+	if (a->code == CL_SUCCESS)
 		a->code = clSetKernelArg(a->kernel, a->next, size, value);
 	a->next++;
 }
@@ -62,14 +62,12 @@ struct clkv__span clkv__span_of(const clkv_cache *cache, int layer, int first)
 {
 	const struct clkv__plan *plan = &cache->plan;
 	int streams = cache->shape.streams, n = 1;
-	struct clkv__span span = {layer, 1, first, streams - first, 0};
-	if (layer < plan->general.skip || plan->n_more == 0)
-		return span;
-	span.which = clkv__plan_which(plan, streams, layer, first);
-	while (first + n < streams && clkv__plan_which(plan, streams, layer, first + n) == span.which)
+	if (layer < plan->general.skip)
+		return (struct clkv__span){layer, 1, first, streams - first, 0};
+	int which = clkv__plan_which(plan, streams, layer, first);
+	while (first + n < streams && clkv__plan_which(plan, streams, layer, first + n) == which)
 		n++;
-	span.n_streams = n;
-	return span;
+	return (struct clkv__span){layer, 1, first, n, which};
 }
 
 static const struct clkv__variant_kernels *span_kernels(const clkv_cache *cache,

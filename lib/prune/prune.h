@@ -38,6 +38,12 @@ struct clkv__kept {
 	int k_rows, k_channels, v_cols;
 };
 
+/** Channels that a share of dim means: the nearest number. */
+static inline int clkv__prune_round(float share, int dim)
+{
+	return (int)((double)share * dim + 0.5);
+}
+
 struct clkv__kept clkv__prune_kept(const struct clkv__prune *prune,
                                    const struct clkv__shape *shape);
 

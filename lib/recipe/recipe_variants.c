@@ -96,7 +96,7 @@ static clkv_status check_list(const struct clkv__list *keep, bool grouped,
 		          "(one for each KV head of each layer)",
 		          keep->n, shape->layers, heads);
 	for (int i = 0; i < keep->n; i++)
-		if ((int)((double)keep->value[i] * shape->dk + 0.5) == 0)
+		if (clkv__prune_round(keep->value[i], shape->dk) == 0)
 			CLKV_FAIL(
 				error, CLKV_ERROR_INVALID_RECIPE,
 				"number %d of 'keep' is %g, which keeps none of %d channels; allowed: %g to 1",
@@ -124,7 +124,7 @@ static int place_of(const struct clkv__variant *v, struct clkv__variant *all, in
 static struct clkv__variant variant_of(const struct clkv__variant *base, float keep, int dk)
 {
 	struct clkv__variant v = *base;
-	v.prune.kept = (int)((double)keep * dk + 0.5);
+	v.prune.kept = clkv__prune_round(keep, dk);
 	round_kept(&v, dk);
 	v.prune.kept = v.prune.kept < dk ? v.prune.kept : dk;
 	return v;

@@ -112,32 +112,30 @@ static uint32_t put_jobs(const struct clkv_step *step, const uint32_t *n_kept, u
 	return dst;
 }
 
-/* Layers from `first` on that share a buffer: one launch does for all. */
-static struct clkv__span same_buffer(const clkv_cache *cache, int first)
+/* The heads from (layer, stream) on that one launch serves: of all layers that share a buffer, or where heads differ in
+ * what they keep, of this layer those that are alike. */
+static struct clkv__span next_span(const clkv_cache *cache, int layer, int stream)
 {
-	int next = first + 1;
+	int next = layer + 1;
+	if (cache->plan.n_more > 0)
+		return clkv__span_of(cache, layer, stream);
 	while (next < cache->shape.layers &&
-	       cache->pool.layers[next].mem == cache->pool.layers[first].mem)
+	       cache->pool.layers[next].mem == cache->pool.layers[layer].mem)
 		next++;
-	return (struct clkv__span){first, next - first, 0, cache->shape.streams, 0};
+	return (struct clkv__span){layer, next - layer, 0, cache->shape.streams, 0};
 }
 
 clkv_status clkv__seal_layers(clkv_cache *cache, clkv__seal_launch launch, uint32_t n_jobs,
                               clkv_error *error)
 {
-	struct clkv__chain *chain = &cache->step.chain;
-	for (int l = cache->plan.general.skip; l < cache->shape.layers;) {
-		struct clkv__span span = same_buffer(cache, l);
-		if (cache->plan.n_more == 0) {
-			CLKV_TRY(launch(cache, chain, n_jobs, &span, error));
-			l += span.n_layers;
-			continue;
+	for (int layer = cache->plan.general.skip, stream = 0; layer < cache->shape.layers;) {
+		const struct clkv__span span = next_span(cache, layer, stream);
+		CLKV_TRY(launch(cache, &cache->step.chain, n_jobs, &span, error));
+		stream += span.n_streams;
+		if (stream == cache->shape.streams) {
+			layer += span.n_layers;
+			stream = 0;
 		}
-		for (int s = 0; s < cache->shape.streams; s += span.n_streams) {
-			span = clkv__span_of(cache, l, s);
-			CLKV_TRY(launch(cache, chain, n_jobs, &span, error));
-		}
-		l++;
 	}
 	return CLKV_OK;
 }
