@@ -58,9 +58,7 @@ static bool skipped(const char *form, const char *recipe)
 
 START_TEST(test_forms_agree_with_the_reference)
 {
-	setenv("CLKV_TUNE", forms[(size_t)_i % FORMS], 1);
-	clkv_context *context = fixture_open();
-	unsetenv("CLKV_TUNE"); /* with CK_FORK=no the next test shares it */
+	clkv_context *context = fixture_open_tuned(forms[(size_t)_i % FORMS]);
 	cl_command_queue queue = fixture_queue_of(context);
 	clkv_device_info info = CLKV_INIT(clkv_device_info);
 	ck_assert_int_eq(clkv_context_get_info(context, &info), CLKV_OK);

@@ -11,6 +11,7 @@
 #include "support/expect.h"
 #include "support/fixture.h"
 #include "support/memory_file.h"
+#include "support/pruned.h"
 #include "support/random.h"
 
 #include <math.h>
@@ -18,9 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* As in check_prune.c. */
-#define ATTEND_HALF 1e-5
-#define ATTEND_CODES 1e-4
 #define LAYERS 3
 #define HEADS 2
 #define DIM 64
@@ -72,13 +70,6 @@ static void recipe_of(const struct listed *c, double keep, char recipe[256])
 	char number[32];
 	snprintf(number, sizeof number, "%g", keep);
 	snprintf(recipe, 256, c->recipe, keep == 0.0 ? c->list : number);
-}
-
-static double *new_rows(size_t n)
-{
-	double *rows = calloc(n + 1, sizeof *rows);
-	ck_assert_ptr_nonnull(rows);
-	return rows;
 }
 
 /* ---------------------------------------------------------------- the life of two sequences ---- */
@@ -149,7 +140,7 @@ static void life_open(struct life *l, const struct listed *c, double keep)
 	memset(l, 0, sizeof *l);
 	l->feed = feed_of_lists();
 	l->attends = keep == 0.0;
-	l->limit = c->codes ? ATTEND_CODES : ATTEND_HALF;
+	l->limit = c->codes ? PRUNED_ATTEND_CODES : PRUNED_ATTEND;
 	recipe_of(c, keep, recipe);
 	feed_open(&l->feed, fixture.context, fixture.queue, recipe, NULL);
 	stream_open(&l->feed, &l->a);
@@ -164,7 +155,8 @@ static void compare(const struct listed *c, double keep, struct life *list, stru
                     const struct stream *s, const struct stream *t)
 {
 	size_t n = s->n * HEADS * DIM;
-	double *k[2] = {new_rows(n), new_rows(n)}, *v[2] = {new_rows(n), new_rows(n)};
+	double *k[2] = {new_array(n, sizeof(double)), new_array(n, sizeof(double))},
+		   *v[2] = {new_array(n, sizeof(double)), new_array(n, sizeof(double))};
 	ck_assert_uint_eq(s->n, t->n);
 	ck_assert_int_eq(memcmp(s->row, t->row, s->n * sizeof *s->row), 0);
 	for (int layer = 0; layer < LAYERS; layer++) {
@@ -192,7 +184,8 @@ static void compare(const struct listed *c, double keep, struct life *list, stru
 static void count_lacking(const struct listed *c, struct life *l, const struct stream *s)
 {
 	size_t n = s->n * HEADS * DIM, sealed = stream_info(s).sealed;
-	double *k = new_rows(n), *v = new_rows(n), *given = new_rows(n), *given_v = new_rows(n);
+	double *k = new_array(n, sizeof(double)), *v = new_array(n, sizeof(double)),
+		   *given = new_array(n, sizeof(double)), *given_v = new_array(n, sizeof(double));
 	for (int layer = 0; layer < LAYERS; layer++) {
 		feed_read(&l->feed, s, layer, 0, s->n, k, v);
 		feed_rows(&l->feed, layer, FEED_K, s->row, s->n, given);
@@ -573,21 +566,8 @@ START_TEST(test_wrong_lists_are_refused)
 		{"spark:values=0.5/0.5/0.5", {"values", "0.5/0.5/0.5", "0.001 to 1"}},
 	};
 	clkv_geometry g = feed_usual(LAYERS);
-	clkv_cache_options o = CLKV_INIT(clkv_cache_options);
-	o.max_tokens = 256;
-	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-		clkv_bytes bytes = CLKV_INIT(clkv_bytes);
-		clkv_error error;
-		clkv_status status =
-			clkv_bytes_required(fixture.context, &g, rows[i].recipe, &o, &bytes, &error);
-		ck_assert_msg(status == CLKV_ERROR_INVALID_RECIPE, "'%s': %s", rows[i].recipe,
-		              clkv_status_string(status));
-		ck_assert_msg(error.position >= 0 && error.position < (int)strlen(rows[i].recipe),
-		              "'%s': position %d", rows[i].recipe, error.position);
-		for (size_t j = 0; j < 3; j++)
-			ck_assert_msg(strstr(error.text, rows[i].says[j]) != NULL, "'%s': no '%s' in: %s",
-			              rows[i].recipe, rows[i].says[j], error.text);
-	}
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+		expect_refused(fixture.context, &g, rows[i].recipe, rows[i].says, 3);
 }
 END_TEST
 

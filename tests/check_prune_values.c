@@ -8,15 +8,13 @@
 #include "support/expect.h"
 #include "support/fixture.h"
 #include "support/memory_file.h"
+#include "support/pruned.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* As in check_prune.c. */
-#define ATTEND_HALF 1e-5
-#define ATTEND_CODES 1e-4
 /* A mean of up to 64 magnitudes, summed in single precision, is off by less than 64 roundings of 2^-24. */
 #define MEAN_ERROR (64 * 0x1p-24)
 
@@ -92,13 +90,6 @@ static double mixed(uint64_t row, int layer, enum feed_side side, size_t head, s
 	}
 }
 
-static double *new_rows(size_t n)
-{
-	double *rows = calloc(n + 1, sizeof *rows);
-	ck_assert_ptr_nonnull(rows);
-	return rows;
-}
-
 /* ---------------------------------------------------------------- values ---- */
 
 /* The channels that come before d: larger ones, and equal ones of a lower number. */
@@ -140,7 +131,8 @@ static void check(const struct pruned_values *c, const struct feed *feed, const 
 {
 	size_t heads = (size_t)c->shape.kv_heads, dk = (size_t)c->shape.dk, dv = (size_t)c->shape.dv;
 	size_t nk = s->n * heads * dk, nv = s->n * heads * dv, sealed = stream_info(s).sealed;
-	double *k = new_rows(nk), *v = new_rows(nv), *given_k = new_rows(nk), *given = new_rows(nv);
+	double *k = new_array(nk, sizeof(double)), *v = new_array(nv, sizeof(double)),
+		   *given_k = new_array(nk, sizeof(double)), *given = new_array(nv, sizeof(double));
 	for (int layer = 0; layer < feed->geometry.layers; layer++) {
 		feed_read(feed, s, layer, 0, s->n, k, v);
 		feed_rows(feed, layer, FEED_K, s->row, s->n, given_k);
@@ -180,7 +172,8 @@ static struct feed feed_of(const struct pruned_values *c)
 static void attend(const struct pruned_values *c, struct feed *feed, struct stream *s, size_t n,
                    clkv_phase phase, uint64_t seed)
 {
-	expect_rows(feed, s, n, phase, seed, EXPECT_DECODED, c->codes ? ATTEND_CODES : ATTEND_HALF);
+	expect_rows(feed, s, n, phase, seed, EXPECT_DECODED,
+	            c->codes ? PRUNED_ATTEND_CODES : PRUNED_ATTEND);
 }
 
 /* A prompt with a short last block, a fork, a cut inside a block, a file; a prompt shorter than a block. */
@@ -233,9 +226,7 @@ START_TEST(test_other_forms_of_kernels)
 {
 	static const char *const forms[] = {"lanes=1,vec=8", "lanes=4,vec=4", "lanes=64,vec=1"};
 	static const int some[] = {0, 1};
-	setenv("CLKV_TUNE", forms[_i % 3], 1);
-	clkv_context *context = fixture_open();
-	unsetenv("CLKV_TUNE");
+	clkv_context *context = fixture_open_tuned(forms[_i % 3]);
 	cl_command_queue queue = fixture_queue_of(context);
 	run_case(&cases[some[_i / 3]], context, queue);
 	clReleaseCommandQueue(queue);
@@ -251,7 +242,7 @@ START_TEST(test_k_does_not_depend_on_values)
 	size_t n = 275 * 128;
 	double *k[4];
 	for (int i = 0; i < 4; i++)
-		k[i] = new_rows(n);
+		k[i] = new_array(n, sizeof(double));
 	for (int i = 0; i < 2; i++) {
 		struct feed feed = feed_of(&cases[0]);
 		feed_open(&feed, fixture.context, fixture.queue, recipes[i], NULL);
@@ -472,15 +463,11 @@ START_TEST(test_what_is_refused)
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		clkv_bytes bytes = CLKV_INIT(clkv_bytes);
 		clkv_error error;
-		clkv_status status =
-			clkv_bytes_required(fixture.context, &g, rows[i].recipe, &o, &bytes, &error);
-		bool allowed = rows[i].says[0] == NULL;
-		ck_assert_msg(status == (allowed ? CLKV_OK : CLKV_ERROR_INVALID_RECIPE), "'%s': %s: %s",
-		              rows[i].recipe, clkv_status_string(status),
-		              status == CLKV_OK ? "" : error.text);
-		for (size_t j = 0; j < 2 && !allowed; j++)
-			ck_assert_msg(strstr(error.text, rows[i].says[j]) != NULL, "'%s': no '%s' in: %s",
-			              rows[i].recipe, rows[i].says[j], error.text);
+		if (rows[i].says[0] == NULL)
+			feed_ok(clkv_bytes_required(fixture.context, &g, rows[i].recipe, &o, &bytes, &error),
+			        &error, rows[i].recipe);
+		else
+			expect_refused(fixture.context, &g, rows[i].recipe, rows[i].says, 2);
 	}
 }
 END_TEST

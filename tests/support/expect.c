@@ -201,3 +201,20 @@ void expect_same_prefix(const struct feed *feed, const struct stream *a, const s
 		expect_same_side(feed, a, b, layer, FEED_V);
 	}
 }
+
+void expect_refused(clkv_context *context, const clkv_geometry *geometry, const char *recipe,
+                    const char *const *words, size_t n)
+{
+	clkv_cache_options options = CLKV_INIT(clkv_cache_options);
+	clkv_bytes bytes = CLKV_INIT(clkv_bytes);
+	clkv_error error;
+	options.max_tokens = 256;
+	clkv_status status = clkv_bytes_required(context, geometry, recipe, &options, &bytes, &error);
+	ck_assert_msg(status == CLKV_ERROR_INVALID_RECIPE, "'%s': %s", recipe,
+	              clkv_status_string(status));
+	ck_assert_msg(error.position >= 0 && error.position < (int)strlen(recipe), "'%s': position %d",
+	              recipe, error.position);
+	for (size_t i = 0; i < n; i++)
+		ck_assert_msg(strstr(error.text, words[i]) != NULL, "'%s': no '%s' in: %s", recipe,
+		              words[i], error.text);
+}

@@ -25,6 +25,10 @@ void expect_rows(struct feed *feed, struct stream *stream, size_t n, clkv_phase 
 double expect_reference(const struct feed *feed, int layer, uint64_t row, size_t pos,
                         const double *k, const double *v, bool codes, double *out, double *lse);
 
+/** The recipe can't be had for this geometry: the error has a position in it and each of n words. */
+void expect_refused(clkv_context *context, const clkv_geometry *geometry, const char *recipe,
+                    const char *const *words, size_t n);
+
 /** Relative L2 difference of two results, lse included; both from steps of the same rows. */
 double expect_difference(const struct feed *feed, const struct feed_result *a,
                          const struct feed_result *b);

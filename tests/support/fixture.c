@@ -28,6 +28,14 @@ clkv_context *fixture_open(void)
 	return context;
 }
 
+clkv_context *fixture_open_tuned(const char *tuning)
+{
+	setenv("CLKV_TUNE", tuning, 1);
+	clkv_context *context = fixture_open();
+	unsetenv("CLKV_TUNE"); /* with CK_FORK=no the next test shares it */
+	return context;
+}
+
 static cl_command_queue queue_with(const clkv_context *context,
                                    cl_command_queue_properties properties)
 {

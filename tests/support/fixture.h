@@ -31,6 +31,8 @@ cl_command_queue fixture_queue(cl_command_queue_properties properties);
  *  and a queue for it. The caller releases both. */
 clkv_status fixture_try_open(clkv_context **context, clkv_error *error);
 clkv_context *fixture_open(void);
+/** The same with a tuning, as CLKV_TUNE would set it. */
+clkv_context *fixture_open_tuned(const char *tuning);
 cl_command_queue fixture_queue_of(const clkv_context *context);
 
 #endif
