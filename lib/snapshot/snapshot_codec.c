@@ -31,10 +31,11 @@ static const struct clkv__variant *head_of(const clkv_cache *cache,
 
 uint32_t clkv__page_bytes(const clkv_cache *cache, const struct clkv__record *record)
 {
-	uint32_t most = head_of(cache, record)->layout.units, units = ABI_FLAGS_UNITS(record->flags);
+	const struct clkv__codec_layout *l = &head_of(cache, record)->layout;
+	uint32_t units = ABI_FLAGS_UNITS(record->flags), bytes = units * ABI_UNIT;
 	if (is_sized(cache))
-		return units <= most ? units * ABI_UNIT : 0;
-	return record->flags == 0 ? most * ABI_UNIT : 0;
+		return units <= l->units && bytes >= l->section ? bytes : 0;
+	return record->flags == 0 ? l->units * ABI_UNIT : 0;
 }
 
 /* Where what was written of a page ends: everything before it is, for absent tokens too. */
