@@ -2,9 +2,11 @@
 /* append_rows: stores a step's new rows of one layer in the half blocks of their sequences.
  * Grid: (LANES * ceil(n_rows / ROWS), STREAMS). Local: ROWS rows of max(DK, DV) floats, at most 17.4 KB.
  * k, v  caller's tensors [n_rows][STREAMS][DK], [DV] | half block: K [DK][BT], then V [BT][DV]
+ * K that comes before RoPE is rotated first, unless it is `stored`: read from a cache.
  * Numbers: rounded to nearest half. NaN becomes 0, what half can't hold +-65504; both are counted, in what was given
  * and in what a rotation made of it.
  * Rows of one block are taken together: K lies there by channels, and is stored VEC tokens at a time. */
+#include "rope.clh"
 #include "rows.clh"
 #include "table.clh"
 
@@ -53,6 +55,22 @@ INLINE void take_tile(const struct rows rows, const int dim, const int turned, _
 		turn_rows(tile, dim, rows.n, replaced);
 }
 
+/* Rotates a tile of K by RoPE, then turns it; the limit comes before each, and behind them. */
+INLINE void rotate_tile(__local floatv *tile, int n, int position, __global const ulong *turns,
+                        float magnitude, uint stored, intv *replaced)
+{
+	if (!stored)
+		rope_rows((__local float *)tile, TILE_ROW(DK) * VEC, n, position, turns, magnitude);
+	for (int u = LANE; u < n * (DK / VEC); u += LANES) {
+		__local floatv *x = tile + u / (DK / VEC) * TILE_ROW(DK) + u % (DK / VEC);
+		const floatv rotated = limit(*x, replaced);
+		*x = ROT_K ? turn_vector(rotated) : rotated;
+	}
+	SYNC();
+	if (ROT_K)
+		turn_rows(tile, DK, n, replaced);
+}
+
 /* Tokens t and on of K [DK][BT]: squares of VEC tokens and VEC channels, then the tokens that are left. */
 INLINE void store_k(__local const floatv *tile, int n, __global half *k, int t)
 {
@@ -92,13 +110,12 @@ INLINE void store_v(const struct rows rows, __local floatv *tile, __global half 
 		SYNC();
 }
 
-__kernel GROUP_SIZE void append_rows(__global uchar *pool, __global const uint *tables,
-                                     __global const uint *plan, __global uint *counters,
-                                     __global const uchar *k, uint k_dtype, ulong k_offset,
-                                     ulong k_token_stride, ulong k_head_stride,
-                                     __global const uchar *v, uint v_dtype, ulong v_offset,
-                                     ulong v_token_stride, ulong v_head_stride, uint items,
-                                     uint rows, uint layer, uint n_rows)
+__kernel GROUP_SIZE void
+append_rows(__global uchar *pool, __global const uint *tables, __global const uint *plan,
+            __global uint *counters, __global const uchar *k, uint k_dtype, ulong k_offset,
+            ulong k_token_stride, ulong k_head_stride, __global const uchar *v, uint v_dtype,
+            ulong v_offset, ulong v_token_stride, ulong v_head_stride, uint items, uint rows,
+            uint layer, uint n_rows, __global const ulong *turns, float magnitude, uint stored)
 {
 	__local floatv tile[ROWS * TILE_ROW(DK > DV ? DK : DV)];
 	const uint stream = (uint)get_group_id(1), first = (uint)get_group_id(0) * ROWS,
@@ -120,12 +137,14 @@ __kernel GROUP_SIZE void append_rows(__global uchar *pool, __global const uint *
 			rows_at(v, v_dtype, v_offset + stream * v_head_stride, v_token_stride, r, n, ahead);
 		for (int c = LANE; c < DK; c += LANES) /* each channel has a line of its own */
 			FETCH(block + c * BT + t);
-		take_tile(new_k, DK, ROT_K, tile, &replaced);
+		take_tile(new_k, DK, ROPE_BY_LIBRARY ? 0 : ROT_K, tile, &replaced);
+		if (ROPE_BY_LIBRARY)
+			rotate_tile(tile, (int)n, (int)token, turns, magnitude, stored, &replaced);
 		store_k(tile, (int)n, block, (int)t);
 		store_v(new_v, tile, block + DK * BT, (int)t, &replaced);
 		r += n;
 	}
-	const float many = HSUM(TO_FLOATV(replaced)); /* 2 * ROWS * (DK + DV) at most: exact */
+	const float many = HSUM(TO_FLOATV(replaced)); /* 3 * ROWS * (DK + DV) at most: exact */
 	if (many > 0.0f)
 		atomic_add(counters + ABI_COUNTER_NOT_FINITE, (uint)many);
 }

@@ -7,6 +7,7 @@
  * lse [n_rows][Q_HEADS] natural log | sinks [Q_HEADS] natural logits that take mass and have no value
  * Numbers: f32; records that saw no token have maximum -inf and sum 0, and add nothing. */
 #include "hadamard.clh"
+#include "rope.clh"
 #include "table.clh"
 #include "tensor.clh"
 
@@ -23,10 +24,23 @@
 #define LN_2 0.69314718055994530942f
 
 #if OBSERVE
+/* Channel c of a query, rotated if it comes before RoPE: keys are, and queries are judged beside them. */
+INLINE float observed(__global const uchar *q, uint dtype, ulong at, int c, uint position,
+                      __global const ulong *turns, float magnitude)
+{
+	const float x = tensor_load(q, dtype, at + c);
+	if (!ROPE_BY_LIBRARY || c >= ROPE_DIMS)
+		return x;
+	const int i = ROPE_PAIR(c), first = ROPE_FIRST(i), second = ROPE_SECOND(i);
+	const float2 turn = rope_turn(turns, i, (int)position) * magnitude;
+	const float y = tensor_load(q, dtype, at + (c == first ? second : first));
+	return c == first ? x * turn.x - y * turn.y : y * turn.y + x * turn.x;
+}
+
 /* Keeps the query of a row, if it is one of the newest of its item. */
 INLINE void observe(__global const uint *plan, uint rows, uint row, uint head,
                     __global const uchar *q, uint dtype, ulong at, __global uchar *seen,
-                    uint layers, uint layer)
+                    uint layers, uint layer, __global const ulong *turns, float magnitude)
 {
 	__global const uint *item =
 		plan + plan[rows + row * ABI_NEW_WORDS + ABI_NEW_ITEM] * ABI_ITEM_WORDS;
@@ -37,7 +51,7 @@ INLINE void observe(__global const uint *plan, uint rows, uint row, uint head,
 	__global half *to = (__global half *)(mine + layers * OBSERVE * 4) +
 	                    ((ulong)(layer * OBSERVE + position % OBSERVE) * Q_HEADS + head) * DK;
 	for (int c = LANE; c < DK; c += LANES) {
-		const float x = tensor_load(q, dtype, at + c);
+		const float x = observed(q, dtype, at, c, position, turns, magnitude);
 		vstore_half_rte(x == x ? clamp(x, -65504.0f, 65504.0f) : 0.0f, c, to);
 	}
 	if (LANE == 0 && head == 0)
@@ -45,13 +59,15 @@ INLINE void observe(__global const uint *plan, uint rows, uint row, uint head,
 }
 #endif
 
-__kernel GROUP_SIZE void
-attend_merge(__global const uint *plan, __global const float *part_acc,
-             __global const float *part_ml, __global uchar *out, uint out_dtype, ulong out_offset,
-             ulong out_token_stride, ulong out_head_stride, __global float *lse, ulong lse_offset,
-             uint has_lse, __global const float *sinks, ulong sinks_offset, uint has_sinks,
-             uint rows, __global const uchar *q, uint q_dtype, ulong q_offset, ulong q_token_stride,
-             ulong q_head_stride, __global uchar *seen, uint layers, uint layer)
+__kernel GROUP_SIZE void attend_merge(__global const uint *plan, __global const float *part_acc,
+                                      __global const float *part_ml, __global uchar *out,
+                                      uint out_dtype, ulong out_offset, ulong out_token_stride,
+                                      ulong out_head_stride, __global float *lse, ulong lse_offset,
+                                      uint has_lse, __global const float *sinks, ulong sinks_offset,
+                                      uint has_sinks, uint rows, __global const uchar *q,
+                                      uint q_dtype, ulong q_offset, ulong q_token_stride,
+                                      ulong q_head_stride, __global uchar *seen, uint layers,
+                                      uint layer, __global const ulong *turns, float magnitude)
 {
 	__local float x[DV];
 	uint row = (uint)get_group_id(0), head = (uint)get_group_id(1);
@@ -82,7 +98,8 @@ attend_merge(__global const uint *plan, __global const float *part_acc,
 		             x[d] * scale);
 #if OBSERVE
 	observe(plan, rows, row, head, q, q_dtype,
-	        q_offset + row * q_token_stride + head * q_head_stride, seen, layers, layer);
+	        q_offset + row * q_token_stride + head * q_head_stride, seen, layers, layer, turns,
+	        magnitude);
 #endif
 	if (!has_lse)
 		return;

@@ -9,6 +9,7 @@
 #include "hadamard.clh"
 #include "pruned_scores.clh"
 #include "pruned_sums.clh"
+#include "rope.clh"
 #include "softmax.clh"
 #include "tensor.clh"
 
@@ -19,13 +20,16 @@
 #define ROT_K 0 /* 1: K is turned by a Hadamard matrix, so q is */
 #endif
 
-/* Loads a query [DK], turns and scales it. */
+/* Loads the query [DK] of a position, rotates it if it comes before RoPE, turns and scales it. */
 INLINE void load_query(__global const uchar *q, uint dtype, ulong at, bool there, float factor,
+                       uint position, __global const ulong *turns, float magnitude,
                        __local float *query)
 {
 	for (int c = LANE; c < DK; c += LANES)
 		query[c] = there ? tensor_load(q, dtype, at + c) * factor : 0.0f;
 	SYNC();
+	if (ROPE_BY_LIBRARY)
+		rope_head(query, (int)position, turns, magnitude);
 	if (ROT_K)
 		hadamard(query, DK);
 }
@@ -36,7 +40,8 @@ __kernel GROUP_SIZE void attend_partial(__global const uchar *pool, __global con
                                         ulong q_head_stride, __global float *part_acc,
                                         __global float *part_ml, __global const uint *code_tables,
                                         uint items, uint rows, uint work, uint layer, uint dense,
-                                        uint window, float scale, float softcap, uint first_stream)
+                                        uint window, float scale, float softcap, uint first_stream,
+                                        __global const ulong *turns, float magnitude)
 {
 	__local float queries[NQ * DK], sums[NQ * DV], scores[NQ * BT], scratch[SHARE_SCRATCH];
 	__local float m[NQ], l[NQ], alpha[NQ], folded_k[FOLDED_K], folded_v[FOLDED_V];
@@ -67,8 +72,8 @@ __kernel GROUP_SIZE void attend_partial(__global const uchar *pool, __global con
 	for (int u = 0; u < NQ; u++) {
 		uint r = (uint)u / HT;
 		ulong at = q_offset + (row0 + r) * q_token_stride + (head + (uint)u % HT) * q_head_stride;
-		load_query(q, q_dtype, at, r<n_rows, softcap> 0.0f ? scale : scale * LOG2_E,
-		           queries + u * DK);
+		load_query(q, q_dtype, at, r<n_rows, softcap> 0.0f ? scale : scale * LOG2_E, position + r,
+		           turns, magnitude, queries + u * DK);
 	}
 	sum_groups(queries, folded_k);
 	for (int i = LANE; i < NQ * DV; i += LANES)

@@ -191,13 +191,43 @@ CLKV_API clkv_status clkv_recipe_print(const char *recipe, char *text, size_t n,
 
 /* ---------------------------------------------------------------- cache ---- */
 
-/** Rotary position embedding; part of the geometry for stages that need keys before RoPE.
- *  kind 0: the caller rotates q and k, the library never does (all recipes of this version). */
+/** Which two channels of a head RoPE turns together, of dims channels. */
+typedef enum clkv_rope_kind {
+	CLKV_ROPE_NONE = 0,   /**< the library knows nothing of rotation */
+	CLKV_ROPE_HALVES = 1, /**< i and i + dims / 2: NeoX, Llama in the layout of Hugging Face */
+	CLKV_ROPE_PAIRS = 2   /**< 2 i and 2 i + 1: Llama in GGUF files */
+} clkv_rope_kind;
+
+/** How frequencies are stretched for more tokens than a model was first trained for. */
+typedef enum clkv_rope_scaling {
+	CLKV_ROPE_UNSCALED = 0,
+	CLKV_ROPE_LINEAR = 1, /**< all divided by factor */
+	CLKV_ROPE_YARN = 2    /**< the slow ones divided, the fast ones kept (arXiv 2309.00071) */
+} clkv_rope_scaling;
+
+/** Rotary position embedding: at position p, pair i of a head's first dims channels turns by
+ *      p * base^(-2 i / dims) / factors[i],
+ *  scaled as below. Channels behind them stay as they are. kind 0: everything else must be 0 too.
+ *  by_library 0: q and k come rotated. 1: both come as they were before RoPE, and the library rotates
+ *  them: k when it is appended, q in attention, by the row's position in its sequence. Keys are kept
+ *  rotated, so clkv_seq_read gives rotated ones, and so do files; a key must be within half when rotated.
+ *  Errors name the field: INVALID_ARGUMENT. */
 typedef struct clkv_rope {
-	int kind;
-	float base;
-	int dims;
-	float scale;
+	int kind;             /**< clkv_rope_kind */
+	int by_library;       /**< who rotates: 0 the caller, 1 the library */
+	int dims;             /**< rotary channels: even, up to head_dim_k; 0: head_dim_k */
+	float base;           /**< above 1; 0: 10000 */
+	const float *factors; /**< [dims / 2] that divide the frequencies (rope_freqs of GGUF), above 0.
+	                           Copied by clkv_cache_create. NULL: none */
+	float attn_factor;    /**< what is rotated is multiplied by it, q and k alike: above 0; 0: 1 */
+	int scaling;          /**< clkv_rope_scaling */
+	float factor;         /**< LINEAR: above 0; YARN: 1 and up. Must be set with these, 0 without */
+	/* of YARN, else 0 */
+	float original;   /**< tokens of the first training, 1 and up; must be set */
+	float beta_fast;  /**< pairs that turn oftener than this within them are kept; 0: 32 */
+	float beta_slow;  /**< those that turn less often are divided; below beta_fast; 0: 1 */
+	float ext_factor; /**< share of the frequency before scaling in those kept, up to 1; 0: 1.
+	                       YARN multiplies attn_factor by 1 + ln(factor) / 10 */
 } clkv_rope;
 
 /** The shape of the model's attention. Ranges: layers 1 to 1024, q_heads a multiple of kv_heads,
@@ -325,7 +355,7 @@ typedef struct clkv_tensor {
 } clkv_tensor;
 
 /** Decodes rows from .. from + n - 1 of one layer into k and v [n][kv_heads][head size]; either may
- *  be NULL. Blocks until done. For checks and export. Since 0.1. */
+ *  be NULL. k is rotated, whoever did it. Blocks until done. For checks and export. Since 0.1. */
 CLKV_API clkv_status clkv_seq_read(clkv_seq *seq, int layer, size_t from, size_t n,
                                    const clkv_tensor *k, const clkv_tensor *v,
                                    cl_command_queue queue, clkv_error *error);
@@ -354,13 +384,13 @@ CLKV_API clkv_status clkv_step_begin(clkv_cache *cache, const clkv_step_item *it
 /** Stores the new rows of one layer. Once per layer and step, before its attend.
  *  k [rows][kv_heads][head_dim_k], v [rows][kv_heads][head_dim_v]; finite, |x| <= 65504 (they are kept
  *  in half at first). A value that isn't finite is stored as 0 (NaN) or +-65504 (infinity, or beyond
- *  half), and counted in clkv_stats.
+ *  half), and counted in clkv_stats. Whether k is rotated already, rope.by_library of the geometry says.
  *  Enqueues, doesn't block. done (may be NULL) receives an event: k and v may be reused after it. */
 CLKV_API clkv_status clkv_append(clkv_step *step, int layer, const clkv_tensor *k,
                                  const clkv_tensor *v, cl_uint n_wait, const cl_event *wait,
                                  cl_event *done, clkv_error *error);
 
-/** q   [rows][q_heads][head_dim_k]
+/** q   [rows][q_heads][head_dim_k], rotated already or not yet, as k is
  *  out [rows][q_heads][head_dim_v]
  *  lse      optional f32 [rows][q_heads]: natural log of the sum of exp(logit), sinks included
  *  sinks    optional f32 [q_heads]: a logit per head that takes part in the softmax with no value */
@@ -411,8 +441,9 @@ CLKV_API clkv_status clkv_save(clkv_seq *seq, const char *recipe, cl_command_que
  *  and its block, sinks and skip are the cache's, and if no more tokens are open than the cache's window
  *  allows. Else it is decoded, through a cache of the file's recipe that exists for the length of the call,
  *  and appended as a prompt, which the cache's own recipe seals. q heads, scale, softcap and windows of the
- *  geometry may differ. Not while the cache has an open step, and none may begin before it returns (BUSY).
- *  Blocks until done. On failure the cache holds what it held.
+ *  geometry may differ. So may rope.by_library: a file's keys are rotated, and aren't again; that it was by
+ *  the same rope is the caller's to know. Not while the cache has an open step, and none may begin before it
+ *  returns (BUSY). Blocks until done. On failure the cache holds what it held.
  *  Errors: CORRUPT (says which part is damaged), UNSUPPORTED (another geometry, an unknown recipe or version),
  *  POOL_FULL, IO (read returned more than it was asked for), BUSY, NO_HOST_MEMORY, NO_DEVICE_MEMORY, OPENCL,
  *  BUILD. Since 0.1. */

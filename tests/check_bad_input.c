@@ -87,7 +87,7 @@ START_TEST(test_wrong_windows_and_rope_are_refused)
 	ck_assert_int_eq(create(&g, "f16", &o, &error), CLKV_ERROR_INVALID_ARGUMENT);
 	ck_assert_ptr_nonnull(strstr(error.text, "window"));
 	g = geometry();
-	g.rope.kind = 1;
+	g.rope.kind = 3;
 	ck_assert_int_ne(create(&g, "f16", &o, &error), CLKV_OK);
 }
 END_TEST

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** \file attend.c \brief The two calls of each layer: append its rows, attend with them. */
+#include "attend/attend.h"
+
 #include "attend/kernels.h"
 #include "attend/tensor.h"
 #include "base/error.h"
@@ -36,7 +38,8 @@ static clkv_status metered(const clkv_step *step, uint64_t start, clkv_status st
 }
 
 static clkv_status append(clkv_step *step, int layer, const clkv_tensor *k, const clkv_tensor *v,
-                          cl_uint n_wait, const cl_event *wait, cl_event *done, clkv_error *error)
+                          bool stored, cl_uint n_wait, const cl_event *wait, cl_event *done,
+                          clkv_error *error)
 {
 	CLKV_TRY(check_layer(step, layer, CLKV__LAYER_NEW, "its rows were appended already", error));
 	CLKV_TRY(check_wait(n_wait, wait, error));
@@ -46,8 +49,8 @@ static clkv_status append(clkv_step *step, int layer, const clkv_tensor *k, cons
 	clkv_tensor kt = *k, vt = *v;
 	CLKV_TRY(clkv__tensor_check(&kt, "k", step->n_rows, shape->streams, shape->dk, error));
 	CLKV_TRY(clkv__tensor_check(&vt, "v", step->n_rows, shape->streams, shape->dv, error));
-	CLKV_TRY(clkv__launch_append(step->cache, &step->chain, layer, step->n_rows, &kt, &vt, n_wait,
-	                             wait, done, error));
+	CLKV_TRY(clkv__launch_append(step->cache, &step->chain, layer, step->n_rows, &kt, &vt, stored,
+	                             n_wait, wait, done, error));
 	step->layers[layer] = CLKV__LAYER_APPENDED;
 	return CLKV_OK;
 }
@@ -57,7 +60,15 @@ clkv_status clkv_append(clkv_step *step, int layer, const clkv_tensor *k, const 
 {
 	uint64_t start = clkv__now_ns();
 	clkv__error_clear(error);
-	clkv_status status = append(step, layer, k, v, n_wait, wait, done, error);
+	clkv_status status = append(step, layer, k, v, false, n_wait, wait, done, error);
+	return metered(step, start, status);
+}
+
+clkv_status clkv__append_stored(clkv_step *step, int layer, const clkv_tensor *k,
+                                const clkv_tensor *v, cl_event *done, clkv_error *error)
+{
+	uint64_t start = clkv__now_ns();
+	clkv_status status = append(step, layer, k, v, true, 0, NULL, done, error);
 	return metered(step, start, status);
 }
 

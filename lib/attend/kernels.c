@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "device/context.h"
 #include "program/build.h"
+#include "rope/rope.h"
 #include "store/cache.h"
 
 #include <string.h>
@@ -88,11 +89,19 @@ static clkv_status make(struct builder *b, const char *file, const char *name,
 	return status;
 }
 
+/* Kernels of keys that are stored already are the same whoever rotated them. */
+static clkv__macros with_rope(const clkv_cache *cache, const clkv__macros *base)
+{
+	clkv__macros m = *base;
+	clkv__rope_macros(&cache->shape.rope, &m);
+	return m;
+}
+
 static clkv_status make_attend(struct builder *b, const clkv__macros *base, int tile_rows,
                                cl_kernel *out, clkv_error *error)
 {
 	const clkv_context *context = b->cache->context;
-	clkv__macros m = *base, with_subgroups;
+	clkv__macros m = with_rope(b->cache, base), with_subgroups;
 	clkv__macros_int(&m, "HT", b->cache->cut.tile_heads);
 	clkv__macros_int(&m, "TR", tile_rows);
 	if (context->subgroups && b->cache->tuning.lanes > 1) {
@@ -140,14 +149,15 @@ static clkv_status make_codec(struct builder *b, const struct clkv__variant *var
 static clkv_status make_variant(struct builder *b, const struct clkv__variant *variant,
                                 struct clkv__variant_kernels *k, clkv_error *error)
 {
-	clkv__macros shape, codec;
+	clkv__macros shape, codec, rotating;
 	shape_macros(b->cache, variant, &shape);
+	rotating = with_rope(b->cache, &shape);
 	codec = shape;
 	codec_macros(b->cache, variant, &codec);
 	CLKV_TRY(make_attend(b, &codec, b->cache->cut.tile_rows, &k->attend_tile, error));
 	CLKV_TRY(make_attend(b, &codec, 1, &k->attend_row, error));
-	CLKV_TRY(make(b, "append_rows.cl", "append_rows", &shape, &k->append, error));
-	CLKV_TRY(make(b, "attend_merge.cl", "attend_merge", &shape, &k->merge, error));
+	CLKV_TRY(make(b, "append_rows.cl", "append_rows", &rotating, &k->append, error));
+	CLKV_TRY(make(b, "attend_merge.cl", "attend_merge", &rotating, &k->merge, error));
 	CLKV_TRY(make(b, "read_rows.cl", "read_rows", &codec, &k->read, error));
 	return variant->codec ? make_codec(b, variant, &shape, &codec, k, error) : CLKV_OK;
 }

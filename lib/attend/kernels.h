@@ -7,6 +7,7 @@
 #include "recipe/recipe_plan.h"
 
 #include <clkv.h>
+#include <stdbool.h>
 
 /** Kernels of the layers of one variant. */
 struct clkv__variant_kernels {
@@ -35,10 +36,11 @@ struct clkv__span {
 	int which; /**< clkv__plan_which */
 };
 
-/** Launches. Each enqueues one kernel (attend: one or two and the merge) on the chain. */
+/** Launches. Each enqueues one kernel (attend: one or two and the merge) on the chain. stored: k comes from
+ *  a cache, so it is rotated if keys are. */
 clkv_status clkv__launch_append(clkv_cache *cache, struct clkv__chain *chain, int layer,
                                 cl_uint n_rows, const clkv_tensor *k, const clkv_tensor *v,
-                                cl_uint n_wait, const cl_event *wait, cl_event *done,
+                                bool stored, cl_uint n_wait, const cl_event *wait, cl_event *done,
                                 clkv_error *error);
 clkv_status clkv__launch_attend(clkv_cache *cache, struct clkv__chain *chain, int layer,
                                 const clkv_attend_args *args, cl_uint n_wait, const cl_event *wait,

@@ -2,6 +2,7 @@
 /** \file launch.c \brief Sets the arguments of a cache's kernels and enqueues them. */
 #include "base/error.h"
 #include "device/context.h"
+#include "rope/rope.h"
 #include "store/cache.h"
 
 /* Rows that one work-group of append_rows stores; its macro ROWS. */
@@ -102,6 +103,12 @@ static cl_mem sections(const clkv_cache *cache)
 	return cache->sections ? cache->sections : cache->pairs_mem;
 }
 
+static void put_rope(struct args *a, const clkv_cache *cache)
+{
+	put_mem(a, cache->turns ? cache->turns : cache->pairs_mem);
+	put_float(a, clkv__rope_magnitude(&cache->shape.rope));
+}
+
 static size_t lanes_of(const clkv_cache *cache)
 {
 	return cache->tuning.lanes;
@@ -109,7 +116,7 @@ static size_t lanes_of(const clkv_cache *cache)
 
 clkv_status clkv__launch_append(clkv_cache *cache, struct clkv__chain *chain, int layer,
                                 cl_uint n_rows, const clkv_tensor *k, const clkv_tensor *v,
-                                cl_uint n_wait, const cl_event *wait, cl_event *done,
+                                bool stored, cl_uint n_wait, const cl_event *wait, cl_event *done,
                                 clkv_error *error)
 {
 	struct args a = {kernels_of(cache, layer)->append, 0, CL_SUCCESS};
@@ -123,6 +130,8 @@ clkv_status clkv__launch_append(clkv_cache *cache, struct clkv__chain *chain, in
 	put_uint(&a, cache->step.new_word);
 	put_uint(&a, (cl_uint)layer);
 	put_uint(&a, n_rows);
+	put_rope(&a, cache);
+	put_uint(&a, stored);
 	size_t groups[3] = {(n_rows + APPEND_ROWS - 1) / APPEND_ROWS, (size_t)cache->shape.streams, 1};
 	return run(&a, chain, 2, groups, lanes_of(cache), n_wait, wait, done, error);
 }
@@ -153,6 +162,7 @@ static clkv_status attend_list(clkv_cache *cache, struct clkv__chain *chain, cl_
 	put_float(&a, shape->scale);
 	put_float(&a, shape->softcap);
 	put_uint(&a, (cl_uint)span->first_stream);
+	put_rope(&a, cache);
 	size_t parts = (size_t)(shape->g / cache->cut.tile_heads);
 	size_t groups[3] = {works->n, (size_t)span->n_streams * parts, 1};
 	return run(&a, chain, 2, groups, lanes_of(cache), n_wait, wait, NULL, error);
@@ -178,6 +188,7 @@ static clkv_status merge(clkv_cache *cache, struct clkv__chain *chain, int layer
 	put_mem(&a, seen(cache));
 	put_uint(&a, (cl_uint)cache->shape.layers);
 	put_uint(&a, (cl_uint)layer);
+	put_rope(&a, cache);
 	size_t groups[3] = {cache->step.n_rows, (size_t)cache->shape.q_heads, 1};
 	return run(&a, chain, 2, groups, lanes_of(cache), 0, NULL, done, error);
 }

@@ -8,6 +8,8 @@
  */
 #include "snapshot/snapshot.h"
 
+#include "attend/attend.h"
+
 /* Rows of K and V of one layer between the two caches. */
 struct rows {
 	clkv_tensor k, v;
@@ -39,7 +41,7 @@ static clkv_status copy_layer(clkv_seq *from, clkv_step *step, int layer, size_t
 {
 	cl_event done = NULL;
 	CLKV_TRY(clkv_seq_read(from, layer, first, rows->n, &rows->k, &rows->v, queue, error));
-	CLKV_TRY(clkv_append(step, layer, &rows->k, &rows->v, 0, NULL, &done, error));
+	CLKV_TRY(clkv__append_stored(step, layer, &rows->k, &rows->v, &done, error));
 	/* The next layer's rows come into the same buffers. */
 	clkv_status status = clkv__cl_check(error, clWaitForEvents(1, &done), "clWaitForEvents");
 	clReleaseEvent(done);

@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/struct_io.h"
+#include "rope/rope.h"
 #include "store/resolve.h"
 
 #include <string.h>
@@ -68,6 +69,20 @@ static clkv_status copy_windows(clkv_cache *cache, clkv_error *error)
 	return CLKV_OK;
 }
 
+static clkv_status copy_factors(clkv_cache *cache, clkv_error *error)
+{
+	clkv_rope *rope = &cache->shape.rope;
+	if (!rope->factors)
+		return CLKV_OK;
+	size_t n = (size_t)rope->dims / 2;
+	cache->factors = clkv__calloc(&cache->context->allocator, n, sizeof(float));
+	if (!cache->factors)
+		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for %zu factors of RoPE", n);
+	memcpy(cache->factors, rope->factors, n * sizeof(float));
+	rope->factors = cache->factors;
+	return CLKV_OK;
+}
+
 static clkv_status create_buffer(clkv_cache *cache, cl_mem *mem, size_t bytes, clkv_error *error)
 {
 	cl_int code;
@@ -106,13 +121,26 @@ static clkv_status create_buffers(clkv_cache *cache, clkv_error *error)
 		                       (size_t)cache->shape.layers * 2 * ABI_SYMBOLS * 4, error));
 	if (s->section_bytes > 0)
 		CLKV_TRY(create_buffer(cache, &cache->sections, (size_t)s->section_bytes, error));
+	if (s->turns_bytes > 0)
+		CLKV_TRY(create_buffer(cache, &cache->turns, s->turns_bytes, error));
 	if (s->seen_units > 0)
 		CLKV_TRY(create_seen(cache, error));
 	return create_buffer(cache, &cache->counters.mem, ABI_COUNTERS * 4, error);
 }
 
-/* Zeroes what kernels read before anything has been written there. */
-static clkv_status clear_buffers(clkv_cache *cache, clkv_error *error)
+static clkv_status write_turns(clkv_cache *cache, cl_command_queue queue, clkv_error *error)
+{
+	cl_ulong turns[CLKV__ROPE_MOST];
+	if (!cache->turns)
+		return CLKV_OK;
+	clkv__rope_turns(&cache->shape.rope, turns);
+	CLKV_CL(error, clEnqueueWriteBuffer(queue, cache->turns, CL_TRUE, 0, cache->sizes.turns_bytes,
+	                                    turns, 0, NULL, NULL));
+	return CLKV_OK;
+}
+
+/* Fills in what kernels read before anything has been written there: zeroes, tables. */
+static clkv_status fill_buffers(clkv_cache *cache, clkv_error *error)
 {
 	cl_int code;
 	const cl_uint zero = 0;
@@ -126,6 +154,8 @@ static clkv_status clear_buffers(clkv_cache *cache, clkv_error *error)
 		                                            0, ABI_COUNTERS * 4, 0, NULL, NULL),
 		                        "clEnqueueFillBuffer");
 	if (status == CLKV_OK)
+		status = write_turns(cache, queue, error);
+	if (status == CLKV_OK)
 		status = clkv__code_tables_init(&cache->code_tables, cache->context,
 		                                &cache->plan.sealing.layout, queue, error);
 	if (status == CLKV_OK)
@@ -138,6 +168,7 @@ static clkv_status build(clkv_cache *cache, clkv_error *error)
 {
 	clkv_context *context = cache->context;
 	CLKV_TRY(copy_windows(cache, error));
+	CLKV_TRY(copy_factors(cache, error));
 	CLKV_TRY(
 		clkv__pool_init(&cache->pool, context, &cache->shape, &cache->plan, &cache->sizes, error));
 	CLKV_TRY(
@@ -145,7 +176,7 @@ static clkv_status build(clkv_cache *cache, clkv_error *error)
 	CLKV_TRY(create_buffers(cache, error));
 	CLKV_TRY(clkv__step_init(&cache->step, cache, error));
 	CLKV_TRY(clkv__kernels_build_any(cache, error));
-	return clear_buffers(cache, error);
+	return fill_buffers(cache, error);
 }
 
 clkv_status clkv_cache_create(clkv_context *context, const clkv_geometry *geometry,
@@ -208,6 +239,7 @@ void clkv_cache_destroy(clkv_cache *cache)
 	release_mem(cache->part_ml);
 	release_mem(cache->histograms);
 	release_mem(cache->sections);
+	release_mem(cache->turns);
 	release_mem(cache->seen.mem);
 	clkv__slots_free(&cache->seen.slots, &cache->context->allocator);
 	clkv__code_tables_free(&cache->code_tables);
@@ -216,6 +248,7 @@ void clkv_cache_destroy(clkv_cache *cache)
 		clkv__tables_free(&cache->tables);
 	clkv__pool_free(&cache->pool, cache->context);
 	clkv__free(&cache->context->allocator, cache->window);
+	clkv__free(&cache->context->allocator, cache->factors);
 	pthread_mutex_destroy(&cache->mutex);
 	clkv__free(&cache->context->allocator, cache);
 }

@@ -32,7 +32,8 @@ struct clkv_cache {
 	clkv_context *context;
 	pthread_mutex_t mutex; /**< guards everything below but the open step */
 	struct clkv__shape shape;
-	int *window; /**< the shape's, copied */
+	int *window;    /**< the shape's, copied */
+	float *factors; /**< those of its rope, copied */
 	struct clkv__plan plan;
 	char recipe[CLKV__RECIPE_TEXT]; /**< in full, with what the stages chose */
 	struct clkv__tuning tuning;     /**< in force: of the kernels and of cut */
@@ -47,6 +48,7 @@ struct clkv_cache {
 	cl_mem plan_mem, jobs_mem, pairs_mem, part_acc, part_ml;
 	cl_mem histograms; /**< [layers][2][ABI_SYMBOLS], or NULL if blocks have one size */
 	cl_mem sections;   /**< [jobs][layers][streams] what pruned blocks begin with, or NULL */
+	cl_mem turns;      /**< of the rope: [dims / 2] ulong, or NULL if there is none */
 	struct clkv__seen seen;
 	float loaded_scale[2];   /**< the largest of K's and V's blocks that came with snapshots */
 	uint64_t values_checked; /**< by the recipe's verify=1 */

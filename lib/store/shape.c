@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/struct_io.h"
+#include "rope/rope.h"
 
 #include <math.h>
 
@@ -63,9 +64,7 @@ clkv_status clkv__shape_read(const clkv_geometry *geometry, struct clkv__shape *
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
 		          "geometry: scale is %g and softcap %g; allowed: finite, softcap 0 or more",
 		          (double)g.scale, (double)g.softcap);
-	if (g.rope.kind != 0)
-		CLKV_FAIL(error, CLKV_ERROR_UNSUPPORTED,
-		          "geometry: rope.kind is %d; allowed: 0 (q and k come rotated)", g.rope.kind);
+	CLKV_TRY(clkv__rope_read(&g.rope, g.head_dim_k, error));
 	CLKV_TRY(check_windows(&g, error));
 	*shape = (struct clkv__shape){
 		.layers = g.layers,
@@ -77,6 +76,7 @@ clkv_status clkv__shape_read(const clkv_geometry *geometry, struct clkv__shape *
 		.scale = g.scale != 0 ? g.scale : 1.0f / sqrtf((float)g.head_dim_k),
 		.softcap = g.softcap,
 		.window = g.window,
+		.rope = g.rope,
 	};
 	return CLKV_OK;
 }
@@ -93,5 +93,6 @@ clkv_geometry clkv__shape_geometry(const struct clkv__shape *shape)
 		.scale = shape->scale,
 		.softcap = shape->softcap,
 		.window = shape->window,
+		.rope = shape->rope,
 	};
 }

@@ -9,13 +9,14 @@ struct clkv__shape {
 	int layers, q_heads, streams /* KV heads */, g /* q_heads / streams */, dk, dv;
 	float scale, softcap;
 	const int *window; /**< [layers] or NULL */
+	clkv_rope rope;    /**< with its defaults filled in; all 0 if there is none */
 };
 
-/** Checks every field and names the one that is wrong. window is borrowed, not copied. */
+/** Checks every field and names the one that is wrong. window and rope.factors are borrowed, not copied. */
 clkv_status clkv__shape_read(const clkv_geometry *geometry, struct clkv__shape *shape,
                              clkv_error *error);
 
-/** The geometry that clkv__shape_read makes this shape of; window is the shape's. */
+/** The geometry that clkv__shape_read makes this shape of; its arrays are the shape's. */
 clkv_geometry clkv__shape_geometry(const struct clkv__shape *shape);
 
 #endif

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/struct_io.h"
 #include "codec/code_tables.h"
+#include "rope/rope.h"
 #include "store/pages.h"
 
 /* Tokens and rows are counted in 32 bits on the device, with room for sums. */
@@ -156,6 +157,7 @@ static void step_sizes(const struct clkv__shape *shape, const struct clkv__plan 
 		(uint64_t)s->max_jobs * (uint64_t)shape->layers * streams * clkv__plan_section(plan);
 	if (!plan->sealing.dense)
 		s->seen_units = (uint32_t)(clkv__prune_seen_bytes(&plan->sealing.prune, shape) / ABI_UNIT);
+	s->turns_bytes = clkv__rope_bytes(&shape->rope);
 	s->update_pairs = 4096;
 	uint32_t most = s->plan_words > s->jobs_words ? s->plan_words : s->jobs_words;
 	s->staging_words = most > 2 * s->update_pairs ? most : 2 * s->update_pairs;
@@ -203,6 +205,7 @@ static void sum_bytes(const struct clkv__shape *shape, const struct clkv__plan *
 	if (s->sized) /* histograms for them */
 		b->scratch += layers * 2 * ABI_SYMBOLS * 4;
 	b->scratch += s->section_bytes + (uint64_t)s->seen_units * ABI_UNIT * s->max_sequences;
+	b->scratch += s->turns_bytes;
 	b->device = b->sealed + b->open + b->tables + b->scratch + b->code_tables;
 	b->host = host_bytes(shape, plan, s);
 	b->per_token_f16 = (double)(layers * streams) * 2 * (shape->dk + shape->dv);

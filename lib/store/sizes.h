@@ -52,6 +52,7 @@ struct clkv__sizes {
 	uint32_t update_pairs;    /**< table updates of one launch */
 	uint64_t section_bytes;   /**< what pruned blocks begin with, of all jobs of a commit */
 	uint32_t seen_units;      /**< the newest queries of a sequence; 0: no stage wants them */
+	size_t turns_bytes;       /**< of the rope; 0: there is none */
 	uint32_t part_rows;       /**< row records times splits; each has q_heads partial records */
 	uint32_t max_jobs;        /**< seal jobs of one commit */
 	uint32_t staging_words;   /**< of one host staging buffer */
