@@ -62,6 +62,15 @@ for prune in '-DK_PRUNE=1 -DK_KEPT=40' '-DK_PRUNE=2 -DK_KEPT=40 -DRECOVER=4 -DRE
 		done
 	done
 done
+# rotated here: both kinds, all channels or the first ones
+for rope in '-DROPE=1 -DROPE_DIMS=80' '-DROPE=2 -DROPE_DIMS=80' '-DROPE=1 -DROPE_DIMS=40' '-DROPE=2 -DROPE_DIMS=26'; do
+	for form in '-DLANES=1 -DVEC=16' '-DLANES=64 -DVEC=1' '-DLANES=32 -DVEC=4 -DROT_K=1'; do
+		for file in append_rows attend_partial attend_merge; do
+			# shellcheck disable=SC2086
+			compile "$dir/$file.cl" $rope $form -DROPE_BY_LIBRARY=1 -DOBSERVE=32 -DDK=80 -DDV=96 -DG=3
+		done
+	done
+done
 dir=${srcdir:-.}/tools
 for file in "$dir"/*.cl; do
 	for form in '-DLANES=1 -DROWS=1' '-DLANES=1 -DROWS=8' '-DLANES=32 -DROWS=1'; do

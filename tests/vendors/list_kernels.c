@@ -99,31 +99,38 @@ struct heads {
 struct choice {
 	const char *recipe;
 	struct heads heads;
+	clkv_rope rope;
 };
 
 /* Few, but among them every branch: both axes, bits of one and two planes, symmetric, rotated, nothing
  * sealed, one query head per KV head and several, head sizes that are no power of two and the largest;
  * codes packed and in streams, of which a look-up finds two or one, one range for all of K, sides that
- * may be in half; channels pruned for all tokens and for each, with values in half and coded. */
+ * may be in half; channels pruned for all tokens and for each, with values in half and coded; both kinds of
+ * RoPE by the library, of all channels and of some, before a Hadamard turn and where queries are observed. */
 static const struct choice choices[] = {
-	{"f16", {6, 2, 64, 64}},
-	{"kivi:bits=2", {6, 2, 64, 64}},
-	{"kivi:bits=4", {32, 8, 128, 128}},
-	{"q:k=8,v=8", {8, 8, 128, 128}},
-	{"q:k=4,v=4,rot=hadamard", {32, 8, 128, 128}},
-	{"q:k=3,v=5,axis_k=channel,axis_v=channel,sym=1", {4, 4, 80, 80}},
-	{"q:k=6,v=3,group=64", {8, 1, 256, 256}},
-	{"kvcomp:entropy=huffman", {6, 2, 64, 64}},
-	{"kvcomp:entropy=pack", {32, 8, 128, 128}},
-	{"kvcomp:rel_k=0.02,abs_v=0.05,unit_k=block", {4, 4, 80, 80}},
-	{"kvcomp:entropy=none,lane_codes=256,verify=1", {8, 1, 256, 256}},
-	{"think:keep=0.6", {9, 3, 64, 64}},
-	{"think:keep=0.6 | kivi:bits=4", {32, 8, 128, 128}},
-	{"think:keep=0.6 | kvcomp", {9, 3, 64, 64}},
-	{"spark:keep=0.5", {32, 8, 128, 128}},
-	{"spark:keep=0.3,recover=normal", {9, 3, 64, 64}},
-	{"spark:keep=0.5 | kivi:bits=4", {9, 3, 64, 64}},
-	{"spark:keep=0.5 | kvcomp:entropy=huffman", {32, 8, 128, 128}},
+	{"f16", {6, 2, 64, 64}, {0}},
+	{"kivi:bits=2", {6, 2, 64, 64}, {0}},
+	{"kivi:bits=4", {32, 8, 128, 128}, {0}},
+	{"q:k=8,v=8", {8, 8, 128, 128}, {0}},
+	{"q:k=4,v=4,rot=hadamard", {32, 8, 128, 128}, {0}},
+	{"q:k=3,v=5,axis_k=channel,axis_v=channel,sym=1", {4, 4, 80, 80}, {0}},
+	{"q:k=6,v=3,group=64", {8, 1, 256, 256}, {0}},
+	{"kvcomp:entropy=huffman", {6, 2, 64, 64}, {0}},
+	{"kvcomp:entropy=pack", {32, 8, 128, 128}, {0}},
+	{"kvcomp:rel_k=0.02,abs_v=0.05,unit_k=block", {4, 4, 80, 80}, {0}},
+	{"kvcomp:entropy=none,lane_codes=256,verify=1", {8, 1, 256, 256}, {0}},
+	{"think:keep=0.6", {9, 3, 64, 64}, {0}},
+	{"think:keep=0.6 | kivi:bits=4", {32, 8, 128, 128}, {0}},
+	{"think:keep=0.6 | kvcomp", {9, 3, 64, 64}, {0}},
+	{"spark:keep=0.5", {32, 8, 128, 128}, {0}},
+	{"spark:keep=0.3,recover=normal", {9, 3, 64, 64}, {0}},
+	{"spark:keep=0.5 | kivi:bits=4", {9, 3, 64, 64}, {0}},
+	{"spark:keep=0.5 | kvcomp:entropy=huffman", {32, 8, 128, 128}, {0}},
+	{"f16", {32, 8, 128, 128}, {.kind = CLKV_ROPE_HALVES, .by_library = 1}},
+	{"q:k=4,v=4,rot=hadamard",
+     {4, 4, 80, 80},
+     {.kind = CLKV_ROPE_PAIRS, .by_library = 1, .dims = 42}},
+	{"think:keep=0.6 | kivi:bits=4", {9, 3, 64, 64}, {.kind = CLKV_ROPE_HALVES, .by_library = 1}},
 };
 
 static const char *const recipes[] = {
@@ -180,7 +187,8 @@ static void print_kernel(void *opaque, clkv_log_level level, const char *subsyst
 	printf("%s\t%.*s\t%.*s\n", label, (int)(file_end - text), text, (int)(end - options), options);
 }
 
-static bool build(clkv_context *context, const char *recipe, const struct heads *heads)
+static bool build(clkv_context *context, const char *recipe, const struct heads *heads,
+                  const clkv_rope *rope)
 {
 	clkv_geometry geometry = CLKV_INIT(clkv_geometry);
 	clkv_cache_options options = CLKV_INIT(clkv_cache_options);
@@ -191,9 +199,11 @@ static bool build(clkv_context *context, const char *recipe, const struct heads 
 	geometry.kv_heads = heads->kv;
 	geometry.head_dim_k = heads->dk;
 	geometry.head_dim_v = heads->dv;
+	geometry.rope = *rope;
 	options.max_tokens = 512;
 	options.max_sequences = 1;
-	snprintf(label, sizeof label, "%s %dx%d", recipe, heads->dk, heads->q / heads->kv);
+	snprintf(label, sizeof label, "%s %dx%d%s", recipe, heads->dk, heads->q / heads->kv,
+	         rope->by_library ? " rope" : "");
 	if (clkv_cache_create(context, &geometry, recipe, &options, &cache, &error) == CLKV_OK) {
 		clkv_cache_destroy(cache);
 		return true;
@@ -205,10 +215,11 @@ static bool build(clkv_context *context, const char *recipe, const struct heads 
 
 static bool build_all(clkv_context *context)
 {
+	const clkv_rope none = {0};
 	bool good = true;
 	for (size_t r = 0; r < COUNT(recipes); r++)
 		for (size_t s = 0; s < COUNT(shapes); s++)
-			good = build(context, recipes[r], &shapes[s]) && good;
+			good = build(context, recipes[r], &shapes[s], &none) && good;
 	return good;
 }
 
@@ -216,7 +227,7 @@ static bool build_choices(clkv_context *context)
 {
 	bool good = true;
 	for (size_t i = 0; i < COUNT(choices); i++)
-		good = build(context, choices[i].recipe, &choices[i].heads) && good;
+		good = build(context, choices[i].recipe, &choices[i].heads, &choices[i].rope) && good;
 	return good;
 }
 
