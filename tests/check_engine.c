@@ -27,8 +27,21 @@ struct fixture {
 	double largest;
 };
 
+/* As files for longer texts say it. */
+static void scale_rope(struct model *m)
+{
+	size_t pairs = (size_t)m->rope_dims / 2;
+	m->rope_base = 500000.0F;
+	m->rope_scale = 2.5F;
+	m->rope_factors = calloc(pairs, sizeof *m->rope_factors);
+	ck_assert_ptr_nonnull(m->rope_factors);
+	for (size_t i = 0; i < pairs; i++)
+		m->rope_factors[i] = 1.0F + (float)(i % 5);
+}
+
 /* False when there is no device. */
-static bool open_fixture(struct fixture *f, enum engine_products products, unsigned lanes)
+static bool open_model(struct fixture *f, enum engine_products products, unsigned lanes,
+                       void (*change)(struct model *))
 {
 	struct tool_error error = {""};
 	clkv_error cause = {0};
@@ -42,6 +55,8 @@ static bool open_fixture(struct fixture *f, enum engine_products products, unsig
 	gguf_build_free(&file);
 	ck_assert_msg(model_open(f->path, &f->s.model, &error), "%s", error.text);
 	ck_assert_int_eq(unlink(f->path), 0);
+	if (change)
+		change(f->s.model);
 	clkv_status status = clkv_context_open(NULL, NULL, &f->s.context, &cause);
 	if (status == CLKV_ERROR_NO_DEVICE) {
 		printf("SKIPPED: no OpenCL device\n");
@@ -62,6 +77,11 @@ static bool open_fixture(struct fixture *f, enum engine_products products, unsig
 	for (size_t i = 0; i < N_TOKENS * vocabulary; i++)
 		f->largest = fmax(f->largest, fabs(f->want[i]));
 	return true;
+}
+
+static bool open_fixture(struct fixture *f, enum engine_products products, unsigned lanes)
+{
+	return open_model(f, products, lanes, NULL);
 }
 
 static void close_fixture(struct fixture *f)
@@ -141,6 +161,44 @@ START_TEST(test_a_dry_pass_changes_nothing)
 }
 END_TEST
 
+START_TEST(test_a_scaled_rope_equals_the_reference)
+{
+	struct fixture f;
+	if (!open_model(&f, ENGINE_AUTO, 0, scale_rope))
+		return;
+	run(&f, N_TOKENS - 1, CLKV_PROMPT_END, false, ENGINE_ALL_LOGITS);
+	compare(&f, 0, N_TOKENS - 1);
+	run(&f, 1, CLKV_DECODE, false, ENGINE_LAST_LOGITS);
+	compare(&f, N_TOKENS - 1, 1);
+	close_fixture(&f);
+}
+END_TEST
+
+/* The cache is told which rope it was, and leaves rotating to the engine. */
+START_TEST(test_the_geometry_has_the_models_rope)
+{
+	struct model m = {.n_layers = 1, .q_heads = 4, .kv_heads = 2, .head_dim = 32};
+	m.rope_dims = 16;
+	m.rope_base = 10000.0F;
+	m.rope_scale = 1.0F;
+	clkv_rope rope = engine_geometry(&m).rope;
+	ck_assert_int_eq(rope.kind, CLKV_ROPE_PAIRS);
+	ck_assert_int_eq(rope.by_library, 0);
+	ck_assert_int_eq(rope.dims, 16);
+	ck_assert(rope.base == 10000.0F);
+	ck_assert_int_eq(rope.scaling, CLKV_ROPE_UNSCALED);
+	ck_assert(rope.factor == 0.0F);
+	ck_assert_ptr_null(rope.factors);
+	scale_rope(&m);
+	rope = engine_geometry(&m).rope;
+	ck_assert(rope.base == 500000.0F);
+	ck_assert_int_eq(rope.scaling, CLKV_ROPE_LINEAR);
+	ck_assert(rope.factor == 2.5F);
+	ck_assert_ptr_eq(rope.factors, m.rope_factors);
+	free(m.rope_factors);
+}
+END_TEST
+
 START_TEST(test_copied_rows_serve_as_computed_ones)
 {
 	struct fixture f;
@@ -169,6 +227,8 @@ int main(void)
 	tcase_add_loop_test(pass, test_many_rows_equal_the_reference, 0, 2);
 	tcase_add_loop_test(pass, test_few_rows_equal_the_reference, 0, 2);
 	tcase_add_test(pass, test_a_dry_pass_changes_nothing);
+	tcase_add_test(pass, test_a_scaled_rope_equals_the_reference);
+	tcase_add_test(pass, test_the_geometry_has_the_models_rope);
 	tcase_add_test(pass, test_copied_rows_serve_as_computed_ones);
 	suite_add_tcase(suite, pass);
 	SRunner *runner = srunner_create(suite);

@@ -5,7 +5,6 @@
  */
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "engine_private.h"
 #include "weight_format.h"
@@ -58,12 +57,7 @@ static bool make_frequencies(struct engine *e, struct tool_error *error)
 	if (e->frequencies == NULL || e->angles == NULL || e->host_tokens == NULL)
 		return tool_fail(error, "out of memory");
 	for (size_t i = 0; i < pairs; i++) {
-		float factor = 1.0F;
-		if (m->rope_factors != NULL)
-			memcpy(&factor, m->rope_factors->data + 4 * i, sizeof factor);
-		if (!(factor > 0.0F))
-			return tool_fail(error, "rope_freqs.weight holds %g: positive factors are needed",
-			                 (double)factor);
+		float factor = m->rope_factors != NULL ? m->rope_factors[i] : 1.0F;
 		e->frequencies[i] = pow((double)m->rope_base, -2.0 * (double)i / (double)m->rope_dims) /
 		                    (double)factor / (double)m->rope_scale;
 	}
@@ -150,6 +144,18 @@ bool engine_finish(struct engine *e, struct tool_error *error)
 	return code == CL_SUCCESS || tool_fail_cl(error, "clFinish", code);
 }
 
+/* The engine rotates q and k itself. */
+static clkv_rope geometry_rope(const struct model *model)
+{
+	clkv_rope rope = {.kind = CLKV_ROPE_PAIRS, .dims = model->rope_dims, .base = model->rope_base};
+	rope.factors = model->rope_factors;
+	if (model->rope_scale != 1.0F) {
+		rope.scaling = CLKV_ROPE_LINEAR;
+		rope.factor = model->rope_scale;
+	}
+	return rope;
+}
+
 clkv_geometry engine_geometry(const struct model *model)
 {
 	clkv_geometry g = CLKV_INIT(clkv_geometry);
@@ -158,6 +164,7 @@ clkv_geometry engine_geometry(const struct model *model)
 	g.kv_heads = model->kv_heads;
 	g.head_dim_k = model->head_dim;
 	g.head_dim_v = model->head_dim;
+	g.rope = geometry_rope(model);
 	return g;
 }
 

@@ -8,6 +8,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "weight_format.h"
 
@@ -40,14 +41,15 @@ static bool get_float(const struct gguf *gguf, const char *key, float fallback, 
 	return true;
 }
 
+/* A file that names no type scales linearly, as other readers of the format take it. */
 static bool get_rope_scaling(struct model *model, struct tool_error *error)
 {
 	struct gguf_string type;
+	bool named = gguf_get_string(model->gguf, "llama.rope.scaling.type", &type);
 	model->rope_scale = 1.0F;
-	if (!gguf_get_string(model->gguf, "llama.rope.scaling.type", &type) ||
-	    gguf_string_is(type, "none"))
+	if (named && gguf_string_is(type, "none"))
 		return true;
-	if (!gguf_string_is(type, "linear"))
+	if (named && !gguf_string_is(type, "linear"))
 		return tool_fail(error, "the model scales RoPE by '%.*s'; only 'linear' is known here",
 		                 (int)(type.size < 64 ? type.size : 64), type.data);
 	return get_float(model->gguf, "llama.rope.scaling.factor", 1.0F, &model->rope_scale, error);
@@ -147,14 +149,23 @@ static bool get_layer(const struct model *model, int i, struct model_layer *laye
 
 static bool get_rope_factors(struct model *model, struct tool_error *error)
 {
+	const struct gguf_tensor *tensor;
+	size_t pairs = (size_t)model->rope_dims / 2;
 	if (gguf_find_tensor(model->gguf, "rope_freqs.weight") == NULL)
 		return true;
-	if (!get_tensor(model, "rope_freqs.weight", model->rope_dims / 2, 1, &model->rope_factors,
-	                error))
+	if (!get_tensor(model, "rope_freqs.weight", (int)pairs, 1, &tensor, error))
 		return false;
-	if (model->rope_factors->type != WEIGHT_F32)
+	if (tensor->type != WEIGHT_F32)
 		return tool_fail(error, "tensor 'rope_freqs.weight' has type %s; F32 is needed",
-		                 weight_type_name(model->rope_factors->type));
+		                 weight_type_name(tensor->type));
+	model->rope_factors = calloc(pairs, sizeof *model->rope_factors);
+	if (model->rope_factors == NULL)
+		return tool_fail(error, "out of memory");
+	memcpy(model->rope_factors, tensor->data, pairs * sizeof *model->rope_factors);
+	for (size_t i = 0; i < pairs; i++)
+		if (!isfinite(model->rope_factors[i]) || model->rope_factors[i] <= 0.0F)
+			return tool_fail(error, "rope_freqs.weight holds %g: positive factors are needed",
+			                 (double)model->rope_factors[i]);
 	return true;
 }
 
@@ -215,6 +226,7 @@ void model_close(struct model *model)
 		return;
 	gguf_close(model->gguf);
 	free(model->layers);
+	free(model->rope_factors);
 	free(model);
 }
 

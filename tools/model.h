@@ -26,9 +26,8 @@ struct model {
 	float rope_scale; /**< positions are divided by it */
 	float rms_epsilon;
 	const struct gguf_tensor *embedding, *output_norm,
-		*output; /**< output is embedding when tied */
-	const struct gguf_tensor
-		*rope_factors; /**< [rope_dims / 2] that frequencies are divided by, or NULL */
+		*output;         /**< output is embedding when tied */
+	float *rope_factors; /**< [rope_dims / 2] that frequencies are divided by, or NULL */
 	struct model_layer *layers;
 };
 

@@ -156,10 +156,13 @@ static void norm(const struct gguf_tensor *w, double epsilon, const double *x, d
 	}
 }
 
-static void rope(double *heads, size_t n_heads, size_t position, double base)
+static void rope(const struct model *m, double *heads, size_t n_heads, size_t position)
 {
 	for (size_t i = 0; i < n_heads * HEAD; i += 2) {
-		double angle = (double)position * pow(base, -(double)(i % HEAD) / HEAD);
+		double angle = (double)position * pow((double)m->rope_base, -(double)(i % HEAD) / HEAD);
+		angle /= (double)m->rope_scale;
+		if (m->rope_factors != NULL)
+			angle /= (double)m->rope_factors[i % HEAD / 2];
 		double a = heads[i];
 		double b = heads[i + 1];
 		heads[i] = a * cos(angle) - b * sin(angle);
@@ -200,8 +203,8 @@ static void run_layer(const struct model *m, const struct model_layer *l, double
 	multiply(l->q, in, q);
 	multiply(l->k, in, k + position * kv_dim);
 	multiply(l->v, in, v + position * kv_dim);
-	rope(q, Q_HEADS, position, (double)m->rope_base);
-	rope(k + position * kv_dim, KV_HEADS, position, (double)m->rope_base);
+	rope(m, q, Q_HEADS, position);
+	rope(m, k + position * kv_dim, KV_HEADS, position);
 	for (size_t i = position * kv_dim; i < (position + 1) * kv_dim; i++) {
 		k[i] = ref_half(k[i]);
 		v[i] = ref_half(v[i]);
