@@ -6,33 +6,9 @@
  * part_acc [record][DV] unnormalised sums | part_ml [record][2] maximum of logit * log2(e), sum of exp2
  * window   a row at position p sees tokens p - window + 1 .. p; 0: all up to p
  * Numbers: scores and sums in f32, one running maximum per query. Passes per block: scores, softmax, sums. */
-#include "hadamard.clh"
+#include "attend.clh"
 #include "pruned_scores.clh"
 #include "pruned_sums.clh"
-#include "rope.clh"
-#include "softmax.clh"
-#include "tensor.clh"
-
-#ifndef Q_HEADS
-#define Q_HEADS (G * STREAMS) /* query heads */
-#endif
-#ifndef ROT_K
-#define ROT_K 0 /* 1: K is turned by a Hadamard matrix, so q is */
-#endif
-
-/* Loads the query [DK] of a position, rotates it if it comes before RoPE, turns and scales it. */
-INLINE void load_query(__global const uchar *q, uint dtype, ulong at, bool there, float factor,
-                       uint position, __global const ulong *turns, float magnitude,
-                       __local float *query)
-{
-	for (int c = LANE; c < DK; c += LANES)
-		query[c] = there ? tensor_load(q, dtype, at + c) * factor : 0.0f;
-	SYNC();
-	if (ROPE_BY_LIBRARY)
-		rope_head(query, (int)position, turns, magnitude);
-	if (ROT_K)
-		hadamard(query, DK);
-}
 
 __kernel GROUP_SIZE void attend_partial(__global const uchar *pool, __global const uint *tables,
                                         __global const uint *plan, __global const uchar *q,
@@ -76,12 +52,7 @@ __kernel GROUP_SIZE void attend_partial(__global const uchar *pool, __global con
 		           turns, magnitude, queries + u * DK);
 	}
 	sum_groups(queries, folded_k);
-	for (int i = LANE; i < NQ * DV; i += LANES)
-		sums[i] = 0.0f;
-	for (int u = LANE; u < NQ; u += LANES) {
-		m[u] = -INFINITY;
-		l[u] = 0.0f;
-	}
+	start_sums(sums, m, l);
 	SYNC();
 	const uint first = (uint)((ulong)n * split / splits),
 			   last = (uint)((ulong)n * (split + 1) / splits);
@@ -107,12 +78,6 @@ __kernel GROUP_SIZE void attend_partial(__global const uchar *pool, __global con
 	}
 	for (int u = 0; u < (int)n_rows * HT; u++) {
 		uint part = plan[rows + (row0 + (uint)u / HT) * ABI_NEW_WORDS + ABI_NEW_PART] + split;
-		ulong record = (ulong)part * Q_HEADS + head + (uint)u % HT;
-		for (int d = LANE * VEC; d < DV; d += LANES * VEC)
-			STOREV(LOADV(sums + u * DV + d), part_acc + record * DV + d);
-		if (LANE == 0) {
-			part_ml[record * 2] = m[u];
-			part_ml[record * 2 + 1] = l[u];
-		}
+		store_part(sums, m, l, u, (ulong)part * Q_HEADS + head + (uint)u % HT, part_acc, part_ml);
 	}
 }

@@ -252,6 +252,11 @@ typedef struct clkv_cache_options {
 	size_t max_bytes;       /**< refuse to create a cache above this; 0: no limit */
 	size_t max_host_bytes;  /**< the same for host memory (tables' mirrors, staging) */
 	uint64_t seed;          /**< of stages that draw at random */
+	const void
+		*codebook; /**< of recipes with one (a2ats): what clkv_codebook_save wrote, read during the
+	                             call; NULL: each sequence's first prompt trains its own */
+	size_t codebook_size;
+	uint64_t model; /**< the caller's number for the model's weights: must be the codebook's */
 } clkv_cache_options;
 
 /** Bytes that clkv_cache_create takes: the allocator uses the very same functions. */
@@ -267,6 +272,7 @@ typedef struct clkv_bytes {
 	                           recipes the most */
 	double per_token_f16; /**< the same without compression and tables */
 	uint64_t code_tables; /**< of entropy coding; part of device */
+	uint64_t index;       /**< by which tokens are recalled; part of device */
 } clkv_bytes;
 
 /** Says whether this device runs this recipe on this geometry, before anything is allocated.
@@ -449,6 +455,14 @@ CLKV_API clkv_status clkv_save(clkv_seq *seq, const char *recipe, cl_command_que
  *  BUILD. Since 0.1. */
 CLKV_API clkv_status clkv_load(clkv_cache *cache, cl_command_queue queue, clkv_read_fn read,
                                void *opaque, clkv_seq **out, clkv_error *error);
+
+/** Writes the codebooks of a sequence, for clkv_cache_options.codebook of later caches: what a long prompt of
+ *  many kinds of text has trained serves all sequences of that model, at once and from their first token on.
+ *  model: any number that tells its weights from others'. doc/file-format.md describes the bytes. Blocks until all
+ *  is written. Errors: INVALID_STATE (the recipe has no codebook, or the sequence none yet), BUSY, IO,
+ *  NO_HOST_MEMORY, OPENCL. Since 0.1. */
+CLKV_API clkv_status clkv_codebook_save(clkv_seq *seq, uint64_t model, cl_command_queue queue,
+                                        clkv_write_fn write, void *opaque, clkv_error *error);
 
 /* ---------------------------------------------------------------- figures ---- */
 

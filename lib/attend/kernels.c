@@ -26,6 +26,8 @@ static void shape_macros(const clkv_cache *cache, const struct clkv__variant *va
 	clkv__macros_int(m, "ROT_K", variant->rotate);
 	clkv__macros_int(m, "ROT_V", variant->rotate);
 	clkv__prune_macros(&variant->prune, s, clkv__plan_section(&cache->plan), m);
+	if (!variant->dense && variant->prune.kind == ABI_PRUNE_NONE && cache->plan.recall.observe > 0)
+		clkv__macros_int(m, "OBSERVE", cache->plan.recall.observe);
 }
 
 static void codec_macros(const clkv_cache *cache, const struct clkv__variant *variant,
@@ -93,7 +95,7 @@ static clkv_status make(struct builder *b, const char *file, const char *name,
 static clkv__macros with_rope(const clkv_cache *cache, const clkv__macros *base)
 {
 	clkv__macros m = *base;
-	clkv__rope_macros(&cache->shape.rope, &m);
+	clkv__rope_macros(&cache->shape.rope, false, &m);
 	return m;
 }
 
@@ -146,6 +148,50 @@ static clkv_status make_codec(struct builder *b, const struct clkv__variant *var
 	return CLKV_OK;
 }
 
+/* One row of all heads that share a group, as in decoding. */
+static void row_macros(const struct builder *b, clkv__macros *m)
+{
+	clkv__macros_int(m, "HT", b->cache->cut.tile_heads);
+	clkv__macros_int(m, "TR", 1);
+}
+
+/* What reads single tokens of a variant's blocks. */
+static clkv_status make_listed(struct builder *b, const clkv__macros *codec,
+                               struct clkv__variant_kernels *k, clkv_error *error)
+{
+	clkv__macros m = with_rope(b->cache, codec);
+	row_macros(b, &m);
+	CLKV_TRY(make(b, "recall_attend.cl", "recall_attend", &m, &k->recall, error));
+	if (b->cache->plan.recall.kind != ABI_INDEX_TOKENS)
+		return CLKV_OK;
+	clkv__macros_int(&m, "INDEX", ABI_INDEX_TOKENS);
+	return make(b, "recall_score_tokens.cl", "recall_score_tokens", &m, &k->score, error);
+}
+
+static clkv_status make_recall(struct builder *b, clkv_error *error)
+{
+	const struct clkv__recall *r = &b->cache->plan.recall;
+	struct clkv__recall_kernels *k = &b->cache->kernels.recall;
+	/* not of a codec, but of keys that are turned: so are queries */
+	const struct clkv__variant plain = {.dense = true, .rotate = b->cache->plan.sealing.rotate};
+	clkv__macros m;
+	shape_macros(b->cache, &plain, &m);
+	clkv__recall_macros(r, &b->cache->shape, &m);
+	row_macros(b, &m);
+	CLKV_TRY(make(b, "recall_select.cl", "recall_select", &m, &k->select, error));
+	CLKV_TRY(make(b, "recall_list.cl", "recall_list", &m, &k->list, error));
+	if (r->kind == ABI_INDEX_TOKENS)
+		return CLKV_OK;
+	clkv__rope_macros(&b->cache->shape.rope, r->distance > 0, &m);
+	CLKV_TRY(make(b, "recall_score.cl", "recall_score", &m, &k->score, error));
+	CLKV_TRY(make(b, "index_points.cl", "index_points", &m, &k->points, error));
+	if (r->kind == ABI_INDEX_PAGES)
+		return make(b, "index_pages.cl", "index_pages", &m, &k->build, error);
+	if (r->observe > 0)
+		CLKV_TRY(make(b, "index_metric.cl", "index_metric", &m, &k->metric, error));
+	return make(b, "index_clusters.cl", "index_clusters", &m, &k->build, error);
+}
+
 static clkv_status make_variant(struct builder *b, const struct clkv__variant *variant,
                                 struct clkv__variant_kernels *k, clkv_error *error)
 {
@@ -159,6 +205,8 @@ static clkv_status make_variant(struct builder *b, const struct clkv__variant *v
 	CLKV_TRY(make(b, "append_rows.cl", "append_rows", &rotating, &k->append, error));
 	CLKV_TRY(make(b, "attend_merge.cl", "attend_merge", &rotating, &k->merge, error));
 	CLKV_TRY(make(b, "read_rows.cl", "read_rows", &codec, &k->read, error));
+	if (variant->codec && b->cache->sizes.segs > 0)
+		CLKV_TRY(make_listed(b, &codec, k, error));
 	return variant->codec ? make_codec(b, variant, &shape, &codec, k, error) : CLKV_OK;
 }
 
@@ -173,6 +221,8 @@ static clkv_status make_all(struct builder *b, clkv_error *error)
 			CLKV_TRY(make_variant(b, clkv__plan_sealing(&cache->plan, i), &k->sealing[i], error));
 	if (cache->plan.general.skip > 0)
 		CLKV_TRY(make_variant(b, &cache->plan.dense, &k->dense, error));
+	if (cache->sizes.segs > 0)
+		CLKV_TRY(make_recall(b, error));
 	return clkv__program_kernel(cache->context, "table_update.cl", "table_update", &none,
 	                            &k->table_update, error);
 }
@@ -204,6 +254,8 @@ static void free_variant(struct clkv__variant_kernels *k)
 	free_kernel(k->verify);
 	free_kernel(k->prune);
 	free_kernel(k->prune_v);
+	free_kernel(k->recall);
+	free_kernel(k->score);
 }
 
 void clkv__kernels_free(struct clkv__kernels *kernels)
@@ -211,6 +263,12 @@ void clkv__kernels_free(struct clkv__kernels *kernels)
 	for (int i = 0; i < CLKV__MAX_VARIANTS; i++)
 		free_variant(&kernels->sealing[i]);
 	free_variant(&kernels->dense);
+	free_kernel(kernels->recall.points);
+	free_kernel(kernels->recall.metric);
+	free_kernel(kernels->recall.build);
+	free_kernel(kernels->recall.score);
+	free_kernel(kernels->recall.select);
+	free_kernel(kernels->recall.list);
 	free_kernel(kernels->table_update);
 	*kernels = (struct clkv__kernels){0};
 }

@@ -14,9 +14,17 @@ struct clkv__variant_kernels {
 	cl_kernel append, attend_row, attend_tile, merge, seal, read;
 	cl_kernel count, size, verify; /**< of blocks that have their own size */
 	cl_kernel prune, prune_v;      /**< NULL: all channels of K, of V are kept */
+	cl_kernel recall, score;       /**< NULL: nothing is recalled; nor by its keys */
+};
+
+/** Kernels of an index, which don't depend on what blocks are made of. */
+struct clkv__recall_kernels {
+	cl_kernel points, metric, build; /**< keys in tiles; what errors mean; the index; or NULL */
+	cl_kernel score, select, list;
 };
 
 struct clkv__kernels {
+	struct clkv__recall_kernels recall;
 	struct clkv__variant_kernels sealing[CLKV__MAX_VARIANTS], dense; /**< by clkv__plan_which */
 	cl_kernel table_update;
 };

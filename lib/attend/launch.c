@@ -1,57 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /** \file launch.c \brief Sets the arguments of a cache's kernels and enqueues them. */
-#include "base/error.h"
-#include "device/context.h"
-#include "rope/rope.h"
-#include "store/cache.h"
+#include "attend/args.h"
+#include "attend/launch_index.h"
 
 /* Rows that one work-group of append_rows stores; its macro ROWS. */
 enum { APPEND_ROWS = 16 };
-
-/* Arguments are set in order; the first error sticks. */
-struct args {
-	cl_kernel kernel;
-	cl_uint next;
-	cl_int code;
-};
-
-static void put(struct args *a, size_t size, const void *value)
-{
-	if (a->code == CL_SUCCESS)
-		a->code = clSetKernelArg(a->kernel, a->next, size, value);
-	a->next++;
-}
-
-static void put_mem(struct args *a, cl_mem mem)
-{
-	put(a, sizeof mem, &mem);
-}
-
-static void put_uint(struct args *a, cl_uint value)
-{
-	put(a, sizeof value, &value);
-}
-
-static void put_float(struct args *a, float value)
-{
-	cl_float f = value;
-	put(a, sizeof f, &f);
-}
-
-static void put_ulong(struct args *a, size_t value)
-{
-	cl_ulong u = value;
-	put(a, sizeof u, &u);
-}
-
-static void put_tensor(struct args *a, const clkv_tensor *t)
-{
-	put_mem(a, t->mem);
-	put_uint(a, (cl_uint)t->dtype);
-	put_ulong(a, t->offset);
-	put_ulong(a, t->token_stride);
-	put_ulong(a, t->head_stride);
-}
 
 /* What doesn't depend on how sealed blocks are pruned: any variant's kernels do. */
 static struct clkv__variant_kernels *kernels_of(clkv_cache *cache, int layer)
@@ -69,49 +22,6 @@ struct clkv__span clkv__span_of(const clkv_cache *cache, int layer, int first)
 	while (first + n < streams && clkv__plan_which(plan, streams, layer, first + n) == which)
 		n++;
 	return (struct clkv__span){layer, 1, first, n, which};
-}
-
-static const struct clkv__variant_kernels *span_kernels(const clkv_cache *cache,
-                                                        const struct clkv__span *span)
-{
-	bool dense = span->first_layer < cache->plan.general.skip;
-	return dense ? &cache->kernels.dense : &cache->kernels.sealing[span->which];
-}
-
-static clkv_status run(struct args *a, struct clkv__chain *chain, cl_uint dims,
-                       const size_t *groups, size_t lanes, cl_uint n_wait, const cl_event *wait,
-                       cl_event *done, clkv_error *error)
-{
-	size_t global[3] = {groups[0] * lanes, groups[1], groups[2]}, local[3] = {lanes, 1, 1};
-	CLKV_CL_CODE(error, a->code, "clSetKernelArg");
-	return clkv__chain_kernel(chain, a->kernel, dims, global, local, n_wait, wait, done, error);
-}
-
-/* Buffers that a kernel doesn't touch stand in for those that there are not. */
-static cl_mem code_tables(const clkv_cache *cache)
-{
-	return cache->code_tables.mem ? cache->code_tables.mem : cache->pairs_mem;
-}
-
-static cl_mem seen(const clkv_cache *cache)
-{
-	return cache->seen.mem ? cache->seen.mem : cache->part_ml;
-}
-
-static cl_mem sections(const clkv_cache *cache)
-{
-	return cache->sections ? cache->sections : cache->pairs_mem;
-}
-
-static void put_rope(struct args *a, const clkv_cache *cache)
-{
-	put_mem(a, cache->turns ? cache->turns : cache->pairs_mem);
-	put_float(a, clkv__rope_magnitude(&cache->shape.rope));
-}
-
-static size_t lanes_of(const clkv_cache *cache)
-{
-	return cache->tuning.lanes;
 }
 
 clkv_status clkv__launch_append(clkv_cache *cache, struct clkv__chain *chain, int layer,
@@ -198,6 +108,7 @@ clkv_status clkv__launch_attend(clkv_cache *cache, struct clkv__chain *chain, in
                                 cl_event *done, clkv_error *error)
 {
 	const struct clkv_step *step = &cache->step;
+	bool recalls = clkv__layer_recalls(cache, layer);
 	for (int first = 0; first < cache->shape.streams;) {
 		const struct clkv__span span = clkv__span_of(cache, layer, first);
 		const struct clkv__variant_kernels *k = span_kernels(cache, &span);
@@ -205,8 +116,13 @@ clkv_status clkv__launch_attend(clkv_cache *cache, struct clkv__chain *chain, in
 		                     wait, error));
 		CLKV_TRY(attend_list(cache, chain, k->attend_tile, &step->prefill, &span, &args->q, n_wait,
 		                     wait, error));
+		if (!recalls)
+			CLKV_TRY(attend_list(cache, chain, k->attend_row, &step->recall, &span, &args->q,
+			                     n_wait, wait, error));
 		first += span.n_streams;
 	}
+	if (recalls)
+		CLKV_TRY(clkv__launch_recall(cache, chain, layer, &args->q, n_wait, wait, error));
 	return merge(cache, chain, layer, args, done, error);
 }
 

@@ -102,6 +102,7 @@ struct clkv__codec {
 
 extern const struct clkv__codec clkv__codec_affine;
 extern const struct clkv__codec clkv__codec_bounded;
+extern const struct clkv__codec clkv__codec_rows;
 
 /** Bytes that say how long a lane of so many codes is, as cl/bounded_block.clh reads them. */
 static inline uint32_t clkv__lane_length_bytes(int codes, int lmax)

@@ -131,13 +131,6 @@ void clkv__prune_label(const struct clkv__prune *p, char *text, size_t n)
 	snprintf(text, n, "%s%s", k, v);
 }
 
-uint64_t clkv__prune_seen_bytes(const struct clkv__prune *p, const struct clkv__shape *shape)
-{
-	uint64_t bytes = ABI_SEEN_BYTES((uint64_t)shape->layers, (uint64_t)p->observe,
-	                                (uint64_t)shape->q_heads, (uint64_t)shape->dk);
-	return p->kind == ABI_PRUNE_NONE ? 0 : (bytes + ABI_UNIT - 1) / ABI_UNIT * ABI_UNIT;
-}
-
 static bool bit(const unsigned char *bits, int i)
 {
 	return bits[i / 8] >> i % 8 & 1;

@@ -74,9 +74,6 @@ void clkv__prune_macros(const struct clkv__prune *prune, const struct clkv__shap
 /** What speed depends on, such as "-t32fit"; "" if nothing is pruned. */
 void clkv__prune_label(const struct clkv__prune *prune, char *text, size_t n);
 
-/** Device bytes of the newest queries of one sequence, in whole units. */
-uint64_t clkv__prune_seen_bytes(const struct clkv__prune *prune, const struct clkv__shape *shape);
-
 /** What in a block's section is wrong, from whatever source it came, or NULL: kernels find the places of values by
  *  its masks, and its numbers must be numbers. */
 const char *clkv__prune_check(const struct clkv__prune *prune, const struct clkv__shape *shape,

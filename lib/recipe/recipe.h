@@ -40,6 +40,9 @@ struct clkv__recipe {
 extern const struct clkv__key clkv__general_keys[];
 extern const size_t clkv__n_general_keys;
 
+/** What wasn't given of the general keys becomes what the recipe's stages want. */
+void clkv__general_fill(const struct clkv__recipe *recipe, struct clkv__general *general);
+
 /** Errors: CLKV_ERROR_INVALID_RECIPE with the position in the string and what is allowed there. */
 clkv_status clkv__recipe_parse(const char *text, struct clkv__recipe *recipe, clkv_error *error);
 

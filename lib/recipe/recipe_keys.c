@@ -7,10 +7,33 @@
 const struct clkv__key clkv__general_keys[] = {
 	{"window", CLKV__KEY_INT, AT(window), 0, 1 << 20, NULL, CLKV__UNSET,
      "newest tokens that stay in half; the default is the stage's"},
-	{"sinks", CLKV__KEY_INT, AT(sinks), 0, 1 << 20, NULL, 0, "first tokens that stay in half"},
+	{"sinks", CLKV__KEY_INT, AT(sinks), 0, 1 << 20, NULL, CLKV__UNSET,
+     "first tokens that stay in half; the default is the stage's"},
 	{"block", CLKV__KEY_SET, AT(block), 0, 0, "32|64|128", 64, "tokens of a block"},
 	{"skip", CLKV__KEY_INT, AT(skip), 0, 1024, NULL, 0, "first layers that stay in half"},
 	{"seal", CLKV__KEY_NAME, AT(seal), 0, 0, "chunk|prompt", CLKV__UNSET,
      "when a prompt is sealed: with each chunk, or at its end; the default is the stage's"},
 };
 const size_t clkv__n_general_keys = sizeof clkv__general_keys / sizeof clkv__general_keys[0];
+
+static int most(int a, int b)
+{
+	return a > b ? a : b;
+}
+
+void clkv__general_fill(const struct clkv__recipe *recipe, struct clkv__general *general)
+{
+	struct clkv__general usual = {.window = 0};
+	for (size_t i = 0; i < recipe->n_stages; i++) {
+		const struct clkv__stage *stage = recipe->stages[i].stage;
+		usual.seal |= stage->prompt;
+		usual.window = most(usual.window, stage->window);
+		usual.sinks = most(usual.sinks, stage->sinks);
+	}
+	if (general->seal == CLKV__UNSET)
+		general->seal = usual.seal;
+	if (general->window == CLKV__UNSET)
+		general->window = usual.window;
+	if (general->sinks == CLKV__UNSET)
+		general->sinks = usual.sinks;
+}

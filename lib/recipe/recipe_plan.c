@@ -11,17 +11,7 @@ static clkv_status resolve_general(const struct clkv__recipe *recipe,
                                    clkv_error *error)
 {
 	*general = recipe->general;
-	if (general->seal == CLKV__UNSET) {
-		general->seal = 0;
-		for (size_t i = 0; i < recipe->n_stages; i++)
-			general->seal |= recipe->stages[i].stage->prompt;
-	}
-	if (general->window == CLKV__UNSET) {
-		general->window = 0;
-		for (size_t i = 0; i < recipe->n_stages; i++)
-			if (recipe->stages[i].stage->window > general->window)
-				general->window = recipe->stages[i].stage->window;
-	}
+	clkv__general_fill(recipe, general);
 	if (general->skip > shape->layers)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE,
 		          "general keys: key 'skip' is %d; allowed: 0 to the model's %d layers",
@@ -48,6 +38,9 @@ clkv_status clkv__recipe_plan(const struct clkv__recipe *recipe, const struct cl
 			error->position = position;
 		return status;
 	}
+	/* One ring of queries serves all: that of the stage that prunes, where there is one. */
+	if (p.recall.observe > 0 && p.sealing.prune.kind != ABI_PRUNE_NONE)
+		p.recall.observe = p.sealing.prune.observe;
 	/* A chain that never encodes, or skips all layers, keeps its tokens in half. */
 	p.sealing.dense = p.sealing.codec == NULL || p.general.skip == shape->layers;
 	if (p.sealing.dense)

@@ -7,6 +7,7 @@
 #define CLKV__RECIPE_PLAN_H
 
 #include "codec/codec.h"
+#include "recall/recall.h"
 
 #include <clkv.h>
 #include <stdbool.h>
@@ -41,6 +42,7 @@ struct clkv__list {
 
 struct clkv__plan {
 	struct clkv__general general;
+	struct clkv__recall recall; /**< in layers that seal */
 	struct clkv__variant
 		sealing; /**< of layers skip .. layers - 1; of several, that which keeps least */
 	struct clkv__variant dense; /**< of layers 0 .. skip - 1 */
@@ -82,6 +84,25 @@ static inline const struct clkv__variant *clkv__plan_sealing(const struct clkv__
                                                              int which)
 {
 	return which == 0 ? &plan->sealing : &plan->more[which - 1];
+}
+
+/** Tokens that are sealed together, at least, once they have left the window: a block, or a segment of an index; first:
+ *  of a sequence that has no sealed tokens yet. */
+static inline uint32_t clkv__plan_batch(const struct clkv__plan *plan, bool first)
+{
+	const struct clkv__recall *r = &plan->recall;
+	if (!clkv__recalls(r))
+		return (uint32_t)plan->general.block;
+	return first ? clkv__recall_first(r) : (uint32_t)r->every;
+}
+
+/** Newest queries of each sequence that are kept on the device, for whatever stage asks for them. */
+static inline int clkv__plan_observe(const struct clkv__plan *plan)
+{
+	if (plan->sealing.dense)
+		return 0;
+	int prune = plan->sealing.prune.kind == ABI_PRUNE_NONE ? 0 : plan->sealing.prune.observe;
+	return prune > 0 ? prune : plan->recall.observe;
 }
 
 /** Room for the largest section that pruned blocks begin with. */

@@ -80,6 +80,7 @@ clkv_status clkv_recipe_print(const char *recipe, char *text, size_t n, clkv_err
 	struct clkv__recipe parsed;
 	char full[CLKV__RECIPE_TEXT];
 	CLKV_TRY(clkv__recipe_parse(recipe, &parsed, error));
+	clkv__general_fill(&parsed, &parsed.general);
 	if (!text || !clkv__recipe_format(&parsed, full, sizeof full) || strlen(full) >= n)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "text: the recipe needs %zu characters",
 		          strlen(full) + 1);

@@ -72,14 +72,18 @@ static clkv_status layout(struct clkv__variant *v, const struct clkv__shape *sha
 	return CLKV_OK;
 }
 
-/* A pruned block needs a codec, if only one that leaves values in half. */
-static void choose_codec(struct clkv__variant *v)
+/* A block that is pruned, or of which tokens are recalled, needs a codec, if only one that leaves values in half. */
+static void choose_codec(struct clkv__variant *v, const struct clkv__recall *recall)
 {
 	const struct clkv__affine_side half = {.bits = 16, .group = 16};
-	if (v->codec || !clkv__prunes(&v->prune))
+	if (v->codec)
 		return;
-	v->codec = &clkv__codec_affine;
-	v->spec.affine = (struct clkv__affine_spec){half, half};
+	if (clkv__prunes(&v->prune))
+		v->codec = &clkv__codec_affine;
+	else if (clkv__recalls(recall))
+		v->codec = &clkv__codec_rows;
+	if (v->codec)
+		v->spec.affine = (struct clkv__affine_spec){half, half};
 }
 
 static clkv_status check_list(const struct clkv__list *keep, bool grouped,
@@ -163,7 +167,7 @@ clkv_status clkv__plan_variants(const struct clkv__list *keep, const struct clkv
 		CLKV_TRY(plan_list(keep, shape, p, error));
 	else if (p->sealing.prune.kind != ABI_PRUNE_NONE)
 		round_kept(&p->sealing, shape->dk);
-	choose_codec(&p->sealing);
+	choose_codec(&p->sealing, &p->recall);
 	if (p->sealing.codec)
 		CLKV_TRY(layout(&p->sealing, shape, p->general.block, error));
 	for (int i = 0; i < p->n_more; i++) {

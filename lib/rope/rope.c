@@ -59,11 +59,11 @@ float clkv__rope_magnitude(const clkv_rope *rope)
 	return (float)((double)rope->attn_factor * yarn);
 }
 
-void clkv__rope_macros(const clkv_rope *rope, clkv__macros *macros)
+void clkv__rope_macros(const clkv_rope *rope, bool always, clkv__macros *macros)
 {
-	if (!rope->by_library)
+	if (!rope->by_library && !always)
 		return;
 	clkv__macros_int(macros, "ROPE", rope->kind);
 	clkv__macros_int(macros, "ROPE_DIMS", rope->dims);
-	clkv__macros_int(macros, "ROPE_BY_LIBRARY", 1);
+	clkv__macros_int(macros, "ROPE_BY_LIBRARY", rope->by_library);
 }

@@ -13,6 +13,7 @@
 #include "program/macros.h"
 
 #include <clkv.h>
+#include <stdbool.h>
 
 /** Most pairs of channels of a head. */
 enum { CLKV__ROPE_MOST = 128 };
@@ -32,7 +33,7 @@ void clkv__rope_turns(const clkv_rope *rope, cl_ulong *turns);
 /** What rotated channels are multiplied by. */
 float clkv__rope_magnitude(const clkv_rope *rope);
 
-/** The macros of cl/rope.clh; none if the library doesn't rotate. */
-void clkv__rope_macros(const clkv_rope *rope, clkv__macros *macros);
+/** The macros of cl/rope.clh; none if the library doesn't rotate, unless the kernel does in any case. */
+void clkv__rope_macros(const clkv_rope *rope, bool always, clkv__macros *macros);
 
 #endif

@@ -23,7 +23,7 @@ clkv_status clkv__snapshot_cache(const clkv_cache *like, const char *recipe, siz
 	clkv_cache_options o = CLKV_INIT(clkv_cache_options);
 	o.max_tokens = tokens > blocks * block ? tokens : blocks * block;
 	o.max_tokens = o.max_tokens > 0 ? o.max_tokens : 1;
-	return clkv_cache_create(like->context, &g, recipe, &o, out, error);
+	return clkv__cache_create(like->context, &g, recipe, &o, false, out, error);
 }
 
 static clkv_status create_buffer(const clkv_cache *cache, size_t bytes, cl_mem *mem,

@@ -118,7 +118,8 @@ static uint32_t open_tokens(const struct clkv__snapshot_head *head, const struct
 static bool leaves_open(const struct clkv__plan *plan, uint32_t tokens)
 {
 	const struct clkv__general *g = &plan->general;
-	return plan->sealing.dense || g->seal == 1 || tokens < (uint32_t)g->window + (uint32_t)g->block;
+	return plan->sealing.dense || g->seal == 1 ||
+	       tokens < (uint32_t)g->window + clkv__plan_batch(plan, true);
 }
 
 /* Numbers that no step could have made would break what later steps rely on. */
@@ -172,7 +173,8 @@ bool clkv__head_fits(const struct clkv__snapshot_head *head, const struct clkv__
 	/* The file's text may be another version's: keys may have come since. */
 	if (clkv_recipe_print(head->recipe, text, sizeof text, NULL) != CLKV_OK)
 		return false;
-	return same_stages(text, cache->recipe) && a->block == b->block &&
+	/* Indexes aren't in files: tokens that are to be recalled are sealed anew. */
+	return cache->sizes.segs == 0 && same_stages(text, cache->recipe) && a->block == b->block &&
 	       plan->sealing.dense == cache->plan.sealing.dense &&
 	       (plan->sealing.dense || (a->sinks == b->sinks && a->skip == b->skip)) &&
 	       leaves_open(&cache->plan, open_tokens(head, plan));

@@ -55,6 +55,7 @@ struct clkv__stage {
 	const struct clkv__key *keys;
 	size_t n_keys;
 	int window;  /**< default of the general key */
+	int sinks;   /**< the same */
 	bool prompt; /**< it judges by the end of a prompt: default seal=prompt */
 	/** Changes the variant that the stages before left. Refuses options that don't go together. */
 	clkv_status (*plan)(const void *options, const struct clkv__shape *shape,
@@ -67,11 +68,15 @@ struct clkv__stage {
 extern const struct clkv__stage *const clkv__stages[];
 extern const size_t clkv__n_stages;
 
+extern const struct clkv__stage clkv__stage_a2ats;
+extern const struct clkv__stage clkv__stage_clusterkv;
 extern const struct clkv__stage clkv__stage_f16;
 extern const struct clkv__stage clkv__stage_kivi;
 extern const struct clkv__stage clkv__stage_kvcomp;
+extern const struct clkv__stage clkv__stage_pages;
 extern const struct clkv__stage clkv__stage_q;
 extern const struct clkv__stage clkv__stage_spark;
 extern const struct clkv__stage clkv__stage_think;
+extern const struct clkv__stage clkv__stage_topk;
 
 #endif

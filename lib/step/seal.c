@@ -9,7 +9,9 @@
  */
 #include "step/seal.h"
 
+#include "base/alloc.h"
 #include "base/error.h"
+#include "step/seal_index.h"
 #include "store/cache.h"
 
 /* Tokens [from, to) of an item that are sealed when it keeps n_kept new rows. */
@@ -19,15 +21,20 @@ static void seal_range(const clkv_cache *cache, const struct clkv__step_item *it
 	const struct clkv__general *g = &cache->plan.general;
 	const clkv_seq *seq = item->seq;
 	uint32_t length = seq->length + n_kept, sinks = clkv__sinks(cache, length);
-	uint32_t bt = (uint32_t)g->block, window = (uint32_t)g->window;
+	uint32_t window = (uint32_t)g->window;
 	uint32_t first = seq->tail > sinks ? seq->tail : sinks;
 	*from = *to = first;
 	bool waits = item->phase == CLKV_PROMPT && g->seal == 1;
 	if (cache->plan.sealing.dense || waits || length - first <= window)
 		return;
-	uint32_t n = length - first - window;
+	uint32_t n = length - first - window, batch = clkv__plan_batch(&cache->plan, false);
 	bool exact = item->phase == CLKV_PROMPT_END && !seq->left_partial;
-	*to = first + (exact ? n : n / bt * bt);
+	n = exact ? n : n / batch * batch;
+	/* too few for a segment, or one segment too many: attention goes on to see them all */
+	if (clkv__recalls(&cache->plan.recall) &&
+	    (n < clkv__plan_batch(&cache->plan, clkv__segments(seq) == 0) || !clkv__index_fits(seq, n)))
+		return;
+	*to = first + n;
 }
 
 uint32_t clkv__seal_count(const clkv_cache *cache, const struct clkv__step_item *item,
@@ -187,35 +194,90 @@ static void enter(clkv_seq *seq, const uint32_t *job, const uint32_t *dst)
 		seq->left_partial = true;
 }
 
-static void enter_all(struct clkv_step *step, const uint32_t *n_kept, const uint32_t *words)
+static void enter_all(struct clkv_step *step, const uint32_t *n_kept, const uint32_t *words,
+                      struct clkv__indexed *indexed)
 {
 	const uint32_t *job = words;
 	for (size_t i = 0; i < step->n_items; i++) {
 		uint32_t n = clkv__seal_count(step->cache, &step->items[i], n_kept[i]);
+		if (indexed)
+			clkv__index_enter(step->items[i].seq, &indexed[i]);
 		for (; n > 0; n--, job += ABI_SEAL_WORDS)
 			enter(step->items[i].seq, job, words + job[ABI_SEAL_DST]);
 	}
 }
 
+static void release_indexes(struct clkv_step *step, struct clkv__indexed *indexed)
+{
+	for (size_t i = 0; indexed && i < step->n_items; i++)
+		clkv__index_release(step->items[i].seq, &indexed[i]);
+	clkv__free(&step->cache->context->allocator, indexed);
+}
+
+/* The indexes of what all items seal: *out stays NULL if the recipe has none. */
+static clkv_status make_indexes(struct clkv_step *step, const uint32_t *n_kept,
+                                struct clkv__indexed **out, clkv_error *error)
+{
+	clkv_cache *cache = step->cache;
+	clkv_status status = CLKV_OK;
+	if (cache->sizes.segs == 0)
+		return CLKV_OK;
+	struct clkv__indexed *indexed =
+		clkv__calloc(&cache->context->allocator, step->n_items, sizeof *indexed);
+	if (!indexed)
+		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for %zu items", step->n_items);
+	for (size_t i = 0; i < step->n_items && status == CLKV_OK; i++) {
+		uint32_t from, to;
+		seal_range(cache, &step->items[i], n_kept[i], &from, &to);
+		indexed[i].book = step->items[i].seq->book;
+		if (to > from)
+			status = clkv__index_make(step->items[i].seq, from, to - from,
+			                          step->items[i].seq->length + n_kept[i], &indexed[i], error);
+	}
+	if (status == CLKV_OK)
+		*out = indexed;
+	else
+		release_indexes(step, indexed);
+	return status;
+}
+
+/* Notes for the table words of n_jobs jobs and of the indexes. */
+static clkv_status reserve_entries(struct clkv_step *step, uint32_t n_jobs,
+                                   const struct clkv__indexed *indexed, clkv_error *error)
+{
+	const struct clkv__shape *shape = &step->cache->shape;
+	size_t notes =
+		(size_t)n_jobs * (size_t)(shape->layers * shape->streams) * (ABI_ENTRY_WORDS + 1);
+	for (size_t i = 0; indexed && i < step->n_items; i++)
+		notes += clkv__segment_notes(indexed[i].n_parts);
+	return clkv__tables_reserve(&step->cache->tables, notes, error);
+}
+
 clkv_status clkv__seal(struct clkv_step *step, const uint32_t *n_kept, clkv_error *error)
 {
 	clkv_cache *cache = step->cache;
-	uint32_t n_jobs = 0, lists = (uint32_t)(cache->shape.layers * cache->shape.streams);
+	uint32_t n_jobs = 0;
 	for (size_t i = 0; i < step->n_items; i++)
 		n_jobs += clkv__seal_count(cache, &step->items[i], n_kept[i]);
 	if (n_jobs == 0)
 		return CLKV_OK;
-	CLKV_TRY(clkv__tables_reserve(&cache->tables, (size_t)n_jobs * lists * (ABI_ENTRY_WORDS + 1),
-	                              error));
 	struct clkv__staging *staging;
-	CLKV_TRY(clkv__staging_next(step, &staging, error));
-	uint32_t *words = staging->words, n_words = put_jobs(step, n_kept, n_jobs, words);
-	clkv_status status = cache->sizes.sized
-	                         ? clkv__seal_sized(step, staging, n_jobs, n_words, error)
-	                         : encode(step, staging, n_jobs, n_words, error);
+	struct clkv__indexed *indexed = NULL;
+	CLKV_TRY(make_indexes(step, n_kept, &indexed, error));
+	clkv_status status = reserve_entries(step, n_jobs, indexed, error);
 	if (status == CLKV_OK)
-		enter_all(step, n_kept, words);
+		status = clkv__staging_next(step, &staging, error);
+	if (status != CLKV_OK) {
+		release_indexes(step, indexed);
+		return status;
+	}
+	uint32_t *words = staging->words, n_words = put_jobs(step, n_kept, n_jobs, words);
+	status = cache->sizes.sized ? clkv__seal_sized(step, staging, n_jobs, n_words, error)
+	                            : encode(step, staging, n_jobs, n_words, error);
+	if (status == CLKV_OK)
+		enter_all(step, n_kept, words, indexed);
 	else
 		clkv__seal_release(cache, words + n_jobs * ABI_SEAL_WORDS, n_jobs);
+	release_indexes(step, indexed); /* those that were not entered, and the list of them */
 	return status;
 }

@@ -21,6 +21,15 @@ struct clkv__work_list {
 	uint32_t n;    /**< records */
 };
 
+/** Rows that recall in one go: as many as there is room for. */
+struct clkv__ask_list {
+	uint32_t first, n; /**< numbers of the rows among those that recall */
+	uint32_t ask_word; /**< where their records begin in the plan */
+	uint32_t places;   /**< units of the sequence that has most */
+	uint32_t blocks;   /**< sealed blocks of it */
+	struct clkv__work_list works;
+};
+
 /** A host buffer that a write reads from; done is NULL or the write's event. */
 struct clkv__staging {
 	uint32_t *words;
@@ -42,6 +51,9 @@ struct clkv_step {
 	/* the plan on the device */
 	uint32_t new_word; /**< where row records begin */
 	struct clkv__work_list decode, prefill;
+	struct clkv__work_list recall; /**< of rows that recall, in layers that do */
+	struct clkv__ask_list *asks;   /**< [max_step_tokens / asks, rounded up] */
+	uint32_t n_asks;
 	/* staging in turn */
 	struct clkv__staging staging[CLKV__STAGING];
 	unsigned turn;

@@ -14,11 +14,18 @@ static uint32_t ceil_div(uint32_t a, uint32_t b)
 	return (a + b - 1) / b;
 }
 
-/* Rows of an item in one tile: 1 in decode, so that a single row wastes no registers. */
+/* Whether the rows of an item recall: those of generation, once there is something to recall. */
+static bool recalls(const struct clkv__step_item *item)
+{
+	return item->phase == CLKV_DECODE && clkv__segments(item->seq) > 0;
+}
+
+/* Rows of an item in one tile: 1 in decode, so that a single row wastes no registers, and where each row has a list of
+ * its own. */
 static uint32_t tile_rows(const clkv_cache *cache, const struct clkv__step_item *item)
 {
 	uint32_t tile = (uint32_t)cache->cut.tile_rows;
-	return item->n_new >= tile ? tile : 1;
+	return item->n_new >= tile && !recalls(item) ? tile : 1;
 }
 
 /* Blocks that the last row of an item sees; all its tiles get the same splits. */
@@ -56,13 +63,20 @@ static uint32_t *put_tile(uint32_t *w, uint32_t item, uint32_t row, uint32_t row
 	return w;
 }
 
-/* The work records of the items that have (or have not) single-row tiles. */
-static uint32_t *put_works(const struct clkv_step *step, uint32_t *w, bool single, uint32_t per)
+enum work { SINGLE, TILED, RECALLED };
+
+static enum work work_of(const clkv_cache *cache, const struct clkv__step_item *item)
+{
+	return recalls(item) ? RECALLED : tile_rows(cache, item) == 1 ? SINGLE : TILED;
+}
+
+/* The work records of the items of one kind. */
+static uint32_t *put_works(const struct clkv_step *step, uint32_t *w, enum work work, uint32_t per)
 {
 	for (size_t i = 0; i < step->n_items; i++) {
 		const struct clkv__step_item *item = &step->items[i];
 		uint32_t tile = tile_rows(step->cache, item);
-		if ((tile == 1) != single)
+		if (work_of(step->cache, item) != work)
 			continue;
 		uint32_t splits = blocks_of_item(step->cache, item) / per;
 		for (uint32_t row = 0; row < item->n_new; row += tile) {
@@ -76,7 +90,7 @@ static uint32_t *put_works(const struct clkv_step *step, uint32_t *w, bool singl
 static void put_items(const struct clkv_step *step, uint32_t *items, uint32_t *rows, uint32_t per)
 {
 	const clkv_cache *cache = step->cache;
-	uint32_t part = 0;
+	uint32_t part = 0, ask = 0;
 	for (size_t i = 0; i < step->n_items; i++, items += ABI_ITEM_WORDS) {
 		const struct clkv__step_item *item = &step->items[i];
 		const clkv_seq *seq = item->seq;
@@ -89,29 +103,78 @@ static void put_items(const struct clkv_step *step, uint32_t *items, uint32_t *r
 		items[ABI_ITEM_TAIL] = seq->tail > sinks ? seq->tail : sinks;
 		items[ABI_ITEM_SINKS] = sinks;
 		items[ABI_ITEM_SEEN] = seq->seen;
+		items[ABI_ITEM_BOOK] = seq->book;
+		items[ABI_ITEM_BOOK + 1] = items[ABI_ITEM_BOOK + 2] = items[ABI_ITEM_BOOK + 3] = 0;
 		uint32_t splits = blocks_of_item(cache, item) / per;
 		splits = splits ? splits : 1;
 		for (uint32_t r = 0; r < item->n_new; r++, rows += ABI_NEW_WORDS) {
 			rows[ABI_NEW_ITEM] = (uint32_t)i;
 			rows[ABI_NEW_PART] = part;
 			rows[ABI_NEW_SPLITS] = splits;
-			rows[3] = 0;
+			rows[ABI_NEW_ASK] = recalls(item) ? ask++ : 0;
 			part += splits;
 		}
 	}
+}
+
+/* Another row of an item recalls, whose splits are so many work records. */
+static void add_ask(struct clkv_step *step, const clkv_seq *seq, uint32_t ask, uint32_t ask_word,
+                    uint32_t work_word, uint32_t splits)
+{
+	const clkv_cache *cache = step->cache;
+	uint32_t row = clkv__seq_row(seq, cache->shape.layers - 1, 0);
+	uint32_t places = clkv__segments_places(seq);
+	uint32_t blocks = clkv__tables_get(&cache->tables, row + ABI_ROW_SEALED);
+	if (ask % cache->sizes.asks == 0)
+		step->asks[step->n_asks++] = (struct clkv__ask_list){
+			.first = ask,
+			.ask_word = ask_word,
+			.works = {work_word, 0},
+		};
+	struct clkv__ask_list *list = &step->asks[step->n_asks - 1];
+	list->n++;
+	list->places = places > list->places ? places : list->places;
+	list->blocks = blocks > list->blocks ? blocks : list->blocks;
+	list->works.n += splits;
+}
+
+/* The records of rows that recall, and the lists of those that do so in one go. */
+static uint32_t *put_asks(struct clkv_step *step, uint32_t *w, const uint32_t *words, uint32_t per)
+{
+	uint32_t ask = 0, work = step->recall.word;
+	step->n_asks = 0;
+	for (size_t i = 0; i < step->n_items; i++) {
+		const struct clkv__step_item *item = &step->items[i];
+		uint32_t splits = blocks_of_item(step->cache, item) / per;
+		splits = splits ? splits : 1;
+		for (uint32_t r = 0; recalls(item) && r < item->n_new; r++, w += ABI_ASK_WORDS) {
+			w[ABI_ASK_ITEM] = (uint32_t)i;
+			w[ABI_ASK_ROW] = item->row + r;
+			add_ask(step, item->seq, ask++, (uint32_t)(w - words), work, splits);
+			work += splits * ABI_WORK_WORDS;
+		}
+	}
+	return w;
+}
+
+static struct clkv__work_list works_between(const uint32_t *words, const uint32_t *from,
+                                            const uint32_t *to)
+{
+	return (struct clkv__work_list){(uint32_t)(from - words),
+	                                (uint32_t)(to - from) / ABI_WORK_WORDS};
 }
 
 uint32_t clkv__step_plan(struct clkv_step *step, uint32_t *words)
 {
 	uint32_t per = blocks_per_split(step);
 	step->new_word = (uint32_t)step->n_items * ABI_ITEM_WORDS;
-	uint32_t work = step->new_word + step->n_rows * ABI_NEW_WORDS;
 	put_items(step, words, words + step->new_word, per);
-	uint32_t *w = words + work;
-	uint32_t *middle = put_works(step, w, true, per);
-	uint32_t *end = put_works(step, middle, false, per);
-	step->decode = (struct clkv__work_list){work, (uint32_t)(middle - w) / ABI_WORK_WORDS};
-	step->prefill = (struct clkv__work_list){(uint32_t)(middle - words),
-	                                         (uint32_t)(end - middle) / ABI_WORK_WORDS};
-	return (uint32_t)(end - words);
+	uint32_t *single = words + step->new_word + step->n_rows * ABI_NEW_WORDS;
+	uint32_t *tiled = put_works(step, single, SINGLE, per);
+	uint32_t *recalled = put_works(step, tiled, TILED, per);
+	uint32_t *end = put_works(step, recalled, RECALLED, per);
+	step->decode = works_between(words, single, tiled);
+	step->prefill = works_between(words, tiled, recalled);
+	step->recall = works_between(words, recalled, end);
+	return (uint32_t)(put_asks(step, end, words, per) - words);
 }

@@ -17,6 +17,8 @@ clkv_status clkv__tables_init(struct clkv__tables *tables, const clkv_allocator 
 		.slab_words = sizes->slab_words,
 		.row_words = sizes->row_words,
 		.cap = sizes->cap,
+		.segs_word = sizes->segs_word,
+		.segs = sizes->segs,
 		.n_slabs = sizes->max_sequences,
 		.n_free = sizes->max_sequences,
 		.allocator = allocator,
@@ -55,7 +57,9 @@ uint32_t clkv__tables_take(struct clkv__tables *tables)
 	if (tables->n_free == 0)
 		return UINT32_MAX;
 	uint32_t slab = tables->free_list[--tables->n_free];
-	for (uint32_t row = slab; row < slab + tables->slab_words; row += tables->row_words) {
+	if (tables->segs > 0)
+		tables->mirror[slab + tables->segs_word] = 0;
+	for (uint32_t row = slab; row < slab + tables->segs_word; row += tables->row_words) {
 		memset(&tables->mirror[row], 0, ABI_ROW_HEAD * sizeof(uint32_t));
 		for (uint32_t j = 0; j < tables->cap; j++)
 			tables->mirror[row + ABI_ROW_HALF(tables->cap, j)] = CLKV__NO_SLOT;

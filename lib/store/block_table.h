@@ -16,6 +16,7 @@
 struct clkv__tables {
 	cl_mem mem;
 	uint32_t slab_words, row_words, cap;
+	uint32_t segs_word, segs; /**< clkv__sizes */
 	uint32_t n_slabs, n_free;
 	uint32_t *mirror;    /**< [n_slabs][slab_words] */
 	uint32_t *free_list; /**< slabs */

@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/struct_io.h"
+#include "recall/codebook.h"
 #include "rope/rope.h"
 #include "store/resolve.h"
 
@@ -24,6 +25,20 @@ clkv_status clkv_supports(clkv_context *context, const clkv_geometry *geometry, 
 		why[length] = '\0';
 	}
 	return status;
+}
+
+/* Whether a codebook is given with the options; its bytes are checked when the cache is made. */
+static clkv_status read_given(struct clkv__plan *plan, const clkv_cache_options *options,
+                              clkv_error *error)
+{
+	clkv_cache_options o;
+	CLKV_TRY(clkv__struct_read(&o, sizeof o, options, "clkv_cache_options", error));
+	if (o.codebook && (plan->recall.kind != ABI_INDEX_CODES || plan->sealing.dense))
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
+		          "cache options: codebook is given, but the recipe has none; allowed: NULL, or a "
+		          "recipe with a2ats");
+	plan->recall.given = o.codebook != NULL;
+	return CLKV_OK;
 }
 
 static clkv_status check_limits(const clkv_cache_options *options, const struct clkv__sizes *sizes,
@@ -52,6 +67,7 @@ clkv_status clkv_bytes_required(clkv_context *context, const clkv_geometry *geom
 	if (!bytes)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "bytes is NULL");
 	CLKV_TRY(clkv__resolve(context, geometry, recipe, &r, error));
+	CLKV_TRY(read_given(&r.plan, options, error));
 	CLKV_TRY(clkv__sizes_compute(&r.shape, &r.plan, options, &r.cut, &sizes, error));
 	return clkv__struct_write(bytes, &sizes.bytes, sizeof sizes.bytes);
 }
@@ -99,12 +115,36 @@ static clkv_status create_seen(clkv_cache *cache, clkv_error *error)
 {
 	const struct clkv__sizes *s = &cache->sizes;
 	struct clkv__seen *seen = &cache->seen;
-	size_t observe = (size_t)cache->plan.sealing.prune.observe;
+	size_t observe = (size_t)clkv__plan_observe(&cache->plan);
 	seen->tag_bytes = (size_t)cache->shape.layers * observe * sizeof(uint32_t);
 	CLKV_TRY(clkv__slots_init(&seen->slots, &cache->context->allocator, 0, s->seen_units,
 	                          s->max_sequences, error));
 	return create_buffer(cache, &seen->mem, (size_t)s->seen_units * ABI_UNIT * s->max_sequences,
 	                     error);
+}
+
+static clkv_status create_index(clkv_cache *cache, clkv_error *error)
+{
+	const struct clkv__sizes *s = &cache->sizes;
+	struct clkv__index *index = &cache->index;
+	size_t scores = (size_t)s->asks * (size_t)cache->shape.q_heads * s->max_places;
+	size_t lists = (size_t)s->asks * (size_t)cache->shape.streams * (1 + (size_t)s->listed);
+	size_t build = (size_t)s->build_bytes * s->build_layers * (size_t)cache->shape.streams;
+	CLKV_TRY(create_buffer(cache, &index->scores, scores * 4, error));
+	CLKV_TRY(create_buffer(cache, &index->takes, scores * 2, error));
+	CLKV_TRY(create_buffer(cache, &index->lists, lists * 4, error));
+	if (build > 0)
+		CLKV_TRY(create_buffer(cache, &index->build, build, error));
+	if (s->index_units > 0) {
+		CLKV_TRY(
+			clkv__pages_init(&index->pages, &cache->context->allocator, 0, s->index_units, error));
+		CLKV_TRY(create_buffer(cache, &index->mem, (size_t)s->index_units * ABI_UNIT, error));
+	}
+	if (s->book_units == 0)
+		return CLKV_OK;
+	CLKV_TRY(clkv__slots_init(&index->book_slots, &cache->context->allocator, 0, s->book_units,
+	                          s->books, error));
+	return create_buffer(cache, &index->books, (size_t)s->book_units * ABI_UNIT * s->books, error);
 }
 
 static clkv_status create_buffers(clkv_cache *cache, clkv_error *error)
@@ -125,6 +165,8 @@ static clkv_status create_buffers(clkv_cache *cache, clkv_error *error)
 		CLKV_TRY(create_buffer(cache, &cache->turns, s->turns_bytes, error));
 	if (s->seen_units > 0)
 		CLKV_TRY(create_seen(cache, error));
+	if (s->segs > 0)
+		CLKV_TRY(create_index(cache, error));
 	return create_buffer(cache, &cache->counters.mem, ABI_COUNTERS * 4, error);
 }
 
@@ -179,16 +221,54 @@ static clkv_status build(clkv_cache *cache, clkv_error *error)
 	return fill_buffers(cache, error);
 }
 
-clkv_status clkv_cache_create(clkv_context *context, const clkv_geometry *geometry,
-                              const char *recipe, const clkv_cache_options *options,
-                              clkv_cache **out, clkv_error *error)
+static clkv_status write_given(clkv_cache *cache, const unsigned char *books, clkv_error *error)
 {
-	clkv__error_clear(error);
+	cl_int code;
+	cl_command_queue queue =
+		clCreateCommandQueue(cache->context->cl, cache->context->device, 0, &code);
+	CLKV_CL_CODE(error, code, "clCreateCommandQueue");
+	clkv_status status = clkv__cl_check(
+		error,
+		clEnqueueWriteBuffer(queue, cache->index.books, CL_TRUE, 0,
+	                         (size_t)cache->sizes.book_units * ABI_UNIT, books, 0, NULL, NULL),
+		"clEnqueueWriteBuffer");
+	clReleaseCommandQueue(queue);
+	return status;
+}
+
+/* The codebook of the options, on the device, for all sequences to come. */
+static clkv_status take_given(clkv_cache *cache, const clkv_cache_options *options,
+                              clkv_error *error)
+{
+	const clkv_allocator *a = &cache->context->allocator;
+	clkv_cache_options o;
+	CLKV_TRY(clkv__struct_read(&o, sizeof o, options, "clkv_cache_options", error));
+	if (!o.codebook)
+		return CLKV_OK;
+	CLKV_TRY(clkv__codebook_check(&cache->plan, &cache->shape, o.codebook, o.codebook_size, o.model,
+	                              error));
+	unsigned char *books = clkv__calloc(a, cache->sizes.book_units, ABI_UNIT);
+	if (!books)
+		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for the codebook's %u units",
+		          cache->sizes.book_units);
+	clkv__codebook_unpack(&cache->plan, &cache->shape, o.codebook, books);
+	clkv_status status = write_given(cache, books, error);
+	clkv__free(a, books);
+	if (status == CLKV_OK)
+		cache->index.given = clkv__slots_take(&cache->index.book_slots);
+	return status;
+}
+
+clkv_status clkv__cache_create(clkv_context *context, const clkv_geometry *geometry,
+                               const char *recipe, const clkv_cache_options *options, bool attends,
+                               clkv_cache **out, clkv_error *error)
+{
 	struct clkv__resolved r;
 	struct clkv__sizes sizes;
-	if (!out)
-		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "out is NULL");
 	CLKV_TRY(clkv__resolve(context, geometry, recipe, &r, error));
+	if (!attends)
+		r.plan.recall = (struct clkv__recall){.kind = ABI_INDEX_NONE};
+	CLKV_TRY(read_given(&r.plan, options, error));
 	CLKV_TRY(clkv__sizes_compute(&r.shape, &r.plan, options, &r.cut, &sizes, error));
 	CLKV_TRY(check_limits(options, &sizes, error));
 	clkv_cache *cache = clkv__calloc(&context->allocator, 1, sizeof *cache);
@@ -202,7 +282,10 @@ clkv_status clkv_cache_create(clkv_context *context, const clkv_geometry *geomet
 	cache->cut = r.cut;
 	cache->sizes = sizes;
 	pthread_mutex_init(&cache->mutex, NULL);
+	cache->index.given = CLKV__NO_SLOT;
 	clkv_status status = build(cache, error);
+	if (status == CLKV_OK)
+		status = take_given(cache, options, error);
 	if (status != CLKV_OK) {
 		clkv_cache_destroy(cache);
 		return status;
@@ -211,6 +294,16 @@ clkv_status clkv_cache_create(clkv_context *context, const clkv_geometry *geomet
 	          (unsigned long long)sizes.bytes.device, sizes.bytes.per_token);
 	*out = cache;
 	return CLKV_OK;
+}
+
+clkv_status clkv_cache_create(clkv_context *context, const clkv_geometry *geometry,
+                              const char *recipe, const clkv_cache_options *options,
+                              clkv_cache **out, clkv_error *error)
+{
+	clkv__error_clear(error);
+	if (!out)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "out is NULL");
+	return clkv__cache_create(context, geometry, recipe, options, true, out, error);
 }
 
 static void release_mem(cl_mem mem)
@@ -241,6 +334,14 @@ void clkv_cache_destroy(clkv_cache *cache)
 	release_mem(cache->sections);
 	release_mem(cache->turns);
 	release_mem(cache->seen.mem);
+	release_mem(cache->index.mem);
+	release_mem(cache->index.books);
+	release_mem(cache->index.build);
+	release_mem(cache->index.scores);
+	release_mem(cache->index.takes);
+	release_mem(cache->index.lists);
+	clkv__pages_free(&cache->index.pages, &cache->context->allocator);
+	clkv__slots_free(&cache->index.book_slots, &cache->context->allocator);
 	clkv__slots_free(&cache->seen.slots, &cache->context->allocator);
 	clkv__code_tables_free(&cache->code_tables);
 	clkv__counters_free(&cache->counters);

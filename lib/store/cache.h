@@ -9,6 +9,7 @@
 #include "step/step.h"
 #include "store/block_table.h"
 #include "store/counters.h"
+#include "store/index.h"
 #include "store/pool.h"
 #include "store/seen.h"
 #include "tune/tuning.h"
@@ -24,6 +25,7 @@ struct clkv_seq {
 	uint32_t length;
 	uint32_t tail;
 	uint32_t seen;     /**< where its newest queries are kept, or CLKV__NO_SLOT */
+	uint32_t book;     /**< its codebook, or CLKV__NO_SLOT */
 	bool left_partial; /**< a prompt's end has sealed a block that isn't full */
 	bool in_step;
 };
@@ -50,6 +52,7 @@ struct clkv_cache {
 	cl_mem sections;   /**< [jobs][layers][streams] what pruned blocks begin with, or NULL */
 	cl_mem turns;      /**< of the rope: [dims / 2] ulong, or NULL if there is none */
 	struct clkv__seen seen;
+	struct clkv__index index;
 	float loaded_scale[2];   /**< the largest of K's and V's blocks that came with snapshots */
 	uint64_t values_checked; /**< by the recipe's verify=1 */
 	struct clkv__counters counters;
@@ -62,6 +65,12 @@ struct clkv_cache {
 	struct clkv__meter meter;
 };
 
+/** clkv_cache_create; attends: false for a cache that only holds blocks on their way to or from a file, which needs no
+ *  index of them. */
+clkv_status clkv__cache_create(clkv_context *context, const clkv_geometry *geometry,
+                               const char *recipe, const clkv_cache_options *options, bool attends,
+                               clkv_cache **out, clkv_error *error);
+
 /** Sinks of a sequence of this length. */
 static inline uint32_t clkv__sinks(const clkv_cache *cache, uint32_t length)
 {
@@ -73,6 +82,14 @@ static inline const struct clkv__variant *clkv__cache_head(const clkv_cache *cac
                                                            int stream)
 {
 	return clkv__plan_head(&cache->plan, cache->shape.streams, layer, stream);
+}
+
+/** Whether decoded rows of a layer recall: where a row sees only so many tokens, these are few enough. */
+static inline bool clkv__layer_recalls(const clkv_cache *cache, int layer)
+{
+	const int *window = cache->shape.window;
+	return cache->sizes.segs > 0 && !clkv__layer_is_dense(&cache->plan, layer) &&
+	       !(window && window[layer] > 0);
 }
 
 /** The word where the row of (layer, stream) of a sequence begins. */

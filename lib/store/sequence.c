@@ -46,6 +46,9 @@ clkv_status clkv__seq_new(clkv_cache *cache, size_t notes, clkv_seq **out, clkv_
 		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for a sequence");
 	seq->slab = clkv__tables_take(&cache->tables);
 	seq->seen = CLKV__NO_SLOT;
+	seq->book = cache->index.given;
+	if (seq->book != CLKV__NO_SLOT)
+		clkv__slots_ref(&cache->index.book_slots, seq->book);
 	*out = link_seq(cache, seq);
 	return CLKV_OK;
 }
@@ -57,12 +60,14 @@ clkv_status clkv_seq_create(clkv_cache *cache, clkv_seq **out, clkv_error *error
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "%s is NULL", cache ? "out" : "cache");
 	pthread_mutex_lock(&cache->mutex);
 	clkv_seq *seq = NULL;
-	clkv_status status = clkv__seq_new(cache, n_rows(cache), &seq, error);
+	clkv_status status = clkv__seq_new(cache, n_rows(cache) + 1, &seq, error);
 	if (status == CLKV_OK) {
 		/* The slab may have belonged to another sequence: the device must learn it's empty. */
 		for (uint32_t i = 0; i < n_rows(cache); i++)
 			clkv__tables_set(&cache->tables,
 			                 seq->slab + i * cache->sizes.row_words + ABI_ROW_SEALED, 0);
+		if (cache->sizes.segs > 0)
+			clkv__tables_set(&cache->tables, seq->slab + cache->sizes.segs_word, 0);
 		*out = seq;
 	}
 	pthread_mutex_unlock(&cache->mutex);
@@ -104,8 +109,9 @@ clkv_status clkv_seq_fork(clkv_seq *seq, clkv_seq **out, clkv_error *error)
 	clkv_seq *copy = NULL;
 	clkv_status status = CLKV_OK;
 	size_t notes = (size_t)n_rows(cache) *
-	               (1 + (size_t)clkv__blocks_of(cache, seq->length) * (ABI_ENTRY_WORDS + 1) +
-	                2 * ABI_ENTRY_WORDS);
+	                   (1 + (size_t)clkv__blocks_of(cache, seq->length) * (ABI_ENTRY_WORDS + 1) +
+	                    2 * ABI_ENTRY_WORDS) +
+	               clkv__segment_notes(clkv__segments(seq));
 	for (int l = 0; l < cache->shape.layers; l++)
 		for (int s = 0; s < cache->shape.streams; s++)
 			notes += ABI_ENTRY_WORDS *
@@ -120,6 +126,7 @@ clkv_status clkv_seq_fork(clkv_seq *seq, clkv_seq **out, clkv_error *error)
 		copy->left_partial = seq->left_partial;
 		copy->seen = seq->seen;
 		clkv__seen_share(&cache->seen, copy->seen);
+		clkv__segments_share(copy, seq);
 		for (int l = 0; l < cache->shape.layers; l++)
 			for (int s = 0; s < cache->shape.streams; s++)
 				share_row(copy, seq, l, s);
@@ -186,6 +193,7 @@ static void cut(clkv_seq *seq, uint32_t n)
 	clkv__seq_release_half(seq, clkv__blocks_of(cache, n), clkv__blocks_of(cache, seq->length),
 	                       false);
 	if (n < seq->tail) {
+		clkv__segments_cut(seq, n);
 		for (int l = 0; l < cache->shape.layers; l++)
 			for (int s = 0; s < cache->shape.streams; s++)
 				cut_sealed_row(seq, l, clkv__seq_row(seq, l, s), n);
@@ -206,7 +214,7 @@ clkv_status clkv_seq_truncate(clkv_seq *seq, size_t n_tokens, clkv_error *error)
 	if (seq->in_step)
 		status = clkv__error_set(error, CLKV_ERROR_BUSY, "the sequence is in an open step");
 	else
-		status = reserve_notes(cache, 2 * (size_t)n_rows(cache), error);
+		status = reserve_notes(cache, 2 * (size_t)n_rows(cache) + CLKV__CUT_NOTES, error);
 	if (status == CLKV_OK)
 		cut(seq, (uint32_t)n_tokens);
 	pthread_mutex_unlock(&cache->mutex);
@@ -240,6 +248,7 @@ void clkv__seq_drop(clkv_seq *seq)
 		for (int s = 0; s < cache->shape.streams; s++)
 			release_sealed_row(seq, l, clkv__seq_row(seq, l, s));
 	clkv__seen_drop(&cache->seen, seq->seen);
+	clkv__segments_drop(seq);
 	clkv__tables_release(&cache->tables, seq->slab);
 	unlink_seq(seq);
 	clkv__free(&cache->context->allocator, seq);
@@ -282,6 +291,7 @@ clkv_status clkv_seq_get_info(const clkv_seq *seq, clkv_seq_info *info)
 	pthread_mutex_lock(&cache->mutex);
 	i.length = seq->length;
 	i.sealed = clkv__seq_sealed(seq);
+	i.bytes = clkv__segments_bytes(seq);
 	for (int l = 0; l < cache->shape.layers; l++)
 		for (int s = 0; s < cache->shape.streams; s++)
 			i.bytes += row_bytes(seq, l, s);

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/struct_io.h"
 #include "codec/code_tables.h"
+#include "recall/recall.h"
 #include "rope/rope.h"
 #include "store/pages.h"
 
@@ -59,8 +60,9 @@ static uint64_t open_blocks(const struct clkv__plan *plan, const struct clkv__si
 	const struct clkv__general *g = &plan->general;
 	uint64_t bt = (uint64_t)g->block, q = s->max_sequences;
 	uint64_t all = s->max_tokens / bt + q;
+	uint64_t waiting = clkv__plan_batch(plan, true); /* sealed together: block, without recall */
 	uint64_t kept =
-		ceil_div((uint64_t)g->window + bt - 1, bt) + 1 + ceil_div((uint64_t)g->sinks, bt);
+		ceil_div((uint64_t)g->window + waiting - 1, bt) + 1 + ceil_div((uint64_t)g->sinks, bt);
 	uint64_t with_step = q * (kept + 1) + s->max_step_tokens / bt;
 	return g->seal == 1 || with_step > all ? all : with_step;
 }
@@ -126,7 +128,9 @@ static clkv_status table_sizes(const struct clkv__shape *shape, const struct clk
 	uint64_t cap = ceil_div(s->max_seq_tokens, (uint64_t)plan->general.block) + 2;
 	cap = (cap + 3) & ~(uint64_t)3;
 	uint64_t row = ABI_ROW_WORDS(cap);
-	uint64_t slab = row * (uint64_t)shape->layers * (uint64_t)shape->streams;
+	uint64_t rows = row * (uint64_t)shape->layers * (uint64_t)shape->streams, slab = rows;
+	if (s->segs > 0)
+		slab += ABI_SEGS_WORDS((uint64_t)s->segs);
 	if (slab * s->max_sequences > UINT32_MAX)
 		CLKV_FAIL(
 			error, CLKV_ERROR_INVALID_ARGUMENT,
@@ -135,7 +139,70 @@ static clkv_status table_sizes(const struct clkv__shape *shape, const struct clk
 	s->cap = (uint32_t)cap;
 	s->row_words = (uint32_t)row;
 	s->slab_words = (uint32_t)slab;
+	s->segs_word = (uint32_t)rows;
 	return CLKV_OK;
+}
+
+/* Bytes of work space that indexes may take while they are made; more than one layer's only within it. */
+#define BUILD_MOST ((uint64_t)32 << 20)
+
+/* Segments that a cut has left with few tokens; each but the largest is small. */
+enum { CUT_SEGMENTS = 16 };
+
+static clkv_status recall_sizes(const struct clkv__shape *shape, const struct clkv__plan *plan,
+                                struct clkv__sizes *s, clkv_error *error)
+{
+	const struct clkv__recall *r = &plan->recall;
+	uint64_t layers = (uint64_t)(shape->layers - plan->general.skip);
+	if (!clkv__recalls(r) || plan->sealing.dense)
+		return CLKV_OK;
+	if ((uint64_t)r->budget > s->max_seq_tokens)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE,
+		          "key 'recall' is %d; allowed: 1 to max_seq_tokens (%u)", r->budget,
+		          s->max_seq_tokens);
+	if (clkv__recall_first(r) > s->max_seq_tokens)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE,
+		          "an index needs %u tokens to begin with (%s); a sequence has at most "
+		          "max_seq_tokens (%u)",
+		          clkv__recall_first(r),
+		          r->kind == ABI_INDEX_CODES ? "key 'codes': 4 keys for each" : "key 'every'",
+		          s->max_seq_tokens);
+	/* segments have at least `every` tokens when they are made */
+	uint64_t every = (uint64_t)r->every;
+	uint64_t segs = s->max_tokens / every + s->max_sequences;
+	/* a prompt that was cut near its beginning, to be another: its index stays */
+	uint64_t most = (uint64_t)r->most, cut = most < s->max_seq_tokens ? most : s->max_seq_tokens;
+	s->segs = s->max_seq_tokens / (uint32_t)every + 1 + CUT_SEGMENTS;
+	s->index_heads = (uint32_t)layers * (uint32_t)shape->streams;
+	uint64_t units =
+		s->index_heads * (clkv__recall_index_most(r, shape, s->max_tokens + every, segs) +
+	                      s->max_sequences * (uint64_t)clkv__recall_index(r, shape, (uint32_t)cut));
+	if (units >= (uint64_t)1 << 31)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
+		          "cache options: max_tokens (%u) needs an index of 128 GiB", s->max_tokens);
+	s->index_units = (uint32_t)units;
+	s->book_units = s->index_heads * clkv__recall_book(r, shape);
+	s->books = s->book_units == 0 ? 0 : r->given ? 1 : s->max_sequences;
+	uint64_t places = r->kind == ABI_INDEX_CODES ? (uint64_t)s->segs * clkv__recall_places(r, 1)
+	                                             : (s->max_seq_tokens + cut) / (uint64_t)r->per +
+	                                                   (uint64_t)s->segs * ABI_TILE;
+	s->max_places = (uint32_t)((places + ABI_TILE - 1) / ABI_TILE * ABI_TILE);
+	s->asks = s->max_sequences < s->max_step_tokens ? s->max_sequences : s->max_step_tokens;
+	uint64_t listed = clkv__recall_listed(r, shape);
+	s->listed = (uint32_t)(listed < s->max_seq_tokens ? listed : s->max_seq_tokens);
+	s->build_bytes = clkv__recall_build(r, shape);
+	uint64_t layer = s->build_bytes * (uint64_t)shape->streams;
+	uint64_t at_once = layer > 0 && BUILD_MOST > layer ? BUILD_MOST / layer : 1;
+	s->build_layers = (uint32_t)(at_once < layers ? at_once : layers);
+	return CLKV_OK;
+}
+
+/* Scores, choices and lists of the rows that recall in one go; work space. */
+static uint64_t recall_scratch(const struct clkv__shape *shape, const struct clkv__sizes *s)
+{
+	uint64_t heads = (uint64_t)shape->q_heads, streams = (uint64_t)shape->streams;
+	return s->asks * (heads * s->max_places * 6 + streams * (1 + (uint64_t)s->listed) * 4) +
+	       s->build_layers * streams * s->build_bytes;
 }
 
 static void step_sizes(const struct clkv__shape *shape, const struct clkv__plan *plan,
@@ -146,17 +213,21 @@ static void step_sizes(const struct clkv__shape *shape, const struct clkv__plan 
 	uint32_t streams = (uint32_t)shape->streams;
 	uint32_t extra = cut->target_groups / streams + 1; /* work-groups beyond one per tile */
 	s->plan_words = items * ABI_ITEM_WORDS + rows * ABI_NEW_WORDS + (rows + extra) * ABI_WORK_WORDS;
+	if (s->segs > 0)
+		s->plan_words += rows * ABI_ASK_WORDS;
 	s->part_rows = rows + (extra + items) * (uint32_t)cut->tile_rows;
 	uint32_t sealable = plan->general.seal == 1 ? s->max_tokens : rows;
-	s->max_jobs = plan->sealing.dense ? 0 : sealable / bt + 2 * items;
+	uint32_t waiting = clkv__plan_batch(plan, true) / bt;
+	s->max_jobs = plan->sealing.dense ? 0 : sealable / bt + (1 + waiting) * items;
 	s->jobs_words =
 		s->max_jobs * (ABI_SEAL_WORDS + ABI_DST_WORDS * (uint32_t)shape->layers * streams);
 	if (s->jobs_words == 0)
 		s->jobs_words = 1; /* OpenCL has no empty buffers */
 	s->section_bytes =
 		(uint64_t)s->max_jobs * (uint64_t)shape->layers * streams * clkv__plan_section(plan);
-	if (!plan->sealing.dense)
-		s->seen_units = (uint32_t)(clkv__prune_seen_bytes(&plan->sealing.prune, shape) / ABI_UNIT);
+	uint64_t seen = ABI_SEEN_BYTES((uint64_t)shape->layers, (uint64_t)clkv__plan_observe(plan),
+	                               (uint64_t)shape->q_heads, (uint64_t)shape->dk);
+	s->seen_units = (uint32_t)ceil_div(seen, ABI_UNIT);
 	s->turns_bytes = clkv__rope_bytes(&shape->rope);
 	s->update_pairs = 4096;
 	uint32_t most = s->plan_words > s->jobs_words ? s->plan_words : s->jobs_words;
@@ -179,6 +250,9 @@ static uint64_t host_bytes(const struct clkv__shape *shape, const struct clkv__p
 		slots += (layers - dense) * (uint64_t)s->sealed_slots;
 	if (s->seen_units > 0)
 		slots += s->max_sequences;
+	slots += s->books;
+	if (s->index_units > 0)
+		pages += clkv__pages_host_bytes(s->index_units);
 	return b4((uint64_t)s->slab_words * s->max_sequences) + b4(2 * slots) + pages +
 	       CLKV__STAGING * b4(s->staging_words) + s->journal_entries * sizeof(struct clkv__change);
 }
@@ -204,13 +278,21 @@ static void sum_bytes(const struct clkv__shape *shape, const struct clkv__plan *
 	b->code_tables = clkv__code_tables_bytes(&plan->sealing.layout);
 	if (s->sized) /* histograms for them */
 		b->scratch += layers * 2 * ABI_SYMBOLS * 4;
+	if (s->segs > 0)
+		b->scratch += recall_scratch(shape, s);
+	b->index = ((uint64_t)s->index_units + (uint64_t)s->book_units * s->books) * ABI_UNIT;
 	b->scratch += s->section_bytes + (uint64_t)s->seen_units * ABI_UNIT * s->max_sequences;
 	b->scratch += s->turns_bytes;
-	b->device = b->sealed + b->open + b->tables + b->scratch + b->code_tables;
+	b->device = b->sealed + b->open + b->tables + b->scratch + b->code_tables + b->index;
 	b->host = host_bytes(shape, plan, s);
 	b->per_token_f16 = (double)(layers * streams) * 2 * (shape->dk + shape->dv);
+	b->per_token = 0;
+	if (s->segs > 0)
+		b->per_token += (double)s->index_heads * ABI_UNIT *
+		                clkv__recall_index(&plan->recall, shape, (uint32_t)plan->recall.most) /
+		                plan->recall.most;
 	double half = 2.0 * (shape->dk + shape->dv) + 4 / bt;
-	b->per_token = (double)(streams * dense) * half;
+	b->per_token += (double)(streams * dense) * half;
 	for (int i = (int)dense; i < shape->layers; i++)
 		for (int j = 0; j < shape->streams; j++)
 			b->per_token +=
@@ -227,6 +309,7 @@ clkv_status clkv__sizes_compute(const struct clkv__shape *shape, const struct cl
 	clkv_cache_options o;
 	CLKV_TRY(read_options(options, &o, &s, error));
 	CLKV_TRY(pool_sizes(shape, plan, &s, error));
+	CLKV_TRY(recall_sizes(shape, plan, &s, error));
 	CLKV_TRY(table_sizes(shape, plan, &s, error));
 	step_sizes(shape, plan, cut, &s);
 	sum_bytes(shape, plan, &s);

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+/** \file launch_recall.c \brief Launches of recall: scores, choices, lists, attention over them. */
+#include "attend/args.h"
+#include "attend/launch_index.h"
+
+/* Rows that recall in one go. */
+struct asked {
+	const struct clkv__ask_list *list;
+	const clkv_tensor *q;
+	int layer;
+	cl_uint n_wait;
+	const cl_event *wait;
+};
+
+static size_t head_parts(const clkv_cache *cache)
+{
+	return (size_t)(cache->shape.g / cache->cut.tile_heads);
+}
+
+/* What choosing kernels share: where the rows and the segments are, the layer's number, units of a sequence. */
+static void put_segments(struct args *a, const clkv_cache *cache, const struct asked *asked)
+{
+	put_uint(a, 0);
+	put_uint(a, asked->list->ask_word);
+	put_uint(a, cache->sizes.segs_word);
+	put_uint(a, (cl_uint)(asked->layer - cache->plan.general.skip));
+	put_uint(a, cache->sizes.max_places);
+}
+
+static clkv_status score_units(clkv_cache *cache, struct clkv__chain *chain,
+                               const struct asked *asked, clkv_error *error)
+{
+	enum { TILES = 16 }; /* of recall_score.cl */
+	struct args a = {cache->kernels.recall.score, 0, CL_SUCCESS};
+	put_mem(&a, cache->index.mem);
+	put_mem(&a, cache->tables.mem);
+	put_mem(&a, cache->plan_mem);
+	put_tensor(&a, asked->q);
+	put_mem(&a, cache->index.books ? cache->index.books : cache->index.mem);
+	put_mem(&a, cache->index.scores);
+	put_segments(&a, cache, asked);
+	put_rope(&a, cache);
+	size_t tiles = asked->list->places / ABI_TILE;
+	size_t groups[3] = {(tiles + TILES - 1) / TILES,
+	                    (size_t)cache->shape.streams * head_parts(cache), asked->list->n};
+	return run(&a, chain, 3, groups, lanes_of(cache), asked->n_wait, asked->wait, NULL, error);
+}
+
+static clkv_status score_tokens(clkv_cache *cache, struct clkv__chain *chain,
+                                const struct asked *asked, const struct clkv__span *span,
+                                clkv_error *error)
+{
+	struct args a = {span_kernels(cache, span)->score, 0, CL_SUCCESS};
+	put_mem(&a, cache->pool.layers[asked->layer].mem);
+	put_mem(&a, cache->tables.mem);
+	put_mem(&a, cache->plan_mem);
+	put_tensor(&a, asked->q);
+	put_mem(&a, code_tables(cache));
+	put_mem(&a, cache->index.scores);
+	put_uint(&a, 0);
+	put_uint(&a, asked->list->ask_word);
+	put_uint(&a, cache->sizes.segs_word);
+	put_uint(&a, (cl_uint)asked->layer);
+	put_uint(&a, (cl_uint)span->first_stream);
+	put_uint(&a, cache->sizes.max_places);
+	put_rope(&a, cache);
+	size_t groups[3] = {asked->list->blocks, (size_t)span->n_streams * head_parts(cache),
+	                    asked->list->n};
+	return run(&a, chain, 3, groups, lanes_of(cache), asked->n_wait, asked->wait, NULL, error);
+}
+
+static clkv_status choose(clkv_cache *cache, struct clkv__chain *chain, const struct asked *asked,
+                          clkv_error *error)
+{
+	const struct clkv__recall *r = &cache->plan.recall;
+	size_t heads = (size_t)(r->grouped ? cache->shape.streams : cache->shape.q_heads);
+	struct args a = {cache->kernels.recall.select, 0, CL_SUCCESS};
+	put_mem(&a, cache->index.mem);
+	put_mem(&a, cache->tables.mem);
+	put_mem(&a, cache->plan_mem);
+	put_mem(&a, cache->index.scores);
+	put_mem(&a, cache->index.takes);
+	put_segments(&a, cache, asked);
+	put_uint(&a, (cl_uint)r->budget);
+	put_float(&a, cache->shape.scale);
+	size_t groups[3] = {heads, asked->list->n, 1};
+	CLKV_TRY(run(&a, chain, 2, groups, lanes_of(cache), 0, NULL, NULL, error));
+	a = (struct args){cache->kernels.recall.list, 0, CL_SUCCESS};
+	put_mem(&a, cache->index.mem);
+	put_mem(&a, cache->tables.mem);
+	put_mem(&a, cache->plan_mem);
+	put_mem(&a, cache->index.takes);
+	put_mem(&a, cache->index.lists);
+	put_segments(&a, cache, asked);
+	put_uint(&a, cache->sizes.listed);
+	groups[0] = (size_t)cache->shape.streams;
+	return run(&a, chain, 2, groups, lanes_of(cache), 0, NULL, NULL, error);
+}
+
+static clkv_status attend_listed(clkv_cache *cache, struct clkv__chain *chain,
+                                 const struct asked *asked, const struct clkv__span *span,
+                                 clkv_error *error)
+{
+	const struct clkv__shape *shape = &cache->shape;
+	struct args a = {span_kernels(cache, span)->recall, 0, CL_SUCCESS};
+	put_mem(&a, cache->pool.layers[asked->layer].mem);
+	put_mem(&a, cache->tables.mem);
+	put_mem(&a, cache->plan_mem);
+	put_tensor(&a, asked->q);
+	put_mem(&a, cache->part_acc);
+	put_mem(&a, cache->part_ml);
+	put_mem(&a, code_tables(cache));
+	put_mem(&a, cache->index.lists);
+	put_uint(&a, 0);
+	put_uint(&a, cache->step.new_word);
+	put_uint(&a, asked->list->works.word);
+	put_uint(&a, (cl_uint)asked->layer);
+	put_float(&a, shape->scale);
+	put_float(&a, shape->softcap);
+	put_uint(&a, (cl_uint)span->first_stream);
+	put_uint(&a, asked->list->first);
+	put_uint(&a, cache->sizes.listed);
+	put_rope(&a, cache);
+	size_t groups[3] = {asked->list->works.n, (size_t)span->n_streams * head_parts(cache), 1};
+	return run(&a, chain, 2, groups, lanes_of(cache), 0, NULL, NULL, error);
+}
+
+static clkv_status recall(clkv_cache *cache, struct clkv__chain *chain, const struct asked *asked,
+                          clkv_error *error)
+{
+	const int streams = cache->shape.streams;
+	bool tokens = cache->plan.recall.kind == ABI_INDEX_TOKENS;
+	struct clkv__span span;
+	if (!tokens)
+		CLKV_TRY(score_units(cache, chain, asked, error));
+	for (int first = 0; tokens && first < streams; first += span.n_streams) {
+		span = clkv__span_of(cache, asked->layer, first);
+		CLKV_TRY(score_tokens(cache, chain, asked, &span, error));
+	}
+	CLKV_TRY(choose(cache, chain, asked, error));
+	for (int first = 0; first < streams; first += span.n_streams) {
+		span = clkv__span_of(cache, asked->layer, first);
+		CLKV_TRY(attend_listed(cache, chain, asked, &span, error));
+	}
+	return CLKV_OK;
+}
+
+clkv_status clkv__launch_recall(clkv_cache *cache, struct clkv__chain *chain, int layer,
+                                const clkv_tensor *q, cl_uint n_wait, const cl_event *wait,
+                                clkv_error *error)
+{
+	const struct clkv_step *step = &cache->step;
+	for (uint32_t i = 0; i < step->n_asks; i++) {
+		const struct asked asked = {&step->asks[i], q, layer, n_wait, wait};
+		CLKV_TRY(recall(cache, chain, &asked, error));
+	}
+	return CLKV_OK;
+}

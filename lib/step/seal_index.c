@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/** \file seal_index.c \brief Cuts what a sequence seals into segments and has the device index them. */
+#include "step/seal_index.h"
+
+#include "attend/launch_index.h"
+#include "base/alloc.h"
+#include "base/error.h"
+
+uint32_t clkv__index_parts(const clkv_cache *cache, uint32_t n)
+{
+	uint32_t most = (uint32_t)cache->plan.recall.most;
+	return n == 0 ? 0 : (n + most - 1) / most;
+}
+
+uint32_t clkv__index_part(const clkv_cache *cache, uint32_t n, uint32_t parts, uint32_t i)
+{
+	/* even parts of whole blocks: segments begin with a block */
+	uint32_t bt = (uint32_t)cache->plan.general.block, blocks = (n + bt - 1) / bt;
+	uint32_t from = (uint32_t)((uint64_t)blocks * i / parts) * bt;
+	uint32_t to = (uint32_t)((uint64_t)blocks * (i + 1) / parts) * bt;
+	return (to < n ? to : n) - from;
+}
+
+/* A codebook of the sequence's own, from as many of its n tokens as one segment may have, evenly drawn. */
+static clkv_status train(clkv_seq *seq, uint32_t from, uint32_t n, struct clkv__indexed *out,
+                         clkv_error *error)
+{
+	clkv_cache *cache = seq->cache;
+	uint32_t most = (uint32_t)cache->plan.recall.most, step = (n + most - 1) / most;
+	uint32_t book = clkv__slots_take(&cache->index.book_slots);
+	if (book == CLKV__NO_SLOT)
+		CLKV_FAIL(error, CLKV_ERROR_INTERNAL, "more sequences than places for their codebooks");
+	out->book = book;
+	const struct clkv__index_job job = {
+		.seq = seq,
+		.from = from,
+		.n = n / step,
+		.step = step,
+		.end = out->end,
+		.book = book,
+		.trains = true,
+	};
+	return clkv__launch_index(cache, &cache->step.chain, &job, error);
+}
+
+static clkv_status make_part(clkv_seq *seq, uint32_t from, uint32_t n, struct clkv__indexed *out,
+                             clkv_error *error)
+{
+	clkv_cache *cache = seq->cache;
+	struct clkv__segment *segment = &out->parts[out->n_parts];
+	CLKV_TRY(clkv__segment_take(cache, n, segment, error));
+	out->n_parts++;
+	const struct clkv__index_job job = {
+		.seq = seq,
+		.from = from,
+		.n = n,
+		.step = 1,
+		.end = out->end,
+		.segment = segment,
+		.book = out->book,
+		.trains = cache->plan.recall.kind != ABI_INDEX_CODES,
+	};
+	return clkv__launch_index(cache, &cache->step.chain, &job, error);
+}
+
+bool clkv__index_fits(const clkv_seq *seq, uint32_t n)
+{
+	const clkv_cache *cache = seq->cache;
+	uint32_t parts = clkv__index_parts(cache, n);
+	uint64_t places = clkv__segments_places(seq);
+	for (uint32_t i = 0; i < parts; i++)
+		places += clkv__recall_places(&cache->plan.recall, clkv__index_part(cache, n, parts, i));
+	return clkv__segments(seq) + parts <= cache->sizes.segs && places <= cache->sizes.max_places;
+}
+
+clkv_status clkv__index_make(clkv_seq *seq, uint32_t from, uint32_t n, uint32_t end,
+                             struct clkv__indexed *out, clkv_error *error)
+{
+	clkv_cache *cache = seq->cache;
+	uint32_t parts = clkv__index_parts(cache, n);
+	*out = (struct clkv__indexed){.end = end, .book = seq->book};
+	out->parts = clkv__calloc(&cache->context->allocator, parts, sizeof *out->parts);
+	if (!out->parts)
+		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for %u segments", parts);
+	clkv_status status = CLKV_OK;
+	if (cache->sizes.book_units > 0 && seq->book == CLKV__NO_SLOT)
+		status = train(seq, from, n, out, error);
+	for (uint32_t i = 0, at = 0; i < parts && status == CLKV_OK; i++) {
+		uint32_t tokens = clkv__index_part(cache, n, parts, i);
+		status = make_part(seq, from + at, tokens, out, error);
+		at += tokens;
+	}
+	if (status != CLKV_OK)
+		clkv__index_release(seq, out);
+	return status;
+}
+
+void clkv__index_enter(clkv_seq *seq, struct clkv__indexed *indexed)
+{
+	const clkv_cache *cache = seq->cache;
+	uint32_t row = clkv__seq_row(seq, cache->shape.layers - 1, 0);
+	uint32_t sealed = clkv__tables_get(&cache->tables, row + ABI_ROW_SEALED);
+	uint32_t first = sealed * (uint32_t)cache->plan.general.block;
+	for (uint32_t i = 0; i < indexed->n_parts; i++) {
+		clkv__segment_enter(seq, &indexed->parts[i], first);
+		first += indexed->parts[i].tokens;
+	}
+	seq->book = indexed->book;
+	clkv__free(&cache->context->allocator, indexed->parts);
+	*indexed = (struct clkv__indexed){0};
+}
+
+void clkv__index_release(clkv_seq *seq, struct clkv__indexed *indexed)
+{
+	clkv_cache *cache = seq->cache;
+	for (uint32_t i = 0; i < indexed->n_parts; i++)
+		clkv__segment_release(cache, &indexed->parts[i]);
+	if (indexed->parts && indexed->book != seq->book)
+		clkv__slots_release(&cache->index.book_slots, indexed->book);
+	clkv__free(&cache->context->allocator, indexed->parts);
+	*indexed = (struct clkv__indexed){0};
+}
