@@ -32,6 +32,7 @@ static const char more_help[] =
 	"  --chunked        compute and seal the prompt chunk by chunk under each recipe\n"
 	"  --json           a JSON line per recipe\n"
 	"  --plot FILE.png  draw quality against bytes per token (needs gnuplot)\n"
+	"  --codebook FILE  codebooks for recipes with a2ats, of clkv-train\n"
 	"  --device D       gpu, cpu, P:D or a part of a name; clkv-info lists devices\n"
 	"  --products P     matrix products of the prompt: auto, blocked or blas\n"
 	"  --help           this text\n"
@@ -48,6 +49,7 @@ enum {
 	OPTION_CHUNKED,
 	OPTION_JSON,
 	OPTION_PLOT,
+	OPTION_CODEBOOK,
 	OPTION_DEVICE,
 	OPTION_PRODUCTS,
 	OPTION_HELP,
@@ -65,6 +67,7 @@ static const struct option long_options[] = {
 	{"chunked", no_argument, NULL, OPTION_CHUNKED},
 	{"json", no_argument, NULL, OPTION_JSON},
 	{"plot", required_argument, NULL, OPTION_PLOT},
+	{"codebook", required_argument, NULL, OPTION_CODEBOOK},
 	{"device", required_argument, NULL, OPTION_DEVICE},
 	{"products", required_argument, NULL, OPTION_PRODUCTS},
 	{"help", no_argument, NULL, OPTION_HELP},
@@ -115,6 +118,9 @@ static bool set_option(struct eval_options *o, int option, struct tool_error *er
 		return true;
 	case OPTION_PLOT:
 		o->plot = optarg;
+		return true;
+	case OPTION_CODEBOOK:
+		o->codebook = optarg;
 		return true;
 	case OPTION_DEVICE:
 		o->device = optarg;
@@ -171,8 +177,20 @@ static bool read_text(struct eval *eval, int32_t **all, struct tool_error *error
 	return true;
 }
 
+static bool read_codebook(struct session *session, const char *path, char **codebook,
+                          struct tool_error *error)
+{
+	if (path == NULL)
+		return true;
+	if (!text_file_read(path, codebook, &session->codebook_size, error))
+		return false;
+	session->codebook = *codebook;
+	return true;
+}
+
 static bool run(const struct eval_options *o, struct tool_error *error)
 {
+	char *codebook = NULL;
 	struct eval eval = {.options = o};
 	struct engine_options engine_options = {.products = o->products};
 	int32_t *all = NULL;
@@ -183,13 +201,15 @@ static bool run(const struct eval_options *o, struct tool_error *error)
 	if (done && o->context > (size_t)eval.session.model->context)
 		(void)fprintf(stderr, "%s: note: the model was trained for %d tokens\n", program,
 		              eval.session.model->context);
-	done = done && read_text(&eval, &all, error) &&
+	done = done && read_codebook(&eval.session, o->codebook, &codebook, error) &&
+	       read_text(&eval, &all, error) &&
 	       (o->needle ? eval_needle : eval_perplexity)(&eval, results, error);
 	if (done)
 		eval_print(&eval, results);
 	if (done && o->plot != NULL)
 		done = eval_plot(&eval, results, o->plot, error);
 	session_close(&eval.session);
+	free(codebook);
 	free(all);
 	free(results);
 	return done;

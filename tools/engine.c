@@ -168,6 +168,11 @@ clkv_geometry engine_geometry(const struct model *model)
 	return g;
 }
 
+cl_command_queue engine_queue(const struct engine *e)
+{
+	return e->queue;
+}
+
 size_t engine_max_rows(const struct engine *e)
 {
 	return e->max_rows;

@@ -86,6 +86,9 @@ bool engine_finish(struct engine *engine, struct tool_error *error);
 /** The shape of the model's attention, for clkv_cache_create(). */
 clkv_geometry engine_geometry(const struct model *model);
 
+/** The queue of all its commands. */
+cl_command_queue engine_queue(const struct engine *engine);
+
 size_t engine_max_rows(const struct engine *engine);
 size_t engine_device_bytes(const struct engine *engine);
 

@@ -11,7 +11,7 @@
 #define EVAL_MOST_RECIPES 64
 
 struct eval_options {
-	const char *model, *text, *device, *plot;
+	const char *model, *text, *device, *plot, *codebook;
 	const char *recipes[EVAL_MOST_RECIPES];
 	size_t n_recipes;
 	size_t context, tokens, offset;
@@ -39,10 +39,6 @@ struct eval {
 /** Fill results[n_recipes]. */
 bool eval_perplexity(struct eval *eval, struct eval_result *results, struct tool_error *error);
 bool eval_needle(struct eval *eval, struct eval_result *results, struct tool_error *error);
-
-/** Runs the first n tokens of ids through the model into stream, in chunks. bar may be NULL. */
-bool eval_prompt(struct eval *eval, struct engine_stream *stream, const int32_t *ids, size_t n,
-                 const char *bar, struct tool_error *error);
 
 /** One JSON line per result, or a table. */
 void eval_print(const struct eval *eval, const struct eval_result *results);

@@ -200,8 +200,8 @@ static bool try_depth(struct eval *eval, struct engine_stream *exact, const stru
 	size_t n = hay->prompt.n;
 	struct tokens last = {hay->question.ids + hay->question.n - 1, 1};
 	if (!session_stream_restart(exact, error) ||
-	    !eval_prompt(eval, exact, hay->prompt.ids, n, "prompt", error) ||
-	    !eval_prompt(eval, exact, hay->question.ids, hay->question.n, NULL, error))
+	    !session_prompt(&eval->session, exact, hay->prompt.ids, n, "prompt", error) ||
+	    !session_prompt(&eval->session, exact, hay->question.ids, hay->question.n, NULL, error))
 		return false;
 	for (size_t i = 0; i < eval->options->n_recipes; i++) {
 		progress_show(eval->options->recipes[i], i, eval->options->n_recipes);

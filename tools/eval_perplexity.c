@@ -40,30 +40,6 @@ struct runs {
 	int32_t *tokens; /* [n] */
 };
 
-bool eval_prompt(struct eval *eval, struct engine_stream *stream, const int32_t *ids, size_t n,
-                 const char *bar, struct tool_error *error)
-{
-	size_t most = engine_max_rows(eval->session.engine);
-	for (size_t done = 0; done < n;) {
-		size_t rows = n - done < most ? n - done : most;
-		struct engine_pass pass = {
-			.streams = &stream,
-			.n_streams = 1,
-			.tokens = ids + done,
-			.n_each = rows,
-			.phase = done + rows == n ? CLKV_PROMPT_END : CLKV_PROMPT,
-			.want = ENGINE_NO_LOGITS,
-		};
-		if (!engine_run(eval->session.engine, &pass, error) ||
-		    !engine_finish(eval->session.engine, error))
-			return false;
-		done += rows;
-		if (bar != NULL)
-			progress_show(bar, done, n);
-	}
-	return true;
-}
-
 static bool open_runs(struct runs *runs, struct tool_error *error)
 {
 	const struct eval_options *options = runs->eval->options;
@@ -124,7 +100,7 @@ static bool fill_prompts(struct runs *runs, struct tool_error *error)
 		struct run *run = &runs->run[i];
 		double begin = tool_seconds();
 		if (i == 0 || eval->options->chunked) {
-			if (!eval_prompt(eval, &run->stream, eval->ids, n, "prompt", error))
+			if (!session_prompt(&eval->session, &run->stream, eval->ids, n, "prompt", error))
 				return false;
 			run->prefill_tokens_per_s = (double)n / (tool_seconds() - begin);
 		} else {

@@ -220,6 +220,23 @@ bool model_open(const char *path, struct model **out, struct tool_error *error)
 	return true;
 }
 
+static uint64_t hash_tensor(uint64_t hash, const struct gguf_tensor *tensor)
+{
+	for (size_t i = 0; i < tensor->size_bytes; i++) /* FNV-1a */
+		hash = (hash ^ tensor->data[i]) * UINT64_C(0x100000001b3);
+	return hash;
+}
+
+uint64_t model_fingerprint(const struct model *model)
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+	for (int i = 0; i < model->n_layers; i++) {
+		hash = hash_tensor(hash, model->layers[i].q);
+		hash = hash_tensor(hash, model->layers[i].k);
+	}
+	return hash;
+}
+
 void model_close(struct model *model)
 {
 	if (model == NULL)

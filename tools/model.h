@@ -35,6 +35,9 @@ struct model {
  * that doesn't fit is named in the error. */
 bool model_open(const char *path, struct model **out, struct tool_error *error);
 
+/** A number that tells its weights from those of others: of what makes keys and queries. */
+uint64_t model_fingerprint(const struct model *model);
+
 void model_close(struct model *model);
 
 /** Bytes of one row (dims[0] weights) of a supported tensor. */

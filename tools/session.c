@@ -5,6 +5,8 @@
  */
 #include "session.h"
 
+#include "progress.h"
+
 #include <string.h>
 
 static bool open_device(struct session *session, const char *name, struct tool_error *error)
@@ -59,6 +61,11 @@ bool session_stream_open(const struct session *session, const char *recipe, size
 	size_t rows = engine_max_rows(session->engine);
 	options.max_tokens = max_tokens;
 	options.max_step_tokens = rows < max_tokens ? rows : max_tokens;
+	if (session->codebook != NULL && strstr(recipe, "a2ats") != NULL) {
+		options.codebook = session->codebook;
+		options.codebook_size = session->codebook_size;
+		options.model = model_fingerprint(session->model);
+	}
 	memset(stream, 0, sizeof *stream);
 	if (clkv_cache_create(session->context, &geometry, recipe, &options, &stream->cache, &cause) !=
 	    CLKV_OK) {
@@ -110,4 +117,27 @@ size_t session_f16_bytes(const struct session *session)
 {
 	const struct model *m = session->model;
 	return (size_t)m->n_layers * (size_t)m->kv_heads * (size_t)m->head_dim * 2 * 2;
+}
+
+bool session_prompt(struct session *session, struct engine_stream *stream, const int32_t *ids,
+                    size_t n, const char *bar, struct tool_error *error)
+{
+	size_t most = engine_max_rows(session->engine);
+	for (size_t done = 0; done < n;) {
+		size_t rows = n - done < most ? n - done : most;
+		struct engine_pass pass = {
+			.streams = &stream,
+			.n_streams = 1,
+			.tokens = ids + done,
+			.n_each = rows,
+			.phase = done + rows == n ? CLKV_PROMPT_END : CLKV_PROMPT,
+			.want = ENGINE_NO_LOGITS,
+		};
+		if (!engine_run(session->engine, &pass, error) || !engine_finish(session->engine, error))
+			return false;
+		done += rows;
+		if (bar != NULL)
+			progress_show(bar, done, n);
+	}
+	return true;
 }

@@ -15,6 +15,9 @@ struct session {
 	struct model *model;
 	struct tokenizer *tokenizer;
 	struct engine *engine;
+	/* codebooks for recipes that have some: the caller's; NULL: each prompt trains its own */
+	const char *codebook;
+	size_t codebook_size;
 };
 
 /** device is a name as clkv_context_open() takes it, or NULL. On failure *session is closed. */
@@ -26,6 +29,10 @@ void session_close(struct session *session);
 /** A cache of one recipe with one empty sequence. max_tokens is all that the sequence will hold. */
 bool session_stream_open(const struct session *session, const char *recipe, size_t max_tokens,
                          struct engine_stream *stream, struct tool_error *error);
+
+/** Runs n tokens through the model into an empty stream, in chunks, as a prompt. bar may be NULL. */
+bool session_prompt(struct session *session, struct engine_stream *stream, const int32_t *ids,
+                    size_t n, const char *bar, struct tool_error *error);
 
 void session_stream_close(struct engine_stream *stream);
 
