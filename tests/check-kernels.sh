@@ -71,6 +71,26 @@ for rope in '-DROPE=1 -DROPE_DIMS=80' '-DROPE=2 -DROPE_DIMS=80' '-DROPE=1 -DROPE
 		done
 	done
 done
+# recall: each kind of index, choices of one head or of all, codes and rows
+rows='-DK_CODEC=3 -DV_CODEC=0 -DK_BITS=16 -DV_BITS=16 -DK_AXIS=0 -DV_AXIS=1 -DK_GROUP=16 -DV_GROUP=16 -DK_SYM=0'
+rows="$rows -DV_SYM=0 -DK_PARAMS_OFF=0 -DK_CODES_OFF=0 -DV_PARAMS_OFF=10240 -DV_CODES_OFF=10240"
+for form in '-DLANES=1 -DVEC=8' '-DLANES=1 -DVEC=16' '-DLANES=64 -DVEC=1' '-DLANES=32 -DVEC=4'; do
+	for index in '-DINDEX=1' '-DINDEX=2 -DPAGE=16' '-DINDEX=3 -DMETRIC=0' '-DINDEX=3 -DMETRIC=2 -DOBSERVE=64' \
+		'-DINDEX=4 -DMETRIC=1 -DROPE=1 -DDISTANCE=64' '-DINDEX=4 -DMETRIC=2 -DROPE=2 -DROPE_BY_LIBRARY=1'; do
+		for file in recall_score recall_select recall_list index_points index_pages index_clusters index_metric; do
+			# shellcheck disable=SC2086 # several words each
+			compile "$dir/$file.cl" $form $index -DDK=80 -DDV=96 -DG=3 -DGROUPED_CHOICE=1
+		done
+	done
+	for codec in "$rows" '-DK_BITS=16 -DK_CODEC=0 -DV_CODEC=0 -DV_BITS=16 -DK_AXIS=0 -DV_AXIS=1 -DK_GROUP=16
+		-DV_GROUP=16 -DK_SYM=0 -DV_SYM=0 -DK_PARAMS_OFF=0 -DK_CODES_OFF=0 -DV_PARAMS_OFF=0 -DV_CODES_OFF=0
+		-DK_PRUNE=2 -DK_KEPT=40 -DRECOVER=4'; do
+		for file in recall_attend recall_score_tokens attend_partial read_rows; do
+			# shellcheck disable=SC2086
+			compile "$dir/$file.cl" $form $codec -DINDEX=1 -DDK=80 -DDV=96 -DG=3 -DLAYERS=2
+		done
+	done
+done
 dir=${srcdir:-.}/tools
 for file in "$dir"/*.cl; do
 	for form in '-DLANES=1 -DROWS=1' '-DLANES=1 -DROWS=8' '-DLANES=32 -DROWS=1'; do

@@ -35,7 +35,19 @@ static const struct {
 	{"q:k=5,v=6 ; block=32", 1, 6, 2, 64, 64, 63, 1, 2},
 	{"q:k=16,v=2 ; seal=prompt", 4, 6, 2, 64, 64, 5000, 512, 16},
 	{"kivi ; skip=2", 2, 6, 2, 64, 64, 1, 1, 1},
+	{"topk:recall=100,every=128", 2, 6, 2, 64, 64, 1000, 0, 3},
+	{"pages:recall=900,page=4,gqa=group,every=256 ; skip=1,block=32", 3, 6, 2, 64, 64, 2049, 17, 5},
+	{"kivi | clusterkv:per=4,recall=300 ; sinks=5,window=33", 2, 6, 2, 64, 64, 1000, 700, 2},
+	{"a2ats:codes=50,recall=1,every=128 ; seal=chunk", 4, 6, 2, 64, 64, 5000, 512, 16},
+	{"clusterkv ; skip=2", 2, 6, 2, 64, 64, 1, 1, 1},
 };
+
+/* topk needs none, nor do layers that don't seal. */
+static bool has_index(const char *recipe)
+{
+	return !strstr(recipe, "skip=2") &&
+	       (strstr(recipe, "pages") || strstr(recipe, "clusterkv") || strstr(recipe, "a2ats"));
+}
 
 START_TEST(test_the_estimate_is_the_allocation)
 {
@@ -47,7 +59,9 @@ START_TEST(test_the_estimate_is_the_allocation)
 	o.max_step_tokens = estimates[_i].step;
 	o.max_sequences = estimates[_i].sequences;
 	clkv_bytes want = required(&g, estimates[_i].recipe, &o);
-	ck_assert_uint_eq(want.device, want.sealed + want.open + want.tables + want.scratch);
+	ck_assert_uint_eq(want.device,
+	                  want.sealed + want.open + want.tables + want.scratch + want.index);
+	ck_assert(want.index > 0 || !has_index(estimates[_i].recipe));
 	uint64_t before = inject_device_bytes();
 	feed_open(&feed, fixture.context, fixture.queue, estimates[_i].recipe, &o);
 	ck_assert_uint_eq(inject_device_bytes() - before, want.device);

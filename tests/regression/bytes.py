@@ -4,7 +4,11 @@
 
 A side of a block of BT tokens and D channels holds scales (2 bytes), minimums (2 bytes, unless
 symmetric), padded to 16 bytes, then BT * D * bits / 8 bytes of codes, padded to 16. A block is padded to
-64 bytes; its table entry takes 16. A layer in half takes 2 (DK + DV) bytes and 4 per block."""
+64 bytes; its table entry takes 16. A layer in half takes 2 (DK + DV) bytes and 4 per block.
+
+Recall adds the index of a segment of 4096 tokens, for each of them: what stands for a unit (a centroid, or two bounds of
+a page, in half; nothing for codes, whose book belongs to the sequence), the end of its list and the tokens in it, 2
+bytes each. A block without a codec is in half, padded, with an entry."""
 
 import math
 
@@ -22,6 +26,19 @@ RECIPES = [
     ("q:k=4,v=4,sym=1,rot=hadamard", 64, 0, (4, "token", 32, 1), (4, "token", 32, 1)),
     ("q:k=16,v=2,axis_v=channel", 64, 0, (16, "token", 32, 0), (2, "channel", 32, 0)),
 ]
+
+
+# recipe, codec of K and V, index: channels per unit in half, units, lists
+RECALL = [
+    ("topk", None, (0, 0, 0)),
+    ("pages", None, (2, 256, 0)),
+    ("pages:page=4", None, (2, 1024, 0)),
+    ("clusterkv", None, (1, 256, 1)),
+    ("a2ats", None, (0, 256, 1)),
+    ("a2ats:codes=1024", None, (0, 1024, 1)),
+    ("kivi:bits=4 | clusterkv:per=20", RECIPES[2], (1, 224, 1)),  # 204 clusters, in tiles of 32
+]
+SEGMENT = 4096
 
 
 def up(n, to):
@@ -44,3 +61,8 @@ for layers, q, kv, dk, dv in SHAPES:
         dense = layers if skip is None else skip
         total = kv * (dense * half + (layers - dense) * sealed)
         print(f"{layers},{q},{kv},{dk},{dv},{total:.3f},{recipe}")
+    for recipe, codec, (rows, units, lists) in RECALL:
+        k, v = codec[3:] if codec else ((16, "token", 32, 0), (16, "token", 32, 0))
+        sealed = (up(side(k, dk, 64) + side(v, dv, 64), 64) + 16) / 64
+        index = up(units * rows * 2 * dk + lists * 2 * (units + SEGMENT), 64) / SEGMENT
+        print(f"{layers},{q},{kv},{dk},{dv},{layers * kv * (sealed + index):.3f},{recipe}")

@@ -126,6 +126,12 @@ static const struct choice choices[] = {
 	{"spark:keep=0.3,recover=normal", {9, 3, 64, 64}, {0}},
 	{"spark:keep=0.5 | kivi:bits=4", {9, 3, 64, 64}, {0}},
 	{"spark:keep=0.5 | kvcomp:entropy=huffman", {32, 8, 128, 128}, {0}},
+	{"clusterkv:recall=512", {9, 3, 64, 64}, {0}},
+	{"clusterkv:recall=512,metric=query,gqa=group", {32, 8, 128, 128}, {0}},
+	{"kivi:bits=4 | a2ats:recall=512", {9, 3, 64, 64}, {0}},
+	{"a2ats:recall=512,metric=query,wrope=64", {9, 3, 64, 64}, {.kind = CLKV_ROPE_HALVES}},
+	{"kvcomp:entropy=huffman | pages:recall=512", {9, 3, 64, 64}, {0}},
+	{"spark:keep=0.5 | topk:recall=512", {9, 3, 64, 64}, {0}},
 	{"f16", {32, 8, 128, 128}, {.kind = CLKV_ROPE_HALVES, .by_library = 1}},
 	{"q:k=4,v=4,rot=hadamard",
      {4, 4, 80, 80},
@@ -200,7 +206,7 @@ static bool build(clkv_context *context, const char *recipe, const struct heads 
 	geometry.head_dim_k = heads->dk;
 	geometry.head_dim_v = heads->dv;
 	geometry.rope = *rope;
-	options.max_tokens = 512;
+	options.max_tokens = 1024;
 	options.max_sequences = 1;
 	snprintf(label, sizeof label, "%s %dx%d%s", recipe, heads->dk, heads->q / heads->kv,
 	         rope->by_library ? " rope" : "");
