@@ -23,9 +23,11 @@ struct bench_problem {
 	const char *recipe;
 	size_t tokens; /**< of each sequence, the call's own rows included */
 	size_t head_dim, q_heads, kv_heads;
-	size_t batch; /**< sequences in a step */
-	size_t rows;  /**< new rows of each sequence in a call */
-	bool hot;     /**< one layer only, so that its bytes may stay in the caches */
+	size_t batch;  /**< sequences in a step */
+	size_t rows;   /**< new rows of each sequence in a call */
+	bool hot;      /**< one layer only, so that its bytes may stay in the caches */
+	size_t recall; /**< tokens that a query head chooses; 0: all */
+	float agree;   /**< correlation of the queries of a KV head; recall */
 };
 
 /** The device, and its limits as measured in this run (limits.c). */
@@ -58,6 +60,9 @@ struct bench_result {
 	double
 		host_us; /**< of one layer's share of a step, outside OpenCL's own calls; attend, prefill */
 	double launches; /**< kernels of one layer's share of a step; attend, prefill */
+	double f16_fastest_us;
+	double f16_us;   /**< median of f16 in turns with it; recall */
+	double index_ns; /**< sealing and indexing of the prompt, per token and KV head; recall */
 };
 
 struct bench_operation {
@@ -68,6 +73,8 @@ struct bench_operation {
 };
 
 bool bench_attend(const struct bench_machine *machine, const struct bench_problem *problem,
+                  struct bench_result *result, struct tool_error *error);
+bool bench_recall(const struct bench_machine *machine, const struct bench_problem *problem,
                   struct bench_result *result, struct tool_error *error);
 bool bench_append(const struct bench_machine *machine, const struct bench_problem *problem,
                   struct bench_result *result, struct tool_error *error);

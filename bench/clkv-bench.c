@@ -15,14 +15,16 @@
 static const char program[] = "clkv-bench";
 
 static const char help[] =
-	"usage: clkv-bench attend|append|prefill|codec [--recipe R]... [--tokens N]... [option]...\n"
+	"usage: clkv-bench attend|append|prefill|codec|recall [--recipe R]... [--tokens N]... "
+	"[option]...\n"
 	"\n"
 	"  attend   one new row per sequence attends over N tokens\n"
 	"  prefill  the last M of N tokens, a chunk of a prompt, attend\n"
 	"  append   M rows at a time come into the cache up to N, sealing included\n"
 	"  codec    sealing alone\n"
+	"  recall   as attend, with a recipe that recalls, in turns with f16\n"
 	"\n"
-	"  --recipe R    a recipe (again for more); default f16\n"
+	"  --recipe R    a recipe (again for more); default f16 (recall: clusterkv)\n"
 	"  --tokens N    tokens of a sequence (N,N,... or again for more); default 8192\n"
 	"  --head-dim D  default 64\n";
 
@@ -35,16 +37,15 @@ static const char more_help[] =
 	"  --hot         one layer only: its bytes may stay in the caches\n"
 	"  --cpu-time    count processor time / compute units, for CPUs of busy machines\n"
 	"  --ggml DIR    libraries of ggml: adds recipes ggml:f16, q8_0, q4_0 to attend and prefill\n"
+	"  --agree C     correlation of the queries of a KV head in recall, percent; default 90\n"
 	"  --json        a JSON line per problem\n"
 	"  --help        this text\n"
 	"\n"
 	"Times are of one layer; without --hot there are enough layers to overflow the caches.\n";
 
 static const struct bench_operation operations[] = {
-	{"attend", 1, bench_attend},
-	{"prefill", 512, bench_attend},
-	{"append", 512, bench_append},
-	{"codec", 512, bench_codec},
+	{"attend", 1, bench_attend}, {"prefill", 512, bench_attend}, {"append", 512, bench_append},
+	{"codec", 512, bench_codec}, {"recall", 1, bench_recall},
 };
 
 struct options {
@@ -68,6 +69,7 @@ static const struct option long_options[] = {
 	{"hot", no_argument, NULL, 'H'},
 	{"cpu-time", no_argument, NULL, 'c'},
 	{"ggml", required_argument, NULL, 'g'},
+	{"agree", required_argument, NULL, 'a'},
 	{"json", no_argument, NULL, 'j'},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
@@ -107,6 +109,7 @@ static bool add_recipe(struct options *o, const char *recipe, struct tool_error 
 static bool set_option(struct options *o, int option, struct tool_error *error)
 {
 	struct bench_problem *p = &o->problem;
+	size_t percent;
 	switch (option) {
 	case 'r':
 		return add_recipe(o, optarg, error);
@@ -127,6 +130,11 @@ static bool set_option(struct options *o, int option, struct tool_error *error)
 		return true;
 	case 'H':
 		p->hot = true;
+		return true;
+	case 'a':
+		if (!option_size("--agree", optarg, 0, 100, &percent, error))
+			return false;
+		p->agree = (float)percent / 100.0f;
 		return true;
 	case 'g':
 		o->ggml_dir = optarg;
@@ -149,8 +157,8 @@ static bool set_operation(struct options *o, int argc, char **argv, struct tool_
 		if (strcmp(name, operations[i].name) == 0)
 			o->problem.operation = &operations[i];
 	if (o->problem.operation == NULL)
-		return tool_fail(error, "the operation is attend, prefill, append or codec, not '%s'",
-		                 name);
+		return tool_fail(
+			error, "the operation is attend, prefill, append, codec or recall, not '%s'", name);
 	if (optind + 1 < argc)
 		return tool_fail(error, "'%s' belongs to no option; try clkv-bench --help",
 		                 argv[optind + 1]);
@@ -176,18 +184,22 @@ static bool check_together(struct options *o, struct tool_error *error)
 static int read_options(int argc, char **argv, struct options *o, struct tool_error *error)
 {
 	int option;
-	*o = (struct options){.problem = {.head_dim = 64, .q_heads = 9, .kv_heads = 3, .batch = 1}};
+	*o = (struct options){
+		.problem = {.head_dim = 64, .q_heads = 9, .kv_heads = 3, .batch = 1, .agree = 0.9f}};
 	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
 		if (option == 'h')
 			return option;
 		if (!set_option(o, option, error))
 			return TOOL_USAGE;
 	}
-	if (o->n_recipes == 0)
-		o->recipes[o->n_recipes++] = "f16";
 	if (o->n_tokens == 0)
 		o->tokens[o->n_tokens++] = 8192;
-	return set_operation(o, argc, argv, error) && check_together(o, error) ? TOOL_DONE : TOOL_USAGE;
+	if (!set_operation(o, argc, argv, error))
+		return TOOL_USAGE;
+	if (o->n_recipes == 0)
+		o->recipes[o->n_recipes++] =
+			o->problem.operation->run == bench_recall ? "clusterkv" : "f16";
+	return check_together(o, error) ? TOOL_DONE : TOOL_USAGE;
 }
 
 static bool run_one(const struct options *o, struct bench_machine *machine, size_t tokens,

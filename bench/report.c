@@ -77,13 +77,22 @@ void bench_report(const struct bench_machine *m, const struct bench_problem *p,
 			print_number("host_us_per_layer", r->host_us);
 			print_number("launches_per_layer", r->launches);
 		}
+		if (r->f16_us > 0) {
+			print_number("f16_us", r->f16_us);
+			print_number("f16_fastest_us", r->f16_fastest_us);
+			print_number("speedup", r->f16_us / us);
+			print_number("index_ns_per_token_head", r->index_ns);
+		}
 		(void)puts(m->cpu_time ? ", \"clock\": \"cpu\"}" : "}");
 	} else {
 		(void)printf("%-7s %-20s %7zu %4zu %3zu %3zu %5zu %5zu %10.1f %10.1f %6.1f%% %8.2f %8.2f "
-		             "%8.2f  %s, %.0f %% of it\n",
+		             "%8.2f  %s, %.0f %% of it",
 		             p->operation->name, p->recipe, p->tokens, p->head_dim, p->q_heads, p->kv_heads,
 		             p->batch, p->rows, us, r->us[0], 100.0 * spread, ns, compressed, f16,
 		             bound.name, 100.0 * bound.us / us);
+		if (r->f16_us > 0)
+			(void)printf("; %.2f times f16, indexed in %.0f ns/t/h", r->f16_us / us, r->index_ns);
+		(void)putchar('\n');
 	}
 	(void)fflush(stdout);
 }

@@ -5,6 +5,7 @@
  */
 #include "rig.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 enum { CHUNK = 512, MOST_LAYERS = 1024, BLOCK_ROOM = 512 };
@@ -50,14 +51,26 @@ double bench_multiply_adds(const struct bench_problem *p)
 	return 2.0 * (double)(p->head_dim * p->q_heads * p->batch) * seen;
 }
 
+double bench_rig_index_bytes(const struct bench_rig *rig)
+{
+	return (double)rig->bytes.index / (double)rig->layers;
+}
+
+/* Bytes of a layer that a round touches. */
+static double read_of_layer(const struct bench_rig *rig, bool attends)
+{
+	const struct bench_problem *p = rig->problem;
+	if (p->recall > 0)
+		return bench_rig_index_bytes(rig) + (double)(p->recall * p->batch) * bench_f16_bytes(p);
+	return (double)(p->tokens * p->batch) * (attends ? rig->bytes.per_token : bench_f16_bytes(p));
+}
+
 static bool choose_layers(struct bench_rig *rig, bool attends, struct tool_error *error)
 {
 	const struct bench_problem *p = rig->problem;
 	if (!count_bytes(rig, 1, error) || p->hot)
 		return rig->layers == 1;
-	double tokens = (double)(p->tokens * p->batch);
-	double of_layer = tokens * (attends ? rig->bytes.per_token : bench_f16_bytes(p));
-	double n = 1.25 * (double)rig->machine->cache_bytes / of_layer + 1.0;
+	double n = 1.25 * (double)rig->machine->cache_bytes / read_of_layer(rig, attends) + 1.0;
 	if (attends && n > BENCH_MOST_ROUND / bench_multiply_adds(p))
 		n = BENCH_MOST_ROUND / bench_multiply_adds(p);
 	size_t layers = n < 1.0 ? 1 : n > MOST_LAYERS ? MOST_LAYERS : (size_t)n;
@@ -81,6 +94,31 @@ static void fill_random(uint16_t *x, size_t n)
 	}
 }
 
+/* A number of about a normal distribution. */
+static float draw(uint64_t *state)
+{
+	float sum = 0.0f;
+	for (int i = 0; i < 4; i++) {
+		*state = *state * 6364136223846793005u + 1442695040888963407u;
+		sum += (float)(*state >> 40) / 16777216.0f - 0.5f;
+	}
+	return sum;
+}
+
+/* Queries of a KV head have a part in common, so that they choose in part the same tokens. */
+static void fill_alike(const struct bench_problem *p, float *q)
+{
+	const float common = sqrtf(p->agree), own = sqrtf(1.0f - p->agree);
+	const size_t group = p->q_heads / p->kv_heads, d = p->head_dim;
+	uint64_t state = 1;
+	for (size_t kv = 0; kv < p->rows * p->batch * p->kv_heads; kv++, q += group * d)
+		for (size_t i = 0; i < d; i++) {
+			const float shared = draw(&state);
+			for (size_t g = 0; g < group; g++)
+				q[g * d + i] = common * shared + own * draw(&state);
+		}
+}
+
 static bool make_input(struct bench_rig *rig, bool attends, struct tool_error *error)
 {
 	const struct bench_problem *p = rig->problem;
@@ -88,7 +126,9 @@ static bool make_input(struct bench_rig *rig, bool attends, struct tool_error *e
 	size_t rows = larger(CHUNK, p->rows * p->batch);
 	rig->input_elements = 2 * rows * p->kv_heads * p->head_dim;
 	double copies = 1.25 * (double)rig->machine->cache_bytes / (2.0 * (double)rig->input_elements);
-	rig->copies = attends || p->hot || copies < 1.0 ? 1 : (size_t)copies;
+	/* tokens that recur would make units that no text has */
+	bool one = p->recall == 0 && (attends || p->hot);
+	rig->copies = one || copies < 1.0 ? 1 : (size_t)copies;
 	size_t n = rig->copies * rig->input_elements;
 	uint16_t *x = malloc(n * sizeof *x);
 	if (x == NULL)
@@ -102,7 +142,9 @@ static bool make_input(struct bench_rig *rig, bool attends, struct tool_error *e
 	float *q = malloc(q_bytes);
 	if (q == NULL)
 		return tool_fail(error, "out of memory");
-	for (size_t i = 0; i < q_bytes / sizeof *q; i++)
+	if (p->recall > 0)
+		fill_alike(p, q);
+	for (size_t i = 0; p->recall == 0 && i < q_bytes / sizeof *q; i++)
 		q[i] = (float)(i * 7 % 31) / 16.0f - 1.0f;
 	rig->q = clCreateBuffer(rig->machine->cl, CL_MEM_COPY_HOST_PTR, q_bytes, q, &code);
 	free(q);
@@ -199,17 +241,31 @@ bool bench_rig_commit(clkv_step *step, struct tool_error *error)
 	return tool_fail_clkv(error, "sealing", &cause);
 }
 
+static bool end_prompt(struct bench_rig *rig, clkv_step *step, struct tool_error *error)
+{
+	bool done = bench_rig_finish(rig, error);
+	double begun = bench_now(rig->machine);
+	if (!done)
+		return clkv_step_abort(step), false;
+	done = bench_rig_commit(step, error) && bench_rig_finish(rig, error);
+	rig->seal_us += bench_now(rig->machine) - begun;
+	return done;
+}
+
 bool bench_rig_fill(struct bench_rig *rig, size_t n_tokens, struct tool_error *error)
 {
+	rig->seal_us = 0;
 	for (size_t i = 0; i < rig->problem->batch; i++) {
 		for (size_t at = 0; at < n_tokens;) {
 			size_t n = n_tokens - at < CHUNK ? n_tokens - at : CHUNK;
 			clkv_phase phase = at + n == n_tokens ? CLKV_PROMPT_END : CLKV_PROMPT;
 			clkv_step *step;
 			rig->items[0] = (clkv_step_item){rig->seqs[i], n, phase};
-			if (!begin_and_append(rig, 1, n, &step, error) || !bench_rig_commit(step, error))
+			if (!begin_and_append(rig, 1, n, &step, error))
 				return false;
 			at += n;
+			if (!(at == n_tokens ? end_prompt(rig, step, error) : bench_rig_commit(step, error)))
+				return false;
 		}
 	}
 	return bench_rig_finish(rig, error);

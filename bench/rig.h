@@ -21,10 +21,11 @@ struct bench_rig {
 	clkv_seq **seqs;
 	clkv_step_item *items;
 	cl_mem input, q, out;
+	double seal_us; /**< of the commits that ended the prompts of bench_rig_fill */
 };
 
 /** Enough layers that a round over them touches more than the caches hold: what attention reads when
- *  attends, else what appending reads. A zeroed rig may be closed at any time. */
+ *  attends (of recall the index and one choice), else what appending reads. A zeroed rig may be closed at any time. */
 bool bench_rig_open(struct bench_rig *rig, const struct bench_machine *machine,
                     const struct bench_problem *problem, bool attends, struct tool_error *error);
 void bench_rig_close(struct bench_rig *rig);
@@ -53,6 +54,9 @@ bool bench_rig_finish(struct bench_rig *rig, struct tool_error *error);
 /** Bytes that hold all sequences, and tokens that are sealed, of one layer. */
 bool bench_rig_stored(const struct bench_rig *rig, double *bytes, double *sealed,
                       struct tool_error *error);
+
+/** Bytes of one layer's index of all sequences: what is reserved for them. */
+double bench_rig_index_bytes(const struct bench_rig *rig);
 
 /** Bytes of a token in half precision, one layer, all KV heads. */
 double bench_f16_bytes(const struct bench_problem *problem);

@@ -3,6 +3,7 @@
 # What sweep-*.sh share: recipes are evaluated on texts; JSON lines, a table and a plot come of it.
 # The script that sources this has set
 #   recipes   array
+#   flags     array of more options of clkv-eval, if any
 #   series    awk function series(recipe): the name of the line that it belongs to
 #   xrange    bytes per token of the plot, "from:to"; yrange: divergence
 #   height    of the plot, default 440
@@ -11,6 +12,7 @@
 # OUT.jsonl beside the plot keeps the lines; one that is there is plotted again without evaluating.
 # shellcheck disable=SC2154
 set -euo pipefail
+flags=()
 
 # OUT.jsonl EVAL MODEL TEXT...: a line for each recipe and text
 sweep_lines()
@@ -23,7 +25,7 @@ sweep_lines()
 	done
 	for text in "$@"; do
 		"$eval" --model "$model" --text "$text" --context "${CLKV_SWEEP_CONTEXT:-3072}" \
-			--tokens 512 --json "${args[@]}" |
+			--tokens 512 --json "${flags[@]}" "${args[@]}" |
 			sed "s|^{|{\"text\": \"$(basename "$text" .txt)\", |"
 	done >"$lines.tmp"
 	mv "$lines.tmp" "$lines"

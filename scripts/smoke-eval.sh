@@ -5,14 +5,26 @@ cd "$(dirname "$0")/.."
 model=$(scripts/get-model.sh)
 out=$(build/clkv-eval --model "$model" --text /usr/share/common-licenses/GPL-3 --context 512 \
 	--tokens 64 --recipe f16 --recipe kivi:bits=4 --recipe q:k=8,v=8 --recipe kvcomp --recipe kvcomp:entropy=huffman --json)
+attention=$(build/clkv-eval --model "$model" --text /usr/share/common-licenses/GPL-3 --context 640 --attention \
+	--tokens 32 --recipe f16 --recipe topk:recall=640,every=128 --recipe clusterkv:recall=640,every=128 \
+	--recipe clusterkv:recall=64,every=128 --recipe kivi:bits=4 --json)
 echo "$out"
-python3 - "$out" <<'EOP'
+echo "$attention"
+python3 - "$out" "$attention" <<'EOP'
 import json, sys
 rows = {r["recipe"]: r for r in map(json.loads, sys.argv[1].splitlines())}
 limits = {"f16": (1e-3, 1.0), "kivi:bits=4": (3.0, 1.8), "q:k=8,v=8": (1.0, 1.4),
           "kvcomp": (4.0, 3.0), "kvcomp:entropy=huffman": (4.0, 2.9)}
 bad = [r for r, (loss, ratio) in limits.items()
        if not (abs(rows[r]["delta_pct"]) <= loss and rows[r]["ratio"] >= 0.99 * ratio)]
+# recalling everything is exact; an eighth of the tokens holds most of the mass, but not all
+rows = {r["recipe"]: (r["attention_error"], r["mass"]) for r in map(json.loads, sys.argv[2].splitlines())}
+wanted = {"f16": (0, 0, 1, 1), "topk:recall=640,every=128": (0, 1e-3, 0.999, 1.001),
+          "clusterkv:recall=640,every=128": (0, 1e-3, 0.999, 1.001),
+          "clusterkv:recall=64,every=128": (0.01, 0.5, 0.5, 0.999), "kivi:bits=4": (0.02, 0.07, 0.95, 1.05)}
+bad += [r for r, (e0, e1, m0, m1) in wanted.items()
+        if not (e0 <= rows[r][0] <= e1 and m0 <= rows[r][1] <= m1)]
+limits.update({"attention of " + r: 0 for r in wanted})
 print("%d passed, %d failed" % (len(limits) - len(bad), len(bad)))
 sys.exit(1 if bad else 0)
 EOP

@@ -97,8 +97,8 @@ static void run(struct fixture *f, size_t n, clkv_phase phase, bool dry, enum en
 {
 	struct tool_error error = {""};
 	struct engine_stream *streams[] = {&f->stream};
-	struct engine_pass pass = {streams, 1,     f->tokens + f->stream.length, n, phase, dry,
-	                           want,    f->got};
+	struct engine_pass pass = {streams, 1,   f->tokens + f->stream.length, n, phase, dry, want,
+	                           f->got,  NULL};
 	ck_assert_msg(engine_run(f->s.engine, &pass, &error), "%s", error.text);
 }
 
@@ -219,6 +219,68 @@ START_TEST(test_copied_rows_serve_as_computed_ones)
 }
 END_TEST
 
+struct seen {
+	const struct fixture *f;
+	float *out, *lse; /* of two streams */
+	int layers;
+};
+
+/* A cache that holds the same makes the same of the same q, k and v. */
+static void see(void *opaque, int layer)
+{
+	struct seen *seen = opaque;
+	const struct model *m = seen->f->s.model;
+	const size_t heads = (size_t)m->q_heads, width = heads * (size_t)m->head_dim;
+	ck_assert_int_eq(layer, seen->layers);
+	seen->layers++;
+	for (size_t i = 0; i < width; i++)
+		ck_assert_msg(seen->out[i] == seen->out[width + i], "layer %d, element %zu", layer, i);
+	for (size_t h = 0; h < heads; h++) {
+		ck_assert(isfinite(seen->lse[h]));
+		ck_assert(seen->lse[h] == seen->lse[heads + h]);
+	}
+}
+
+START_TEST(test_followers_get_the_first_streams_rows)
+{
+	struct fixture f;
+	struct engine_stream copy;
+	struct tool_error error = {""};
+	if (!open_fixture(&f, ENGINE_AUTO, 0))
+		return;
+	run(&f, 16, CLKV_PROMPT_END, false, ENGINE_NO_LOGITS);
+	ck_assert_msg(session_stream_open(&f.s, "f16", 64, &copy, &error), "%s", error.text);
+	ck_assert_msg(engine_copy_rows(f.s.engine, &copy, &f.stream, 0, 16, CLKV_PROMPT_END, &error),
+	              "%s", error.text);
+	float out[2048], lse[64];
+	const struct model *m = f.s.model;
+	ck_assert_int_le(2 * m->q_heads * m->head_dim, 2048);
+	struct seen seen = {&f, out, lse, 0};
+	const struct engine_followers followers = {out, lse, see, &seen};
+	struct engine_stream *streams[] = {&f.stream, &copy};
+	for (size_t i = 0; i < 2; i++) {
+		const struct engine_pass pass = {
+			.streams = streams,
+			.n_streams = 2,
+			.tokens = f.tokens + 16 + i,
+			.n_each = 1,
+			.phase = CLKV_DECODE,
+			.want = ENGINE_LAST_LOGITS,
+			.logits = f.got,
+			.followers = &followers,
+		};
+		seen.layers = 0;
+		ck_assert_msg(engine_run(f.s.engine, &pass, &error), "%s", error.text);
+		ck_assert_int_eq(seen.layers, m->n_layers);
+		compare(&f, 16 + i, 1);
+	}
+	ck_assert_uint_eq(f.stream.length, 18);
+	ck_assert_uint_eq(copy.length, 18);
+	session_stream_close(&copy);
+	close_fixture(&f);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("engine");
@@ -230,6 +292,7 @@ int main(void)
 	tcase_add_test(pass, test_a_scaled_rope_equals_the_reference);
 	tcase_add_test(pass, test_the_geometry_has_the_models_rope);
 	tcase_add_test(pass, test_copied_rows_serve_as_computed_ones);
+	tcase_add_test(pass, test_followers_get_the_first_streams_rows);
 	suite_add_tcase(suite, pass);
 	SRunner *runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);

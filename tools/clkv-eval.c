@@ -29,6 +29,7 @@ static const char more_help[] =
 	"  --tokens M       tokens scored behind the prompt; default 512\n"
 	"  --offset K       begin at token K of the text; default 0\n"
 	"  --task T         perplexity (default) or needle\n"
+	"  --attention      compare attention alone: every layer gets the exact run's k, v and q\n"
 	"  --chunked        compute and seal the prompt chunk by chunk under each recipe\n"
 	"  --json           a JSON line per recipe\n"
 	"  --plot FILE.png  draw quality against bytes per token (needs gnuplot)\n"
@@ -46,6 +47,7 @@ enum {
 	OPTION_TOKENS,
 	OPTION_OFFSET,
 	OPTION_TASK,
+	OPTION_ATTENTION,
 	OPTION_CHUNKED,
 	OPTION_JSON,
 	OPTION_PLOT,
@@ -64,6 +66,7 @@ static const struct option long_options[] = {
 	{"tokens", required_argument, NULL, OPTION_TOKENS},
 	{"offset", required_argument, NULL, OPTION_OFFSET},
 	{"task", required_argument, NULL, OPTION_TASK},
+	{"attention", no_argument, NULL, OPTION_ATTENTION},
 	{"chunked", no_argument, NULL, OPTION_CHUNKED},
 	{"json", no_argument, NULL, OPTION_JSON},
 	{"plot", required_argument, NULL, OPTION_PLOT},
@@ -110,6 +113,9 @@ static bool set_option(struct eval_options *o, int option, struct tool_error *er
 		return option_size("--offset", optarg, 0, most, &o->offset, error);
 	case OPTION_TASK:
 		return set_task(optarg, &o->needle, error);
+	case OPTION_ATTENTION:
+		o->attention = true;
+		return true;
 	case OPTION_CHUNKED:
 		o->chunked = true;
 		return true;
@@ -132,6 +138,15 @@ static bool set_option(struct eval_options *o, int option, struct tool_error *er
 	}
 }
 
+/* The prompt of --attention is the exact one, and it knows no perplexity to draw. */
+static bool check_together(const struct eval_options *o, struct tool_error *error)
+{
+	if (o->model == NULL || o->text == NULL || o->context == 0)
+		return tool_fail(error, "--model, --text and --context are needed; try clkv-eval --help");
+	return !o->attention || !(o->chunked || o->needle || o->plot != NULL) ||
+	       tool_fail(error, "--attention goes with neither --chunked, --task needle nor --plot");
+}
+
 /* TOOL_DONE with *o filled; else the status to exit with, -1 - status when help was asked for. */
 static int read_options(int argc, char **argv, struct eval_options *o, struct tool_error *error)
 {
@@ -147,8 +162,8 @@ static int read_options(int argc, char **argv, struct eval_options *o, struct to
 		o->recipes[o->n_recipes++] = "f16";
 	if (optind < argc)
 		(void)tool_fail(error, "'%s' belongs to no option; try clkv-eval --help", argv[optind]);
-	else if (o->model == NULL || o->text == NULL || o->context == 0)
-		(void)tool_fail(error, "--model, --text and --context are needed; try clkv-eval --help");
+	else
+		(void)check_together(o, error);
 	return error->text[0] != '\0' ? TOOL_USAGE : TOOL_DONE;
 }
 
@@ -203,7 +218,9 @@ static bool run(const struct eval_options *o, struct tool_error *error)
 		              eval.session.model->context);
 	done = done && read_codebook(&eval.session, o->codebook, &codebook, error) &&
 	       read_text(&eval, &all, error) &&
-	       (o->needle ? eval_needle : eval_perplexity)(&eval, results, error);
+	       (o->needle      ? eval_needle
+	        : o->attention ? eval_attention
+	                       : eval_perplexity)(&eval, results, error);
 	if (done)
 		eval_print(&eval, results);
 	if (done && o->plot != NULL)

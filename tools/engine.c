@@ -32,12 +32,19 @@ static bool make_buffers(struct engine *e, struct tool_error *error)
 		size_t size;
 		cl_mem *out;
 	} wanted[] = {
-		{rows * dim * 4, &e->x},         {rows * dim * 4, &e->xw},
-		{rows * q_dim * 4, &e->q},       {rows * q_dim * 4, &e->attended},
-		{rows * kv_dim * 4, &e->k},      {rows * kv_dim * 4, &e->v},
-		{rows * ff * 4, &e->gate},       {rows * ff * 4, &e->up},
-		{rows * kv_dim * 2, &e->copy_k}, {rows * kv_dim * 2, &e->copy_v},
-		{rows * 4, &e->tokens},          {rows * (size_t)m->rope_dims * 4, &e->rope},
+		{rows * dim * 4, &e->x},
+		{rows * dim * 4, &e->xw},
+		{rows * q_dim * 4, &e->q},
+		{rows * q_dim * 4, &e->attended},
+		{rows * kv_dim * 4, &e->k},
+		{rows * kv_dim * 4, &e->v},
+		{rows * ff * 4, &e->gate},
+		{rows * ff * 4, &e->up},
+		{rows * kv_dim * 2, &e->copy_k},
+		{rows * kv_dim * 2, &e->copy_v},
+		{rows * 4, &e->tokens},
+		{rows * (size_t)m->rope_dims * 4, &e->rope},
+		{rows * (size_t)m->q_heads * 4, &e->lse},
 	};
 	for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
 		if (!buffer(e, wanted[i].size, wanted[i].out, error))
@@ -121,8 +128,9 @@ void engine_destroy(struct engine *e)
 		return;
 	if (e->queue != NULL)
 		(void)clFinish(e->queue);
-	cl_mem all[] = {e->x,  e->xw,     e->q,    e->attended, e->k,       e->v,      e->gate,
-	                e->up, e->tokens, e->rope, e->logits,   e->widened, e->copy_k, e->copy_v};
+	cl_mem all[] = {e->x,      e->xw,      e->q,      e->attended, e->k,
+	                e->v,      e->gate,    e->up,     e->tokens,   e->rope,
+	                e->logits, e->widened, e->copy_k, e->copy_v,   e->lse};
 	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
 		if (all[i] != NULL)
 			(void)clReleaseMemObject(all[i]);

@@ -36,16 +36,26 @@ struct engine_options {
 
 enum engine_logits { ENGINE_NO_LOGITS, ENGINE_LAST_LOGITS, ENGINE_ALL_LOGITS };
 
+/** Streams that follow the first one: in every layer they get its k, v and q, and what they make of them is
+ *  shown but not used. So attention is compared without what earlier layers' errors do to it. */
+struct engine_followers {
+	float *out; /**< [n_streams][n_each][q_heads][head_dim], host; the first stream's too */
+	float *lse; /**< [n_streams][n_each][q_heads], host: log of the sum of exp(logit) */
+	void (*see)(void *opaque, int layer); /**< out and lse are those of this layer */
+	void *opaque;
+};
+
 /** A pass over n_each new tokens of each of n_streams streams, which lie in different caches. */
 struct engine_pass {
 	struct engine_stream *const *streams;
 	size_t n_streams;
-	const int32_t *tokens; /**< [n_streams][n_each] */
+	const int32_t *tokens; /**< [n_streams][n_each]; of the first stream only if others follow it */
 	size_t n_each;
 	clkv_phase phase;
 	bool dry; /**< don't keep the tokens: the streams are as before */
 	enum engine_logits want;
-	float *logits; /**< [n_streams][1 or n_each][vocabulary], host */
+	float *logits;                            /**< [n_streams][1 or n_each][vocabulary], host */
+	const struct engine_followers *followers; /**< NULL: each stream goes its own way */
 };
 
 /** Copies the weights to the device; the model must outlive the engine. */

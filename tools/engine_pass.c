@@ -13,7 +13,8 @@
 struct pass {
 	struct engine *e;
 	const struct engine_pass *in;
-	size_t rows;
+	size_t n_own;      /* streams with a hidden state of their own: the first ones */
+	size_t rows;       /* of these */
 	clkv_step **steps; /* [n_streams] */
 };
 
@@ -30,7 +31,7 @@ static bool write_angles(struct pass *p, struct tool_error *error)
 	struct engine *e = p->e;
 	size_t pairs = (size_t)e->model->rope_dims / 2;
 	float *out = e->angles;
-	for (size_t s = 0; s < p->in->n_streams; s++) {
+	for (size_t s = 0; s < p->n_own; s++) {
 		for (size_t i = 0; i < p->in->n_each; i++) {
 			double position = (double)(p->in->streams[s]->length + i);
 			for (size_t j = 0; j < pairs; j++) {
@@ -83,6 +84,24 @@ static clkv_tensor rows_of(const struct pass *p, cl_mem mem, size_t s, size_t wi
 	return (clkv_tensor){.mem = mem, .offset = s * p->in->n_each * width, .dtype = CLKV_F32};
 }
 
+/* What attention made of a layer, for those who compare. */
+static bool show(const struct pass *p, int layer, struct tool_error *error)
+{
+	const struct engine *e = p->e;
+	const struct engine_followers *f = p->in->followers;
+	const size_t rows = p->in->n_streams * p->in->n_each;
+	const size_t out_size = rows * (size_t)e->layers[layer].q.n_out * sizeof(float);
+	const size_t lse_size = rows * (size_t)e->model->q_heads * sizeof(float);
+	cl_int code =
+		clEnqueueReadBuffer(e->queue, e->attended, CL_TRUE, 0, out_size, f->out, 0, NULL, NULL);
+	if (code == CL_SUCCESS)
+		code = clEnqueueReadBuffer(e->queue, e->lse, CL_TRUE, 0, lse_size, f->lse, 0, NULL, NULL);
+	if (code != CL_SUCCESS)
+		return tool_fail_cl(error, "reading what attention gave", code);
+	f->see(f->opaque, layer);
+	return true;
+}
+
 static bool attention(struct pass *p, int layer, struct tool_error *error)
 {
 	struct engine *e = p->e;
@@ -90,11 +109,14 @@ static bool attention(struct pass *p, int layer, struct tool_error *error)
 	size_t kv_dim = (size_t)e->layers[layer].k.n_out;
 	for (size_t s = 0; s < p->in->n_streams; s++) {
 		clkv_error cause = {0};
-		clkv_tensor k = rows_of(p, e->k, s, kv_dim);
-		clkv_tensor v = rows_of(p, e->v, s, kv_dim);
+		const size_t from = s < p->n_own ? s : 0;
+		clkv_tensor k = rows_of(p, e->k, from, kv_dim);
+		clkv_tensor v = rows_of(p, e->v, from, kv_dim);
 		clkv_attend_args args = CLKV_INIT(clkv_attend_args);
-		args.q = rows_of(p, e->q, s, q_dim);
+		args.q = rows_of(p, e->q, from, q_dim);
 		args.out = rows_of(p, e->attended, s, q_dim);
+		args.lse = p->in->followers != NULL ? e->lse : NULL;
+		args.lse_offset = args.lse != NULL ? s * p->in->n_each * (size_t)e->model->q_heads : 0;
 		/* the queue is in order: no events are needed between the engine's kernels and clkv's */
 		cl_event events[2] = {NULL, NULL};
 		cl_event *stored = e->profile != NULL ? &events[0] : NULL;
@@ -109,7 +131,7 @@ static bool attention(struct pass *p, int layer, struct tool_error *error)
 			engine_profile_note(e->profile, ENGINE_ATTEND, events[1], 0);
 		}
 	}
-	return true;
+	return p->in->followers == NULL || show(p, layer, error);
 }
 
 static cl_mem norm_behind(const struct engine *e, int layer)
@@ -157,7 +179,7 @@ static bool read_logits(struct pass *p, struct tool_error *error)
 {
 	struct engine *e = p->e;
 	bool all = p->in->want == ENGINE_ALL_LOGITS || p->in->n_each == 1;
-	size_t wanted = all ? p->rows : p->in->n_streams;
+	size_t wanted = all ? p->rows : p->n_own;
 	if (!reserve_logits(e, wanted, error))
 		return false;
 	for (size_t done = 0; done < wanted;) {
@@ -212,9 +234,11 @@ static bool run(struct pass *p, struct tool_error *error)
 
 bool engine_run(struct engine *e, const struct engine_pass *in, struct tool_error *error)
 {
-	struct pass p = {e, in, in->n_streams * in->n_each, NULL};
-	if (p.rows < 1 || p.rows > e->max_rows)
-		return tool_fail(error, "a pass of %zu rows; 1 to %zu are possible", p.rows, e->max_rows);
+	const size_t rows = in->n_streams * in->n_each,
+				 n_own = in->followers != NULL ? 1 : in->n_streams;
+	struct pass p = {e, in, n_own, n_own * in->n_each, NULL};
+	if (rows < 1 || rows > e->max_rows)
+		return tool_fail(error, "a pass of %zu rows; 1 to %zu are possible", rows, e->max_rows);
 	p.steps = calloc(in->n_streams, sizeof *p.steps);
 	if (p.steps == NULL)
 		return tool_fail(error, "out of memory");

@@ -56,6 +56,7 @@ struct engine {
 	struct engine_linear linear[ENGINE_FEW_ROWS + 1]; /* by rows, built when first needed */
 	struct engine_rows rows;
 	cl_mem x, xw, q, k, v, attended, gate, up; /* f32 [max_rows][...] */
+	cl_mem lse;                                /* f32 [max_rows][q_heads] */
 	cl_mem logits;                             /* f32 [n_logit_rows][vocabulary] */
 	cl_mem rope;                               /* f32 [max_rows][rope_dims / 2][cosine, sine] */
 	cl_mem tokens;                             /* i32 [max_rows] */

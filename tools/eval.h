@@ -15,7 +15,7 @@ struct eval_options {
 	const char *recipes[EVAL_MOST_RECIPES];
 	size_t n_recipes;
 	size_t context, tokens, offset;
-	bool json, chunked, needle;
+	bool json, chunked, needle, attention;
 	enum engine_products products;
 };
 
@@ -23,6 +23,7 @@ struct eval_options {
 struct eval_result {
 	const char *recipe;
 	double ppl, ppl_ref, delta_pct, kl_mean, top1_agree;
+	double attention_error, mass; /* --attention */
 	double bytes_per_token, ratio;
 	double decode_tokens_per_s, prefill_tokens_per_s;
 	double accuracy, margin; /* needles */
@@ -39,6 +40,7 @@ struct eval {
 /** Fill results[n_recipes]. */
 bool eval_perplexity(struct eval *eval, struct eval_result *results, struct tool_error *error);
 bool eval_needle(struct eval *eval, struct eval_result *results, struct tool_error *error);
+bool eval_attention(struct eval *eval, struct eval_result *results, struct tool_error *error);
 
 /** One JSON line per result, or a table. */
 void eval_print(const struct eval *eval, const struct eval_result *results);

@@ -8,10 +8,9 @@
  * their weights once for all of them, attention goes through each recipe's own cache.
  */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "eval.h"
+#include "eval_runs.h"
 #include "logits.h"
 #include "progress.h"
 
@@ -20,103 +19,7 @@
 #define TIMED_STEPS 16
 #define WARM_UP_STEPS 3
 
-/* Run 0 is the f16 reference, runs 1 .. n_recipes are the recipes as given (an "f16" shares run 0).
- */
-struct run {
-	const char *recipe;
-	struct engine_stream stream;
-	double loss, divergence; /* sums over scored tokens, nats */
-	size_t agreed;
-	double bytes_per_token, decode_tokens_per_s, prefill_tokens_per_s;
-};
-
-struct runs {
-	struct eval *eval;
-	struct run *run;
-	size_t n;
-	size_t *of_recipe; /* [n_recipes] index into run */
-	float *logits;     /* [n][vocabulary] */
-	struct engine_stream **streams;
-	int32_t *tokens; /* [n] */
-};
-
-static bool open_runs(struct runs *runs, struct tool_error *error)
-{
-	const struct eval_options *options = runs->eval->options;
-	size_t vocabulary = (size_t)runs->eval->session.model->vocabulary;
-	size_t most_tokens = options->context + options->tokens + TIMED_STEPS + WARM_UP_STEPS;
-	runs->run = calloc(options->n_recipes + 1, sizeof *runs->run);
-	runs->of_recipe = calloc(options->n_recipes, sizeof *runs->of_recipe);
-	runs->streams = calloc(options->n_recipes + 1, sizeof *runs->streams);
-	runs->tokens = calloc(options->n_recipes + 1, sizeof *runs->tokens);
-	runs->logits = calloc((options->n_recipes + 1) * vocabulary, sizeof *runs->logits);
-	if (runs->run == NULL || runs->of_recipe == NULL || runs->streams == NULL ||
-	    runs->tokens == NULL || runs->logits == NULL)
-		return tool_fail(error, "out of memory");
-	runs->run[runs->n++].recipe = "f16";
-	for (size_t i = 0; i < options->n_recipes; i++) {
-		if (strcmp(options->recipes[i], "f16") == 0)
-			continue;
-		runs->of_recipe[i] = runs->n;
-		runs->run[runs->n++].recipe = options->recipes[i];
-	}
-	for (size_t i = 0; i < runs->n; i++) {
-		runs->streams[i] = &runs->run[i].stream;
-		if (!session_stream_open(&runs->eval->session, runs->run[i].recipe, most_tokens,
-		                         &runs->run[i].stream, error))
-			return false;
-	}
-	/* the others get the queries of the prompt's end with its rows */
-	return engine_trace(runs->eval->session.engine, runs->streams[0], error);
-}
-
-static void close_runs(struct runs *runs)
-{
-	for (size_t i = 0; i < runs->n; i++)
-		session_stream_close(&runs->run[i].stream);
-	free(runs->run);
-	free(runs->of_recipe);
-	free(runs->streams);
-	free(runs->tokens);
-	free(runs->logits);
-}
-
-static bool note_bytes(struct run *run, size_t n_tokens, struct tool_error *error)
-{
-	uint64_t bytes;
-	if (!session_stream_bytes(&run->stream, &bytes, error))
-		return false;
-	run->bytes_per_token = (double)bytes / (double)n_tokens;
-	return true;
-}
-
-/* The first run computes the prompt; the others get its rows, or compute it themselves when the
- * prompt is to be sealed chunk by chunk. */
-static bool fill_prompts(struct runs *runs, struct tool_error *error)
-{
-	struct eval *eval = runs->eval;
-	size_t n = eval->options->context;
-	for (size_t i = 0; i < runs->n; i++) {
-		struct run *run = &runs->run[i];
-		double begin = tool_seconds();
-		if (i == 0 || eval->options->chunked) {
-			if (!session_prompt(&eval->session, &run->stream, eval->ids, n, "prompt", error))
-				return false;
-			run->prefill_tokens_per_s = (double)n / (tool_seconds() - begin);
-		} else {
-			progress_show(run->recipe, i, runs->n);
-			if (!engine_copy_rows(eval->session.engine, &run->stream, &runs->run[0].stream, 0, n,
-			                      CLKV_PROMPT_END, error))
-				return false;
-			run->prefill_tokens_per_s = runs->run[0].prefill_tokens_per_s;
-		}
-		if (!engine_finish(eval->session.engine, error) || !note_bytes(run, n, error))
-			return false;
-	}
-	return true;
-}
-
-static void score(struct runs *runs, int32_t target)
+static void score(struct eval_runs *runs, int32_t target)
 {
 	size_t vocabulary = (size_t)runs->eval->session.model->vocabulary;
 	const float *reference = runs->logits;
@@ -133,7 +36,7 @@ static void score(struct runs *runs, int32_t target)
 	}
 }
 
-static bool step_all(struct runs *runs, int32_t token, struct tool_error *error)
+static bool step_all(struct eval_runs *runs, int32_t token, struct tool_error *error)
 {
 	for (size_t i = 0; i < runs->n; i++)
 		runs->tokens[i] = token;
@@ -149,7 +52,7 @@ static bool step_all(struct runs *runs, int32_t token, struct tool_error *error)
 	return engine_run(runs->eval->session.engine, &pass, error);
 }
 
-static bool score_all(struct runs *runs, struct tool_error *error)
+static bool score_all(struct eval_runs *runs, struct tool_error *error)
 {
 	const struct eval *eval = runs->eval;
 	size_t from = eval->options->context;
@@ -164,7 +67,7 @@ static bool score_all(struct runs *runs, struct tool_error *error)
 
 /* Generation speed of one stream alone, at the depth reached. Any tokens do: those of the prompt.
  */
-static bool time_decoding(struct runs *runs, struct run *run, struct tool_error *error)
+static bool time_decoding(struct eval_runs *runs, struct eval_run *run, struct tool_error *error)
 {
 	struct engine_stream *stream = &run->stream;
 	double begin = 0.0;
@@ -187,13 +90,13 @@ static bool time_decoding(struct runs *runs, struct run *run, struct tool_error 
 	return true;
 }
 
-static void report(const struct runs *runs, struct eval_result *results)
+static void report(const struct eval_runs *runs, struct eval_result *results)
 {
 	const struct eval_options *options = runs->eval->options;
 	double m = (double)options->tokens;
 	double reference = exp(runs->run[0].loss / m);
 	for (size_t i = 0; i < options->n_recipes; i++) {
-		const struct run *run = &runs->run[runs->of_recipe[i]];
+		const struct eval_run *run = &runs->run[runs->of_recipe[i]];
 		double ppl = exp(run->loss / m);
 		results[i] = (struct eval_result){
 			.recipe = options->recipes[i],
@@ -212,15 +115,16 @@ static void report(const struct runs *runs, struct eval_result *results)
 
 bool eval_perplexity(struct eval *eval, struct eval_result *results, struct tool_error *error)
 {
-	struct runs runs = {.eval = eval};
-	bool done = open_runs(&runs, error) && fill_prompts(&runs, error) && score_all(&runs, error);
+	struct eval_runs runs = {.eval = eval};
+	bool done = eval_runs_open(&runs, TIMED_STEPS + WARM_UP_STEPS, error) &&
+	            eval_runs_prompt(&runs, error) && score_all(&runs, error);
 	for (size_t i = 0; i < runs.n && done; i++) {
 		progress_show("timing", i, runs.n);
 		done = time_decoding(&runs, &runs.run[i], error);
 	}
 	if (done)
 		report(&runs, results);
-	close_runs(&runs);
+	eval_runs_close(&runs);
 	progress_clear();
 	return done;
 }

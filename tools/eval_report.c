@@ -39,6 +39,22 @@ static void print_json(const struct eval *eval, const struct eval_result *r)
 	(void)puts("}");
 }
 
+static void print_attention_json(const struct eval *eval, const struct eval_result *r)
+{
+	(void)fputs("{\"recipe\": ", stdout);
+	json_string_print(r->recipe);
+	(void)printf(", \"context\": %zu, \"tokens\": %zu", eval->options->context,
+	             eval->options->tokens);
+	print_number("attention_error", r->attention_error);
+	print_number("mass", r->mass);
+	print_number("bytes_per_token", r->bytes_per_token);
+	(void)printf(", \"bytes_f16_per_token\": %zu", session_f16_bytes(&eval->session));
+	print_number("ratio", r->ratio);
+	(void)fputs(", \"device\": ", stdout);
+	json_string_print(eval->session.device.name);
+	(void)puts("}");
+}
+
 static void print_needle_json(const struct eval *eval, const struct eval_result *r)
 {
 	(void)fputs("{\"task\": \"needle\", \"recipe\": ", stdout);
@@ -67,6 +83,18 @@ static void print_table(const struct eval *eval, const struct eval_result *resul
 	}
 }
 
+static void print_attention_table(const struct eval *eval, const struct eval_result *results)
+{
+	(void)printf("%s, %s\nprompt %zu tokens, attention of %zu tokens compared\n\n",
+	             eval->options->model, eval->session.device.name, eval->options->context,
+	             eval->options->tokens);
+	(void)printf("%-48s %8s %8s %9s %6s\n", "recipe", "error", "mass", "B/token", "ratio");
+	for (size_t i = 0; i < eval->options->n_recipes; i++)
+		(void)printf("%-48s %8.4f %8.4f %9.0f %6.2f\n", results[i].recipe,
+		             results[i].attention_error, results[i].mass, results[i].bytes_per_token,
+		             results[i].ratio);
+}
+
 static void print_needle_table(const struct eval *eval, const struct eval_result *results)
 {
 	(void)printf("%s, %s\nneedles in %zu tokens, %zu trials\n\n", eval->options->model,
@@ -79,11 +107,15 @@ static void print_needle_table(const struct eval *eval, const struct eval_result
 
 void eval_print(const struct eval *eval, const struct eval_result *results)
 {
-	bool needle = eval->options->needle;
-	if (!eval->options->json) {
-		(needle ? print_needle_table : print_table)(eval, results);
+	const struct eval_options *o = eval->options;
+	if (!o->json) {
+		(o->needle      ? print_needle_table
+		 : o->attention ? print_attention_table
+		                : print_table)(eval, results);
 		return;
 	}
-	for (size_t i = 0; i < eval->options->n_recipes; i++)
-		(needle ? print_needle_json : print_json)(eval, &results[i]);
+	for (size_t i = 0; i < o->n_recipes; i++)
+		(o->needle      ? print_needle_json
+		 : o->attention ? print_attention_json
+		                : print_json)(eval, &results[i]);
 }
