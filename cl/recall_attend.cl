@@ -2,7 +2,8 @@
 /* recall_attend: one decoded row against one split of what it attends to: the tokens on its list, then half blocks of the
  * sinks and the tail. As attend_partial otherwise, with the same records.
  * Grid: (LANES * work records, STREAMS * (G / HT)). Local: NQ * (DK + DV + BT + ...) + 16 * max(DK, DV) floats.
- * lists uint [row][STREAMS][1 + room] of ordinals (recall_list), from that of row number first_ask on */
+ * lists uint [row][STREAMS][1 + room] of ordinals (recall_list), from that of row number first_ask on; where rows come from
+ * host memory, of slots, or not looked at: the host's record is the last (abi.clh, PLACE) */
 #include "attend.clh"
 #include "codec_half.clh"
 #include "listed_rows.clh"
@@ -13,7 +14,7 @@ recall_attend(__global const uchar *pool, __global const uint *tables, __global 
               ulong q_head_stride, __global float *part_acc, __global float *part_ml,
               __global const uint *code_tables, __global const uint *lists, uint items, uint rows,
               uint work, uint layer, float scale, float softcap, uint first_stream, uint first_ask,
-              uint room, __global const ulong *turns, float magnitude)
+              uint room, __global const ulong *turns, float magnitude, uint slots)
 {
 	__local float queries[NQ * DK], sums[NQ * DV], scores[NQ * BT], scratch[SHARE_SCRATCH];
 	__local float m[NQ], l[NQ], alpha[NQ], listed[LISTED_ROOM];
@@ -28,7 +29,8 @@ recall_attend(__global const uchar *pool, __global const uint *tables, __global 
 	__global const uint *record = plan + rows + row0 * ABI_NEW_WORDS;
 	__global const uint *list =
 		lists + ((ulong)(record[ABI_NEW_ASK] - first_ask) * STREAMS + stream) * (1 + room);
-	const uint n_listed = list[0], listed_tiles = (n_listed + BT - 1) / BT;
+	const uint n_listed = PLACE == ABI_PLACE_HOST ? 0 : list[0],
+			   listed_tiles = (n_listed + BT - 1) / BT;
 	const struct view see = {
 		.row = table_row(tables, item[ABI_ITEM_SLAB], cap, layer, stream),
 		.cap = cap,
@@ -38,9 +40,12 @@ recall_attend(__global const uchar *pool, __global const uint *tables, __global 
 		.end = position + 1,
 	};
 	const uint n = listed_tiles + view_blocks(see);
-	const uint split = job[ABI_WORK_SPLIT] & 0xffff, splits = job[ABI_WORK_SPLIT] >> 16;
+	const uint split = job[ABI_WORK_SPLIT] & 0xffff;
+	const uint splits = (job[ABI_WORK_SPLIT] >> 16) - (PLACE == ABI_PLACE_HOST);
 	const struct reading reading = {pool,  see.row, code_tables, draw_key(layer, stream),
-	                                codes, factors, amplitudes};
+	                                codes, factors, amplitudes,  slots};
+	if (split == splits)
+		return;
 
 	for (int u = 0; u < NQ; u++)
 		load_query(q, q_dtype, q_offset + row0 * q_token_stride + (head + u) * q_head_stride, true,

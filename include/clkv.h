@@ -19,8 +19,9 @@
  *   - Structures that the caller fills begin with struct_size; set it with CLKV_INIT(type) or by
  *     hand. A zero field means its default. Fields that this library doesn't know must be zero.
  *   - Nothing blocks but clkv_seq_read, clkv_save, clkv_load, clkv_cache_destroy, the first use of a
- *     kernel (its build), and clkv_commit where it seals blocks whose size only the device knows (kvcomp):
- *     once in a block's tokens, and at a prompt's end.
+ *     kernel (its build), clkv_commit where it seals blocks whose size only the device knows (kvcomp):
+ *     once in a block's tokens, and at a prompt's end; and clkv_attend where rows of generation recall
+ *     tokens from host memory (place:host but via=map): the host must learn which.
  *   - Threads: a context and a cache may be shared by threads. A step and the sequences in it belong
  *     to one thread at a time. A cache has one open step at a time.
  *   - The library never prints, never exits and keeps no global state.
@@ -257,6 +258,10 @@ typedef struct clkv_cache_options {
 	                             call; NULL: each sequence's first prompt trains its own */
 	size_t codebook_size;
 	uint64_t model; /**< the caller's number for the model's weights: must be the codebook's */
+	size_t max_open_tokens; /**< that lie in half at once, of all sequences; 0: max_tokens. Prompts
+	                             that are sealed at their end (seal=prompt) must fit in; begin answers
+	                             POOL_FULL when there is no room. Layers that never seal have room for
+	                             max_tokens all the same */
 } clkv_cache_options;
 
 /** Bytes that clkv_cache_create takes: the allocator uses the very same functions. */
@@ -273,6 +278,11 @@ typedef struct clkv_bytes {
 	double per_token_f16; /**< the same without compression and tables */
 	uint64_t code_tables; /**< of entropy coding; part of device */
 	uint64_t index;       /**< by which tokens are recalled; part of device */
+	uint64_t recalled;    /**< slots of rows that place:host,via=copy keeps; part of device */
+	uint64_t
+		host_sealed; /**< encoded blocks that lie in host memory (place:host), which sealed leaves
+	                           out; part of host. via=map: OpenCL makes it for the device, in the same
+	                           buffers as what is open */
 } clkv_bytes;
 
 /** Says whether this device runs this recipe on this geometry, before anything is allocated.
@@ -338,11 +348,12 @@ CLKV_API clkv_status clkv_seq_truncate(clkv_seq *seq, size_t n_tokens, clkv_erro
 
 typedef struct clkv_seq_info {
 	size_t struct_size;
-	size_t length;     /**< tokens */
-	size_t min_length; /**< truncate goes down to here */
-	size_t sealed;     /**< tokens in encoded blocks (of a layer that seals) */
-	uint64_t bytes;    /**< device bytes that hold it: blocks in use (shared ones in full) and
+	size_t length;       /**< tokens */
+	size_t min_length;   /**< truncate goes down to here */
+	size_t sealed;       /**< tokens in encoded blocks (of a layer that seals) */
+	uint64_t bytes;      /**< device bytes that hold it: blocks in use (shared ones in full) and
 	                           table entries */
+	uint64_t host_bytes; /**< of its sealed blocks, if these lie in host memory */
 } clkv_seq_info;
 
 CLKV_API clkv_status clkv_seq_get_info(const clkv_seq *seq, clkv_seq_info *info);
@@ -383,7 +394,8 @@ typedef struct clkv_step_item {
  *  the order of items in k, v, q and out. Reserves every byte that the pass and its commit can need
  *  and enqueues one plan for all layers. All commands of the step go to queue (of the context's
  *  device, in-order or not; the library orders its own commands).
- *  Errors: INVALID_ARGUMENT, POOL_FULL (nothing has changed), BUSY, OPENCL, NO_HOST_MEMORY. */
+ *  Errors: INVALID_ARGUMENT, POOL_FULL (nothing has changed), BUSY, OPENCL, NO_HOST_MEMORY, UNSUPPORTED
+ *  (a prompt on a sequence whose sealed tokens have left the device: place:host but via=map). */
 CLKV_API clkv_status clkv_step_begin(clkv_cache *cache, const clkv_step_item *items, size_t n_items,
                                      cl_command_queue queue, clkv_step **out, clkv_error *error);
 
@@ -410,7 +422,8 @@ typedef struct clkv_attend_args {
 } clkv_attend_args;
 
 /** Attention of the step's rows over all tokens of their sequences up to themselves.
- *  Accumulates in f32. Enqueues, doesn't block; done: out (and lse) are written. */
+ *  Accumulates in f32. Enqueues, doesn't block (but where tokens are recalled from host memory, once per
+ *  row of a sequence); done: out (and lse) are written. */
 CLKV_API clkv_status clkv_attend(clkv_step *step, int layer, const clkv_attend_args *args,
                                  cl_uint n_wait, const cl_event *wait, cl_event *done,
                                  clkv_error *error);
@@ -480,6 +493,13 @@ typedef struct clkv_stats {
 	                                    sealed. Known one commit later, as the next two */
 	uint64_t values_checked;   /**< with verify=1: values decoded and compared since creation */
 	uint64_t values_broken;    /**< of those, beyond their bound: 0, or the device is at fault */
+	/* of recipes with sealed blocks in host memory (place:host); the last four since creation */
+	uint64_t used_host;     /**< bytes of these blocks; used_sealed is 0 then */
+	uint64_t moved_to_host; /**< bytes of blocks that have left the device */
+	uint64_t
+		moved_to_device; /**< bytes of rows that were recalled to it; via=attend: of partial sums */
+	uint64_t rows_asked; /**< rows that KV heads of layers recalled, */
+	uint64_t rows_found; /**< and those of them that were on the device already */
 } clkv_stats;
 
 CLKV_API clkv_status clkv_get_stats(const clkv_cache *cache, clkv_stats *stats);

@@ -6,6 +6,7 @@
 #include "attend/tensor.h"
 #include "base/error.h"
 #include "base/struct_io.h"
+#include "place/read.h"
 #include "store/cache.h"
 
 static clkv_status check_layer(const clkv_step *step, int layer, int state, const char *what,
@@ -135,8 +136,9 @@ clkv_status clkv_seq_read(clkv_seq *seq, int layer, size_t from, size_t n, const
 		if (status == CLKV_OK)
 			status = clkv__step_send_tables(&cache->step, error);
 		if (status == CLKV_OK)
-			status = clkv__launch_read(seq, chain, layer, (cl_uint)from, (cl_uint)n, k ? &kt : NULL,
-			                           v ? &vt : NULL, error);
+			status = (cache->sizes.moves ? clkv__place_read : clkv__launch_read)(
+				seq, chain, layer, (cl_uint)from, (cl_uint)n, k ? &kt : NULL, v ? &vt : NULL,
+				error);
 		clkv__cache_leave(cache, chain);
 		if (status == CLKV_OK)
 			status = clkv__cl_check(error, clFinish(queue), "clFinish");

@@ -155,12 +155,21 @@ static void row_macros(const struct builder *b, clkv__macros *m)
 	clkv__macros_int(m, "TR", 1);
 }
 
+static int place_of(const clkv_cache *cache)
+{
+	const struct clkv__placement *p = &cache->plan.place;
+	return !clkv__moves(p)         ? ABI_PLACE_BLOCKS
+	       : clkv__host_attends(p) ? ABI_PLACE_HOST
+	                               : ABI_PLACE_SLOTS;
+}
+
 /* What reads single tokens of a variant's blocks. */
 static clkv_status make_listed(struct builder *b, const clkv__macros *codec,
                                struct clkv__variant_kernels *k, clkv_error *error)
 {
 	clkv__macros m = with_rope(b->cache, codec);
 	row_macros(b, &m);
+	clkv__macros_int(&m, "PLACE", place_of(b->cache));
 	CLKV_TRY(make(b, "recall_attend.cl", "recall_attend", &m, &k->recall, error));
 	if (b->cache->plan.recall.kind != ABI_INDEX_TOKENS)
 		return CLKV_OK;
@@ -180,6 +189,8 @@ static clkv_status make_recall(struct builder *b, clkv_error *error)
 	row_macros(b, &m);
 	CLKV_TRY(make(b, "recall_select.cl", "recall_select", &m, &k->select, error));
 	CLKV_TRY(make(b, "recall_list.cl", "recall_list", &m, &k->list, error));
+	if (place_of(b->cache) == ABI_PLACE_SLOTS)
+		CLKV_TRY(make(b, "place_rows.cl", "place_rows", &m, &k->place, error));
 	if (r->kind == ABI_INDEX_TOKENS)
 		return CLKV_OK;
 	clkv__rope_macros(&b->cache->shape.rope, r->distance > 0, &m);
@@ -269,6 +280,7 @@ void clkv__kernels_free(struct clkv__kernels *kernels)
 	free_kernel(kernels->recall.score);
 	free_kernel(kernels->recall.select);
 	free_kernel(kernels->recall.list);
+	free_kernel(kernels->recall.place);
 	free_kernel(kernels->table_update);
 	*kernels = (struct clkv__kernels){0};
 }

@@ -21,6 +21,7 @@ struct clkv__variant_kernels {
 struct clkv__recall_kernels {
 	cl_kernel points, metric, build; /**< keys in tiles; what errors mean; the index; or NULL */
 	cl_kernel score, select, list;
+	cl_kernel place; /**< NULL: no rows come from host memory to slots */
 };
 
 struct clkv__kernels {
@@ -72,5 +73,9 @@ clkv_status clkv__launch_table_update(clkv_cache *cache, struct clkv__chain *cha
 clkv_status clkv__launch_read(clkv_seq *seq, struct clkv__chain *chain, int layer, cl_uint from,
                               cl_uint n, const clkv_tensor *k, const clkv_tensor *v,
                               clkv_error *error);
+/** The same; sealed blocks from entry number landed on lie in the layer's landing zone. */
+clkv_status clkv__launch_read_landed(clkv_seq *seq, struct clkv__chain *chain, int layer,
+                                     cl_uint from, cl_uint n, uint32_t landed, const clkv_tensor *k,
+                                     const clkv_tensor *v, clkv_error *error);
 
 #endif

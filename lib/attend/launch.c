@@ -231,7 +231,8 @@ clkv_status clkv__launch_table_update(clkv_cache *cache, struct clkv__chain *cha
 
 static clkv_status read_span(clkv_seq *seq, struct clkv__chain *chain,
                              const struct clkv__span *span, cl_uint from, cl_uint n,
-                             const clkv_tensor *k, const clkv_tensor *v, clkv_error *error)
+                             uint32_t landed, const clkv_tensor *k, const clkv_tensor *v,
+                             clkv_error *error)
 {
 	int layer = span->first_layer;
 	clkv_cache *cache = seq->cache;
@@ -254,6 +255,9 @@ static clkv_status read_span(clkv_seq *seq, struct clkv__chain *chain,
 	put_uint(&a, from);
 	put_uint(&a, n);
 	put_uint(&a, (cl_uint)span->first_stream);
+	put_uint(&a, cache->pool.layers[layer].landing);
+	put_uint(&a, landed);
+	put_uint(&a, cache->sizes.sealed_units);
 	size_t groups[3] = {n, (size_t)span->n_streams, 1};
 	return run(&a, chain, 2, groups, lanes_of(cache), 0, NULL, NULL, error);
 }
@@ -262,9 +266,16 @@ clkv_status clkv__launch_read(clkv_seq *seq, struct clkv__chain *chain, int laye
                               cl_uint n, const clkv_tensor *k, const clkv_tensor *v,
                               clkv_error *error)
 {
+	return clkv__launch_read_landed(seq, chain, layer, from, n, 0, k, v, error);
+}
+
+clkv_status clkv__launch_read_landed(clkv_seq *seq, struct clkv__chain *chain, int layer,
+                                     cl_uint from, cl_uint n, uint32_t landed, const clkv_tensor *k,
+                                     const clkv_tensor *v, clkv_error *error)
+{
 	for (int first = 0; first < seq->cache->shape.streams;) {
 		const struct clkv__span span = clkv__span_of(seq->cache, layer, first);
-		CLKV_TRY(read_span(seq, chain, &span, from, n, k, v, error));
+		CLKV_TRY(read_span(seq, chain, &span, from, n, landed, k, v, error));
 		first += span.n_streams;
 	}
 	return CLKV_OK;

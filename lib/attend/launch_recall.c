@@ -2,6 +2,7 @@
 /** \file launch_recall.c \brief Launches of recall: scores, choices, lists, attention over them. */
 #include "attend/args.h"
 #include "attend/launch_index.h"
+#include "place/host_attend.h"
 
 /* Rows that recall in one go. */
 struct asked {
@@ -121,8 +122,61 @@ static clkv_status attend_listed(clkv_cache *cache, struct clkv__chain *chain,
 	put_uint(&a, asked->list->first);
 	put_uint(&a, cache->sizes.listed);
 	put_rope(&a, cache);
+	put_uint(&a, cache->pool.layers[asked->layer].rows);
 	size_t groups[3] = {asked->list->works.n, (size_t)span->n_streams * head_parts(cache), 1};
 	return run(&a, chain, 2, groups, lanes_of(cache), 0, NULL, NULL, error);
+}
+
+static clkv_status place_rows(clkv_cache *cache, struct clkv__chain *chain, int layer, cl_uint n,
+                              clkv_error *error)
+{
+	enum { ROWS = 16 }; /* of place_rows.cl */
+	struct args a = {cache->kernels.recall.place, 0, CL_SUCCESS};
+	put_mem(&a, cache->pool.layers[layer].mem);
+	put_mem(&a, cache->place.arrived);
+	put_uint(&a, cache->pool.layers[layer].rows);
+	put_uint(&a, n);
+	size_t groups[3] = {(n + ROWS - 1) / ROWS, 1, 1};
+	return run(&a, chain, 1, groups, lanes_of(cache), 0, NULL, NULL, error);
+}
+
+static clkv_status attend_spans(clkv_cache *cache, struct clkv__chain *chain,
+                                const struct asked *asked, clkv_error *error)
+{
+	struct clkv__span span;
+	for (int first = 0; first < cache->shape.streams; first += span.n_streams) {
+		span = clkv__span_of(cache, asked->layer, first);
+		CLKV_TRY(attend_listed(cache, chain, asked, &span, error));
+	}
+	return CLKV_OK;
+}
+
+/* Rows come from host memory to their slots, from where they are read. */
+static clkv_status attend_slots(clkv_cache *cache, struct clkv__chain *chain,
+                                const struct asked *asked, clkv_error *error)
+{
+	const struct clkv__asking asking = {asked->list, asked->layer};
+	uint32_t n = 0;
+	CLKV_TRY(clkv__place_lists(cache, chain, &asking, error));
+	clkv_status status = clkv__place_fetch(cache, chain, &asking, &n, error);
+	if (status == CLKV_OK && n > 0)
+		status = place_rows(cache, chain, asked->layer, n, error);
+	if (status != CLKV_OK)
+		clkv__place_unfetch(cache, &asking);
+	CLKV_TRY(status);
+	return attend_spans(cache, chain, asked, error);
+}
+
+/* The host attends to the lists while the device attends to sinks and tails. */
+static clkv_status attend_apart(clkv_cache *cache, struct clkv__chain *chain,
+                                const struct asked *asked, clkv_error *error)
+{
+	const struct clkv__asking asking = {asked->list, asked->layer};
+	CLKV_TRY(clkv__place_lists(cache, chain, &asking, error));
+	CLKV_TRY(clkv__place_queries(cache, chain, &asking, asked->q, error));
+	CLKV_TRY(attend_spans(cache, chain, asked, error));
+	CLKV_CL(error, clFlush(chain->queue));
+	return clkv__place_attend(cache, chain, &asking, error);
 }
 
 static clkv_status recall(clkv_cache *cache, struct clkv__chain *chain, const struct asked *asked,
@@ -138,11 +192,10 @@ static clkv_status recall(clkv_cache *cache, struct clkv__chain *chain, const st
 		CLKV_TRY(score_tokens(cache, chain, asked, &span, error));
 	}
 	CLKV_TRY(choose(cache, chain, asked, error));
-	for (int first = 0; first < streams; first += span.n_streams) {
-		span = clkv__span_of(cache, asked->layer, first);
-		CLKV_TRY(attend_listed(cache, chain, asked, &span, error));
-	}
-	return CLKV_OK;
+	if (clkv__host_attends(&cache->plan.place))
+		return attend_apart(cache, chain, asked, error);
+	return cache->sizes.moves ? attend_slots(cache, chain, asked, error)
+	                          : attend_spans(cache, chain, asked, error);
 }
 
 clkv_status clkv__launch_recall(clkv_cache *cache, struct clkv__chain *chain, int layer,

@@ -48,6 +48,10 @@ static clkv_status fill(clkv_context *c, const clkv_context_options *o, clkv_err
 {
 	CLKV_TRY(clkv__device_info_read(c->device, &c->info, error));
 	struct clkv__device_hints hints;
+	cl_bool unified = CL_FALSE;
+	CLKV_CL(error, clGetDeviceInfo(c->device, CL_DEVICE_HOST_UNIFIED_MEMORY, sizeof unified,
+	                               &unified, NULL));
+	c->unified = unified == CL_TRUE;
 	const struct clkv__tuning *t = &c->tune.general;
 	clkv__device_hints_read(c->device, &hints);
 	c->subgroups = clkv__device_subgroups(c->device, &c->info);

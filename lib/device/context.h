@@ -18,6 +18,7 @@ struct clkv_context {
 	cl_context cl;
 	cl_device_id device;
 	clkv_device_info info;
+	bool unified; /**< the device's memory is the host's */
 	struct clkv__tune tune;
 	const char *subgroups; /**< version of OpenCL C that has them on this device; NULL: none */
 	char *cache_dir;       /**< folder of built programs; NULL: none */

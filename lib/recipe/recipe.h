@@ -4,6 +4,7 @@
  * \brief   A parsed recipe: stages in order, their options, the general keys.
  *
  * Grammar: stage ('|' stage)* (';' keys)?   stage: name (':' keys)?   keys: key=value (',' key=value)*
+ * The first key's value may stand alone if it is one of names: place:host.
  * Blanks are allowed around every word.
  */
 #ifndef CLKV__RECIPE_H

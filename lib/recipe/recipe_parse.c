@@ -148,6 +148,15 @@ static clkv_status fail_value(const struct clkv__key *key, const char *owner, st
 	                         key->name, shown(w), w.text + w.begin, clkv__key_allowed(key, range));
 }
 
+/* The value of the first key may stand without its name, if it is a name: "place:host". */
+static bool is_bare(const struct clkv__key *keys, size_t n_keys, struct word first)
+{
+	for (size_t i = 0; i < n_keys; i++)
+		if (word_is(first, keys[i].name, strlen(keys[i].name)))
+			return false;
+	return n_keys > 0 && keys[0].type == CLKV__KEY_NAME && first.begin < first.end;
+}
+
 /* "a, b, c" of all keys into text. */
 static void list_keys(const struct clkv__key *keys, size_t n_keys, char *text, size_t n)
 {
@@ -168,8 +177,9 @@ clkv_status clkv__recipe_parse_keys(const char *text, int begin, int end, const 
 		int stop = part_end(text, at, end, ',');
 		int equals = part_end(text, at, stop, '=');
 		struct word name = trim(text, at, equals);
+		bool bare = at == begin && equals == stop && is_bare(keys, n_keys, name);
 		size_t i = 0;
-		while (i < n_keys && !word_is(name, keys[i].name, strlen(keys[i].name)))
+		while (!bare && i < n_keys && !word_is(name, keys[i].name, strlen(keys[i].name)))
 			i++;
 		if (i == n_keys) {
 			char allowed[128];
@@ -181,7 +191,7 @@ clkv_status clkv__recipe_parse_keys(const char *text, int begin, int end, const 
 			return clkv__recipe_fail(error, name.begin, "%s: key '%s' is given twice", owner,
 			                         keys[i].name);
 		given |= 1ull << i;
-		struct word value = trim(text, equals < stop ? equals + 1 : stop, stop);
+		struct word value = bare ? name : trim(text, equals < stop ? equals + 1 : stop, stop);
 		int slot = 0;
 		if (!parse_value(&keys[i], value, &slot, list))
 			return fail_value(&keys[i], owner, value, error);

@@ -7,6 +7,7 @@
 #define CLKV__RECIPE_PLAN_H
 
 #include "codec/codec.h"
+#include "place/placement.h"
 #include "recall/recall.h"
 
 #include <clkv.h>
@@ -42,7 +43,8 @@ struct clkv__list {
 
 struct clkv__plan {
 	struct clkv__general general;
-	struct clkv__recall recall; /**< in layers that seal */
+	struct clkv__recall recall;   /**< in layers that seal */
+	struct clkv__placement place; /**< of sealed blocks */
 	struct clkv__variant
 		sealing; /**< of layers skip .. layers - 1; of several, that which keeps least */
 	struct clkv__variant dense; /**< of layers 0 .. skip - 1 */

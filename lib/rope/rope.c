@@ -53,6 +53,23 @@ void clkv__rope_turns(const clkv_rope *rope, cl_ulong *turns)
 	}
 }
 
+void clkv__rope_rotate(const clkv_rope *rope, const cl_ulong *turns, uint32_t position, float *head)
+{
+	double magnitude = (double)clkv__rope_magnitude(rope);
+	for (int i = 0; i < rope->dims / 2; i++) {
+		bool pairs = rope->kind == CLKV_ROPE_PAIRS;
+		float *first = &head[pairs ? 2 * i : i],
+			  *second = pairs ? first + 1 : first + rope->dims / 2;
+		/* the upper half of the turn, as a number of half turns from -1 to 1, rounded as on the device */
+		float half = (float)(int32_t)(uint32_t)(position * turns[i] >> 32) * 0x1p-31f;
+		double c = magnitude * cos(TWO_PI / 2 * (double)half);
+		double s = magnitude * sin(TWO_PI / 2 * (double)half);
+		double a = (double)*first, b = (double)*second;
+		*first = (float)(a * c - b * s);
+		*second = (float)(a * s + b * c);
+	}
+}
+
 float clkv__rope_magnitude(const clkv_rope *rope)
 {
 	double yarn = rope->scaling == CLKV_ROPE_YARN ? 1.0 + 0.1 * log((double)rope->factor) : 1.0;

@@ -30,6 +30,10 @@ size_t clkv__rope_bytes(const clkv_rope *rope);
 /** turns [dims / 2]: of each pair, by one position. */
 void clkv__rope_turns(const clkv_rope *rope, cl_ulong *turns);
 
+/** Rotates a head [dk] on the host, as cl/rope.clh does. */
+void clkv__rope_rotate(const clkv_rope *rope, const cl_ulong *turns, uint32_t position,
+                       float *head);
+
 /** What rotated channels are multiplied by. */
 float clkv__rope_magnitude(const clkv_rope *rope);
 

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /** \file snapshot_write.c \brief A sequence as it is stored: header, sealed pages, open tokens, end. */
 #include "base/alloc.h"
+#include "place/place.h"
 #include "snapshot/snapshot.h"
 #include "snapshot/snapshot_codec.h"
 #include "snapshot/snapshot_half.h"
+
+#include <string.h>
 
 /* A page on its way from the device. */
 struct leaving {
@@ -50,6 +53,19 @@ clkv_status clkv__snapshot_leave(clkv_cache *cache, struct clkv__chain *chain, b
 	return status != CLKV_OK ? status : finished;
 }
 
+static clkv_status fetch_page(struct writer *w, struct clkv__chain *chain, const struct leaving *p,
+                              clkv_error *error)
+{
+	clkv_cache *cache = w->seq->cache;
+	const struct clkv__layer_pool *pool = &cache->pool.layers[p->record.layer];
+	size_t from = (size_t)p->address * ABI_UNIT;
+	if (!cache->sizes.moves || p->record.kind != CLKV__RECORD_SEALED)
+		return clkv__chain_read(chain, pool->mem, from, p->bytes, w->buffer + p->at, NULL, error);
+	CLKV_TRY(clkv__place_wait(cache, error));
+	memcpy(w->buffer + p->at, pool->pages_at + from, p->bytes);
+	return CLKV_OK;
+}
+
 /* All pages of the batch into the buffer. */
 static clkv_status fetch(struct writer *w, clkv_error *error)
 {
@@ -58,12 +74,8 @@ static clkv_status fetch(struct writer *w, clkv_error *error)
 	CLKV_TRY(clkv__cache_lock_idle(cache, error));
 	clkv_status status = clkv__cache_join(cache, &chain, w->queue, error);
 	bool joined = status == CLKV_OK;
-	for (size_t i = 0; i < w->n && status == CLKV_OK; i++) {
-		const struct leaving *p = &w->pages[i];
-		status = clkv__chain_read(&chain, cache->pool.layers[p->record.layer].mem,
-		                          (size_t)p->address * ABI_UNIT, p->bytes, w->buffer + p->at, NULL,
-		                          error);
-	}
+	for (size_t i = 0; i < w->n && status == CLKV_OK; i++)
+		status = fetch_page(w, &chain, &w->pages[i], error);
 	return clkv__snapshot_leave(cache, &chain, joined, status, error);
 }
 

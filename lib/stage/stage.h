@@ -74,6 +74,7 @@ extern const struct clkv__stage clkv__stage_f16;
 extern const struct clkv__stage clkv__stage_kivi;
 extern const struct clkv__stage clkv__stage_kvcomp;
 extern const struct clkv__stage clkv__stage_pages;
+extern const struct clkv__stage clkv__stage_place;
 extern const struct clkv__stage clkv__stage_q;
 extern const struct clkv__stage clkv__stage_spark;
 extern const struct clkv__stage clkv__stage_think;

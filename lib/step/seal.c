@@ -154,17 +154,22 @@ clkv_status clkv__seal_prune(clkv_cache *cache, uint32_t n_jobs, clkv_error *err
 	return clkv__seal_layers(cache, clkv__launch_prune, n_jobs, error);
 }
 
-/* Blocks of one size: their places are known before anything is encoded. */
-static clkv_status encode(struct clkv_step *step, struct clkv__staging *staging, uint32_t n_jobs,
-                          uint32_t n_words, clkv_error *error)
+clkv_status clkv__seal_take(clkv_cache *cache, uint32_t *dst, uint32_t n_jobs, clkv_error *error)
 {
-	clkv_cache *cache = step->cache;
-	uint32_t *dst = staging->words + n_jobs * ABI_SEAL_WORDS;
 	for (uint32_t i = 0; i < n_jobs; i++, dst += clkv__seal_dst_words(cache)) {
 		int full = take_slots(cache, dst);
 		if (full >= 0)
 			return clkv__seal_fail_full(cache, full, error);
 	}
+	return CLKV_OK;
+}
+
+/* Blocks of one size: their places are known before anything is encoded. */
+static clkv_status encode(struct clkv_step *step, struct clkv__staging *staging, uint32_t n_jobs,
+                          uint32_t n_words, clkv_error *error)
+{
+	clkv_cache *cache = step->cache;
+	CLKV_TRY(clkv__seal_take(cache, staging->words + n_jobs * ABI_SEAL_WORDS, n_jobs, error));
 	CLKV_TRY(clkv__staging_write(step, staging, cache->jobs_mem, n_words, error));
 	CLKV_TRY(clkv__seal_prune(cache, n_jobs, error));
 	return clkv__seal_layers(cache, clkv__launch_seal, n_jobs, error);
@@ -253,6 +258,32 @@ static clkv_status reserve_entries(struct clkv_step *step, uint32_t n_jobs,
 	return clkv__tables_reserve(&step->cache->tables, notes, error);
 }
 
+/* Jobs that go to the device in batches stay here, the others in staging. */
+static clkv_status jobs_room(struct clkv_step *step, struct clkv__staging **staging,
+                             struct clkv__staging *own, clkv_error *error)
+{
+	clkv_cache *cache = step->cache;
+	if (!cache->sizes.moves)
+		return clkv__staging_next(step, staging, error);
+	own->words =
+		clkv__calloc(&cache->context->allocator, cache->sizes.jobs_words, sizeof *own->words);
+	if (!own->words)
+		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for %u words of jobs",
+		          cache->sizes.jobs_words);
+	*staging = own;
+	return CLKV_OK;
+}
+
+static clkv_status encode_any(struct clkv_step *step, struct clkv__staging *staging,
+                              uint32_t n_jobs, uint32_t n_words, clkv_error *error)
+{
+	const struct clkv__sizes *s = &step->cache->sizes;
+	if (s->moves)
+		return clkv__seal_place(step, staging->words, n_jobs, error);
+	return s->sized ? clkv__seal_sized(step, staging, n_jobs, n_words, error)
+	                : encode(step, staging, n_jobs, n_words, error);
+}
+
 clkv_status clkv__seal(struct clkv_step *step, const uint32_t *n_kept, clkv_error *error)
 {
 	clkv_cache *cache = step->cache;
@@ -261,23 +292,23 @@ clkv_status clkv__seal(struct clkv_step *step, const uint32_t *n_kept, clkv_erro
 		n_jobs += clkv__seal_count(cache, &step->items[i], n_kept[i]);
 	if (n_jobs == 0)
 		return CLKV_OK;
-	struct clkv__staging *staging;
+	struct clkv__staging *staging, own = {NULL, NULL};
 	struct clkv__indexed *indexed = NULL;
 	CLKV_TRY(make_indexes(step, n_kept, &indexed, error));
 	clkv_status status = reserve_entries(step, n_jobs, indexed, error);
 	if (status == CLKV_OK)
-		status = clkv__staging_next(step, &staging, error);
+		status = jobs_room(step, &staging, &own, error);
 	if (status != CLKV_OK) {
 		release_indexes(step, indexed);
 		return status;
 	}
 	uint32_t *words = staging->words, n_words = put_jobs(step, n_kept, n_jobs, words);
-	status = cache->sizes.sized ? clkv__seal_sized(step, staging, n_jobs, n_words, error)
-	                            : encode(step, staging, n_jobs, n_words, error);
+	status = encode_any(step, staging, n_jobs, n_words, error);
 	if (status == CLKV_OK)
 		enter_all(step, n_kept, words, indexed);
 	else
 		clkv__seal_release(cache, words + n_jobs * ABI_SEAL_WORDS, n_jobs);
 	release_indexes(step, indexed); /* those that were not entered, and the list of them */
+	clkv__free(&cache->context->allocator, own.words);
 	return status;
 }

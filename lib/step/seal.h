@@ -40,6 +40,13 @@ clkv_status clkv__seal_fail_full(const clkv_cache *cache, int layer, clkv_error 
 /** Frees the blocks of n_jobs jobs that have one. */
 void clkv__seal_release(clkv_cache *cache, const uint32_t *dst, uint32_t n_jobs);
 
+/** Takes a block for each (layer, KV head) of n_jobs jobs. Errors: POOL_FULL names the layer. */
+clkv_status clkv__seal_take(clkv_cache *cache, uint32_t *dst, uint32_t n_jobs, clkv_error *error);
+
+/** Encodes blocks that go on to host memory. words: the jobs, with destinations that are filled in. */
+clkv_status clkv__seal_place(struct clkv_step *step, uint32_t *words, uint32_t n_jobs,
+                             clkv_error *error);
+
 /** Sizes the jobs' blocks on the device, waits, finds pages for them and encodes. staging holds the
  *  jobs in n_words words; their destinations are filled in. Errors: POOL_FULL names the layer. */
 clkv_status clkv__seal_sized(struct clkv_step *step, struct clkv__staging *staging, uint32_t n_jobs,

@@ -16,8 +16,13 @@ clkv_status clkv__step_init(struct clkv_step *step, clkv_cache *cache, clkv_erro
 	step->layers = clkv__calloc(a, (size_t)cache->shape.layers, 1);
 	step->journal = clkv__calloc(a, (size_t)s->journal_entries, sizeof *step->journal);
 	if (s->asks > 0)
-		step->asks = clkv__calloc(a, s->max_step_tokens / s->asks + 1, sizeof *step->asks);
-	bool ok = (step->asks || s->asks == 0) && step->items && step->layers && step->journal;
+		step->asks =
+			clkv__calloc(a, s->moves ? s->max_step_tokens : s->max_step_tokens / s->asks + 1,
+		                 sizeof *step->asks);
+	if (s->moves)
+		step->asking = clkv__calloc(a, s->max_step_tokens, sizeof *step->asking);
+	bool ok = (step->asks || s->asks == 0) && step->items && step->layers && step->journal &&
+	          (step->asking || !s->moves);
 	for (unsigned i = 0; i < CLKV__STAGING; i++) {
 		step->staging[i].words = clkv__calloc(a, s->staging_words, sizeof(uint32_t));
 		ok = ok && step->staging[i].words;
@@ -43,6 +48,7 @@ void clkv__step_free(struct clkv_step *step)
 		clkv__free(a, step->staging[i].words);
 	}
 	clkv__free(a, step->asks);
+	clkv__free(a, step->asking);
 	clkv__free(a, step->items);
 	clkv__free(a, step->layers);
 	clkv__free(a, step->journal);

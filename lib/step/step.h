@@ -30,6 +30,14 @@ struct clkv__ask_list {
 	struct clkv__work_list works;
 };
 
+/** A row that recalls, of a cache whose rows come from host memory. */
+struct clkv__ask {
+	clkv_seq *seq;
+	uint32_t row;      /**< in k, v, q and out */
+	uint32_t position; /**< in the sequence */
+	uint32_t part;     /**< its last partial record, over q_heads */
+};
+
 /** A host buffer that a write reads from; done is NULL or the write's event. */
 struct clkv__staging {
 	uint32_t *words;
@@ -52,8 +60,9 @@ struct clkv_step {
 	uint32_t new_word; /**< where row records begin */
 	struct clkv__work_list decode, prefill;
 	struct clkv__work_list recall; /**< of rows that recall, in layers that do */
-	struct clkv__ask_list *asks;   /**< [max_step_tokens / asks, rounded up] */
+	struct clkv__ask_list *asks;   /**< [max_step_tokens / asks, rounded up; or max_step_tokens] */
 	uint32_t n_asks;
+	struct clkv__ask *asking; /**< [max_step_tokens]; NULL if nothing comes from host memory */
 	/* staging in turn */
 	struct clkv__staging staging[CLKV__STAGING];
 	unsigned turn;

@@ -29,6 +29,22 @@ static clkv_status check_item(const clkv_cache *cache, const clkv_step_item *ite
 	return CLKV_OK;
 }
 
+/* Rows that see all of what is sealed can't where it isn't on the device. */
+static clkv_status check_place(const clkv_cache *cache, const clkv_step_item *items, size_t i,
+                               clkv_error *error)
+{
+	const clkv_step_item *item = &items[i];
+	bool recalls = item->phase == CLKV_DECODE && clkv__segments(item->seq) > 0;
+	if (cache->sizes.moves && clkv__seq_sealed(item->seq) > 0 && !recalls)
+		CLKV_FAIL(
+			error, CLKV_ERROR_UNSUPPORTED,
+			"item %zu: a prompt attends to all %u sealed tokens of its sequence, which place:host "
+			"has "
+			"moved to host memory; allowed: phase decode, which recalls some of them; via=map",
+			i, clkv__seq_sealed(item->seq));
+	return CLKV_OK;
+}
+
 static clkv_status check_items(const clkv_cache *cache, const clkv_step_item *items, size_t n_items,
                                clkv_error *error)
 {
@@ -39,6 +55,7 @@ static clkv_status check_items(const clkv_cache *cache, const clkv_step_item *it
 		          cache->sizes.max_sequences);
 	for (size_t i = 0; i < n_items; i++) {
 		CLKV_TRY(check_item(cache, items, i, error));
+		CLKV_TRY(check_place(cache, items, i, error));
 		rows += items[i].n_tokens;
 	}
 	if (rows > cache->sizes.max_step_tokens)
@@ -79,8 +96,8 @@ static clkv_status fail_full(const clkv_cache *cache, const char *kind, int laye
 {
 	CLKV_FAIL(error, CLKV_ERROR_POOL_FULL,
 	          "no %s block is left in layer %d (%u sequences): destroy or truncate sequences, or "
-	          "create the cache with more max_tokens",
-	          kind, layer, cache->n_sequences);
+	          "create the cache with more max_tokens%s",
+	          kind, layer, cache->n_sequences, kind[0] == 'h' ? " or max_open_tokens" : "");
 }
 
 /* Gives block j of a row a slot that only this sequence uses: a new one, or a copy of a shared one. */

@@ -51,6 +51,13 @@ static uint32_t blocks_per_split(const struct clkv_step *step)
 	return blocks > cache->cut.min_blocks ? (uint32_t)blocks : cache->cut.min_blocks;
 }
 
+/* Partial records of a row of an item; of rows whose recalled tokens the host attends to, one more. */
+static uint32_t splits_of(const clkv_cache *cache, const struct clkv__step_item *item, uint32_t per)
+{
+	uint32_t splits = blocks_of_item(cache, item) / per;
+	return (splits ? splits : 1) + (recalls(item) && clkv__host_attends(&cache->plan.place));
+}
+
 /* One tile's splits as work records. */
 static uint32_t *put_tile(uint32_t *w, uint32_t item, uint32_t row, uint32_t rows, uint32_t splits)
 {
@@ -78,10 +85,10 @@ static uint32_t *put_works(const struct clkv_step *step, uint32_t *w, enum work 
 		uint32_t tile = tile_rows(step->cache, item);
 		if (work_of(step->cache, item) != work)
 			continue;
-		uint32_t splits = blocks_of_item(step->cache, item) / per;
+		uint32_t splits = splits_of(step->cache, item, per);
 		for (uint32_t row = 0; row < item->n_new; row += tile) {
 			uint32_t rest = item->n_new - row;
-			w = put_tile(w, (uint32_t)i, row, rest < tile ? rest : tile, splits ? splits : 1);
+			w = put_tile(w, (uint32_t)i, row, rest < tile ? rest : tile, splits);
 		}
 	}
 	return w;
@@ -105,27 +112,31 @@ static void put_items(const struct clkv_step *step, uint32_t *items, uint32_t *r
 		items[ABI_ITEM_SEEN] = seq->seen;
 		items[ABI_ITEM_BOOK] = seq->book;
 		items[ABI_ITEM_BOOK + 1] = items[ABI_ITEM_BOOK + 2] = items[ABI_ITEM_BOOK + 3] = 0;
-		uint32_t splits = blocks_of_item(cache, item) / per;
-		splits = splits ? splits : 1;
+		uint32_t splits = splits_of(cache, item, per);
 		for (uint32_t r = 0; r < item->n_new; r++, rows += ABI_NEW_WORDS) {
 			rows[ABI_NEW_ITEM] = (uint32_t)i;
 			rows[ABI_NEW_PART] = part;
 			rows[ABI_NEW_SPLITS] = splits;
-			rows[ABI_NEW_ASK] = recalls(item) ? ask++ : 0;
+			rows[ABI_NEW_ASK] = recalls(item) ? ask : 0;
 			part += splits;
+			if (recalls(item) && step->asking)
+				step->asking[ask] =
+					(struct clkv__ask){item->seq, item->row + r, seq->length + r, part - 1};
+			ask += recalls(item);
 		}
 	}
 }
 
-/* Another row of an item recalls, whose splits are so many work records. */
+/* Another row of an item recalls, whose splits are so many work records. Again: it can't go with the row before, as both
+ * want slots of one sequence. */
 static void add_ask(struct clkv_step *step, const clkv_seq *seq, uint32_t ask, uint32_t ask_word,
-                    uint32_t work_word, uint32_t splits)
+                    uint32_t work_word, uint32_t splits, bool again)
 {
 	const clkv_cache *cache = step->cache;
 	uint32_t row = clkv__seq_row(seq, cache->shape.layers - 1, 0);
 	uint32_t places = clkv__segments_places(seq);
 	uint32_t blocks = clkv__tables_get(&cache->tables, row + ABI_ROW_SEALED);
-	if (ask % cache->sizes.asks == 0)
+	if (step->n_asks == 0 || again || step->asks[step->n_asks - 1].n == cache->sizes.asks)
 		step->asks[step->n_asks++] = (struct clkv__ask_list){
 			.first = ask,
 			.ask_word = ask_word,
@@ -145,12 +156,12 @@ static uint32_t *put_asks(struct clkv_step *step, uint32_t *w, const uint32_t *w
 	step->n_asks = 0;
 	for (size_t i = 0; i < step->n_items; i++) {
 		const struct clkv__step_item *item = &step->items[i];
-		uint32_t splits = blocks_of_item(step->cache, item) / per;
-		splits = splits ? splits : 1;
+		uint32_t splits = splits_of(step->cache, item, per);
 		for (uint32_t r = 0; recalls(item) && r < item->n_new; r++, w += ABI_ASK_WORDS) {
 			w[ABI_ASK_ITEM] = (uint32_t)i;
 			w[ABI_ASK_ROW] = item->row + r;
-			add_ask(step, item->seq, ask++, (uint32_t)(w - words), work, splits);
+			add_ask(step, item->seq, ask++, (uint32_t)(w - words), work, splits,
+			        r > 0 && step->asking);
 			work += splits * ABI_WORK_WORDS;
 		}
 	}

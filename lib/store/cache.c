@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/struct_io.h"
+#include "place/place.h"
 #include "recall/codebook.h"
 #include "rope/rope.h"
 #include "store/resolve.h"
@@ -167,6 +168,7 @@ static clkv_status create_buffers(clkv_cache *cache, clkv_error *error)
 		CLKV_TRY(create_seen(cache, error));
 	if (s->segs > 0)
 		CLKV_TRY(create_index(cache, error));
+	CLKV_TRY(clkv__place_init(cache, error));
 	return create_buffer(cache, &cache->counters.mem, ABI_COUNTERS * 4, error);
 }
 
@@ -325,6 +327,7 @@ void clkv_cache_destroy(clkv_cache *cache)
 		clkv__seq_drop(cache->sequences);
 	clkv__step_free(&cache->step);
 	clkv__kernels_free(&cache->kernels);
+	clkv__place_free(cache);
 	release_mem(cache->plan_mem);
 	release_mem(cache->jobs_mem);
 	release_mem(cache->pairs_mem);

@@ -6,6 +6,7 @@
 #include "attend/kernels.h"
 #include "codec/code_tables.h"
 #include "device/queue.h"
+#include "place/place.h"
 #include "step/step.h"
 #include "store/block_table.h"
 #include "store/counters.h"
@@ -53,6 +54,7 @@ struct clkv_cache {
 	cl_mem turns;      /**< of the rope: [dims / 2] ulong, or NULL if there is none */
 	struct clkv__seen seen;
 	struct clkv__index index;
+	struct clkv__place place;
 	float loaded_scale[2];   /**< the largest of K's and V's blocks that came with snapshots */
 	uint64_t values_checked; /**< by the recipe's verify=1 */
 	struct clkv__counters counters;

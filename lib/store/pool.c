@@ -8,12 +8,12 @@
 static clkv_status check_device(const clkv_device_info *info, const struct clkv__sizes *sizes,
                                 uint64_t largest_layer, clkv_error *error)
 {
-	if (sizes->bytes.device > info->global_bytes)
+	uint64_t bytes = sizes->bytes.device + (sizes->moves ? 0 : sizes->bytes.host_sealed);
+	if (bytes > info->global_bytes)
 		CLKV_FAIL(error, CLKV_ERROR_NO_DEVICE_MEMORY,
 		          "the cache needs %llu bytes, device '%s' has %llu: fewer max_tokens, or a recipe "
 		          "with fewer bytes per token",
-		          (unsigned long long)sizes->bytes.device, info->name,
-		          (unsigned long long)info->global_bytes);
+		          (unsigned long long)bytes, info->name, (unsigned long long)info->global_bytes);
 	if (largest_layer > info->max_alloc_bytes)
 		CLKV_FAIL(error, CLKV_ERROR_NO_DEVICE_MEMORY,
 		          "a layer's blocks need %llu bytes, device '%s' allocates %llu at once: fewer "
@@ -21,6 +21,22 @@ static clkv_status check_device(const clkv_device_info *info, const struct clkv_
 		          (unsigned long long)largest_layer, info->name,
 		          (unsigned long long)info->max_alloc_bytes);
 	return CLKV_OK;
+}
+
+/* Pages in host memory for the sealed blocks of a layer. */
+static clkv_status init_pages(struct clkv__layer_pool *layer, const clkv_allocator *allocator,
+                              const struct clkv__sizes *sizes, clkv_error *error)
+{
+	size_t bytes = (size_t)sizes->sealed_units * ABI_UNIT;
+	layer->pages_at = clkv__calloc(allocator, sizes->sealed_slots, bytes);
+	if (!layer->pages_at)
+		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY,
+		          "no host memory for %llu bytes of a layer's sealed blocks (%llu in all): fewer "
+		          "max_tokens",
+		          (unsigned long long)(sizes->sealed_slots * (uint64_t)bytes),
+		          (unsigned long long)sizes->bytes.host_sealed);
+	return clkv__slots_init(&layer->sealed, allocator, 0, sizes->sealed_units, sizes->sealed_slots,
+	                        error);
 }
 
 static clkv_status init_layer(struct clkv__layer_pool *layer, const clkv_allocator *allocator,
@@ -33,6 +49,11 @@ static clkv_status init_layer(struct clkv__layer_pool *layer, const clkv_allocat
 	CLKV_TRY(clkv__slots_init(&layer->open, allocator, first, sizes->half_units, sizes->open_slots,
 	                          error));
 	first += sizes->open_slots * sizes->half_units;
+	if (sizes->moves) {
+		layer->landing = first;
+		layer->rows = first + sizes->landing_blocks * sizes->sealed_units;
+		return init_pages(layer, allocator, sizes, error);
+	}
 	if (sizes->paged)
 		return clkv__pages_init(&layer->pages, allocator, first, (uint32_t)sealed, error);
 	return clkv__slots_init(&layer->sealed, allocator, first, sizes->sealed_units,
@@ -60,7 +81,8 @@ static clkv_status init_buffer(struct clkv__pool *pool, clkv_context *context,
 		bytes += size;
 	}
 	cl_int code;
-	cl_mem mem = clCreateBuffer(context->cl, CL_MEM_READ_WRITE, (size_t)bytes, NULL, &code);
+	cl_mem_flags flags = CL_MEM_READ_WRITE | (clkv__maps(&plan->place) ? CL_MEM_ALLOC_HOST_PTR : 0);
+	cl_mem mem = clCreateBuffer(context->cl, flags, (size_t)bytes, NULL, &code);
 	CLKV_CL_CODE(error, code, "clCreateBuffer");
 	pool->buffers[pool->n_buffers++] = mem;
 	for (int i = first; i < layer; i++)
@@ -79,6 +101,7 @@ clkv_status clkv__pool_init(struct clkv__pool *pool, clkv_context *context,
 		.half_units = sizes->half_units,
 		.sealed_units = sizes->sealed_units,
 		.paged = sizes->paged,
+		.host = plan->place.host,
 	};
 	uint64_t largest = 0;
 	for (int i = 0; i < shape->layers; i++)
@@ -108,6 +131,7 @@ void clkv__pool_free(struct clkv__pool *pool, clkv_context *context)
 		clkv__slots_free(&pool->layers[i].open, &context->allocator);
 		clkv__slots_free(&pool->layers[i].sealed, &context->allocator);
 		clkv__pages_free(&pool->layers[i].pages, &context->allocator);
+		clkv__free(&context->allocator, pool->layers[i].pages_at);
 	}
 	clkv__free(&context->allocator, pool->layers);
 	clkv__free(&context->allocator, pool->buffers);

@@ -13,6 +13,10 @@ struct clkv__layer_pool {
 	cl_mem mem;
 	struct clkv__slots open, sealed;
 	struct clkv__pages pages; /**< in place of sealed, where blocks have their own size */
+	/* of a layer whose sealed blocks leave the device */
+	unsigned char *pages_at; /**< host memory, in which `sealed` counts; else NULL */
+	uint32_t landing,
+		rows; /**< where blocks land before they leave, and where slots of recalled rows begin */
 };
 
 struct clkv__pool {
@@ -21,6 +25,7 @@ struct clkv__pool {
 	struct clkv__layer_pool *layers;
 	uint32_t half_units, sealed_units;
 	bool paged; /**< sealed blocks of a layer differ in size */
+	bool host;  /**< they lie in host memory */
 };
 
 /** Takes all buffers; blocks in half begin as zeros, so that a row that was never written can't put a

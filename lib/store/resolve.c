@@ -4,6 +4,7 @@
 
 #include "attend/cut.h"
 #include "base/error.h"
+#include "place/settle.h"
 #include "recipe/recipe.h"
 
 clkv_status clkv__resolve(const clkv_context *context, const clkv_geometry *geometry,
@@ -15,6 +16,10 @@ clkv_status clkv__resolve(const clkv_context *context, const clkv_geometry *geom
 	CLKV_TRY(clkv__shape_read(geometry, &out->shape, error));
 	CLKV_TRY(clkv__recipe_parse(recipe, &parsed, error));
 	CLKV_TRY(clkv__recipe_plan(&parsed, &out->shape, &out->plan, error));
+	CLKV_TRY(clkv__place_settle(context, &out->shape, &out->plan, error));
+	/* Where blocks lie changes nothing of what they are. */
+	if (parsed.n_stages > 1 && parsed.stages[parsed.n_stages - 1].stage->kind == CLKV__PLACE)
+		parsed.n_stages--;
 	for (size_t i = 0; i < parsed.n_stages; i++)
 		if (parsed.stages[i].stage->settle)
 			parsed.stages[i].stage->settle(parsed.stages[i].options);

@@ -11,7 +11,7 @@
 struct clkv__resolved {
 	struct clkv__shape shape;
 	struct clkv__plan plan;
-	char recipe[CLKV__RECIPE_TEXT]; /**< in full, with what the stages chose */
+	char recipe[CLKV__RECIPE_TEXT]; /**< in full, with what the stages chose, without their place */
 	char key[CLKV__TUNE_KEY];
 	struct clkv__tuning tuning;
 	struct clkv__cut cut;

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/struct_io.h"
+#include "place/place.h"
 #include "store/cache.h"
 
 static uint32_t n_rows(const clkv_cache *cache)
@@ -50,6 +51,7 @@ clkv_status clkv__seq_new(clkv_cache *cache, size_t notes, clkv_seq **out, clkv_
 	if (seq->book != CLKV__NO_SLOT)
 		clkv__slots_ref(&cache->index.book_slots, seq->book);
 	*out = link_seq(cache, seq);
+	clkv__place_forget(seq, 0); /* the slots of rows were another sequence's */
 	return CLKV_OK;
 }
 
@@ -197,6 +199,10 @@ static void cut(clkv_seq *seq, uint32_t n)
 		for (int l = 0; l < cache->shape.layers; l++)
 			for (int s = 0; s < cache->shape.streams; s++)
 				cut_sealed_row(seq, l, clkv__seq_row(seq, l, s), n);
+		/* Ordinals behind the last entry will be other tokens'. */
+		uint32_t last = clkv__seq_row(seq, cache->shape.layers - 1, 0);
+		clkv__place_forget(seq, clkv__tables_get(&cache->tables, last + ABI_ROW_SEALED) *
+		                            (uint32_t)cache->plan.general.block);
 		seq->tail = n;
 	}
 	seq->length = n;
@@ -267,7 +273,8 @@ clkv_status clkv_seq_destroy(clkv_seq *seq)
 	return status;
 }
 
-static uint64_t row_bytes(const clkv_seq *seq, int layer, int stream)
+/* What a row takes on the device and, of sealed blocks that lie there, on the host. */
+static uint64_t row_bytes(const clkv_seq *seq, int layer, int stream, uint64_t *host)
 {
 	const clkv_cache *cache = seq->cache;
 	const struct clkv__tables *t = &cache->tables;
@@ -278,6 +285,10 @@ static uint64_t row_bytes(const clkv_seq *seq, int layer, int stream)
 		                            clkv__tables_get(t, row + ABI_ROW_ENTRY(i) + ABI_ENTRY_ADDR));
 	for (uint32_t j = 0; j < clkv__blocks_of(cache, seq->length); j++)
 		half += clkv__tables_get(t, row + ABI_ROW_HALF(t->cap, j)) != CLKV__NO_SLOT;
+	if (cache->pool.host) {
+		*host += units * ABI_UNIT;
+		units = 0;
+	}
 	return units * ABI_UNIT + sealed * 4 * ABI_ENTRY_WORDS +
 	       half * ((uint64_t)cache->sizes.half_units * ABI_UNIT + 4) + 4 * ABI_ROW_HEAD;
 }
@@ -287,14 +298,14 @@ clkv_status clkv_seq_get_info(const clkv_seq *seq, clkv_seq_info *info)
 	if (!seq || !info)
 		return CLKV_ERROR_INVALID_ARGUMENT;
 	clkv_cache *cache = seq->cache;
-	clkv_seq_info i = {sizeof i, 0, 0, 0, 0};
+	clkv_seq_info i = {.struct_size = sizeof i};
 	pthread_mutex_lock(&cache->mutex);
 	i.length = seq->length;
 	i.sealed = clkv__seq_sealed(seq);
 	i.bytes = clkv__segments_bytes(seq);
 	for (int l = 0; l < cache->shape.layers; l++)
 		for (int s = 0; s < cache->shape.streams; s++)
-			i.bytes += row_bytes(seq, l, s);
+			i.bytes += row_bytes(seq, l, s, &i.host_bytes);
 	pthread_mutex_unlock(&cache->mutex);
 	return clkv__struct_write(info, &i, sizeof i);
 }

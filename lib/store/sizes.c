@@ -5,13 +5,18 @@
 #include "base/error.h"
 #include "base/struct_io.h"
 #include "codec/code_tables.h"
+#include "place/place.h"
 #include "recall/recall.h"
 #include "rope/rope.h"
 #include "store/pages.h"
+#include "store/sizes_recall.h"
 
 /* Tokens and rows are counted in 32 bits on the device, with room for sums. */
 #define MAX_TOKENS ((size_t)CLKV__MAX_TOKENS)
 #define MAX_SEQUENCES ((size_t)1 << 16)
+
+/* Seal jobs whose blocks wait on the device for their way to the host: two times what generation seals at once. */
+enum { LANDING_JOBS = 16 };
 
 static uint64_t ceil_div(uint64_t a, uint64_t b)
 {
@@ -49,12 +54,34 @@ static clkv_status read_options(const clkv_cache_options *options, clkv_cache_op
 	s->max_step_tokens = (uint32_t)o->max_step_tokens;
 	s->max_sequences = (uint32_t)o->max_sequences;
 	s->max_seq_tokens = (uint32_t)o->max_seq_tokens;
+	if (o->max_open_tokens > o->max_tokens)
+		o->max_open_tokens = o->max_tokens;
+	s->max_open_tokens = (uint32_t)(o->max_open_tokens ? o->max_open_tokens : o->max_tokens);
+	return CLKV_OK;
+}
+
+/* One sequence must be able to go on: to the end of a step with all that it may leave in half. */
+static clkv_status check_open(const struct clkv__plan *plan, const struct clkv__sizes *s,
+                              clkv_error *error)
+{
+	const struct clkv__general *g = &plan->general;
+	uint64_t least = (uint64_t)g->window + (uint64_t)g->sinks + clkv__plan_batch(plan, true) - 1 +
+	                 s->max_step_tokens;
+	least = least < s->max_tokens ? least : s->max_tokens;
+	if (!plan->sealing.dense && s->max_open_tokens < least)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
+		          "cache options: max_open_tokens is %u; allowed: %llu (window %d, sinks %d, %u "
+		          "that wait to be "
+		          "sealed together, and max_step_tokens %u) and up, or 0",
+		          s->max_open_tokens, (unsigned long long)least, g->window, g->sinks,
+		          clkv__plan_batch(plan, true) - 1, s->max_step_tokens);
 	return CLKV_OK;
 }
 
 /* Blocks in half of one stream of a layer that seals. A sequence keeps its sinks and fewer than
  * window + block tokens behind them, in blocks cut at multiples of the block size; a step adds its
- * rows. It can't be more than if nothing were sealed. */
+ * rows. It can't be more than if nothing were sealed, nor than max_open_tokens, of which each sequence's sinks and tail
+ * begin and end within blocks. */
 static uint64_t open_blocks(const struct clkv__plan *plan, const struct clkv__sizes *s)
 {
 	const struct clkv__general *g = &plan->general;
@@ -64,7 +91,9 @@ static uint64_t open_blocks(const struct clkv__plan *plan, const struct clkv__si
 	uint64_t kept =
 		ceil_div((uint64_t)g->window + waiting - 1, bt) + 1 + ceil_div((uint64_t)g->sinks, bt);
 	uint64_t with_step = q * (kept + 1) + s->max_step_tokens / bt;
-	return g->seal == 1 || with_step > all ? all : with_step;
+	uint64_t blocks = g->seal == 1 || with_step > all ? all : with_step;
+	uint64_t most = s->max_open_tokens / bt + 3 * q;
+	return s->max_open_tokens < s->max_tokens && most < blocks ? most : blocks;
 }
 
 uint64_t clkv__sizes_sealed(const struct clkv__shape *shape, const struct clkv__plan *plan,
@@ -83,12 +112,26 @@ static uint64_t sealed_bytes(const struct clkv__shape *shape, const struct clkv_
 	return (clkv__sizes_sealed(shape, plan, s, layer) + guard) * ABI_UNIT;
 }
 
+/* Of a layer whose sealed blocks leave the device: room where they land, and slots for rows that come back. */
+static uint64_t landing_bytes(const struct clkv__sizes *s)
+{
+	return (uint64_t)s->landing_blocks * s->sealed_units * ABI_UNIT;
+}
+
+static uint64_t row_slot_bytes(const struct clkv__shape *shape, const struct clkv__sizes *s)
+{
+	return (uint64_t)s->max_sequences * (uint64_t)shape->streams * s->row_slots * 2 *
+	       (uint64_t)(shape->dk + shape->dv);
+}
+
 uint64_t clkv__sizes_layer(const struct clkv__shape *shape, const struct clkv__plan *plan,
                            const struct clkv__sizes *s, int layer)
 {
 	if (clkv__layer_is_dense(plan, layer))
 		return s->dense_layer_bytes;
-	return (uint64_t)s->open_slots * s->half_units * ABI_UNIT + sealed_bytes(shape, plan, s, layer);
+	uint64_t open = (uint64_t)s->open_slots * s->half_units * ABI_UNIT;
+	return open + (s->moves ? landing_bytes(s) + row_slot_bytes(shape, s)
+	                        : sealed_bytes(shape, plan, s, layer));
 }
 
 static clkv_status pool_sizes(const struct clkv__shape *shape, const struct clkv__plan *plan,
@@ -143,66 +186,33 @@ static clkv_status table_sizes(const struct clkv__shape *shape, const struct clk
 	return CLKV_OK;
 }
 
-/* Bytes of work space that indexes may take while they are made; more than one layer's only within it. */
-#define BUILD_MOST ((uint64_t)32 << 20)
-
-/* Segments that a cut has left with few tokens; each but the largest is small. */
-enum { CUT_SEGMENTS = 16 };
-
-static clkv_status recall_sizes(const struct clkv__shape *shape, const struct clkv__plan *plan,
-                                struct clkv__sizes *s, clkv_error *error)
+static clkv_status place_sizes(const struct clkv__shape *shape, const struct clkv__plan *plan,
+                               struct clkv__sizes *s, clkv_error *error)
 {
-	const struct clkv__recall *r = &plan->recall;
-	uint64_t layers = (uint64_t)(shape->layers - plan->general.skip);
-	if (!clkv__recalls(r) || plan->sealing.dense)
+	const struct clkv__placement *p = &plan->place;
+	uint64_t bt = (uint64_t)plan->general.block;
+	s->moves = clkv__moves(p);
+	if (!s->moves)
 		return CLKV_OK;
-	if ((uint64_t)r->budget > s->max_seq_tokens)
+	s->landing = LANDING_JOBS;
+	s->landing_blocks = LANDING_JOBS * (uint32_t)shape->streams;
+	if (clkv__host_attends(p))
+		return CLKV_OK;
+	uint64_t slots = p->cached < 0 ? 2 * (uint64_t)s->listed : (uint64_t)p->cached;
+	uint64_t all = ceil_div(s->max_seq_tokens, bt) * bt;
+	if (slots < s->listed)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE,
-		          "key 'recall' is %d; allowed: 1 to max_seq_tokens (%u)", r->budget,
-		          s->max_seq_tokens);
-	if (clkv__recall_first(r) > s->max_seq_tokens)
-		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE,
-		          "an index needs %u tokens to begin with (%s); a sequence has at most "
-		          "max_seq_tokens (%u)",
-		          clkv__recall_first(r),
-		          r->kind == ABI_INDEX_CODES ? "key 'codes': 4 keys for each" : "key 'every'",
-		          s->max_seq_tokens);
-	/* segments have at least `every` tokens when they are made */
-	uint64_t every = (uint64_t)r->every;
-	uint64_t segs = s->max_tokens / every + s->max_sequences;
-	/* a prompt that was cut near its beginning, to be another: its index stays */
-	uint64_t most = (uint64_t)r->most, cut = most < s->max_seq_tokens ? most : s->max_seq_tokens;
-	s->segs = s->max_seq_tokens / (uint32_t)every + 1 + CUT_SEGMENTS;
-	s->index_heads = (uint32_t)layers * (uint32_t)shape->streams;
-	uint64_t units =
-		s->index_heads * (clkv__recall_index_most(r, shape, s->max_tokens + every, segs) +
-	                      s->max_sequences * (uint64_t)clkv__recall_index(r, shape, (uint32_t)cut));
-	if (units >= (uint64_t)1 << 31)
+		          "stage 'place': key 'cached' is %d; allowed: %u (what the query heads of a KV "
+		          "head can recall "
+		          "together) and up",
+		          p->cached, s->listed);
+	slots = ceil_div(slots < all ? slots : all, bt) * bt;
+	s->row_slots = (uint32_t)slots;
+	if (slots * s->max_sequences * (uint64_t)shape->streams > UINT32_MAX)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
-		          "cache options: max_tokens (%u) needs an index of 128 GiB", s->max_tokens);
-	s->index_units = (uint32_t)units;
-	s->book_units = s->index_heads * clkv__recall_book(r, shape);
-	s->books = s->book_units == 0 ? 0 : r->given ? 1 : s->max_sequences;
-	uint64_t places = r->kind == ABI_INDEX_CODES ? (uint64_t)s->segs * clkv__recall_places(r, 1)
-	                                             : (s->max_seq_tokens + cut) / (uint64_t)r->per +
-	                                                   (uint64_t)s->segs * ABI_TILE;
-	s->max_places = (uint32_t)((places + ABI_TILE - 1) / ABI_TILE * ABI_TILE);
-	s->asks = s->max_sequences < s->max_step_tokens ? s->max_sequences : s->max_step_tokens;
-	uint64_t listed = clkv__recall_listed(r, shape);
-	s->listed = (uint32_t)(listed < s->max_seq_tokens ? listed : s->max_seq_tokens);
-	s->build_bytes = clkv__recall_build(r, shape);
-	uint64_t layer = s->build_bytes * (uint64_t)shape->streams;
-	uint64_t at_once = layer > 0 && BUILD_MOST > layer ? BUILD_MOST / layer : 1;
-	s->build_layers = (uint32_t)(at_once < layers ? at_once : layers);
+		          "cache options: max_sequences (%u) of %u cached rows each are too many",
+		          s->max_sequences, s->row_slots);
 	return CLKV_OK;
-}
-
-/* Scores, choices and lists of the rows that recall in one go; work space. */
-static uint64_t recall_scratch(const struct clkv__shape *shape, const struct clkv__sizes *s)
-{
-	uint64_t heads = (uint64_t)shape->q_heads, streams = (uint64_t)shape->streams;
-	return s->asks * (heads * s->max_places * 6 + streams * (1 + (uint64_t)s->listed) * 4) +
-	       s->build_layers * streams * s->build_bytes;
 }
 
 static void step_sizes(const struct clkv__shape *shape, const struct clkv__plan *plan,
@@ -216,7 +226,13 @@ static void step_sizes(const struct clkv__shape *shape, const struct clkv__plan 
 	if (s->segs > 0)
 		s->plan_words += rows * ABI_ASK_WORDS;
 	s->part_rows = rows + (extra + items) * (uint32_t)cut->tile_rows;
-	uint32_t sealable = plan->general.seal == 1 ? s->max_tokens : rows;
+	if (s->moves && clkv__host_attends(&plan->place)) { /* the host's records */
+		s->plan_words += rows * ABI_WORK_WORDS;
+		s->part_rows += rows;
+	}
+	uint64_t open = (uint64_t)s->open_slots / streams * bt;
+	uint32_t most = open < s->max_tokens ? (uint32_t)open : s->max_tokens;
+	uint32_t sealable = plan->general.seal == 1 ? most : rows;
 	uint32_t waiting = clkv__plan_batch(plan, true) / bt;
 	s->max_jobs = plan->sealing.dense ? 0 : sealable / bt + (1 + waiting) * items;
 	s->jobs_words =
@@ -230,8 +246,11 @@ static void step_sizes(const struct clkv__shape *shape, const struct clkv__plan 
 	s->seen_units = (uint32_t)ceil_div(seen, ABI_UNIT);
 	s->turns_bytes = clkv__rope_bytes(&shape->rope);
 	s->update_pairs = 4096;
-	uint32_t most = s->plan_words > s->jobs_words ? s->plan_words : s->jobs_words;
-	s->staging_words = most > 2 * s->update_pairs ? most : 2 * s->update_pairs;
+	/* of jobs whose blocks leave, a landing zone's number goes to the device at a time */
+	uint32_t jobs = s->moves && s->max_jobs > s->landing ? s->jobs_words / s->max_jobs * s->landing
+	                                                     : s->jobs_words;
+	uint32_t words = s->plan_words > jobs ? s->plan_words : jobs;
+	s->staging_words = words > 2 * s->update_pairs ? words : 2 * s->update_pairs;
 	uint64_t rows_of_tables = (uint64_t)shape->layers * streams;
 	s->journal_entries = (rows / bt + 2 * (uint64_t)items) * rows_of_tables;
 }
@@ -254,7 +273,8 @@ static uint64_t host_bytes(const struct clkv__shape *shape, const struct clkv__p
 	if (s->index_units > 0)
 		pages += clkv__pages_host_bytes(s->index_units);
 	return b4((uint64_t)s->slab_words * s->max_sequences) + b4(2 * slots) + pages +
-	       CLKV__STAGING * b4(s->staging_words) + s->journal_entries * sizeof(struct clkv__change);
+	       CLKV__STAGING * b4(s->staging_words) + s->journal_entries * sizeof(struct clkv__change) +
+	       clkv__place_host_bytes(shape, plan, s);
 }
 
 static void sum_bytes(const struct clkv__shape *shape, const struct clkv__plan *plan,
@@ -268,7 +288,7 @@ static void sum_bytes(const struct clkv__shape *shape, const struct clkv__plan *
 	b->struct_size = sizeof *b;
 	b->sealed = 0;
 	for (int i = (int)dense; i < shape->layers; i++)
-		b->sealed += sealed_bytes(shape, plan, s, i);
+		*(plan->place.host ? &b->host_sealed : &b->sealed) += sealed_bytes(shape, plan, s, i);
 	b->open =
 		dense * s->dense_layer_bytes + sealing * s->open_slots * (uint64_t)s->half_units * ABI_UNIT;
 	b->tables = (uint64_t)s->slab_words * s->max_sequences * 4;
@@ -279,12 +299,17 @@ static void sum_bytes(const struct clkv__shape *shape, const struct clkv__plan *
 	if (s->sized) /* histograms for them */
 		b->scratch += layers * 2 * ABI_SYMBOLS * 4;
 	if (s->segs > 0)
-		b->scratch += recall_scratch(shape, s);
+		b->scratch += clkv__sizes_recall_scratch(shape, s);
 	b->index = ((uint64_t)s->index_units + (uint64_t)s->book_units * s->books) * ABI_UNIT;
 	b->scratch += s->section_bytes + (uint64_t)s->seen_units * ABI_UNIT * s->max_sequences;
 	b->scratch += s->turns_bytes;
-	b->device = b->sealed + b->open + b->tables + b->scratch + b->code_tables + b->index;
-	b->host = host_bytes(shape, plan, s);
+	if (s->moves) {
+		b->scratch += clkv__place_device_bytes(shape, plan, s) + sealing * landing_bytes(s);
+		b->recalled = sealing * row_slot_bytes(shape, s);
+	}
+	b->device =
+		b->sealed + b->open + b->tables + b->scratch + b->code_tables + b->index + b->recalled;
+	b->host = host_bytes(shape, plan, s) + b->host_sealed;
 	b->per_token_f16 = (double)(layers * streams) * 2 * (shape->dk + shape->dv);
 	b->per_token = 0;
 	if (s->segs > 0)
@@ -309,7 +334,9 @@ clkv_status clkv__sizes_compute(const struct clkv__shape *shape, const struct cl
 	clkv_cache_options o;
 	CLKV_TRY(read_options(options, &o, &s, error));
 	CLKV_TRY(pool_sizes(shape, plan, &s, error));
-	CLKV_TRY(recall_sizes(shape, plan, &s, error));
+	CLKV_TRY(check_open(plan, &s, error));
+	CLKV_TRY(clkv__sizes_recall(shape, plan, &s, error));
+	CLKV_TRY(place_sizes(shape, plan, &s, error));
 	CLKV_TRY(table_sizes(shape, plan, &s, error));
 	step_sizes(shape, plan, cut, &s);
 	sum_bytes(shape, plan, &s);

@@ -36,7 +36,7 @@ struct clkv__change {
 };
 
 struct clkv__sizes {
-	uint32_t max_tokens, max_step_tokens, max_sequences, max_seq_tokens;
+	uint32_t max_tokens, max_step_tokens, max_sequences, max_seq_tokens, max_open_tokens;
 	/* pool */
 	uint32_t half_units, sealed_units; /**< of one block; sealed: the largest */
 	bool sized;                        /**< only the device knows how large a sealed block is */
@@ -44,6 +44,12 @@ struct clkv__sizes {
 	uint32_t dense_slots;              /**< half blocks of a layer that never seals */
 	uint32_t open_slots, sealed_slots; /**< blocks of a layer that seals, all streams */
 	uint64_t dense_layer_bytes;
+	/* where sealed blocks leave the device */
+	bool moves;
+	uint32_t landing;        /**< seal jobs whose blocks a layer takes before they leave */
+	uint32_t landing_blocks; /**< the same in blocks of all KV heads */
+	uint32_t
+		row_slots; /**< slots of recalled rows of a sequence's (layer, KV head): a multiple of the block; 0: none */
 	/* tables */
 	uint32_t cap, row_words, slab_words;
 	uint32_t segs_word; /**< where a slab's list of segments begins */

@@ -19,7 +19,7 @@ clkv_status clkv_get_stats(const clkv_cache *cache, clkv_stats *stats)
 	clkv_stats s = {.struct_size = sizeof s};
 	pthread_mutex_lock(&c->mutex);
 	s.allocated = c->sizes.bytes;
-	s.used_sealed = clkv__pool_used_sealed(&c->pool);
+	*(c->pool.host ? &s.used_host : &s.used_sealed) = clkv__pool_used_sealed(&c->pool);
 	s.used_open = clkv__pool_used_open(&c->pool);
 	s.used_tables = table_bytes(c);
 	s.sequences = c->n_sequences;
@@ -35,6 +35,10 @@ clkv_status clkv_get_stats(const clkv_cache *cache, clkv_stats *stats)
 	s.bound_v = fmax((double)c->counters.bound_v, (double)c->loaded_scale[1] / 2);
 	s.values_checked = c->values_checked;
 	s.values_broken = c->counters.broken;
+	s.moved_to_host = c->place.moved.to_host;
+	s.moved_to_device = c->place.moved.to_device;
+	s.rows_asked = c->place.moved.asked;
+	s.rows_found = c->place.moved.found;
 	pthread_mutex_unlock(&c->mutex);
 	return clkv__struct_write(stats, &s, sizeof s);
 }
