@@ -82,6 +82,10 @@ for form in '-DLANES=1 -DVEC=8' '-DLANES=1 -DVEC=16' '-DLANES=64 -DVEC=1' '-DLAN
 			compile "$dir/$file.cl" $form $index -DDK=80 -DDV=96 -DG=3 -DGROUPED_CHOICE=1
 		done
 	done
+	for place in 1 2; do # rows in slots; the host's
+		# shellcheck disable=SC2086
+		compile "$dir/recall_attend.cl" $form $rows -DPLACE=$place -DDK=80 -DDV=96 -DG=3
+	done
 	for codec in "$rows" '-DK_BITS=16 -DK_CODEC=0 -DV_CODEC=0 -DV_BITS=16 -DK_AXIS=0 -DV_AXIS=1 -DK_GROUP=16
 		-DV_GROUP=16 -DK_SYM=0 -DV_SYM=0 -DK_PARAMS_OFF=0 -DK_CODES_OFF=0 -DV_PARAMS_OFF=0 -DV_CODES_OFF=0
 		-DK_PRUNE=2 -DK_KEPT=40 -DRECOVER=4'; do

@@ -132,9 +132,11 @@ static const struct choice choices[] = {
 	{"a2ats:recall=512,metric=query,wrope=64", {9, 3, 64, 64}, {.kind = CLKV_ROPE_HALVES}},
 	{"kvcomp:entropy=huffman | pages:recall=512", {9, 3, 64, 64}, {0}},
 	{"spark:keep=0.5 | topk:recall=512", {9, 3, 64, 64}, {0}},
+	{"pages:recall=512 | place:host,via=copy", {9, 3, 64, 64}, {0}},
+	{"pages:recall=512 | place:host,via=attend", {9, 3, 64, 64}, {0}},
 	{"f16", {32, 8, 128, 128}, {.kind = CLKV_ROPE_HALVES, .by_library = 1}},
 	{"q:k=4,v=4,rot=hadamard",
-     {4, 4, 80, 80},
+     {32, 8, 128, 128},
      {.kind = CLKV_ROPE_PAIRS, .by_library = 1, .dims = 42}},
 	{"think:keep=0.6 | kivi:bits=4", {9, 3, 64, 64}, {.kind = CLKV_ROPE_HALVES, .by_library = 1}},
 };
