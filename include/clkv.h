@@ -431,7 +431,7 @@ CLKV_API clkv_status clkv_attend(clkv_step *step, int layer, const clkv_attend_a
 /** Ends the step: keeps the first n_kept[i] new rows of item i (NULL: all; fewer when a draft was
  *  rejected, with phase DECODE or PROMPT), seals what left the window, frees what is no longer needed.
  *  Every layer must have been appended. On failure the step is still open: commit again or abort.
- *  POOL_FULL (only of recipes whose blocks have their own size): the sealed blocks found no room; destroy
+ *  POOL_FULL (of recipes whose blocks have their own size, or with an index): what is sealed found no room; destroy
  *  or truncate other sequences and commit again, or abort: the sequences are as before the step. */
 CLKV_API clkv_status clkv_commit(clkv_step *step, const size_t *n_kept, clkv_error *error);
 
