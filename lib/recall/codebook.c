@@ -3,7 +3,9 @@
 #include "recall/codebook.h"
 
 #include "base/error.h"
+#include "base/halves.h"
 #include "base/hash.h"
+#include "base/little_endian.h"
 
 #include <string.h>
 
@@ -36,20 +38,6 @@ size_t clkv__codebook_bytes(const struct clkv__plan *plan, const struct clkv__sh
 	return HEAD + entries * 2 * (size_t)shape->dk + CHECKSUM;
 }
 
-static void put_le(unsigned char *at, uint64_t value, int bytes)
-{
-	for (int i = 0; i < bytes; i++)
-		at[i] = (unsigned char)(value >> 8 * i);
-}
-
-static uint64_t get_le(const unsigned char *at, int bytes)
-{
-	uint64_t value = 0;
-	for (int i = 0; i < bytes; i++)
-		value |= (uint64_t)at[i] << 8 * i;
-	return value;
-}
-
 /* Who the codebook is for, before how long it must be: a word says more than a length. */
 static clkv_status check_words(const struct clkv__plan *plan, const struct clkv__shape *shape,
                                const unsigned char *data, uint64_t model, clkv_error *error)
@@ -57,27 +45,18 @@ static clkv_status check_words(const struct clkv__plan *plan, const struct clkv_
 	uint32_t words[CLKV__BOOK_WORDS];
 	fill_words(plan, shape, words);
 	for (int i = 0; i < CLKV__BOOK_WORDS; i++) {
-		uint32_t theirs = (uint32_t)get_le(data + MAGIC + 4 * i, 4);
+		uint32_t theirs = clkv__get32(data + MAGIC + 4 * i);
 		if (theirs != words[i])
 			CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
 			          "the codebook's %s is %u; allowed: the cache's %u", word_names[i], theirs,
 			          words[i]);
 	}
-	uint64_t theirs = get_le(data + MAGIC + 4 * CLKV__BOOK_WORDS, 8);
+	uint64_t theirs = clkv__get_le(data + MAGIC + 4 * CLKV__BOOK_WORDS, 8);
 	if (theirs != model)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
 		          "the codebook was trained for model %016llx; allowed: this one, %016llx",
 		          (unsigned long long)theirs, (unsigned long long)model);
 	return CLKV_OK;
-}
-
-/* Halves that are no numbers would make scores that are none. */
-static bool is_finite(const unsigned char *data, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if ((data[2 * i + 1] & 0x7c) == 0x7c)
-			return false;
-	return true;
 }
 
 clkv_status clkv__codebook_check(const struct clkv__plan *plan, const struct clkv__shape *shape,
@@ -92,9 +71,11 @@ clkv_status clkv__codebook_check(const struct clkv__plan *plan, const struct clk
 	if (size != want)
 		CLKV_FAIL(error, CLKV_ERROR_CORRUPT, "the codebook has %zu bytes; its header says %zu",
 		          size, want);
-	if (clkv__hash(CLKV__HASH_START, data, size - CHECKSUM) != get_le(data + size - CHECKSUM, 8))
+	if (clkv__hash(CLKV__HASH_START, data, size - CHECKSUM) !=
+	    clkv__get_le(data + size - CHECKSUM, 8))
 		CLKV_FAIL(error, CLKV_ERROR_CORRUPT, "the codebook's checksum is wrong");
-	if (!is_finite(data + HEAD, (size - HEAD - CHECKSUM) / 2))
+	/* halves that are no numbers would make scores that are none */
+	if (!clkv__halves_finite(data + HEAD, (size - HEAD - CHECKSUM) / 2))
 		CLKV_FAIL(error, CLKV_ERROR_CORRUPT, "the codebook has entries that aren't finite");
 	return CLKV_OK;
 }
@@ -117,7 +98,7 @@ void clkv__codebook_unpack(const struct clkv__plan *plan, const struct clkv__sha
 	for (size_t h = 0; h < heads; h++)
 		for (size_t c = 0; c < codes; c++)
 			for (size_t d = 0; d < (size_t)shape->dk; d++, from += 2) {
-				uint16_t half = (uint16_t)get_le(from, 2);
+				uint16_t half = (uint16_t)clkv__get_le(from, 2);
 				memcpy(books + place(plan, shape, h, c, d), &half, 2);
 			}
 }
@@ -131,14 +112,14 @@ void clkv__codebook_pack(const struct clkv__plan *plan, const struct clkv__shape
 	fill_words(plan, shape, words);
 	memcpy(data, CLKV__CODEBOOK_MAGIC, MAGIC);
 	for (int i = 0; i < CLKV__BOOK_WORDS; i++)
-		put_le(data + MAGIC + 4 * i, words[i], 4);
-	put_le(data + MAGIC + 4 * CLKV__BOOK_WORDS, model, 8);
+		clkv__put32(data + MAGIC + 4 * i, words[i]);
+	clkv__put_le(data + MAGIC + 4 * CLKV__BOOK_WORDS, model, 8);
 	for (size_t h = 0; h < heads; h++)
 		for (size_t c = 0; c < codes; c++)
 			for (size_t d = 0; d < (size_t)shape->dk; d++, to += 2) {
 				uint16_t half;
 				memcpy(&half, books + place(plan, shape, h, c, d), 2);
-				put_le(to, half, 2);
+				clkv__put_le(to, half, 2);
 			}
-	put_le(to, clkv__hash(CLKV__HASH_START, data, (size_t)(to - data)), CHECKSUM);
+	clkv__put_le(to, clkv__hash(CLKV__HASH_START, data, (size_t)(to - data)), CHECKSUM);
 }

@@ -9,6 +9,8 @@
 #ifndef CLKV__SNAPSHOT_FORMAT_H
 #define CLKV__SNAPSHOT_FORMAT_H
 
+#include "base/little_endian.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -55,19 +57,5 @@ struct clkv__record {
 };
 
 enum { CLKV__RECORD_BYTES = 32 };
-
-static inline void clkv__put32(unsigned char *at, uint32_t value)
-{
-	for (int i = 0; i < 4; i++)
-		at[i] = (unsigned char)(value >> 8 * i);
-}
-
-static inline uint32_t clkv__get32(const unsigned char *at)
-{
-	uint32_t value = 0;
-	for (int i = 0; i < 4; i++)
-		value |= (uint32_t)at[i] << 8 * i;
-	return value;
-}
 
 #endif

@@ -30,8 +30,7 @@ clkv_status clkv__snapshot_put(struct clkv__snapshot_out *out, const void *data,
 clkv_status clkv__snapshot_put_checksum(struct clkv__snapshot_out *out, clkv_error *error)
 {
 	unsigned char sum[CLKV__CHECKSUM_BYTES];
-	clkv__put32(sum, (uint32_t)out->hash);
-	clkv__put32(sum + 4, (uint32_t)(out->hash >> 32));
+	clkv__put_le(sum, out->hash, CLKV__CHECKSUM_BYTES);
 	return put_bytes(out, sum, sizeof sum, error);
 }
 
@@ -109,7 +108,7 @@ clkv_status clkv__snapshot_get_checksum(struct clkv__snapshot_in *in, clkv_error
 {
 	unsigned char sum[CLKV__CHECKSUM_BYTES];
 	CLKV_TRY(get_bytes(in, sum, sizeof sum, error));
-	if (clkv__get32(sum) != (uint32_t)in->hash || clkv__get32(sum + 4) != in->hash >> 32)
+	if (clkv__get_le(sum, CLKV__CHECKSUM_BYTES) != in->hash)
 		return clkv__snapshot_damaged(in, error, "its checksum is wrong");
 	return CLKV_OK;
 }
