@@ -28,33 +28,30 @@ clkv_status clkv_supports(clkv_context *context, const clkv_geometry *geometry, 
 	return status;
 }
 
-/* Whether a codebook is given with the options; its bytes are checked when the cache is made. */
-static clkv_status read_given(struct clkv__plan *plan, const clkv_cache_options *options,
-                              clkv_error *error)
+/* The caller's options, and whether they give a codebook, whose bytes are checked when a cache is made. */
+static clkv_status read_options(struct clkv__plan *plan, const clkv_cache_options *options,
+                                clkv_cache_options *o, clkv_error *error)
 {
-	clkv_cache_options o;
-	CLKV_TRY(clkv__struct_read(&o, sizeof o, options, "clkv_cache_options", error));
-	if (o.codebook && (plan->recall.kind != ABI_INDEX_CODES || plan->sealing.dense))
+	CLKV_TRY(clkv__struct_read(o, sizeof *o, options, "clkv_cache_options", error));
+	if (o->codebook && (plan->recall.kind != ABI_INDEX_CODES || plan->sealing.dense))
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
 		          "cache options: codebook is given, but the recipe has none; allowed: NULL, or a "
 		          "recipe with a2ats");
-	plan->recall.given = o.codebook != NULL;
+	plan->recall.given = o->codebook != NULL;
 	return CLKV_OK;
 }
 
-static clkv_status check_limits(const clkv_cache_options *options, const struct clkv__sizes *sizes,
+static clkv_status check_limits(const clkv_cache_options *o, const struct clkv__sizes *sizes,
                                 clkv_error *error)
 {
-	clkv_cache_options o;
-	CLKV_TRY(clkv__struct_read(&o, sizeof o, options, "clkv_cache_options", error));
-	if (o.max_bytes && sizes->bytes.device > o.max_bytes)
+	if (o->max_bytes && sizes->bytes.device > o->max_bytes)
 		CLKV_FAIL(error, CLKV_ERROR_NO_DEVICE_MEMORY,
 		          "the cache needs %llu device bytes; allowed: max_bytes (%zu)",
-		          (unsigned long long)sizes->bytes.device, o.max_bytes);
-	if (o.max_host_bytes && sizes->bytes.host > o.max_host_bytes)
+		          (unsigned long long)sizes->bytes.device, o->max_bytes);
+	if (o->max_host_bytes && sizes->bytes.host > o->max_host_bytes)
 		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY,
 		          "the cache needs %llu host bytes; allowed: max_host_bytes (%zu)",
-		          (unsigned long long)sizes->bytes.host, o.max_host_bytes);
+		          (unsigned long long)sizes->bytes.host, o->max_host_bytes);
 	return CLKV_OK;
 }
 
@@ -65,10 +62,11 @@ clkv_status clkv_bytes_required(clkv_context *context, const clkv_geometry *geom
 	clkv__error_clear(error);
 	struct clkv__resolved r;
 	struct clkv__sizes sizes;
+	clkv_cache_options o;
 	if (!bytes)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "bytes is NULL");
 	CLKV_TRY(clkv__resolve(context, geometry, recipe, &r, error));
-	CLKV_TRY(read_given(&r.plan, options, error));
+	CLKV_TRY(read_options(&r.plan, options, &o, error));
 	CLKV_TRY(clkv__sizes_compute(&r.shape, &r.plan, options, &r.cut, &sizes, error));
 	return clkv__struct_write(bytes, &sizes.bytes, sizeof sizes.bytes);
 }
@@ -183,8 +181,32 @@ static clkv_status write_turns(clkv_cache *cache, cl_command_queue queue, clkv_e
 	return CLKV_OK;
 }
 
-/* Fills in what kernels read before anything has been written there: zeroes, tables. */
-static clkv_status fill_buffers(clkv_cache *cache, clkv_error *error)
+/* The codebook of the options, if there is one, on the device for all sequences to come. */
+static clkv_status write_given(clkv_cache *cache, const void *codebook, cl_command_queue queue,
+                               clkv_error *error)
+{
+	const clkv_allocator *a = &cache->context->allocator;
+	size_t units = cache->sizes.book_units;
+	if (!codebook)
+		return CLKV_OK;
+	unsigned char *books = clkv__calloc(a, units, ABI_UNIT);
+	if (!books)
+		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for the codebook's %zu units",
+		          units);
+	clkv__codebook_unpack(&cache->plan, &cache->shape, codebook, books);
+	clkv_status status =
+		clkv__cl_check(error,
+	                   clEnqueueWriteBuffer(queue, cache->index.books, CL_TRUE, 0, units * ABI_UNIT,
+	                                        books, 0, NULL, NULL),
+	                   "clEnqueueWriteBuffer");
+	clkv__free(a, books);
+	if (status == CLKV_OK)
+		cache->index.given = clkv__slots_take(&cache->index.book_slots);
+	return status;
+}
+
+/* Fills in what kernels read before anything has been written there: zeroes, tables, a given codebook. */
+static clkv_status fill_buffers(clkv_cache *cache, const void *codebook, clkv_error *error)
 {
 	cl_int code;
 	const cl_uint zero = 0;
@@ -200,6 +222,8 @@ static clkv_status fill_buffers(clkv_cache *cache, clkv_error *error)
 	if (status == CLKV_OK)
 		status = write_turns(cache, queue, error);
 	if (status == CLKV_OK)
+		status = write_given(cache, codebook, queue, error);
+	if (status == CLKV_OK)
 		status = clkv__code_tables_init(&cache->code_tables, cache->context,
 		                                &cache->plan.sealing.layout, queue, error);
 	if (status == CLKV_OK)
@@ -208,7 +232,7 @@ static clkv_status fill_buffers(clkv_cache *cache, clkv_error *error)
 	return status;
 }
 
-static clkv_status build(clkv_cache *cache, clkv_error *error)
+static clkv_status build(clkv_cache *cache, const void *codebook, clkv_error *error)
 {
 	clkv_context *context = cache->context;
 	CLKV_TRY(copy_windows(cache, error));
@@ -220,45 +244,7 @@ static clkv_status build(clkv_cache *cache, clkv_error *error)
 	CLKV_TRY(create_buffers(cache, error));
 	CLKV_TRY(clkv__step_init(&cache->step, cache, error));
 	CLKV_TRY(clkv__kernels_build_any(cache, error));
-	return fill_buffers(cache, error);
-}
-
-static clkv_status write_given(clkv_cache *cache, const unsigned char *books, clkv_error *error)
-{
-	cl_int code;
-	cl_command_queue queue =
-		clCreateCommandQueue(cache->context->cl, cache->context->device, 0, &code);
-	CLKV_CL_CODE(error, code, "clCreateCommandQueue");
-	clkv_status status = clkv__cl_check(
-		error,
-		clEnqueueWriteBuffer(queue, cache->index.books, CL_TRUE, 0,
-	                         (size_t)cache->sizes.book_units * ABI_UNIT, books, 0, NULL, NULL),
-		"clEnqueueWriteBuffer");
-	clReleaseCommandQueue(queue);
-	return status;
-}
-
-/* The codebook of the options, on the device, for all sequences to come. */
-static clkv_status take_given(clkv_cache *cache, const clkv_cache_options *options,
-                              clkv_error *error)
-{
-	const clkv_allocator *a = &cache->context->allocator;
-	clkv_cache_options o;
-	CLKV_TRY(clkv__struct_read(&o, sizeof o, options, "clkv_cache_options", error));
-	if (!o.codebook)
-		return CLKV_OK;
-	CLKV_TRY(clkv__codebook_check(&cache->plan, &cache->shape, o.codebook, o.codebook_size, o.model,
-	                              error));
-	unsigned char *books = clkv__calloc(a, cache->sizes.book_units, ABI_UNIT);
-	if (!books)
-		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for the codebook's %u units",
-		          cache->sizes.book_units);
-	clkv__codebook_unpack(&cache->plan, &cache->shape, o.codebook, books);
-	clkv_status status = write_given(cache, books, error);
-	clkv__free(a, books);
-	if (status == CLKV_OK)
-		cache->index.given = clkv__slots_take(&cache->index.book_slots);
-	return status;
+	return fill_buffers(cache, codebook, error);
 }
 
 clkv_status clkv__cache_create(clkv_context *context, const clkv_geometry *geometry,
@@ -267,12 +253,16 @@ clkv_status clkv__cache_create(clkv_context *context, const clkv_geometry *geome
 {
 	struct clkv__resolved r;
 	struct clkv__sizes sizes;
+	clkv_cache_options o;
 	CLKV_TRY(clkv__resolve(context, geometry, recipe, &r, error));
 	if (!attends)
 		r.plan.recall = (struct clkv__recall){.kind = ABI_INDEX_NONE};
-	CLKV_TRY(read_given(&r.plan, options, error));
+	CLKV_TRY(read_options(&r.plan, options, &o, error));
 	CLKV_TRY(clkv__sizes_compute(&r.shape, &r.plan, options, &r.cut, &sizes, error));
-	CLKV_TRY(check_limits(options, &sizes, error));
+	CLKV_TRY(check_limits(&o, &sizes, error));
+	if (o.codebook)
+		CLKV_TRY(
+			clkv__codebook_check(&r.plan, &r.shape, o.codebook, o.codebook_size, o.model, error));
 	clkv_cache *cache = clkv__calloc(&context->allocator, 1, sizeof *cache);
 	if (!cache)
 		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for a cache");
@@ -285,9 +275,7 @@ clkv_status clkv__cache_create(clkv_context *context, const clkv_geometry *geome
 	cache->sizes = sizes;
 	pthread_mutex_init(&cache->mutex, NULL);
 	cache->index.given = CLKV__NO_SLOT;
-	clkv_status status = build(cache, error);
-	if (status == CLKV_OK)
-		status = take_given(cache, options, error);
+	clkv_status status = build(cache, o.codebook, error);
 	if (status != CLKV_OK) {
 		clkv_cache_destroy(cache);
 		return status;
