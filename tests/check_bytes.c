@@ -14,14 +14,6 @@
 #define CLKV_TEST_SOURCE_DIR "tests"
 #endif
 
-static clkv_bytes required(const clkv_geometry *g, const char *recipe, const clkv_cache_options *o)
-{
-	clkv_bytes bytes = CLKV_INIT(clkv_bytes);
-	clkv_error error;
-	feed_ok(clkv_bytes_required(fixture.context, g, recipe, o, &bytes, &error), &error, recipe);
-	return bytes;
-}
-
 /* ---------------------------------------------------------------- estimate ---- */
 
 static const struct {
@@ -58,7 +50,7 @@ START_TEST(test_the_estimate_is_the_allocation)
 	o.max_tokens = estimates[_i].tokens;
 	o.max_step_tokens = estimates[_i].step;
 	o.max_sequences = estimates[_i].sequences;
-	clkv_bytes want = required(&g, estimates[_i].recipe, &o);
+	clkv_bytes want = feed_required(fixture.context, &g, estimates[_i].recipe, &o);
 	ck_assert_uint_eq(want.device,
 	                  want.sealed + want.open + want.tables + want.scratch + want.index);
 	ck_assert(want.index > 0 || !has_index(estimates[_i].recipe));
@@ -122,7 +114,7 @@ START_TEST(test_formats_have_the_size_of_the_formula)
 	o.max_tokens = 1024;
 	for (size_t d = 0; d < sizeof dims / sizeof dims[0]; d++) {
 		clkv_geometry g = feed_geometry(3, 10, 5, dims[d][0], dims[d][1]);
-		clkv_bytes bytes = required(&g, cases[_i].recipe, &o);
+		clkv_bytes bytes = feed_required(fixture.context, &g, cases[_i].recipe, &o);
 		check_formula(&cases[_i].k, &cases[_i].v, dims[d][0], dims[d][1], cases[_i].block,
 		              bytes.per_token / 15);
 		ck_assert_double_eq(bytes.per_token_f16, 15.0 * 2 * (dims[d][0] + dims[d][1]));
@@ -148,7 +140,8 @@ START_TEST(test_bytes_per_token_are_those_of_the_table)
 		clkv_geometry g = feed_geometry(layers, q_heads, kv_heads, dk, dv);
 		clkv_cache_options o = CLKV_INIT(clkv_cache_options);
 		o.max_tokens = 4096;
-		snprintf(got, sizeof got, "%.3f", required(&g, line + at, &o).per_token);
+		snprintf(got, sizeof got, "%.3f",
+		         feed_required(fixture.context, &g, line + at, &o).per_token);
 		ck_assert_msg(strcmp(got, want) == 0, "%s%s", line, got);
 		lines++;
 	}

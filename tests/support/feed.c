@@ -305,3 +305,13 @@ clkv_stats feed_stats(const struct feed *feed)
 	ck_assert_int_eq(clkv_get_stats(feed->cache, &stats), CLKV_OK);
 	return stats;
 }
+
+clkv_bytes feed_required(const clkv_context *context, const clkv_geometry *g, const char *recipe,
+                         const clkv_cache_options *o)
+{
+	clkv_bytes bytes = CLKV_INIT(clkv_bytes);
+	clkv_error error;
+	feed_ok(clkv_bytes_required((clkv_context *)context, g, recipe, o, &bytes, &error), &error,
+	        recipe);
+	return bytes;
+}

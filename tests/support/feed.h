@@ -105,4 +105,8 @@ void feed_read(const struct feed *feed, const struct stream *stream, int layer, 
 clkv_seq_info stream_info(const struct stream *stream);
 clkv_stats feed_stats(const struct feed *feed);
 
+/** What clkv_bytes_required says; fails the test if it can't. */
+clkv_bytes feed_required(const clkv_context *context, const clkv_geometry *g, const char *recipe,
+                         const clkv_cache_options *o);
+
 #endif
