@@ -26,6 +26,11 @@ static clkv_status check_moves(const struct clkv__shape *shape, const struct clk
 {
 	const char *via = name_of(plan->place.via);
 	const struct clkv__recall *r = &plan->recall;
+	if (clkv__selects(&plan->select))
+		CLKV_FAIL(error, CLKV_ERROR_UNSUPPORTED,
+		          "stage 'place': via=%s moves rows that an index recalls, and what '%s' keeps is "
+		          "attended to in full; allowed: via=map where the device can",
+		          via, plan->select.stage);
 	if (!clkv__recalls(r) || r->kind == ABI_INDEX_TOKENS)
 		CLKV_FAIL(error, CLKV_ERROR_UNSUPPORTED,
 		          "stage 'place': via=%s needs a stage that recalls tokens by an index%s; allowed: "

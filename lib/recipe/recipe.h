@@ -15,7 +15,7 @@
 #include <string.h>
 
 #define CLKV__MAX_STAGES 8
-#define CLKV__MAX_OPTIONS 16
+#define CLKV__MAX_OPTIONS 20
 
 /** Characters of an allowed range at most, with the end. */
 #define CLKV__RANGE_TEXT 96
@@ -71,7 +71,8 @@ _Static_assert(sizeof(float) == sizeof(int), "a value of any key fits the same p
 
 static inline bool clkv__key_is_real(const struct clkv__key *key)
 {
-	return key->type == CLKV__KEY_REAL || key->type == CLKV__KEY_REALS;
+	return key->type == CLKV__KEY_REAL || key->type == CLKV__KEY_PART ||
+	       key->type == CLKV__KEY_REALS;
 }
 
 /** What the options hold for value: an int, or the bits of a float. */

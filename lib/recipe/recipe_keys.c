@@ -10,7 +10,8 @@ const struct clkv__key clkv__general_keys[] = {
 	{"sinks", CLKV__KEY_INT, AT(sinks), 0, 1 << 20, NULL, CLKV__UNSET,
      "first tokens that stay in half; the default is the stage's"},
 	{"block", CLKV__KEY_SET, AT(block), 0, 0, "32|64|128", 64, "tokens of a block"},
-	{"skip", CLKV__KEY_INT, AT(skip), 0, 1024, NULL, 0, "first layers that stay in half"},
+	{"skip", CLKV__KEY_INT, AT(skip), 0, 1024, NULL, CLKV__UNSET,
+     "first layers that stay in half; the default is the stage's"},
 	{"seal", CLKV__KEY_NAME, AT(seal), 0, 0, "chunk|prompt", CLKV__UNSET,
      "when a prompt is sealed: with each chunk, or at its end; the default is the stage's"},
 };
@@ -29,6 +30,7 @@ void clkv__general_fill(const struct clkv__recipe *recipe, struct clkv__general 
 		usual.seal |= stage->prompt;
 		usual.window = most(usual.window, stage->window);
 		usual.sinks = most(usual.sinks, stage->sinks);
+		usual.skip = most(usual.skip, stage->skip);
 	}
 	if (general->seal == CLKV__UNSET)
 		general->seal = usual.seal;
@@ -36,4 +38,6 @@ void clkv__general_fill(const struct clkv__recipe *recipe, struct clkv__general 
 		general->window = usual.window;
 	if (general->sinks == CLKV__UNSET)
 		general->sinks = usual.sinks;
+	if (general->skip == CLKV__UNSET)
+		general->skip = usual.skip;
 }

@@ -5,6 +5,7 @@
 #include "recipe/recipe_real.h"
 
 #include <limits.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -99,7 +100,7 @@ static bool parse_real(const struct clkv__key *key, struct word w, int *value)
 	    real < (float)key->min || real > (float)key->max)
 		return false;
 	*value = clkv__key_slot(key, real);
-	return true;
+	return key->type != CLKV__KEY_PART || real <= 1 || real == floorf(real);
 }
 
 /* "0.5/0.4/...": the first becomes the value, several become the list. */
@@ -133,6 +134,7 @@ static bool parse_value(const struct clkv__key *key, struct word w, int *value,
 		*value = place;
 		return place >= 0;
 	case CLKV__KEY_REAL:
+	case CLKV__KEY_PART:
 		return parse_real(key, w, value);
 	case CLKV__KEY_REALS:
 		return parse_reals(key, w, value, list);
@@ -182,7 +184,7 @@ clkv_status clkv__recipe_parse_keys(const char *text, int begin, int end, const 
 		while (!bare && i < n_keys && !word_is(name, keys[i].name, strlen(keys[i].name)))
 			i++;
 		if (i == n_keys) {
-			char allowed[128];
+			char allowed[160];
 			list_keys(keys, n_keys, allowed, sizeof allowed);
 			return clkv__recipe_fail(error, name.begin, "%s: unknown key '%.*s'; allowed: %s",
 			                         owner, shown(name), text + name.begin, allowed);
@@ -217,7 +219,7 @@ static const struct clkv__stage *find_stage(struct word name)
 
 static clkv_status fail_stage(struct word name, clkv_error *error)
 {
-	char allowed[160];
+	char allowed[192];
 	size_t at = 0;
 	for (size_t i = 0; i < clkv__n_stages && at < sizeof allowed; i++)
 		at += (size_t)snprintf(allowed + at, sizeof allowed - at, "%s%s", i ? ", " : "",

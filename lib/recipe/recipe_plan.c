@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "recipe/recipe.h"
+#include "recipe/recipe_select.h"
 #include "recipe/recipe_variants.h"
 
 static clkv_status resolve_general(const struct clkv__recipe *recipe,
@@ -12,6 +13,8 @@ static clkv_status resolve_general(const struct clkv__recipe *recipe,
 {
 	*general = recipe->general;
 	clkv__general_fill(recipe, general);
+	if (recipe->general.skip == CLKV__UNSET && general->skip > shape->layers)
+		general->skip = shape->layers;
 	if (general->skip > shape->layers)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE,
 		          "general keys: key 'skip' is %d; allowed: 0 to the model's %d layers",
@@ -33,6 +36,10 @@ clkv_status clkv__recipe_plan(const struct clkv__recipe *recipe, const struct cl
 	}
 	if (status == CLKV_OK)
 		status = clkv__plan_variants(&recipe->keep, shape, &p, error);
+	if (status == CLKV_OK) {
+		position = recipe->stages[0].position; /* what selects comes first */
+		status = clkv__plan_select(&p, error);
+	}
 	if (status != CLKV_OK) {
 		if (error && error->position < 0)
 			error->position = position;
@@ -43,8 +50,10 @@ clkv_status clkv__recipe_plan(const struct clkv__recipe *recipe, const struct cl
 		p.recall.observe = p.sealing.prune.observe;
 	/* A chain that never encodes, or skips all layers, keeps its tokens in half. */
 	p.sealing.dense = p.sealing.codec == NULL || p.general.skip == shape->layers;
-	if (p.sealing.dense)
+	if (p.sealing.dense) {
 		p.general.window = 0;
+		p.select = (struct clkv__select){.kind = ABI_SELECT_NONE};
+	}
 	*plan = p;
 	return CLKV_OK;
 }

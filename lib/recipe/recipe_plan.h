@@ -9,6 +9,7 @@
 #include "codec/codec.h"
 #include "place/placement.h"
 #include "recall/recall.h"
+#include "select/select.h"
 
 #include <clkv.h>
 #include <stdbool.h>
@@ -44,6 +45,7 @@ struct clkv__list {
 struct clkv__plan {
 	struct clkv__general general;
 	struct clkv__recall recall;   /**< in layers that seal */
+	struct clkv__select select;   /**< of tokens, in layers that seal */
 	struct clkv__placement place; /**< of sealed blocks */
 	struct clkv__variant
 		sealing; /**< of layers skip .. layers - 1; of several, that which keeps least */
@@ -88,6 +90,14 @@ static inline const struct clkv__variant *clkv__plan_sealing(const struct clkv__
 	return which == 0 ? &plan->sealing : &plan->more[which - 1];
 }
 
+/** Whether sealed tokens are stored as they are: no codes, all channels. */
+static inline bool clkv__plan_plain(const struct clkv__plan *plan)
+{
+	const struct clkv__variant *v = &plan->sealing;
+	return v->codec == &clkv__codec_affine && !clkv__prunes(&v->prune) &&
+	       !v->codec->codes(&v->spec, 0) && !v->codec->codes(&v->spec, 1);
+}
+
 /** Tokens that are sealed together, at least, once they have left the window: a block, or a segment of an index; first:
  *  of a sequence that has no sealed tokens yet. */
 static inline uint32_t clkv__plan_batch(const struct clkv__plan *plan, bool first)
@@ -103,8 +113,15 @@ static inline int clkv__plan_observe(const struct clkv__plan *plan)
 {
 	if (plan->sealing.dense)
 		return 0;
-	int prune = plan->sealing.prune.kind == ABI_PRUNE_NONE ? 0 : plan->sealing.prune.observe;
-	return prune > 0 ? prune : plan->recall.observe;
+	int most = plan->sealing.prune.kind == ABI_PRUNE_NONE ? 0 : plan->sealing.prune.observe;
+	most = plan->recall.observe > most ? plan->recall.observe : most;
+	return plan->select.observe > most ? plan->select.observe : most;
+}
+
+/** Bytes that every block begins with: the state of its slots, where tokens are selected. */
+static inline uint32_t clkv__plan_state(const struct clkv__plan *plan)
+{
+	return clkv__selects(&plan->select) ? ABI_STATE_BYTES((uint32_t)plan->general.block) : 0;
 }
 
 /** Room for the largest section that pruned blocks begin with. */

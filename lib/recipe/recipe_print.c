@@ -96,8 +96,12 @@ const char *clkv__key_allowed(const struct clkv__key *key, char text[CLKV__RANGE
 		char min[CLKV__REAL_TEXT], max[CLKV__REAL_TEXT];
 		clkv__real_format((float)key->min, min);
 		clkv__real_format((float)key->max, max);
-		snprintf(text, CLKV__RANGE_TEXT, "%s to %s%s", min, max,
-		         key->type == CLKV__KEY_REALS ? ", or a list: a/b/c" : "");
+		if (key->type == CLKV__KEY_PART)
+			snprintf(text, CLKV__RANGE_TEXT, "%s to 1, a share, or 2 to %s, a whole number", min,
+			         max);
+		else
+			snprintf(text, CLKV__RANGE_TEXT, "%s to %s%s", min, max,
+			         key->type == CLKV__KEY_REALS ? ", or a list: a/b/c" : "");
 	} else {
 		return key->allowed;
 	}
@@ -116,7 +120,7 @@ static void put_key_line(struct text_out *out, const struct clkv__key *key)
 static void list_one(clkv_recipe_list_fn fn, void *opaque, const char *name, const char *brief,
                      const char *source, const struct clkv__key *keys, size_t n_keys)
 {
-	char lines[2048] = "";
+	char lines[4096] = "";
 	struct text_out out = {lines, sizeof lines, 0};
 	for (size_t i = 0; i < n_keys; i++)
 		put_key_line(&out, &keys[i]);

@@ -53,9 +53,11 @@ static void group(const struct clkv__variant *v, const struct clkv__shape *shape
 }
 
 /* What a sealed block of the variant is made of, once all stages have said what they want. */
-static clkv_status layout(struct clkv__variant *v, const struct clkv__shape *shape, int block,
-                          clkv_error *error)
+static clkv_status layout(struct clkv__variant *v, const struct clkv__shape *shape,
+                          const struct clkv__plan *p, clkv_error *error)
 {
+	const int block = p->general.block;
+	const uint32_t state = clkv__plan_state(p) / ABI_UNIT;
 	struct clkv__codec_layout *l = &v->layout;
 	CLKV_TRY(check_pruned(v, error));
 	struct clkv__kept kept = clkv__prune_kept(&v->prune, shape);
@@ -65,22 +67,25 @@ static clkv_status layout(struct clkv__variant *v, const struct clkv__shape *sha
 	l->section_room = clkv__prune_room(&v->prune, shape, block);
 	if (v->prune.grouped) {
 		group(v, shape, block, l);
-		return CLKV_OK;
+	} else {
+		l->units += clkv__align_up(l->section, ABI_UNIT) / ABI_UNIT;
+		l->least_units += l->section / ABI_UNIT;
 	}
-	l->units += clkv__align_up(l->section, ABI_UNIT) / ABI_UNIT;
-	l->least_units += l->section / ABI_UNIT;
+	l->units += state;
+	l->least_units += state;
 	return CLKV_OK;
 }
 
-/* A block that is pruned, or of which tokens are recalled, needs a codec, if only one that leaves values in half. */
-static void choose_codec(struct clkv__variant *v, const struct clkv__recall *recall)
+/* A block that is pruned, or whose tokens were selected or are recalled, needs a codec, if only one that leaves values
+ * in half. */
+static void choose_codec(struct clkv__variant *v, const struct clkv__plan *plan)
 {
 	const struct clkv__affine_side half = {.bits = 16, .group = 16};
 	if (v->codec)
 		return;
-	if (clkv__prunes(&v->prune))
+	if (clkv__prunes(&v->prune) || clkv__selects(&plan->select))
 		v->codec = &clkv__codec_affine;
-	else if (clkv__recalls(recall))
+	else if (clkv__recalls(&plan->recall))
 		v->codec = &clkv__codec_rows;
 	if (v->codec)
 		v->spec.affine = (struct clkv__affine_spec){half, half};
@@ -167,13 +172,13 @@ clkv_status clkv__plan_variants(const struct clkv__list *keep, const struct clkv
 		CLKV_TRY(plan_list(keep, shape, p, error));
 	else if (p->sealing.prune.kind != ABI_PRUNE_NONE)
 		round_kept(&p->sealing, shape->dk);
-	choose_codec(&p->sealing, &p->recall);
+	choose_codec(&p->sealing, p);
 	if (p->sealing.codec)
-		CLKV_TRY(layout(&p->sealing, shape, p->general.block, error));
+		CLKV_TRY(layout(&p->sealing, shape, p, error));
 	for (int i = 0; i < p->n_more; i++) {
 		p->more[i].codec = p->sealing.codec;
 		p->more[i].spec = p->sealing.spec;
-		CLKV_TRY(layout(&p->more[i], shape, p->general.block, error));
+		CLKV_TRY(layout(&p->more[i], shape, p, error));
 	}
 	return CLKV_OK;
 }

@@ -32,16 +32,17 @@ enum clkv__key_type {
 	CLKV__KEY_SET,  /**< one of the whole numbers in allowed, "2|3|4" */
 	CLKV__KEY_NAME, /**< one of the names in allowed, "channel|token"; the value is its place */
 	CLKV__KEY_REAL, /**< a decimal number from min to max, both >= 0, rounded to a float */
+	CLKV__KEY_PART, /**< a share up to 1, or a whole number above, from min to max; a float */
 	CLKV__KEY_REALS /**< one, or several with / between them: its value is the first, the list is the recipe's */
 };
 
 /** One key of a stage, or of the recipe as a whole. Its value is at offset of the options: a float for
- *  CLKV__KEY_REAL and REALS, else an int. Unset, either compares equal to CLKV__UNSET. */
+ *  CLKV__KEY_REAL, PART and REALS, else an int. Unset, either compares equal to CLKV__UNSET. */
 struct clkv__key {
 	const char *name;
 	enum clkv__key_type type;
 	size_t offset;
-	double min, max; /* whole numbers but for CLKV__KEY_REAL and REALS */
+	double min, max; /* whole numbers but for CLKV__KEY_REAL, PART and REALS */
 	const char *allowed;
 	double value; /**< default; CLKV__UNSET: not printed, the stage decides */
 	const char *meaning;
@@ -56,6 +57,7 @@ struct clkv__stage {
 	size_t n_keys;
 	int window;  /**< default of the general key */
 	int sinks;   /**< the same */
+	int skip;    /**< the same */
 	bool prompt; /**< it judges by the end of a prompt: default seal=prompt */
 	/** Changes the variant that the stages before left. Refuses options that don't go together. */
 	clkv_status (*plan)(const void *options, const struct clkv__shape *shape,
@@ -69,15 +71,26 @@ extern const struct clkv__stage *const clkv__stages[];
 extern const size_t clkv__n_stages;
 
 extern const struct clkv__stage clkv__stage_a2ats;
+extern const struct clkv__stage clkv__stage_cascade;
 extern const struct clkv__stage clkv__stage_clusterkv;
+extern const struct clkv__stage clkv__stage_corm;
+extern const struct clkv__stage clkv__stage_dbudgetkv;
 extern const struct clkv__stage clkv__stage_f16;
+extern const struct clkv__stage clkv__stage_h2o;
 extern const struct clkv__stage clkv__stage_kivi;
 extern const struct clkv__stage clkv__stage_kvcomp;
+extern const struct clkv__stage clkv__stage_kvmerger;
+extern const struct clkv__stage clkv__stage_l2norm;
+extern const struct clkv__stage clkv__stage_morphkv;
 extern const struct clkv__stage clkv__stage_pages;
 extern const struct clkv__stage clkv__stage_place;
+extern const struct clkv__stage clkv__stage_prefixkv;
 extern const struct clkv__stage clkv__stage_q;
+extern const struct clkv__stage clkv__stage_snapkv;
 extern const struct clkv__stage clkv__stage_spark;
+extern const struct clkv__stage clkv__stage_streaming;
 extern const struct clkv__stage clkv__stage_think;
 extern const struct clkv__stage clkv__stage_topk;
+extern const struct clkv__stage clkv__stage_zeromerge;
 
 #endif

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/** \file select.c \brief The arithmetic of selection: slots, macros. */
+#include "select/select.h"
+
+#include <float.h>
+#include <math.h>
+
+static uint32_t least(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint32_t most(uint32_t a, uint32_t b)
+{
+	return a > b ? a : b;
+}
+
+uint32_t clkv__select_part(float part, uint32_t of)
+{
+	double exact = (double)part * of, whole = round(exact);
+	if (part > 1)
+		return (uint32_t)part;
+	/* A float lies half of its last bit from its decimal at most. */
+	return (uint32_t)(fabs(exact - whole) <= exact * (double)FLT_EPSILON / 2 ? whole
+	                                                                         : floor(exact));
+}
+
+/* The newest tokens that the stage itself wants in half, of budget slots, sinks included. */
+static uint32_t tail_of(const struct clkv__select *s, uint32_t sinks, uint32_t budget)
+{
+	if (s->kind == ABI_SELECT_CASCADE)
+		return budget > sinks ? (budget - sinks) / (uint32_t)s->cascades : 0;
+	return clkv__select_part(s->tail, budget);
+}
+
+struct clkv__quota clkv__select_quota(const struct clkv__select *s, uint32_t sinks, uint32_t window,
+                                      uint32_t tokens)
+{
+	struct clkv__quota q = {.sinks = sinks};
+	uint32_t budget = clkv__select_part(s->budget, tokens);
+	uint32_t left = budget > sinks ? budget - sinks : 0;
+	q.window = least(most(window, tail_of(s, sinks, budget)), left);
+	left -= q.window;
+	if (s->residual > 0)
+		q.merged = least(most(clkv__select_part(s->residual, budget - q.window), 1), left);
+	q.kept = left - q.merged;
+	return q;
+}
+
+void clkv__select_macros(const struct clkv__select *s, clkv__macros *m)
+{
+	clkv__macros_int(m, "SELECT", s->kind);
+	if (!clkv__selects(s))
+		return;
+	clkv__macros_int(m, "SCORE", s->score);
+	clkv__macros_int(m, "SCORE_ROWS", s->rows);
+	clkv__macros_int(m, "SCORE_GROUP", s->group);
+	clkv__macros_int(m, "SCORE_SUM", s->score_sum);
+	clkv__macros_int(m, "POOL", s->pool);
+	clkv__macros_int(m, "POOL_MAX", s->pool_max);
+	clkv__macros_int(m, "ABOVE", s->rule == CLKV__BUDGET_ABOVE);
+	clkv__macros_int(m, "OLD", s->old);
+	clkv__macros_int(m, "NEAR", s->metric);
+	clkv__macros_int(m, "INIT", s->init);
+	clkv__macros_int(m, "AGED", s->aged);
+	if (s->kind == ABI_SELECT_CASCADE)
+		clkv__macros_int(m, "CASCADES", s->cascades);
+	clkv__macros_int(m, "MEAN", s->mean);
+	clkv__macros_int(m, "SEEDS", s->init == ABI_INIT_BEST);
+	clkv__macros_int(m, "TRACED",
+	                 clkv__weighs(s) && (s->peak > 0 || clkv__select_weighs_merged(s)));
+}
