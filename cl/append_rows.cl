@@ -8,7 +8,7 @@
  * Rows of one block are taken together: K lies there by channels, and is stored VEC tokens at a time. */
 #include "rope.clh"
 #include "rows.clh"
-#include "table.clh"
+#include "slots.clh"
 
 #ifndef ROT_K
 #define ROT_K 0 /* 1: K is turned by a Hadamard matrix */
@@ -142,6 +142,10 @@ append_rows(__global uchar *pool, __global const uint *tables, __global const ui
 			rotate_tile(tile, (int)n, (int)token, turns, magnitude, stored, &replaced);
 		store_k(tile, (int)n, block, (int)t);
 		store_v(new_v, tile, block + DK * BT, (int)t, &replaced);
+		for (uint i = LANE; STATE_BYTES && i < n; i += LANES) {
+			slot_scores((__global const uchar *)block)[t + i] = 0.0f;
+			((__global uint *)slot_traces((__global const uchar *)block))[t + i] = 0;
+		}
 		r += n;
 	}
 	const float many = HSUM(TO_FLOATV(replaced)); /* 3 * ROWS * (DK + DV) at most: exact */

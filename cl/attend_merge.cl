@@ -20,10 +20,13 @@
 #ifndef OBSERVE
 #define OBSERVE 0 /* newest queries of a sequence that are kept */
 #endif
+#ifndef KEEP_ALL
+#define KEEP_ALL 0 /* 1: until the commit those of all rows of the step are */
+#endif
 #define LOG2_E 1.44269504088896340736f
 #define LN_2 0.69314718055994530942f
 
-#if OBSERVE
+#if OBSERVE || KEEP_ALL
 /* Channel c of a query, rotated if it comes before RoPE: keys are, and queries are judged beside them. */
 INLINE float observed(__global const uchar *q, uint dtype, ulong at, int c, uint position,
                       __global const ulong *turns, float magnitude)
@@ -37,37 +40,41 @@ INLINE float observed(__global const uchar *q, uint dtype, ulong at, int c, uint
 	return c == first ? x * turn.x - y * turn.y : y * turn.y + x * turn.x;
 }
 
-/* Keeps the query of a row, if it is one of the newest of its item. */
-INLINE void observe(__global const uint *plan, uint rows, uint row, uint head,
-                    __global const uchar *q, uint dtype, ulong at, __global uchar *seen,
-                    uint layers, uint layer, __global const ulong *turns, float magnitude)
+/* A row's query of one head, its position, and the log-sum-exp of its logits in powers of 2. */
+struct kept_query {
+	__global const uchar *q;
+	uint dtype;
+	ulong at;
+	uint head, position;
+	float lse;
+};
+
+/* Keeps it as row number `row` of `many` (abi.clh). */
+INLINE void keep_query(const struct kept_query k, __global uchar *seen, uint many, uint row,
+                       uint layers, uint layer, __global const ulong *turns, float magnitude)
 {
-	__global const uint *item =
-		plan + plan[rows + row * ABI_NEW_WORDS + ABI_NEW_ITEM] * ABI_ITEM_WORDS;
-	const uint of_item = row - item[ABI_ITEM_ROW], position = item[ABI_ITEM_LEN] + of_item;
-	if (of_item + OBSERVE < item[ABI_ITEM_NEW])
-		return;
-	__global uchar *mine = seen + unit_bytes(item[ABI_ITEM_SEEN]);
-	__global half *to = (__global half *)(mine + layers * OBSERVE * 4) +
-	                    ((ulong)(layer * OBSERVE + position % OBSERVE) * Q_HEADS + head) * DK;
+	const ulong i = (ulong)(layer * many + row) * Q_HEADS + k.head;
+	__global half *to = (__global half *)(seen + layers * many * 4) + i * DK;
 	for (int c = LANE; c < DK; c += LANES) {
-		const float x = observed(q, dtype, at, c, position, turns, magnitude);
+		const float x = observed(k.q, k.dtype, k.at, c, k.position, turns, magnitude);
 		vstore_half_rte(x == x ? clamp(x, -65504.0f, 65504.0f) : 0.0f, c, to);
 	}
-	if (LANE == 0 && head == 0)
-		((__global uint *)mine)[layer * OBSERVE + position % OBSERVE] = position + 1;
+	if (LANE != 0)
+		return;
+	((__global float *)(seen + ABI_SEEN_LSE(layers, many, Q_HEADS, DK)))[i] = k.lse;
+	if (k.head == 0)
+		((__global uint *)seen)[layer * many + row] = k.position + 1;
 }
 #endif
 
-__kernel GROUP_SIZE void attend_merge(__global const uint *plan, __global const float *part_acc,
-                                      __global const float *part_ml, __global uchar *out,
-                                      uint out_dtype, ulong out_offset, ulong out_token_stride,
-                                      ulong out_head_stride, __global float *lse, ulong lse_offset,
-                                      uint has_lse, __global const float *sinks, ulong sinks_offset,
-                                      uint has_sinks, uint rows, __global const uchar *q,
-                                      uint q_dtype, ulong q_offset, ulong q_token_stride,
-                                      ulong q_head_stride, __global uchar *seen, uint layers,
-                                      uint layer, __global const ulong *turns, float magnitude)
+__kernel GROUP_SIZE void
+attend_merge(__global const uint *plan, __global const float *part_acc,
+             __global const float *part_ml, __global uchar *out, uint out_dtype, ulong out_offset,
+             ulong out_token_stride, ulong out_head_stride, __global float *lse, ulong lse_offset,
+             uint has_lse, __global const float *sinks, ulong sinks_offset, uint has_sinks,
+             uint rows, __global const uchar *q, uint q_dtype, ulong q_offset, ulong q_token_stride,
+             ulong q_head_stride, __global uchar *seen, uint layers, uint layer,
+             __global const ulong *turns, float magnitude, __global uchar *all_rows, uint most_rows)
 {
 	__local float x[DV];
 	uint row = (uint)get_group_id(0), head = (uint)get_group_id(1);
@@ -96,10 +103,18 @@ __kernel GROUP_SIZE void attend_merge(__global const uint *plan, __global const 
 		tensor_store(out, out_dtype,
 		             out_offset + row * out_token_stride + head * out_head_stride + d,
 		             x[d] * scale);
-#if OBSERVE
-	observe(plan, rows, row, head, q, q_dtype,
-	        q_offset + row * q_token_stride + head * q_head_stride, seen, layers, layer, turns,
-	        magnitude);
+#if OBSERVE || KEEP_ALL
+	__global const uint *item =
+		plan + plan[rows + row * ABI_NEW_WORDS + ABI_NEW_ITEM] * ABI_ITEM_WORDS;
+	const uint of_item = row - item[ABI_ITEM_ROW], position = item[ABI_ITEM_LEN] + of_item;
+	const struct kept_query k = {
+		q,    q_dtype,  q_offset + row * q_token_stride + head * q_head_stride,
+		head, position, top + log2(sum)};
+	if (OBSERVE && of_item + OBSERVE >= item[ABI_ITEM_NEW]) /* one of the newest of its item */
+		keep_query(k, seen + unit_bytes(item[ABI_ITEM_SEEN]), MAX_OF(OBSERVE, 1),
+		           position % MAX_OF(OBSERVE, 1), layers, layer, turns, magnitude);
+	if (KEEP_ALL)
+		keep_query(k, all_rows, most_rows, row, layers, layer, turns, magnitude);
 #endif
 	if (!has_lse)
 		return;

@@ -5,10 +5,12 @@
  * q        caller's tensor [rows][Q_HEADS][DK]
  * part_acc [record][DV] unnormalised sums | part_ml [record][2] maximum of logit * log2(e), sum of exp2
  * window   a row at position p sees tokens p - window + 1 .. p; 0: all up to p
+ * alpha    of the weights of slots that stand for several tokens
  * Numbers: scores and sums in f32, one running maximum per query. Passes per block: scores, softmax, sums. */
 #include "attend.clh"
 #include "pruned_scores.clh"
 #include "pruned_sums.clh"
+#include "weigh_slots.clh"
 
 __kernel GROUP_SIZE void attend_partial(__global const uchar *pool, __global const uint *tables,
                                         __global const uint *plan, __global const uchar *q,
@@ -17,10 +19,10 @@ __kernel GROUP_SIZE void attend_partial(__global const uchar *pool, __global con
                                         __global float *part_ml, __global const uint *code_tables,
                                         uint items, uint rows, uint work, uint layer, uint dense,
                                         uint window, float scale, float softcap, uint first_stream,
-                                        __global const ulong *turns, float magnitude)
+                                        __global const ulong *turns, float magnitude, float alpha)
 {
 	__local float queries[NQ * DK], sums[NQ * DV], scores[NQ * BT], scratch[SHARE_SCRATCH];
-	__local float m[NQ], l[NQ], alpha[NQ], folded_k[FOLDED_K], folded_v[FOLDED_V];
+	__local float m[NQ], l[NQ], shrink[NQ], folded_k[FOLDED_K], folded_v[FOLDED_V];
 	__local uchar codes[DECODED] __attribute__((aligned(16)));
 	__local float kept[KEPT], tile[RECOVERED] __attribute__((aligned(64)));
 	__local float factors[FACTORS], amplitudes[ALL_AMPLITUDES] __attribute__((aligned(64)));
@@ -64,15 +66,24 @@ __kernel GROUP_SIZE void attend_partial(__global const uchar *pool, __global con
 		__global const uchar *block = pool + b.at;
 		next = view_block(see, MIN_OF(i + 1, n - 1));
 		const long ahead = (long)(next.at - b.at);
-		if (window && b.hi + window <= position + 1)
+		/* of slots positions say nothing of the block as a whole */
+		const bool whole = STATE_BYTES ? !b.listed : true;
+		if (window && whole && b.hi + window <= position + 1)
 			continue; /* behind every row's window */
 		block_scores(b, block, last_sealed, key, ahead, code_tables, queries, pruning, folded_k,
 		             scores, codes, scratch);
 		last_sealed = b.sealed ? block : last_sealed;
 		SYNC();
-		soften(b, position, window, softcap, scores, m, l, alpha, scratch);
+#if STATE_BYTES
+		weigh_slots(b, block, position, window, softcap, alpha, scores);
 		SYNC();
-		block_sums(b.sealed, block, b.flags, ahead, code_tables, scores, alpha, folded_v, sums,
+		soften(b, position, b.listed ? 0 : window, b.listed ? 0.0f : softcap, scores, m, l, shrink,
+		       scratch);
+#else
+		soften(b, position, window, softcap, scores, m, l, shrink, scratch);
+#endif
+		SYNC();
+		block_sums(b.sealed, block, b.flags, ahead, code_tables, scores, shrink, folded_v, sums,
 		           codes, tile, scratch);
 		SYNC();
 	}

@@ -29,6 +29,8 @@ __kernel GROUP_SIZE void bounded_count(__global const uchar *pool, __global cons
 	const uint layer = first_layer + (uint)get_group_id(2);
 	const struct source src = kept_source(pool, tables, job, sections, layer,
 	                                      first_stream + (uint)get_group_id(1), w.list);
+	if (!makes_block(src))
+		return;
 	const struct bounded k = K_BOUNDED, v = V_BOUNDED;
 	count_side(k, src, w, counts, histograms + layer * 2 * ABI_SYMBOLS);
 	count_side(v, src, w, counts, histograms + (layer * 2 + 1) * ABI_SYMBOLS);

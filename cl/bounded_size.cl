@@ -88,6 +88,8 @@ __kernel GROUP_SIZE void bounded_size(__global const uchar *pool, __global const
 	const uint stream = first_stream + (uint)get_group_id(1),
 			   layer = first_layer + (uint)get_group_id(2);
 	const struct source src = kept_source(pool, tables, job, sections, layer, stream, w.list);
+	if (!makes_block(src))
+		return;
 	const struct bounded k = K_BOUNDED, v = V_BOUNDED;
 	const uint k_size =
 		size_side(k, src, w, code_tables, live_k, counts, lengths, counters + ABI_COUNTER_BOUND_K);

@@ -164,8 +164,10 @@ __kernel GROUP_SIZE void bounded_write(__global uchar *pool, __global const uint
 	const uint stream = first_stream + (uint)get_group_id(1),
 			   layer = first_layer + (uint)get_group_id(2);
 	const struct source src = kept_source(pool, tables, job, sections, layer, stream, w.list);
+	if (!makes_block(src))
+		return;
 	__global const uint *dst = plan + jobs + job_dst(job, layer, stream);
-	__global uchar *page = pool + unit_bytes(dst[ABI_DST_ADDR]), *block = page + PRUNE_BYTES;
+	__global uchar *page = pool + block_at(dst[ABI_DST_ADDR]), *block = page + PRUNE_BYTES;
 	const uint flags = dst[ABI_DST_FLAGS];
 	const struct bounded k = K_BOUNDED, v = V_BOUNDED;
 	store_section(src, page);

@@ -53,7 +53,7 @@ __kernel GROUP_SIZE void prune_channels(__global const uchar *pool, __global con
 		__global const uint *row =
 			table_row(tables, job[ABI_SEAL_SLAB], job[ABI_SEAL_CAP], layer, stream);
 		__global const uchar *last =
-			pool + unit_bytes(row[ABI_ROW_ENTRY(row[ABI_ROW_SEALED] - 1) + ABI_ENTRY_ADDR]);
+			pool + block_at(row[ABI_ROW_ENTRY(row[ABI_ROW_SEALED] - 1) + ABI_ENTRY_ADDR]);
 		for (int i = LANE; i < PRUNE_BYTES; i += LANES)
 			sections[section_of(number, layer, stream) + i] = last[i];
 		return;

@@ -275,6 +275,8 @@ __kernel GROUP_SIZE void prune_tokens(__global const uchar *pool, __global const
 	__global const uint *job = plan + jobs + number * ABI_SEAL_WORDS;
 	__global uchar *section = sections + section_of(number, layer, stream);
 	const struct source s = job_source(pool, tables, job, layer, stream);
+	if (!makes_block(s))
+		return;
 	const struct state p = {strength, factors, amplitudes, mask};
 	strengths(seen_of(seen, job[ABI_SEAL_SEEN], LAYERS, layer, job[ABI_SEAL_END]), stream,
 	          strength);

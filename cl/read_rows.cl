@@ -2,6 +2,7 @@
 /* read_rows: decodes tokens [from, from + n) of one layer of a sequence into the caller's tensors.
  * Grid: (LANES * n, STREAMS). Local: DK or DV floats. For checks and export: plain, not fast.
  * k [n][STREAMS][DK], v [n][STREAMS][DV]; has_k, has_v: which of them are wanted.
+ * slots: 1, if slots of entries are meant, in place of positions: where tokens were selected.
  * landing: if not 0, sealed blocks from entry number landed on lie there, by entry and KV head, in block_units each.
  * Numbers: value = minimum + scale * code in f32; a rotation of the codec is undone. */
 #include "hadamard.clh"
@@ -29,14 +30,13 @@ INLINE __global const uint *find_entry(__global const uint *row, uint position)
 	return row + ABI_ROW_ENTRY(low);
 }
 
-__kernel GROUP_SIZE void read_rows(__global const uchar *pool, __global const uint *tables,
-                                   __global uchar *k, uint k_dtype, ulong k_offset,
-                                   ulong k_token_stride, ulong k_head_stride, uint has_k,
-                                   __global uchar *v, uint v_dtype, ulong v_offset,
-                                   ulong v_token_stride, ulong v_head_stride, uint has_v,
-                                   __global const uint *code_tables, uint slab, uint cap, uint tail,
-                                   uint sinks, uint dense, uint layer, uint from, uint n,
-                                   uint first_stream, uint landing, uint landed, uint block_units)
+__kernel GROUP_SIZE void
+read_rows(__global const uchar *pool, __global const uint *tables, __global uchar *k, uint k_dtype,
+          ulong k_offset, ulong k_token_stride, ulong k_head_stride, uint has_k, __global uchar *v,
+          uint v_dtype, ulong v_offset, ulong v_token_stride, ulong v_head_stride, uint has_v,
+          __global const uint *code_tables, uint slab, uint cap, uint tail, uint sinks, uint dense,
+          uint layer, uint from, uint n, uint first_stream, uint landing, uint landed,
+          uint block_units, uint slots)
 {
 	__local float x[DK > DV ? DK : DV];
 	__local uchar codes[SEALED_CODES] __attribute__((aligned(16)));
@@ -44,14 +44,15 @@ __kernel GROUP_SIZE void read_rows(__global const uchar *pool, __global const ui
 	uint i = (uint)get_group_id(0), stream = first_stream + (uint)get_group_id(1),
 		 position = from + i;
 	__global const uint *row = table_row(tables, slab, cap, layer, stream);
-	bool in_half = dense || position < sinks || position >= tail;
 	__global const uint *entry = find_entry(row, position);
-	int t = (int)(in_half ? position % BT : position - entry[ABI_ENTRY_POS]);
+	const bool open = slots && entry[ABI_ENTRY_FLAGS] & ABI_FLAG_OPEN;
+	const bool in_half = open || (!slots && (dense || position < sinks || position >= tail));
+	int t = (int)(in_half && !open ? position % BT : position - entry[ABI_ENTRY_POS]);
 	const uint number = (uint)(entry - row - ABI_ROW_HEAD) / ABI_ENTRY_WORDS;
 	const uint address = landing ? landing + ((number - landed) * STREAMS + stream) * block_units
 	                             : entry[ABI_ENTRY_ADDR];
 	__global const uchar *block =
-		pool + (in_half ? half_block(row, cap, position / BT) : unit_bytes(address));
+		pool + (in_half && !open ? half_block(row, cap, position / BT) : block_at(address));
 	const uint flags = in_half ? 0 : entry[ABI_ENTRY_FLAGS];
 	if (has_k) {
 		const struct fills fills = {draw_key(layer, stream), entry[ABI_ENTRY_POS], factors,

@@ -59,7 +59,11 @@ recall_attend(__global const uchar *pool, __global const uint *tables, __global 
 		if (i < listed_tiles) {
 			__global const uint *tile = list + 1 + i * BT;
 			const int many = (int)MIN_OF(n_listed - i * BT, (uint)BT);
-			struct block b = {true, 0, 0, 0, 0, 0};
+			struct block b; /* a list of initial values would be a constant of the program's */
+			b.listed = b.sealed = true;
+			b.flags = 0;
+			b.at = 0;
+			b.first = b.lo = 0;
 			b.hi = (uint)many;
 			listed_scores(reading, tile, many, (int)(n_listed - i * BT), queries, listed, scores);
 			soften(b, BT, 0, softcap, scores, m, l, alpha, scratch); /* sees all of the tile */

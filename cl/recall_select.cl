@@ -7,6 +7,7 @@
  * head); grouped: the sum of the shares that it has in the softmax of each head.
  * Grid: (LANES * heads, rows). Local: 2048 + 2 * FEW + LANES uint.
  * scores float [row][Q_HEADS][max_units] | takes ushort [row][heads][max_units], of all units of the sequence */
+#include "radix.clh"
 #include "segment.clh"
 #include "softmax.clh"
 
@@ -16,8 +17,7 @@
 #ifndef GROUPED_CHOICE
 #define GROUPED_CHOICE 0 /* 1: one choice for all query heads of a KV head */
 #endif
-#define BINS 2048 /* digits of 11, 11 and 10 bits */
-#define FEW 512   /* units that share a digit: more are looked for again */
+#define FEW 512 /* units that share a digit: more are looked for again */
 
 /* Where the head's units are. */
 struct choice {
@@ -30,34 +30,6 @@ struct choice {
 INLINE struct segment segment_of(const struct choice c, uint i)
 {
 	return segment_at(c.index, c.tables, c.list, i, c.row);
-}
-
-/* A float's bits as a number of the same order. */
-INLINE uint key_of(float x)
-{
-	const uint bits = as_uint(x);
-	return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
-}
-
-/* What is in front of a lane's number; ends with a barrier. */
-INLINE uint lanes_before(uint x, __local uint *scratch)
-{
-	uint before = 0;
-	scratch[LANE] = x;
-	SYNC();
-	for (int i = 0; i < LANE; i++)
-		before += scratch[i];
-	SYNC();
-	return before;
-}
-
-INLINE void add_to(__local uint *bin, uint x)
-{
-#if LANES > 1
-	atomic_add(bin, x);
-#else
-	*bin += x;
-#endif
 }
 
 #if GROUPED_CHOICE
@@ -127,23 +99,6 @@ INLINE void count_digits(const struct choice c, uint prefix, int above, int shif
 				add_to(bins + (key >> shift & mask), unit_end(s, u) - unit_begin(s, u));
 		}
 	}
-}
-
-/* The digit at which what is left of the budget runs out, from the top; what is then left for it. */
-INLINE uint find_digit(__local const uint *bins, uint mask, uint *left)
-{
-	uint d = mask;
-	while (d > 0 && bins[d] < *left)
-		*left -= bins[d--];
-	return d;
-}
-
-INLINE void clear(__local uint *bins)
-{
-	SYNC();
-	for (int i = LANE; i < BINS; i += LANES)
-		bins[i] = 0;
-	SYNC();
 }
 
 /* Takes units above the first digit, not those below it; lists those that share it and returns how many they are: the

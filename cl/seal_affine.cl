@@ -275,8 +275,10 @@ __kernel GROUP_SIZE void seal_affine(__global uchar *pool, __global const uint *
 	const uint stream = first_stream + (uint)get_group_id(1),
 			   layer = first_layer + (uint)get_group_id(2);
 	const struct source s = kept_source(pool, tables, job, sections, layer, stream, list);
+	if (!makes_block(s))
+		return;
 	__global uchar *block =
-		pool + unit_bytes(plan[jobs + job_dst(job, layer, stream) + ABI_DST_ADDR]);
+		pool + block_at(plan[jobs + job_dst(job, layer, stream) + ABI_DST_ADDR]);
 	store_section(s, block);
 #if !PACKS_K /* which has barriers */
 	if (s.count == BT) {

@@ -12,9 +12,10 @@ __kernel GROUP_SIZE void seal_rows(__global uchar *pool, __global const uint *ta
 	const uint stream = first_stream + (uint)get_group_id(1),
 			   layer = first_layer + (uint)get_group_id(2);
 	const struct source s = kept_source(pool, tables, job, sections, layer, stream, list);
+	if (!makes_block(s))
+		return;
 	__global half *k =
-		(__global half *)(pool +
-	                      unit_bytes(plan[jobs + job_dst(job, layer, stream) + ABI_DST_ADDR]));
+		(__global half *)(pool + block_at(plan[jobs + job_dst(job, layer, stream) + ABI_DST_ADDR]));
 	__global half *v = k + BT * DK;
 	for (int i = LANE; i < BT * DK; i += LANES)
 		vstore_half(i / DK < s.count ? load_k1(s, i % DK, i / DK) : 0.0f, i, k);

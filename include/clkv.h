@@ -348,9 +348,10 @@ CLKV_API clkv_status clkv_seq_truncate(clkv_seq *seq, size_t n_tokens, clkv_erro
 
 typedef struct clkv_seq_info {
 	size_t struct_size;
-	size_t length;       /**< tokens */
-	size_t min_length;   /**< truncate goes down to here */
-	size_t sealed;       /**< tokens in encoded blocks (of a layer that seals) */
+	size_t length;     /**< tokens */
+	size_t min_length; /**< truncate goes down to here */
+	size_t sealed; /**< tokens in encoded blocks (of a layer that seals); where tokens are selected,
+	                           those that left the window, kept or not */
 	uint64_t bytes;      /**< device bytes that hold it: blocks in use (shared ones in full) and
 	                           table entries */
 	uint64_t host_bytes; /**< of its sealed blocks, if these lie in host memory */
@@ -376,6 +377,30 @@ typedef struct clkv_tensor {
 CLKV_API clkv_status clkv_seq_read(clkv_seq *seq, int layer, size_t from, size_t n,
                                    const clkv_tensor *k, const clkv_tensor *v,
                                    cl_command_queue queue, clkv_error *error);
+
+/** What a KV head has kept of the tokens behind the sinks and before the tail, of recipes that select tokens
+ *  (zeromerge, h2o, ...): merged slots first, then tokens in the order of time. Any of the arrays may be NULL;
+ *  room is how many slots the others hold. */
+typedef struct clkv_kept {
+	size_t struct_size;
+	size_t room;
+	size_t n;    /**< out: slots that there are */
+	size_t tail; /**< out: tokens from this one on, and the sinks, lie in half, all of them */
+	uint32_t *positions; /**< [room] of a merged slot: its newest token's */
+	float *weights;      /**< [room] tokens that the slot stands for */
+	float *scores;       /**< [room] by which it was last judged */
+	float *k, *v;        /**< [room][head size] as attention reads them */
+} clkv_kept;
+
+/** Fills kept for one KV head of a layer. Blocks until done. For checks and export.
+ *  Errors: INVALID_ARGUMENT (n says what room must be), UNSUPPORTED (the recipe keeps all tokens), BUSY
+ *  (a step is open). Since 0.1. */
+CLKV_API clkv_status clkv_seq_get_kept(clkv_seq *seq, int layer, int kv_head, clkv_kept *kept,
+                                       cl_command_queue queue, clkv_error *error);
+
+/** How many of the newest rows of a prompt must be attended with, not only appended: 0 for recipes that don't look at
+ *  attention, SIZE_MAX for those that weigh tokens by that of all rows. Since 0.1. */
+CLKV_API size_t clkv_cache_observes(const clkv_cache *cache);
 
 /* ---------------------------------------------------------------- a step ---- */
 

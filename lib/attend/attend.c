@@ -89,7 +89,9 @@ static clkv_status attend(clkv_step *step, int layer, const clkv_attend_args *ar
 		CLKV_TRY(clkv__floats_check(a.lse, "lse", a.lse_offset, step->n_rows * heads, error));
 	if (a.sinks)
 		CLKV_TRY(clkv__floats_check(a.sinks, "sinks", a.sinks_offset, heads, error));
-	return clkv__launch_attend(step->cache, &step->chain, layer, &a, n_wait, wait, done, error);
+	CLKV_TRY(clkv__launch_attend(step->cache, &step->chain, layer, &a, n_wait, wait, done, error));
+	step->attended[layer] = true;
+	return CLKV_OK;
 }
 
 clkv_status clkv_attend(clkv_step *step, int layer, const clkv_attend_args *args, cl_uint n_wait,
@@ -117,6 +119,13 @@ clkv_status clkv_seq_read(clkv_seq *seq, int layer, size_t from, size_t n, const
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
 		          "rows %zu to %zu + %zu; allowed: at least one, within the sequence's %u", from,
 		          from, n, seq->length);
+	uint32_t sinks = clkv__sinks(cache, seq->length);
+	if (seq->kept.selected && !clkv__layer_is_dense(&cache->plan, layer) && from < seq->tail &&
+	    from + n > sinks)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
+		          "rows %zu to %zu + %zu: of those from %u to %u only some were kept; allowed: "
+		          "others, or clkv_seq_get_kept",
+		          from, from, n, sinks, seq->tail - 1);
 	clkv_tensor kt = {0}, vt = {0};
 	if (k) {
 		kt = *k;

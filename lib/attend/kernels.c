@@ -25,9 +25,12 @@ static void shape_macros(const clkv_cache *cache, const struct clkv__variant *va
 	clkv__macros_int(m, "Q_HEADS", s->q_heads);
 	clkv__macros_int(m, "ROT_K", variant->rotate);
 	clkv__macros_int(m, "ROT_V", variant->rotate);
+	if (clkv__selects(&cache->plan.select))
+		clkv__macros_int(m, "STATE_BYTES", (int)clkv__plan_state(&cache->plan));
 	clkv__prune_macros(&variant->prune, s, clkv__plan_section(&cache->plan), m);
-	if (!variant->dense && variant->prune.kind == ABI_PRUNE_NONE && cache->plan.recall.observe > 0)
-		clkv__macros_int(m, "OBSERVE", cache->plan.recall.observe);
+	if (!variant->dense && variant->prune.kind == ABI_PRUNE_NONE &&
+	    clkv__plan_observe(&cache->plan) > 0)
+		clkv__macros_int(m, "OBSERVE", clkv__plan_observe(&cache->plan));
 }
 
 static void codec_macros(const clkv_cache *cache, const struct clkv__variant *variant,
@@ -148,19 +151,19 @@ static clkv_status make_codec(struct builder *b, const struct clkv__variant *var
 	return CLKV_OK;
 }
 
-/* One row of all heads that share a group, as in decoding. */
-static void row_macros(const struct builder *b, clkv__macros *m)
-{
-	clkv__macros_int(m, "HT", b->cache->cut.tile_heads);
-	clkv__macros_int(m, "TR", 1);
-}
-
 static int place_of(const clkv_cache *cache)
 {
 	const struct clkv__placement *p = &cache->plan.place;
 	return !clkv__moves(p)         ? ABI_PLACE_BLOCKS
 	       : clkv__host_attends(p) ? ABI_PLACE_HOST
 	                               : ABI_PLACE_SLOTS;
+}
+
+/* One row of all heads that share a group, as in decoding. */
+static void row_macros(const struct builder *b, clkv__macros *m)
+{
+	clkv__macros_int(m, "HT", b->cache->cut.tile_heads);
+	clkv__macros_int(m, "TR", 1);
 }
 
 /* What reads single tokens of a variant's blocks. */
@@ -175,6 +178,67 @@ static clkv_status make_listed(struct builder *b, const clkv__macros *codec,
 		return CLKV_OK;
 	clkv__macros_int(&m, "INDEX", ABI_INDEX_TOKENS);
 	return make(b, "recall_score_tokens.cl", "recall_score_tokens", &m, &k->score, error);
+}
+
+/* What reads kept tokens of a variant's blocks, and weighs them. */
+static clkv_status make_selecting(struct builder *b, const clkv__macros *codec,
+                                  struct clkv__variant_kernels *k, clkv_error *error)
+{
+	const struct clkv__select *s = &b->cache->plan.select;
+	clkv__macros m = *codec, tile;
+	clkv__select_macros(s, &m);
+	tile = m;
+	clkv__macros_int(&tile, "HT", b->cache->cut.tile_heads);
+	clkv__macros_int(&tile, "TR", b->cache->cut.tile_rows);
+	if (s->score == ABI_SCORE_MASS || s->score == ABI_SCORE_SEEN)
+		CLKV_TRY(make(b, "score_rows.cl", "score_rows", &tile, &k->score_rows, error));
+	if (s->old)
+		CLKV_TRY(make(b, "score_sums.cl", "score_sums", &tile, &k->score_sums, error));
+	row_macros(b, &m);
+	CLKV_TRY(make(b, "gather_slots.cl", "gather_slots", &m, &k->gather, error));
+	if (b->cache->sizes.merged_blocks == 0)
+		return CLKV_OK;
+	return make(b, "merge_slots.cl", "merge_slots", &m, &k->merge_slots, error);
+}
+
+/* What chooses, by the kind of selection. */
+static clkv_status make_choice(struct builder *b, const clkv__macros *m,
+                               struct clkv__select_kernels *k, clkv_error *error)
+{
+	switch (b->cache->plan.select.kind) {
+	case ABI_SELECT_CASCADE:
+		return make(b, "select_cascade.cl", "select_cascade", m, &k->choose, error);
+	case ABI_SELECT_RUNS:
+		CLKV_TRY(make(b, "key_cosines.cl", "key_cosines", m, &k->cosines, error));
+		CLKV_TRY(make(b, "select_alone.cl", "select_alone", m, &k->alone, error));
+		CLKV_TRY(make(b, "merge_runs.cl", "merge_runs", m, &k->merge_runs, error));
+		return make(b, "select_runs.cl", "select_runs", m, &k->choose, error);
+	default:
+		return make(b, "select_best.cl", "select_best", m, &k->choose, error);
+	}
+}
+
+static clkv_status make_select(struct builder *b, clkv_error *error)
+{
+	const struct clkv__select *s = &b->cache->plan.select;
+	struct clkv__select_kernels *k = &b->cache->kernels.select;
+	const struct clkv__variant plain = {.dense = true};
+	clkv__macros m;
+	shape_macros(b->cache, &plain, &m);
+	clkv__select_macros(s, &m);
+	row_macros(b, &m);
+	CLKV_TRY(make(b, "select_list.cl", "select_list", &m, &k->list, error));
+	CLKV_TRY(make_choice(b, &m, k, error));
+	CLKV_TRY(make(b, "mark_slots.cl", "mark_slots", &m, &k->mark, error));
+	if (s->pool > 1)
+		CLKV_TRY(make(b, "score_pool.cl", "score_pool", &m, &k->pool, error));
+	if (s->layers)
+		CLKV_TRY(make(b, "score_mean.cl", "score_mean", &m, &k->mean, error));
+	if (clkv__select_mixes(s))
+		CLKV_TRY(make(b, "score_mix.cl", "score_mix", &m, &k->mix, error));
+	return clkv__select_weighs_merged(s)
+	           ? make(b, "weigh_dropped.cl", "weigh_dropped", &m, &k->weigh, error)
+	           : CLKV_OK;
 }
 
 static clkv_status make_recall(struct builder *b, clkv_error *error)
@@ -206,18 +270,22 @@ static clkv_status make_recall(struct builder *b, clkv_error *error)
 static clkv_status make_variant(struct builder *b, const struct clkv__variant *variant,
                                 struct clkv__variant_kernels *k, clkv_error *error)
 {
-	clkv__macros shape, codec, rotating;
+	clkv__macros shape, codec, rotating, merging;
 	shape_macros(b->cache, variant, &shape);
-	rotating = with_rope(b->cache, &shape);
+	rotating = merging = with_rope(b->cache, &shape);
 	codec = shape;
 	codec_macros(b->cache, variant, &codec);
 	CLKV_TRY(make_attend(b, &codec, b->cache->cut.tile_rows, &k->attend_tile, error));
 	CLKV_TRY(make_attend(b, &codec, 1, &k->attend_row, error));
 	CLKV_TRY(make(b, "append_rows.cl", "append_rows", &rotating, &k->append, error));
-	CLKV_TRY(make(b, "attend_merge.cl", "attend_merge", &rotating, &k->merge, error));
+	if (!variant->dense && clkv__weighs(&b->cache->plan.select))
+		clkv__macros_int(&merging, "KEEP_ALL", 1);
+	CLKV_TRY(make(b, "attend_merge.cl", "attend_merge", &merging, &k->merge, error));
 	CLKV_TRY(make(b, "read_rows.cl", "read_rows", &codec, &k->read, error));
 	if (variant->codec && b->cache->sizes.segs > 0)
 		CLKV_TRY(make_listed(b, &codec, k, error));
+	if (variant->codec && clkv__selects(&b->cache->plan.select))
+		CLKV_TRY(make_selecting(b, &codec, k, error));
 	return variant->codec ? make_codec(b, variant, &shape, &codec, k, error) : CLKV_OK;
 }
 
@@ -234,6 +302,8 @@ static clkv_status make_all(struct builder *b, clkv_error *error)
 		CLKV_TRY(make_variant(b, &cache->plan.dense, &k->dense, error));
 	if (cache->sizes.segs > 0)
 		CLKV_TRY(make_recall(b, error));
+	if (clkv__selects(&cache->plan.select))
+		CLKV_TRY(make_select(b, error));
 	return clkv__program_kernel(cache->context, "table_update.cl", "table_update", &none,
 	                            &k->table_update, error);
 }
@@ -267,6 +337,10 @@ static void free_variant(struct clkv__variant_kernels *k)
 	free_kernel(k->prune_v);
 	free_kernel(k->recall);
 	free_kernel(k->score);
+	free_kernel(k->score_rows);
+	free_kernel(k->score_sums);
+	free_kernel(k->gather);
+	free_kernel(k->merge_slots);
 }
 
 void clkv__kernels_free(struct clkv__kernels *kernels)
@@ -281,6 +355,16 @@ void clkv__kernels_free(struct clkv__kernels *kernels)
 	free_kernel(kernels->recall.select);
 	free_kernel(kernels->recall.list);
 	free_kernel(kernels->recall.place);
+	free_kernel(kernels->select.list);
+	free_kernel(kernels->select.choose);
+	free_kernel(kernels->select.cosines);
+	free_kernel(kernels->select.alone);
+	free_kernel(kernels->select.merge_runs);
+	free_kernel(kernels->select.mark);
+	free_kernel(kernels->select.pool);
+	free_kernel(kernels->select.mean);
+	free_kernel(kernels->select.mix);
+	free_kernel(kernels->select.weigh);
 	free_kernel(kernels->table_update);
 	*kernels = (struct clkv__kernels){0};
 }

@@ -15,6 +15,8 @@ struct clkv__variant_kernels {
 	cl_kernel count, size, verify; /**< of blocks that have their own size */
 	cl_kernel prune, prune_v;      /**< NULL: all channels of K, of V are kept */
 	cl_kernel recall, score;       /**< NULL: nothing is recalled; nor by its keys */
+	cl_kernel score_rows, score_sums, gather,
+		merge_slots; /**< NULL: no tokens are selected; nor by attention; nor merged */
 };
 
 /** Kernels of an index, which don't depend on what blocks are made of. */
@@ -24,7 +26,17 @@ struct clkv__recall_kernels {
 	cl_kernel place; /**< NULL: no rows come from host memory to slots */
 };
 
+/** Kernels of selection that look at no values. */
+struct clkv__select_kernels {
+	cl_kernel list, choose, mark;
+	cl_kernel cosines, alone, merge_runs; /**< NULL: no runs become one slot */
+	cl_kernel pool, mean,
+		mix;         /**< NULL: scores are tokens' and heads' own, and attention's alone */
+	cl_kernel weigh; /**< NULL: merged tokens count alike */
+};
+
 struct clkv__kernels {
+	struct clkv__select_kernels select;
 	struct clkv__recall_kernels recall;
 	struct clkv__variant_kernels sealing[CLKV__MAX_VARIANTS], dense; /**< by clkv__plan_which */
 	cl_kernel table_update;
@@ -73,6 +85,10 @@ clkv_status clkv__launch_table_update(clkv_cache *cache, struct clkv__chain *cha
 clkv_status clkv__launch_read(clkv_seq *seq, struct clkv__chain *chain, int layer, cl_uint from,
                               cl_uint n, const clkv_tensor *k, const clkv_tensor *v,
                               clkv_error *error);
+/** The first n slots of the sealed entries of one head, where tokens are selected; tensors with a head stride of 0. */
+clkv_status clkv__launch_read_slots(clkv_seq *seq, struct clkv__chain *chain, int layer, int stream,
+                                    cl_uint n, const clkv_tensor *k, const clkv_tensor *v,
+                                    clkv_error *error);
 /** The same; sealed blocks from entry number landed on lie in the layer's landing zone. */
 clkv_status clkv__launch_read_landed(clkv_seq *seq, struct clkv__chain *chain, int layer,
                                      cl_uint from, cl_uint n, uint32_t landed, const clkv_tensor *k,

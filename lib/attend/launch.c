@@ -73,6 +73,7 @@ static clkv_status attend_list(clkv_cache *cache, struct clkv__chain *chain, cl_
 	put_float(&a, shape->softcap);
 	put_uint(&a, (cl_uint)span->first_stream);
 	put_rope(&a, cache);
+	put_float(&a, cache->plan.select.alpha);
 	size_t parts = (size_t)(shape->g / cache->cut.tile_heads);
 	size_t groups[3] = {works->n, (size_t)span->n_streams * parts, 1};
 	return run(&a, chain, 2, groups, lanes_of(cache), n_wait, wait, NULL, error);
@@ -99,6 +100,8 @@ static clkv_status merge(clkv_cache *cache, struct clkv__chain *chain, int layer
 	put_uint(&a, (cl_uint)cache->shape.layers);
 	put_uint(&a, (cl_uint)layer);
 	put_rope(&a, cache);
+	put_mem(&a, cache->selection.rows ? cache->selection.rows : cache->part_ml);
+	put_uint(&a, cache->sizes.max_step_tokens);
 	size_t groups[3] = {cache->step.n_rows, (size_t)cache->shape.q_heads, 1};
 	return run(&a, chain, 2, groups, lanes_of(cache), 0, NULL, done, error);
 }
@@ -229,9 +232,15 @@ clkv_status clkv__launch_table_update(clkv_cache *cache, struct clkv__chain *cha
 	return run(&a, chain, 1, groups, LOCAL, 0, NULL, NULL, error);
 }
 
+/* Tokens [from, from + n), or slots. landed: see clkv__launch_read_landed. */
+struct reading {
+	cl_uint from, n, landed;
+	bool slots;
+	const clkv_tensor *k, *v;
+};
+
 static clkv_status read_span(clkv_seq *seq, struct clkv__chain *chain,
-                             const struct clkv__span *span, cl_uint from, cl_uint n,
-                             uint32_t landed, const clkv_tensor *k, const clkv_tensor *v,
+                             const struct clkv__span *span, const struct reading *r,
                              clkv_error *error)
 {
 	int layer = span->first_layer;
@@ -241,10 +250,10 @@ static clkv_status read_span(clkv_seq *seq, struct clkv__chain *chain,
 	struct args a = {span_kernels(cache, span)->read, 0, CL_SUCCESS};
 	put_mem(&a, cache->pool.layers[layer].mem);
 	put_mem(&a, cache->tables.mem);
-	put_tensor(&a, k ? k : &none);
-	put_uint(&a, k != NULL);
-	put_tensor(&a, v ? v : &none);
-	put_uint(&a, v != NULL);
+	put_tensor(&a, r->k ? r->k : &none);
+	put_uint(&a, r->k != NULL);
+	put_tensor(&a, r->v ? r->v : &none);
+	put_uint(&a, r->v != NULL);
 	put_mem(&a, code_tables(cache));
 	put_uint(&a, seq->slab);
 	put_uint(&a, cache->sizes.cap);
@@ -252,13 +261,14 @@ static clkv_status read_span(clkv_seq *seq, struct clkv__chain *chain,
 	put_uint(&a, sinks);
 	put_uint(&a, clkv__layer_is_dense(&cache->plan, layer));
 	put_uint(&a, (cl_uint)layer);
-	put_uint(&a, from);
-	put_uint(&a, n);
+	put_uint(&a, r->from);
+	put_uint(&a, r->n);
 	put_uint(&a, (cl_uint)span->first_stream);
 	put_uint(&a, cache->pool.layers[layer].landing);
-	put_uint(&a, landed);
+	put_uint(&a, r->landed);
 	put_uint(&a, cache->sizes.sealed_units);
-	size_t groups[3] = {n, (size_t)span->n_streams, 1};
+	put_uint(&a, r->slots);
+	size_t groups[3] = {r->n, (size_t)span->n_streams, 1};
 	return run(&a, chain, 2, groups, lanes_of(cache), 0, NULL, NULL, error);
 }
 
@@ -273,10 +283,21 @@ clkv_status clkv__launch_read_landed(clkv_seq *seq, struct clkv__chain *chain, i
                                      cl_uint from, cl_uint n, uint32_t landed, const clkv_tensor *k,
                                      const clkv_tensor *v, clkv_error *error)
 {
+	const struct reading r = {from, n, landed, false, k, v};
 	for (int first = 0; first < seq->cache->shape.streams;) {
 		const struct clkv__span span = clkv__span_of(seq->cache, layer, first);
-		CLKV_TRY(read_span(seq, chain, &span, from, n, landed, k, v, error));
+		CLKV_TRY(read_span(seq, chain, &span, &r, error));
 		first += span.n_streams;
 	}
 	return CLKV_OK;
+}
+
+clkv_status clkv__launch_read_slots(clkv_seq *seq, struct clkv__chain *chain, int layer, int stream,
+                                    cl_uint n, const clkv_tensor *k, const clkv_tensor *v,
+                                    clkv_error *error)
+{
+	const struct reading r = {0, n, 0, true, k, v};
+	struct clkv__span span = clkv__span_of(seq->cache, layer, stream);
+	span.n_streams = 1;
+	return read_span(seq, chain, &span, &r, error);
 }

@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-enum { CLKV__MAX_MACROS = 56 };
+enum { CLKV__MAX_MACROS = 72 };
 
 typedef struct clkv__macros {
 	size_t n;

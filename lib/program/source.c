@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_INCLUDES = 32, MAX_LINE = 4096 };
+enum { MAX_INCLUDES = 64, MAX_LINE = 4096 };
 
 struct text {
 	clkv_context *context;

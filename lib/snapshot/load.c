@@ -33,6 +33,7 @@ static clkv_status load(clkv_cache *cache, cl_command_queue queue, struct clkv__
 	clkv_seq *seq = NULL;
 	CLKV_TRY(clkv__head_get(in, &head, error));
 	CLKV_TRY(clkv__head_check(in, &head, &cache->shape, &plan, error));
+	CLKV_TRY(clkv__snapshot_check(&plan, error));
 	if (head.length > cache->sizes.max_seq_tokens)
 		CLKV_FAIL(error, CLKV_ERROR_POOL_FULL,
 		          "the snapshot has %u tokens; allowed: max_seq_tokens (%u)", head.length,
@@ -58,6 +59,7 @@ clkv_status clkv_load(clkv_cache *cache, cl_command_queue queue, clkv_read_fn re
 		          !cache  ? "cache"
 		          : !read ? "read"
 		                  : "out");
+	CLKV_TRY(clkv__snapshot_check(&cache->plan, error));
 	CLKV_TRY(clkv__cache_lock_idle(cache, error));
 	pthread_mutex_unlock(&cache->mutex);
 	return load(cache, queue, &in, out, error);

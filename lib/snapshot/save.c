@@ -30,12 +30,14 @@ clkv_status clkv_save(clkv_seq *seq, const char *recipe, cl_command_queue queue,
 	if (!seq || !write)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "%s is NULL", seq ? "write" : "seq");
 	clkv_cache *cache = seq->cache;
+	CLKV_TRY(clkv__snapshot_check(&cache->plan, error));
 	CLKV_TRY(clkv__cache_lock_idle(cache, error));
 	pthread_mutex_unlock(&cache->mutex);
 	if (!recipe)
 		return clkv__snapshot_write(seq, queue, &out, error);
 	clkv_geometry geometry = clkv__shape_geometry(&cache->shape);
 	CLKV_TRY(clkv__resolve(cache->context, &geometry, recipe, &other, error));
+	CLKV_TRY(clkv__snapshot_check(&other.plan, error));
 	if (strcmp(other.recipe, cache->recipe) == 0)
 		return clkv__snapshot_write(seq, queue, &out, error);
 	return save_as(seq, recipe, queue, &out, error);

@@ -23,6 +23,9 @@ clkv_status clkv__snapshot_read(clkv_cache *cache, const struct clkv__snapshot_h
 clkv_status clkv__snapshot_cache(const clkv_cache *like, const char *recipe, size_t tokens,
                                  size_t blocks, size_t block, clkv_cache **out, clkv_error *error);
 
+/** Refuses recipes that select tokens. Errors: UNSUPPORTED names the stage. */
+clkv_status clkv__snapshot_check(const struct clkv__plan *plan, clkv_error *error);
+
 /** Appends all tokens of one sequence to another, of another cache, as a prompt. */
 clkv_status clkv__snapshot_copy(clkv_seq *from, clkv_seq *to, cl_command_queue queue,
                                 clkv_error *error);

@@ -86,3 +86,13 @@ clkv_status clkv__snapshot_copy(clkv_seq *from, clkv_seq *to, cl_command_queue q
 		clReleaseMemObject(rows.v.mem);
 	return status;
 }
+
+clkv_status clkv__snapshot_check(const struct clkv__plan *plan, clkv_error *error)
+{
+	if (clkv__selects(&plan->select))
+		CLKV_FAIL(error, CLKV_ERROR_UNSUPPORTED,
+		          "stage '%s' keeps some tokens of each head: files hold sequences with all of "
+		          "them; allowed: recipes without a stage that selects or merges",
+		          plan->select.stage);
+	return CLKV_OK;
+}

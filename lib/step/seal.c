@@ -9,10 +9,13 @@
  */
 #include "step/seal.h"
 
+#include "attend/launch_select.h"
 #include "base/alloc.h"
 #include "base/error.h"
 #include "step/seal_index.h"
 #include "store/cache.h"
+
+#include <string.h>
 
 /* Tokens [from, to) of an item that are sealed when it keeps n_kept new rows. */
 static void seal_range(const clkv_cache *cache, const struct clkv__step_item *item, uint32_t n_kept,
@@ -52,7 +55,7 @@ static int take_slots(clkv_cache *cache, uint32_t *dst)
 	const struct clkv__shape *shape = &cache->shape;
 	for (int l = 0; l < shape->layers; l++)
 		for (int s = 0; s < shape->streams; s++, dst += ABI_DST_WORDS) {
-			if (clkv__layer_is_dense(&cache->plan, l))
+			if (clkv__layer_is_dense(&cache->plan, l) || clkv__seal_absent(cache, dst))
 				continue;
 			dst[ABI_DST_ADDR] =
 				clkv__sealed_take(&cache->pool, l, clkv__cache_head(cache, l, s)->layout.units);
@@ -109,19 +112,18 @@ static uint32_t put_jobs(const struct clkv_step *step, const uint32_t *n_kept, u
 			words[ABI_SEAL_SEEN] = step->items[i].seq->seen;
 			words[ABI_SEAL_END] = step->items[i].seq->length + n_kept[i];
 			words[ABI_SEAL_MASK] = mask;
+			words[ABI_SEAL_AT] = 0; /* of selection only */
 			mask = mask == ABI_MASK_OLD ? mask : 0;
 			for (uint32_t j = 0; j < n_dst; j += ABI_DST_WORDS) {
+				memset(&all[dst + j], 0, ABI_DST_WORDS * sizeof *all);
 				all[dst + j + ABI_DST_ADDR] = CLKV__NO_SLOT;
-				all[dst + j + ABI_DST_FLAGS] = 0;
 			}
 		}
 	}
 	return dst;
 }
 
-/* The heads from (layer, stream) on that one launch serves: of all layers that share a buffer, or where heads differ in
- * what they keep, of this layer those that are alike. */
-static struct clkv__span next_span(const clkv_cache *cache, int layer, int stream)
+struct clkv__span clkv__seal_span(const clkv_cache *cache, int layer, int stream)
 {
 	int next = layer + 1;
 	if (cache->plan.n_more > 0)
@@ -136,7 +138,7 @@ clkv_status clkv__seal_layers(clkv_cache *cache, clkv__seal_launch launch, uint3
                               clkv_error *error)
 {
 	for (int layer = cache->plan.general.skip, stream = 0; layer < cache->shape.layers;) {
-		const struct clkv__span span = next_span(cache, layer, stream);
+		const struct clkv__span span = clkv__seal_span(cache, layer, stream);
 		CLKV_TRY(launch(cache, &cache->step.chain, n_jobs, &span, error));
 		stream += span.n_streams;
 		if (stream == cache->shape.streams) {
@@ -147,8 +149,10 @@ clkv_status clkv__seal_layers(clkv_cache *cache, clkv__seal_launch launch, uint3
 	return CLKV_OK;
 }
 
-clkv_status clkv__seal_prune(clkv_cache *cache, uint32_t n_jobs, clkv_error *error)
+clkv_status clkv__seal_prepare(clkv_cache *cache, uint32_t n_jobs, clkv_error *error)
 {
+	if (cache->step.leaving)
+		CLKV_TRY(clkv__launch_gather(cache, cache->step.leaving, n_jobs, error));
 	if (!clkv__prunes(&cache->plan.sealing.prune))
 		return CLKV_OK;
 	return clkv__seal_layers(cache, clkv__launch_prune, n_jobs, error);
@@ -171,7 +175,7 @@ static clkv_status encode(struct clkv_step *step, struct clkv__staging *staging,
 	clkv_cache *cache = step->cache;
 	CLKV_TRY(clkv__seal_take(cache, staging->words + n_jobs * ABI_SEAL_WORDS, n_jobs, error));
 	CLKV_TRY(clkv__staging_write(step, staging, cache->jobs_mem, n_words, error));
-	CLKV_TRY(clkv__seal_prune(cache, n_jobs, error));
+	CLKV_TRY(clkv__seal_prepare(cache, n_jobs, error));
 	return clkv__seal_layers(cache, clkv__launch_seal, n_jobs, error);
 }
 
@@ -274,7 +278,7 @@ static clkv_status jobs_room(struct clkv_step *step, struct clkv__staging **stag
 	return CLKV_OK;
 }
 
-static clkv_status encode_any(struct clkv_step *step, struct clkv__staging *staging,
+clkv_status clkv__seal_encode(struct clkv_step *step, struct clkv__staging *staging,
                               uint32_t n_jobs, uint32_t n_words, clkv_error *error)
 {
 	const struct clkv__sizes *s = &step->cache->sizes;
@@ -303,7 +307,7 @@ clkv_status clkv__seal(struct clkv_step *step, const uint32_t *n_kept, clkv_erro
 		return status;
 	}
 	uint32_t *words = staging->words, n_words = put_jobs(step, n_kept, n_jobs, words);
-	status = encode_any(step, staging, n_jobs, n_words, error);
+	status = clkv__seal_encode(step, staging, n_jobs, n_words, error);
 	if (status == CLKV_OK)
 		enter_all(step, n_kept, words, indexed);
 	else

@@ -22,6 +22,12 @@ static inline uint32_t clkv__seal_dst_words(const clkv_cache *cache)
 	return (uint32_t)(cache->shape.layers * cache->shape.streams) * ABI_DST_WORDS;
 }
 
+/** Whether a head gets no block of a job: where tokens are selected, some keep fewer than others. */
+static inline bool clkv__seal_absent(const clkv_cache *cache, const uint32_t *dst)
+{
+	return clkv__selects(&cache->plan.select) && dst[ABI_DST_COUNT] == 0;
+}
+
 /** One of the launches of seal jobs in attend/kernels.h. */
 typedef clkv_status (*clkv__seal_launch)(clkv_cache *cache, struct clkv__chain *chain,
                                          cl_uint n_jobs, const struct clkv__span *span,
@@ -31,8 +37,17 @@ typedef clkv_status (*clkv__seal_launch)(clkv_cache *cache, struct clkv__chain *
 clkv_status clkv__seal_layers(clkv_cache *cache, clkv__seal_launch launch, uint32_t n_jobs,
                               clkv_error *error);
 
-/** Chooses the channels that the jobs' blocks keep, if the recipe prunes any. */
-clkv_status clkv__seal_prune(clkv_cache *cache, uint32_t n_jobs, clkv_error *error);
+/** The heads from (layer, stream) on that one launch serves: of all layers that share a buffer, or where heads differ in
+ *  what they keep, of this layer those that are alike. */
+struct clkv__span clkv__seal_span(const clkv_cache *cache, int layer, int stream);
+
+/** Finds places for the blocks of n_jobs jobs, whose destinations are filled in, and encodes them. staging holds the jobs
+ *  in n_words words. Errors: POOL_FULL names the layer. */
+clkv_status clkv__seal_encode(struct clkv_step *step, struct clkv__staging *staging,
+                              uint32_t n_jobs, uint32_t n_words, clkv_error *error);
+
+/** What comes before encoding: gathers selected tokens; chooses the channels that the jobs' blocks keep. */
+clkv_status clkv__seal_prepare(clkv_cache *cache, uint32_t n_jobs, clkv_error *error);
 
 /** The error of a commit that finds no room in a layer: POOL_FULL. */
 clkv_status clkv__seal_fail_full(const clkv_cache *cache, int layer, clkv_error *error);

@@ -57,7 +57,8 @@ static bool place(clkv_cache *cache, int layer, int stream, const uint32_t *job,
 		layout->section + layout->payload + (exact ? layout->exact_bytes : 0) + ABI_SIZE_BYTES(k);
 	if (ABI_SIZE_TABLE(v) == ABI_TABLE_HALF)
 		bytes = clkv__align_up(bytes, 16);
-	uint32_t units = clkv__align_up(bytes + ABI_SIZE_BYTES(v), ABI_UNIT) / ABI_UNIT;
+	uint32_t all = clkv__plan_state(&cache->plan) + bytes + ABI_SIZE_BYTES(v);
+	uint32_t units = clkv__align_up(all, ABI_UNIT) / ABI_UNIT;
 	dst[ABI_DST_ADDR] = clkv__sealed_take(&cache->pool, layer, units);
 	dst[ABI_DST_FLAGS] = ABI_FLAGS(ABI_SIZE_TABLE(k) | exact, ABI_SIZE_TABLE(v), units);
 	return dst[ABI_DST_ADDR] != CLKV__NO_SLOT;
@@ -71,7 +72,8 @@ static clkv_status place_all(clkv_cache *cache, uint32_t *words, uint32_t n_jobs
 	for (uint32_t i = 0; i < n_jobs; i++, words += ABI_SEAL_WORDS)
 		for (int l = 0; l < cache->shape.layers; l++)
 			for (int s = 0; s < cache->shape.streams; s++, dst += ABI_DST_WORDS) {
-				if (full >= 0 || clkv__layer_is_dense(&cache->plan, l))
+				if (full >= 0 || clkv__layer_is_dense(&cache->plan, l) ||
+				    clkv__seal_absent(cache, dst))
 					dst[ABI_DST_ADDR] = CLKV__NO_SLOT;
 				else if (!place(cache, l, s, words, dst))
 					full = l;
@@ -86,7 +88,7 @@ static void note_sizes(clkv_cache *cache, const uint32_t *dst, uint32_t n_jobs)
 	for (uint32_t i = 0; i < n_jobs; i++)
 		for (int l = 0; l < cache->shape.layers; l++)
 			for (int s = 0; s < cache->shape.streams; s++, dst += ABI_DST_WORDS)
-				if (!clkv__layer_is_dense(&cache->plan, l)) {
+				if (!clkv__layer_is_dense(&cache->plan, l) && !clkv__seal_absent(cache, dst)) {
 					bytes[0] += ABI_SIZE_BYTES(dst[0]);
 					bytes[1] += ABI_SIZE_BYTES(dst[1]);
 					rows += (uint64_t)clkv__cache_head(cache, l, s)->layout.kept.k_rows;
@@ -133,7 +135,7 @@ clkv_status clkv__seal_sized(struct clkv_step *step, struct clkv__staging *stagi
 	uint32_t head = n_jobs * ABI_SEAL_WORDS, *dst = staging->words + head;
 	CLKV_TRY(clkv__chain_write_now(chain, cache->jobs_mem, 0, n_words * sizeof *dst, staging->words,
 	                               error));
-	CLKV_TRY(clkv__seal_prune(cache, n_jobs, error));
+	CLKV_TRY(clkv__seal_prepare(cache, n_jobs, error));
 	if (clkv__code_tables_want(&cache->code_tables))
 		CLKV_TRY(make_tables(cache, n_jobs, error));
 	CLKV_TRY(clkv__seal_layers(cache, clkv__launch_size, n_jobs, error));

@@ -14,6 +14,7 @@ clkv_status clkv__step_init(struct clkv_step *step, clkv_cache *cache, clkv_erro
 	*step = (struct clkv_step){.cache = cache};
 	step->items = clkv__calloc(a, items, sizeof *step->items);
 	step->layers = clkv__calloc(a, (size_t)cache->shape.layers, 1);
+	step->attended = clkv__calloc(a, (size_t)cache->shape.layers, 1);
 	step->journal = clkv__calloc(a, (size_t)s->journal_entries, sizeof *step->journal);
 	if (s->asks > 0)
 		step->asks =
@@ -21,8 +22,8 @@ clkv_status clkv__step_init(struct clkv_step *step, clkv_cache *cache, clkv_erro
 		                 sizeof *step->asks);
 	if (s->moves)
 		step->asking = clkv__calloc(a, s->max_step_tokens, sizeof *step->asking);
-	bool ok = (step->asks || s->asks == 0) && step->items && step->layers && step->journal &&
-	          (step->asking || !s->moves);
+	bool ok = (step->asks || s->asks == 0) && step->items && step->layers && step->attended &&
+	          step->journal && (step->asking || !s->moves);
 	for (unsigned i = 0; i < CLKV__STAGING; i++) {
 		step->staging[i].words = clkv__calloc(a, s->staging_words, sizeof(uint32_t));
 		ok = ok && step->staging[i].words;
@@ -51,6 +52,7 @@ void clkv__step_free(struct clkv_step *step)
 	clkv__free(a, step->asking);
 	clkv__free(a, step->items);
 	clkv__free(a, step->layers);
+	clkv__free(a, step->attended);
 	clkv__free(a, step->journal);
 	*step = (struct clkv_step){0};
 }
@@ -103,16 +105,45 @@ clkv_status clkv__step_send_tables(struct clkv_step *step, clkv_error *error)
 	return CLKV_OK;
 }
 
+/* A word of the journal that is neither undone nor released any more. */
+#define SETTLED UINT32_MAX
+
+static void release_block(clkv_cache *cache, const struct clkv__change *c, uint32_t address)
+{
+	uint32_t flags = c->word - ABI_ENTRY_ADDR + ABI_ENTRY_FLAGS;
+	if (!c->sealed)
+		clkv__slots_release(&cache->pool.layers[c->layer].open, address);
+	else if (clkv__sealed_release(&cache->pool, (int)c->layer, address))
+		clkv__code_tables_drop(&cache->code_tables, cache->tables.mirror[flags]);
+}
+
 void clkv__step_undo(struct clkv_step *step)
 {
 	clkv_cache *cache = step->cache;
 	struct clkv__tables *t = &cache->tables;
 	while (step->n_changes > 0) {
 		const struct clkv__change *c = &step->journal[--step->n_changes];
-		clkv__slots_release(&cache->pool.layers[c->layer].open, t->mirror[c->word]);
+		if (c->word == SETTLED)
+			continue;
+		release_block(cache, c, t->mirror[c->word]);
 		/* Begin reserved notes for both the change and its undoing. */
 		clkv__tables_set(t, c->word, c->before);
 	}
+}
+
+void clkv__step_keep(struct clkv_step *step, struct clkv__step_item *item)
+{
+	clkv_cache *cache = step->cache;
+	uint32_t slab = item->seq->slab;
+	for (size_t i = 0; i < step->n_changes; i++) {
+		struct clkv__change *c = &step->journal[i];
+		if (c->word == SETTLED || c->word < slab || c->word - slab >= cache->sizes.slab_words)
+			continue;
+		if (c->before != CLKV__NO_SLOT)
+			release_block(cache, c, c->before);
+		c->word = SETTLED;
+	}
+	item->done = true;
 }
 
 void clkv__step_close(struct clkv_step *step)

@@ -13,6 +13,7 @@ struct clkv__step_item {
 	clkv_seq *seq;
 	uint32_t n_new, row;
 	clkv_phase phase;
+	bool done; /**< committed already, by a commit that failed at a later item */
 };
 
 /** A list of work records in the plan that one launch serves. */
@@ -46,6 +47,8 @@ struct clkv__staging {
 
 enum clkv__layer_state { CLKV__LAYER_NEW, CLKV__LAYER_APPENDED };
 
+struct clkv__leaving;
+
 struct clkv_step {
 	clkv_cache *cache;
 	bool open;
@@ -53,8 +56,10 @@ struct clkv_step {
 	struct clkv__step_item *items; /**< [max_sequences or max_step_tokens] */
 	size_t n_items;
 	uint32_t n_rows;
-	unsigned char *layers;        /**< [layers] enum clkv__layer_state */
-	struct clkv__change *journal; /**< table words changed by begin */
+	unsigned char *layers;               /**< [layers] enum clkv__layer_state */
+	unsigned char *attended;             /**< [layers] whether clkv_attend was called */
+	const struct clkv__leaving *leaving; /**< while a selection seals: whose tokens */
+	struct clkv__change *journal;        /**< table words changed by begin */
 	size_t n_changes;
 	/* the plan on the device */
 	uint32_t new_word; /**< where row records begin */
@@ -87,6 +92,10 @@ clkv_status clkv__step_send_tables(struct clkv_step *step, clkv_error *error);
 
 /** Gives back what begin took and restores the tables. The caller holds the mutex. */
 void clkv__step_undo(struct clkv_step *step);
+
+/** An item of the step stays committed, whatever becomes of the others: what begin replaced for it is freed. The caller
+ *  holds the mutex. */
+void clkv__step_keep(struct clkv_step *step, struct clkv__step_item *item);
 
 /** Ends the open step: nothing of it is left but its chain's end. */
 void clkv__step_close(struct clkv_step *step);

@@ -2,6 +2,7 @@
 /** \file step_begin.c \brief Checks a step, reserves all that it can need, sends its plan. */
 #include "base/error.h"
 #include "step/seal.h"
+#include "step/seal_select.h"
 #include "store/cache.h"
 
 static clkv_status check_item(const clkv_cache *cache, const clkv_step_item *items, size_t i,
@@ -80,14 +81,15 @@ static void take_items(struct clkv_step *step, const clkv_step_item *items, size
 		step->n_rows += (uint32_t)items[i].n_tokens;
 	}
 	for (int l = 0; l < step->cache->shape.layers; l++)
-		step->layers[l] = CLKV__LAYER_NEW;
+		step->layers[l] = step->attended[l] = CLKV__LAYER_NEW;
 }
 
-/* Half blocks that an item's new rows are written to. */
+/* Half blocks that an item writes to: those of its new rows; where rows weigh tokens, all. */
 static void item_blocks(const clkv_cache *cache, const struct clkv__step_item *item, uint32_t *from,
                         uint32_t *to)
 {
-	*from = item->seq->length / (uint32_t)cache->plan.general.block;
+	bool weighs = clkv__weighs(&cache->plan.select);
+	*from = weighs ? 0 : item->seq->length / (uint32_t)cache->plan.general.block;
 	*to = clkv__blocks_of(cache, item->seq->length + item->n_new);
 }
 
@@ -111,23 +113,57 @@ static clkv_status own_block(struct clkv_step *step, int layer, uint32_t word, c
 	uint32_t address = clkv__slots_take(open);
 	if (address == CLKV__NO_SLOT)
 		return fail_full(cache, "half", layer, error);
-	step->journal[step->n_changes++] = (struct clkv__change){word, before, (uint32_t)layer};
+	step->journal[step->n_changes++] = (struct clkv__change){word, before, (uint32_t)layer, false};
 	clkv__tables_set(&cache->tables, word, address);
+	return CLKV_OK;
+}
+
+/* Gives a sealed entry a block that only this sequence uses. */
+static clkv_status own_entry(struct clkv_step *step, int layer, uint32_t entry, clkv_error *error)
+{
+	clkv_cache *cache = step->cache;
+	uint32_t word = entry + ABI_ENTRY_ADDR, before = clkv__tables_get(&cache->tables, word);
+	uint32_t flags = clkv__tables_get(&cache->tables, entry + ABI_ENTRY_FLAGS);
+	if (flags & ABI_FLAG_OPEN)
+		return own_block(step, layer, word, error);
+	if (clkv__sealed_refs(&cache->pool, layer, before) == 1)
+		return CLKV_OK;
+	uint32_t units = clkv__sealed_units(&cache->pool, layer, before);
+	uint32_t address = clkv__sealed_take(&cache->pool, layer, units);
+	if (address == CLKV__NO_SLOT)
+		return fail_full(cache, "sealed", layer, error);
+	clkv__code_tables_use(&cache->code_tables, flags);
+	step->journal[step->n_changes++] = (struct clkv__change){word, before, (uint32_t)layer, true};
+	clkv__tables_set(&cache->tables, word, address);
+	return CLKV_OK;
+}
+
+static clkv_status own_row(struct clkv_step *step, const struct clkv__step_item *item, int layer,
+                           int stream, clkv_error *error)
+{
+	clkv_cache *cache = step->cache;
+	uint32_t from, to, row = clkv__seq_row(item->seq, layer, stream);
+	uint32_t first = item->seq->length / (uint32_t)cache->plan.general.block;
+	item_blocks(cache, item, &from, &to);
+	for (uint32_t j = from; j < to; j++) {
+		uint32_t word = row + ABI_ROW_HALF(cache->sizes.cap, j);
+		if (j >= first || clkv__tables_get(&cache->tables, word) != CLKV__NO_SLOT)
+			CLKV_TRY(own_block(step, layer, word, error));
+	}
+	/* the state of slots changes, which forks have each for themselves */
+	if (clkv__selects(&cache->plan.select))
+		for (uint32_t i = 0; i < clkv__tables_get(&cache->tables, row + ABI_ROW_SEALED); i++)
+			CLKV_TRY(own_entry(step, layer, row + ABI_ROW_ENTRY(i), error));
 	return CLKV_OK;
 }
 
 static clkv_status own_item(struct clkv_step *step, const struct clkv__step_item *item,
                             clkv_error *error)
 {
-	clkv_cache *cache = step->cache;
-	uint32_t from, to;
-	item_blocks(cache, item, &from, &to);
-	for (int l = 0; l < cache->shape.layers; l++)
-		for (int s = 0; s < cache->shape.streams; s++) {
-			uint32_t row = clkv__seq_row(item->seq, l, s);
-			for (uint32_t j = from; j < to; j++)
-				CLKV_TRY(own_block(step, l, row + ABI_ROW_HALF(cache->sizes.cap, j), error));
-		}
+	const struct clkv__shape *shape = &step->cache->shape;
+	for (int l = 0; l < shape->layers; l++)
+		for (int s = 0; s < shape->streams; s++)
+			CLKV_TRY(own_row(step, item, l, s, error));
 	return CLKV_OK;
 }
 
@@ -166,29 +202,50 @@ static clkv_status check_sealed(const struct clkv_step *step, clkv_error *error)
 	return CLKV_OK;
 }
 
+/* The same where tokens are selected. What a sequence no longer keeps makes room for what it does: only what comes on top
+ * of that is missing. */
+static clkv_status check_kept(const struct clkv_step *step, clkv_error *error)
+{
+	clkv_cache *cache = step->cache;
+	uint64_t sealed = 0, half = 0, streams = (uint64_t)cache->shape.streams;
+	for (size_t i = 0; i < step->n_items; i++)
+		clkv__select_needs(cache, &step->items[i], &sealed, &half);
+	for (int l = cache->plan.general.skip; l < cache->shape.layers; l++) {
+		if (clkv__sealed_available(&cache->pool, l) < sealed * least_units(cache, l))
+			return fail_full(cache, "sealed", l, error);
+		if (clkv__slots_available(&cache->pool.layers[l].open) < half * streams)
+			return fail_full(cache, "half", l, error);
+	}
+	return CLKV_OK;
+}
+
 static clkv_status reserve(struct clkv_step *step, clkv_error *error)
 {
 	clkv_cache *cache = step->cache;
 	/* Each change may be undone: two notes. */
 	CLKV_TRY(clkv__tables_reserve(&cache->tables, 2 * (size_t)cache->sizes.journal_entries, error));
-	CLKV_TRY(check_sealed(step, error));
+	bool selects = clkv__selects(&cache->plan.select);
+	if (!selects)
+		CLKV_TRY(check_sealed(step, error));
 	for (size_t i = 0; i < step->n_items; i++)
 		CLKV_TRY(own_item(step, &step->items[i], error));
-	return CLKV_OK;
+	return selects ? check_kept(step, error) : CLKV_OK;
 }
 
 /* A block that was shared is copied as it is; the rows behind its end are never read. */
 static clkv_status copy_shared(struct clkv_step *step, clkv_error *error)
 {
 	clkv_cache *cache = step->cache;
-	size_t bytes = (size_t)cache->sizes.half_units * ABI_UNIT;
 	for (size_t i = 0; i < step->n_changes; i++) {
 		const struct clkv__change *c = &step->journal[i];
 		if (c->before == CLKV__NO_SLOT)
 			continue;
-		size_t to = clkv__tables_get(&cache->tables, c->word);
+		uint32_t to = clkv__tables_get(&cache->tables, c->word);
+		size_t units = c->sealed ? clkv__sealed_units(&cache->pool, (int)c->layer, to)
+		                         : cache->sizes.half_units;
 		CLKV_TRY(clkv__chain_copy(&step->chain, cache->pool.layers[c->layer].mem,
-		                          (size_t)c->before * ABI_UNIT, to * ABI_UNIT, bytes, error));
+		                          (size_t)c->before * ABI_UNIT, (size_t)to * ABI_UNIT,
+		                          units * ABI_UNIT, error));
 	}
 	return CLKV_OK;
 }

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "step/seal.h"
+#include "step/seal_select.h"
 #include "store/cache.h"
 
 static clkv_status check_commit(const struct clkv_step *step, const size_t *n_kept,
@@ -36,14 +37,24 @@ static void finish_item(clkv_cache *cache, const struct clkv__step_item *item, u
 		clkv__seq_release_half(seq, first, seq->tail / bt, true);
 }
 
-/* Shared blocks that begin replaced by copies: the sequence no longer holds them. */
-static void release_replaced(struct clkv_step *step)
+/* The sequence of an item has its new rows, and no longer holds blocks that begin replaced by copies. */
+static void keep_item(struct clkv_step *step, size_t i, uint32_t kept)
 {
-	for (size_t i = 0; i < step->n_changes; i++) {
-		const struct clkv__change *c = &step->journal[i];
-		if (c->before != CLKV__NO_SLOT)
-			clkv__slots_release(&step->cache->pool.layers[c->layer].open, c->before);
+	struct clkv__step_item *item = &step->items[i];
+	clkv__step_keep(step, item);
+	finish_item(step->cache, item, kept);
+}
+
+/* Items one by one: what one has selected can't be undone, but the next may fail. */
+static clkv_status select_all(struct clkv_step *step, const uint32_t *kept, clkv_error *error)
+{
+	for (size_t i = 0; i < step->n_items; i++) {
+		if (step->items[i].done)
+			continue;
+		CLKV_TRY(clkv__select_item(step, &step->items[i], kept[i], error));
+		keep_item(step, i, kept[i]);
 	}
+	return CLKV_OK;
 }
 
 static clkv_status commit(struct clkv_step *step, const size_t *n_kept, uint32_t *kept,
@@ -52,10 +63,13 @@ static clkv_status commit(struct clkv_step *step, const size_t *n_kept, uint32_t
 	clkv_cache *cache = step->cache;
 	for (size_t i = 0; i < step->n_items; i++)
 		kept[i] = n_kept ? (uint32_t)n_kept[i] : step->items[i].n_new;
-	CLKV_TRY(clkv__seal(step, kept, error));
-	release_replaced(step);
-	for (size_t i = 0; i < step->n_items; i++)
-		finish_item(cache, &step->items[i], kept[i]);
+	if (clkv__selects(&cache->plan.select)) {
+		CLKV_TRY(select_all(step, kept, error));
+	} else {
+		CLKV_TRY(clkv__seal(step, kept, error));
+		for (size_t i = 0; i < step->n_items; i++)
+			keep_item(step, i, kept[i]);
+	}
 	cache->steps++;
 	/* A figure: that it can't be read is no reason to fail a step that is done. */
 	(void)clkv__counters_read(&cache->counters, &step->chain, NULL);

@@ -166,6 +166,8 @@ static clkv_status create_buffers(clkv_cache *cache, clkv_error *error)
 		CLKV_TRY(create_seen(cache, error));
 	if (s->segs > 0)
 		CLKV_TRY(create_index(cache, error));
+	CLKV_TRY(clkv__selection_init(&cache->selection, cache->context, &cache->shape, &cache->plan, s,
+	                              error));
 	CLKV_TRY(clkv__place_init(cache, error));
 	return create_buffer(cache, &cache->counters.mem, ABI_COUNTERS * 4, error);
 }
@@ -325,6 +327,7 @@ void clkv_cache_destroy(clkv_cache *cache)
 	release_mem(cache->sections);
 	release_mem(cache->turns);
 	release_mem(cache->seen.mem);
+	clkv__selection_free(&cache->selection);
 	release_mem(cache->index.mem);
 	release_mem(cache->index.books);
 	release_mem(cache->index.build);

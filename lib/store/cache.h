@@ -13,6 +13,7 @@
 #include "store/index.h"
 #include "store/pool.h"
 #include "store/seen.h"
+#include "store/selection.h"
 #include "tune/tuning.h"
 
 #include <pthread.h>
@@ -25,9 +26,10 @@ struct clkv_seq {
 	uint32_t slab; /**< first word of its tables */
 	uint32_t length;
 	uint32_t tail;
-	uint32_t seen;     /**< where its newest queries are kept, or CLKV__NO_SLOT */
-	uint32_t book;     /**< its codebook, or CLKV__NO_SLOT */
-	bool left_partial; /**< a prompt's end has sealed a block that isn't full */
+	uint32_t seen;                 /**< where its newest queries are kept, or CLKV__NO_SLOT */
+	uint32_t book;                 /**< its codebook, or CLKV__NO_SLOT */
+	struct clkv__kept_counts kept; /**< where tokens are selected */
+	bool left_partial;             /**< a prompt's end has sealed a block that isn't full */
 	bool in_step;
 };
 
@@ -53,6 +55,7 @@ struct clkv_cache {
 	cl_mem sections;   /**< [jobs][layers][streams] what pruned blocks begin with, or NULL */
 	cl_mem turns;      /**< of the rope: [dims / 2] ulong, or NULL if there is none */
 	struct clkv__seen seen;
+	struct clkv__selection selection;
 	struct clkv__index index;
 	struct clkv__place place;
 	float loaded_scale[2];   /**< the largest of K's and V's blocks that came with snapshots */
@@ -108,6 +111,9 @@ static inline uint32_t clkv__blocks_of(const clkv_cache *cache, uint32_t tokens)
 
 /** Frees half blocks [from, to) of a sequence in the layers that seal, or in all layers. */
 void clkv__seq_release_half(clkv_seq *seq, uint32_t from, uint32_t to, bool sealing_only);
+
+/** Drops one sequence's hold on the block of the sealed entry at this word. */
+void clkv__seq_release_entry(clkv_cache *cache, int layer, uint32_t entry);
 
 /** A linked sequence with a slab of its own, empty on the host only, and room to note so many words.
  *  The caller holds the mutex. Errors: POOL_FULL, NO_HOST_MEMORY. */

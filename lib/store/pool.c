@@ -49,6 +49,8 @@ static clkv_status init_layer(struct clkv__layer_pool *layer, const clkv_allocat
 	CLKV_TRY(clkv__slots_init(&layer->open, allocator, first, sizes->half_units, sizes->open_slots,
 	                          error));
 	first += sizes->open_slots * sizes->half_units;
+	layer->staged = first;
+	first += sizes->staged_blocks * sizes->half_units;
 	if (sizes->moves) {
 		layer->landing = first;
 		layer->rows = first + sizes->landing_blocks * sizes->sealed_units;
@@ -180,6 +182,13 @@ bool clkv__sealed_release(struct clkv__pool *pool, int layer, uint32_t address)
 	struct clkv__layer_pool *l = &pool->layers[layer];
 	return pool->paged ? clkv__pages_release(&l->pages, address)
 	                   : clkv__slots_release(&l->sealed, address);
+}
+
+uint32_t clkv__sealed_refs(const struct clkv__pool *pool, int layer, uint32_t address)
+{
+	const struct clkv__layer_pool *l = &pool->layers[layer];
+	return pool->paged ? clkv__pages_refs(&l->pages, address)
+	                   : clkv__slots_refs(&l->sealed, address);
 }
 
 uint32_t clkv__sealed_units(const struct clkv__pool *pool, int layer, uint32_t address)

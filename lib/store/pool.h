@@ -12,6 +12,7 @@
 struct clkv__layer_pool {
 	cl_mem mem;
 	struct clkv__slots open, sealed;
+	uint32_t staged;          /**< where kept tokens wait to be sealed */
 	struct clkv__pages pages; /**< in place of sealed, where blocks have their own size */
 	/* of a layer whose sealed blocks leave the device */
 	unsigned char *pages_at; /**< host memory, in which `sealed` counts; else NULL */
@@ -44,6 +45,7 @@ clkv_status clkv__pool_clear(struct clkv__pool *pool, cl_command_queue queue, cl
 uint32_t clkv__sealed_take(struct clkv__pool *pool, int layer, uint32_t units);
 void clkv__sealed_ref(struct clkv__pool *pool, int layer, uint32_t address);
 bool clkv__sealed_release(struct clkv__pool *pool, int layer, uint32_t address);
+uint32_t clkv__sealed_refs(const struct clkv__pool *pool, int layer, uint32_t address);
 uint32_t clkv__sealed_units(const struct clkv__pool *pool, int layer, uint32_t address);
 /** Units that sealed blocks of a layer may still take. */
 uint64_t clkv__sealed_available(const struct clkv__pool *pool, int layer);

@@ -25,6 +25,7 @@ clkv_status clkv__resolve(const clkv_context *context, const clkv_geometry *geom
 			parsed.stages[i].stage->settle(parsed.stages[i].options);
 	parsed.general.window = out->plan.general.window;
 	parsed.general.sinks = out->plan.general.sinks;
+	parsed.general.skip = out->plan.general.skip;
 	parsed.general.seal = out->plan.general.seal;
 	if (!clkv__recipe_format(&parsed, out->recipe, sizeof out->recipe))
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE, "the recipe in full is too long; allowed: %zu",

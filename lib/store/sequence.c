@@ -6,6 +6,8 @@
 #include "place/place.h"
 #include "store/cache.h"
 
+#include <string.h>
+
 static uint32_t n_rows(const clkv_cache *cache)
 {
 	return (uint32_t)(cache->shape.layers * cache->shape.streams);
@@ -45,6 +47,15 @@ clkv_status clkv__seq_new(clkv_cache *cache, size_t notes, clkv_seq **out, clkv_
 	clkv_seq *seq = clkv__calloc(&cache->context->allocator, 1, sizeof *seq);
 	if (!seq)
 		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for a sequence");
+	if (clkv__selects(&cache->plan.select)) {
+		seq->kept.live = clkv__calloc(&cache->context->allocator, n_rows(cache),
+		                              sizeof *seq->kept.live + sizeof *seq->kept.similar);
+		if (!seq->kept.live) {
+			clkv__free(&cache->context->allocator, seq);
+			CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for a sequence");
+		}
+		seq->kept.similar = (float *)(void *)(seq->kept.live + n_rows(cache));
+	}
 	seq->slab = clkv__tables_take(&cache->tables);
 	seq->seen = CLKV__NO_SLOT;
 	seq->book = cache->index.given;
@@ -89,8 +100,11 @@ static void share_row(clkv_seq *to, const clkv_seq *from, int layer, int stream)
 		for (uint32_t w = 0; w < ABI_ENTRY_WORDS; w++)
 			clkv__tables_set(t, dst + ABI_ROW_ENTRY(i) + w,
 			                 clkv__tables_get(t, src + ABI_ROW_ENTRY(i) + w));
-		clkv__sealed_ref(&cache->pool, layer,
-		                 clkv__tables_get(t, src + ABI_ROW_ENTRY(i) + ABI_ENTRY_ADDR));
+		uint32_t address = clkv__tables_get(t, src + ABI_ROW_ENTRY(i) + ABI_ENTRY_ADDR);
+		if (clkv__tables_get(t, src + ABI_ROW_ENTRY(i) + ABI_ENTRY_FLAGS) & ABI_FLAG_OPEN)
+			clkv__slots_ref(open, address);
+		else
+			clkv__sealed_ref(&cache->pool, layer, address);
 	}
 	for (uint32_t j = 0; j < clkv__blocks_of(cache, from->length); j++) {
 		uint32_t address = clkv__tables_get(t, src + ABI_ROW_HALF(t->cap, j));
@@ -99,6 +113,18 @@ static void share_row(clkv_seq *to, const clkv_seq *from, int layer, int stream)
 		clkv__slots_ref(open, address);
 		clkv__tables_set(t, dst + ABI_ROW_HALF(t->cap, j), address);
 	}
+}
+
+static void share_counts(struct clkv__kept_counts *to, const struct clkv__kept_counts *from,
+                         size_t n)
+{
+	uint32_t *live = to->live;
+	float *similar = to->similar;
+	*to = *from;
+	to->live = live;
+	to->similar = similar;
+	if (live)
+		memcpy(live, from->live, n * (sizeof *live + sizeof *similar));
 }
 
 clkv_status clkv_seq_fork(clkv_seq *seq, clkv_seq **out, clkv_error *error)
@@ -126,6 +152,7 @@ clkv_status clkv_seq_fork(clkv_seq *seq, clkv_seq **out, clkv_error *error)
 		copy->length = seq->length;
 		copy->tail = seq->tail;
 		copy->left_partial = seq->left_partial;
+		share_counts(&copy->kept, &seq->kept, n_rows(cache));
 		copy->seen = seq->seen;
 		clkv__seen_share(&cache->seen, copy->seen);
 		clkv__segments_share(copy, seq);
@@ -161,11 +188,13 @@ void clkv__seq_release_half(clkv_seq *seq, uint32_t from, uint32_t to, bool seal
 	}
 }
 
-/* Drops one sequence's hold on the block of a sealed entry. */
-static void release_entry(clkv_cache *cache, int layer, uint32_t entry)
+void clkv__seq_release_entry(clkv_cache *cache, int layer, uint32_t entry)
 {
 	const struct clkv__tables *t = &cache->tables;
-	if (clkv__sealed_release(&cache->pool, layer, clkv__tables_get(t, entry + ABI_ENTRY_ADDR)))
+	if (clkv__tables_get(t, entry + ABI_ENTRY_FLAGS) & ABI_FLAG_OPEN)
+		clkv__slots_release(&cache->pool.layers[layer].open,
+		                    clkv__tables_get(t, entry + ABI_ENTRY_ADDR));
+	else if (clkv__sealed_release(&cache->pool, layer, clkv__tables_get(t, entry + ABI_ENTRY_ADDR)))
 		clkv__code_tables_drop(&cache->code_tables, clkv__tables_get(t, entry + ABI_ENTRY_FLAGS));
 }
 
@@ -182,16 +211,28 @@ static void cut_sealed_row(clkv_seq *seq, int layer, uint32_t row, uint32_t n)
 				clkv__tables_set(t, entry + ABI_ENTRY_COUNT, n - pos);
 			break;
 		}
-		release_entry(seq->cache, layer, entry);
+		clkv__seq_release_entry(seq->cache, layer, entry);
 		kept--;
 	}
 	if (kept != sealed)
 		clkv__tables_set(t, row + ABI_ROW_SEALED, kept);
 }
 
+/* Nothing is left, so what was selected doesn't matter any more. */
+static void clear_kept(clkv_seq *seq)
+{
+	struct clkv__kept_counts *kept = &seq->kept;
+	uint32_t *live = kept->live;
+	float *similar = kept->similar;
+	memset(live, 0, n_rows(seq->cache) * (sizeof *live + sizeof *similar));
+	*kept = (struct clkv__kept_counts){.live = live, .similar = similar};
+}
+
 static void cut(clkv_seq *seq, uint32_t n)
 {
 	clkv_cache *cache = seq->cache;
+	if (seq->kept.selected && n == 0)
+		clear_kept(seq);
 	clkv__seq_release_half(seq, clkv__blocks_of(cache, n), clkv__blocks_of(cache, seq->length),
 	                       false);
 	if (n < seq->tail) {
@@ -208,6 +249,12 @@ static void cut(clkv_seq *seq, uint32_t n)
 	seq->length = n;
 }
 
+/* Tokens that a cut must leave: what was selected can't be undone. */
+static uint32_t min_length(const clkv_seq *seq)
+{
+	return seq->kept.selected ? seq->tail : 0;
+}
+
 clkv_status clkv_seq_truncate(clkv_seq *seq, size_t n_tokens, clkv_error *error)
 {
 	clkv__error_clear(error);
@@ -219,6 +266,11 @@ clkv_status clkv_seq_truncate(clkv_seq *seq, size_t n_tokens, clkv_error *error)
 	clkv_status status = CLKV_OK;
 	if (seq->in_step)
 		status = clkv__error_set(error, CLKV_ERROR_BUSY, "the sequence is in an open step");
+	else if (n_tokens > 0 && n_tokens < min_length(seq))
+		status = clkv__error_set(error, CLKV_ERROR_INVALID_ARGUMENT,
+		                         "n_tokens is %zu: of the tokens before %u only some were kept; "
+		                         "allowed: 0, or %u to %u",
+		                         n_tokens, min_length(seq), min_length(seq), seq->length);
 	else
 		status = reserve_notes(cache, 2 * (size_t)n_rows(cache) + CLKV__CUT_NOTES, error);
 	if (status == CLKV_OK)
@@ -243,7 +295,7 @@ static void release_sealed_row(clkv_seq *seq, int layer, uint32_t row)
 {
 	const struct clkv__tables *t = &seq->cache->tables;
 	for (uint32_t i = 0; i < clkv__tables_get(t, row + ABI_ROW_SEALED); i++)
-		release_entry(seq->cache, layer, row + ABI_ROW_ENTRY(i));
+		clkv__seq_release_entry(seq->cache, layer, row + ABI_ROW_ENTRY(i));
 }
 
 void clkv__seq_drop(clkv_seq *seq)
@@ -257,6 +309,7 @@ void clkv__seq_drop(clkv_seq *seq)
 	clkv__segments_drop(seq);
 	clkv__tables_release(&cache->tables, seq->slab);
 	unlink_seq(seq);
+	clkv__free(&cache->context->allocator, seq->kept.live);
 	clkv__free(&cache->context->allocator, seq);
 }
 
@@ -280,9 +333,14 @@ static uint64_t row_bytes(const clkv_seq *seq, int layer, int stream, uint64_t *
 	const struct clkv__tables *t = &cache->tables;
 	uint32_t row = clkv__seq_row(seq, layer, stream);
 	uint64_t sealed = clkv__tables_get(t, row + ABI_ROW_SEALED), half = 0, units = 0;
-	for (uint32_t i = 0; i < sealed; i++)
-		units += clkv__sealed_units(&cache->pool, layer,
-		                            clkv__tables_get(t, row + ABI_ROW_ENTRY(i) + ABI_ENTRY_ADDR));
+	for (uint32_t i = 0; i < sealed; i++) {
+		uint32_t entry = row + ABI_ROW_ENTRY(i);
+		if (clkv__tables_get(t, entry + ABI_ENTRY_FLAGS) & ABI_FLAG_OPEN)
+			units += cache->sizes.half_units;
+		else
+			units += clkv__sealed_units(&cache->pool, layer,
+			                            clkv__tables_get(t, entry + ABI_ENTRY_ADDR));
+	}
 	for (uint32_t j = 0; j < clkv__blocks_of(cache, seq->length); j++)
 		half += clkv__tables_get(t, row + ABI_ROW_HALF(t->cap, j)) != CLKV__NO_SLOT;
 	if (cache->pool.host) {
@@ -301,6 +359,7 @@ clkv_status clkv_seq_get_info(const clkv_seq *seq, clkv_seq_info *info)
 	clkv_seq_info i = {.struct_size = sizeof i};
 	pthread_mutex_lock(&cache->mutex);
 	i.length = seq->length;
+	i.min_length = min_length(seq);
 	i.sealed = clkv__seq_sealed(seq);
 	i.bytes = clkv__segments_bytes(seq);
 	for (int l = 0; l < cache->shape.layers; l++)

@@ -10,6 +10,7 @@
 #include "rope/rope.h"
 #include "store/pages.h"
 #include "store/sizes_recall.h"
+#include "store/sizes_select.h"
 
 /* Tokens and rows are counted in 32 bits on the device, with room for sums. */
 #define MAX_TOKENS ((size_t)CLKV__MAX_TOKENS)
@@ -78,6 +79,15 @@ static clkv_status check_open(const struct clkv__plan *plan, const struct clkv__
 	return CLKV_OK;
 }
 
+/* Tokens behind the sinks that a sequence which selects has in half: its window, but all slots until these are full, if
+ * kept tokens aren't encoded. */
+static uint32_t most_window(const struct clkv__plan *plan, const struct clkv__sizes *s)
+{
+	struct clkv__quota q = clkv__sizes_quota(plan, s);
+	bool fits = !clkv__select_is_open(&plan->select) && clkv__plan_plain(plan);
+	return q.window + (fits ? q.kept + q.merged : 0);
+}
+
 /* Blocks in half of one stream of a layer that seals. A sequence keeps its sinks and fewer than
  * window + block tokens behind them, in blocks cut at multiples of the block size; a step adds its
  * rows. It can't be more than if nothing were sealed, nor than max_open_tokens, of which each sequence's sinks and tail
@@ -88,8 +98,8 @@ static uint64_t open_blocks(const struct clkv__plan *plan, const struct clkv__si
 	uint64_t bt = (uint64_t)g->block, q = s->max_sequences;
 	uint64_t all = s->max_tokens / bt + q;
 	uint64_t waiting = clkv__plan_batch(plan, true); /* sealed together: block, without recall */
-	uint64_t kept =
-		ceil_div((uint64_t)g->window + waiting - 1, bt) + 1 + ceil_div((uint64_t)g->sinks, bt);
+	uint64_t window = clkv__selects(&plan->select) ? most_window(plan, s) : (uint64_t)g->window;
+	uint64_t kept = ceil_div(window + waiting - 1, bt) + 1 + ceil_div((uint64_t)g->sinks, bt);
 	uint64_t with_step = q * (kept + 1) + s->max_step_tokens / bt;
 	uint64_t blocks = g->seal == 1 || with_step > all ? all : with_step;
 	uint64_t most = s->max_open_tokens / bt + 3 * q;
@@ -129,7 +139,7 @@ uint64_t clkv__sizes_layer(const struct clkv__shape *shape, const struct clkv__p
 {
 	if (clkv__layer_is_dense(plan, layer))
 		return s->dense_layer_bytes;
-	uint64_t open = (uint64_t)s->open_slots * s->half_units * ABI_UNIT;
+	uint64_t open = ((uint64_t)s->open_slots + s->staged_blocks) * s->half_units * ABI_UNIT;
 	return open + (s->moves ? landing_bytes(s) + row_slot_bytes(shape, s)
 	                        : sealed_bytes(shape, plan, s, layer));
 }
@@ -144,7 +154,8 @@ static clkv_status pool_sizes(const struct clkv__shape *shape, const struct clkv
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
 		          "cache options: max_tokens (%u) and max_sequences (%u) need too many blocks",
 		          s->max_tokens, s->max_sequences);
-	s->half_units = clkv__half_block_bytes(shape, plan->general.block) / ABI_UNIT;
+	s->half_units =
+		(clkv__half_block_bytes(shape, plan->general.block) + clkv__plan_state(plan)) / ABI_UNIT;
 	s->dense_slots = (uint32_t)all;
 	s->dense_layer_bytes = all * s->half_units * ABI_UNIT;
 	if (plan->sealing.dense)
@@ -158,7 +169,9 @@ static clkv_status pool_sizes(const struct clkv__shape *shape, const struct clkv
 	s->open_slots = (uint32_t)open;
 	/* Only the first prompt of a sequence leaves a block that isn't full. */
 	s->sealed_slots = (uint32_t)all;
-	if (s->paged && all * s->sealed_units >= (uint64_t)1 << 31)
+	if (clkv__selects(&plan->select))
+		clkv__sizes_kept(shape, plan, s);
+	if (s->paged && (uint64_t)s->sealed_slots * s->sealed_units >= (uint64_t)1 << 31)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
 		          "cache options: max_tokens (%u) needs sealed blocks of 128 GiB in a layer",
 		          s->max_tokens);
@@ -169,6 +182,9 @@ static clkv_status table_sizes(const struct clkv__shape *shape, const struct clk
                                struct clkv__sizes *s, clkv_error *error)
 {
 	uint64_t cap = ceil_div(s->max_seq_tokens, (uint64_t)plan->general.block) + 2;
+	cap += s->merged_blocks;
+	if (clkv__selects(&plan->select))
+		cap += cap / 4 + 4; /* some are half empty */
 	cap = (cap + 3) & ~(uint64_t)3;
 	uint64_t row = ABI_ROW_WORDS(cap);
 	uint64_t rows = row * (uint64_t)shape->layers * (uint64_t)shape->streams, slab = rows;
@@ -235,6 +251,9 @@ static void step_sizes(const struct clkv__shape *shape, const struct clkv__plan 
 	uint32_t sealable = plan->general.seal == 1 ? most : rows;
 	uint32_t waiting = clkv__plan_batch(plan, true) / bt;
 	s->max_jobs = plan->sealing.dense ? 0 : sealable / bt + (1 + waiting) * items;
+	/* kept tokens are gathered and sealed in batches; merged slots and others take the same buffer */
+	if (clkv__selects(&plan->select) && s->max_jobs > CLKV__STAGED_JOBS)
+		s->max_jobs = CLKV__STAGED_JOBS;
 	s->jobs_words =
 		s->max_jobs * (ABI_SEAL_WORDS + ABI_DST_WORDS * (uint32_t)shape->layers * streams);
 	if (s->jobs_words == 0)
@@ -253,6 +272,8 @@ static void step_sizes(const struct clkv__shape *shape, const struct clkv__plan 
 	s->staging_words = words > 2 * s->update_pairs ? words : 2 * s->update_pairs;
 	uint64_t rows_of_tables = (uint64_t)shape->layers * streams;
 	s->journal_entries = (rows / bt + 2 * (uint64_t)items) * rows_of_tables;
+	if (s->places > 0) /* whatever forks share */
+		s->journal_entries += (uint64_t)items * (s->places / bt) * rows_of_tables;
 }
 
 /* Mirrors of the tables, slots' free lists and counts, staging, the journal of a step. */
@@ -289,8 +310,8 @@ static void sum_bytes(const struct clkv__shape *shape, const struct clkv__plan *
 	b->sealed = 0;
 	for (int i = (int)dense; i < shape->layers; i++)
 		*(plan->place.host ? &b->host_sealed : &b->sealed) += sealed_bytes(shape, plan, s, i);
-	b->open =
-		dense * s->dense_layer_bytes + sealing * s->open_slots * (uint64_t)s->half_units * ABI_UNIT;
+	b->open = dense * s->dense_layer_bytes +
+	          sealing * ((uint64_t)s->open_slots + s->staged_blocks) * s->half_units * ABI_UNIT;
 	b->tables = (uint64_t)s->slab_words * s->max_sequences * 4;
 	b->scratch =
 		((uint64_t)s->plan_words + s->jobs_words + 2 * s->update_pairs + ABI_COUNTERS) * 4 +
@@ -300,6 +321,8 @@ static void sum_bytes(const struct clkv__shape *shape, const struct clkv__plan *
 		b->scratch += layers * 2 * ABI_SYMBOLS * 4;
 	if (s->segs > 0)
 		b->scratch += clkv__sizes_recall_scratch(shape, s);
+	if (s->places > 0)
+		b->scratch += clkv__sizes_select_scratch(shape, s);
 	b->index = ((uint64_t)s->index_units + (uint64_t)s->book_units * s->books) * ABI_UNIT;
 	b->scratch += s->section_bytes + (uint64_t)s->seen_units * ABI_UNIT * s->max_sequences;
 	b->scratch += s->turns_bytes;
@@ -338,6 +361,8 @@ clkv_status clkv__sizes_compute(const struct clkv__shape *shape, const struct cl
 	CLKV_TRY(clkv__sizes_recall(shape, plan, &s, error));
 	CLKV_TRY(place_sizes(shape, plan, &s, error));
 	CLKV_TRY(table_sizes(shape, plan, &s, error));
+	if (clkv__selects(&plan->select))
+		clkv__sizes_selection(shape, plan, &s);
 	step_sizes(shape, plan, cut, &s);
 	sum_bytes(shape, plan, &s);
 	*sizes = s;

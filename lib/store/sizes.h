@@ -33,6 +33,7 @@ struct clkv__cut {
 /** A word of a table that a step has changed, so that it can be undone. */
 struct clkv__change {
 	uint32_t word, before, layer;
+	bool sealed; /**< a sealed block's address, not a half block's */
 };
 
 struct clkv__sizes {
@@ -44,6 +45,13 @@ struct clkv__sizes {
 	uint32_t dense_slots;              /**< half blocks of a layer that never seals */
 	uint32_t open_slots, sealed_slots; /**< blocks of a layer that seals, all streams */
 	uint64_t dense_layer_bytes;
+	/* where tokens are selected */
+	uint32_t places;        /**< slots of all blocks that a sequence's head sees, at most */
+	uint32_t merged_blocks; /**< of merged slots of a head */
+	uint32_t staged_blocks; /**< half blocks of a layer in which kept tokens wait to be sealed */
+	uint64_t sums_bytes;    /**< sums over candidates of the newest rows' weights; 0: none */
+	uint64_t merge_bytes;   /**< work space of merging, all heads */
+	uint64_t rows_bytes;    /**< queries of a step's rows; 0: none are kept */
 	/* where sealed blocks leave the device */
 	bool moves;
 	uint32_t landing;        /**< seal jobs whose blocks a layer takes before they leave */

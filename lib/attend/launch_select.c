@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: MIT */
+/** \file launch_select.c \brief Launches of a commit that selects tokens. */
+#include "attend/launch_select.h"
+
+#include "attend/args.h"
+#include "step/seal.h"
+
+/* One launch for the heads of a span. */
+typedef clkv_status (*span_launch)(clkv_cache *cache, const void *what,
+                                   const struct clkv__span *span, clkv_error *error);
+
+static clkv_status for_spans(clkv_cache *cache, span_launch launch, const void *what,
+                             clkv_error *error)
+{
+	struct clkv__span span;
+	for (int layer = cache->plan.general.skip, stream = 0; layer < cache->shape.layers;) {
+		span = clkv__seal_span(cache, layer, stream);
+		CLKV_TRY(launch(cache, what, &span, error));
+		stream += span.n_streams;
+		if (stream == cache->shape.streams) {
+			layer += span.n_layers;
+			stream = 0;
+		}
+	}
+	return CLKV_OK;
+}
+
+/* candidates.clh: CANDIDATES_ARGS */
+static void put_candidates(struct args *a, const clkv_cache *cache,
+                           const struct clkv__leaving *leaving, const struct clkv__span *span)
+{
+	put_uint(a, leaving->seq->slab);
+	put_uint(a, cache->sizes.cap);
+	put_uint(a, leaving->sinks);
+	put_uint(a, leaving->tail);
+	put_uint(a, leaving->seq->kept.merged_blocks);
+	put_uint(a, leaving->from);
+	put_uint(a, leaving->n);
+	put_uint(a, cache->sizes.places);
+	put_uint(a, (cl_uint)span->first_layer);
+	put_uint(a, (cl_uint)span->first_stream);
+}
+
+static clkv_status run_span(clkv_cache *cache, struct args *a, const struct clkv__span *span,
+                            size_t first, clkv_error *error)
+{
+	size_t groups[3] = {first, (size_t)span->n_streams, (size_t)span->n_layers};
+	return run(a, &cache->step.chain, 3, groups, lanes_of(cache), 0, NULL, NULL, error);
+}
+
+/* Whether a candidate's score is what it was judged by: that of attention so far goes on by itself. */
+static bool by_rank(const clkv_cache *cache)
+{
+	return !clkv__weighs(&cache->plan.select);
+}
+
+struct scoring {
+	const struct clkv__leaving *leaving;
+	const struct clkv__scoring *by;
+};
+
+/* What kernels that look at rows of queries share. */
+static void put_asked(struct args *a, const clkv_cache *cache, const struct scoring *s,
+                      const struct clkv__span *span)
+{
+	const struct clkv__shape *shape = &cache->shape;
+	put_uint(a, s->leaving->seq->slab);
+	put_uint(a, cache->sizes.cap);
+	put_uint(a, s->leaving->sinks);
+	put_uint(a, s->leaving->tail);
+	put_uint(a, s->by->byte_units);
+	put_uint(a, s->by->many);
+	put_uint(a, s->by->first);
+	put_uint(a, s->by->n);
+	put_uint(a, s->by->position);
+	put_uint(a, (cl_uint)shape->layers);
+	put_uint(a, (cl_uint)span->first_layer);
+	put_uint(a, (cl_uint)span->first_stream);
+	put_uint(a, shape->window ? (cl_uint)shape->window[span->first_layer] : 0);
+	put_float(a, shape->scale);
+	put_float(a, shape->softcap);
+	put_float(a, cache->plan.select.alpha);
+}
+
+/* Log-sums of the rows' logits of candidates alone. */
+static clkv_status sum_rows(clkv_cache *cache, const struct scoring *s,
+                            const struct clkv__span *span, clkv_error *error)
+{
+	uint32_t rows = (uint32_t)cache->cut.tile_rows;
+	struct args a = {span_kernels(cache, span)->score_sums, 0, CL_SUCCESS};
+	put_mem(&a, cache->pool.layers[span->first_layer].mem);
+	put_mem(&a, cache->tables.mem);
+	put_mem(&a, s->by->queries);
+	put_mem(&a, code_tables(cache));
+	put_mem(&a, cache->selection.sums);
+	put_uint(&a, s->leaving->from);
+	put_uint(&a, s->leaving->n);
+	put_asked(&a, cache, s, span);
+	return run_span(cache, &a, span, (s->by->n + rows - 1) / rows, error);
+}
+
+static clkv_status score_rows(clkv_cache *cache, const void *what, const struct clkv__span *span,
+                              clkv_error *error)
+{
+	const struct scoring *s = what;
+	const struct clkv__select *p = &cache->plan.select;
+	if (p->old)
+		CLKV_TRY(sum_rows(cache, s, span, error));
+	struct args a = {span_kernels(cache, span)->score_rows, 0, CL_SUCCESS};
+	put_mem(&a, cache->pool.layers[span->first_layer].mem);
+	put_mem(&a, cache->tables.mem);
+	put_mem(&a, s->by->queries);
+	put_mem(&a, code_tables(cache));
+	put_mem(&a, cache->selection.scores);
+	put_uint(&a, cache->sizes.places);
+	put_asked(&a, cache, s, span);
+	put_float(&a, clkv__weighs(p) ? p->lambda : 1.0f);
+	put_uint(&a, clkv__weighs(p));
+	put_mem(&a, cache->selection.traces);
+	put_mem(&a, cache->selection.sums ? cache->selection.sums : cache->selection.scores);
+	return run_span(cache, &a, span, s->leaving->blocks, error);
+}
+
+/* A launch knows one window: layers go one by one where they have some. */
+static clkv_status score_layers(clkv_cache *cache, const void *what, const struct clkv__span *span,
+                                clkv_error *error)
+{
+	struct clkv__span one = *span;
+	if (!cache->shape.window)
+		return score_rows(cache, what, span, error);
+	one.n_layers = 1;
+	for (; one.first_layer < span->first_layer + span->n_layers; one.first_layer++)
+		CLKV_TRY(score_rows(cache, what, &one, error));
+	return CLKV_OK;
+}
+
+clkv_status clkv__launch_score_rows(clkv_cache *cache, const struct clkv__leaving *leaving,
+                                    const struct clkv__scoring *by, clkv_error *error)
+{
+	const struct scoring what = {leaving, by};
+	return for_spans(cache, score_layers, &what, error);
+}
+
+static clkv_status list(clkv_cache *cache, const void *what, const struct clkv__span *span,
+                        clkv_error *error)
+{
+	const struct clkv__selection *s = &cache->selection;
+	struct args a = {cache->kernels.select.list, 0, CL_SUCCESS};
+	put_mem(&a, cache->pool.layers[span->first_layer].mem);
+	put_mem(&a, cache->tables.mem);
+	put_mem(&a, s->scores);
+	put_mem(&a, s->order);
+	put_mem(&a, s->ranks);
+	put_mem(&a, s->found);
+	put_candidates(&a, cache, what, span);
+	return run_span(cache, &a, span, 1, error);
+}
+
+/* All layers that seal. */
+static struct clkv__span every_layer(const clkv_cache *cache)
+{
+	int skip = cache->plan.general.skip;
+	return (struct clkv__span){skip, cache->shape.layers - skip, 0, cache->shape.streams, 0};
+}
+
+static clkv_status pool_scores(clkv_cache *cache, clkv_error *error)
+{
+	const struct clkv__span all = every_layer(cache);
+	struct args a = {cache->kernels.select.pool, 0, CL_SUCCESS};
+	put_mem(&a, cache->selection.ranks);
+	put_mem(&a, cache->selection.chosen);
+	put_mem(&a, cache->selection.found);
+	put_uint(&a, cache->sizes.cap);
+	put_uint(&a, cache->sizes.places);
+	put_uint(&a, (cl_uint)all.first_layer);
+	put_uint(&a, 0);
+	return run_span(cache, &a, &all, 1, error);
+}
+
+static clkv_status mean_scores(clkv_cache *cache, clkv_error *error)
+{
+	struct clkv__span all = every_layer(cache);
+	struct args a = {cache->kernels.select.mean, 0, CL_SUCCESS};
+	put_mem(&a, cache->selection.ranks);
+	put_mem(&a, cache->selection.found);
+	put_uint(&a, cache->sizes.cap);
+	put_uint(&a, cache->sizes.places);
+	put_uint(&a, (cl_uint)all.first_layer);
+	all.n_streams = 1;
+	return run_span(cache, &a, &all, 1, error);
+}
+
+static clkv_status mix_scores(clkv_cache *cache, const void *what, const struct clkv__span *span,
+                              clkv_error *error)
+{
+	const struct clkv__leaving *leaving = what;
+	const struct clkv__selection *s = &cache->selection;
+	struct args a = {cache->kernels.select.mix, 0, CL_SUCCESS};
+	put_mem(&a, cache->pool.layers[span->first_layer].mem);
+	put_mem(&a, cache->tables.mem);
+	put_mem(&a, s->ranks);
+	put_mem(&a, s->traces);
+	put_mem(&a, s->order);
+	put_mem(&a, s->found);
+	put_float(&a, cache->plan.select.peak);
+	put_uint(&a, leaving->end);
+	put_candidates(&a, cache, leaving, span);
+	return run_span(cache, &a, span, 1, error);
+}
+
+clkv_status clkv__launch_candidates(clkv_cache *cache, const struct clkv__leaving *leaving,
+                                    clkv_error *error)
+{
+	CLKV_TRY(for_spans(cache, list, leaving, error));
+	if (cache->kernels.select.mix)
+		CLKV_TRY(for_spans(cache, mix_scores, leaving, error));
+	if (cache->plan.select.pool > 1)
+		CLKV_TRY(pool_scores(cache, error));
+	if (cache->plan.select.layers)
+		CLKV_TRY(mean_scores(cache, error));
+	return CLKV_OK;
+}
+
+/* What all choices begin with. */
+static void put_choice(struct args *a, const struct clkv__selection *s)
+{
+	put_mem(a, s->order);
+	put_mem(a, s->ranks);
+	put_mem(a, s->keep);
+	put_mem(a, s->chosen);
+	put_mem(a, s->found);
+	put_mem(a, s->quotas);
+}
+
+/* A kernel that looks at no blocks, a group for each head. */
+static clkv_status run_heads(clkv_cache *cache, struct args *a, const struct clkv__span *all,
+                             clkv_error *error)
+{
+	put_uint(a, cache->sizes.cap);
+	put_uint(a, cache->sizes.places);
+	put_uint(a, (cl_uint)all->first_layer);
+	put_uint(a, (cl_uint)all->first_stream);
+	return run_span(cache, a, all, 1, error);
+}
+
+clkv_status clkv__launch_select(clkv_cache *cache, bool newest, clkv_error *error)
+{
+	const struct clkv__selection *s = &cache->selection;
+	const struct clkv__span all = every_layer(cache);
+	struct args a = {cache->kernels.select.choose, 0, CL_SUCCESS};
+	put_choice(&a, s);
+	put_uint(&a, newest);
+	return run_heads(cache, &a, &all, error);
+}
+
+clkv_status clkv__launch_cascade(clkv_cache *cache, const struct clkv__leaving *leaving,
+                                 const struct clkv__quota *quota, clkv_error *error)
+{
+	const struct clkv__span all = every_layer(cache);
+	struct args a = {cache->kernels.select.choose, 0, CL_SUCCESS};
+	uint32_t rings = (uint32_t)cache->plan.select.cascades - 1;
+	uint32_t even = rings > 0 ? quota->kept / rings : 0;
+	put_choice(&a, &cache->selection);
+	put_uint(&a, leaving->n);
+	put_uint(&a, leaving->from - leaving->sinks);
+	put_uint(&a, even < quota->window ? even : quota->window);
+	return run_heads(cache, &a, &all, error);
+}
+
+static clkv_status cosines(clkv_cache *cache, const void *what, const struct clkv__span *span,
+                           clkv_error *error)
+{
+	const struct clkv__leaving *leaving = what;
+	uint32_t bt = (uint32_t)cache->plan.general.block;
+	struct args a = {cache->kernels.select.cosines, 0, CL_SUCCESS};
+	put_mem(&a, cache->pool.layers[span->first_layer].mem);
+	put_mem(&a, cache->tables.mem);
+	put_mem(&a, cache->selection.work);
+	put_candidates(&a, cache, leaving, span);
+	return run_span(cache, &a, span, (leaving->n + bt - 1) / bt, error);
+}
+
+clkv_status clkv__launch_alone(clkv_cache *cache, const struct clkv__leaving *leaving,
+                               clkv_error *error)
+{
+	const struct clkv__selection *s = &cache->selection;
+	const struct clkv__span all = every_layer(cache);
+	struct args a = {cache->kernels.select.alone, 0, CL_SUCCESS};
+	CLKV_TRY(for_spans(cache, cosines, leaving, error));
+	put_mem(&a, s->ranks);
+	put_mem(&a, s->keep);
+	put_mem(&a, s->found);
+	put_mem(&a, s->quotas);
+	put_uint(&a, leaving->n);
+	return run_heads(cache, &a, &all, error);
+}
+
+clkv_status clkv__launch_runs(clkv_cache *cache, const struct clkv__leaving *leaving,
+                              clkv_error *error)
+{
+	const struct clkv__span all = every_layer(cache);
+	struct args a = {cache->kernels.select.choose, 0, CL_SUCCESS};
+	put_choice(&a, &cache->selection);
+	put_mem(&a, cache->selection.work);
+	put_uint(&a, leaving->n);
+	return run_heads(cache, &a, &all, error);
+}
+
+struct merging {
+	const struct clkv__leaving *leaving;
+	uint32_t merged, blocks;
+};
+
+static clkv_status merge(clkv_cache *cache, const void *what, const struct clkv__span *span,
+                         clkv_error *error)
+{
+	const struct merging *m = what;
+	const struct clkv__selection *s = &cache->selection;
+	struct args a = {span_kernels(cache, span)->merge_slots, 0, CL_SUCCESS};
+	put_mem(&a, cache->pool.layers[span->first_layer].mem);
+	put_mem(&a, cache->tables.mem);
+	put_mem(&a, code_tables(cache));
+	put_mem(&a, s->scores);
+	put_mem(&a, s->ranks);
+	put_mem(&a, s->order);
+	put_mem(&a, s->keep);
+	put_mem(&a, s->found);
+	put_mem(&a, s->work);
+	put_mem(&a, s->spots);
+	put_mem(&a, s->masses);
+	put_uint(&a, by_rank(cache));
+	put_uint(&a, m->merged);
+	put_uint(&a, m->blocks);
+	put_candidates(&a, cache, m->leaving, span);
+	return run_span(cache, &a, span, 1, error);
+}
+
+static clkv_status weigh_dropped(clkv_cache *cache, const struct merging *m, clkv_error *error)
+{
+	const struct clkv__selection *s = &cache->selection;
+	const struct clkv__span all = every_layer(cache);
+	struct args a = {cache->kernels.select.weigh, 0, CL_SUCCESS};
+	put_mem(&a, s->scores);
+	put_mem(&a, s->traces);
+	put_mem(&a, s->ranks);
+	put_mem(&a, s->order);
+	put_mem(&a, s->keep);
+	put_mem(&a, s->found);
+	put_mem(&a, s->masses);
+	/* as if all rows had looked as the newest do */
+	put_float(&a, cache->plan.select.recent * (float)m->leaving->end / ABI_RECENT);
+	put_uint(&a, m->merged);
+	put_uint(&a, cache->sizes.cap);
+	put_uint(&a, cache->sizes.places);
+	put_uint(&a, (cl_uint)all.first_layer);
+	put_uint(&a, 0);
+	return run_span(cache, &a, &all, 1, error);
+}
+
+clkv_status clkv__launch_merge(clkv_cache *cache, const struct clkv__leaving *leaving,
+                               uint32_t merged, uint32_t merged_blocks, clkv_error *error)
+{
+	const struct merging what = {leaving, merged, merged_blocks};
+	if (cache->kernels.select.weigh)
+		CLKV_TRY(weigh_dropped(cache, &what, error));
+	return for_spans(cache, merge, &what, error);
+}
+
+struct staging {
+	const struct clkv__leaving *leaving;
+	uint32_t n_jobs;
+};
+
+static clkv_status gather(clkv_cache *cache, const void *what, const struct clkv__span *span,
+                          clkv_error *error)
+{
+	const struct staging *w = what;
+	const struct clkv__selection *s = &cache->selection;
+	struct args a = {span_kernels(cache, span)->gather, 0, CL_SUCCESS};
+	put_mem(&a, cache->pool.layers[span->first_layer].mem);
+	put_mem(&a, cache->tables.mem);
+	put_mem(&a, cache->jobs_mem);
+	put_mem(&a, code_tables(cache));
+	put_mem(&a, s->scores);
+	put_mem(&a, s->ranks);
+	put_mem(&a, s->order);
+	put_mem(&a, s->chosen);
+	put_mem(&a, s->traces);
+	put_uint(&a, by_rank(cache));
+	put_candidates(&a, cache, w->leaving, span);
+	return run_span(cache, &a, span, w->n_jobs, error);
+}
+
+static clkv_status merge_runs(clkv_cache *cache, const void *what, const struct clkv__span *span,
+                              clkv_error *error)
+{
+	const struct staging *w = what;
+	const struct clkv__selection *s = &cache->selection;
+	struct args a = {cache->kernels.select.merge_runs, 0, CL_SUCCESS};
+	put_mem(&a, cache->pool.layers[span->first_layer].mem);
+	put_mem(&a, cache->tables.mem);
+	put_mem(&a, cache->jobs_mem);
+	put_mem(&a, s->scores);
+	put_mem(&a, s->ranks);
+	put_mem(&a, s->order);
+	put_mem(&a, s->chosen);
+	put_mem(&a, s->found);
+	put_mem(&a, s->work);
+	put_uint(&a, by_rank(cache));
+	put_candidates(&a, cache, w->leaving, span);
+	return run_span(cache, &a, span, w->n_jobs, error);
+}
+
+clkv_status clkv__launch_gather(clkv_cache *cache, const struct clkv__leaving *leaving,
+                                uint32_t n_jobs, clkv_error *error)
+{
+	const struct staging what = {leaving, n_jobs};
+	CLKV_TRY(for_spans(cache, gather, &what, error));
+	return cache->kernels.select.merge_runs ? for_spans(cache, merge_runs, &what, error) : CLKV_OK;
+}
+
+static clkv_status mark(clkv_cache *cache, const void *what, const struct clkv__span *span,
+                        clkv_error *error)
+{
+	const struct staging *w = what;
+	const struct clkv__selection *s = &cache->selection;
+	struct args a = {cache->kernels.select.mark, 0, CL_SUCCESS};
+	put_mem(&a, cache->pool.layers[span->first_layer].mem);
+	put_mem(&a, cache->tables.mem);
+	put_mem(&a, cache->jobs_mem);
+	put_mem(&a, s->scores);
+	put_mem(&a, s->ranks);
+	put_mem(&a, s->order);
+	put_mem(&a, s->keep);
+	put_mem(&a, s->found);
+	put_mem(&a, s->traces);
+	put_uint(&a, w->n_jobs);
+	put_uint(&a, w->leaving->n > 0);
+	put_uint(&a, by_rank(cache));
+	put_uint(&a, w->leaving->end);
+	put_candidates(&a, cache, w->leaving, span);
+	return run_span(cache, &a, span, w->n_jobs > 0 ? w->n_jobs : w->leaving->blocks, error);
+}
+
+clkv_status clkv__launch_mark(clkv_cache *cache, const struct clkv__leaving *leaving,
+                              uint32_t n_jobs, clkv_error *error)
+{
+	const struct staging what = {leaving, n_jobs};
+	return for_spans(cache, mark, &what, error);
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * \file    selection.h
+ * \brief   What selecting tokens needs beside their blocks: work buffers of a cache, counts of a sequence.
+ *
+ * cl/candidates.clh draws the buffers. Nothing in them outlives a commit but the rows of an open step.
+ */
+#ifndef CLKV__SELECTION_H
+#define CLKV__SELECTION_H
+
+#include "device/context.h"
+#include "select/select.h"
+#include "store/sizes.h"
+
+/** Of a cache. */
+struct clkv__selection {
+	cl_mem rows; /**< queries of all rows of the step; NULL if nothing weighs them */
+	cl_mem scores, traces, order, ranks; /**< [layers][streams][places] */
+	cl_mem keep, chosen, masses;         /**< the same */
+	cl_mem sums;   /**< [layers][q_heads][observe]; NULL: weights are of all tokens */
+	cl_mem found;  /**< [layers][streams][cap + 2] */
+	cl_mem quotas; /**< [layers][streams], of runs [layers][streams][2] */
+	cl_mem work;   /**< while tokens join merged slots or runs; NULL without */
+	cl_mem spots;  /**< of merged slots; NULL without */
+};
+
+/** Of a sequence. */
+struct clkv__kept_counts {
+	bool selected;            /**< tokens were: something may be gone for good */
+	struct clkv__quota quota; /**< of its last selection */
+	uint32_t merged_blocks;   /**< entries with which each head's list begins */
+	uint32_t entries;         /**< of the head that has most */
+	uint32_t *live;           /**< [layers][streams] kept tokens; NULL if the recipe selects none */
+	float *similar; /**< [layers][streams] least cosine of a run, 0: none yet; behind live */
+};
+
+clkv_status clkv__selection_init(struct clkv__selection *selection, clkv_context *context,
+                                 const struct clkv__shape *shape, const struct clkv__plan *plan,
+                                 const struct clkv__sizes *sizes, clkv_error *error);
+void clkv__selection_free(struct clkv__selection *selection);
+
+#endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/** \file sizes_select.c \brief The arithmetic of what selection keeps and works with. */
+#include "store/sizes_select.h"
+
+static uint64_t ceil_div(uint64_t a, uint64_t b)
+{
+	return (a + b - 1) / b;
+}
+
+struct clkv__quota clkv__sizes_quota(const struct clkv__plan *plan, const struct clkv__sizes *s)
+{
+	return clkv__select_quota(&plan->select, (uint32_t)plan->general.sinks,
+	                          (uint32_t)plan->general.window, s->max_seq_tokens);
+}
+
+/* Blocks of one stream for the kept tokens of all sequences. */
+static uint64_t kept_blocks(const struct clkv__shape *shape, const struct clkv__plan *plan,
+                            const struct clkv__sizes *s, uint64_t all)
+{
+	const struct clkv__select *p = &plan->select;
+	uint64_t bt = (uint64_t)plan->general.block, q = s->max_sequences;
+	uint64_t heads = p->rule == CLKV__BUDGET_HEADS ? (uint64_t)shape->streams : 1;
+	struct clkv__quota most = clkv__sizes_quota(plan, s);
+	uint64_t one = clkv__kept_blocks((uint32_t)(most.kept * heads), (uint32_t)bt);
+	bool fixed = p->rule == CLKV__BUDGET_FIXED || p->rule == CLKV__BUDGET_HEADS;
+	/* how many runs there are depends on keys */
+	if (!fixed || p->kind == ABI_SELECT_RUNS)
+		return all + all / 4 + 2 * q;
+	/* of shares, all sequences together can't have more than that of all tokens */
+	uint64_t shared = (uint64_t)((double)p->budget * s->max_tokens * (double)heads);
+	uint64_t blocks = q * one;
+	if (p->budget <= 1.0f && clkv__kept_blocks((uint32_t)shared, (uint32_t)bt) + 3 * q < blocks)
+		blocks = clkv__kept_blocks((uint32_t)shared, (uint32_t)bt) + 3 * q;
+	/* while one sequence's tokens are gathered anew, they lie there twice */
+	return blocks + ceil_div(most.kept * heads, bt) + 1;
+}
+
+void clkv__sizes_kept(const struct clkv__shape *shape, const struct clkv__plan *plan,
+                      struct clkv__sizes *s)
+{
+	uint64_t bt = (uint64_t)plan->general.block, streams = (uint64_t)shape->streams;
+	s->merged_blocks = (uint32_t)ceil_div(clkv__sizes_quota(plan, s).merged, bt);
+	s->sealed_slots = (uint32_t)(kept_blocks(shape, plan, s, s->sealed_slots / streams) * streams);
+	s->open_slots += (s->max_sequences + 1) * s->merged_blocks * (uint32_t)streams;
+}
+
+void clkv__sizes_selection(const struct clkv__shape *shape, const struct clkv__plan *plan,
+                           struct clkv__sizes *s)
+{
+	uint64_t heads = (uint64_t)(shape->layers * shape->streams);
+	uint32_t bt = (uint32_t)plan->general.block, open = s->open_slots / (uint32_t)shape->streams;
+	uint32_t most = s->max_seq_tokens / bt + 4;
+	s->staged_blocks = CLKV__STAGED_JOBS * (uint32_t)shape->streams;
+	s->places = (s->cap + (open < most ? open : most) + 2) * bt;
+	s->merge_bytes =
+		heads * 4 *
+		ABI_MERGE_FLOATS((uint64_t)s->merged_blocks * bt, (uint64_t)shape->dk, (uint64_t)shape->dv);
+	if (plan->select.old)
+		s->sums_bytes =
+			(uint64_t)shape->layers * (uint64_t)shape->q_heads * (uint64_t)plan->select.observe * 4;
+	if (plan->select.kind == ABI_SELECT_RUNS)
+		s->merge_bytes = heads * s->places * 8; /* cl/runs.clh */
+	if (clkv__weighs(&plan->select))
+		s->rows_bytes = ABI_SEEN_BYTES((uint64_t)shape->layers, (uint64_t)s->max_step_tokens,
+		                               (uint64_t)shape->q_heads, (uint64_t)shape->dk);
+}
+
+uint64_t clkv__sizes_select_scratch(const struct clkv__shape *shape, const struct clkv__sizes *s)
+{
+	uint64_t heads = (uint64_t)(shape->layers * shape->streams);
+	return s->rows_bytes + s->sums_bytes + heads * ((uint64_t)s->places * 25 + (s->cap + 4) * 4ul) +
+	       s->merge_bytes + heads * s->merged_blocks * 4;
+}
