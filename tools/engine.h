@@ -20,10 +20,17 @@ struct engine_stream {
 	clkv_cache *cache;
 	clkv_seq *seq;
 	size_t length;
-	cl_mem queries; /**< NULL, or those of the newest ENGINE_TRACE_ROWS rows: engine_trace() */
+	cl_mem queries; /**< NULL, or those of the newest trace_rows rows: engine_trace() */
+	size_t trace_rows;
 };
 
+/** Rows of a prompt of `most` tokens whose queries a copy of it in this cache asks for, and so many in any case: more than
+ *  stages look at that don't weigh tokens by all of them. */
 #define ENGINE_TRACE_ROWS 512
+static inline size_t engine_trace_wanted(const clkv_cache *cache, size_t most)
+{
+	return clkv_cache_observes(cache) > ENGINE_TRACE_ROWS ? most : ENGINE_TRACE_ROWS;
+}
 
 enum engine_products { ENGINE_AUTO, ENGINE_BLOCKED, ENGINE_BLAS };
 
@@ -77,7 +84,8 @@ bool engine_copy_rows(struct engine *engine, struct engine_stream *to,
 
 /** From now on the stream keeps the queries of its newest rows, so that copies of them can be judged by what
  *  the exact prompt asked for. The caller releases stream->queries. */
-bool engine_trace(struct engine *engine, struct engine_stream *stream, struct tool_error *error);
+bool engine_trace(struct engine *engine, struct engine_stream *stream, size_t rows,
+                  struct tool_error *error);
 
 /** Appends n rows of noise: fills a cache to a depth at which speed is measured. */
 bool engine_fill_noise(struct engine *engine, struct engine_stream *to, size_t n, clkv_phase phase,

@@ -12,7 +12,7 @@
 
 /* One step whose rows of every layer `source` gives (NULL: the buffers hold them already). */
 static bool append_layers(struct engine *e, clkv_step *step, const struct engine_stream *source,
-                          size_t from, size_t n, struct tool_error *error)
+                          size_t from, size_t n, bool asks, struct tool_error *error)
 {
 	clkv_tensor k = {.mem = e->copy_k, .dtype = CLKV_F16};
 	clkv_tensor v = {.mem = e->copy_v, .dtype = CLKV_F16};
@@ -23,7 +23,7 @@ static bool append_layers(struct engine *e, clkv_step *step, const struct engine
 			return tool_fail_clkv(error, "reading rows of the prompt", &cause);
 		if (clkv_append(step, layer, &k, &v, 0, NULL, NULL, &cause) != CLKV_OK)
 			return tool_fail_clkv(error, "appending rows of the prompt", &cause);
-		if (source != NULL && engine_trace_has(source, from) &&
+		if (asks && engine_trace_has(source, from) &&
 		    !engine_trace_ask(e, step, source, layer, from, n, error))
 			return false;
 	}
@@ -32,14 +32,14 @@ static bool append_layers(struct engine *e, clkv_step *step, const struct engine
 
 static bool append_rows(struct engine *e, struct engine_stream *to,
                         const struct engine_stream *source, size_t from, size_t n, clkv_phase phase,
-                        struct tool_error *error)
+                        bool asks, struct tool_error *error)
 {
 	clkv_error cause = {0};
 	clkv_step *step;
 	clkv_step_item item = {to->seq, n, phase};
 	if (clkv_step_begin(to->cache, &item, 1, e->queue, &step, &cause) != CLKV_OK)
 		return tool_fail_clkv(error, "beginning a step", &cause);
-	if (!append_layers(e, step, source, from, n, error)) {
+	if (!append_layers(e, step, source, from, n, asks, error)) {
 		clkv_step_abort(step);
 		return false;
 	}
@@ -59,8 +59,8 @@ bool engine_copy_rows(struct engine *e, struct engine_stream *to,
 		size_t left = n - done, asked = left < ASKED_ROWS ? left : ASKED_ROWS;
 		size_t most = left > asked ? left - asked : left;
 		size_t rows = most < e->max_rows ? most : e->max_rows;
-		bool last = done + rows == n;
-		if (!append_rows(e, to, source, from + done, rows, last ? phase : CLKV_PROMPT, error))
+		bool last = done + rows == n, asks = n - done - rows < clkv_cache_observes(to->cache);
+		if (!append_rows(e, to, source, from + done, rows, last ? phase : CLKV_PROMPT, asks, error))
 			return false;
 		done += rows;
 	}

@@ -217,14 +217,18 @@ static bool try_all(struct eval *eval, struct engine_stream *exact, struct tally
 {
 	const struct eval_options *options = eval->options;
 	size_t most = options->context + 64; /* the question and a key behind the prompt */
-	if (!session_stream_open(&eval->session, "f16", most, exact, error) ||
-	    !engine_trace(eval->session.engine, exact, error))
+	size_t traced = 0;
+	if (!session_stream_open(&eval->session, "f16", most, exact, error))
 		return false;
 	for (size_t i = 0; i < options->n_recipes; i++) {
 		if (!session_stream_open(&eval->session, options->recipes[i], most, &tallies[i].stream,
 		                         error))
 			return false;
+		size_t wanted = engine_trace_wanted(tallies[i].stream.cache, most);
+		traced = wanted > traced ? wanted : traced;
 	}
+	if (!engine_trace(eval->session.engine, exact, traced, error))
+		return false;
 	for (size_t depth = 0; depth < N_DEPTHS; depth++) {
 		struct haystack hay;
 		memset(&hay, 0, sizeof hay);

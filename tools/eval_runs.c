@@ -36,8 +36,13 @@ bool eval_runs_open(struct eval_runs *runs, size_t more, struct tool_error *erro
 		                         &runs->run[i].stream, error))
 			return false;
 	}
-	/* the others get the queries of the prompt's end with its rows */
-	return engine_trace(runs->eval->session.engine, runs->streams[0], error);
+	/* the others get the queries of the prompt with its rows */
+	size_t traced = 0;
+	for (size_t i = 0; i < runs->n; i++) {
+		size_t wanted = engine_trace_wanted(runs->streams[i]->cache, most_tokens);
+		traced = wanted > traced ? wanted : traced;
+	}
+	return engine_trace(runs->eval->session.engine, runs->streams[0], traced, error);
 }
 
 void eval_runs_close(struct eval_runs *runs)
