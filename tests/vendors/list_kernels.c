@@ -102,7 +102,7 @@ struct choice {
 	clkv_rope rope;
 };
 
-/* Few, but among them every branch: both axes, bits of one and two planes, symmetric, rotated, nothing
+/* Few, but among them every branch, tokens selected by each kind of score among them: both axes, bits of one and two planes, symmetric, rotated, nothing
  * sealed, one query head per KV head and several, head sizes that are no power of two and the largest;
  * codes packed and in streams, of which a look-up finds two or one, one range for all of K, sides that
  * may be in half; channels pruned for all tokens and for each, with values in half and coded; both kinds of
@@ -134,6 +134,15 @@ static const struct choice choices[] = {
 	{"spark:keep=0.5 | topk:recall=512", {9, 3, 64, 64}, {0}},
 	{"pages:recall=512 | place:host,via=copy", {9, 3, 64, 64}, {0}},
 	{"pages:recall=512 | place:host,via=attend", {9, 3, 64, 64}, {0}},
+	{"zeromerge:budget=512", {9, 3, 64, 64}, {0}},
+	{"zeromerge:budget=512 | kivi:bits=4", {32, 8, 128, 128}, {0}},
+	{"zeromerge:budget=512,mean=count,init=contig,peak=0,mass=sum", {8, 1, 256, 256}, {0}},
+	{"h2o:budget=512 | spark:keep=0.5", {9, 3, 64, 64}, {0}},
+	{"snapkv:budget=512 | kvcomp:entropy=huffman", {9, 3, 64, 64}, {0}},
+	{"morphkv:budget=600", {32, 8, 128, 128}, {0}},
+	{"prefixkv:budget=0.3 | kvmerger", {9, 3, 64, 64}, {0}},
+	{"cascade:budget=2048", {32, 8, 128, 128}, {0}},
+	{"l2norm:budget=0.5 | think:keep=0.6", {9, 3, 64, 64}, {0}},
 	{"f16", {32, 8, 128, 128}, {.kind = CLKV_ROPE_HALVES, .by_library = 1}},
 	{"q:k=4,v=4,rot=hadamard",
      {32, 8, 128, 128},
