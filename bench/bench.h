@@ -17,6 +17,9 @@ enum { BENCH_MOST_LIST = 16, BENCH_MOST_SAMPLES = 256 };
 /** Multiply-adds of a round over all layers, at most: a second or so on a small CPU. */
 #define BENCH_MOST_ROUND 4e10
 
+/** And of a prompt that is attended: a minute or so. */
+#define BENCH_MOST_PROMPT 2e12
+
 /** One line of results: what is to be measured. */
 struct bench_problem {
 	const struct bench_operation *operation;
@@ -28,6 +31,8 @@ struct bench_problem {
 	bool hot;      /**< one layer only, so that its bytes may stay in the caches */
 	size_t recall; /**< tokens that a query head chooses; 0: all */
 	float agree;   /**< correlation of the queries of a KV head; recall */
+	bool
+		attended; /**< rows of prompts are attended with too, and layers are as few as that takes; select */
 };
 
 /** The device, and its limits as measured in this run (limits.c). */
@@ -63,6 +68,10 @@ struct bench_result {
 	double f16_fastest_us;
 	double f16_us;   /**< median of f16 in turns with it; recall */
 	double index_ns; /**< sealing and indexing of the prompt, per token and KV head; recall */
+	double commit_us,
+		select_us; /**< commits of one row, of one layer: all but those that select, and these */
+	double commit_mean_us; /**< of all, selections included */
+	double compress_share; /**< a prompt's commits against its appending and attention */
 };
 
 struct bench_operation {
@@ -75,6 +84,8 @@ struct bench_operation {
 bool bench_attend(const struct bench_machine *machine, const struct bench_problem *problem,
                   struct bench_result *result, struct tool_error *error);
 bool bench_recall(const struct bench_machine *machine, const struct bench_problem *problem,
+                  struct bench_result *result, struct tool_error *error);
+bool bench_select(const struct bench_machine *machine, const struct bench_problem *problem,
                   struct bench_result *result, struct tool_error *error);
 bool bench_append(const struct bench_machine *machine, const struct bench_problem *problem,
                   struct bench_result *result, struct tool_error *error);

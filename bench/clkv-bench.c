@@ -15,7 +15,7 @@
 static const char program[] = "clkv-bench";
 
 static const char help[] =
-	"usage: clkv-bench attend|append|prefill|codec|recall [--recipe R]... [--tokens N]... "
+	"usage: clkv-bench attend|append|prefill|codec|recall|select [--recipe R]... [--tokens N]... "
 	"[option]...\n"
 	"\n"
 	"  attend   one new row per sequence attends over N tokens\n"
@@ -23,8 +23,9 @@ static const char help[] =
 	"  append   M rows at a time come into the cache up to N, sealing included\n"
 	"  codec    sealing alone\n"
 	"  recall   as attend, with a recipe that recalls, in turns with f16\n"
+	"  select   as recall, with a recipe that selects tokens; then what commits take\n"
 	"\n"
-	"  --recipe R    a recipe (again for more); default f16 (recall: clusterkv)\n"
+	"  --recipe R    a recipe (again for more); default f16 (recall: clusterkv, select: h2o)\n"
 	"  --tokens N    tokens of a sequence (N,N,... or again for more); default 8192\n"
 	"  --head-dim D  default 64\n";
 
@@ -45,7 +46,7 @@ static const char more_help[] =
 
 static const struct bench_operation operations[] = {
 	{"attend", 1, bench_attend}, {"prefill", 512, bench_attend}, {"append", 512, bench_append},
-	{"codec", 512, bench_codec}, {"recall", 1, bench_recall},
+	{"codec", 512, bench_codec}, {"recall", 1, bench_recall},    {"select", 1, bench_select},
 };
 
 struct options {
@@ -158,7 +159,8 @@ static bool set_operation(struct options *o, int argc, char **argv, struct tool_
 			o->problem.operation = &operations[i];
 	if (o->problem.operation == NULL)
 		return tool_fail(
-			error, "the operation is attend, prefill, append, codec or recall, not '%s'", name);
+			error, "the operation is attend, prefill, append, codec, recall or select, not '%s'",
+			name);
 	if (optind + 1 < argc)
 		return tool_fail(error, "'%s' belongs to no option; try clkv-bench --help",
 		                 argv[optind + 1]);
@@ -197,8 +199,9 @@ static int read_options(int argc, char **argv, struct options *o, struct tool_er
 	if (!set_operation(o, argc, argv, error))
 		return TOOL_USAGE;
 	if (o->n_recipes == 0)
-		o->recipes[o->n_recipes++] =
-			o->problem.operation->run == bench_recall ? "clusterkv" : "f16";
+		o->recipes[o->n_recipes++] = o->problem.operation->run == bench_recall   ? "clusterkv"
+		                             : o->problem.operation->run == bench_select ? "h2o:budget=0.05"
+		                                                                         : "f16";
 	return check_together(o, error) ? TOOL_DONE : TOOL_USAGE;
 }
 

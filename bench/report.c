@@ -81,7 +81,14 @@ void bench_report(const struct bench_machine *m, const struct bench_problem *p,
 			print_number("f16_us", r->f16_us);
 			print_number("f16_fastest_us", r->f16_fastest_us);
 			print_number("speedup", r->f16_us / us);
+		}
+		if (r->index_ns > 0)
 			print_number("index_ns_per_token_head", r->index_ns);
+		if (r->commit_us > 0) {
+			print_number("commit_us", r->commit_us);
+			print_number("select_us", r->select_us);
+			print_number("commit_mean_us", r->commit_mean_us);
+			print_number("compress_share", r->compress_share);
 		}
 		(void)puts(m->cpu_time ? ", \"clock\": \"cpu\"}" : "}");
 	} else {
@@ -91,7 +98,12 @@ void bench_report(const struct bench_machine *m, const struct bench_problem *p,
 		             p->batch, p->rows, us, r->us[0], 100.0 * spread, ns, compressed, f16,
 		             bound.name, 100.0 * bound.us / us);
 		if (r->f16_us > 0)
-			(void)printf("; %.2f times f16, indexed in %.0f ns/t/h", r->f16_us / us, r->index_ns);
+			(void)printf("; %.2f times f16", r->f16_us / us);
+		if (r->index_ns > 0)
+			(void)printf(", indexed in %.0f ns/t/h", r->index_ns);
+		if (r->commit_us > 0)
+			(void)printf(", commit %.0f us, %.0f with a selection, %.0f of all; prompt +%.1f %%",
+			             r->commit_us, r->select_us, r->commit_mean_us, 100.0 * r->compress_share);
 		(void)putchar('\n');
 	}
 	(void)fflush(stdout);

@@ -51,6 +51,11 @@ double bench_multiply_adds(const struct bench_problem *p)
 	return 2.0 * (double)(p->head_dim * p->q_heads * p->batch) * seen;
 }
 
+static double prompt_multiply_adds(const struct bench_problem *p)
+{
+	return (double)(p->head_dim * p->q_heads * p->batch) * (double)p->tokens * (double)p->tokens;
+}
+
 double bench_rig_index_bytes(const struct bench_rig *rig)
 {
 	return (double)rig->bytes.index / (double)rig->layers;
@@ -73,6 +78,8 @@ static bool choose_layers(struct bench_rig *rig, bool attends, struct tool_error
 	double n = 1.25 * (double)rig->machine->cache_bytes / read_of_layer(rig, attends) + 1.0;
 	if (attends && n > BENCH_MOST_ROUND / bench_multiply_adds(p))
 		n = BENCH_MOST_ROUND / bench_multiply_adds(p);
+	if (p->attended && n > BENCH_MOST_PROMPT / prompt_multiply_adds(p))
+		n = BENCH_MOST_PROMPT / prompt_multiply_adds(p);
 	size_t layers = n < 1.0 ? 1 : n > MOST_LAYERS ? MOST_LAYERS : (size_t)n;
 	while (count_bytes(rig, layers, error)) {
 		if (layers == 1 || rig->bytes.device <= rig->machine->info.global_bytes / 2)
@@ -138,7 +145,8 @@ static bool make_input(struct bench_rig *rig, bool attends, struct tool_error *e
 	free(x);
 	if (rig->input == NULL)
 		return tool_fail_cl(error, "clCreateBuffer", code);
-	size_t q_bytes = p->rows * p->batch * p->q_heads * p->head_dim * sizeof(float);
+	size_t q_rows = p->attended ? rows : p->rows * p->batch;
+	size_t q_bytes = q_rows * p->q_heads * p->head_dim * sizeof(float);
 	float *q = malloc(q_bytes);
 	if (q == NULL)
 		return tool_fail(error, "out of memory");
@@ -241,7 +249,7 @@ bool bench_rig_commit(clkv_step *step, struct tool_error *error)
 	return tool_fail_clkv(error, "sealing", &cause);
 }
 
-static bool end_prompt(struct bench_rig *rig, clkv_step *step, struct tool_error *error)
+static bool time_commit(struct bench_rig *rig, clkv_step *step, struct tool_error *error)
 {
 	bool done = bench_rig_finish(rig, error);
 	double begun = bench_now(rig->machine);
@@ -252,19 +260,35 @@ static bool end_prompt(struct bench_rig *rig, clkv_step *step, struct tool_error
 	return done;
 }
 
+/* The rows of a chunk: appended, and attended with if prompts are. */
+static bool put_chunk(struct bench_rig *rig, size_t n, clkv_step **step, struct tool_error *error)
+{
+	double begun = bench_now(rig->machine);
+	if (!begin_and_append(rig, 1, n, step, error))
+		return false;
+	if (!rig->problem->attended)
+		return true;
+	bool done = bench_rig_attend(rig, *step, error) && bench_rig_finish(rig, error);
+	rig->rows_us += bench_now(rig->machine) - begun;
+	if (!done)
+		clkv_step_abort(*step);
+	return done;
+}
+
 bool bench_rig_fill(struct bench_rig *rig, size_t n_tokens, struct tool_error *error)
 {
-	rig->seal_us = 0;
+	rig->seal_us = rig->rows_us = 0;
 	for (size_t i = 0; i < rig->problem->batch; i++) {
 		for (size_t at = 0; at < n_tokens;) {
 			size_t n = n_tokens - at < CHUNK ? n_tokens - at : CHUNK;
 			clkv_phase phase = at + n == n_tokens ? CLKV_PROMPT_END : CLKV_PROMPT;
 			clkv_step *step;
 			rig->items[0] = (clkv_step_item){rig->seqs[i], n, phase};
-			if (!begin_and_append(rig, 1, n, &step, error))
+			if (!put_chunk(rig, n, &step, error))
 				return false;
 			at += n;
-			if (!(at == n_tokens ? end_prompt(rig, step, error) : bench_rig_commit(step, error)))
+			bool timed = at == n_tokens || rig->problem->attended;
+			if (!(timed ? time_commit(rig, step, error) : bench_rig_commit(step, error)))
 				return false;
 		}
 	}

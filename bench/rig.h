@@ -21,7 +21,9 @@ struct bench_rig {
 	clkv_seq **seqs;
 	clkv_step_item *items;
 	cl_mem input, q, out;
-	double seal_us; /**< of the commits that ended the prompts of bench_rig_fill */
+	double
+		seal_us; /**< of the commits that ended the prompts of bench_rig_fill; where these are attended, of all */
+	double rows_us; /**< of appending and attention of these prompts, where they are attended */
 };
 
 /** Enough layers that a round over them touches more than the caches hold: what attention reads when

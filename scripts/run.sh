@@ -13,7 +13,8 @@ if [ $# = 0 ]; then
 		--recipe f16 --recipe kivi:bits=4 --recipe kivi:bits=2 --recipe q:k=8,v=8 \
 		--recipe q:k=4,v=4,rot=hadamard \
 		--recipe kvcomp --recipe kvcomp:entropy=huffman --recipe kvcomp:rel_k=0.1,rel_v=0.1 \
-		--recipe spark:keep=0.5 --recipe "think:keep=0.75 | kvcomp"
+		--recipe spark:keep=0.5 --recipe "think:keep=0.75 | kvcomp" \
+		--recipe h2o:budget=256 --recipe zeromerge:budget=512
 fi
 build/clkv-eval --model "$model" --plot results/quality.png "$@"
 echo "plot: results/quality.png"
