@@ -6,21 +6,11 @@
  * work. Members lie in half.
  * Numbers: f32, rounded to half at the end. */
 #include "candidates.clh"
+#include "lanes.clh"
 #include "runs.clh"
 #include "source.clh"
 
 #define VARIANCE_LEAST 1e-6f
-
-INLINE float lanes_sum(float x, __local float *scratch)
-{
-	float sum = 0.0f;
-	SYNC();
-	scratch[LANE] = x;
-	SYNC();
-	for (int i = 0; i < LANES; i++)
-		sum += scratch[i];
-	return sum;
-}
 
 /* Of channel 0 of a candidate; the others follow at BT. */
 INLINE __global const half *member_k(const struct candidates c, uint place)

@@ -51,9 +51,9 @@ INLINE struct slots slots_at(__global float *work, ulong head, int most)
 	return s;
 }
 
-/* A token that joins: its number among the candidates, how many it stands for. */
+/* A token that joins: how many it stands for, what it weighs in a mean. */
 struct joining {
-	uint place, position;
+	uint position;
 	float weight, score, mass;
 };
 
@@ -232,7 +232,6 @@ __kernel GROUP_SIZE void merge_slots(__global uchar *pool, __global const uint *
 			const bool old = is_old(c, place);
 			__global const uchar *block = place_block(c, place);
 			const struct joining t = {
-				.place = place,
 				.position = old ? slot_positions(block)[place % BT] : new_position(c, place),
 				.weight = old ? whole_weight(slot_weights(block)[place % BT]) : 1.0f,
 				.score = by_rank ? ranks[head + list[n]] : scores[head + place],

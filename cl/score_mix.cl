@@ -4,6 +4,7 @@
  * the token, so that old ones don't win by age alone.
  * Grid: (LANES, STREAMS, layers). Local: LANES floats. candidates.clh draws the buffers; traces: score_rows.cl. */
 #include "candidates.clh"
+#include "lanes.clh"
 
 #define PRIOR                                                                                      \
 	512 /* rows that every token is taken to have been seen by, beside those that could: few say little */
@@ -11,17 +12,6 @@
 #ifndef AGED
 #define AGED 0
 #endif
-
-INLINE float lanes_sum(float x, __local float *scratch)
-{
-	float sum = 0.0f;
-	scratch[LANE] = x;
-	SYNC();
-	for (int i = 0; i < LANES; i++)
-		sum += scratch[i];
-	SYNC();
-	return sum;
-}
 
 __kernel GROUP_SIZE void score_mix(__global const uchar *pool, __global const uint *tables,
                                    __global float *ranks, __global const half *traces,

@@ -5,26 +5,6 @@
 #include "attend/args.h"
 #include "step/seal.h"
 
-/* One launch for the heads of a span. */
-typedef clkv_status (*span_launch)(clkv_cache *cache, const void *what,
-                                   const struct clkv__span *span, clkv_error *error);
-
-static clkv_status for_spans(clkv_cache *cache, span_launch launch, const void *what,
-                             clkv_error *error)
-{
-	struct clkv__span span;
-	for (int layer = cache->plan.general.skip, stream = 0; layer < cache->shape.layers;) {
-		span = clkv__seal_span(cache, layer, stream);
-		CLKV_TRY(launch(cache, what, &span, error));
-		stream += span.n_streams;
-		if (stream == cache->shape.streams) {
-			layer += span.n_layers;
-			stream = 0;
-		}
-	}
-	return CLKV_OK;
-}
-
 /* candidates.clh: CANDIDATES_ARGS */
 static void put_candidates(struct args *a, const clkv_cache *cache,
                            const struct clkv__leaving *leaving, const struct clkv__span *span)
@@ -138,7 +118,7 @@ clkv_status clkv__launch_score_rows(clkv_cache *cache, const struct clkv__leavin
                                     const struct clkv__scoring *by, clkv_error *error)
 {
 	const struct scoring what = {leaving, by};
-	return for_spans(cache, score_layers, &what, error);
+	return clkv__for_spans(cache, score_layers, &what, error);
 }
 
 static clkv_status list(clkv_cache *cache, const void *what, const struct clkv__span *span,
@@ -163,18 +143,24 @@ static struct clkv__span every_layer(const clkv_cache *cache)
 	return (struct clkv__span){skip, cache->shape.layers - skip, 0, cache->shape.streams, 0};
 }
 
-static clkv_status pool_scores(clkv_cache *cache, clkv_error *error)
+/* A kernel that looks at no blocks, a group for each head. */
+static clkv_status run_heads(clkv_cache *cache, struct args *a, clkv_error *error)
 {
 	const struct clkv__span all = every_layer(cache);
+	put_uint(a, cache->sizes.cap);
+	put_uint(a, cache->sizes.places);
+	put_uint(a, (cl_uint)all.first_layer);
+	put_uint(a, (cl_uint)all.first_stream);
+	return run_span(cache, a, &all, 1, error);
+}
+
+static clkv_status pool_scores(clkv_cache *cache, clkv_error *error)
+{
 	struct args a = {cache->kernels.select.pool, 0, CL_SUCCESS};
 	put_mem(&a, cache->selection.ranks);
 	put_mem(&a, cache->selection.chosen);
 	put_mem(&a, cache->selection.found);
-	put_uint(&a, cache->sizes.cap);
-	put_uint(&a, cache->sizes.places);
-	put_uint(&a, (cl_uint)all.first_layer);
-	put_uint(&a, 0);
-	return run_span(cache, &a, &all, 1, error);
+	return run_heads(cache, &a, error);
 }
 
 static clkv_status mean_scores(clkv_cache *cache, clkv_error *error)
@@ -211,9 +197,9 @@ static clkv_status mix_scores(clkv_cache *cache, const void *what, const struct 
 clkv_status clkv__launch_candidates(clkv_cache *cache, const struct clkv__leaving *leaving,
                                     clkv_error *error)
 {
-	CLKV_TRY(for_spans(cache, list, leaving, error));
+	CLKV_TRY(clkv__for_spans(cache, list, leaving, error));
 	if (cache->kernels.select.mix)
-		CLKV_TRY(for_spans(cache, mix_scores, leaving, error));
+		CLKV_TRY(clkv__for_spans(cache, mix_scores, leaving, error));
 	if (cache->plan.select.pool > 1)
 		CLKV_TRY(pool_scores(cache, error));
 	if (cache->plan.select.layers)
@@ -232,31 +218,18 @@ static void put_choice(struct args *a, const struct clkv__selection *s)
 	put_mem(a, s->quotas);
 }
 
-/* A kernel that looks at no blocks, a group for each head. */
-static clkv_status run_heads(clkv_cache *cache, struct args *a, const struct clkv__span *all,
-                             clkv_error *error)
-{
-	put_uint(a, cache->sizes.cap);
-	put_uint(a, cache->sizes.places);
-	put_uint(a, (cl_uint)all->first_layer);
-	put_uint(a, (cl_uint)all->first_stream);
-	return run_span(cache, a, all, 1, error);
-}
-
 clkv_status clkv__launch_select(clkv_cache *cache, bool newest, clkv_error *error)
 {
 	const struct clkv__selection *s = &cache->selection;
-	const struct clkv__span all = every_layer(cache);
 	struct args a = {cache->kernels.select.choose, 0, CL_SUCCESS};
 	put_choice(&a, s);
 	put_uint(&a, newest);
-	return run_heads(cache, &a, &all, error);
+	return run_heads(cache, &a, error);
 }
 
 clkv_status clkv__launch_cascade(clkv_cache *cache, const struct clkv__leaving *leaving,
                                  const struct clkv__quota *quota, clkv_error *error)
 {
-	const struct clkv__span all = every_layer(cache);
 	struct args a = {cache->kernels.select.choose, 0, CL_SUCCESS};
 	uint32_t rings = (uint32_t)cache->plan.select.cascades - 1;
 	uint32_t even = rings > 0 ? quota->kept / rings : 0;
@@ -264,7 +237,7 @@ clkv_status clkv__launch_cascade(clkv_cache *cache, const struct clkv__leaving *
 	put_uint(&a, leaving->n);
 	put_uint(&a, leaving->from - leaving->sinks);
 	put_uint(&a, even < quota->window ? even : quota->window);
-	return run_heads(cache, &a, &all, error);
+	return run_heads(cache, &a, error);
 }
 
 static clkv_status cosines(clkv_cache *cache, const void *what, const struct clkv__span *span,
@@ -284,26 +257,24 @@ clkv_status clkv__launch_alone(clkv_cache *cache, const struct clkv__leaving *le
                                clkv_error *error)
 {
 	const struct clkv__selection *s = &cache->selection;
-	const struct clkv__span all = every_layer(cache);
 	struct args a = {cache->kernels.select.alone, 0, CL_SUCCESS};
-	CLKV_TRY(for_spans(cache, cosines, leaving, error));
+	CLKV_TRY(clkv__for_spans(cache, cosines, leaving, error));
 	put_mem(&a, s->ranks);
 	put_mem(&a, s->keep);
 	put_mem(&a, s->found);
 	put_mem(&a, s->quotas);
 	put_uint(&a, leaving->n);
-	return run_heads(cache, &a, &all, error);
+	return run_heads(cache, &a, error);
 }
 
 clkv_status clkv__launch_runs(clkv_cache *cache, const struct clkv__leaving *leaving,
                               clkv_error *error)
 {
-	const struct clkv__span all = every_layer(cache);
 	struct args a = {cache->kernels.select.choose, 0, CL_SUCCESS};
 	put_choice(&a, &cache->selection);
 	put_mem(&a, cache->selection.work);
 	put_uint(&a, leaving->n);
-	return run_heads(cache, &a, &all, error);
+	return run_heads(cache, &a, error);
 }
 
 struct merging {
@@ -338,7 +309,6 @@ static clkv_status merge(clkv_cache *cache, const void *what, const struct clkv_
 static clkv_status weigh_dropped(clkv_cache *cache, const struct merging *m, clkv_error *error)
 {
 	const struct clkv__selection *s = &cache->selection;
-	const struct clkv__span all = every_layer(cache);
 	struct args a = {cache->kernels.select.weigh, 0, CL_SUCCESS};
 	put_mem(&a, s->scores);
 	put_mem(&a, s->traces);
@@ -350,11 +320,7 @@ static clkv_status weigh_dropped(clkv_cache *cache, const struct merging *m, clk
 	/* as if all rows had looked as the newest do */
 	put_float(&a, cache->plan.select.recent * (float)m->leaving->end / ABI_RECENT);
 	put_uint(&a, m->merged);
-	put_uint(&a, cache->sizes.cap);
-	put_uint(&a, cache->sizes.places);
-	put_uint(&a, (cl_uint)all.first_layer);
-	put_uint(&a, 0);
-	return run_span(cache, &a, &all, 1, error);
+	return run_heads(cache, &a, error);
 }
 
 clkv_status clkv__launch_merge(clkv_cache *cache, const struct clkv__leaving *leaving,
@@ -363,7 +329,7 @@ clkv_status clkv__launch_merge(clkv_cache *cache, const struct clkv__leaving *le
 	const struct merging what = {leaving, merged, merged_blocks};
 	if (cache->kernels.select.weigh)
 		CLKV_TRY(weigh_dropped(cache, &what, error));
-	return for_spans(cache, merge, &what, error);
+	return clkv__for_spans(cache, merge, &what, error);
 }
 
 struct staging {
@@ -415,8 +381,9 @@ clkv_status clkv__launch_gather(clkv_cache *cache, const struct clkv__leaving *l
                                 uint32_t n_jobs, clkv_error *error)
 {
 	const struct staging what = {leaving, n_jobs};
-	CLKV_TRY(for_spans(cache, gather, &what, error));
-	return cache->kernels.select.merge_runs ? for_spans(cache, merge_runs, &what, error) : CLKV_OK;
+	CLKV_TRY(clkv__for_spans(cache, gather, &what, error));
+	return cache->kernels.select.merge_runs ? clkv__for_spans(cache, merge_runs, &what, error)
+	                                        : CLKV_OK;
 }
 
 static clkv_status mark(clkv_cache *cache, const void *what, const struct clkv__span *span,
@@ -446,5 +413,5 @@ clkv_status clkv__launch_mark(clkv_cache *cache, const struct clkv__leaving *lea
                               uint32_t n_jobs, clkv_error *error)
 {
 	const struct staging what = {leaving, n_jobs};
-	return for_spans(cache, mark, &what, error);
+	return clkv__for_spans(cache, mark, &what, error);
 }

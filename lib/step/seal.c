@@ -123,7 +123,9 @@ static uint32_t put_jobs(const struct clkv_step *step, const uint32_t *n_kept, u
 	return dst;
 }
 
-struct clkv__span clkv__seal_span(const clkv_cache *cache, int layer, int stream)
+/* The heads from (layer, stream) on that one launch serves: of all layers that share a buffer, or where heads differ in
+ * what they keep, of this layer those that are alike. */
+static struct clkv__span next_span(const clkv_cache *cache, int layer, int stream)
 {
 	int next = layer + 1;
 	if (cache->plan.n_more > 0)
@@ -134,12 +136,12 @@ struct clkv__span clkv__seal_span(const clkv_cache *cache, int layer, int stream
 	return (struct clkv__span){layer, next - layer, 0, cache->shape.streams, 0};
 }
 
-clkv_status clkv__seal_layers(clkv_cache *cache, clkv__seal_launch launch, uint32_t n_jobs,
-                              clkv_error *error)
+clkv_status clkv__for_spans(clkv_cache *cache, clkv__span_launch launch, const void *what,
+                            clkv_error *error)
 {
 	for (int layer = cache->plan.general.skip, stream = 0; layer < cache->shape.layers;) {
-		const struct clkv__span span = clkv__seal_span(cache, layer, stream);
-		CLKV_TRY(launch(cache, &cache->step.chain, n_jobs, &span, error));
+		const struct clkv__span span = next_span(cache, layer, stream);
+		CLKV_TRY(launch(cache, what, &span, error));
 		stream += span.n_streams;
 		if (stream == cache->shape.streams) {
 			layer += span.n_layers;
@@ -147,6 +149,25 @@ clkv_status clkv__seal_layers(clkv_cache *cache, clkv__seal_launch launch, uint3
 		}
 	}
 	return CLKV_OK;
+}
+
+struct job_launch {
+	clkv__seal_launch launch;
+	uint32_t n_jobs;
+};
+
+static clkv_status launch_jobs(clkv_cache *cache, const void *what, const struct clkv__span *span,
+                               clkv_error *error)
+{
+	const struct job_launch *j = what;
+	return j->launch(cache, &cache->step.chain, j->n_jobs, span, error);
+}
+
+clkv_status clkv__seal_layers(clkv_cache *cache, clkv__seal_launch launch, uint32_t n_jobs,
+                              clkv_error *error)
+{
+	const struct job_launch jobs = {launch, n_jobs};
+	return clkv__for_spans(cache, launch_jobs, &jobs, error);
 }
 
 clkv_status clkv__seal_prepare(clkv_cache *cache, uint32_t n_jobs, clkv_error *error)

@@ -37,9 +37,12 @@ typedef clkv_status (*clkv__seal_launch)(clkv_cache *cache, struct clkv__chain *
 clkv_status clkv__seal_layers(clkv_cache *cache, clkv__seal_launch launch, uint32_t n_jobs,
                               clkv_error *error);
 
-/** The heads from (layer, stream) on that one launch serves: of all layers that share a buffer, or where heads differ in
- *  what they keep, of this layer those that are alike. */
-struct clkv__span clkv__seal_span(const clkv_cache *cache, int layer, int stream);
+/** One launch for the heads of a span, and what the launches of all heads in layers that seal share: once for layers with
+ *  one buffer, or where heads differ in what they keep, for those that are alike. */
+typedef clkv_status (*clkv__span_launch)(clkv_cache *cache, const void *what,
+                                         const struct clkv__span *span, clkv_error *error);
+clkv_status clkv__for_spans(clkv_cache *cache, clkv__span_launch launch, const void *what,
+                            clkv_error *error);
 
 /** Finds places for the blocks of n_jobs jobs, whose destinations are filled in, and encodes them. staging holds the jobs
  *  in n_words words. Errors: POOL_FULL names the layer. */

@@ -70,8 +70,7 @@ static struct clkv__leaving leaving_of(const clkv_cache *cache, const struct clk
 	            clkv__plan_plain(&cache->plan);
 	bool waits = item->phase == CLKV_PROMPT && cache->plan.general.seal == 1;
 	struct clkv__leaving l = {.seq = seq, .sinks = sinks, .tail = tail, .from = tail, .end = end};
-	l.blocks =
-		seq->kept.entries + clkv__blocks_of(cache, sinks) + clkv__blocks_of(cache, end) - tail / bt;
+	l.blocks = clkv__selected_blocks(seq, end);
 	if (!fits && !waits && end > tail && end - tail > q->window) {
 		l.n = end - tail - q->window;
 		l.n = item->phase == CLKV_PROMPT_END ? l.n : l.n / bt * bt;

@@ -32,12 +32,10 @@ static uint32_t tile_rows(const clkv_cache *cache, const struct clkv__step_item 
 static uint32_t blocks_of_item(const clkv_cache *cache, const struct clkv__step_item *item)
 {
 	const clkv_seq *seq = item->seq;
-	uint32_t end = seq->length + item->n_new, sinks = clkv__sinks(cache, end);
-	uint32_t tail = seq->tail > sinks ? seq->tail : sinks;
+	uint32_t end = seq->length + item->n_new;
 	if (seq->kept.selected && cache->plan.general.skip == 0)
-		return seq->kept.entries + clkv__blocks_of(cache, sinks) + clkv__blocks_of(cache, end) -
-		       tail / (uint32_t)cache->plan.general.block;
-	return clkv__blocks_of(cache, item->seq->length + item->n_new);
+		return clkv__selected_blocks(seq, end);
+	return clkv__blocks_of(cache, end);
 }
 
 static uint32_t n_tiles(const clkv_cache *cache, const struct clkv__step_item *item)

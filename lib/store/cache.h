@@ -109,6 +109,15 @@ static inline uint32_t clkv__blocks_of(const clkv_cache *cache, uint32_t tokens)
 	return (tokens + bt - 1) / bt;
 }
 
+/** Blocks that the last of `end` tokens of a sequence sees in layers that select: of the head that has most. */
+static inline uint32_t clkv__selected_blocks(const clkv_seq *seq, uint32_t end)
+{
+	const clkv_cache *cache = seq->cache;
+	uint32_t sinks = clkv__sinks(cache, end), tail = seq->tail > sinks ? seq->tail : sinks;
+	return seq->kept.entries + clkv__blocks_of(cache, sinks) + clkv__blocks_of(cache, end) -
+	       tail / (uint32_t)cache->plan.general.block;
+}
+
 /** Frees half blocks [from, to) of a sequence in the layers that seal, or in all layers. */
 void clkv__seq_release_half(clkv_seq *seq, uint32_t from, uint32_t to, bool sealing_only);
 
