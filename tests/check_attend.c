@@ -144,5 +144,5 @@ int main(void)
 	tcase_add_test(form, test_large_logits_stay_finite);
 	tcase_add_test(form, test_long_sequences_split_and_merge);
 	tcase_add_loop_test(form, test_read_returns_the_rows_in_half, 0, LAYOUTS);
-	return fixture_run(suite);
+	return fixture_run_shared(suite);
 }

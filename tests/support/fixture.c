@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/** \file fixture.c \brief A device per test; see fixture.h. */
+/** \file fixture.c \brief A device per test or per suite; see fixture.h. */
 #include "fixture.h"
 
 #include "inject.h"
+#include "programs.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,6 +19,7 @@ clkv_status fixture_try_open(clkv_context **context, clkv_error *error)
 {
 	clkv_context_options options = CLKV_INIT(clkv_context_options);
 	options.allocator = inject_allocator();
+	programs_listen(&options);
 	return clkv_context_open(getenv("CLKV_TEST_DEVICE"), &options, context, error);
 }
 
@@ -57,16 +61,37 @@ cl_command_queue fixture_queue(cl_command_queue_properties properties)
 	return queue_with(fixture.context, properties);
 }
 
-static void setup(void)
+static bool shared;         /* by all tests, which then run in one process */
+static unsigned time_limit; /* of the slowest case, in seconds */
+
+static void open_device(void)
 {
 	fixture.context = fixture_open();
 	fixture.queue = fixture_queue_of(fixture.context);
 }
 
-static void teardown(void)
+static void close_device(void)
 {
 	clReleaseCommandQueue(fixture.queue);
 	clkv_context_destroy(fixture.context);
+	fixture = (struct fixture){NULL, NULL};
+}
+
+/* Check's time limits need a process per test. */
+static void setup(void)
+{
+	if (!fixture.context)
+		open_device();
+	if (shared)
+		alarm(time_limit);
+}
+
+static void teardown(void)
+{
+	alarm(0);
+	if (shared)
+		return;
+	close_device();
 	ck_assert_msg(inject_host_bytes() == 0, "%zu bytes of host memory were not freed",
 	              (size_t)inject_host_bytes());
 }
@@ -75,11 +100,20 @@ TCase *fixture_case(Suite *suite, const char *name, double seconds)
 {
 	const char *factor = getenv("CLKV_TEST_SLOW");
 	TCase *c = tcase_create(name);
-	tcase_add_checked_fixture(c, setup, teardown);
 	/* only hangs may run into it: a machine shared with other work is easily ten times slower */
-	tcase_set_timeout(c, 10.0 * seconds * (factor && atof(factor) > 1.0 ? atof(factor) : 1.0));
+	double limit = 10.0 * seconds * (factor && atof(factor) > 1.0 ? atof(factor) : 1.0);
+	tcase_add_checked_fixture(c, setup, teardown);
+	tcase_set_timeout(c, limit);
+	if (limit > time_limit)
+		time_limit = (unsigned)limit;
 	suite_add_tcase(suite, c);
 	return c;
+}
+
+bool fixture_full(void)
+{
+	const char *full = getenv("CLKV_TEST_FULL");
+	return full && *full && strcmp(full, "0") != 0;
 }
 
 /* In a child: an OpenCL platform that was asked before a fork may hang behind it. */
@@ -101,7 +135,27 @@ static int has_device(void)
 	return !(WIFEXITED(status) && WEXITSTATUS(status) == 77);
 }
 
-int fixture_run(Suite *suite)
+static void say_hang(int signal)
+{
+	static const char text[] = "a test hangs, CK_FORK=yes says which: ";
+	const char *name = tcase_name();
+	if (write(STDERR_FILENO, text, sizeof text - 1) < 0 ||
+	    write(STDERR_FILENO, name, strlen(name)) < 0 || write(STDERR_FILENO, "\n", 1) < 0)
+		_exit(128 + signal);
+	_exit(128 + signal);
+}
+
+/* After the last test; what one of them leaked is still there. */
+static bool close_shared(void)
+{
+	if (fixture.context)
+		close_device();
+	if (inject_host_bytes() != 0)
+		fprintf(stderr, "%zu bytes of host memory were not freed\n", (size_t)inject_host_bytes());
+	return inject_host_bytes() == 0;
+}
+
+static int run(Suite *suite, bool fork_each)
 {
 	setenv("CLKV_CACHE_DIR", "tests/program-cache", 0);
 	if (!has_device()) {
@@ -109,8 +163,25 @@ int fixture_run(Suite *suite)
 		return 77;
 	}
 	SRunner *runner = srunner_create(suite);
+	if (!fork_each)
+		srunner_set_fork_status(runner, CK_NOFORK);
+	shared = !fork_each;
+	signal(SIGALRM, say_hang);
 	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
+	bool passed = srunner_ntests_failed(runner) == 0;
 	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	if (shared)
+		passed = close_shared() && passed;
+	return passed ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int fixture_run(Suite *suite)
+{
+	return run(suite, true);
+}
+
+int fixture_run_shared(Suite *suite)
+{
+	const char *how = getenv("CK_FORK");
+	return run(suite, how && strcmp(how, "yes") == 0);
 }

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * \file    fixture.h
- * \brief   What every suite that needs a device shares: a context and a queue per test, time limits,
- *          the skip when there is no device.
+ * \brief   What every suite that needs a device shares: a context and a queue, time limits, how much of it runs, the
+ *          skip when there is no device.
  */
 #ifndef TEST_FIXTURE_H
 #define TEST_FIXTURE_H
 
 #include <check.h>
 #include <clkv.h>
+#include <stdbool.h>
 
-/** Of the running test: opened before it, in its own process, and closed behind it. */
+/** Of the running test: opened before it, in its own process, and closed behind it; or those of the whole suite. */
 struct fixture {
 	clkv_context *context;
 	cl_command_queue queue;
@@ -21,8 +22,17 @@ extern struct fixture fixture;
  *  stopped after ten times that, times CLKV_TEST_SLOW. */
 TCase *fixture_case(Suite *suite, const char *name, double seconds);
 
-/** Runs the suite; the value of main: 0, 1, or 77 when there is no device. */
+/** Runs the suite, each test in a process and with a context of its own; the value of main: 0, 1, or 77 when there is no
+ *  device. */
 int fixture_run(Suite *suite);
+
+/** The same in one process with one context, so that each program is built or loaded once: for suites that inject no
+ *  faults. A test that crashes or hangs ends the suite; CK_FORK=yes runs it as fixture_run does. */
+int fixture_run_shared(Suite *suite);
+
+/** Whether everything is asked for (CLKV_TEST_FULL, as `make check-full` sets it): whole products of cases, every form.
+ *  Otherwise tests take what a wrong implementation is unlikely to pass. */
+bool fixture_full(void);
 
 /** Another queue of the same device; skips nothing: NULL if the device refuses the properties. */
 cl_command_queue fixture_queue(cl_command_queue_properties properties);
