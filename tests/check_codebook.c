@@ -306,5 +306,5 @@ int main(void)
 	tcase_add_test(tcase, test_saving_says_what_is_missing);
 	tcase_add_test(tcase, test_keys_are_turned_back);
 	tcase_add_test(tcase, test_turning_back_needs_the_rope);
-	return fixture_run(suite);
+	return fixture_run_shared(suite);
 }

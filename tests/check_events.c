@@ -172,5 +172,5 @@ int main(void)
 	TCase *wait = fixture_case(suite, "wait", 60);
 	tcase_add_loop_test(wait, test_wait_lists_hold_and_nothing_blocks, 0, 2);
 	tcase_add_test(wait, test_an_unordered_queue_gives_the_same_bits);
-	return fixture_run(suite);
+	return fixture_run_shared(suite);
 }

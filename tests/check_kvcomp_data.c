@@ -275,5 +275,5 @@ int main(void)
 	TCase *table = fixture_case(suite, "table", 120), *real_case = fixture_case(suite, "real", 120);
 	tcase_add_test(table, test_the_reference_reproduces_the_table);
 	tcase_add_loop_test(real_case, test_promise_errors_and_bytes_on_real_data, 0, 8);
-	return fixture_run(suite);
+	return fixture_run_shared(suite);
 }

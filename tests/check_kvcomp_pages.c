@@ -607,5 +607,5 @@ int main(void)
 	tcase_add_test(release, test_pages_of_many_sizes_come_and_go);
 	tcase_add_test(drift, test_tables_follow_data_that_drifts);
 	tcase_add_test(drift, test_more_distributions_than_tables);
-	return fixture_run(suite);
+	return fixture_run_shared(suite);
 }

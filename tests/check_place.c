@@ -594,21 +594,21 @@ int main(void)
 	Suite *suite = suite_create("place");
 	TCase *same = fixture_case(suite, "same", 120), *slots = fixture_case(suite, "slots", 60);
 	TCase *bytes = fixture_case(suite, "bytes", 60);
-	tcase_add_loop_test(same, test_results_are_those_of_the_device, 0, CASES);
-	tcase_add_loop_test(same, test_other_forms_and_queues_do_the_same, 0, 4);
+	fixture_some(same, test_results_are_those_of_the_device, CASES, 0, 3, 5, 6, 8);
+	fixture_some(same, test_other_forms_and_queues_do_the_same, 4, 0, 3);
 	tcase_add_loop_test(same, test_batches_of_several_rows, 0, 2);
 	tcase_add_loop_test(same, test_batches_of_several_rows, 4, 5);
 	tcase_add_loop_test(same, test_forks_truncations_and_successors, 0, 1);
 	tcase_add_loop_test(same, test_forks_truncations_and_successors, 3, 5);
 	tcase_add_loop_test(same, test_forks_truncations_and_successors, 6, 7);
-	tcase_add_loop_test(same, test_aborted_steps, 0, 5);
-	tcase_add_loop_test(same, test_snapshots, 0, CASES);
+	fixture_some(same, test_aborted_steps, 5, 0, 4);
+	fixture_some(same, test_snapshots, CASES, 0, 6, 9);
 	tcase_add_loop_test(slots, test_hits_are_those_of_a_simulation, 0, 3);
 	tcase_add_test(slots, test_slots_alone);
-	tcase_add_loop_test(bytes, test_the_estimate_is_the_allocation, 0, CASES);
+	fixture_some(bytes, test_the_estimate_is_the_allocation, CASES, 0, 4, 6, 8);
 	tcase_add_test(bytes, test_few_open_tokens);
 	tcase_add_loop_test(bytes, test_bytes_in_use, 0, 1);
 	tcase_add_loop_test(bytes, test_bytes_in_use, 4, 5);
 	tcase_add_loop_test(bytes, test_bytes_in_use, 6, 7);
-	return fixture_run(suite);
+	return fixture_run_shared(suite);
 }

@@ -107,5 +107,5 @@ int main(void)
 	TCase *causal = fixture_case(suite, "causal", 60);
 	tcase_add_loop_test(chunks, test_a_prompt_in_chunks_equals_one_chunk, 0, 4);
 	tcase_add_loop_test(causal, test_a_row_sees_itself_and_no_later_one, 0, 7);
-	return fixture_run(suite);
+	return fixture_run_shared(suite);
 }

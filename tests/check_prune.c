@@ -121,7 +121,7 @@ static const struct pruned_case cases[] = {
      .refresh = 3},
 };
 #define CASES (sizeof cases / sizeof cases[0])
-enum { ZERO = 0, SIGNMAG = 2, MEAN = 3, MEAN_SQ = 4, FIT = 5, THINKS = 8, THINKS_ONCE = 9 };
+enum { ZERO, CONSTANT, SIGNMAG, MEAN = 3, MEAN_SQ = 4, FIT = 5, THINKS = 8, THINKS_ONCE = 9 };
 
 /* A prompt in two steps with a short last block; decoding and a chunk behind it; blocks that are sealed while decoding;
  * a prompt shorter than a block. None of the compared steps seals its own rows. */
@@ -715,18 +715,19 @@ int main(void)
 	TCase *mass = fixture_case(suite, "P3 P4", 120), *same = fixture_case(suite, "P1 P6 P7", 120);
 	TCase *life = fixture_case(suite, "forks", 120), *codecs = fixture_case(suite, "codecs", 120);
 	TCase *bytes = fixture_case(suite, "bytes", 60), *files = fixture_case(suite, "files", 120);
-	tcase_add_loop_test(values, test_values_and_attention, 0, CASES);
-	tcase_add_loop_test(values, test_without_queries_magnitudes_decide, 0, 3);
-	tcase_add_loop_test(values, test_unused_channels_and_zeros, 0, 4);
-	tcase_add_loop_test(forms, test_other_forms_of_kernels, 0, 4);
-	tcase_add_loop_test(mass, test_p3_mass, MEAN, MEAN_SQ + 1);
-	tcase_add_loop_test(mass, test_p4_equal_saliencies_come_back, 0, 4);
+	fixture_some(values, test_values_and_attention, CASES, CONSTANT, SIGNMAG, MEAN, FIT, THINKS,
+	             THINKS_ONCE);
+	fixture_some(values, test_without_queries_magnitudes_decide, 3, 1, 2);
+	fixture_some(values, test_unused_channels_and_zeros, 4, 0, 2);
+	fixture_some(forms, test_other_forms_of_kernels, 4, 1, 2);
+	tcase_add_loop_test(mass, test_p3_mass, MEAN, fixture_full() ? MEAN_SQ + 1 : MEAN + 1);
+	fixture_some(mass, test_p4_equal_saliencies_come_back, 4, 0, 1);
 	tcase_add_test(same, test_p1_p7_where_nothing_changes);
-	tcase_add_loop_test(same, test_p6_the_tail_is_whole, 0, 4);
-	tcase_add_loop_test(life, test_forks_and_cuts, 0, 4);
+	fixture_some(same, test_p6_the_tail_is_whole, 4, 2, 3);
+	fixture_some(life, test_forks_and_cuts, 4, 0, 2, 3);
 	tcase_add_test(life, test_rejected_rows_leave_no_queries);
-	tcase_add_loop_test(codecs, test_codecs_behind, 0, BEHIND);
-	tcase_add_loop_test(files, test_saved_and_loaded, 0, sizeof saved / sizeof saved[0]);
+	fixture_some(codecs, test_codecs_behind, BEHIND, 0, 1, 4, 6);
+	fixture_some(files, test_saved_and_loaded, sizeof saved / sizeof saved[0], 0, 3, 5);
 	tcase_add_test(bytes, test_p5_bytes_are_those_of_the_formula);
-	return fixture_run(suite);
+	return fixture_run_shared(suite);
 }

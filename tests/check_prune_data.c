@@ -326,5 +326,5 @@ int main(void)
 	tcase_add_loop_test(table, test_the_default_beats_the_table, 0, 2);
 	tcase_add_loop_test(logits, test_p6_what_beats_what, 0, 2);
 	tcase_add_test(logits, test_think_p7_beats_norms_and_chance);
-	return fixture_run(suite);
+	return fixture_run_shared(suite);
 }

@@ -185,5 +185,5 @@ int main(void)
 	tcase_add_loop_test(tcase, test_each_token_keeps_as_many_as_it_needs, 0, 2);
 	tcase_add_loop_test(tcase, test_classes_are_attended_cut_and_saved, 0, 2);
 	tcase_add_test(tcase, test_what_classes_cant_do_is_named);
-	return fixture_run(suite);
+	return fixture_run_shared(suite);
 }

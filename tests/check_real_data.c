@@ -193,5 +193,5 @@ int main(void)
 	TCase *real = fixture_case(suite, "real", 120);
 	tcase_add_loop_test(real, test_f16_reproduces_dense_attention, 0, 2);
 	tcase_add_loop_test(real, test_codecs_have_the_expected_error, 0, 8);
-	return fixture_run(suite);
+	return fixture_run_shared(suite);
 }

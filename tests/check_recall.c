@@ -279,11 +279,11 @@ int main(void)
 	Suite *suite = suite_create("recall");
 	TCase *choice = fixture_case(suite, "choice", 120), *batch = fixture_case(suite, "batch", 120);
 	TCase *all = fixture_case(suite, "all", 120);
-	tcase_add_loop_test(choice, test_the_choice_is_that_of_a_sort, 0, CASES);
-	tcase_add_loop_test(choice, test_budgets_at_the_edge, 0, 4);
-	tcase_add_loop_test(choice, test_what_else_attention_does, 0, 2);
+	fixture_some(choice, test_the_choice_is_that_of_a_sort, CASES, 0, 3, 5, 7);
+	fixture_some(choice, test_budgets_at_the_edge, 4, 1, 2);
+	fixture_some(choice, test_what_else_attention_does, 2, 0);
 	tcase_add_test(choice, test_layers_with_a_window_attend_to_it);
-	tcase_add_loop_test(batch, test_batches_of_all_kinds, 0, CASES);
-	tcase_add_loop_test(all, test_recall_of_everything_is_dense, 0, 7);
-	return fixture_run(suite);
+	fixture_some(batch, test_batches_of_all_kinds, CASES, 0, 3, 5, 7);
+	fixture_some(all, test_recall_of_everything_is_dense, 7, 3, 4, 6);
+	return fixture_run_shared(suite);
 }

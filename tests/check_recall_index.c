@@ -391,12 +391,12 @@ int main(void)
 	TCase *clusters = fixture_case(suite, "clusters", 60),
 		  *codes = fixture_case(suite, "codes", 60);
 	TCase *form = fixture_case(suite, "form", 60);
-	tcase_add_loop_test(clusters, test_clusters_are_those_of_the_nearest_centroids, 0, 4);
-	tcase_add_loop_test(clusters, test_planted_directions_are_found, 0, 3);
+	fixture_some(clusters, test_clusters_are_those_of_the_nearest_centroids, 4, 0, 1);
+	fixture_some(clusters, test_planted_directions_are_found, 3, 0, 2);
 	tcase_add_loop_test(form, test_a_seed_makes_one_index, 0, 2);
-	tcase_add_loop_test(form, test_all_forms_make_the_same_index, 0, 4);
+	fixture_some(form, test_all_forms_make_the_same_index, 4, 1, 3);
 	tcase_add_loop_test(codes, test_a_codebook_serves_all_segments, 0, 2);
 	tcase_add_test(codes, test_codes_of_all_keys_choose_as_topk_does);
 	tcase_add_test(codes, test_short_sequences_have_no_codebook);
-	return fixture_run(suite);
+	return fixture_run_shared(suite);
 }

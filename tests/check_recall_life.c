@@ -458,15 +458,15 @@ int main(void)
 	TCase *step = fixture_case(suite, "step", 60), *codec = fixture_case(suite, "codec", 120);
 	TCase *file = fixture_case(suite, "file", 60);
 	tcase_add_loop_test(segments, test_long_prompts_are_several_segments, 0, CASES);
-	tcase_add_loop_test(segments, test_generation_to_the_last_token, 0, 4);
+	fixture_some(segments, test_generation_to_the_last_token, 4, 0, 3);
 	tcase_add_loop_test(segments, test_forks_go_their_own_ways, 0, CASES);
 	tcase_add_loop_test(cut, test_cut_tokens_are_gone, 0, 5 * CASES);
-	tcase_add_loop_test(cut, test_truncation_again_and_again, 0, 4);
+	fixture_some(cut, test_truncation_again_and_again, 4, 2);
 	tcase_add_loop_test(step, test_a_dropped_step_has_never_been, 0, CASES);
 	tcase_add_loop_test(step, test_a_full_pool_is_named, 0, CASES);
 	tcase_add_loop_test(step, test_failures_leave_the_step_open, 0, 4);
-	tcase_add_loop_test(codec, test_all_codecs_are_listed, 0, 7);
-	tcase_add_loop_test(file, test_a_loaded_sequence_is_indexed_anew, 0, 5);
+	fixture_some(codec, test_all_codecs_are_listed, 7, 0, 3, 5);
+	fixture_some(file, test_a_loaded_sequence_is_indexed_anew, 5, 2, 4);
 	tcase_add_test(file, test_wrong_recipes_are_named);
 	return fixture_run(suite);
 }

@@ -678,8 +678,8 @@ int main(void)
 	tcase_add_loop_test(attention, test_queries_are_rotated_by_their_position, 0, ATTENDED);
 	tcase_add_loop_test(attention, test_it_is_as_if_the_caller_rotated, 0, ATTENDED);
 	tcase_add_loop_test(attention, test_logits_depend_on_distances, 0, ROPES);
-	tcase_add_loop_test(attention, test_the_form_of_gpus, 0, 2);
+	fixture_some(attention, test_the_form_of_gpus, 2, 0);
 	tcase_add_loop_test(file, test_files_hold_rotated_keys, 0, FILES);
 	tcase_add_test(refuse, test_each_wrong_field_is_named);
-	return fixture_run(suite);
+	return fixture_run_shared(suite);
 }

@@ -305,5 +305,5 @@ int main(void)
 	tcase_add_test(codes, test_an_outlier_channel_stays_alone);
 	tcase_add_test(codes, test_rotated_rows_come_back_within_the_bound);
 	tcase_add_loop_test(when, test_what_is_sealed_when, 0, 4);
-	return fixture_run(suite);
+	return fixture_run_shared(suite);
 }

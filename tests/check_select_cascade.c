@@ -237,10 +237,10 @@ int main(void)
 {
 	Suite *suite = suite_create("select_cascade");
 	TCase *rings = fixture_case(suite, "rings", 60);
-	tcase_add_loop_test(rings, test_rings_are_those_of_a_walk, 0, CASES);
-	tcase_add_loop_test(rings, test_rings_fill_row_by_row, 0, CASES);
+	fixture_some(rings, test_rings_are_those_of_a_walk, CASES, 1, 2, 4);
+	fixture_some(rings, test_rings_fill_row_by_row, CASES, 1, 2, 4);
 	tcase_add_test(rings, test_equal_scores_are_spaced);
 	tcase_add_test(rings, test_one_ring_is_streaming);
 	tcase_add_test(rings, test_rings_of_codes);
-	return fixture_run(suite);
+	return fixture_run_shared(suite);
 }

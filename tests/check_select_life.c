@@ -448,5 +448,5 @@ int main(void)
 	tcase_add_loop_test(bad, test_steps_without_attention, 0, CASES);
 	tcase_add_test(bad, test_bad_questions);
 	tcase_add_loop_test(bad, test_bad_recipes, 0, 17);
-	return fixture_run(suite);
+	return fixture_run_shared(suite);
 }

@@ -518,14 +518,14 @@ int main(void)
 {
 	Suite *suite = suite_create("select_runs");
 	TCase *cosine = fixture_case(suite, "cosine", 60), *budget = fixture_case(suite, "budget", 60);
-	tcase_add_loop_test(cosine, test_runs_are_those_of_a_scan, 0, 3);
+	fixture_some(cosine, test_runs_are_those_of_a_scan, 3, 0, 2);
 	tcase_add_test(cosine, test_later_runs_follow);
 	tcase_add_test(cosine, test_above_one_nothing_is_merged);
 	tcase_add_test(cosine, test_duplicates_merge_to_themselves);
 	tcase_add_loop_test(cosine, test_multiplicity_makes_duplicates_exact, 0, 2);
 	tcase_add_test(budget, test_runs_fill_the_budget);
 	tcase_add_test(budget, test_protected_ones_are_not_merged_to_fit);
-	tcase_add_loop_test(budget, test_another_stage_gives_the_slots, 0, 4);
+	fixture_some(budget, test_another_stage_gives_the_slots, 4, 0, 2);
 	tcase_add_test(budget, test_generation_alone_is_merged);
-	return fixture_run(suite);
+	return fixture_run_shared(suite);
 }

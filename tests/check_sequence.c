@@ -365,5 +365,5 @@ int main(void)
 	tcase_add_loop_test(pool, test_a_full_pool_refuses_and_recovers, 0, RECIPES);
 	tcase_add_loop_test(pool, test_sequences_are_counted, 0, RECIPES);
 	tcase_add_loop_test(pool, test_nothing_leaks_over_many_sequences, 0, RECIPES);
-	return fixture_run(suite);
+	return fixture_run_shared(suite);
 }

@@ -152,5 +152,5 @@ int main(void)
 	suite_add_tcase(suite, reference);
 	tcase_add_loop_test(reference, test_the_reference_equals_numpy, 0, 3);
 	tcase_add_loop_test(library, test_the_library_equals_numpy, 0, 3);
-	return fixture_run(suite);
+	return fixture_run_shared(suite);
 }

@@ -464,19 +464,19 @@ int main(void)
 {
 	Suite *suite = suite_create("snapshot");
 	TCase *same = fixture_case(suite, "same", 60), *other = fixture_case(suite, "other", 60);
-	tcase_add_loop_test(same, test_prompt_and_generation, 0, RECIPES);
+	fixture_some(same, test_prompt_and_generation, RECIPES, 1, 2, 3, 5, 9);
 	tcase_add_loop_test(same, test_every_short_length, 0, FEW);
 	tcase_add_loop_test(same, test_within_a_prompt, 0, FEW);
-	tcase_add_loop_test(same, test_truncated, 0, RECIPES);
+	fixture_some(same, test_truncated, RECIPES, 1, 2, 3, 5, 9);
 	tcase_add_loop_test(same, test_forks, 0, FEW);
 	tcase_add_loop_test(same, test_files_hold_nothing_else, 0, FEW);
 	tcase_add_test(same, test_one_behind_the_other);
 	tcase_add_loop_test(same, test_other_queues, 0, FEW);
 	tcase_add_test(same, test_a_larger_window_takes_pages_as_they_are);
-	tcase_add_loop_test(other, test_half_to_codes, 0, 6);
+	fixture_some(other, test_half_to_codes, 6, 0, 2, 4);
 	tcase_add_test(other, test_half_to_codes_in_chunks);
-	tcase_add_loop_test(other, test_codes_to_half, 0, RECIPES);
+	fixture_some(other, test_codes_to_half, RECIPES, 1, 3, 5);
 	tcase_add_loop_test(other, test_there_and_back, 0, 2);
-	tcase_add_loop_test(other, test_keys_that_shape_blocks, 0, 5);
-	return fixture_run(suite);
+	fixture_some(other, test_keys_that_shape_blocks, 5, 0, 2);
+	return fixture_run_shared(suite);
 }

@@ -334,5 +334,5 @@ int main(void)
 	tcase_add_test(refuse, test_a_second_step_is_refused);
 	tcase_add_test(refuse, test_calls_out_of_order_are_refused);
 	tcase_add_test(refuse, test_wrong_items_are_refused);
-	return fixture_run(suite);
+	return fixture_run_shared(suite);
 }

@@ -199,5 +199,5 @@ int main(void)
 	tcase_add_test(values, test_strange_values_reach_their_group_only);
 	tcase_add_test(values, test_what_a_rotation_makes_too_large_stays_in_its_row);
 	tcase_add_test(values, test_a_nan_in_a_query_stays_in_its_head);
-	return fixture_run(suite);
+	return fixture_run_shared(suite);
 }

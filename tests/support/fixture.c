@@ -135,6 +135,14 @@ static int has_device(void)
 	return !(WIFEXITED(status) && WEXITSTATUS(status) == 77);
 }
 
+void fixture_add_some(TCase *tcase, const TTest *test, int n, const int *core)
+{
+	if (fixture_full())
+		_tcase_add_test(tcase, test, 0, 0, 0, n);
+	for (; !fixture_full() && *core >= 0; core++)
+		_tcase_add_test(tcase, test, 0, 0, *core, *core + 1);
+}
+
 static void say_hang(int signal)
 {
 	static const char text[] = "a test hangs, CK_FORK=yes says which: ";

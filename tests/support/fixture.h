@@ -22,6 +22,12 @@ extern struct fixture fixture;
  *  stopped after ten times that, times CLKV_TEST_SLOW. */
 TCase *fixture_case(Suite *suite, const char *name, double seconds);
 
+/** Adds a loop test over rows 0 to n - 1, or, unless everything is asked for, over the rows that are named: a core that
+ *  meets each kernel and each branch of it once. */
+#define fixture_some(tcase, test, n, ...)                                                          \
+	fixture_add_some(tcase, test, (int)(n), (const int[]){__VA_ARGS__, -1})
+void fixture_add_some(TCase *tcase, const TTest *test, int n, const int *core);
+
 /** Runs the suite, each test in a process and with a context of its own; the value of main: 0, 1, or 77 when there is no
  *  device. */
 int fixture_run(Suite *suite);
