@@ -89,6 +89,14 @@ static clkv_context *context_with(const char *cache, const char *kernels, struct
 	return context;
 }
 
+static clkv_status make(clkv_context *context, const char *file, const char *kernel,
+                        const clkv__macros *macros, cl_kernel *out, clkv_error *error)
+{
+	struct clkv__program *program = NULL;
+	clkv_status status = clkv__program_find(context, file, macros, &program, error);
+	return status == CLKV_OK ? clkv__program_kernel(context, program, kernel, out, error) : status;
+}
+
 static clkv_status build(clkv_context *context, const char *kernel, int value, clkv_error *error)
 {
 	clkv__macros m;
@@ -96,7 +104,7 @@ static clkv_status build(clkv_context *context, const char *kernel, int value, c
 	clkv__error_clear(error);
 	clkv__macros_init(&m);
 	clkv__macros_int(&m, "VALUE", value);
-	clkv_status status = clkv__program_kernel(context, FILE_NAME, kernel, &m, &k, error);
+	clkv_status status = make(context, FILE_NAME, kernel, &m, &k, error);
 	ck_assert((status == CLKV_OK) == (k != NULL));
 	if (k)
 		clReleaseKernel(k);
@@ -212,8 +220,7 @@ START_TEST(test_macros_with_two_values_are_refused)
 	clkv__macros_init(&m);
 	clkv__macros_int(&m, "D", 64);
 	clkv__macros_int(&m, "D", 80);
-	ck_assert_int_eq(clkv__program_kernel(fixture.context, FILE_NAME, "x", &m, &k, &error),
-	                 CLKV_ERROR_INTERNAL);
+	ck_assert_int_eq(make(fixture.context, FILE_NAME, "x", &m, &k, &error), CLKV_ERROR_INTERNAL);
 	ck_assert_ptr_nonnull(strstr(error.text, "macro D "));
 	clkv__macros_init(&m);
 	char names[CLKV__MAX_MACROS + 1][8];
@@ -222,10 +229,8 @@ START_TEST(test_macros_with_two_values_are_refused)
 		clkv__macros_int(&m, names[i], i);
 	}
 	clkv__error_clear(&error);
-	ck_assert_int_eq(clkv__program_kernel(fixture.context, FILE_NAME, "x", &m, &k, &error),
-	                 CLKV_ERROR_INTERNAL);
-	ck_assert_int_eq(clkv__program_kernel(fixture.context, "no.cl", "x", &m, &k, NULL),
-	                 CLKV_ERROR_INTERNAL);
+	ck_assert_int_eq(make(fixture.context, FILE_NAME, "x", &m, &k, &error), CLKV_ERROR_INTERNAL);
+	ck_assert_int_eq(make(fixture.context, "no.cl", "x", &m, &k, NULL), CLKV_ERROR_INTERNAL);
 	ck_assert_ptr_null(k);
 }
 END_TEST

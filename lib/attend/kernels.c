@@ -84,7 +84,9 @@ static clkv_status check_limits(struct builder *b, const char *file, cl_kernel k
 static clkv_status make(struct builder *b, const char *file, const char *name,
                         const clkv__macros *macros, cl_kernel *out, clkv_error *error)
 {
-	clkv_status status = clkv__program_kernel(b->cache->context, file, name, macros, out, error);
+	struct clkv__program *program;
+	CLKV_TRY(clkv__program_find(b->cache->context, file, macros, &program, error));
+	clkv_status status = clkv__program_kernel(b->cache->context, program, name, out, error);
 	if (status == CLKV_OK)
 		return check_limits(b, file, *out, error);
 	if (status == CLKV_ERROR_BUILD)
@@ -304,8 +306,9 @@ static clkv_status make_all(struct builder *b, clkv_error *error)
 		CLKV_TRY(make_recall(b, error));
 	if (clkv__selects(&cache->plan.select))
 		CLKV_TRY(make_select(b, error));
-	return clkv__program_kernel(cache->context, "table_update.cl", "table_update", &none,
-	                            &k->table_update, error);
+	struct clkv__program *program;
+	CLKV_TRY(clkv__program_find(cache->context, "table_update.cl", &none, &program, error));
+	return clkv__program_kernel(cache->context, program, "table_update", &k->table_update, error);
 }
 
 clkv_status clkv__kernels_build(clkv_cache *cache, const char **refused, clkv_error *error)

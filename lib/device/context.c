@@ -126,6 +126,7 @@ clkv_status clkv_context_create(cl_context context, cl_device_id device,
 	c->cl = context;
 	c->device = device;
 	pthread_mutex_init(&c->mutex, NULL);
+	pthread_cond_init(&c->built, NULL);
 	clkv_status status = fill(c, &o, error);
 	if (status != CLKV_OK) {
 		clkv_context_destroy(c);
@@ -143,6 +144,7 @@ void clkv_context_destroy(clkv_context *context)
 	clkv__programs_free(context);
 	clkv__tune_list_free(context, &context->tune.list);
 	release(context->cl, context->device);
+	pthread_cond_destroy(&context->built);
 	pthread_mutex_destroy(&context->mutex);
 	clkv__free(&allocator, context->cache_dir);
 	clkv__free(&allocator, context->kernel_dir);

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 
 struct clkv__program;
+struct clkv__file_names;
 
 struct clkv_context {
 	clkv_allocator allocator;
@@ -24,8 +25,10 @@ struct clkv_context {
 	char *cache_dir;       /**< folder of built programs; NULL: none */
 	char *kernel_dir;      /**< sources that replace embedded ones; NULL: none */
 	pthread_mutex_t mutex; /**< guards what follows */
+	pthread_cond_t built;  /**< of a thread that has built a program, or failed to */
 	struct clkv__program *programs;
-	bool cache_warned; /**< the log knows that cache_dir can't be used */
+	struct clkv__file_names *names; /**< that kernel files mention */
+	bool cache_warned;              /**< the log knows that cache_dir can't be used */
 };
 
 #define clkv__log(context, ...) clkv__log_to(&(context)->log, __VA_ARGS__)

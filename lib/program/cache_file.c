@@ -43,10 +43,13 @@ static uint64_t checksum(const struct header *h, const char *key, const void *bi
 /* Says once why programs can't be kept. */
 static void warn(clkv_context *context, const char *why)
 {
-	if (!context->cache_warned)
+	pthread_mutex_lock(&context->mutex);
+	bool said = context->cache_warned;
+	context->cache_warned = true;
+	pthread_mutex_unlock(&context->mutex);
+	if (!said)
 		clkv__log(context, CLKV_LOG_CONTEXT, "cache", "programs can't be kept in %s: %s",
 		          context->cache_dir, why);
-	context->cache_warned = true;
 }
 
 /* Lengths must add up to the file's before memory is taken for them. */
