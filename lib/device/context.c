@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* "first/second" in memory of the context, or NULL. */
 static char *join(const clkv_allocator *allocator, const char *first, const char *second)
@@ -44,6 +45,15 @@ static clkv_status read_folders(clkv_context *c, const clkv_context_options *o, 
 	return CLKV_OK;
 }
 
+/* As many as CLKV_BUILD_THREADS says, else as there are cores. */
+static size_t count_threads(void)
+{
+	enum { MOST = 64 };
+	const char *text = getenv("CLKV_BUILD_THREADS");
+	long n = text && text[0] ? strtol(text, NULL, 10) : sysconf(_SC_NPROCESSORS_ONLN);
+	return n < 1 ? 1 : n > MOST ? MOST : (size_t)n;
+}
+
 static clkv_status fill(clkv_context *c, const clkv_context_options *o, clkv_error *error)
 {
 	CLKV_TRY(clkv__device_info_read(c->device, &c->info, error));
@@ -59,6 +69,7 @@ static clkv_status fill(clkv_context *c, const clkv_context_options *o, clkv_err
 	c->info.lanes = t->lanes;
 	c->info.vec = t->vec;
 	memcpy(c->info.tuning, t->source, sizeof c->info.tuning);
+	c->build_threads = count_threads();
 	CLKV_TRY(read_folders(c, o, error));
 	CLKV_TRY(clkv__tune_file_read(c, &c->tune.list, error));
 	char text[CLKV__TUNING_TEXT];

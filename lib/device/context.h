@@ -24,6 +24,7 @@ struct clkv_context {
 	const char *subgroups; /**< version of OpenCL C that has them on this device; NULL: none */
 	char *cache_dir;       /**< folder of built programs; NULL: none */
 	char *kernel_dir;      /**< sources that replace embedded ones; NULL: none */
+	size_t build_threads;  /**< that build programs at once */
 	pthread_mutex_t mutex; /**< guards what follows */
 	pthread_cond_t built;  /**< of a thread that has built a program, or failed to */
 	struct clkv__program *programs;
