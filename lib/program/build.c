@@ -80,7 +80,7 @@ static clkv_status build(clkv_context *context, const char *file, const char *op
 	cl_program program = clkv__cache_file_load(context, &key, options);
 	if (!program) {
 		status = compile(context, file, source, options, &program, error);
-		if (status == CLKV_OK)
+		if (status == CLKV_OK && clkv__cache_file_is_due(context, &key))
 			clkv__cache_file_store(context, &key, program);
 	}
 	clkv__log(context, CLKV_LOG_BUILD, "build", "%s%s: %s", file, options,
