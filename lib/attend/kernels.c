@@ -246,7 +246,7 @@ static clkv_status plan_variant(struct builder *b, const struct clkv__variant *v
 	codec = shape;
 	codec_macros(b->cache, variant, &codec);
 	CLKV_TRY(plan_attend(b, &codec, b->cache->cut.tile_rows, &k->attend_tile, error));
-	k->attend_tile.early = true;
+	k->attend_tile.early |= b->cache->attends;
 	CLKV_TRY(plan_attend(b, &codec, 1, &k->attend_row, error));
 	CLKV_TRY(plan(b, "append_rows.cl", "append_rows", &rotating, &k->append, error));
 	if (!variant->dense && clkv__weighs(&b->cache->plan.select))

@@ -106,7 +106,7 @@ static clkv_status list_programs(clkv_cache *cache, bool early, struct clkv__pro
 		size_t known = 0;
 		while (known < at && list[known] != k->program)
 			known++;
-		if (known == at && (k->early || !early) && !k->made &&
+		if (known == at && (k->early || !early) &&
 		    !clkv__program_is_built(cache->context, k->program))
 			list[at++] = k->program;
 	}
@@ -128,4 +128,33 @@ clkv_status clkv__kernels_make_early(clkv_cache *cache, const char **why, clkv_e
 		if (k->early)
 			CLKV_TRY(clkv__kernel_make(cache, k, why, error));
 	return CLKV_OK;
+}
+
+struct warming {
+	clkv_progress_fn progress;
+	void *opaque;
+	size_t total;
+};
+
+static bool report(void *opaque, size_t done, const char *file)
+{
+	const struct warming *w = opaque;
+	return !w->progress || w->progress(w->opaque, done, w->total, file) == 0;
+}
+
+/* Touches nothing but programs, so that steps may go on meanwhile. */
+clkv_status clkv_cache_warm(clkv_cache *cache, clkv_progress_fn progress, void *opaque,
+                            clkv_error *error)
+{
+	struct clkv__program **list = NULL;
+	struct warming w = {progress, opaque, 0};
+	clkv__error_clear(error);
+	if (!cache)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "cache is NULL");
+	CLKV_TRY(list_programs(cache, false, &list, &w.total, error));
+	clkv_status status = CLKV_OK;
+	if (w.total > 0 && report(&w, 0, ""))
+		status = clkv__build_many(cache->context, list, w.total, report, &w, error);
+	clkv__free(&cache->context->allocator, list);
+	return status;
 }

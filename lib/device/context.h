@@ -13,9 +13,12 @@
 struct clkv__program;
 struct clkv__file_names;
 
+enum { CLKV__MOST_BUILD_THREADS = 64 };
+
 struct clkv_context {
 	clkv_allocator allocator;
 	struct clkv__log log;
+	pthread_mutex_t log_mutex; /**< held while the log callback runs; recursive */
 	cl_context cl;
 	cl_device_id device;
 	clkv_device_info info;
@@ -24,7 +27,7 @@ struct clkv_context {
 	const char *subgroups; /**< version of OpenCL C that has them on this device; NULL: none */
 	char *cache_dir;       /**< folder of built programs; NULL: none */
 	char *kernel_dir;      /**< sources that replace embedded ones; NULL: none */
-	size_t build_threads;  /**< that build programs at once */
+	size_t build_threads;  /**< that build programs at once, 1 to CLKV__MOST_BUILD_THREADS */
 	pthread_mutex_t mutex; /**< guards what follows */
 	pthread_cond_t built;  /**< of a thread that has built a program, or failed to */
 	struct clkv__program *programs;
