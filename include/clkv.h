@@ -18,10 +18,14 @@
  *     are not written. A clkv_error, owned by the caller, may be passed to learn the details.
  *   - Structures that the caller fills begin with struct_size; set it with CLKV_INIT(type) or by
  *     hand. A zero field means its default. Fields that this library doesn't know must be zero.
- *   - Nothing blocks but clkv_seq_read, clkv_save, clkv_load, clkv_cache_destroy, the first use of a
- *     kernel (its build), clkv_commit where it seals blocks whose size only the device knows (kvcomp):
- *     once in a block's tokens, and at a prompt's end; and clkv_attend where rows of generation recall
- *     tokens from host memory (place:host but via=map): the host must learn which.
+ *   - Nothing blocks but clkv_seq_read, clkv_seq_get_kept, clkv_save, clkv_codebook_save, clkv_load,
+ *     clkv_cache_destroy and clkv_cache_warm; clkv_commit where it needs to know what only the device does: of blocks
+ *     that have their own size (kvcomp) once in a block's tokens and at a prompt's end, of tokens that are selected
+ *     whenever some are; clkv_attend where rows of generation recall tokens from host memory (place:host but via=map); and
+ *     whatever meets a compiler: clkv_cache_create, and any call that is the first to launch a kernel.
+ *   - Kernels that a device may refuse for a tuning's sake are built by clkv_cache_create, which then takes another
+ *     tuning. The others, on devices whose tuning has one lane (CPUs), are built by the call that needs
+ *     them first; if that fails, it fails as if the launch had (BUILD). clkv_cache_warm builds them before.
  *   - Threads: a context and a cache may be shared by threads. A step and the sequences in it belong
  *     to one thread at a time. A cache has one open step at a time.
  *   - The library never prints, never exits and keeps no global state.
@@ -107,7 +111,7 @@ typedef struct clkv_seq clkv_seq;         /**< one stream of tokens in a cache *
 typedef struct clkv_step clkv_step;       /**< one forward pass, from begin to commit */
 
 /** Host memory. All three set, or all NULL for malloc and free. May be called by any thread that
- *  calls the library. alloc returns NULL on failure and memory aligned for any type. */
+ *  calls the library, and by those it starts to build programs. alloc returns NULL on failure and memory aligned for any type. */
 typedef struct clkv_allocator {
 	void *(*alloc)(void *opaque, size_t size);
 	void (*free)(void *opaque, void *ptr);
@@ -123,6 +127,7 @@ typedef enum clkv_log_level {
 	CLKV_LOG_LAUNCH = 5
 } clkv_log_level;
 
+/** Called by threads that call the library and by those it starts to build programs, of a context one at a time. */
 typedef void (*clkv_log_fn)(void *opaque, clkv_log_level level, const char *subsystem,
                             const char *text);
 
@@ -139,8 +144,9 @@ typedef struct clkv_context_options {
 } clkv_context_options;
 
 /** A context on the caller's cl_context and device (both are retained).
- *  Reads the environment (CLKV_CACHE_DIR, CLKV_KERNEL_DIR, CLKV_TUNE) and the tunings that
- *  clkv_tune_store has kept here and never later. Since 0.1. */
+ *  Reads the environment (CLKV_CACHE_DIR, CLKV_KERNEL_DIR, CLKV_TUNE, CLKV_BUILD_THREADS: threads that
+ *  build programs at once, the number of cores unless set) and the tunings that clkv_tune_store has kept here and
+ *  never later. Since 0.1. */
 CLKV_API clkv_status clkv_context_create(cl_context context, cl_device_id device,
                                          const clkv_context_options *options, clkv_context **out,
                                          clkv_error *error);
@@ -303,6 +309,21 @@ CLKV_API clkv_status clkv_bytes_required(clkv_context *context, const clkv_geome
 CLKV_API clkv_status clkv_cache_create(clkv_context *context, const clkv_geometry *geometry,
                                        const char *recipe, const clkv_cache_options *options,
                                        clkv_cache **out, clkv_error *error);
+
+/** Is told that `done` of `total` programs are built and which was the last (a file's name; "" before the first). Anything
+ *  but 0 stops: what is being built is finished, and no other program is begun. */
+typedef int (*clkv_progress_fn)(void *opaque, size_t done, size_t total, const char *name);
+
+/** Builds on purpose every program that the cache may ever need and doesn't have yet, on as many threads as there are
+ *  cores, so that no later call on the cache waits for a compiler. progress (may be NULL) is called by the
+ *  calling thread, with done from 0 to total; never, if there is nothing to build. Stopped by it, the function returns
+ *  CLKV_OK: what is missing is built when it is needed. Steps may go on meanwhile, on other threads; the cache must not be destroyed.
+ *  What a driver compiles no earlier than at a kernel's first launch (PoCL its work-group functions) can't be had by
+ *  this call: OpenCL has no means for it. Where clkv_save and clkv_load go through another recipe, they build its
+ *  programs. Errors: BUILD, OPENCL, NO_HOST_MEMORY; what was built stays, and the cache is as usable as before.
+ *  Since 0.1. */
+CLKV_API clkv_status clkv_cache_warm(clkv_cache *cache, clkv_progress_fn progress, void *opaque,
+                                     clkv_error *error);
 
 /** Drops an open step and all sequences with it; waits for the device. NULL is allowed. */
 CLKV_API void clkv_cache_destroy(clkv_cache *cache);

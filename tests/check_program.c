@@ -112,6 +112,7 @@ START_TEST(test_damaged_programs_are_replaced)
 	struct notes notes = {0, 0};
 	new_folder(folder, sizeof folder);
 	run(folder, &notes, first);
+	run(folder, &notes, first); /* some drivers' programs are stored when they are built again */
 	ck_assert_int_gt(notes.lines, 0);
 	ck_assert_int_eq(notes.damaged, 0);
 	int files = each_file(folder, damage, _i);

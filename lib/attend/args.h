@@ -12,11 +12,21 @@ struct args {
 	cl_kernel kernel;
 	cl_uint next;
 	cl_int code;
+	clkv_status made; /* whether there is a kernel */
 };
+
+/* Begins the arguments of a kernel, which is made if this is its first launch. */
+static inline struct args args_of(clkv_cache *cache, struct clkv__kernel *kernel, clkv_error *error)
+{
+	struct args a = {NULL, 0, CL_SUCCESS, CLKV_OK};
+	a.made = clkv__kernel_make(cache, kernel, NULL, error);
+	a.kernel = kernel->made;
+	return a;
+}
 
 static inline void put(struct args *a, size_t size, const void *value)
 {
-	if (a->code == CL_SUCCESS)
+	if (a->made == CLKV_OK && a->code == CL_SUCCESS)
 		a->code = clSetKernelArg(a->kernel, a->next, size, value);
 	a->next++;
 }
@@ -57,6 +67,7 @@ static inline clkv_status run(struct args *a, struct clkv__chain *chain, cl_uint
                               const cl_event *wait, cl_event *done, clkv_error *error)
 {
 	size_t global[3] = {groups[0] * lanes, groups[1], groups[2]}, local[3] = {lanes, 1, 1};
+	CLKV_TRY(a->made);
 	CLKV_CL_CODE(error, a->code, "clSetKernelArg");
 	return clkv__chain_kernel(chain, a->kernel, dims, global, local, n_wait, wait, done, error);
 }
@@ -89,8 +100,8 @@ static inline size_t lanes_of(const clkv_cache *cache)
 	return cache->tuning.lanes;
 }
 
-static inline const struct clkv__variant_kernels *span_kernels(const clkv_cache *cache,
-                                                               const struct clkv__span *span)
+static inline struct clkv__variant_kernels *span_kernels(clkv_cache *cache,
+                                                         const struct clkv__span *span)
 {
 	bool dense = span->first_layer < cache->plan.general.skip;
 	return dense ? &cache->kernels.dense : &cache->kernels.sealing[span->which];

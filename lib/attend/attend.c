@@ -30,11 +30,16 @@ static clkv_status check_wait(cl_uint n_wait, const cl_event *wait, clkv_error *
 	return CLKV_OK;
 }
 
+static uint64_t started(const clkv_step *step)
+{
+	return step ? clkv__meter_now(&step->cache->meter) : 0;
+}
+
 /* Counts the time since start as the step's. */
 static clkv_status metered(const clkv_step *step, uint64_t start, clkv_status status)
 {
 	if (step && step->open)
-		step->cache->meter.total_ns += clkv__now_ns() - start;
+		step->cache->meter.total_ns += started(step) - start;
 	return status;
 }
 
@@ -59,7 +64,7 @@ static clkv_status append(clkv_step *step, int layer, const clkv_tensor *k, cons
 clkv_status clkv_append(clkv_step *step, int layer, const clkv_tensor *k, const clkv_tensor *v,
                         cl_uint n_wait, const cl_event *wait, cl_event *done, clkv_error *error)
 {
-	uint64_t start = clkv__now_ns();
+	uint64_t start = started(step);
 	clkv__error_clear(error);
 	clkv_status status = append(step, layer, k, v, false, n_wait, wait, done, error);
 	return metered(step, start, status);
@@ -68,7 +73,7 @@ clkv_status clkv_append(clkv_step *step, int layer, const clkv_tensor *k, const 
 clkv_status clkv__append_stored(clkv_step *step, int layer, const clkv_tensor *k,
                                 const clkv_tensor *v, cl_event *done, clkv_error *error)
 {
-	uint64_t start = clkv__now_ns();
+	uint64_t start = started(step);
 	clkv_status status = append(step, layer, k, v, true, 0, NULL, done, error);
 	return metered(step, start, status);
 }
@@ -97,7 +102,7 @@ static clkv_status attend(clkv_step *step, int layer, const clkv_attend_args *ar
 clkv_status clkv_attend(clkv_step *step, int layer, const clkv_attend_args *args, cl_uint n_wait,
                         const cl_event *wait, cl_event *done, clkv_error *error)
 {
-	uint64_t start = clkv__now_ns();
+	uint64_t start = started(step);
 	clkv__error_clear(error);
 	clkv_status status = attend(step, layer, args, n_wait, wait, done, error);
 	return metered(step, start, status);

@@ -47,51 +47,30 @@ static void codec_macros(const clkv_cache *cache, const struct clkv__variant *va
 	codec->macros(variant->codec ? &variant->spec : &half, &layout, m);
 }
 
-/* A cache whose kernels are being built, and the word for a refusal, if it comes to one. */
+/* A cache whose kernels are being planned. */
 struct builder {
 	clkv_cache *cache;
-	const char *refused;
 };
 
-/* What a driver only says of the finished kernel. */
-static clkv_status check_limits(struct builder *b, const char *file, cl_kernel kernel,
-                                clkv_error *error)
+static clkv_status plan(struct builder *b, const char *file, const char *name,
+                        const clkv__macros *macros, struct clkv__kernel *k, clkv_error *error)
 {
-	const clkv_context *context = b->cache->context;
-	size_t group = 0, lanes = b->cache->tuning.lanes;
-	cl_ulong local = 0;
-	CLKV_CL(error, clGetKernelWorkGroupInfo(kernel, context->device, CL_KERNEL_WORK_GROUP_SIZE,
-	                                        sizeof group, &group, NULL));
-	CLKV_CL(error, clGetKernelWorkGroupInfo(kernel, context->device, CL_KERNEL_LOCAL_MEM_SIZE,
-	                                        sizeof local, &local, NULL));
-	if (group < lanes) {
-		b->refused = "work-group";
-		CLKV_FAIL(error, CLKV_ERROR_BUILD, "%s on '%.60s': %zu work-items per group, not %zu", file,
-		          context->info.name, group, lanes);
-	}
-	if (local > context->info.local_bytes) {
-		b->refused = "local memory";
-		CLKV_FAIL(error, CLKV_ERROR_BUILD,
-		          "%s on '%.60s': %llu bytes of local memory, there are %llu", file,
-		          context->info.name, (unsigned long long)local,
-		          (unsigned long long)context->info.local_bytes);
-	}
+	struct clkv__kernels *all = &b->cache->kernels;
+	CLKV_TRY(clkv__program_find(b->cache->context, file, macros, &k->program, error));
+	k->name = name;
+	k->early = b->cache->tuning.lanes > 1;
+	*(all->first ? &all->last->next : &all->first) = k;
+	all->last = k;
 	return CLKV_OK;
 }
 
-/* Refusals are the compiler's, and a finished kernel for which the device has no room; a lack of host
- * memory or a mistake of ours would meet every other tuning too. */
-static clkv_status make(struct builder *b, const char *file, const char *name,
-                        const clkv__macros *macros, cl_kernel *out, clkv_error *error)
+/* One whose tile has as many queries as the tuning says. */
+static clkv_status plan_tile(struct builder *b, const char *file, const char *name,
+                             const clkv__macros *macros, struct clkv__kernel *k, clkv_error *error)
 {
-	clkv_status status = clkv__program_kernel(b->cache->context, file, name, macros, out, error);
-	if (status == CLKV_OK)
-		return check_limits(b, file, *out, error);
-	if (status == CLKV_ERROR_BUILD)
-		b->refused = "build";
-	else if (error->cl_code == CL_OUT_OF_RESOURCES && strcmp(error->call, "clCreateKernel") == 0)
-		b->refused = "resources";
-	return status;
+	CLKV_TRY(plan(b, file, name, macros, k, error));
+	k->early = true;
+	return CLKV_OK;
 }
 
 /* Kernels of keys that are stored already are the same whoever rotated them. */
@@ -102,52 +81,43 @@ static clkv__macros with_rope(const clkv_cache *cache, const clkv__macros *base)
 	return m;
 }
 
-static clkv_status make_attend(struct builder *b, const clkv__macros *base, int tile_rows,
-                               cl_kernel *out, clkv_error *error)
+static clkv_status plan_attend(struct builder *b, const clkv__macros *base, int tile_rows,
+                               struct clkv__kernel *k, clkv_error *error)
 {
-	const clkv_context *context = b->cache->context;
-	clkv__macros m = with_rope(b->cache, base), with_subgroups;
+	clkv_context *context = b->cache->context;
+	const char *file = "attend_partial.cl", *name = "attend_partial";
+	clkv__macros m = with_rope(b->cache, base);
 	clkv__macros_int(&m, "HT", b->cache->cut.tile_heads);
 	clkv__macros_int(&m, "TR", tile_rows);
 	if (context->subgroups && b->cache->tuning.lanes > 1) {
-		clkv_error refusal;
-		clkv__error_clear(&refusal);
-		with_subgroups = m;
-		with_subgroups.std = context->subgroups;
-		clkv__macros_int(&with_subgroups, "SUBGROUPS", 1);
-		if (make(b, "attend_partial.cl", "attend_partial", &with_subgroups, out, &refusal) ==
-		    CLKV_OK)
-			return CLKV_OK;
-		clkv__log(context, CLKV_LOG_CONTEXT, "build", "no subgroups: %s", refusal.text);
-		if (*out)
-			clReleaseKernel(*out);
-		*out = NULL;
-		b->refused = NULL;
+		CLKV_TRY(clkv__program_find(context, file, &m, &k->plain, error));
+		m.std = context->subgroups;
+		clkv__macros_int(&m, "SUBGROUPS", 1);
 	}
-	return make(b, "attend_partial.cl", "attend_partial", &m, out, error);
+	return plan(b, file, name, &m, k, error);
 }
 
-static clkv_status make_codec(struct builder *b, const struct clkv__variant *variant,
+static clkv_status plan_codec(struct builder *b, const struct clkv__variant *variant,
                               const clkv__macros *shape, const clkv__macros *macros,
                               struct clkv__variant_kernels *k, clkv_error *error)
 {
 	const struct clkv__codec *c = variant->codec;
-	CLKV_TRY(make(b, c->seal.file, c->seal.name, macros, &k->seal, error));
+	CLKV_TRY(plan(b, c->seal.file, c->seal.name, macros, &k->seal, error));
 	if (variant->prune.kind == ABI_PRUNE_CHANNELS)
-		CLKV_TRY(make(b, "prune_channels.cl", "prune_channels", shape, &k->prune, error));
+		CLKV_TRY(plan(b, "prune_channels.cl", "prune_channels", shape, &k->prune, error));
 	if (variant->prune.kind == ABI_PRUNE_TOKENS)
-		CLKV_TRY(make(b, "prune_tokens.cl", "prune_tokens", shape, &k->prune, error));
+		CLKV_TRY(plan(b, "prune_tokens.cl", "prune_tokens", shape, &k->prune, error));
 	if (variant->prune.lacking_v > 0)
-		CLKV_TRY(make(b, "prune_values.cl", "prune_values", shape, &k->prune_v, error));
+		CLKV_TRY(plan(b, "prune_values.cl", "prune_values", shape, &k->prune_v, error));
 	if (!variant->layout.sized)
 		return CLKV_OK;
 	if (!c->size.file)
-		return make(b, "prune_size.cl", "prune_size", macros, &k->size, error);
-	CLKV_TRY(make(b, c->size.file, c->size.name, macros, &k->size, error));
+		return plan(b, "prune_size.cl", "prune_size", macros, &k->size, error);
+	CLKV_TRY(plan(b, c->size.file, c->size.name, macros, &k->size, error));
 	if (!variant->layout.flat)
-		CLKV_TRY(make(b, c->count.file, c->count.name, macros, &k->count, error));
+		CLKV_TRY(plan(b, c->count.file, c->count.name, macros, &k->count, error));
 	if (variant->spec.bounded.verify)
-		CLKV_TRY(make(b, c->verify.file, c->verify.name, macros, &k->verify, error));
+		CLKV_TRY(plan(b, c->verify.file, c->verify.name, macros, &k->verify, error));
 	return CLKV_OK;
 }
 
@@ -167,21 +137,21 @@ static void row_macros(const struct builder *b, clkv__macros *m)
 }
 
 /* What reads single tokens of a variant's blocks. */
-static clkv_status make_listed(struct builder *b, const clkv__macros *codec,
+static clkv_status plan_listed(struct builder *b, const clkv__macros *codec,
                                struct clkv__variant_kernels *k, clkv_error *error)
 {
 	clkv__macros m = with_rope(b->cache, codec);
 	row_macros(b, &m);
 	clkv__macros_int(&m, "PLACE", place_of(b->cache));
-	CLKV_TRY(make(b, "recall_attend.cl", "recall_attend", &m, &k->recall, error));
+	CLKV_TRY(plan(b, "recall_attend.cl", "recall_attend", &m, &k->recall, error));
 	if (b->cache->plan.recall.kind != ABI_INDEX_TOKENS)
 		return CLKV_OK;
 	clkv__macros_int(&m, "INDEX", ABI_INDEX_TOKENS);
-	return make(b, "recall_score_tokens.cl", "recall_score_tokens", &m, &k->score, error);
+	return plan(b, "recall_score_tokens.cl", "recall_score_tokens", &m, &k->score, error);
 }
 
 /* What reads kept tokens of a variant's blocks, and weighs them. */
-static clkv_status make_selecting(struct builder *b, const clkv__macros *codec,
+static clkv_status plan_selecting(struct builder *b, const clkv__macros *codec,
                                   struct clkv__variant_kernels *k, clkv_error *error)
 {
 	const struct clkv__select *s = &b->cache->plan.select;
@@ -191,34 +161,34 @@ static clkv_status make_selecting(struct builder *b, const clkv__macros *codec,
 	clkv__macros_int(&tile, "HT", b->cache->cut.tile_heads);
 	clkv__macros_int(&tile, "TR", b->cache->cut.tile_rows);
 	if (s->score == ABI_SCORE_MASS || s->score == ABI_SCORE_SEEN)
-		CLKV_TRY(make(b, "score_rows.cl", "score_rows", &tile, &k->score_rows, error));
+		CLKV_TRY(plan_tile(b, "score_rows.cl", "score_rows", &tile, &k->score_rows, error));
 	if (s->old)
-		CLKV_TRY(make(b, "score_sums.cl", "score_sums", &tile, &k->score_sums, error));
+		CLKV_TRY(plan_tile(b, "score_sums.cl", "score_sums", &tile, &k->score_sums, error));
 	row_macros(b, &m);
-	CLKV_TRY(make(b, "gather_slots.cl", "gather_slots", &m, &k->gather, error));
+	CLKV_TRY(plan(b, "gather_slots.cl", "gather_slots", &m, &k->gather, error));
 	if (b->cache->sizes.merged_blocks == 0)
 		return CLKV_OK;
-	return make(b, "merge_slots.cl", "merge_slots", &m, &k->merge_slots, error);
+	return plan(b, "merge_slots.cl", "merge_slots", &m, &k->merge_slots, error);
 }
 
 /* What chooses, by the kind of selection. */
-static clkv_status make_choice(struct builder *b, const clkv__macros *m,
+static clkv_status plan_choice(struct builder *b, const clkv__macros *m,
                                struct clkv__select_kernels *k, clkv_error *error)
 {
 	switch (b->cache->plan.select.kind) {
 	case ABI_SELECT_CASCADE:
-		return make(b, "select_cascade.cl", "select_cascade", m, &k->choose, error);
+		return plan(b, "select_cascade.cl", "select_cascade", m, &k->choose, error);
 	case ABI_SELECT_RUNS:
-		CLKV_TRY(make(b, "key_cosines.cl", "key_cosines", m, &k->cosines, error));
-		CLKV_TRY(make(b, "select_alone.cl", "select_alone", m, &k->alone, error));
-		CLKV_TRY(make(b, "merge_runs.cl", "merge_runs", m, &k->merge_runs, error));
-		return make(b, "select_runs.cl", "select_runs", m, &k->choose, error);
+		CLKV_TRY(plan(b, "key_cosines.cl", "key_cosines", m, &k->cosines, error));
+		CLKV_TRY(plan(b, "select_alone.cl", "select_alone", m, &k->alone, error));
+		CLKV_TRY(plan(b, "merge_runs.cl", "merge_runs", m, &k->merge_runs, error));
+		return plan(b, "select_runs.cl", "select_runs", m, &k->choose, error);
 	default:
-		return make(b, "select_best.cl", "select_best", m, &k->choose, error);
+		return plan(b, "select_best.cl", "select_best", m, &k->choose, error);
 	}
 }
 
-static clkv_status make_select(struct builder *b, clkv_error *error)
+static clkv_status plan_select(struct builder *b, clkv_error *error)
 {
 	const struct clkv__select *s = &b->cache->plan.select;
 	struct clkv__select_kernels *k = &b->cache->kernels.select;
@@ -227,21 +197,21 @@ static clkv_status make_select(struct builder *b, clkv_error *error)
 	shape_macros(b->cache, &plain, &m);
 	clkv__select_macros(s, &m);
 	row_macros(b, &m);
-	CLKV_TRY(make(b, "select_list.cl", "select_list", &m, &k->list, error));
-	CLKV_TRY(make_choice(b, &m, k, error));
-	CLKV_TRY(make(b, "mark_slots.cl", "mark_slots", &m, &k->mark, error));
+	CLKV_TRY(plan(b, "select_list.cl", "select_list", &m, &k->list, error));
+	CLKV_TRY(plan_choice(b, &m, k, error));
+	CLKV_TRY(plan(b, "mark_slots.cl", "mark_slots", &m, &k->mark, error));
 	if (s->pool > 1)
-		CLKV_TRY(make(b, "score_pool.cl", "score_pool", &m, &k->pool, error));
+		CLKV_TRY(plan(b, "score_pool.cl", "score_pool", &m, &k->pool, error));
 	if (s->layers)
-		CLKV_TRY(make(b, "score_mean.cl", "score_mean", &m, &k->mean, error));
+		CLKV_TRY(plan(b, "score_mean.cl", "score_mean", &m, &k->mean, error));
 	if (clkv__select_mixes(s))
-		CLKV_TRY(make(b, "score_mix.cl", "score_mix", &m, &k->mix, error));
+		CLKV_TRY(plan(b, "score_mix.cl", "score_mix", &m, &k->mix, error));
 	return clkv__select_weighs_merged(s)
-	           ? make(b, "weigh_dropped.cl", "weigh_dropped", &m, &k->weigh, error)
+	           ? plan(b, "weigh_dropped.cl", "weigh_dropped", &m, &k->weigh, error)
 	           : CLKV_OK;
 }
 
-static clkv_status make_recall(struct builder *b, clkv_error *error)
+static clkv_status plan_recall(struct builder *b, clkv_error *error)
 {
 	const struct clkv__recall *r = &b->cache->plan.recall;
 	struct clkv__recall_kernels *k = &b->cache->kernels.recall;
@@ -251,23 +221,23 @@ static clkv_status make_recall(struct builder *b, clkv_error *error)
 	shape_macros(b->cache, &plain, &m);
 	clkv__recall_macros(r, &b->cache->shape, &m);
 	row_macros(b, &m);
-	CLKV_TRY(make(b, "recall_select.cl", "recall_select", &m, &k->select, error));
-	CLKV_TRY(make(b, "recall_list.cl", "recall_list", &m, &k->list, error));
+	CLKV_TRY(plan(b, "recall_select.cl", "recall_select", &m, &k->select, error));
+	CLKV_TRY(plan(b, "recall_list.cl", "recall_list", &m, &k->list, error));
 	if (place_of(b->cache) == ABI_PLACE_SLOTS)
-		CLKV_TRY(make(b, "place_rows.cl", "place_rows", &m, &k->place, error));
+		CLKV_TRY(plan(b, "place_rows.cl", "place_rows", &m, &k->place, error));
 	if (r->kind == ABI_INDEX_TOKENS)
 		return CLKV_OK;
 	clkv__rope_macros(&b->cache->shape.rope, r->distance > 0, &m);
-	CLKV_TRY(make(b, "recall_score.cl", "recall_score", &m, &k->score, error));
-	CLKV_TRY(make(b, "index_points.cl", "index_points", &m, &k->points, error));
+	CLKV_TRY(plan(b, "recall_score.cl", "recall_score", &m, &k->score, error));
+	CLKV_TRY(plan(b, "index_points.cl", "index_points", &m, &k->points, error));
 	if (r->kind == ABI_INDEX_PAGES)
-		return make(b, "index_pages.cl", "index_pages", &m, &k->build, error);
+		return plan(b, "index_pages.cl", "index_pages", &m, &k->build, error);
 	if (r->observe > 0)
-		CLKV_TRY(make(b, "index_metric.cl", "index_metric", &m, &k->metric, error));
-	return make(b, "index_clusters.cl", "index_clusters", &m, &k->build, error);
+		CLKV_TRY(plan(b, "index_metric.cl", "index_metric", &m, &k->metric, error));
+	return plan(b, "index_clusters.cl", "index_clusters", &m, &k->build, error);
 }
 
-static clkv_status make_variant(struct builder *b, const struct clkv__variant *variant,
+static clkv_status plan_variant(struct builder *b, const struct clkv__variant *variant,
                                 struct clkv__variant_kernels *k, clkv_error *error)
 {
 	clkv__macros shape, codec, rotating, merging;
@@ -275,21 +245,22 @@ static clkv_status make_variant(struct builder *b, const struct clkv__variant *v
 	rotating = merging = with_rope(b->cache, &shape);
 	codec = shape;
 	codec_macros(b->cache, variant, &codec);
-	CLKV_TRY(make_attend(b, &codec, b->cache->cut.tile_rows, &k->attend_tile, error));
-	CLKV_TRY(make_attend(b, &codec, 1, &k->attend_row, error));
-	CLKV_TRY(make(b, "append_rows.cl", "append_rows", &rotating, &k->append, error));
+	CLKV_TRY(plan_attend(b, &codec, b->cache->cut.tile_rows, &k->attend_tile, error));
+	k->attend_tile.early |= b->cache->attends;
+	CLKV_TRY(plan_attend(b, &codec, 1, &k->attend_row, error));
+	CLKV_TRY(plan(b, "append_rows.cl", "append_rows", &rotating, &k->append, error));
 	if (!variant->dense && clkv__weighs(&b->cache->plan.select))
 		clkv__macros_int(&merging, "KEEP_ALL", 1);
-	CLKV_TRY(make(b, "attend_merge.cl", "attend_merge", &merging, &k->merge, error));
-	CLKV_TRY(make(b, "read_rows.cl", "read_rows", &codec, &k->read, error));
+	CLKV_TRY(plan(b, "attend_merge.cl", "attend_merge", &merging, &k->merge, error));
+	CLKV_TRY(plan(b, "read_rows.cl", "read_rows", &codec, &k->read, error));
 	if (variant->codec && b->cache->sizes.segs > 0)
-		CLKV_TRY(make_listed(b, &codec, k, error));
+		CLKV_TRY(plan_listed(b, &codec, k, error));
 	if (variant->codec && clkv__selects(&b->cache->plan.select))
-		CLKV_TRY(make_selecting(b, &codec, k, error));
-	return variant->codec ? make_codec(b, variant, &shape, &codec, k, error) : CLKV_OK;
+		CLKV_TRY(plan_selecting(b, &codec, k, error));
+	return variant->codec ? plan_codec(b, variant, &shape, &codec, k, error) : CLKV_OK;
 }
 
-static clkv_status make_all(struct builder *b, clkv_error *error)
+static clkv_status plan_all(struct builder *b, clkv_error *error)
 {
 	clkv_cache *cache = b->cache;
 	struct clkv__kernels *k = &cache->kernels;
@@ -297,74 +268,28 @@ static clkv_status make_all(struct builder *b, clkv_error *error)
 	clkv__macros_init(&none);
 	if (cache->plan.general.skip < cache->shape.layers)
 		for (int i = 0; i <= cache->plan.n_more; i++)
-			CLKV_TRY(make_variant(b, clkv__plan_sealing(&cache->plan, i), &k->sealing[i], error));
+			CLKV_TRY(plan_variant(b, clkv__plan_sealing(&cache->plan, i), &k->sealing[i], error));
 	if (cache->plan.general.skip > 0)
-		CLKV_TRY(make_variant(b, &cache->plan.dense, &k->dense, error));
+		CLKV_TRY(plan_variant(b, &cache->plan.dense, &k->dense, error));
 	if (cache->sizes.segs > 0)
-		CLKV_TRY(make_recall(b, error));
+		CLKV_TRY(plan_recall(b, error));
 	if (clkv__selects(&cache->plan.select))
-		CLKV_TRY(make_select(b, error));
-	return clkv__program_kernel(cache->context, "table_update.cl", "table_update", &none,
-	                            &k->table_update, error);
+		CLKV_TRY(plan_select(b, error));
+	return plan(b, "table_update.cl", "table_update", &none, &k->table_update, error);
 }
 
 clkv_status clkv__kernels_build(clkv_cache *cache, const char **refused, clkv_error *error)
 {
-	struct builder b = {cache, NULL};
-	clkv_status status = make_all(&b, error);
-	*refused = b.refused;
-	return status;
-}
-
-static void free_kernel(cl_kernel kernel)
-{
-	if (kernel)
-		clReleaseKernel(kernel);
-}
-
-static void free_variant(struct clkv__variant_kernels *k)
-{
-	free_kernel(k->append);
-	free_kernel(k->attend_row);
-	free_kernel(k->attend_tile);
-	free_kernel(k->merge);
-	free_kernel(k->seal);
-	free_kernel(k->read);
-	free_kernel(k->count);
-	free_kernel(k->size);
-	free_kernel(k->verify);
-	free_kernel(k->prune);
-	free_kernel(k->prune_v);
-	free_kernel(k->recall);
-	free_kernel(k->score);
-	free_kernel(k->score_rows);
-	free_kernel(k->score_sums);
-	free_kernel(k->gather);
-	free_kernel(k->merge_slots);
+	struct builder b = {cache};
+	*refused = NULL;
+	CLKV_TRY(plan_all(&b, error));
+	return clkv__kernels_make_early(cache, refused, error);
 }
 
 void clkv__kernels_free(struct clkv__kernels *kernels)
 {
-	for (int i = 0; i < CLKV__MAX_VARIANTS; i++)
-		free_variant(&kernels->sealing[i]);
-	free_variant(&kernels->dense);
-	free_kernel(kernels->recall.points);
-	free_kernel(kernels->recall.metric);
-	free_kernel(kernels->recall.build);
-	free_kernel(kernels->recall.score);
-	free_kernel(kernels->recall.select);
-	free_kernel(kernels->recall.list);
-	free_kernel(kernels->recall.place);
-	free_kernel(kernels->select.list);
-	free_kernel(kernels->select.choose);
-	free_kernel(kernels->select.cosines);
-	free_kernel(kernels->select.alone);
-	free_kernel(kernels->select.merge_runs);
-	free_kernel(kernels->select.mark);
-	free_kernel(kernels->select.pool);
-	free_kernel(kernels->select.mean);
-	free_kernel(kernels->select.mix);
-	free_kernel(kernels->select.weigh);
-	free_kernel(kernels->table_update);
+	for (struct clkv__kernel *k = kernels->first; k; k = k->next)
+		if (k->made)
+			clReleaseKernel(k->made);
 	*kernels = (struct clkv__kernels){0};
 }

@@ -29,7 +29,7 @@ clkv_status clkv__launch_append(clkv_cache *cache, struct clkv__chain *chain, in
                                 bool stored, cl_uint n_wait, const cl_event *wait, cl_event *done,
                                 clkv_error *error)
 {
-	struct args a = {kernels_of(cache, layer)->append, 0, CL_SUCCESS};
+	struct args a = args_of(cache, &kernels_of(cache, layer)->append, error);
 	put_mem(&a, cache->pool.layers[layer].mem);
 	put_mem(&a, cache->tables.mem);
 	put_mem(&a, cache->plan_mem);
@@ -46,16 +46,16 @@ clkv_status clkv__launch_append(clkv_cache *cache, struct clkv__chain *chain, in
 	return run(&a, chain, 2, groups, lanes_of(cache), n_wait, wait, done, error);
 }
 
-static clkv_status attend_list(clkv_cache *cache, struct clkv__chain *chain, cl_kernel kernel,
-                               const struct clkv__work_list *works, const struct clkv__span *span,
-                               const clkv_tensor *q, cl_uint n_wait, const cl_event *wait,
-                               clkv_error *error)
+static clkv_status attend_list(clkv_cache *cache, struct clkv__chain *chain,
+                               struct clkv__kernel *kernel, const struct clkv__work_list *works,
+                               const struct clkv__span *span, const clkv_tensor *q, cl_uint n_wait,
+                               const cl_event *wait, clkv_error *error)
 {
 	int layer = span->first_layer;
 	if (works->n == 0)
 		return CLKV_OK;
 	const struct clkv__shape *shape = &cache->shape;
-	struct args a = {kernel, 0, CL_SUCCESS};
+	struct args a = args_of(cache, kernel, error);
 	put_mem(&a, cache->pool.layers[layer].mem);
 	put_mem(&a, cache->tables.mem);
 	put_mem(&a, cache->plan_mem);
@@ -82,7 +82,7 @@ static clkv_status attend_list(clkv_cache *cache, struct clkv__chain *chain, cl_
 static clkv_status merge(clkv_cache *cache, struct clkv__chain *chain, int layer,
                          const clkv_attend_args *args, cl_event *done, clkv_error *error)
 {
-	struct args a = {kernels_of(cache, layer)->merge, 0, CL_SUCCESS};
+	struct args a = args_of(cache, &kernels_of(cache, layer)->merge, error);
 	put_mem(&a, cache->plan_mem);
 	put_mem(&a, cache->part_acc);
 	put_mem(&a, cache->part_ml);
@@ -114,13 +114,13 @@ clkv_status clkv__launch_attend(clkv_cache *cache, struct clkv__chain *chain, in
 	bool recalls = clkv__layer_recalls(cache, layer);
 	for (int first = 0; first < cache->shape.streams;) {
 		const struct clkv__span span = clkv__span_of(cache, layer, first);
-		const struct clkv__variant_kernels *k = span_kernels(cache, &span);
-		CLKV_TRY(attend_list(cache, chain, k->attend_row, &step->decode, &span, &args->q, n_wait,
+		struct clkv__variant_kernels *k = span_kernels(cache, &span);
+		CLKV_TRY(attend_list(cache, chain, &k->attend_row, &step->decode, &span, &args->q, n_wait,
 		                     wait, error));
-		CLKV_TRY(attend_list(cache, chain, k->attend_tile, &step->prefill, &span, &args->q, n_wait,
+		CLKV_TRY(attend_list(cache, chain, &k->attend_tile, &step->prefill, &span, &args->q, n_wait,
 		                     wait, error));
 		if (!recalls)
-			CLKV_TRY(attend_list(cache, chain, k->attend_row, &step->recall, &span, &args->q,
+			CLKV_TRY(attend_list(cache, chain, &k->attend_row, &step->recall, &span, &args->q,
 			                     n_wait, wait, error));
 		first += span.n_streams;
 	}
@@ -130,20 +130,20 @@ clkv_status clkv__launch_attend(clkv_cache *cache, struct clkv__chain *chain, in
 }
 
 /* Kernels of seal jobs begin with pool, tables and jobs, those of codecs with sections behind them, ... */
-static struct args job_args(const clkv_cache *cache, cl_kernel kernel,
-                            const struct clkv__span *span)
+static struct args job_args(clkv_cache *cache, struct clkv__kernel *kernel,
+                            const struct clkv__span *span, clkv_error *error)
 {
-	struct args a = {kernel, 0, CL_SUCCESS};
+	struct args a = args_of(cache, kernel, error);
 	put_mem(&a, cache->pool.layers[span->first_layer].mem);
 	put_mem(&a, cache->tables.mem);
 	put_mem(&a, cache->jobs_mem);
 	return a;
 }
 
-static struct args seal_args(const clkv_cache *cache, cl_kernel kernel,
-                             const struct clkv__span *span)
+static struct args seal_args(clkv_cache *cache, struct clkv__kernel *kernel,
+                             const struct clkv__span *span, clkv_error *error)
 {
-	struct args a = job_args(cache, kernel, span);
+	struct args a = job_args(cache, kernel, span, error);
 	put_mem(&a, sections(cache));
 	return a;
 }
@@ -162,30 +162,30 @@ static clkv_status run_seal(const clkv_cache *cache, struct args *a, struct clkv
 clkv_status clkv__launch_prune(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,
                                const struct clkv__span *span, clkv_error *error)
 {
-	const struct clkv__variant_kernels *k = span_kernels(cache, span);
-	if (k->prune) {
-		struct args a = job_args(cache, k->prune, span);
+	struct clkv__variant_kernels *k = span_kernels(cache, span);
+	if (k->prune.program) {
+		struct args a = job_args(cache, &k->prune, span, error);
 		put_mem(&a, seen(cache));
 		put_mem(&a, sections(cache));
 		CLKV_TRY(run_seal(cache, &a, chain, n_jobs, span, error));
 	}
-	if (!k->prune_v)
+	if (!k->prune_v.program)
 		return CLKV_OK;
-	struct args a = seal_args(cache, k->prune_v, span);
+	struct args a = seal_args(cache, &k->prune_v, span, error);
 	return run_seal(cache, &a, chain, n_jobs, span, error);
 }
 
 clkv_status clkv__launch_seal(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,
                               const struct clkv__span *span, clkv_error *error)
 {
-	struct args a = seal_args(cache, span_kernels(cache, span)->seal, span);
+	struct args a = seal_args(cache, &span_kernels(cache, span)->seal, span, error);
 	return run_seal(cache, &a, chain, n_jobs, span, error);
 }
 
 clkv_status clkv__launch_count(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,
                                const struct clkv__span *span, clkv_error *error)
 {
-	struct args a = seal_args(cache, span_kernels(cache, span)->count, span);
+	struct args a = seal_args(cache, &span_kernels(cache, span)->count, span, error);
 	put_mem(&a, cache->histograms);
 	return run_seal(cache, &a, chain, n_jobs, span, error);
 }
@@ -193,7 +193,7 @@ clkv_status clkv__launch_count(clkv_cache *cache, struct clkv__chain *chain, cl_
 clkv_status clkv__launch_size(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,
                               const struct clkv__span *span, clkv_error *error)
 {
-	struct args a = seal_args(cache, span_kernels(cache, span)->size, span);
+	struct args a = seal_args(cache, &span_kernels(cache, span)->size, span, error);
 	put_mem(&a, cache->counters.mem);
 	put_mem(&a, code_tables(cache));
 	put_uint(&a, cache->code_tables.side[0].live);
@@ -204,7 +204,7 @@ clkv_status clkv__launch_size(clkv_cache *cache, struct clkv__chain *chain, cl_u
 clkv_status clkv__launch_write(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,
                                const struct clkv__span *span, clkv_error *error)
 {
-	struct args a = seal_args(cache, span_kernels(cache, span)->seal, span);
+	struct args a = seal_args(cache, &span_kernels(cache, span)->seal, span, error);
 	if (cache->plan.sealing.codec->size.file)
 		put_mem(&a, code_tables(cache));
 	return run_seal(cache, &a, chain, n_jobs, span, error);
@@ -213,7 +213,7 @@ clkv_status clkv__launch_write(clkv_cache *cache, struct clkv__chain *chain, cl_
 clkv_status clkv__launch_verify(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,
                                 const struct clkv__span *span, clkv_error *error)
 {
-	struct args a = seal_args(cache, span_kernels(cache, span)->verify, span);
+	struct args a = seal_args(cache, &span_kernels(cache, span)->verify, span, error);
 	put_mem(&a, cache->counters.mem);
 	put_mem(&a, code_tables(cache));
 	return run_seal(cache, &a, chain, n_jobs, span, error);
@@ -223,7 +223,7 @@ clkv_status clkv__launch_table_update(clkv_cache *cache, struct clkv__chain *cha
                                       clkv_error *error)
 {
 	enum { LOCAL = 64 };
-	struct args a = {cache->kernels.table_update, 0, CL_SUCCESS};
+	struct args a = args_of(cache, &cache->kernels.table_update, error);
 	put_mem(&a, cache->tables.mem);
 	put_mem(&a, cache->pairs_mem);
 	put_uint(&a, 0);
@@ -247,7 +247,7 @@ static clkv_status read_span(clkv_seq *seq, struct clkv__chain *chain,
 	clkv_cache *cache = seq->cache;
 	clkv_tensor none = {cache->part_ml, 0, CLKV_F32, 1, 1};
 	uint32_t sinks = clkv__sinks(cache, seq->length);
-	struct args a = {span_kernels(cache, span)->read, 0, CL_SUCCESS};
+	struct args a = args_of(cache, &span_kernels(cache, span)->read, error);
 	put_mem(&a, cache->pool.layers[layer].mem);
 	put_mem(&a, cache->tables.mem);
 	put_tensor(&a, r->k ? r->k : &none);

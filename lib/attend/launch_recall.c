@@ -32,7 +32,7 @@ static clkv_status score_units(clkv_cache *cache, struct clkv__chain *chain,
                                const struct asked *asked, clkv_error *error)
 {
 	enum { TILES = 16 }; /* of recall_score.cl */
-	struct args a = {cache->kernels.recall.score, 0, CL_SUCCESS};
+	struct args a = args_of(cache, &cache->kernels.recall.score, error);
 	put_mem(&a, cache->index.mem);
 	put_mem(&a, cache->tables.mem);
 	put_mem(&a, cache->plan_mem);
@@ -51,7 +51,7 @@ static clkv_status score_tokens(clkv_cache *cache, struct clkv__chain *chain,
                                 const struct asked *asked, const struct clkv__span *span,
                                 clkv_error *error)
 {
-	struct args a = {span_kernels(cache, span)->score, 0, CL_SUCCESS};
+	struct args a = args_of(cache, &span_kernels(cache, span)->score, error);
 	put_mem(&a, cache->pool.layers[asked->layer].mem);
 	put_mem(&a, cache->tables.mem);
 	put_mem(&a, cache->plan_mem);
@@ -75,7 +75,7 @@ static clkv_status choose(clkv_cache *cache, struct clkv__chain *chain, const st
 {
 	const struct clkv__recall *r = &cache->plan.recall;
 	size_t heads = (size_t)(r->grouped ? cache->shape.streams : cache->shape.q_heads);
-	struct args a = {cache->kernels.recall.select, 0, CL_SUCCESS};
+	struct args a = args_of(cache, &cache->kernels.recall.select, error);
 	put_mem(&a, cache->index.mem);
 	put_mem(&a, cache->tables.mem);
 	put_mem(&a, cache->plan_mem);
@@ -86,7 +86,7 @@ static clkv_status choose(clkv_cache *cache, struct clkv__chain *chain, const st
 	put_float(&a, cache->shape.scale);
 	size_t groups[3] = {heads, asked->list->n, 1};
 	CLKV_TRY(run(&a, chain, 2, groups, lanes_of(cache), 0, NULL, NULL, error));
-	a = (struct args){cache->kernels.recall.list, 0, CL_SUCCESS};
+	a = args_of(cache, &cache->kernels.recall.list, error);
 	put_mem(&a, cache->index.mem);
 	put_mem(&a, cache->tables.mem);
 	put_mem(&a, cache->plan_mem);
@@ -103,7 +103,7 @@ static clkv_status attend_listed(clkv_cache *cache, struct clkv__chain *chain,
                                  clkv_error *error)
 {
 	const struct clkv__shape *shape = &cache->shape;
-	struct args a = {span_kernels(cache, span)->recall, 0, CL_SUCCESS};
+	struct args a = args_of(cache, &span_kernels(cache, span)->recall, error);
 	put_mem(&a, cache->pool.layers[asked->layer].mem);
 	put_mem(&a, cache->tables.mem);
 	put_mem(&a, cache->plan_mem);
@@ -131,7 +131,7 @@ static clkv_status place_rows(clkv_cache *cache, struct clkv__chain *chain, int 
                               clkv_error *error)
 {
 	enum { ROWS = 16 }; /* of place_rows.cl */
-	struct args a = {cache->kernels.recall.place, 0, CL_SUCCESS};
+	struct args a = args_of(cache, &cache->kernels.recall.place, error);
 	put_mem(&a, cache->pool.layers[layer].mem);
 	put_mem(&a, cache->place.arrived);
 	put_uint(&a, cache->pool.layers[layer].rows);

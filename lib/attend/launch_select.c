@@ -67,7 +67,7 @@ static clkv_status sum_rows(clkv_cache *cache, const struct scoring *s,
                             const struct clkv__span *span, clkv_error *error)
 {
 	uint32_t rows = (uint32_t)cache->cut.tile_rows;
-	struct args a = {span_kernels(cache, span)->score_sums, 0, CL_SUCCESS};
+	struct args a = args_of(cache, &span_kernels(cache, span)->score_sums, error);
 	put_mem(&a, cache->pool.layers[span->first_layer].mem);
 	put_mem(&a, cache->tables.mem);
 	put_mem(&a, s->by->queries);
@@ -86,7 +86,7 @@ static clkv_status score_rows(clkv_cache *cache, const void *what, const struct 
 	const struct clkv__select *p = &cache->plan.select;
 	if (p->old)
 		CLKV_TRY(sum_rows(cache, s, span, error));
-	struct args a = {span_kernels(cache, span)->score_rows, 0, CL_SUCCESS};
+	struct args a = args_of(cache, &span_kernels(cache, span)->score_rows, error);
 	put_mem(&a, cache->pool.layers[span->first_layer].mem);
 	put_mem(&a, cache->tables.mem);
 	put_mem(&a, s->by->queries);
@@ -125,7 +125,7 @@ static clkv_status list(clkv_cache *cache, const void *what, const struct clkv__
                         clkv_error *error)
 {
 	const struct clkv__selection *s = &cache->selection;
-	struct args a = {cache->kernels.select.list, 0, CL_SUCCESS};
+	struct args a = args_of(cache, &cache->kernels.select.list, error);
 	put_mem(&a, cache->pool.layers[span->first_layer].mem);
 	put_mem(&a, cache->tables.mem);
 	put_mem(&a, s->scores);
@@ -156,7 +156,7 @@ static clkv_status run_heads(clkv_cache *cache, struct args *a, clkv_error *erro
 
 static clkv_status pool_scores(clkv_cache *cache, clkv_error *error)
 {
-	struct args a = {cache->kernels.select.pool, 0, CL_SUCCESS};
+	struct args a = args_of(cache, &cache->kernels.select.pool, error);
 	put_mem(&a, cache->selection.ranks);
 	put_mem(&a, cache->selection.chosen);
 	put_mem(&a, cache->selection.found);
@@ -166,7 +166,7 @@ static clkv_status pool_scores(clkv_cache *cache, clkv_error *error)
 static clkv_status mean_scores(clkv_cache *cache, clkv_error *error)
 {
 	struct clkv__span all = every_layer(cache);
-	struct args a = {cache->kernels.select.mean, 0, CL_SUCCESS};
+	struct args a = args_of(cache, &cache->kernels.select.mean, error);
 	put_mem(&a, cache->selection.ranks);
 	put_mem(&a, cache->selection.found);
 	put_uint(&a, cache->sizes.cap);
@@ -181,7 +181,7 @@ static clkv_status mix_scores(clkv_cache *cache, const void *what, const struct 
 {
 	const struct clkv__leaving *leaving = what;
 	const struct clkv__selection *s = &cache->selection;
-	struct args a = {cache->kernels.select.mix, 0, CL_SUCCESS};
+	struct args a = args_of(cache, &cache->kernels.select.mix, error);
 	put_mem(&a, cache->pool.layers[span->first_layer].mem);
 	put_mem(&a, cache->tables.mem);
 	put_mem(&a, s->ranks);
@@ -198,7 +198,7 @@ clkv_status clkv__launch_candidates(clkv_cache *cache, const struct clkv__leavin
                                     clkv_error *error)
 {
 	CLKV_TRY(clkv__for_spans(cache, list, leaving, error));
-	if (cache->kernels.select.mix)
+	if (cache->kernels.select.mix.program)
 		CLKV_TRY(clkv__for_spans(cache, mix_scores, leaving, error));
 	if (cache->plan.select.pool > 1)
 		CLKV_TRY(pool_scores(cache, error));
@@ -221,7 +221,7 @@ static void put_choice(struct args *a, const struct clkv__selection *s)
 clkv_status clkv__launch_select(clkv_cache *cache, bool newest, clkv_error *error)
 {
 	const struct clkv__selection *s = &cache->selection;
-	struct args a = {cache->kernels.select.choose, 0, CL_SUCCESS};
+	struct args a = args_of(cache, &cache->kernels.select.choose, error);
 	put_choice(&a, s);
 	put_uint(&a, newest);
 	return run_heads(cache, &a, error);
@@ -230,7 +230,7 @@ clkv_status clkv__launch_select(clkv_cache *cache, bool newest, clkv_error *erro
 clkv_status clkv__launch_cascade(clkv_cache *cache, const struct clkv__leaving *leaving,
                                  const struct clkv__quota *quota, clkv_error *error)
 {
-	struct args a = {cache->kernels.select.choose, 0, CL_SUCCESS};
+	struct args a = args_of(cache, &cache->kernels.select.choose, error);
 	uint32_t rings = (uint32_t)cache->plan.select.cascades - 1;
 	uint32_t even = rings > 0 ? quota->kept / rings : 0;
 	put_choice(&a, &cache->selection);
@@ -245,7 +245,7 @@ static clkv_status cosines(clkv_cache *cache, const void *what, const struct clk
 {
 	const struct clkv__leaving *leaving = what;
 	uint32_t bt = (uint32_t)cache->plan.general.block;
-	struct args a = {cache->kernels.select.cosines, 0, CL_SUCCESS};
+	struct args a = args_of(cache, &cache->kernels.select.cosines, error);
 	put_mem(&a, cache->pool.layers[span->first_layer].mem);
 	put_mem(&a, cache->tables.mem);
 	put_mem(&a, cache->selection.work);
@@ -257,7 +257,7 @@ clkv_status clkv__launch_alone(clkv_cache *cache, const struct clkv__leaving *le
                                clkv_error *error)
 {
 	const struct clkv__selection *s = &cache->selection;
-	struct args a = {cache->kernels.select.alone, 0, CL_SUCCESS};
+	struct args a = args_of(cache, &cache->kernels.select.alone, error);
 	CLKV_TRY(clkv__for_spans(cache, cosines, leaving, error));
 	put_mem(&a, s->ranks);
 	put_mem(&a, s->keep);
@@ -270,7 +270,7 @@ clkv_status clkv__launch_alone(clkv_cache *cache, const struct clkv__leaving *le
 clkv_status clkv__launch_runs(clkv_cache *cache, const struct clkv__leaving *leaving,
                               clkv_error *error)
 {
-	struct args a = {cache->kernels.select.choose, 0, CL_SUCCESS};
+	struct args a = args_of(cache, &cache->kernels.select.choose, error);
 	put_choice(&a, &cache->selection);
 	put_mem(&a, cache->selection.work);
 	put_uint(&a, leaving->n);
@@ -287,7 +287,7 @@ static clkv_status merge(clkv_cache *cache, const void *what, const struct clkv_
 {
 	const struct merging *m = what;
 	const struct clkv__selection *s = &cache->selection;
-	struct args a = {span_kernels(cache, span)->merge_slots, 0, CL_SUCCESS};
+	struct args a = args_of(cache, &span_kernels(cache, span)->merge_slots, error);
 	put_mem(&a, cache->pool.layers[span->first_layer].mem);
 	put_mem(&a, cache->tables.mem);
 	put_mem(&a, code_tables(cache));
@@ -309,7 +309,7 @@ static clkv_status merge(clkv_cache *cache, const void *what, const struct clkv_
 static clkv_status weigh_dropped(clkv_cache *cache, const struct merging *m, clkv_error *error)
 {
 	const struct clkv__selection *s = &cache->selection;
-	struct args a = {cache->kernels.select.weigh, 0, CL_SUCCESS};
+	struct args a = args_of(cache, &cache->kernels.select.weigh, error);
 	put_mem(&a, s->scores);
 	put_mem(&a, s->traces);
 	put_mem(&a, s->ranks);
@@ -327,7 +327,7 @@ clkv_status clkv__launch_merge(clkv_cache *cache, const struct clkv__leaving *le
                                uint32_t merged, uint32_t merged_blocks, clkv_error *error)
 {
 	const struct merging what = {leaving, merged, merged_blocks};
-	if (cache->kernels.select.weigh)
+	if (cache->kernels.select.weigh.program)
 		CLKV_TRY(weigh_dropped(cache, &what, error));
 	return clkv__for_spans(cache, merge, &what, error);
 }
@@ -342,7 +342,7 @@ static clkv_status gather(clkv_cache *cache, const void *what, const struct clkv
 {
 	const struct staging *w = what;
 	const struct clkv__selection *s = &cache->selection;
-	struct args a = {span_kernels(cache, span)->gather, 0, CL_SUCCESS};
+	struct args a = args_of(cache, &span_kernels(cache, span)->gather, error);
 	put_mem(&a, cache->pool.layers[span->first_layer].mem);
 	put_mem(&a, cache->tables.mem);
 	put_mem(&a, cache->jobs_mem);
@@ -362,7 +362,7 @@ static clkv_status merge_runs(clkv_cache *cache, const void *what, const struct 
 {
 	const struct staging *w = what;
 	const struct clkv__selection *s = &cache->selection;
-	struct args a = {cache->kernels.select.merge_runs, 0, CL_SUCCESS};
+	struct args a = args_of(cache, &cache->kernels.select.merge_runs, error);
 	put_mem(&a, cache->pool.layers[span->first_layer].mem);
 	put_mem(&a, cache->tables.mem);
 	put_mem(&a, cache->jobs_mem);
@@ -382,8 +382,9 @@ clkv_status clkv__launch_gather(clkv_cache *cache, const struct clkv__leaving *l
 {
 	const struct staging what = {leaving, n_jobs};
 	CLKV_TRY(clkv__for_spans(cache, gather, &what, error));
-	return cache->kernels.select.merge_runs ? clkv__for_spans(cache, merge_runs, &what, error)
-	                                        : CLKV_OK;
+	return cache->kernels.select.merge_runs.program
+	           ? clkv__for_spans(cache, merge_runs, &what, error)
+	           : CLKV_OK;
 }
 
 static clkv_status mark(clkv_cache *cache, const void *what, const struct clkv__span *span,
@@ -391,7 +392,7 @@ static clkv_status mark(clkv_cache *cache, const void *what, const struct clkv__
 {
 	const struct staging *w = what;
 	const struct clkv__selection *s = &cache->selection;
-	struct args a = {cache->kernels.select.mark, 0, CL_SUCCESS};
+	struct args a = args_of(cache, &cache->kernels.select.mark, error);
 	put_mem(&a, cache->pool.layers[span->first_layer].mem);
 	put_mem(&a, cache->tables.mem);
 	put_mem(&a, cache->jobs_mem);

@@ -15,5 +15,9 @@ void clkv__log_to(const struct clkv__log *log, clkv_log_level level, const char 
 	va_start(args, format);
 	vsnprintf(text, sizeof text, format, args);
 	va_end(args);
+	if (log->mutex)
+		pthread_mutex_lock(log->mutex);
 	log->fn(log->opaque, level, subsystem, text);
+	if (log->mutex)
+		pthread_mutex_unlock(log->mutex);
 }

@@ -5,10 +5,13 @@
 
 #include "base/error.h"
 
+#include <pthread.h>
+
 struct clkv__log {
 	clkv_log_fn fn;
 	void *opaque;
 	clkv_log_level level;
+	pthread_mutex_t *mutex; /**< held while fn runs; NULL: none */
 };
 
 /** Formats and passes on what is at or below the log's level. */

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* "first/second" in memory of the context, or NULL. */
 static char *join(const clkv_allocator *allocator, const char *first, const char *second)
@@ -44,6 +45,14 @@ static clkv_status read_folders(clkv_context *c, const clkv_context_options *o, 
 	return CLKV_OK;
 }
 
+/* As many as CLKV_BUILD_THREADS says, else as there are cores. */
+static size_t count_threads(void)
+{
+	const char *text = getenv("CLKV_BUILD_THREADS");
+	long n = text && text[0] ? strtol(text, NULL, 10) : sysconf(_SC_NPROCESSORS_ONLN);
+	return n < 1 ? 1 : n > CLKV__MOST_BUILD_THREADS ? CLKV__MOST_BUILD_THREADS : (size_t)n;
+}
+
 static clkv_status fill(clkv_context *c, const clkv_context_options *o, clkv_error *error)
 {
 	CLKV_TRY(clkv__device_info_read(c->device, &c->info, error));
@@ -59,6 +68,7 @@ static clkv_status fill(clkv_context *c, const clkv_context_options *o, clkv_err
 	c->info.lanes = t->lanes;
 	c->info.vec = t->vec;
 	memcpy(c->info.tuning, t->source, sizeof c->info.tuning);
+	c->build_threads = count_threads();
 	CLKV_TRY(read_folders(c, o, error));
 	CLKV_TRY(clkv__tune_file_read(c, &c->tune.list, error));
 	char text[CLKV__TUNING_TEXT];
@@ -101,6 +111,18 @@ static clkv_status retain(cl_context context, cl_device_id device, clkv_error *e
 	return status;
 }
 
+/* A log callback may call the library, which may speak again. */
+static void init_mutexes(clkv_context *c)
+{
+	pthread_mutexattr_t recursive;
+	pthread_mutexattr_init(&recursive);
+	pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
+	pthread_mutex_init(&c->log_mutex, &recursive);
+	pthread_mutexattr_destroy(&recursive);
+	pthread_mutex_init(&c->mutex, NULL);
+	pthread_cond_init(&c->built, NULL);
+}
+
 clkv_status clkv_context_create(cl_context context, cl_device_id device,
                                 const clkv_context_options *options, clkv_context **out,
                                 clkv_error *error)
@@ -122,10 +144,11 @@ clkv_status clkv_context_create(cl_context context, cl_device_id device,
 		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for a context");
 	}
 	c->allocator = o.allocator;
-	c->log = (struct clkv__log){o.log, o.log_opaque, o.log_level ? o.log_level : CLKV_LOG_CONTEXT};
+	init_mutexes(c);
+	c->log = (struct clkv__log){o.log, o.log_opaque, o.log_level ? o.log_level : CLKV_LOG_CONTEXT,
+	                            &c->log_mutex};
 	c->cl = context;
 	c->device = device;
-	pthread_mutex_init(&c->mutex, NULL);
 	clkv_status status = fill(c, &o, error);
 	if (status != CLKV_OK) {
 		clkv_context_destroy(c);
@@ -143,7 +166,9 @@ void clkv_context_destroy(clkv_context *context)
 	clkv__programs_free(context);
 	clkv__tune_list_free(context, &context->tune.list);
 	release(context->cl, context->device);
+	pthread_cond_destroy(&context->built);
 	pthread_mutex_destroy(&context->mutex);
+	pthread_mutex_destroy(&context->log_mutex);
 	clkv__free(&allocator, context->cache_dir);
 	clkv__free(&allocator, context->kernel_dir);
 	clkv__free(&allocator, context);

@@ -11,10 +11,14 @@
 #include <stdbool.h>
 
 struct clkv__program;
+struct clkv__file_names;
+
+enum { CLKV__MOST_BUILD_THREADS = 64 };
 
 struct clkv_context {
 	clkv_allocator allocator;
 	struct clkv__log log;
+	pthread_mutex_t log_mutex; /**< held while the log callback runs; recursive */
 	cl_context cl;
 	cl_device_id device;
 	clkv_device_info info;
@@ -23,9 +27,12 @@ struct clkv_context {
 	const char *subgroups; /**< version of OpenCL C that has them on this device; NULL: none */
 	char *cache_dir;       /**< folder of built programs; NULL: none */
 	char *kernel_dir;      /**< sources that replace embedded ones; NULL: none */
+	size_t build_threads;  /**< that build programs at once, 1 to CLKV__MOST_BUILD_THREADS */
 	pthread_mutex_t mutex; /**< guards what follows */
+	pthread_cond_t built;  /**< of a thread that has built a program, or failed to */
 	struct clkv__program *programs;
-	bool cache_warned; /**< the log knows that cache_dir can't be used */
+	struct clkv__file_names *names; /**< that kernel files mention */
+	bool cache_warned;              /**< the log knows that cache_dir can't be used */
 };
 
 #define clkv__log(context, ...) clkv__log_to(&(context)->log, __VA_ARGS__)

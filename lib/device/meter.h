@@ -8,8 +8,9 @@
 
 struct clkv__meter {
 	uint64_t launches;
-	uint64_t total_ns;  /**< inside step functions */
+	uint64_t total_ns;  /**< inside step functions, builds left out */
 	uint64_t opencl_ns; /**< of that, inside clEnqueue* */
+	uint64_t build_ns;  /**< of kernels that were made when they were first launched */
 };
 
 static inline uint64_t clkv__now_ns(void)
@@ -17,6 +18,12 @@ static inline uint64_t clkv__now_ns(void)
 	struct timespec t;
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/** A clock that stands still while kernels are made. */
+static inline uint64_t clkv__meter_now(const struct clkv__meter *meter)
+{
+	return clkv__now_ns() - meter->build_ns;
 }
 
 #endif

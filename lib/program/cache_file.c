@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define MAGIC "CLKVPRG1"
 #define MAX_FILE ((uint64_t)1 << 28)
@@ -43,10 +44,13 @@ static uint64_t checksum(const struct header *h, const char *key, const void *bi
 /* Says once why programs can't be kept. */
 static void warn(clkv_context *context, const char *why)
 {
-	if (!context->cache_warned)
+	pthread_mutex_lock(&context->mutex);
+	bool said = context->cache_warned;
+	context->cache_warned = true;
+	pthread_mutex_unlock(&context->mutex);
+	if (!said)
 		clkv__log(context, CLKV_LOG_CONTEXT, "cache", "programs can't be kept in %s: %s",
 		          context->cache_dir, why);
-	context->cache_warned = true;
 }
 
 /* Lengths must add up to the file's before memory is taken for them. */
@@ -112,6 +116,40 @@ cl_program clkv__cache_file_load(clkv_context *context, const struct clkv__cache
 	cl_program program = create(context, binary, size, options);
 	clkv__free(&context->allocator, binary);
 	return program;
+}
+
+static bool write_nothing(FILE *f, const void *data)
+{
+	(void)f;
+	(void)data;
+	return true;
+}
+
+/* Whatever lies there, a damaged file too. */
+static bool exists(const clkv_context *context, const struct clkv__cache_key *key)
+{
+	char path[CLKV__MAX_PATH];
+	struct stat s;
+	return clkv__user_file_path(path, context->cache_dir, key->name) && lstat(path, &s) == 0;
+}
+
+bool clkv__cache_file_is_due(clkv_context *context, const struct clkv__cache_key *key)
+{
+	char name[40], path[CLKV__MAX_PATH];
+	uint64_t size;
+	if (!context->cache_dir || strcmp(context->info.platform, "Portable Computing Language") != 0)
+		return true;
+	clkv__user_folder_make(context->cache_dir);
+	snprintf(name, sizeof name, "%.*s.once", (int)strcspn(key->name, "."), key->name);
+	if (!clkv__user_folder_is_safe(context->cache_dir) || exists(context, key) ||
+	    !clkv__user_file_path(path, context->cache_dir, name))
+		return true; /* where that can't be, storing says why */
+	FILE *f = clkv__user_file_open(path, 0, &size);
+	if (!f)
+		return !clkv__user_file_write(context->cache_dir, name, write_nothing, NULL);
+	fclose(f);
+	remove(path);
+	return true;
 }
 
 struct contents {

@@ -24,6 +24,12 @@ void clkv__cache_key_make(const clkv_context *context, const char *source, const
 cl_program clkv__cache_file_load(clkv_context *context, const struct clkv__cache_key *key,
                                  const char *options);
 
+/** Whether a program that was just built is to be stored. True, but with PoCL: it compiles every kernel once more, for any
+ *  size of work-group, when it's asked for a binary, which makes a first start twice as long. There the first build
+ *  leaves a note in the folder (NAME.once), and only a program that is built a second time is stored, or whose file
+ *  is there and can't be used. */
+bool clkv__cache_file_is_due(clkv_context *context, const struct clkv__cache_key *key);
+
 /** Stores a built program if it can; a failure is logged and no more. */
 void clkv__cache_file_store(clkv_context *context, const struct clkv__cache_key *key,
                             cl_program program);

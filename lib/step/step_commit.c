@@ -88,9 +88,9 @@ clkv_status clkv_commit(clkv_step *step, const size_t *n_kept, clkv_error *error
 	if (!kept)
 		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for %zu items", step->n_items);
 	pthread_mutex_lock(&cache->mutex);
-	uint64_t start = clkv__now_ns();
+	uint64_t start = clkv__meter_now(&cache->meter);
 	clkv_status status = commit(step, n_kept, kept, error);
-	cache->meter.total_ns += clkv__now_ns() - start;
+	cache->meter.total_ns += clkv__meter_now(&cache->meter) - start;
 	pthread_mutex_unlock(&cache->mutex);
 	clkv__free(&cache->context->allocator, kept);
 	return status;

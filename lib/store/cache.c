@@ -274,6 +274,7 @@ clkv_status clkv__cache_create(clkv_context *context, const clkv_geometry *geome
 	memcpy(cache->recipe, r.recipe, sizeof r.recipe);
 	cache->tuning = r.tuning;
 	cache->cut = r.cut;
+	cache->attends = attends;
 	cache->sizes = sizes;
 	pthread_mutex_init(&cache->mutex, NULL);
 	cache->index.given = CLKV__NO_SLOT;

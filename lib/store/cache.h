@@ -44,6 +44,7 @@ struct clkv_cache {
 	struct clkv__tuning tuning;     /**< in force: of the kernels and of cut */
 	char refused[256];              /**< tunings that the device refused, with the reason; or "" */
 	struct clkv__cut cut;
+	bool attends; /**< false: it only holds blocks on their way to or from a file */
 	struct clkv__sizes sizes;
 	struct clkv__pool pool;
 	struct clkv__tables tables;
