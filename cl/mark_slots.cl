@@ -47,8 +47,11 @@ __kernel GROUP_SIZE void mark_slots(__global uchar *pool, __global const uint *t
 		else
 			last = middle;
 	}
+	/* a half block that holds sinks and tail both is another group's too: each writes the tokens that it scored */
 	if (!by_rank)
-		for (int t = LANE; t < BT; t += LANES) {
+		for (uint t = LANE; t < BT; t += LANES) {
+			if (b.first + t < b.lo || b.first + t >= b.hi)
+				continue;
 			slot_scores(block)[t] = scores[head + i * BT + t];
 			((__global uint *)slot_traces(block))[t] = traces[head + i * BT + t];
 		}

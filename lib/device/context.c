@@ -65,6 +65,7 @@ static clkv_status fill(clkv_context *c, const clkv_context_options *o, clkv_err
 	clkv__device_hints_read(c->device, &hints);
 	c->subgroups = clkv__device_subgroups(c->device, &c->info);
 	CLKV_TRY(clkv__tune_choose(&c->info, &hints, getenv("CLKV_TUNE"), &c->tune, error));
+	CLKV_TRY(clkv__order_parse(getenv("CLKV_TEST_ORDER"), &c->order, error));
 	c->info.lanes = t->lanes;
 	c->info.vec = t->vec;
 	memcpy(c->info.tuning, t->source, sizeof c->info.tuning);

@@ -4,6 +4,7 @@
 #define CLKV__CONTEXT_H
 
 #include "base/log.h"
+#include "program/order.h"
 #include "tune/tune.h"
 
 #include <clkv.h>
@@ -25,6 +26,7 @@ struct clkv_context {
 	bool unified; /**< the device's memory is the host's */
 	struct clkv__tune tune;
 	const char *subgroups; /**< version of OpenCL C that has them on this device; NULL: none */
+	struct clkv__order order;
 	char *cache_dir;       /**< folder of built programs; NULL: none */
 	char *kernel_dir;      /**< sources that replace embedded ones; NULL: none */
 	size_t build_threads;  /**< that build programs at once, 1 to CLKV__MOST_BUILD_THREADS */

@@ -119,6 +119,18 @@ static clkv_status add_file(struct text *t, const struct clkv__cl_file *file, cl
 	return CLKV_OK;
 }
 
+/* What numbers work-groups anew, if a test asks for it. */
+static clkv_status add_order(struct text *t, clkv_error *error)
+{
+	const struct clkv__order *order = &t->context->order;
+	char line[64];
+	if (order->kind == CLKV__ORDER_USUAL)
+		return CLKV_OK;
+	clkv__order_macros(order, line, sizeof line);
+	CLKV_TRY(append(t, line, error));
+	return add_file(t, find("order.clh", 9), error);
+}
+
 clkv_status clkv__source_text(clkv_context *context, const char *name, char **text,
                               clkv_error *error)
 {
@@ -126,7 +138,9 @@ clkv_status clkv__source_text(clkv_context *context, const char *name, char **te
 	const struct clkv__cl_file *file = find(name, strlen(name));
 	if (!file)
 		CLKV_FAIL(error, CLKV_ERROR_INTERNAL, "there is no kernel file '%s'", name);
-	clkv_status status = add_file(&t, file, error);
+	clkv_status status = add_order(&t, error);
+	if (status == CLKV_OK)
+		status = add_file(&t, file, error);
 	if (status != CLKV_OK) {
 		clkv__free(&context->allocator, t.data);
 		return status;
