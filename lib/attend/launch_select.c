@@ -9,11 +9,11 @@
 static void put_candidates(struct args *a, const clkv_cache *cache,
                            const struct clkv__leaving *leaving, const struct clkv__span *span)
 {
-	put_uint(a, leaving->seq->slab);
+	put_uint(a, leaving->slab);
 	put_uint(a, cache->sizes.cap);
 	put_uint(a, leaving->sinks);
 	put_uint(a, leaving->tail);
-	put_uint(a, leaving->seq->kept.merged_blocks);
+	put_uint(a, leaving->open);
 	put_uint(a, leaving->from);
 	put_uint(a, leaving->n);
 	put_uint(a, cache->sizes.places);
@@ -44,7 +44,7 @@ static void put_asked(struct args *a, const clkv_cache *cache, const struct scor
                       const struct clkv__span *span)
 {
 	const struct clkv__shape *shape = &cache->shape;
-	put_uint(a, s->leaving->seq->slab);
+	put_uint(a, s->leaving->slab);
 	put_uint(a, cache->sizes.cap);
 	put_uint(a, s->leaving->sinks);
 	put_uint(a, s->leaving->tail);
@@ -410,9 +410,33 @@ static clkv_status mark(clkv_cache *cache, const void *what, const struct clkv__
 	return run_span(cache, &a, span, w->n_jobs > 0 ? w->n_jobs : w->leaving->blocks, error);
 }
 
-clkv_status clkv__launch_mark(clkv_cache *cache, const struct clkv__leaving *leaving,
-                              uint32_t n_jobs, clkv_error *error)
+clkv_status clkv__launch_states(clkv_cache *cache, const struct clkv__leaving *leaving,
+                                uint32_t n_jobs, clkv_error *error)
 {
 	const struct staging what = {leaving, n_jobs};
 	return clkv__for_spans(cache, mark, &what, error);
+}
+
+struct marking {
+	struct staging all; /* of no jobs */
+	uint32_t at;        /* launches so far, those of before among them */
+	uint32_t *done;
+};
+
+static clkv_status mark_next(clkv_cache *cache, const void *what, const struct clkv__span *span,
+                             clkv_error *error)
+{
+	struct marking *m = *(struct marking *const *)what;
+	if (m->at++ < *m->done)
+		return CLKV_OK;
+	CLKV_TRY(mark(cache, &m->all, span, error));
+	++*m->done;
+	return CLKV_OK;
+}
+
+clkv_status clkv__launch_mark(clkv_cache *cache, const struct clkv__leaving *leaving,
+                              uint32_t *done, clkv_error *error)
+{
+	struct marking marking = {{leaving, 0}, 0, done}, *what = &marking;
+	return clkv__for_spans(cache, mark_next, &what, error);
 }

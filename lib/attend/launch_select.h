@@ -8,7 +8,8 @@
 
 /** What leaves the window of a sequence, seen as it was before the commit. */
 struct clkv__leaving {
-	clkv_seq *seq;
+	clkv_seq *seq;        /**< no launch looks at it */
+	uint32_t slab, open;  /**< its tables; entries of merged slots */
 	uint32_t sinks, tail; /**< as in the step's plan */
 	uint32_t from, n;     /**< tokens that leave the window; n may be 0 */
 	uint32_t end;         /**< tokens of the sequence behind this commit */
@@ -55,8 +56,13 @@ clkv_status clkv__launch_merge(clkv_cache *cache, const struct clkv__leaving *le
 clkv_status clkv__launch_gather(clkv_cache *cache, const struct clkv__leaving *leaving,
                                 uint32_t n_jobs, clkv_error *error);
 
-/** State of the jobs' new blocks; of a whole sequence (n_jobs 0): dropped slots, new scores. */
+/** State of the jobs' new blocks. */
+clkv_status clkv__launch_states(clkv_cache *cache, const struct clkv__leaving *leaving,
+                                uint32_t n_jobs, clkv_error *error);
+
+/** State of a whole sequence, in place: dropped slots, new scores. *done counts the launches that are enqueued: called
+ *  again after a failure, it goes on with those that aren't. */
 clkv_status clkv__launch_mark(clkv_cache *cache, const struct clkv__leaving *leaving,
-                              uint32_t n_jobs, clkv_error *error);
+                              uint32_t *done, clkv_error *error);
 
 #endif

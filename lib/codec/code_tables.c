@@ -192,6 +192,7 @@ static clkv_status build_side(struct clkv__code_tables *t, struct clkv__chain *c
 	for (int i = 0; i < made; i++)
 		memcpy(s->lengths[numbers[i]], w->lengths + i * a->symbols, (size_t)a->symbols);
 	s->live = live;
+	s->generation++;
 	s->promised = promise(a, w->histograms, n, w->lengths, w->owner);
 	s->bits = s->codes = 0;
 	s->drifted = false;
@@ -275,6 +276,36 @@ void clkv__code_tables_note(struct clkv__code_tables *tables, int side, uint64_t
 		return;
 	s->drifted = (double)s->bits > DRIFT * s->promised * (double)s->codes;
 	s->bits = s->codes = 0;
+}
+
+struct clkv__code_progress clkv__code_tables_progress(const struct clkv__code_tables *tables)
+{
+	struct clkv__code_progress p = {0};
+	for (int i = 0; i < 2; i++) {
+		const struct clkv__code_side *s = &tables->side[i];
+		p.side[i].promised = s->promised;
+		p.side[i].bits = s->bits;
+		p.side[i].codes = s->codes;
+		p.side[i].live = s->live;
+		p.side[i].generation = s->generation;
+		p.side[i].drifted = s->drifted;
+	}
+	return p;
+}
+
+void clkv__code_tables_go_back(struct clkv__code_tables *tables,
+                               const struct clkv__code_progress *progress)
+{
+	for (int i = 0; i < 2; i++) {
+		struct clkv__code_side *s = &tables->side[i];
+		/* a new generation was written over numbers that no block used, those of the old one among them */
+		uint32_t lost = s->generation != progress->side[i].generation ? s->live : 0;
+		s->promised = progress->side[i].promised;
+		s->bits = progress->side[i].bits;
+		s->codes = progress->side[i].codes;
+		s->live = progress->side[i].live & ~lost;
+		s->drifted = progress->side[i].drifted;
+	}
 }
 
 uint64_t clkv__code_tables_used(const struct clkv__code_tables *tables)

@@ -30,6 +30,17 @@ struct clkv__code_side {
 	double promised;                          /**< bits per code of this generation's histograms */
 	uint64_t bits, codes;                     /**< of blocks since the last look at them */
 	bool drifted;                             /**< they cost too much: build anew */
+	uint32_t generation;                      /**< how many were built */
+};
+
+/** What the sides know of their generations, for a commit that may fail. */
+struct clkv__code_progress {
+	struct {
+		double promised;
+		uint64_t bits, codes;
+		uint32_t live, generation;
+		bool drifted;
+	} side[2];
 };
 
 struct clkv__code_tables {
@@ -69,6 +80,12 @@ void clkv__code_tables_drop(struct clkv__code_tables *tables, uint32_t flags);
 /** Takes a block's size into the running mean. codes: of the side. */
 void clkv__code_tables_note(struct clkv__code_tables *tables, int side, uint64_t bytes,
                             uint64_t codes);
+
+/** What was noted so far; and back to that, when blocks sealed since then are dropped. A generation that was built
+ *  meanwhile is none, and the next seal brings histograms of its own. */
+struct clkv__code_progress clkv__code_tables_progress(const struct clkv__code_tables *tables);
+void clkv__code_tables_go_back(struct clkv__code_tables *tables,
+                               const struct clkv__code_progress *progress);
 
 /** Device bytes of the tables that blocks use or may take. */
 uint64_t clkv__code_tables_used(const struct clkv__code_tables *tables);

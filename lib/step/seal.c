@@ -78,8 +78,9 @@ void clkv__seal_release(clkv_cache *cache, const uint32_t *dst, uint32_t n_jobs)
 	for (uint32_t i = 0; i < n_jobs; i++)
 		for (int l = 0; l < cache->shape.layers; l++)
 			for (int s = 0; s < cache->shape.streams; s++, dst += ABI_DST_WORDS)
-				if (dst[ABI_DST_ADDR] != CLKV__NO_SLOT)
-					clkv__sealed_release(&cache->pool, l, dst[ABI_DST_ADDR]);
+				if (dst[ABI_DST_ADDR] != CLKV__NO_SLOT &&
+				    clkv__sealed_release(&cache->pool, l, dst[ABI_DST_ADDR]))
+					clkv__code_tables_drop(&cache->code_tables, dst[ABI_DST_FLAGS]);
 }
 
 /* ABI_SEAL_MASK of the first of n jobs of a sequence. */

@@ -121,6 +121,14 @@ clkv_status clkv__seal_runs(struct clkv_step *step, const struct clkv__runs *run
 	return clkv__launch_runs(cache, runs->leaving, error);
 }
 
+clkv_status clkv__seal_runs_again(struct clkv_step *step, const struct clkv__leaving *leaving,
+                                  const uint32_t *bounds, clkv_error *error)
+{
+	CLKV_TRY(write_bounds(step, bounds, error));
+	CLKV_TRY(clkv__launch_alone(step->cache, leaving, error));
+	return clkv__launch_runs(step->cache, leaving, error);
+}
+
 void clkv__seal_runs_note(clkv_cache *cache, const struct clkv__runs *runs, const uint32_t *bounds)
 {
 	float *similar = runs->leaving->seq->kept.similar;

@@ -19,6 +19,10 @@ struct clkv__runs {
 clkv_status clkv__seal_runs(struct clkv_step *step, const struct clkv__runs *runs, uint32_t *bounds,
                             clkv_error *error);
 
+/** Makes the same choice again, by the bounds that it has found. */
+clkv_status clkv__seal_runs_again(struct clkv_step *step, const struct clkv__leaving *leaving,
+                                  const uint32_t *bounds, clkv_error *error);
+
 /** Of a commit that has succeeded: what a prompt's end has found is its sequence's from now on. */
 void clkv__seal_runs_note(clkv_cache *cache, const struct clkv__runs *runs, const uint32_t *bounds);
 

@@ -5,7 +5,12 @@
  *
  * The device scores and chooses; the host waits for how many tokens each head keeps of each block, finds places, and the
  * device gathers what has to move. A head's blocks are gathered anew from the first on at which that pays: until then
- * dropped slots of sealed blocks are only marked. Nothing that a sequence has is written before all else has succeeded.
+ * dropped slots of sealed blocks are only marked.
+ *
+ * All items of a step change together. First new blocks of all of them are made, beside those that they have. Then slots
+ * are marked in place; as the work buffers hold one item's choice, those of the others are made again. Once a mark is
+ * enqueued there is no way back, so what fails behind it is owed: it's made up for before anything else that the device
+ * is asked to do. Last the host's tables change.
  */
 #include "step/seal_select.h"
 
@@ -28,13 +33,25 @@ struct change {
 /* One item's selection. */
 struct work {
 	struct clkv_step *step;
-	clkv_seq *seq;
+	clkv_seq *seq; /* until it is entered */
 	struct clkv__leaving leaving;
+	struct clkv__scoring by;
 	struct clkv__quota quota;
+	bool scores, selects; /* tokens are weighed by rows; some leave the window */
+	bool done;            /* all marks are enqueued; else how many launches of them are */
+	uint32_t marked;
 	uint32_t n_heads, merged_blocks, most_blocks;
 	bool first, ends; /* nothing was kept before; a prompt ends */
 	uint32_t *found, *quotas, *bounds, *spots, *addresses; /* [heads][..] */
 	struct change *changes;
+};
+
+#define NO_ITEM SIZE_MAX
+
+/* Those of a step's items. */
+struct clkv__works {
+	size_t n, chosen; /* whose choice the work buffers hold, or NO_ITEM */
+	struct work work[];
 };
 
 static size_t n_heads(const clkv_cache *cache)
@@ -69,7 +86,15 @@ static struct clkv__leaving leaving_of(const clkv_cache *cache, const struct clk
 	bool fits = !clkv__select_is_open(s) && end <= all && !seq->kept.selected &&
 	            clkv__plan_plain(&cache->plan);
 	bool waits = item->phase == CLKV_PROMPT && cache->plan.general.seal == 1;
-	struct clkv__leaving l = {.seq = seq, .sinks = sinks, .tail = tail, .from = tail, .end = end};
+	struct clkv__leaving l = {
+		.seq = seq,
+		.slab = seq->slab,
+		.open = seq->kept.merged_blocks,
+		.sinks = sinks,
+		.tail = tail,
+		.from = tail,
+		.end = end,
+	};
 	l.blocks = clkv__selected_blocks(seq, end);
 	if (!fits && !waits && end > tail && end - tail > q->window) {
 		l.n = end - tail - q->window;
@@ -105,22 +130,17 @@ static clkv_status check_attended(const struct clkv_step *step, bool selects, cl
 	return CLKV_OK;
 }
 
-/* Scores of all tokens: by the rows of this step, or by the newest. */
-static clkv_status score(const struct work *w, uint32_t row, uint32_t n_kept, clkv_error *error)
+/* The rows by which tokens are scored: those of this step, or the newest. */
+static struct clkv__scoring scoring_of(const struct work *w, uint32_t row, uint32_t n_kept)
 {
-	clkv_cache *cache = w->step->cache;
-	uint32_t observe = (uint32_t)clkv__plan_observe(&cache->plan);
-	struct clkv__scoring by;
-	if (clkv__weighs(&cache->plan.select)) {
-		by = (struct clkv__scoring){
+	const clkv_cache *cache = w->step->cache;
+	uint32_t observe = (uint32_t)clkv__plan_observe(&cache->plan), end = w->leaving.end;
+	uint32_t n = observe < end ? observe : end;
+	if (clkv__weighs(&cache->plan.select))
+		return (struct clkv__scoring){
 			cache->selection.rows, cache->sizes.max_step_tokens, row, n_kept, w->seq->length, 0};
-	} else {
-		uint32_t n = observe < w->leaving.end ? observe : w->leaving.end,
-				 position = w->leaving.end - n;
-		by = (struct clkv__scoring){cache->seen.mem, observe,     position % observe, n,
-		                            position,        w->seq->seen};
-	}
-	return clkv__launch_score_rows(cache, &w->leaving, &by, error);
+	return (struct clkv__scoring){
+		cache->seen.mem, observe, observe ? (end - n) % observe : 0, n, end - n, w->seq->seen};
 }
 
 static clkv_status read_floats(const clkv_cache *cache, cl_mem mem, size_t head, size_t n,
@@ -210,6 +230,12 @@ static clkv_status share(struct work *w, clkv_error *error)
 	return status;
 }
 
+static clkv_status write_quotas(const struct work *w, clkv_error *error)
+{
+	return clkv__chain_write_now(&w->step->chain, w->step->cache->selection.quotas, 0,
+	                             w->n_heads * sizeof *w->quotas, w->quotas, error);
+}
+
 /* How many tokens each head keeps. */
 static clkv_status set_quotas(struct work *w, clkv_error *error)
 {
@@ -222,8 +248,7 @@ static clkv_status set_quotas(struct work *w, clkv_error *error)
 		                                           : w->quota.kept;
 	if (compares && w->first && w->ends)
 		CLKV_TRY(share(w, error));
-	return clkv__chain_write_now(&w->step->chain, cache->selection.quotas, 0,
-	                             w->n_heads * sizeof *w->quotas, w->quotas, error);
+	return write_quotas(w, error);
 }
 
 /* Words of one head in `found`: candidates.clh. */
@@ -370,12 +395,12 @@ static clkv_status seal_all(struct work *w, clkv_error *error)
 		clkv_status status = clkv__seal_encode(step, staging, n, n_words, error);
 		note_blocks(w, first, n, staging->words);
 		CLKV_TRY(status);
-		CLKV_TRY(clkv__launch_mark(cache, &w->leaving, n, error));
+		CLKV_TRY(clkv__launch_states(cache, &w->leaving, n, error));
 	}
 	return CLKV_OK;
 }
 
-/* Frees what a selection that failed has taken. */
+/* Frees blocks that a selection has taken for nothing. */
 static void release_taken(struct work *w)
 {
 	clkv_cache *cache = w->step->cache;
@@ -491,11 +516,8 @@ static clkv_status settle(struct work *w, clkv_error *error)
 		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for %zu blocks", blocks);
 	for (size_t i = 0; i < blocks; i++)
 		w->addresses[2 * i] = CLKV__NO_SLOT;
-	size_t words = (size_t)w->n_heads * ((size_t)cache->sizes.cap * ABI_ENTRY_WORDS + 1);
-	CLKV_TRY(clkv__tables_reserve(&cache->tables, words, error));
 	CLKV_TRY(take_spots(w, error));
-	CLKV_TRY(seal_all(w, error));
-	return clkv__launch_mark(cache, &w->leaving, 0, error);
+	return seal_all(w, error);
 }
 
 static clkv_status check_cap(const struct work *w, clkv_error *error)
@@ -508,27 +530,55 @@ static clkv_status check_cap(const struct work *w, clkv_error *error)
 	return CLKV_OK;
 }
 
-static clkv_status launch_choice(struct work *w, clkv_error *error)
+static clkv_status launch_choice(struct work *w, bool again, clkv_error *error)
 {
 	clkv_cache *cache = w->step->cache;
-	const struct clkv__runs runs = runs_of(w);
 	switch (cache->plan.select.kind) {
 	case ABI_SELECT_CASCADE:
 		return clkv__launch_cascade(cache, &w->leaving, &w->quota, error);
-	case ABI_SELECT_RUNS:
-		return clkv__seal_runs(w->step, &runs, w->bounds, error);
+	case ABI_SELECT_RUNS: {
+		const struct clkv__runs runs = runs_of(w);
+		return again ? clkv__seal_runs_again(w->step, &w->leaving, w->bounds, error)
+		             : clkv__seal_runs(w->step, &runs, w->bounds, error);
+	}
 	default:
 		return clkv__launch_select(cache, !w->first && !cache->plan.select.any, error);
 	}
 }
 
-static clkv_status choose(struct work *w, clkv_error *error)
+/* Scores of all tokens and, if some leave the window, what is kept of them. Again: as it was found before. */
+static clkv_status choose(struct work *w, bool again, clkv_error *error)
+{
+	clkv_cache *cache = w->step->cache;
+	if (w->scores)
+		CLKV_TRY(clkv__launch_score_rows(cache, &w->leaving, &w->by, error));
+	if (!w->selects)
+		return CLKV_OK;
+	CLKV_TRY(clkv__launch_candidates(cache, &w->leaving, error));
+	CLKV_TRY(again ? write_quotas(w, error) : set_quotas(w, error));
+	return launch_choice(w, again, error);
+}
+
+static clkv_status get_memory(struct work *w, clkv_error *error)
+{
+	const clkv_cache *cache = w->step->cache;
+	const clkv_allocator *a = &cache->context->allocator;
+	size_t heads = w->n_heads;
+	w->found = clkv__calloc(a, heads, (found_words(cache) + 3) * sizeof *w->found);
+	w->changes = clkv__calloc(a, heads, sizeof *w->changes);
+	if (!w->found || !w->changes)
+		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for the choice of %zu heads",
+		          heads);
+	w->quotas = w->found + heads * found_words(cache);
+	w->bounds = w->quotas + heads;
+	return CLKV_OK;
+}
+
+static clkv_status select_tokens(struct work *w, clkv_error *error)
 {
 	clkv_cache *cache = w->step->cache;
 	size_t words = (size_t)w->n_heads * found_words(cache);
-	CLKV_TRY(clkv__launch_candidates(cache, &w->leaving, error));
-	CLKV_TRY(set_quotas(w, error));
-	CLKV_TRY(launch_choice(w, error));
+	CLKV_TRY(choose(w, false, error));
 	CLKV_TRY(clkv__chain_read_now(&w->step->chain, cache->selection.found, 0, words * 4, w->found,
 	                              error));
 	plan_heads(w);
@@ -536,55 +586,172 @@ static clkv_status choose(struct work *w, clkv_error *error)
 	return settle(w, error);
 }
 
-static clkv_status select_tokens(struct work *w, clkv_error *error)
+static void free_work(struct work *w)
 {
-	clkv_cache *cache = w->step->cache;
-	const clkv_allocator *a = &cache->context->allocator;
-	size_t heads = w->n_heads;
-	clkv_status status = CLKV_OK;
-	w->found = clkv__calloc(a, heads, (found_words(cache) + 3) * sizeof *w->found);
-	w->changes = clkv__calloc(a, heads, sizeof *w->changes);
-	if (!w->found || !w->changes)
-		status = clkv__error_set(error, CLKV_ERROR_NO_HOST_MEMORY,
-		                         "no host memory for the choice of %zu heads", heads);
-	if (status == CLKV_OK) {
-		w->quotas = w->found + heads * found_words(cache);
-		w->bounds = w->quotas + heads;
-		w->step->leaving = &w->leaving;
-		status = choose(w, error);
-		w->step->leaving = NULL;
-	}
-	if (status == CLKV_OK)
-		enter(w);
-	else
-		release_taken(w);
+	const clkv_allocator *a = &w->step->cache->context->allocator;
 	clkv__free(a, w->spots);
 	clkv__free(a, w->addresses);
 	clkv__free(a, w->changes);
 	clkv__free(a, w->found);
+}
+
+void clkv__select_free(clkv_cache *cache)
+{
+	struct clkv__works *all = cache->selection.works;
+	for (size_t i = 0; all && i < all->n; i++)
+		free_work(&all->work[i]);
+	clkv__free(&cache->context->allocator, all);
+	cache->selection.works = NULL;
+}
+
+/* ---- all items of a commit ---- */
+
+static struct work work_of(struct clkv_step *step, const struct clkv__step_item *item,
+                           uint32_t n_kept)
+{
+	const clkv_cache *cache = step->cache;
+	uint32_t end = item->seq->length + n_kept;
+	bool weighs = clkv__weighs(&cache->plan.select);
+	struct work w = {.step = step,
+	                 .seq = item->seq,
+	                 .n_heads = (uint32_t)n_heads(cache),
+	                 .first = !item->seq->kept.selected,
+	                 .ends = item->phase == CLKV_PROMPT_END,
+	                 .done = true};
+	w.quota = quota_of(cache, item->seq, item->phase, end);
+	w.leaving = leaving_of(cache, item, end, &w.quota);
+	if (n_kept == 0)
+		return w;
+	w.selects = w.leaving.n > 0;
+	w.scores = weighs || (w.selects && cache->plan.select.score == ABI_SCORE_SEEN);
+	w.done = !weighs && !w.selects;
+	if (w.scores)
+		w.by = scoring_of(&w, item->row, n_kept);
+	return w;
+}
+
+static clkv_status make_works(struct clkv_step *step, const uint32_t *n_kept, clkv_error *error)
+{
+	clkv_cache *cache = step->cache;
+	struct clkv__works *all = clkv__calloc(&cache->context->allocator, 1,
+	                                       sizeof *all + step->n_items * sizeof *all->work);
+	if (!all)
+		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for %zu items", step->n_items);
+	*all = (struct clkv__works){.n = step->n_items, .chosen = NO_ITEM};
+	cache->selection.works = all;
+	for (size_t i = 0; i < all->n; i++)
+		all->work[i] = work_of(step, &step->items[i], n_kept[i]);
+	for (size_t i = 0; i < all->n; i++)
+		if (!all->work[i].done)
+			CLKV_TRY(check_attended(step, all->work[i].selects, error));
+	return CLKV_OK;
+}
+
+/* Notes for the words that entering all of them changes. */
+static clkv_status reserve_entries(const struct clkv__works *all, clkv_cache *cache,
+                                   clkv_error *error)
+{
+	size_t words = 0;
+	for (size_t i = 0; i < all->n; i++) {
+		const struct work *w = &all->work[i];
+		for (uint32_t h = 0; w->selects && h < w->n_heads; h++)
+			words += 1 + ABI_ENTRY_WORDS * ((size_t)w->merged_blocks + w->changes[h].stays +
+			                                w->changes[h].blocks);
+	}
+	return clkv__tables_reserve(&cache->tables, words, error);
+}
+
+/* New blocks of all items, beside those that they have. */
+static clkv_status make_blocks(struct clkv__works *all, clkv_cache *cache, clkv_error *error)
+{
+	for (size_t i = 0; i < all->n; i++) {
+		struct work *w = &all->work[i];
+		if (!w->selects)
+			continue;
+		CLKV_TRY(get_memory(w, error));
+		all->chosen = NO_ITEM;
+		cache->step.leaving = &w->leaving;
+		clkv_status status = select_tokens(w, error);
+		cache->step.leaving = NULL;
+		CLKV_TRY(status);
+		all->chosen = i;
+	}
+	return reserve_entries(all, cache, error);
+}
+
+static clkv_status mark_item(struct clkv__works *all, size_t i, clkv_error *error)
+{
+	struct work *w = &all->work[i];
+	if (w->done)
+		return CLKV_OK;
+	if (all->chosen != i) {
+		all->chosen = NO_ITEM;
+		CLKV_TRY(choose(w, true, error));
+		all->chosen = i;
+	}
+	CLKV_TRY(clkv__launch_mark(w->step->cache, &w->leaving, &w->marked, error));
+	w->done = true;
+	return CLKV_OK;
+}
+
+/* All that is not enqueued yet; the item whose choice is still there first. */
+static clkv_status mark_all(struct clkv__works *all, clkv_error *error)
+{
+	if (all->chosen != NO_ITEM)
+		CLKV_TRY(mark_item(all, all->chosen, error));
+	for (size_t i = 0; i < all->n; i++)
+		CLKV_TRY(mark_item(all, i, error));
+	return CLKV_OK;
+}
+
+static bool is_marked(const struct clkv__works *all)
+{
+	for (size_t i = 0; i < all->n; i++)
+		if (all->work[i].marked > 0)
+			return true;
+	return false;
+}
+
+clkv_status clkv__select(struct clkv_step *step, const uint32_t *n_kept, clkv_error *error)
+{
+	clkv_cache *cache = step->cache;
+	clkv_status status = make_works(step, n_kept, error);
+	struct clkv__works *all = cache->selection.works;
+	if (status == CLKV_OK)
+		status = make_blocks(all, cache, error);
+	if (status == CLKV_OK)
+		status = mark_all(all, error);
+	if (status == CLKV_OK)
+		return status;
+	if (all && is_marked(all)) {
+		clkv__error_clear(error);
+		return CLKV_OK;
+	}
+	for (size_t i = 0; all && i < all->n; i++)
+		release_taken(&all->work[i]);
+	clkv__select_free(cache);
 	return status;
 }
 
-clkv_status clkv__select_item(struct clkv_step *step, const struct clkv__step_item *item,
-                              uint32_t n_kept, clkv_error *error)
+void clkv__select_enter(clkv_cache *cache)
 {
-	clkv_cache *cache = step->cache;
-	clkv_seq *seq = item->seq;
-	uint32_t end = seq->length + n_kept;
-	struct work w = {.step = step,
-	                 .seq = seq,
-	                 .n_heads = (uint32_t)n_heads(cache),
-	                 .first = !seq->kept.selected,
-	                 .ends = item->phase == CLKV_PROMPT_END};
-	w.quota = quota_of(cache, seq, item->phase, end);
-	w.leaving = leaving_of(cache, item, end, &w.quota);
-	bool weighs = clkv__weighs(&cache->plan.select), selects = w.leaving.n > 0;
-	if (n_kept == 0)
+	struct clkv__works *all = cache->selection.works;
+	bool owes = false;
+	for (size_t i = 0; i < all->n; i++) {
+		if (all->work[i].selects)
+			enter(&all->work[i]);
+		all->work[i].seq = all->work[i].leaving.seq = NULL;
+		owes = owes || !all->work[i].done;
+	}
+	if (!owes)
+		clkv__select_free(cache);
+}
+
+clkv_status clkv__select_settle(clkv_cache *cache, clkv_error *error)
+{
+	if (!cache->selection.works)
 		return CLKV_OK;
-	CLKV_TRY(check_attended(step, selects, error));
-	if (weighs || (selects && cache->plan.select.score == ABI_SCORE_SEEN))
-		CLKV_TRY(score(&w, item->row, n_kept, error));
-	if (selects)
-		return select_tokens(&w, error);
-	return weighs ? clkv__launch_mark(cache, &w.leaving, 0, error) : CLKV_OK;
+	CLKV_TRY(mark_all(cache->selection.works, error));
+	clkv__select_free(cache);
+	return CLKV_OK;
 }

@@ -6,11 +6,19 @@
 #include "step/step.h"
 #include "store/cache.h"
 
-/** Weighs tokens by one item's kept rows and, if tokens leave its window, selects, merges and seals: its tables and counts
- *  have then changed, and its tail has moved. On failure nothing has. Errors: INVALID_STATE names a layer that wasn't
- *  attended with; POOL_FULL; OPENCL; NO_HOST_MEMORY. */
-clkv_status clkv__select_item(struct clkv_step *step, const struct clkv__step_item *item,
-                              uint32_t n_kept, clkv_error *error);
+/** Weighs tokens by the items' kept rows and, where tokens leave a window, selects, merges and seals into new blocks. What
+ *  changes in place comes last: either nothing of it is enqueued, and on failure all is as before; or what could not be is
+ *  owed, and no failure. Errors: INVALID_STATE names a layer that wasn't attended with; POOL_FULL; OPENCL; NO_HOST_MEMORY. */
+clkv_status clkv__select(struct clkv_step *step, const uint32_t *n_kept, clkv_error *error);
+
+/** Enters what it has made: tables, counts and tails of all items change. Can't fail. */
+void clkv__select_enter(clkv_cache *cache);
+
+/** Enqueues what the last commit owes, if it does: before the device's tables, blocks or rows of queries change. */
+clkv_status clkv__select_settle(clkv_cache *cache, clkv_error *error);
+
+/** Frees what the last commit left on the host. */
+void clkv__select_free(clkv_cache *cache);
 
 /** Blocks of a stream that sealing of an item can take at least, and half blocks of merged slots: what begin checks. */
 void clkv__select_needs(const clkv_cache *cache, const struct clkv__step_item *item,

@@ -4,8 +4,8 @@
  * \brief   Sealing of blocks whose size only the device can know.
  *
  * The device sizes them, the host waits for the sizes, finds a page for each and sends its address, the
- * device encodes. Places follow from sizes and order alone, so the same tokens make the same bits. It is
- * the one place where commit waits: once in a block's tokens, or at a prompt's end.
+ * device encodes. Places follow from sizes and order alone, so the same tokens make the same bits. It makes
+ * commit wait once in a block's tokens, and at a prompt's end, as selection does (seal_select.c).
  */
 #include "base/alloc.h"
 #include "base/error.h"
@@ -61,7 +61,10 @@ static bool place(clkv_cache *cache, int layer, int stream, const uint32_t *job,
 	uint32_t units = clkv__align_up(all, ABI_UNIT) / ABI_UNIT;
 	dst[ABI_DST_ADDR] = clkv__sealed_take(&cache->pool, layer, units);
 	dst[ABI_DST_FLAGS] = ABI_FLAGS(ABI_SIZE_TABLE(k) | exact, ABI_SIZE_TABLE(v), units);
-	return dst[ABI_DST_ADDR] != CLKV__NO_SLOT;
+	if (dst[ABI_DST_ADDR] == CLKV__NO_SLOT)
+		return false;
+	clkv__code_tables_use(&cache->code_tables, dst[ABI_DST_FLAGS]);
+	return true;
 }
 
 /* Pages for all blocks. Destinations behind the one that found no room are none. */
@@ -104,19 +107,16 @@ static bool verifies(const clkv_cache *cache)
 	return v->codec->verify.file && v->spec.bounded.verify;
 }
 
-/* Blocks are there: their tables are in use, their values will have been checked. */
-static void account(clkv_cache *cache, const uint32_t *words, uint32_t n_jobs)
+/* Blocks are there: their values will have been checked. */
+static void count_checked(clkv_cache *cache, const uint32_t *words, uint32_t n_jobs)
 {
 	const uint32_t *dst = words + n_jobs * ABI_SEAL_WORDS;
 	uint64_t values = (uint64_t)(cache->shape.dk + cache->shape.dv);
 	for (uint32_t i = 0; i < n_jobs; i++, words += ABI_SEAL_WORDS)
 		for (int l = 0; l < cache->shape.layers; l++)
 			for (int s = 0; s < cache->shape.streams; s++, dst += ABI_DST_WORDS)
-				if (dst[ABI_DST_ADDR] != CLKV__NO_SLOT) {
-					clkv__code_tables_use(&cache->code_tables, dst[ABI_DST_FLAGS]);
-					if (verifies(cache))
-						cache->values_checked += values * words[ABI_SEAL_COUNT];
-				}
+				if (dst[ABI_DST_ADDR] != CLKV__NO_SLOT)
+					cache->values_checked += values * words[ABI_SEAL_COUNT];
 }
 
 static clkv_status write_blocks(clkv_cache *cache, uint32_t n_jobs, clkv_error *error)
@@ -144,6 +144,7 @@ clkv_status clkv__seal_sized(struct clkv_step *step, struct clkv__staging *stagi
 	CLKV_TRY(place_all(cache, staging->words, n_jobs, error));
 	CLKV_TRY(clkv__staging_write(step, staging, cache->jobs_mem, n_words, error));
 	CLKV_TRY(write_blocks(cache, n_jobs, error));
-	account(cache, staging->words, n_jobs);
+	if (verifies(cache))
+		count_checked(cache, staging->words, n_jobs);
 	return CLKV_OK;
 }

@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/error.h"
+#include "step/seal_select.h"
 #include "store/cache.h"
 
 clkv_status clkv__step_init(struct clkv_step *step, clkv_cache *cache, clkv_error *error)
@@ -97,6 +98,7 @@ clkv_status clkv__step_send_tables(struct clkv_step *step, clkv_error *error)
 {
 	struct clkv__tables *t = &step->cache->tables;
 	size_t batch = step->cache->sizes.update_pairs;
+	CLKV_TRY(clkv__select_settle(step->cache, error));
 	for (size_t i = 0; i < t->n_pending; i += batch) {
 		size_t rest = t->n_pending - i;
 		CLKV_TRY(send_batch(step, i, rest < batch ? rest : batch, error));
@@ -104,9 +106,6 @@ clkv_status clkv__step_send_tables(struct clkv_step *step, clkv_error *error)
 	t->n_pending = 0;
 	return CLKV_OK;
 }
-
-/* A word of the journal that is neither undone nor released any more. */
-#define SETTLED UINT32_MAX
 
 static void release_block(clkv_cache *cache, const struct clkv__change *c, uint32_t address)
 {
@@ -123,27 +122,18 @@ void clkv__step_undo(struct clkv_step *step)
 	struct clkv__tables *t = &cache->tables;
 	while (step->n_changes > 0) {
 		const struct clkv__change *c = &step->journal[--step->n_changes];
-		if (c->word == SETTLED)
-			continue;
 		release_block(cache, c, t->mirror[c->word]);
 		/* Begin reserved notes for both the change and its undoing. */
 		clkv__tables_set(t, c->word, c->before);
 	}
 }
 
-void clkv__step_keep(struct clkv_step *step, struct clkv__step_item *item)
+void clkv__step_keep(struct clkv_step *step)
 {
-	clkv_cache *cache = step->cache;
-	uint32_t slab = item->seq->slab;
-	for (size_t i = 0; i < step->n_changes; i++) {
-		struct clkv__change *c = &step->journal[i];
-		if (c->word == SETTLED || c->word < slab || c->word - slab >= cache->sizes.slab_words)
-			continue;
-		if (c->before != CLKV__NO_SLOT)
-			release_block(cache, c, c->before);
-		c->word = SETTLED;
-	}
-	item->done = true;
+	for (size_t i = 0; i < step->n_changes; i++)
+		if (step->journal[i].before != CLKV__NO_SLOT)
+			release_block(step->cache, &step->journal[i], step->journal[i].before);
+	step->n_changes = 0;
 }
 
 void clkv__step_close(struct clkv_step *step)

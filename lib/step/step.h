@@ -13,7 +13,6 @@ struct clkv__step_item {
 	clkv_seq *seq;
 	uint32_t n_new, row;
 	clkv_phase phase;
-	bool done; /**< committed already, by a commit that failed at a later item */
 };
 
 /** A list of work records in the plan that one launch serves. */
@@ -87,15 +86,15 @@ clkv_status clkv__staging_write(struct clkv_step *step, struct clkv__staging *st
 /** Fills words with the plan of the step's items; sets the work lists. Returns the words used. */
 uint32_t clkv__step_plan(struct clkv_step *step, uint32_t *words);
 
-/** Sends the tables' noted words to the device. */
+/** Sends the tables' noted words to the device, behind what the last commit owes to the old ones. */
 clkv_status clkv__step_send_tables(struct clkv_step *step, clkv_error *error);
 
 /** Gives back what begin took and restores the tables. The caller holds the mutex. */
 void clkv__step_undo(struct clkv_step *step);
 
-/** An item of the step stays committed, whatever becomes of the others: what begin replaced for it is freed. The caller
- *  holds the mutex. */
-void clkv__step_keep(struct clkv_step *step, struct clkv__step_item *item);
+/** Frees what begin replaced by copies, once nothing can fail any more and before entries change: they say which code
+ *  tables go with a block. The caller holds the mutex. */
+void clkv__step_keep(struct clkv_step *step);
 
 /** Ends the open step: nothing of it is left but its chain's end. */
 void clkv__step_close(struct clkv_step *step);

@@ -37,39 +37,44 @@ static void finish_item(clkv_cache *cache, const struct clkv__step_item *item, u
 		clkv__seq_release_half(seq, first, seq->tail / bt, true);
 }
 
-/* The sequence of an item has its new rows, and no longer holds blocks that begin replaced by copies. */
-static void keep_item(struct clkv_step *step, size_t i, uint32_t kept)
+/* Figures that sealing counts, so that a commit that fails counts nothing. */
+struct figures {
+	struct clkv__code_progress codes;
+	uint64_t checked, to_host;
+};
+
+static struct figures figures_of(const clkv_cache *cache)
 {
-	struct clkv__step_item *item = &step->items[i];
-	clkv__step_keep(step, item);
-	finish_item(step->cache, item, kept);
+	return (struct figures){clkv__code_tables_progress(&cache->code_tables), cache->values_checked,
+	                        cache->place.moved.to_host};
 }
 
-/* Items one by one: what one has selected can't be undone, but the next may fail. */
-static clkv_status select_all(struct clkv_step *step, const uint32_t *kept, clkv_error *error)
+static void go_back(clkv_cache *cache, const struct figures *before)
 {
-	for (size_t i = 0; i < step->n_items; i++) {
-		if (step->items[i].done)
-			continue;
-		CLKV_TRY(clkv__select_item(step, &step->items[i], kept[i], error));
-		keep_item(step, i, kept[i]);
-	}
-	return CLKV_OK;
+	clkv__code_tables_go_back(&cache->code_tables, &before->codes);
+	cache->values_checked = before->checked;
+	cache->place.moved.to_host = before->to_host;
 }
 
+/* All items together: as long as something can fail, their sequences stay as they are. */
 static clkv_status commit(struct clkv_step *step, const size_t *n_kept, uint32_t *kept,
                           clkv_error *error)
 {
 	clkv_cache *cache = step->cache;
+	const struct figures before = figures_of(cache);
+	bool selects = clkv__selects(&cache->plan.select);
 	for (size_t i = 0; i < step->n_items; i++)
 		kept[i] = n_kept ? (uint32_t)n_kept[i] : step->items[i].n_new;
-	if (clkv__selects(&cache->plan.select)) {
-		CLKV_TRY(select_all(step, kept, error));
-	} else {
-		CLKV_TRY(clkv__seal(step, kept, error));
-		for (size_t i = 0; i < step->n_items; i++)
-			keep_item(step, i, kept[i]);
+	clkv_status status = selects ? clkv__select(step, kept, error) : clkv__seal(step, kept, error);
+	if (status != CLKV_OK) {
+		go_back(cache, &before);
+		return status;
 	}
+	clkv__step_keep(step);
+	if (selects)
+		clkv__select_enter(cache);
+	for (size_t i = 0; i < step->n_items; i++)
+		finish_item(cache, &step->items[i], kept[i]);
 	cache->steps++;
 	/* A figure: that it can't be read is no reason to fail a step that is done. */
 	(void)clkv__counters_read(&cache->counters, &step->chain, NULL);

@@ -9,6 +9,7 @@
 #include "place/place.h"
 #include "recall/codebook.h"
 #include "rope/rope.h"
+#include "step/seal_select.h"
 #include "store/resolve.h"
 
 #include <string.h>
@@ -328,6 +329,7 @@ void clkv_cache_destroy(clkv_cache *cache)
 	release_mem(cache->sections);
 	release_mem(cache->turns);
 	release_mem(cache->seen.mem);
+	clkv__select_free(cache);
 	clkv__selection_free(&cache->selection);
 	release_mem(cache->index.mem);
 	release_mem(cache->index.books);

@@ -29,7 +29,7 @@ struct clkv_seq {
 	uint32_t seen;                 /**< where its newest queries are kept, or CLKV__NO_SLOT */
 	uint32_t book;                 /**< its codebook, or CLKV__NO_SLOT */
 	struct clkv__kept_counts kept; /**< where tokens are selected */
-	bool left_partial;             /**< a prompt's end has sealed a block that isn't full */
+	bool left_partial; /**< a sealed block isn't full: a prompt's end or a cut left it */
 	bool in_step;
 };
 

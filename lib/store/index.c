@@ -131,6 +131,19 @@ static void cut_segment(clkv_seq *seq, uint32_t i, uint32_t n)
 	clkv__tables_set(t, segment_word(seq, i) + ABI_SEG_UNITS, clkv__recall_units(r, n));
 }
 
+/* Its codebook is this one from now on; one of its own goes with its last segment. */
+static void take_book(clkv_seq *seq, uint32_t book)
+{
+	struct clkv__slots *slots = &seq->cache->index.book_slots;
+	if (seq->book == book)
+		return;
+	if (seq->book != CLKV__NO_SLOT)
+		clkv__slots_release(slots, seq->book);
+	if (book != CLKV__NO_SLOT)
+		clkv__slots_ref(slots, book);
+	seq->book = book;
+}
+
 void clkv__segments_cut(clkv_seq *seq, uint32_t n)
 {
 	clkv_cache *cache = seq->cache;
@@ -150,6 +163,8 @@ void clkv__segments_cut(clkv_seq *seq, uint32_t n)
 	}
 	if (segments != clkv__segments(seq))
 		clkv__tables_set(t, head_word(seq), segments);
+	if (segments == 0)
+		take_book(seq, cache->index.given);
 }
 
 void clkv__segments_drop(clkv_seq *seq)

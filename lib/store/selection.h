@@ -3,7 +3,8 @@
  * \file    selection.h
  * \brief   What selecting tokens needs beside their blocks: work buffers of a cache, counts of a sequence.
  *
- * cl/candidates.clh draws the buffers. Nothing in them outlives a commit but the rows of an open step.
+ * cl/candidates.clh draws the buffers. Nothing in them outlives a commit but the rows of an open step, and what a commit
+ * could not enqueue to its end (step/seal_select.h).
  */
 #ifndef CLKV__SELECTION_H
 #define CLKV__SELECTION_H
@@ -22,6 +23,8 @@ struct clkv__selection {
 	cl_mem quotas; /**< [layers][streams], of runs [layers][streams][2] */
 	cl_mem work;   /**< while tokens join merged slots or runs; NULL without */
 	cl_mem spots;  /**< of merged slots; NULL without */
+	struct clkv__works *
+		works; /**< what an open or the last commit has made of its items: seal_select.h; or NULL */
 };
 
 /** Of a sequence. */

@@ -228,6 +228,26 @@ static void clear_kept(clkv_seq *seq)
 	*kept = (struct clkv__kept_counts){.live = live, .similar = similar};
 }
 
+/* Whether a sealed block isn't full: a prompt's end left it, or a cut did. */
+static bool has_partial(const clkv_seq *seq)
+{
+	const clkv_cache *cache = seq->cache;
+	const struct clkv__tables *t = &cache->tables;
+	uint32_t row = clkv__seq_row(seq, cache->shape.layers - 1, 0);
+	for (uint32_t i = 0; i < clkv__tables_get(t, row + ABI_ROW_SEALED); i++)
+		if (clkv__tables_get(t, row + ABI_ROW_ENTRY(i) + ABI_ENTRY_COUNT) <
+		    (uint32_t)cache->plan.general.block)
+			return true;
+	return false;
+}
+
+/* Of an empty sequence, as of a new one: the queries of what it held are nothing to go by. */
+static void clear_seen(clkv_seq *seq)
+{
+	clkv__seen_drop(&seq->cache->seen, seq->seen);
+	seq->seen = CLKV__NO_SLOT;
+}
+
 static void cut(clkv_seq *seq, uint32_t n)
 {
 	clkv_cache *cache = seq->cache;
@@ -245,7 +265,10 @@ static void cut(clkv_seq *seq, uint32_t n)
 		clkv__place_forget(seq, clkv__tables_get(&cache->tables, last + ABI_ROW_SEALED) *
 		                            (uint32_t)cache->plan.general.block);
 		seq->tail = n;
+		seq->left_partial = has_partial(seq);
 	}
+	if (n == 0)
+		clear_seen(seq);
 	seq->length = n;
 }
 

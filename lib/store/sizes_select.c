@@ -13,6 +13,12 @@ struct clkv__quota clkv__sizes_quota(const struct clkv__plan *plan, const struct
 	                          (uint32_t)plan->general.window, s->max_seq_tokens);
 }
 
+/* Sequences of one step. */
+static uint64_t items(const struct clkv__sizes *s)
+{
+	return s->max_sequences < s->max_step_tokens ? s->max_sequences : s->max_step_tokens;
+}
+
 /* Blocks of one stream for the kept tokens of all sequences. */
 static uint64_t kept_blocks(const struct clkv__shape *shape, const struct clkv__plan *plan,
                             const struct clkv__sizes *s, uint64_t all)
@@ -31,8 +37,11 @@ static uint64_t kept_blocks(const struct clkv__shape *shape, const struct clkv__
 	uint64_t blocks = q * one;
 	if (p->budget <= 1.0f && clkv__kept_blocks((uint32_t)shared, (uint32_t)bt) + 3 * q < blocks)
 		blocks = clkv__kept_blocks((uint32_t)shared, (uint32_t)bt) + 3 * q;
-	/* while one sequence's tokens are gathered anew, they lie there twice */
-	return blocks + ceil_div(most.kept * heads, bt) + 1;
+	/* while those of all items of a step are gathered anew, they lie there twice */
+	uint64_t anew = items(s) * ceil_div(most.kept * heads, bt);
+	if (p->budget <= 1.0f && ceil_div(shared, bt) + items(s) < anew)
+		anew = ceil_div(shared, bt) + items(s);
+	return blocks + anew + 1;
 }
 
 void clkv__sizes_kept(const struct clkv__shape *shape, const struct clkv__plan *plan,
@@ -41,7 +50,7 @@ void clkv__sizes_kept(const struct clkv__shape *shape, const struct clkv__plan *
 	uint64_t bt = (uint64_t)plan->general.block, streams = (uint64_t)shape->streams;
 	s->merged_blocks = (uint32_t)ceil_div(clkv__sizes_quota(plan, s).merged, bt);
 	s->sealed_slots = (uint32_t)(kept_blocks(shape, plan, s, s->sealed_slots / streams) * streams);
-	s->open_slots += (s->max_sequences + 1) * s->merged_blocks * (uint32_t)streams;
+	s->open_slots += (s->max_sequences + (uint32_t)items(s)) * s->merged_blocks * (uint32_t)streams;
 }
 
 void clkv__sizes_selection(const struct clkv__shape *shape, const struct clkv__plan *plan,
