@@ -275,6 +275,8 @@ static clkv_status make_variant(struct builder *b, const struct clkv__variant *v
 	rotating = merging = with_rope(b->cache, &shape);
 	codec = shape;
 	codec_macros(b->cache, variant, &codec);
+	if (b->cache->use == CLKV__CACHE_READS)
+		return make(b, "read_rows.cl", "read_rows", &codec, &k->read, error);
 	CLKV_TRY(make_attend(b, &codec, b->cache->cut.tile_rows, &k->attend_tile, error));
 	CLKV_TRY(make_attend(b, &codec, 1, &k->attend_row, error));
 	CLKV_TRY(make(b, "append_rows.cl", "append_rows", &rotating, &k->append, error));
