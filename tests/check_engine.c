@@ -39,6 +39,16 @@ static void scale_rope(struct model *m)
 		m->rope_factors[i] = 1.0F + (float)(i % 5);
 }
 
+/* Narrower than the text, so that most rows lose tokens. */
+static void narrow(struct model *m)
+{
+	m->window = 6;
+	m->windows = calloc((size_t)m->n_layers, sizeof *m->windows);
+	ck_assert_ptr_nonnull(m->windows);
+	for (int i = 0; i < m->n_layers; i++)
+		m->windows[i] = m->window;
+}
+
 /* False when there is no device. */
 static bool open_model(struct fixture *f, enum engine_products products, unsigned lanes,
                        void (*change)(struct model *))
@@ -161,10 +171,10 @@ START_TEST(test_a_dry_pass_changes_nothing)
 }
 END_TEST
 
-START_TEST(test_a_scaled_rope_equals_the_reference)
+START_TEST(test_scaled_ropes_and_windows_equal_the_reference)
 {
 	struct fixture f;
-	if (!open_model(&f, ENGINE_AUTO, 0, scale_rope))
+	if (!open_model(&f, ENGINE_AUTO, 0, _i == 0 ? scale_rope : narrow))
 		return;
 	run(&f, N_TOKENS - 1, CLKV_PROMPT_END, false, ENGINE_ALL_LOGITS);
 	compare(&f, 0, N_TOKENS - 1);
@@ -289,7 +299,7 @@ int main(void)
 	tcase_add_loop_test(pass, test_many_rows_equal_the_reference, 0, 2);
 	tcase_add_loop_test(pass, test_few_rows_equal_the_reference, 0, 2);
 	tcase_add_test(pass, test_a_dry_pass_changes_nothing);
-	tcase_add_test(pass, test_a_scaled_rope_equals_the_reference);
+	tcase_add_loop_test(pass, test_scaled_ropes_and_windows_equal_the_reference, 0, 2);
 	tcase_add_test(pass, test_the_geometry_has_the_models_rope);
 	tcase_add_test(pass, test_copied_rows_serve_as_computed_ones);
 	tcase_add_test(pass, test_followers_get_the_first_streams_rows);

@@ -132,7 +132,12 @@ static const struct {
 	{"q:k=7", 4, {"k", "7", "16"}},
 	{"f16:bits=4", 4, {"f16", "bits", "none"}},
 	{"kivi ; windows=4", 7, {"windows", "window", "sinks"}},
-	{"kivi ; window=4 ; sinks=4", -1, {"window", "allowed", NULL}},
+	{"kivi ; window=4 ; sinks=4", 16, {"a second ';'", "one ';'", "',' between keys"}},
+	{"kivi:bits=4 ; sinks=4 ; window=64", 22, {"a second ';'", "one ';'", "',' between keys"}},
+	{"kivi:k=4;v=2", 9, {"'v' (a stage's: before ';', with ','", "window", "seal"}},
+	{"kivi:bits=4,window=64", 12, {"'window' (a general key: behind ';')", "bits", "group"}},
+	{"kivi:bits=4 k=2", 10, {"'4 k=2'", "2|3|4|5|6|8", ", and ',' between keys"}},
+	{"kivi ; window=64 sinks=4", 14, {"'64 sinks=4'", "0 to", ", and ',' between keys"}},
 	{"kivi ; window=9999999", 14, {"window", "9999999", "0 to"}},
 	{"kivi ; block=48", 13, {"block", "48", "32|64|128"}},
 	{"kivi ; seal=never", 12, {"seal", "never", "chunk|prompt"}},
@@ -220,6 +225,37 @@ START_TEST(test_errors_say_where_and_what_is_allowed)
 		              errors[_i].recipe, error.text, errors[_i].words[i]);
 	ck_assert_int_eq(clkv_recipe_print(errors[_i].recipe, text, sizeof text, NULL),
 	                 CLKV_ERROR_INVALID_RECIPE);
+}
+END_TEST
+
+/* However many stages there come to be: the list is whole, or says that it isn't. */
+START_TEST(test_the_list_of_stages_is_whole)
+{
+	char text[1024];
+	clkv_error error;
+	ck_assert_int_eq(print("x", text, &error), CLKV_ERROR_INVALID_RECIPE);
+	for (size_t i = 0; i < clkv__n_stages; i++)
+		ck_assert_msg(strstr(error.text, clkv__stages[i]->name), "%s isn't in: %s",
+		              clkv__stages[i]->name, error.text);
+	char name[128];
+	for (size_t n = 1; n < sizeof name; n++) { /* names longer than are shown end the list early */
+		memset(name, 'x', n);
+		name[n] = '\0';
+		ck_assert_int_eq(print(name, text, &error), CLKV_ERROR_INVALID_RECIPE);
+		ck_assert_msg(strstr(error.text, "zeromerge") ||
+		                  strcmp(error.text + strlen(error.text) - 3, "...") == 0,
+		              "cut in silence: %s", error.text);
+	}
+}
+END_TEST
+
+START_TEST(test_a_missing_text_gets_an_error)
+{
+	clkv_error error;
+	ck_assert_int_eq(clkv_recipe_print("kivi", NULL, 1000, &error), CLKV_ERROR_INVALID_ARGUMENT);
+	ck_assert_ptr_nonnull(strstr(error.text, "text is NULL"));
+	ck_assert_int_eq(clkv_recipe_print("kivi", NULL, 0, &error), CLKV_ERROR_INVALID_ARGUMENT);
+	ck_assert_int_eq(clkv_recipe_print("kivy", NULL, 0, &error), CLKV_ERROR_INVALID_RECIPE);
 }
 END_TEST
 
@@ -544,6 +580,8 @@ int main(void)
 	tcase_add_test(good, test_the_list_names_stages_and_keys);
 	tcase_add_loop_test(bad, test_errors_say_where_and_what_is_allowed, 0,
 	                    (int)(sizeof errors / sizeof errors[0]));
+	tcase_add_test(bad, test_the_list_of_stages_is_whole);
+	tcase_add_test(bad, test_a_missing_text_gets_an_error);
 	tcase_add_test(bad, test_long_strings_get_an_error);
 	tcase_add_test(bad, test_a_short_buffer_is_refused);
 	tcase_add_test(bad, test_random_strings_get_an_answer);

@@ -136,10 +136,12 @@ static int show_devices(const struct wanted *wanted)
 	free(platforms);
 	if (shown > 0)
 		return TOOL_DONE;
-	(void)fprintf(stderr,
-	              "%s: no OpenCL device found (%u platforms): install a driver, for example "
-	              "pocl-opencl-icd for the CPU\n",
-	              program, (unsigned)n);
+	clkv_context *context = NULL;
+	clkv_error cause = {0};
+	if (clkv_context_open(NULL, NULL, &context, &cause) == CLKV_OK) /* it came this moment */
+		clkv_context_destroy(context);
+	(void)fprintf(stderr, "%s: %s%s\n", program, cause.text,
+	              n == 0 ? " For the CPU: pocl-opencl-icd" : "");
 	return TOOL_FAILED;
 }
 

@@ -172,6 +172,7 @@ clkv_geometry engine_geometry(const struct model *model)
 	g.kv_heads = model->kv_heads;
 	g.head_dim_k = model->head_dim;
 	g.head_dim_v = model->head_dim;
+	g.window = model->windows;
 	g.rope = geometry_rope(model);
 	return g;
 }

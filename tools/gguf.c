@@ -285,7 +285,7 @@ bool gguf_open_memory(const void *data, size_t size, struct gguf **out, struct t
 	return true;
 }
 
-bool gguf_open(const char *path, struct gguf **out, struct tool_error *error)
+bool gguf_open_file(const char *path, struct gguf **out, struct tool_error *error)
 {
 	struct stat info;
 	int file = open(path, O_RDONLY | O_CLOEXEC);
@@ -312,6 +312,9 @@ void gguf_close(struct gguf *gguf)
 {
 	if (gguf == NULL)
 		return;
+	for (size_t i = 0; i < gguf->n_parts; i++)
+		gguf_close(gguf->parts[i]);
+	free(gguf->parts);
 	if (gguf->map != NULL)
 		(void)munmap(gguf->map, gguf->size);
 	free(gguf->values);

@@ -56,7 +56,7 @@ struct gguf_tensor {
 
 struct gguf;
 
-/** Maps and checks a file. */
+/** Maps and checks a file; of a split model, of which path is any part, all of its parts. */
 bool gguf_open(const char *path, struct gguf **out, struct tool_error *error);
 
 /** The same for bytes in memory, which must outlive the reader. */
@@ -64,7 +64,7 @@ bool gguf_open_memory(const void *data, size_t size, struct gguf **out, struct t
 
 void gguf_close(struct gguf *gguf);
 
-/** The value or tensor of that name, or NULL. */
+/** The value or tensor of that name, or NULL; values are the first part's, tensors those of all. */
 const struct gguf_value *gguf_find(const struct gguf *gguf, const char *key);
 const struct gguf_tensor *gguf_find_tensor(const struct gguf *gguf, const char *name);
 size_t gguf_n_tensors(const struct gguf *gguf);

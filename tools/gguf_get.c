@@ -33,12 +33,20 @@ const struct gguf_tensor *gguf_find_tensor(const struct gguf *gguf, const char *
 		if (gguf_string_is(gguf->tensors[i].name, name))
 			return &gguf->tensors[i];
 	}
+	for (size_t i = 0; i < gguf->n_parts; i++) {
+		const struct gguf_tensor *tensor = gguf_find_tensor(gguf->parts[i], name);
+		if (tensor != NULL)
+			return tensor;
+	}
 	return NULL;
 }
 
 size_t gguf_n_tensors(const struct gguf *gguf)
 {
-	return gguf->n_tensors;
+	size_t n = gguf->n_tensors;
+	for (size_t i = 0; i < gguf->n_parts; i++)
+		n += gguf->parts[i]->n_tensors;
+	return n;
 }
 
 bool gguf_get_u64(const struct gguf *gguf, const char *key, uint64_t *out)

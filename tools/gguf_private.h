@@ -17,7 +17,12 @@ struct gguf {
 	struct gguf_tensor *tensors;
 	uint64_t *offsets; /* of the tensors, as the file claims them */
 	size_t n_tensors;
+	struct gguf **parts; /* of a split model, behind this first one */
+	size_t n_parts;
 };
+
+/** Maps and checks one file, whether it's whole or a part. */
+bool gguf_open_file(const char *path, struct gguf **out, struct tool_error *error);
 
 /** Bytes of a value of fixed size; 0 for strings, arrays and what is no type. */
 size_t gguf_fixed_size(uint32_t type);

@@ -89,6 +89,27 @@ static bool get_shape(struct model *model, struct tool_error *error)
 	       get_rope_scaling(model, error);
 }
 
+/* Windows of all layers alike are known here; 0 is none. */
+static bool get_window(struct model *model, struct tool_error *error)
+{
+	uint64_t none;
+	if (gguf_get_u64(model->gguf, "llama.attention.sliding_window", &none) && none == 0)
+		return true;
+	if (!get_int(model->gguf, "attention.sliding_window", 0, 1 << 24, &model->window, error))
+		return false;
+	if (model->window == 0)
+		return true;
+	if (gguf_find(model->gguf, "llama.attention.sliding_window_pattern") != NULL)
+		return tool_fail(error, "the model's layers have different windows (llama.attention."
+		                        "sliding_window_pattern), which this engine can't run");
+	model->windows = calloc((size_t)model->n_layers, sizeof *model->windows);
+	if (model->windows == NULL)
+		return tool_fail(error, "out of memory");
+	for (int i = 0; i < model->n_layers; i++)
+		model->windows[i] = model->window;
+	return true;
+}
+
 /* Finds a tensor of [rows][columns] (rows 1: a vector) and checks that the engine can read it. */
 static bool get_tensor(const struct model *model, const char *name, int columns, int rows,
                        const struct gguf_tensor **out, struct tool_error *error)
@@ -193,31 +214,38 @@ static bool get_tensors(struct model *model, struct tool_error *error)
 	return get_rope_factors(model, error);
 }
 
-static bool read_model(struct model *model, const char *path, struct tool_error *error)
+static bool fill_model(struct model *model, const char *name, struct tool_error *error)
 {
 	struct gguf_string architecture;
-	if (!gguf_open(path, &model->gguf, error))
-		return false;
 	if (!gguf_get_string(model->gguf, "general.architecture", &architecture))
-		return tool_fail(error, "'%s' doesn't name its architecture", path);
+		return tool_fail(error, "'%s' doesn't name its architecture", name);
 	if (!gguf_string_is(architecture, "llama"))
 		return tool_fail(error,
-		                 "'%s' is a model of architecture '%.*s'; only 'llama' is known here", path,
+		                 "'%s' is a model of architecture '%.*s'; only 'llama' is known here", name,
 		                 (int)(architecture.size < 64 ? architecture.size : 64), architecture.data);
-	return get_shape(model, error) && get_tensors(model, error);
+	return get_shape(model, error) && get_window(model, error) && get_tensors(model, error);
 }
 
-bool model_open(const char *path, struct model **out, struct tool_error *error)
+bool model_read(struct gguf *gguf, const char *name, struct model **out, struct tool_error *error)
 {
 	struct model *model = calloc(1, sizeof *model);
-	if (model == NULL)
+	if (model == NULL) {
+		gguf_close(gguf);
 		return tool_fail(error, "out of memory");
-	if (!read_model(model, path, error)) {
+	}
+	model->gguf = gguf;
+	if (!fill_model(model, name, error)) {
 		model_close(model);
 		return false;
 	}
 	*out = model;
 	return true;
+}
+
+bool model_open(const char *path, struct model **out, struct tool_error *error)
+{
+	struct gguf *gguf;
+	return gguf_open(path, &gguf, error) && model_read(gguf, path, out, error);
 }
 
 static uint64_t hash_tensor(uint64_t hash, const struct gguf_tensor *tensor)
@@ -243,6 +271,7 @@ void model_close(struct model *model)
 		return;
 	gguf_close(model->gguf);
 	free(model->layers);
+	free(model->windows);
 	free(model->rope_factors);
 	free(model);
 }

@@ -21,6 +21,7 @@ struct model {
 	int q_heads, kv_heads, head_dim;
 	int rope_dims; /**< leading dimensions of a head that RoPE turns */
 	int context;   /**< tokens that the model was trained for */
+	int window;    /**< tokens that a row attends to, itself included; 0: all */
 	int vocabulary;
 	float rope_base;
 	float rope_scale; /**< positions are divided by it */
@@ -29,11 +30,15 @@ struct model {
 		*output;         /**< output is embedding when tied */
 	float *rope_factors; /**< [rope_dims / 2] that frequencies are divided by, or NULL */
 	struct model_layer *layers;
+	int *windows; /**< [n_layers], each `window`; NULL without one */
 };
 
 /** Opens and checks a file; an architecture other than "llama", a missing tensor, a shape or type
  * that doesn't fit is named in the error. */
 bool model_open(const char *path, struct model **out, struct tool_error *error);
+
+/** The same for an open file, which becomes the model's, on failure too; name is for errors. */
+bool model_read(struct gguf *gguf, const char *name, struct model **out, struct tool_error *error);
 
 /** A number that tells its weights from those of others: of what makes keys and queries. */
 uint64_t model_fingerprint(const struct model *model);

@@ -245,8 +245,10 @@ static clkv_status plan_variant(struct builder *b, const struct clkv__variant *v
 	rotating = merging = with_rope(b->cache, &shape);
 	codec = shape;
 	codec_macros(b->cache, variant, &codec);
+	if (b->cache->use == CLKV__CACHE_READS)
+		return plan(b, "read_rows.cl", "read_rows", &codec, &k->read, error);
 	CLKV_TRY(plan_attend(b, &codec, b->cache->cut.tile_rows, &k->attend_tile, error));
-	k->attend_tile.early |= b->cache->attends;
+	k->attend_tile.early |= b->cache->use == CLKV__CACHE_ATTENDS;
 	CLKV_TRY(plan_attend(b, &codec, 1, &k->attend_row, error));
 	CLKV_TRY(plan(b, "append_rows.cl", "append_rows", &rotating, &k->append, error));
 	if (!variant->dense && clkv__weighs(&b->cache->plan.select))

@@ -2,7 +2,6 @@
 /** \file error.c \brief Fills the caller's clkv_error. */
 #include "base/error.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,13 +12,21 @@ void clkv__error_clear(clkv_error *error)
 	*error = (clkv_error){.status = CLKV_OK, .position = -1};
 }
 
+void clkv__error_text(clkv_error *error, const char *format, va_list args)
+{
+	static const char more[] = "...";
+	int n = vsnprintf(error->text, sizeof error->text, format, args);
+	if (n >= (int)sizeof error->text)
+		memcpy(error->text + sizeof error->text - sizeof more, more, sizeof more);
+}
+
 clkv_status clkv__error_set(clkv_error *error, clkv_status status, const char *format, ...)
 {
 	if (!error || error->status != CLKV_OK)
 		return status;
 	va_list args;
 	va_start(args, format);
-	vsnprintf(error->text, sizeof error->text, format, args);
+	clkv__error_text(error, format, args);
 	va_end(args);
 	error->status = status;
 	return status;

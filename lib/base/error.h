@@ -4,6 +4,7 @@
 #define CLKV__ERROR_H
 
 #include <clkv.h>
+#include <stdarg.h>
 
 #if defined(__GNUC__)
 #define CLKV__PRINTF(text, first) __attribute__((format(printf, text, first)))
@@ -12,6 +13,9 @@
 #endif
 
 void clkv__error_clear(clkv_error *error);
+
+/** Fills error's text; one that is too long ends in "...". */
+void clkv__error_text(clkv_error *error, const char *format, va_list args) CLKV__PRINTF(2, 0);
 
 /** Fills error (may be NULL) unless it already has a cause; returns status. */
 clkv_status clkv__error_set(clkv_error *error, clkv_status status, const char *format, ...)

@@ -2,11 +2,25 @@
 /** \file user_file.c \brief Opens and writes files of the user's; follows no link, waits for nobody. */
 #include "base/user_file.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+/* What mkstemp makes of a file's name while it is written; and how old it is, in seconds, when its writer has certainly
+ * been killed: writing takes far less than a second. */
+#define PART ".XXXXXX"
+enum { DEAD_SECONDS = 3600 };
+
+/* Ours, and nobody else can write to it. */
+static bool is_ours(const struct stat *s)
+{
+	return s->st_uid == geteuid() && (s->st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
 
 void clkv__user_folder_make(const char *folder)
 {
@@ -25,8 +39,7 @@ void clkv__user_folder_make(const char *folder)
 bool clkv__user_folder_is_safe(const char *folder)
 {
 	struct stat s;
-	return stat(folder, &s) == 0 && S_ISDIR(s.st_mode) && s.st_uid == geteuid() &&
-	       (s.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+	return stat(folder, &s) == 0 && S_ISDIR(s.st_mode) && is_ours(&s);
 }
 
 bool clkv__user_file_path(char path[CLKV__MAX_PATH], const char *folder, const char *name)
@@ -35,30 +48,66 @@ bool clkv__user_file_path(char path[CLKV__MAX_PATH], const char *folder, const c
 	return n > 0 && n < CLKV__MAX_PATH;
 }
 
+/* The descriptor is asked, not the path: what is read is what was looked at. */
 FILE *clkv__user_file_open(const char *path, uint64_t max, uint64_t *size)
 {
 	struct stat s;
 	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return NULL;
-	bool ok =
-		fstat(fd, &s) == 0 && S_ISREG(s.st_mode) && s.st_size >= 0 && (uint64_t)s.st_size <= max;
+	bool ok = fstat(fd, &s) == 0 && S_ISREG(s.st_mode) && is_ours(&s) && s.st_size >= 0 &&
+	          (uint64_t)s.st_size <= max;
 	FILE *f = ok ? fdopen(fd, "rb") : NULL;
-	if (!f)
+	if (!f) {
 		close(fd);
-	else
+		errno = EPERM;
+	} else {
 		*size = (uint64_t)s.st_size;
+	}
 	return f;
+}
+
+/* A name that clkv__user_file_write gives to what it writes: NAME.bin.XXXXXX, NAME.tune.XXXXXX. */
+static bool is_part(const char *name)
+{
+	size_t n = strlen(name), tail = strlen(PART);
+	if (n <= tail || name[n - tail] != '.')
+		return false;
+	size_t stem = n - tail;
+	return (stem > 4 && memcmp(name + stem - 4, ".bin", 4) == 0) ||
+	       (stem > 5 && memcmp(name + stem - 5, ".tune", 5) == 0);
+}
+
+static bool is_dead(const char *path)
+{
+	struct stat s;
+	return lstat(path, &s) == 0 && S_ISREG(s.st_mode) && s.st_uid == geteuid() &&
+	       s.st_mtime < time(NULL) - DEAD_SECONDS;
+}
+
+/* Removes what writers left that were killed. */
+static void clear_parts(const char *folder)
+{
+	DIR *directory = opendir(folder);
+	struct dirent *entry;
+	char path[CLKV__MAX_PATH];
+	while (directory && (entry = readdir(directory)) != NULL)
+		if (is_part(entry->d_name) && clkv__user_file_path(path, folder, entry->d_name) &&
+		    is_dead(path))
+			(void)unlink(path);
+	if (directory)
+		closedir(directory);
 }
 
 bool clkv__user_file_write(const char *folder, const char *name,
                            bool (*fill)(FILE *f, const void *data), const void *data)
 {
 	char part[CLKV__MAX_PATH], path[CLKV__MAX_PATH];
-	if (!clkv__user_file_path(path, folder, name) || strlen(path) + sizeof ".XXXXXX" > sizeof part)
+	if (!clkv__user_file_path(path, folder, name) || strlen(path) + sizeof PART > sizeof part)
 		return false;
 	memcpy(part, path, strlen(path) + 1);
-	strcat(part, ".XXXXXX");
+	strcat(part, PART);
+	clear_parts(folder);
 	int fd = mkstemp(part);
 	FILE *f = fd >= 0 ? fdopen(fd, "wb") : NULL;
 	if (!f) {

@@ -185,7 +185,10 @@ static clkv_status build_side(struct clkv__code_tables *t, struct clkv__chain *c
 	                              t->allocator, error);
 	if (made == 0)
 		return CLKV_ERROR_NO_HOST_MEMORY;
+	/* What is written over is nobody's from here on, should a write fail: not of the live generation, nor
+	 * found by its old lengths. */
 	for (int i = 0; i < made; i++) {
+		s->live &= ~(1u << numbers[i]);
 		CLKV_TRY(upload(t, chain, side, numbers[i], w->lengths + i * a->symbols, error));
 		live |= 1u << numbers[i];
 	}

@@ -102,7 +102,11 @@ cl_program clkv__cache_file_load(clkv_context *context, const struct clkv__cache
 	    !clkv__user_file_path(path, context->cache_dir, key->name))
 		return NULL;
 	uint64_t file_size;
+	errno = 0;
 	FILE *f = clkv__user_file_open(path, MAX_FILE, &file_size);
+	if (!f && errno != ENOENT)
+		clkv__log(context, CLKV_LOG_CONTEXT, "cache",
+		          "%s isn't used: it isn't a plain file that is ours alone, or is too long", path);
 	if (!f)
 		return NULL;
 	unsigned char *binary;

@@ -6,7 +6,6 @@
 
 #include <limits.h>
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -21,7 +20,7 @@ clkv_status clkv__recipe_fail(clkv_error *error, int position, const char *forma
 	if (error && error->status == CLKV_OK) {
 		va_list args;
 		va_start(args, format);
-		vsnprintf(error->text, sizeof error->text, format, args);
+		clkv__error_text(error, format, args);
 		va_end(args);
 		error->status = CLKV_ERROR_INVALID_RECIPE;
 		error->position = position;
@@ -146,8 +145,10 @@ static clkv_status fail_value(const struct clkv__key *key, const char *owner, st
                               clkv_error *error)
 {
 	char range[CLKV__RANGE_TEXT];
-	return clkv__recipe_fail(error, w.begin, "%s: key '%s' is '%.*s'; allowed: %s", owner,
-	                         key->name, shown(w), w.text + w.begin, clkv__key_allowed(key, range));
+	bool joined = part_end(w.text, w.begin, w.end, '=') < w.end;
+	return clkv__recipe_fail(error, w.begin, "%s: key '%s' is '%.*s'; allowed: %s%s", owner,
+	                         key->name, shown(w), w.text + w.begin, clkv__key_allowed(key, range),
+	                         joined ? ", and ',' between keys" : "");
 }
 
 /* The value of the first key may stand without its name, if it is a name: "place:host". */
@@ -159,15 +160,56 @@ static bool is_bare(const struct clkv__key *keys, size_t n_keys, struct word fir
 	return n_keys > 0 && keys[0].type == CLKV__KEY_NAME && first.begin < first.end;
 }
 
-/* "a, b, c" of all keys into text. */
-static void list_keys(const struct clkv__key *keys, size_t n_keys, char *text, size_t n)
+/* "a, b, c" in as much room as an error text has, which says itself when it's cut. */
+struct names {
+	char text[sizeof((clkv_error *)0)->text];
+	size_t at;
+};
+
+static void add_name(struct names *names, const char *name)
 {
-	size_t at = 0;
-	text[0] = '\0';
-	for (size_t i = 0; i < n_keys && at < n; i++)
-		at += (size_t)snprintf(text + at, n - at, "%s%s", i ? ", " : "", keys[i].name);
-	if (n_keys == 0)
-		snprintf(text, n, "none");
+	size_t room = sizeof names->text - names->at;
+	int n = snprintf(names->text + names->at, room, "%s%s", names->at ? ", " : "", name);
+	names->at += n < (int)room ? (size_t)n : room - 1;
+}
+
+static void list_keys(const struct clkv__key *keys, size_t n_keys, struct names *names)
+{
+	*names = (struct names){"none", 0};
+	for (size_t i = 0; i < n_keys; i++)
+		add_name(names, keys[i].name);
+}
+
+static const struct clkv__key *find_key(const struct clkv__key *keys, size_t n_keys,
+                                        struct word name)
+{
+	for (size_t i = 0; i < n_keys; i++)
+		if (word_is(name, keys[i].name, strlen(keys[i].name)))
+			return &keys[i];
+	return NULL;
+}
+
+/* Where a key belongs that stands on the wrong side of the semicolon; "" if it's nobody's. */
+static const char *right_place(const struct clkv__key *keys, struct word name)
+{
+	if (keys != clkv__general_keys)
+		return find_key(clkv__general_keys, clkv__n_general_keys, name)
+		           ? " (a general key: behind ';')"
+		           : "";
+	for (size_t i = 0; i < clkv__n_stages; i++)
+		if (find_key(clkv__stages[i]->keys, clkv__stages[i]->n_keys, name))
+			return " (a stage's: before ';', with ',' between keys)";
+	return "";
+}
+
+static clkv_status fail_key(const struct clkv__key *keys, size_t n_keys, const char *owner,
+                            struct word name, clkv_error *error)
+{
+	struct names allowed;
+	list_keys(keys, n_keys, &allowed);
+	return clkv__recipe_fail(error, name.begin, "%s: unknown key '%.*s'%s; allowed: %s", owner,
+	                         shown(name), name.text + name.begin, right_place(keys, name),
+	                         allowed.text);
 }
 
 clkv_status clkv__recipe_parse_keys(const char *text, int begin, int end, const char *owner,
@@ -180,15 +222,10 @@ clkv_status clkv__recipe_parse_keys(const char *text, int begin, int end, const 
 		int equals = part_end(text, at, stop, '=');
 		struct word name = trim(text, at, equals);
 		bool bare = at == begin && equals == stop && is_bare(keys, n_keys, name);
-		size_t i = 0;
-		while (!bare && i < n_keys && !word_is(name, keys[i].name, strlen(keys[i].name)))
-			i++;
-		if (i == n_keys) {
-			char allowed[160];
-			list_keys(keys, n_keys, allowed, sizeof allowed);
-			return clkv__recipe_fail(error, name.begin, "%s: unknown key '%.*s'; allowed: %s",
-			                         owner, shown(name), text + name.begin, allowed);
-		}
+		const struct clkv__key *key = bare ? keys : find_key(keys, n_keys, name);
+		if (!key)
+			return fail_key(keys, n_keys, owner, name, error);
+		size_t i = (size_t)(key - keys);
 		if (given >> i & 1)
 			return clkv__recipe_fail(error, name.begin, "%s: key '%s' is given twice", owner,
 			                         keys[i].name);
@@ -219,15 +256,14 @@ static const struct clkv__stage *find_stage(struct word name)
 
 static clkv_status fail_stage(struct word name, clkv_error *error)
 {
-	char allowed[192];
-	size_t at = 0;
-	for (size_t i = 0; i < clkv__n_stages && at < sizeof allowed; i++)
-		at += (size_t)snprintf(allowed + at, sizeof allowed - at, "%s%s", i ? ", " : "",
-		                       clkv__stages[i]->name);
+	struct names allowed = {"", 0};
+	for (size_t i = 0; i < clkv__n_stages; i++)
+		add_name(&allowed, clkv__stages[i]->name);
 	if (name.begin == name.end)
-		return clkv__recipe_fail(error, name.begin, "a stage is missing; allowed: %s", allowed);
+		return clkv__recipe_fail(error, name.begin, "a stage is missing; allowed: %s",
+		                         allowed.text);
 	return clkv__recipe_fail(error, name.begin, "unknown stage '%.*s'; allowed: %s", shown(name),
-	                         name.text + name.begin, allowed);
+	                         name.text + name.begin, allowed.text);
 }
 
 static clkv_status parse_stage(const char *text, int begin, int end, struct clkv__recipe *recipe,
@@ -277,6 +313,11 @@ clkv_status clkv__recipe_parse(const char *text, struct clkv__recipe *recipe, cl
 		at = stop + 1;
 	}
 	struct word general = trim(text, stages_end < n ? stages_end + 1 : n, n);
+	int second = part_end(text, general.begin, general.end, ';');
+	if (second < general.end)
+		return clkv__recipe_fail(error, second,
+		                         "general keys: a second ';'; allowed: one ';' "
+		                         "behind all stages, and ',' between keys");
 	if (general.begin < general.end)
 		CLKV_TRY(clkv__recipe_parse_keys(text, general.begin, general.end, "general keys",
 		                                 clkv__general_keys, clkv__n_general_keys, &r.general, NULL,

@@ -81,9 +81,12 @@ clkv_status clkv_recipe_print(const char *recipe, char *text, size_t n, clkv_err
 	char full[CLKV__RECIPE_TEXT];
 	CLKV_TRY(clkv__recipe_parse(recipe, &parsed, error));
 	clkv__general_fill(&parsed, &parsed.general);
-	if (!text || !clkv__recipe_format(&parsed, full, sizeof full) || strlen(full) >= n)
-		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "text: the recipe needs %zu characters",
-		          strlen(full) + 1);
+	if (!clkv__recipe_format(&parsed, full, sizeof full))
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE, "the recipe in full is too long; allowed: %zu",
+		          sizeof full - 1);
+	if (!text || strlen(full) >= n)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "text: the recipe needs %zu characters%s",
+		          strlen(full) + 1, text ? "" : ", but text is NULL");
 	memcpy(text, full, strlen(full) + 1);
 	return CLKV_OK;
 }

@@ -11,7 +11,8 @@ static clkv_status save_as(clkv_seq *seq, const char *recipe, cl_command_queue q
 {
 	clkv_cache *cold = NULL;
 	clkv_seq *copy = NULL;
-	CLKV_TRY(clkv__snapshot_cache(seq->cache, recipe, seq->length, 0, 1, &cold, error));
+	CLKV_TRY(clkv__snapshot_cache(seq->cache, CLKV__CACHE_SEALS, recipe, seq->length, 0, 1, &cold,
+	                              error));
 	clkv_status status = clkv_seq_create(cold, &copy, error);
 	if (status == CLKV_OK)
 		status = clkv__snapshot_copy(seq, copy, queue, error);

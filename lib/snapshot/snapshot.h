@@ -18,10 +18,11 @@ clkv_status clkv__snapshot_read(clkv_cache *cache, const struct clkv__snapshot_h
                                 const struct clkv__plan *plan, struct clkv__snapshot_in *in,
                                 cl_command_queue queue, clkv_seq **out, clkv_error *error);
 
-/** A cache like this one but for the recipe, for one sequence of so many tokens in so many sealed
+/** A cache like this one but for the recipe and its use, for one sequence of so many tokens in so many sealed
  *  blocks of `block` tokens, or fewer. */
-clkv_status clkv__snapshot_cache(const clkv_cache *like, const char *recipe, size_t tokens,
-                                 size_t blocks, size_t block, clkv_cache **out, clkv_error *error);
+clkv_status clkv__snapshot_cache(const clkv_cache *like, enum clkv__cache_use use,
+                                 const char *recipe, size_t tokens, size_t blocks, size_t block,
+                                 clkv_cache **out, clkv_error *error);
 
 /** Refuses recipes that select tokens. Errors: UNSUPPORTED names the stage. */
 clkv_status clkv__snapshot_check(const struct clkv__plan *plan, clkv_error *error);

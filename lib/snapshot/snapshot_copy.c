@@ -16,14 +16,15 @@ struct rows {
 	size_t n;
 };
 
-clkv_status clkv__snapshot_cache(const clkv_cache *like, const char *recipe, size_t tokens,
-                                 size_t blocks, size_t block, clkv_cache **out, clkv_error *error)
+clkv_status clkv__snapshot_cache(const clkv_cache *like, enum clkv__cache_use use,
+                                 const char *recipe, size_t tokens, size_t blocks, size_t block,
+                                 clkv_cache **out, clkv_error *error)
 {
 	clkv_geometry g = clkv__shape_geometry(&like->shape);
 	clkv_cache_options o = CLKV_INIT(clkv_cache_options);
 	o.max_tokens = tokens > blocks * block ? tokens : blocks * block;
 	o.max_tokens = o.max_tokens > 0 ? o.max_tokens : 1;
-	return clkv__cache_create(like->context, &g, recipe, &o, false, out, error);
+	return clkv__cache_create(like->context, &g, recipe, &o, use, out, error);
 }
 
 static clkv_status create_buffer(const clkv_cache *cache, size_t bytes, cl_mem *mem,

@@ -80,6 +80,8 @@ clkv_status clkv__head_get(struct clkv__snapshot_in *in, struct clkv__snapshot_h
 		                              words[CLKV__HEAD_RECIPE]);
 	CLKV_TRY(clkv__snapshot_get(in, h.recipe, words[CLKV__HEAD_RECIPE], error));
 	CLKV_TRY(clkv__snapshot_get_checksum(in, error));
+	if (strlen(h.recipe) != words[CLKV__HEAD_RECIPE])
+		return clkv__snapshot_damaged(in, error, "its recipe holds a zero byte");
 	if (words[CLKV__HEAD_FLAGS] & ~CLKV__HEAD_LEFT_PARTIAL)
 		return clkv__snapshot_damaged(in, error, "its flags are %u", words[CLKV__HEAD_FLAGS]);
 	h.layers = words[CLKV__HEAD_LAYERS];
@@ -156,6 +158,33 @@ clkv_status clkv__head_check(const struct clkv__snapshot_in *in,
 		          why.text);
 	const char *text = doubt(head, plan);
 	return text ? clkv__snapshot_damaged(in, error, "%s", text) : CLKV_OK;
+}
+
+/* A sealed page with its record, at least. */
+static uint64_t least_page(const struct clkv__snapshot_head *head, const struct clkv__plan *plan,
+                           uint32_t layer, uint32_t stream)
+{
+	const struct clkv__codec_layout *l =
+		&clkv__plan_head(plan, (int)head->kv_heads, (int)layer, (int)stream)->layout;
+	uint32_t units = l->sized ? 1 : l->units;
+	return CLKV__RECORD_BYTES + (uint64_t)units * ABI_UNIT + CLKV__CHECKSUM_BYTES;
+}
+
+uint64_t clkv__head_least(const struct clkv__snapshot_head *head, const struct clkv__plan *plan)
+{
+	const uint64_t record = CLKV__RECORD_BYTES + CLKV__CHECKSUM_BYTES;
+	uint64_t token = 2 * ((uint64_t)head->dk + head->dv), bytes = record; /* the end's */
+	for (uint32_t l = 0; l < head->layers; l++) {
+		bool dense = clkv__layer_is_dense(plan, (int)l);
+		uint64_t half = head->length;
+		if (!dense)
+			half = clkv__plan_sinks(plan, head->length) + open_tokens(head, plan);
+		for (uint32_t s = 0; s < head->kv_heads; s++) {
+			bytes += half * token + (half > 0 ? record : 0);
+			bytes += dense ? 0 : head->blocks * least_page(head, plan, l, s);
+		}
+	}
+	return bytes;
 }
 
 /* The stages of two recipes, in canonical form, are the same. */

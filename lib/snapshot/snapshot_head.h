@@ -32,6 +32,9 @@ clkv_status clkv__head_check(const struct clkv__snapshot_in *in,
                              const struct clkv__shape *shape, struct clkv__plan *plan,
                              clkv_error *error);
 
+/** Bytes of the records that the numbers of a checked header announce, at least. */
+uint64_t clkv__head_least(const struct clkv__snapshot_head *head, const struct clkv__plan *plan);
+
 /** Whether pages of a snapshot with this plan can go into the cache as they are. */
 bool clkv__head_fits(const struct clkv__snapshot_head *head, const struct clkv__plan *plan,
                      const clkv_cache *cache);

@@ -2,9 +2,12 @@
 /** \file snapshot_stream.c \brief Bytes, checksums and records, in and out. */
 #include "snapshot/snapshot_stream.h"
 
+#include "base/alloc.h"
+
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 /* ---------------------------------------------------------------- out ---- */
 
@@ -76,12 +79,11 @@ clkv_status clkv__snapshot_damaged(const struct clkv__snapshot_in *in, clkv_erro
 	name_part(&in->part, part, sizeof part);
 	return clkv__error_set(error, CLKV_ERROR_CORRUPT,
 	                       "the snapshot is damaged in its %s (before byte %" PRIu64 "): %s", part,
-	                       in->bytes, why);
+	                       in->bytes - (in->n_ahead - in->at_ahead), why);
 }
 
 /* A function such as read(2) may bring less than it was asked for: only 0 is the end. */
-static clkv_status get_bytes(struct clkv__snapshot_in *in, void *data, size_t size,
-                             clkv_error *error)
+static clkv_status fetch(struct clkv__snapshot_in *in, void *data, size_t size, clkv_error *error)
 {
 	for (size_t at = 0; at < size;) {
 		size_t n = in->read(in->opaque, (char *)data + at, size - at);
@@ -94,6 +96,36 @@ static clkv_status get_bytes(struct clkv__snapshot_in *in, void *data, size_t si
 		in->bytes += n;
 	}
 	return CLKV_OK;
+}
+
+/* What was fetched ahead comes first. */
+static clkv_status get_bytes(struct clkv__snapshot_in *in, void *data, size_t size,
+                             clkv_error *error)
+{
+	size_t left = in->n_ahead - in->at_ahead, n = size < left ? size : left;
+	if (n > 0)
+		memcpy(data, in->ahead + in->at_ahead, n);
+	in->at_ahead += n;
+	return fetch(in, (char *)data + n, size - n, error);
+}
+
+clkv_status clkv__snapshot_ahead(struct clkv__snapshot_in *in, size_t n,
+                                 const clkv_allocator *allocator, clkv_error *error)
+{
+	in->ahead = clkv__calloc(allocator, n > 0 ? n : 1, 1);
+	if (!in->ahead)
+		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY,
+		          "no host memory for a snapshot's first %zu bytes", n);
+	CLKV_TRY(fetch(in, in->ahead, n, error));
+	in->n_ahead = n;
+	return CLKV_OK;
+}
+
+void clkv__snapshot_forget(struct clkv__snapshot_in *in, const clkv_allocator *allocator)
+{
+	clkv__free(allocator, in->ahead);
+	in->ahead = NULL;
+	in->n_ahead = in->at_ahead = 0;
 }
 
 clkv_status clkv__snapshot_get(struct clkv__snapshot_in *in, void *data, size_t size,

@@ -19,6 +19,8 @@ struct clkv__snapshot_in {
 	void *opaque;
 	uint64_t hash;
 	uint64_t bytes;           /**< read so far */
+	unsigned char *ahead;     /**< bytes that clkv__snapshot_ahead has fetched; NULL: none */
+	size_t n_ahead, at_ahead; /**< how many; how many of them were read since */
 	struct clkv__record part; /**< what is being read; kind 0: the header. For error texts */
 };
 
@@ -42,6 +44,13 @@ clkv_status clkv__snapshot_put_record(struct clkv__snapshot_out *out,
 clkv_status clkv__snapshot_get(struct clkv__snapshot_in *in, void *data, size_t size,
                                clkv_error *error);
 clkv_status clkv__snapshot_get_checksum(struct clkv__snapshot_in *in, clkv_error *error);
+
+/** Fetches the next n bytes, to be read by the functions above as if they were still to come: before work is done
+ *  for what a file announces, that much of it is there. Called once for a stream; clkv__snapshot_forget gives the
+ *  memory back. Errors: CORRUPT, IO, NO_HOST_MEMORY. */
+clkv_status clkv__snapshot_ahead(struct clkv__snapshot_in *in, size_t n,
+                                 const clkv_allocator *allocator, clkv_error *error);
+void clkv__snapshot_forget(struct clkv__snapshot_in *in, const clkv_allocator *allocator);
 
 /** Reads a record's words. Kind, layer, head and pos must be those of *record; so must count, unless it
  *  is 0 there. Fills in count, flags and bytes, which are still to be checked. */

@@ -246,19 +246,20 @@ static clkv_status build(clkv_cache *cache, const void *codebook, clkv_error *er
 		clkv__tables_init(&cache->tables, &context->allocator, context->cl, &cache->sizes, error));
 	CLKV_TRY(create_buffers(cache, error));
 	CLKV_TRY(clkv__step_init(&cache->step, cache, error));
-	CLKV_TRY(clkv__kernels_build_any(cache, error));
+	if (cache->use != CLKV__CACHE_READS)
+		CLKV_TRY(clkv__kernels_build_any(cache, error));
 	return fill_buffers(cache, codebook, error);
 }
 
 clkv_status clkv__cache_create(clkv_context *context, const clkv_geometry *geometry,
-                               const char *recipe, const clkv_cache_options *options, bool attends,
-                               clkv_cache **out, clkv_error *error)
+                               const char *recipe, const clkv_cache_options *options,
+                               enum clkv__cache_use use, clkv_cache **out, clkv_error *error)
 {
 	struct clkv__resolved r;
 	struct clkv__sizes sizes;
 	clkv_cache_options o;
 	CLKV_TRY(clkv__resolve(context, geometry, recipe, &r, error));
-	if (!attends)
+	if (use != CLKV__CACHE_ATTENDS)
 		r.plan.recall = (struct clkv__recall){.kind = ABI_INDEX_NONE};
 	CLKV_TRY(read_options(&r.plan, options, &o, error));
 	CLKV_TRY(clkv__sizes_compute(&r.shape, &r.plan, options, &r.cut, &sizes, error));
@@ -270,12 +271,12 @@ clkv_status clkv__cache_create(clkv_context *context, const clkv_geometry *geome
 	if (!cache)
 		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for a cache");
 	cache->context = context;
+	cache->use = use;
 	cache->shape = r.shape;
 	cache->plan = r.plan;
 	memcpy(cache->recipe, r.recipe, sizeof r.recipe);
 	cache->tuning = r.tuning;
 	cache->cut = r.cut;
-	cache->attends = attends;
 	cache->sizes = sizes;
 	pthread_mutex_init(&cache->mutex, NULL);
 	cache->index.given = CLKV__NO_SLOT;
@@ -297,7 +298,7 @@ clkv_status clkv_cache_create(clkv_context *context, const clkv_geometry *geomet
 	clkv__error_clear(error);
 	if (!out)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "out is NULL");
-	return clkv__cache_create(context, geometry, recipe, options, true, out, error);
+	return clkv__cache_create(context, geometry, recipe, options, CLKV__CACHE_ATTENDS, out, error);
 }
 
 static void release_mem(cl_mem mem)

@@ -33,8 +33,17 @@ struct clkv_seq {
 	bool in_step;
 };
 
+/** What a cache is for: those on the way to or from a file lack indexes, and kernels that they won't launch. */
+enum clkv__cache_use {
+	CLKV__CACHE_ATTENDS,
+	CLKV__CACHE_SEALS, /**< rows are appended and sealed, and go to a file */
+	CLKV__CACHE_READS /**< blocks come from a file and are read: no kernel is built before the file has
+	                        proved itself, so clkv__kernels_build_any is the caller's to call */
+};
+
 struct clkv_cache {
 	clkv_context *context;
+	enum clkv__cache_use use;
 	pthread_mutex_t mutex; /**< guards everything below but the open step */
 	struct clkv__shape shape;
 	int *window;    /**< the shape's, copied */
@@ -44,7 +53,6 @@ struct clkv_cache {
 	struct clkv__tuning tuning;     /**< in force: of the kernels and of cut */
 	char refused[256];              /**< tunings that the device refused, with the reason; or "" */
 	struct clkv__cut cut;
-	bool attends; /**< false: it only holds blocks on their way to or from a file */
 	struct clkv__sizes sizes;
 	struct clkv__pool pool;
 	struct clkv__tables tables;
@@ -71,11 +79,10 @@ struct clkv_cache {
 	struct clkv__meter meter;
 };
 
-/** clkv_cache_create; attends: false for a cache that only holds blocks on their way to or from a file, which needs no
- *  index of them. */
+/** clkv_cache_create, for a use of it. */
 clkv_status clkv__cache_create(clkv_context *context, const clkv_geometry *geometry,
-                               const char *recipe, const clkv_cache_options *options, bool attends,
-                               clkv_cache **out, clkv_error *error);
+                               const char *recipe, const clkv_cache_options *options,
+                               enum clkv__cache_use use, clkv_cache **out, clkv_error *error);
 
 /** Sinks of a sequence of this length. */
 static inline uint32_t clkv__sinks(const clkv_cache *cache, uint32_t length)

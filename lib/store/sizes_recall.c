@@ -10,23 +10,6 @@
 /* Segments that a cut has left with few tokens; each but the largest is small. */
 enum { CUT_SEGMENTS = 16 };
 
-static clkv_status check_recall(const struct clkv__recall *r, const struct clkv__sizes *s,
-                                clkv_error *error)
-{
-	if ((uint64_t)r->budget > s->max_seq_tokens)
-		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE,
-		          "key 'recall' is %d; allowed: 1 to max_seq_tokens (%u)", r->budget,
-		          s->max_seq_tokens);
-	if (clkv__recall_first(r) > s->max_seq_tokens)
-		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE,
-		          "an index needs %u tokens to begin with (%s); a sequence has at most "
-		          "max_seq_tokens (%u)",
-		          clkv__recall_first(r),
-		          r->kind == ABI_INDEX_CODES ? "key 'codes': 4 keys for each" : "key 'every'",
-		          s->max_seq_tokens);
-	return CLKV_OK;
-}
-
 /* The longest segment that a cut can leave with few tokens: a prompt that becomes another near its beginning. */
 static uint32_t longest_cut(const struct clkv__recall *r, const struct clkv__sizes *s)
 {
@@ -57,7 +40,8 @@ static clkv_status index_sizes(const struct clkv__shape *shape, const struct clk
 	return CLKV_OK;
 }
 
-/* Units of a sequence, rows that recall in one go, and what they may choose. */
+/* Units of a sequence, rows that recall in one go, and what they may choose. A sequence that can't get as long as a
+ * budget has all of it recalled; one that can't get as long as a first segment stays in half. */
 static void choice_sizes(const struct clkv__shape *shape, const struct clkv__recall *r,
                          struct clkv__sizes *s)
 {
@@ -78,7 +62,6 @@ clkv_status clkv__sizes_recall(const struct clkv__shape *shape, const struct clk
 	uint64_t layers = (uint64_t)(shape->layers - plan->general.skip);
 	if (!clkv__recalls(r) || plan->sealing.dense)
 		return CLKV_OK;
-	CLKV_TRY(check_recall(r, s, error));
 	s->index_heads = (uint32_t)layers * (uint32_t)shape->streams;
 	CLKV_TRY(index_sizes(shape, r, s, error));
 	choice_sizes(shape, r, s);

@@ -153,8 +153,7 @@ clkv_status clkv__tune_file_read(const clkv_context *context, struct clkv__tune_
 	if (!f) {
 		if (errno != ENOENT)
 			clkv__log(context, CLKV_LOG_CONTEXT, "tune",
-			          "%s isn't used: it can't be opened, isn't "
-			          "a plain file, or is too long",
+			          "%s isn't used: it isn't a plain file that is ours alone, or is too long",
 			          path);
 		return CLKV_OK;
 	}

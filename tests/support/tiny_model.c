@@ -101,16 +101,23 @@ static void put_data(struct gguf_build *b, const struct entry *e, uint32_t *stat
 
 struct gguf_build tiny_model_build(uint32_t seed)
 {
+	return tiny_model_build_windowed(seed, 0);
+}
+
+struct gguf_build tiny_model_build_windowed(uint32_t seed, uint32_t window)
+{
 	struct gguf_build b = {NULL, 0, 0};
 	uint64_t offset = 0;
 	char name[64];
-	gguf_build_header(&b, 3, LAYERS * LAYER_ENTRIES + OTHER_ENTRIES, 6);
+	gguf_build_header(&b, 3, LAYERS * LAYER_ENTRIES + OTHER_ENTRIES, window > 0 ? 7 : 6);
 	gguf_build_text(&b, "general.architecture", "llama");
 	gguf_build_number(&b, "llama.block_count", LAYERS);
 	gguf_build_number(&b, "llama.embedding_length", DIM);
 	gguf_build_number(&b, "llama.feed_forward_length", FF);
 	gguf_build_number(&b, "llama.attention.head_count", Q_HEADS);
 	gguf_build_number(&b, "llama.attention.head_count_kv", KV_HEADS);
+	if (window > 0)
+		gguf_build_number(&b, "llama.attention.sliding_window", window);
 	for (size_t i = 0; i < LAYERS * LAYER_ENTRIES; i++) {
 		(void)snprintf(name, sizeof name, "blk.%zu.%s.weight", i / LAYER_ENTRIES,
 		               layer_entries[i % LAYER_ENTRIES].name);
@@ -170,8 +177,9 @@ static void rope(const struct model *m, double *heads, size_t n_heads, size_t po
 	}
 }
 
-/* k and v [n][KV_HEADS * HEAD]; the row attends to rows 0 .. n - 1 */
-static void attend(const double *q, const double *k, const double *v, size_t n, double *out)
+/* k and v [n][KV_HEADS * HEAD]; the row attends to rows from .. n - 1 */
+static void attend(const double *q, const double *k, const double *v, size_t from, size_t n,
+                   double *out)
 {
 	double *p = malloc(n * sizeof *p);
 	if (p == NULL)
@@ -179,7 +187,7 @@ static void attend(const double *q, const double *k, const double *v, size_t n, 
 	for (size_t h = 0; h < Q_HEADS; h++) {
 		size_t at = h / (Q_HEADS / KV_HEADS) * HEAD;
 		double sum = 0.0;
-		for (size_t t = 0; t < n; t++) {
+		for (size_t t = from; t < n; t++) {
 			double logit = 0.0;
 			for (size_t d = 0; d < HEAD; d++)
 				logit += q[h * HEAD + d] * k[t * KV_HEADS * HEAD + at + d];
@@ -187,7 +195,7 @@ static void attend(const double *q, const double *k, const double *v, size_t n, 
 		}
 		for (size_t d = 0; d < HEAD; d++) {
 			out[h * HEAD + d] = 0.0;
-			for (size_t t = 0; t < n; t++)
+			for (size_t t = from; t < n; t++)
 				out[h * HEAD + d] += p[t] / sum * v[t * KV_HEADS * HEAD + at + d];
 		}
 	}
@@ -209,7 +217,8 @@ static void run_layer(const struct model *m, const struct model_layer *l, double
 		k[i] = ref_half(k[i]);
 		v[i] = ref_half(v[i]);
 	}
-	attend(q, k, v, position + 1, in);
+	size_t all = position + 1, seen = m->window > 0 ? (size_t)m->window : all;
+	attend(q, k, v, all > seen ? all - seen : 0, all, in);
 	multiply(l->attn_out, in, out);
 	for (size_t i = 0; i < DIM; i++)
 		x[i] += out[i];
