@@ -29,6 +29,7 @@ static struct refusals {
 	int from, n;
 	cl_int code;
 } refusals = {"", 0, 0, CL_SUCCESS};
+static bool only_enqueues; /* calls that count */
 static struct {
 	int n;
 	size_t work_group;
@@ -111,6 +112,13 @@ bool inject_alloc_disarm(void)
 
 void inject_cl_arm(int n)
 {
+	only_enqueues = false;
+	arm(&calls, n);
+}
+
+void inject_enqueue_arm(int n)
+{
+	only_enqueues = true;
 	arm(&calls, n);
 }
 
@@ -141,7 +149,8 @@ const char *inject_cl_name(void)
 /* The code of a call that is to fail, or CL_SUCCESS. */
 static cl_int call_strikes(const char *name)
 {
-	cl_int code = strikes(&calls) ? INJECT_CODE : CL_SUCCESS;
+	bool counts = !only_enqueues || strncmp(name, "clEnqueue", strlen("clEnqueue")) == 0;
+	cl_int code = counts && strikes(&calls) ? INJECT_CODE : CL_SUCCESS;
 	pthread_mutex_lock(&mutex);
 	if (refusals.n > 0 && strcmp(refusals.function, name) == 0 && refusals.from-- <= 0) {
 		refusals.n--;

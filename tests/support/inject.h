@@ -27,6 +27,9 @@ uint64_t inject_device_bytes(void);
 void inject_alloc_arm(int n);
 bool inject_alloc_disarm(void);
 void inject_cl_arm(int n);
+/** The same, but only calls that enqueue something count: of a kernel that isn't told all of its arguments or isn't enqueued
+ *  comes the same. */
+void inject_enqueue_arm(int n);
 bool inject_cl_disarm(void);
 
 /** n calls of one function fail with code, beginning with call number from (0: the next one); n of 0
