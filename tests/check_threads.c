@@ -152,8 +152,9 @@ START_TEST(test_a_cache_used_by_two_answers_busy)
 	clkv_step_abort(step);
 	for (int i = 0; i < 2; i++)
 		ck_assert_int_eq(pthread_create(&rival[i].thread, NULL, compete, &rival[i]), 0);
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < 2; i++)
 		pthread_join(rival[i].thread, NULL);
+	for (int i = 0; i < 2; i++) {
 		ck_assert_int_eq(rival[i].wrong, 0);
 		ck_assert_int_eq(rival[i].steps, 20);
 		ck_assert_uint_eq(stream_info(&stream[i]).length, 0);
