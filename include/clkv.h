@@ -504,10 +504,10 @@ CLKV_API clkv_status clkv_save(clkv_seq *seq, const char *recipe, cl_command_que
 
 /** Reads a sequence that clkv_save wrote, and no byte behind it. It goes in as it is if the recipe's stages
  *  and its block, sinks and skip are the cache's, and if no more tokens are open than the cache's window
- *  allows. Else it is decoded, through a cache of the file's recipe that exists for the length of the call,
- *  and appended as a prompt, which the cache's own recipe seals. q heads, scale, softcap and windows of the
- *  geometry may differ. So may rope.by_library: a file's keys are rotated, and aren't again; that it was by
- *  the same rope is the caller's to know. Not while the cache has an open step, and none may begin before it
+ *  allows. Else it is decoded, through a cache of the file's recipe that exists for the length of the call
+ *  (its kernel is built when every record has been checked), and appended as a prompt, which the cache's own
+ *  recipe seals. q heads, scale, softcap and windows of the geometry may differ. So may rope.by_library: a
+ *  file's keys are rotated, and aren't again; that it was by the same rope is the caller's to know. Not while the cache has an open step, and none may begin before it
  *  returns (BUSY). Blocks until done. On failure the cache holds what it held.
  *  Errors: CORRUPT (says which part is damaged), UNSUPPORTED (another geometry, an unknown recipe or version),
  *  POOL_FULL, IO (read returned more than it was asked for), BUSY, NO_HOST_MEMORY, NO_DEVICE_MEMORY, OPENCL,

@@ -2,6 +2,7 @@
 # Installs what clkv needs on Debian and what is not there yet. Needs root only if something is missing.
 #
 #   scripts/setup.sh             to build, test and run the main job
+#   scripts/setup.sh --fuzzing   clang and its libFuzzer, for configure --enable-fuzzing (doc/testing.md)
 #   scripts/setup.sh --vendors   what the vendor matrix (doc/vendors.md) takes beside that: none of it is needed,
 #                                so what can't be had is a word, and its line of the matrix is skipped
 set -euo pipefail
@@ -19,6 +20,8 @@ vendor_packages=(
 	clang-15 llvm-spirv-15 spirv-tools                          # SPIR-V
 	intel-opencl-icd                                            # Intel GPUs
 )
+
+fuzzing_packages=(clang-14 libclang-rt-14-dev)
 
 missing_of() { # PACKAGE...
 	missing=()
@@ -41,6 +44,7 @@ install() { # PACKAGE...
 }
 
 if [ "${1:-}" != --vendors ]; then
+	[ "${1:-}" != --fuzzing ] || packages+=("${fuzzing_packages[@]}")
 	missing_of "${packages[@]}"
 	[ ${#missing[@]} = 0 ] || install "${missing[@]}"
 	exit

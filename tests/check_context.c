@@ -165,6 +165,27 @@ static cl_uint references(cl_context cl)
 	return n;
 }
 
+/* PoCL's platform has none where it can't write to its cache, and says no more than this code. */
+START_TEST(test_platforms_without_a_device_are_named)
+{
+	clkv_context *context = NULL;
+	clkv_error error;
+	char name[64] = "";
+	cl_platform_id platform;
+	ck_assert_int_eq(clGetPlatformIDs(1, &platform, NULL), CL_SUCCESS);
+	clGetPlatformInfo(platform, CL_PLATFORM_NAME, sizeof name, name, NULL);
+	name[40] = '\0';
+	inject_refuse("clGetDeviceIDs", 0, 1000, CL_DEVICE_NOT_FOUND);
+	clkv_status status = clkv_context_open(NULL, NULL, &context, &error);
+	inject_refuse("clGetDeviceIDs", 0, 0, CL_SUCCESS);
+	ck_assert_int_eq(status, CLKV_ERROR_NO_DEVICE);
+	ck_assert_ptr_null(context);
+	ck_assert_msg(strstr(error.text, name) && strstr(error.text, "code -1"), "%s", error.text);
+	if (strcmp(name, "Portable Computing Language") == 0)
+		ck_assert_ptr_nonnull(strstr(error.text, "POCL_CACHE_DIR"));
+}
+END_TEST
+
 START_TEST(test_a_context_retains_the_caller_s)
 {
 	cl_device_id device = clkv_context_device(fixture.context);
@@ -460,6 +481,7 @@ int main(void)
 	tcase_add_test(name, test_kinds_of_devices);
 	tcase_add_test(name, test_numbers_find_every_device);
 	tcase_add_test(name, test_a_wrong_name_gets_the_list);
+	tcase_add_test(name, test_platforms_without_a_device_are_named);
 	tcase_add_test(own, test_a_context_retains_the_caller_s);
 	tcase_add_test(own, test_a_foreign_device_is_refused);
 	tcase_add_test(own, test_nulls_are_refused);

@@ -149,6 +149,36 @@ START_TEST(test_a_part_with_another_name_is_refused)
 }
 END_TEST
 
+/* Room for them isn't enough: looking names up one by one would take for ever. */
+START_TEST(test_more_tensors_than_any_model_has_are_refused)
+{
+	struct gguf *gguf;
+	struct tool_error error = {""};
+	struct gguf_build b = {NULL, 0, 0};
+	gguf_build_header(&b, 3, _i == 0 ? 65537 : 0, _i == 0 ? 0 : 65537);
+	gguf_build_data(&b, 1, 65537 * 32);
+	ck_assert(!gguf_open_memory(b.data, b.size, &gguf, &error));
+	ck_assert_msg(strstr(error.text, "at most 65536") != NULL, "%s", error.text);
+	gguf_build_free(&b);
+}
+END_TEST
+
+/* A file's words are shown, but don't command the terminal. */
+START_TEST(test_errors_show_no_control_characters)
+{
+	struct tool_error error = {""};
+	struct model *model;
+	struct gguf *gguf;
+	struct gguf_build b = {NULL, 0, 0};
+	gguf_build_header(&b, 3, 0, 1);
+	gguf_build_text(&b, "general.architecture", "a\x1b[2Jb\n");
+	ck_assert(gguf_open_memory(b.data, b.size, &gguf, &error));
+	ck_assert(!model_read(gguf, "memory", &model, &error));
+	ck_assert_msg(strstr(error.text, "'a?[2Jb?") != NULL, "%s", error.text);
+	gguf_build_free(&b);
+}
+END_TEST
+
 /* ---------------------------------------------------------------- windows ---- */
 
 static bool read_model(const struct gguf_build *b, struct model **model, struct tool_error *error)
@@ -202,16 +232,18 @@ END_TEST
 int main(void)
 {
 	Suite *suite = suite_create("model_file");
-	TCase *parts = tcase_create("parts"), *windows = tcase_create("windows");
+	TCase *parts = tcase_create("parts"), *one = tcase_create("one");
 	tcase_add_checked_fixture(parts, setup, teardown);
 	tcase_add_loop_test(parts, test_all_parts_are_read, 0, PARTS);
 	tcase_add_test(parts, test_a_missing_part_is_named);
 	tcase_add_test(parts, test_parts_that_contradict_each_other_are_refused);
 	tcase_add_test(parts, test_a_part_with_another_name_is_refused);
-	tcase_add_loop_test(windows, test_a_sliding_window_is_the_geometry_s, 0, 4);
-	tcase_add_test(windows, test_an_impossible_window_is_refused);
+	tcase_add_test(one, test_errors_show_no_control_characters);
+	tcase_add_loop_test(one, test_more_tensors_than_any_model_has_are_refused, 0, 2);
+	tcase_add_loop_test(one, test_a_sliding_window_is_the_geometry_s, 0, 4);
+	tcase_add_test(one, test_an_impossible_window_is_refused);
 	suite_add_tcase(suite, parts);
-	suite_add_tcase(suite, windows);
+	suite_add_tcase(suite, one);
 	SRunner *runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
 	int failed = srunner_ntests_failed(runner);

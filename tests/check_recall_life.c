@@ -429,9 +429,6 @@ START_TEST(test_wrong_recipes_are_named)
 		{"topk:most=512", {"most", "allowed"}, 2048},
 		{"topk:codes=64", {"codes"}, 2048},
 		{"clusterkv | pages", {"index"}, 2048},
-		{"topk:recall=1000", {"recall", "max_seq_tokens", "999"}, 999},
-		{"a2ats:codes=512,recall=64", {"codes", "2048", "max_seq_tokens"}, 2047},
-		{"topk:recall=64,every=1024", {"every", "1024", "max_seq_tokens"}, 1000},
 	};
 	clkv_geometry g = feed_usual(1);
 	clkv_cache_options o = CLKV_INIT(clkv_cache_options);

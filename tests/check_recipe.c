@@ -144,7 +144,7 @@ static const struct {
 	{"kivi | q", 7, {"q", "kivi", "order"}},
 	{"kivi |", -2, {"stage", "missing", "kivi"}},
 	{"| kivi", 0, {"stage", "missing", "kivi"}},
-	{"kivi:bits=4\x01", 10, {"bits", "allowed", NULL}},
+	{"kivi:bits=4\x01", 10, {"bits", "'4?'", "allowed"}},
 	{"spark:keep=0", 11, {"keep", "'0'", "0.001 to 1"}},
 	{"think:keep=1.5", 11, {"keep", "1.5", "0.001 to 1"}},
 	{"spark:keep=nan", 11, {"keep", "nan", "0.001 to 1"}},

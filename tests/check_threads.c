@@ -4,6 +4,7 @@
 #include "support/fixture.h"
 
 #include <pthread.h>
+#include <sched.h>
 
 #define THREADS 3
 
@@ -102,11 +103,75 @@ START_TEST(test_threads_share_a_cache)
 }
 END_TEST
 
+struct rival {
+	pthread_t thread;
+	struct feed *feed;
+	clkv_seq *seq;
+	int steps, busy, wrong;
+};
+
+/* Steps that hold the cache for a while, and are given up. */
+static void *compete(void *opaque)
+{
+	struct rival *r = opaque;
+	clkv_step_item item = {r->seq, 1, CLKV_DECODE};
+	while (r->steps < 20 && r->wrong == 0) {
+		clkv_step *step = NULL;
+		clkv_error error;
+		clkv_status status =
+			clkv_step_begin(r->feed->cache, &item, 1, r->feed->queue, &step, &error);
+		r->busy += status == CLKV_ERROR_BUSY;
+		r->wrong += status != CLKV_OK && status != CLKV_ERROR_BUSY;
+		sched_yield();
+		if (status == CLKV_OK) {
+			clkv_step_abort(step);
+			r->steps++;
+		}
+	}
+	return NULL;
+}
+
+/* One step at a time: who comes second is told so, and nothing else happens to either. */
+START_TEST(test_a_cache_used_by_two_answers_busy)
+{
+	static struct stream stream[2];
+	struct feed feed = {.geometry = feed_usual(2)};
+	struct rival rival[2] = {{.wrong = 0}};
+	feed_open(&feed, fixture.context, fixture.queue, recipes[0], NULL);
+	for (int i = 0; i < 2; i++) {
+		stream_open(&feed, &stream[i]);
+		rival[i].feed = &feed;
+		rival[i].seq = stream[i].seq;
+	}
+	struct feed_item held = {&stream[0], 1, CLKV_DECODE, 0, 1};
+	clkv_step *step = feed_begin(&feed, &held, 1, NULL), *second = NULL;
+	clkv_step_item item = {stream[1].seq, 1, CLKV_DECODE};
+	ck_assert_int_eq(clkv_step_begin(feed.cache, &item, 1, feed.queue, &second, NULL),
+	                 CLKV_ERROR_BUSY);
+	ck_assert_ptr_null(second);
+	clkv_step_abort(step);
+	for (int i = 0; i < 2; i++)
+		ck_assert_int_eq(pthread_create(&rival[i].thread, NULL, compete, &rival[i]), 0);
+	for (int i = 0; i < 2; i++)
+		pthread_join(rival[i].thread, NULL);
+	for (int i = 0; i < 2; i++) {
+		ck_assert_int_eq(rival[i].wrong, 0);
+		ck_assert_int_eq(rival[i].steps, 20);
+		ck_assert_uint_eq(stream_info(&stream[i]).length, 0);
+		expect_rows(&feed, &stream[i], 5, CLKV_DECODE, 1, EXPECT_GIVEN, 1e-4);
+		stream_close(&stream[i]);
+	}
+	ck_assert_uint_eq(feed_stats(&feed).used_open, 0);
+	feed_close(&feed);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("threads");
 	TCase *share = fixture_case(suite, "share", 60);
 	tcase_add_test(share, test_threads_share_a_context);
 	tcase_add_test(share, test_threads_share_a_cache);
+	tcase_add_test(share, test_a_cache_used_by_two_answers_busy);
 	return fixture_run(suite);
 }

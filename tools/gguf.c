@@ -24,6 +24,9 @@
 #define MIN_PAIR_BYTES (8 + 4 + 1)
 #define MIN_TENSOR_BYTES (8 + 4 + 8 + 4 + 8)
 
+/* Far more than any model has: names are looked up one by one, so a file may not have millions. */
+#define MOST_ENTRIES 65536
+
 struct cursor {
 	const unsigned char *data;
 	size_t size;
@@ -210,6 +213,12 @@ static bool parse_header(struct cursor *c, uint64_t *n_tensors, uint64_t *n_valu
 		                 "GGUF: the header claims %llu values and %llu tensors, more than the "
 		                 "file's %zu bytes can hold",
 		                 (unsigned long long)*n_values, (unsigned long long)*n_tensors, c->size);
+	if (*n_values > MOST_ENTRIES || *n_tensors > MOST_ENTRIES)
+		return tool_fail(error,
+		                 "GGUF: the header claims %llu values and %llu tensors; at most %d of each "
+		                 "are allowed",
+		                 (unsigned long long)*n_values, (unsigned long long)*n_tensors,
+		                 MOST_ENTRIES);
 	return true;
 }
 

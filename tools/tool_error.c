@@ -16,6 +16,9 @@ void tool_set_error(struct tool_error *error, const char *format, ...)
 	va_start(args, format);
 	(void)vsnprintf(error->text, sizeof error->text, format, args);
 	va_end(args);
+	for (char *c = error->text; *c != '\0'; c++) /* names from files go to a terminal */
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			*c = '?';
 }
 
 bool tool_fail_clkv(struct tool_error *error, const char *what, const clkv_error *cause)

@@ -18,6 +18,9 @@ void clkv__error_text(clkv_error *error, const char *format, va_list args)
 	int n = vsnprintf(error->text, sizeof error->text, format, args);
 	if (n >= (int)sizeof error->text)
 		memcpy(error->text + sizeof error->text - sizeof more, more, sizeof more);
+	for (char *c = error->text; *c; c++)
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			*c = '?';
 }
 
 clkv_status clkv__error_set(clkv_error *error, clkv_status status, const char *format, ...)

@@ -14,7 +14,8 @@
 
 void clkv__error_clear(clkv_error *error);
 
-/** Fills error's text; one that is too long ends in "...". */
+/** Fills error's text; one that is too long ends in "...", and control characters, which may come from a file, don't
+ *  reach a terminal: each becomes '?'. */
 void clkv__error_text(clkv_error *error, const char *format, va_list args) CLKV__PRINTF(2, 0);
 
 /** Fills error (may be NULL) unless it already has a cause; returns status. */

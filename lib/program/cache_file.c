@@ -54,8 +54,8 @@ static void warn(clkv_context *context, const char *why)
 }
 
 /* Lengths must add up to the file's before memory is taken for them. */
-static bool read_all(FILE *f, uint64_t file_size, const struct clkv__cache_key *key,
-                     const clkv_allocator *allocator, unsigned char **binary, size_t *size)
+bool clkv__cache_file_read(FILE *f, uint64_t file_size, const struct clkv__cache_key *key,
+                           const clkv_allocator *allocator, unsigned char **binary, size_t *size)
 {
 	struct header h;
 	char text[sizeof key->text];
@@ -111,7 +111,7 @@ cl_program clkv__cache_file_load(clkv_context *context, const struct clkv__cache
 		return NULL;
 	unsigned char *binary;
 	size_t size;
-	bool ok = read_all(f, file_size, key, &context->allocator, &binary, &size);
+	bool ok = clkv__cache_file_read(f, file_size, key, &context->allocator, &binary, &size);
 	fclose(f);
 	if (!ok) {
 		clkv__log(context, CLKV_LOG_CONTEXT, "cache", "%s is damaged: it will be replaced", path);

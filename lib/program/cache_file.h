@@ -12,6 +12,8 @@
 
 #include "device/context.h"
 
+#include <stdio.h>
+
 struct clkv__cache_key {
 	char text[1024]; /**< device, driver, versions, hash of the source, hash of the options */
 	char name[32];   /**< of the file, from a hash of text */
@@ -19,6 +21,10 @@ struct clkv__cache_key {
 
 void clkv__cache_key_make(const clkv_context *context, const char *source, const char *options,
                           struct clkv__cache_key *key);
+
+/** The binary in a file of file_size bytes, in memory of the allocator; false unless it is whole and of this key. */
+bool clkv__cache_file_read(FILE *f, uint64_t file_size, const struct clkv__cache_key *key,
+                           const clkv_allocator *allocator, unsigned char **binary, size_t *size);
 
 /** The built program, or NULL: not there, not ours, damaged, or refused by the driver. */
 cl_program clkv__cache_file_load(clkv_context *context, const struct clkv__cache_key *key,

@@ -12,12 +12,13 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <string.h>
 
 #define FIRST_LINE "clkv tuning 1\n"
 
 /* Head and end of a file, and all its entries at their longest. */
-enum { MAX_HEAD = 1024, MAX_LINE = CLKV__TUNE_KEY + CLKV__TUNING_TEXT };
+enum { MAX_HEAD = CLKV__TUNE_HEAD, MAX_LINE = CLKV__TUNE_KEY + CLKV__TUNING_TEXT };
 enum { MAX_FILE = MAX_HEAD + CLKV__TUNE_ENTRIES * MAX_LINE };
 
 struct text {
@@ -26,15 +27,17 @@ struct text {
 };
 
 /* Of all embedded sources: a tuning measured with other kernels says nothing. */
-static uint64_t hash_kernels(void)
+static uint64_t kernels_hash;
+static pthread_once_t kernels_hashed = PTHREAD_ONCE_INIT;
+
+static void hash_kernels(void)
 {
-	uint64_t hash = CLKV__HASH_START;
+	kernels_hash = CLKV__HASH_START;
 	for (const struct clkv__cl_file *f = clkv__cl_files; f->name; f++) {
-		hash = clkv__hash(hash, f->name, strlen(f->name) + 1);
+		kernels_hash = clkv__hash(kernels_hash, f->name, strlen(f->name) + 1);
 		for (int i = 0; f->lines[i]; i++)
-			hash = clkv__hash(hash, f->lines[i], strlen(f->lines[i]));
+			kernels_hash = clkv__hash(kernels_hash, f->lines[i], strlen(f->lines[i]));
 	}
-	return hash;
 }
 
 static void add_device(const clkv_context *context, char *text, size_t n)
@@ -47,12 +50,13 @@ static void add_device(const clkv_context *context, char *text, size_t n)
 }
 
 /* The lines before the entries: those of this device, driver and library. */
-static size_t head_text(const clkv_context *context, char text[MAX_HEAD])
+size_t clkv__tune_text_head(const clkv_context *context, char *text)
 {
 	char device[800];
 	add_device(context, device, sizeof device);
+	pthread_once(&kernels_hashed, hash_kernels);
 	return (size_t)snprintf(text, MAX_HEAD, FIRST_LINE "device %s\nkernels %016" PRIx64 "\n",
-	                        device, hash_kernels());
+	                        device, kernels_hash);
 }
 
 static void file_name(const clkv_context *context, char name[32])
@@ -97,16 +101,14 @@ static const char *add_entry(const clkv_context *context, char *line, struct clk
 	return NULL;
 }
 
-/* Fills the list, or says what is wrong with the text, which is taken apart. */
-static const char *parse(const clkv_context *context, struct text *text,
-                         struct clkv__tune_list *list)
+const char *clkv__tune_text_parse(const clkv_context *context, char *data, size_t length,
+                                  struct clkv__tune_list *list)
 {
 	char head[MAX_HEAD], end[32];
-	size_t n = head_text(context, head);
-	char *data = text->data;
-	if (strlen(data) != text->n || strncmp(data, FIRST_LINE, strlen(FIRST_LINE)) != 0)
+	size_t n = clkv__tune_text_head(context, head);
+	if (strlen(data) != length || strncmp(data, FIRST_LINE, strlen(FIRST_LINE)) != 0)
 		return "it isn't a tuning file of this version";
-	char *last = text->n < 2 ? NULL : strstr(data, "\nend ");
+	char *last = length < 2 ? NULL : strstr(data, "\nend ");
 	if (!last)
 		return "it's cut";
 	last++;
@@ -162,7 +164,7 @@ clkv_status clkv__tune_file_read(const clkv_context *context, struct clkv__tune_
 	const char *why = NULL;
 	if (text && list->entries) {
 		why = read_text(f, size, text);
-		why = why ? why : parse(context, text, list);
+		why = why ? why : clkv__tune_text_parse(context, text->data, text->n, list);
 	}
 	bool had_memory = text && list->entries;
 	fclose(f);
@@ -200,7 +202,7 @@ static void replace(struct clkv__tune_list *list, const struct clkv__tune_entry 
 static void write_text(const clkv_context *context, const struct clkv__tune_list *list,
                        struct text *text)
 {
-	text->n = head_text(context, text->data);
+	text->n = clkv__tune_text_head(context, text->data);
 	for (size_t i = 0; i < list->n; i++) {
 		char tuning[CLKV__TUNING_TEXT];
 		clkv__tuning_print(&list->entries[i].tuning, tuning);

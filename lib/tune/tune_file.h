@@ -37,6 +37,15 @@ clkv_status clkv__tune_file_read(const clkv_context *context, struct clkv__tune_
                                  clkv_error *error);
 void clkv__tune_list_free(const clkv_context *context, struct clkv__tune_list *list);
 
+/** The first lines of the context's file into text (CLKV__TUNE_HEAD bytes); their length. */
+enum { CLKV__TUNE_HEAD = 1024 };
+size_t clkv__tune_text_head(const clkv_context *context, char *text);
+
+/** Fills a list with room for CLKV__TUNE_ENTRIES from a file's n bytes and a zero behind them, which are taken apart;
+ *  NULL, or what is wrong with them. */
+const char *clkv__tune_text_parse(const clkv_context *context, char *text, size_t n,
+                                  struct clkv__tune_list *list);
+
 /** Puts an entry into the file, in place of one with its key; of a full file the oldest goes.
  *  path (size n, may be NULL) gets the file's name. Errors: IO, NO_HOST_MEMORY. */
 clkv_status clkv__tune_file_store(const clkv_context *context, const struct clkv__tune_entry *entry,

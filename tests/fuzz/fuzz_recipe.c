@@ -2,9 +2,6 @@
 /**
  * \file    fuzz_recipe.c
  * \brief   Any bytes as a recipe: an answer, a position inside the text, a fixed point if accepted.
- *
- * clang -g -fsanitize=fuzzer,address,undefined -Iinclude tests/fuzz/fuzz_recipe.c <libclkv-core.a>
- * -lOpenCL -lm; then ./a.out tests/fuzz/recipe. `make check` replays that directory.
  */
 #include <clkv.h>
 #include <stdint.h>

@@ -4,22 +4,26 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#ifndef CLKV_FUZZ_CORPUS
-#define CLKV_FUZZ_CORPUS "tests/fuzz/recipe"
-#endif
+#include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* From memory of its size, so that a sanitizer sees what is read behind it. */
 static int replay(const char *path)
 {
-	static uint8_t data[1 << 16];
+	static uint8_t bytes[1 << 20];
 	FILE *file = fopen(path, "rb");
 	if (!file)
 		return -1;
-	size_t size = fread(data, 1, sizeof data, file);
+	size_t size = fread(bytes, 1, sizeof bytes, file);
 	fclose(file);
-	return LLVMFuzzerTestOneInput(data, size);
+	uint8_t *data = malloc(size > 0 ? size : 1);
+	if (!data)
+		return -1;
+	memcpy(data, bytes, size);
+	int result = LLVMFuzzerTestOneInput(data, size);
+	free(data);
+	return result;
 }
 
 int main(int argc, char **argv)

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * \file    make_seeds.c
+ * \brief   Writes the seeds of the fuzz targets that are no text: `make fuzz-seeds` puts them beside their sources.
+ *
+ * Same library, same bytes. To be run again when a file format changes, by hand: it needs a device.
+ */
+#include "fuzz_recipes.h"
+#include "support/gguf_build.h"
+#include "support/memory_file.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *root;
+
+static void require(bool holds, const char *what)
+{
+	if (holds)
+		return;
+	fprintf(stderr, "make_seeds: %s\n", what);
+	exit(EXIT_FAILURE);
+}
+
+/* A seed of a target: a byte of switches, unless they are negative, and the file. */
+static void write_seed(const char *target, const char *name, int switches, const void *data,
+                       size_t n)
+{
+	char path[4096];
+	require(snprintf(path, sizeof path, "%s/%s/%s", root, target, name) < (int)sizeof path,
+	        "the path is too long");
+	FILE *f = fopen(path, "wb");
+	require(f != NULL, path);
+	if (switches >= 0)
+		require(fputc(switches, f) == switches, path);
+	require(fwrite(data, n, 1, f) == 1 && fclose(f) == 0, path);
+}
+
+/* ---------------------------------------------------------------- library ---- */
+
+static void make_snapshot(clkv_context *context, cl_command_queue queue, size_t recipe,
+                          size_t tokens)
+{
+	static struct stream stream;
+	struct feed feed = {.geometry = fuzz_geometry(), .append_only = true};
+	struct memory_file file = {0};
+	clkv_cache_options o = fuzz_options();
+	char name[32];
+	feed_open(&feed, context, queue, fuzz_recipes[recipe], &o);
+	stream_open(&feed, &stream);
+	if (tokens > 0)
+		feed_one(&feed, &stream, tokens, CLKV_PROMPT_END, 1, NULL);
+	memory_save(&feed, &stream, NULL, &file);
+	snprintf(name, sizeof name, "recipe%zu-%zu", recipe, tokens);
+	write_seed("snapshot", name, (int)(2 * recipe + 1), file.bytes, file.n);
+	memory_close(&file);
+	feed_close(&feed);
+}
+
+static void make_snapshots(void)
+{
+	clkv_context *context;
+	clkv_error error;
+	cl_int code;
+	require(clkv_context_open(getenv("CLKV_TEST_DEVICE"), NULL, &context, &error) == CLKV_OK,
+	        error.text);
+	cl_command_queue queue =
+		clCreateCommandQueue(clkv_context_cl(context), clkv_context_device(context), 0, &code);
+	require(code == CL_SUCCESS, "no queue");
+	for (size_t i = 0; i < FUZZ_RECIPES; i++) {
+		make_snapshot(context, queue, i, 0);
+		make_snapshot(context, queue, i, 50);
+	}
+	clReleaseCommandQueue(queue);
+	clkv_context_destroy(context);
+}
+
+/* The feed reports failures as a test's. */
+START_TEST(test_make_snapshots)
+{
+	make_snapshots();
+}
+END_TEST
+
+static int run_feed(void)
+{
+	Suite *suite = suite_create("seeds");
+	TCase *c = tcase_create("seeds");
+	tcase_add_test(c, test_make_snapshots);
+	suite_add_tcase(suite, c);
+	SRunner *runner = srunner_create(suite);
+	srunner_set_fork_status(runner, CK_NOFORK);
+	srunner_run_all(runner, CK_ENV);
+	int failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* As fuzz_codebook has it: 2 layers of one head, 33 codes of 16 channels, model 7. */
+static void make_codebook(void)
+{
+	static unsigned char data[8 + 7 * 4 + 8 + 2 * 33 * 16 * 2 + 8];
+	static const uint32_t words[] = {1, 2, 0, 1, 16, 33, 0, 7, 0};
+	memcpy(data,
+	       "\x89"
+	       "CLKB\r\n\x1a",
+	       8);
+	memcpy(data + 8, words, sizeof words);
+	for (size_t i = 44; i + 8 < sizeof data; i += 2)
+		data[i + 1] = (unsigned char)(0x30 + i % 12);
+	write_seed("codebook", "whole", 1, data, sizeof data);
+	write_seed("codebook", "checksum", 0, data, sizeof data);
+	write_seed("codebook", "cut", 1, data, 60);
+}
+
+static void make_program(void)
+{
+	static const char key[] = "device|driver|clkv|0123456789abcdef";
+	const size_t n = 32 + sizeof key - 1 + 100;
+	const uint64_t lengths[] = {sizeof key - 1, 100};
+	unsigned char data[256] = "CLKVPRG1";
+	memcpy(data + 8, lengths, sizeof lengths);
+	memcpy(data + 32, key, sizeof key - 1);
+	memset(data + n - 100, 0x5a, 100);
+	write_seed("program", "whole", 1, data, n);
+	write_seed("program", "checksum", 0, data, n);
+	write_seed("program", "cut", 1, data, 80);
+}
+
+/* ---------------------------------------------------------------- models ---- */
+
+enum { DIM = 32, WORDS = 102, CONTROL = 98 };
+
+static void put_tokenizer(struct gguf_build *b)
+{
+	static const char *const more[] = {"\xc4\xa0", "ab",     "abc",      "\xc4\xa0z",
+	                                   "<|e|>",    "<|e|>x", "\xc4\x8a", "12"};
+	static const char *const merges[] = {"a b", "ab c", "\xc4\xa0 z", "1 2"};
+	gguf_build_text(b, "general.name", "ab abc <|e|> 12");
+	gguf_build_text(b, "tokenizer.ggml.model", "gpt2");
+	gguf_build_text(b, "tokenizer.ggml.pre", "smollm");
+	gguf_build_number(b, "tokenizer.ggml.eos_token_id", CONTROL);
+	gguf_build_array(b, "tokenizer.ggml.tokens", 8, WORDS);
+	for (char c = 0x21; c < 0x7f; c++)
+		gguf_build_string(b, &c, 1);
+	for (size_t i = 0; i < 8; i++)
+		gguf_build_string(b, more[i], strlen(more[i]));
+	gguf_build_array(b, "tokenizer.ggml.merges", 8, 4);
+	for (size_t i = 0; i < 4; i++)
+		gguf_build_string(b, merges[i], strlen(merges[i]));
+	gguf_build_array(b, "tokenizer.ggml.token_type", 5, WORDS);
+	for (uint32_t i = 0; i < WORDS; i++)
+		gguf_build_u32(b, i == CONTROL ? 3 : i == CONTROL + 1 ? 4 : 1);
+}
+
+struct entry {
+	const char *name;
+	uint64_t rows;
+	uint32_t type, row_bytes;
+};
+
+static const struct entry tensors[] = {
+	{"token_embd.weight", WORDS, 2, 18},      {"output_norm.weight", 1, 0, 128},
+	{"blk.0.attn_norm.weight", 1, 0, 128},    {"blk.0.attn_q.weight", DIM, 2, 18},
+	{"blk.0.attn_k.weight", DIM, 3, 20},      {"blk.0.attn_v.weight", DIM, 2, 18},
+	{"blk.0.attn_output.weight", DIM, 2, 18}, {"blk.0.ffn_norm.weight", 1, 0, 128},
+	{"blk.0.ffn_gate.weight", DIM, 2, 18},    {"blk.0.ffn_up.weight", DIM, 8, 34},
+	{"blk.0.ffn_down.weight", DIM, 1, 64},
+};
+
+enum { TENSORS = sizeof tensors / sizeof tensors[0] };
+
+static void make_model(uint32_t version, const char *name)
+{
+	struct gguf_build b = {NULL, 0, 0};
+	uint64_t offset = 0;
+	gguf_build_header(&b, version, TENSORS, 15);
+	gguf_build_text(&b, "general.architecture", "llama");
+	gguf_build_number(&b, "llama.block_count", 1);
+	gguf_build_number(&b, "llama.embedding_length", DIM);
+	gguf_build_number(&b, "llama.feed_forward_length", DIM);
+	gguf_build_number(&b, "llama.attention.head_count", 2);
+	gguf_build_number(&b, "llama.attention.sliding_window", 9);
+	gguf_build_number(&b, "general.alignment", 32);
+	gguf_build_text(&b, "llama.rope.scaling.type", "linear");
+	put_tokenizer(&b);
+	for (size_t i = 0; i < TENSORS; i++) {
+		const struct entry *t = &tensors[i];
+		const uint64_t dims[] = {DIM, t->rows};
+		gguf_build_tensor(&b, t->name, t->rows > 1 ? 2 : 1, dims, t->type, offset);
+		offset += (t->row_bytes * t->rows + 31) / 32 * 32;
+	}
+	gguf_build_data(&b, 32, (size_t)offset);
+	write_seed("gguf", name, -1, b.data, b.size);
+	gguf_build_free(&b);
+}
+
+static void make_tokenizer(void)
+{
+	struct gguf_build b = {NULL, 0, 0};
+	gguf_build_header(&b, 3, 0, 7);
+	put_tokenizer(&b);
+	write_seed("gguf", "tokenizer", -1, b.data, b.size);
+	gguf_build_free(&b);
+}
+
+int main(int argc, char **argv)
+{
+	require(argc == 2, "usage: make_seeds FOLDER");
+	root = argv[1];
+	make_codebook();
+	make_program();
+	make_model(3, "model");
+	make_model(2, "model-v2");
+	make_tokenizer();
+	return run_feed();
+}
