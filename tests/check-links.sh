@@ -7,8 +7,17 @@ bad=0
 n=0
 for page in *.md doc/*.md; do
 	[ -e "$page" ] || { echo "no pages '$page' in $PWD"; exit 1; }
-	for target in $(sed -n 's/](/\n](/g; s/$/\n/; p' "$page" | sed -n 's/^](\([^)# ]*\)[^)]*).*/\1/p'); do
-		case $target in *://* | mailto:*) continue ;; esac
+	# what stands in ](...), without the place inside the page; addresses elsewhere are not asked
+	targets=$(${AWK:-awk} '{
+		while (match($0, /\]\([^)]*\)/)) {
+			target = substr($0, RSTART + 2, RLENGTH - 3)
+			$0 = substr($0, RSTART + RLENGTH)
+			sub(/#.*/, "", target)
+			if (target != "" && target !~ /^[a-z]+:/)
+				print target
+		}
+	}' "$page")
+	for target in $targets; do
 		n=$((n + 1))
 		[ -e "$(dirname "$page")/$target" ] || { echo "$page links to $target, which isn't there"; bad=1; }
 	done
