@@ -14,6 +14,7 @@
 #include "html_text.h"
 #include "plot_family.h"
 #include "plot_labels.h"
+#include "plot_ticks.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
@@ -112,6 +113,35 @@ START_TEST(test_labels_cover_neither_marks_nor_each_other)
 			ck_assert_msg(apart(centres[i], marks[k], 13, 11), "label %zu on mark %zu", i, k);
 			ck_assert_msg(k == i || apart(centres[i], centres[k], 17, 13), "labels %zu, %zu", i, k);
 		}
+	}
+}
+END_TEST
+
+/* From a hundredth of a decade to twelve: three ticks at least, so that the scale can be read, and no
+ * more than fit; in the range, and in ascending order. */
+START_TEST(test_axes_have_a_few_ticks)
+{
+	for (int k = 0; k < 200; k++) {
+		char text[1024] = "";
+		double low = -6 + 0.041 * k;
+		double high = low + 0.01 * pow(10, 3.08 * (k % 40) / 39);
+		FILE *file = fmemopen(text, sizeof text, "w");
+		ck_assert_ptr_nonnull(file);
+		plot_ticks_print(file, 'x', low, high);
+		ck_assert_int_eq(fclose(file), 0);
+		const char *c = strchr(text, '(');
+		ck_assert_ptr_nonnull(c);
+		int n = 0;
+		for (double last = 0; *c == '(' || *c == ','; n++) {
+			char *end;
+			double tick = strtod(c + 1, &end);
+			ck_assert_msg(tick > last && log10(tick) > low - 1e-6 && log10(tick) < high + 1e-6,
+			              "tick %g of %g to %g", tick, pow(10, low), pow(10, high));
+			last = tick;
+			c = end;
+		}
+		ck_assert_int_eq(*c, ')');
+		ck_assert_msg(n >= 3 && n <= 13, "%d ticks from %g to %g", n, pow(10, low), pow(10, high));
 	}
 }
 END_TEST
@@ -238,6 +268,7 @@ int main(void)
 	tcase_add_test(page, test_hull_leaves_out_what_is_not_finite_and_repeats);
 	tcase_add_test(page, test_families_are_stages_without_keys);
 	tcase_add_test(page, test_labels_cover_neither_marks_nor_each_other);
+	tcase_add_test(page, test_axes_have_a_few_ticks);
 	tcase_add_test(page, test_text_is_shown_and_not_obeyed);
 	tcase_add_test(page, test_page_stands_alone);
 	tcase_add_test(page, test_picture_that_cannot_be_written_is_an_error);

@@ -16,6 +16,7 @@
 #include "eval.h"
 #include "plot_family.h"
 #include "plot_labels.h"
+#include "plot_ticks.h"
 
 /* The plot, the room around it, and a line of the key. */
 enum {
@@ -55,6 +56,7 @@ struct plot {
 	struct range x, y;                       /* logarithms, but for y of needles */
 	double floor;                            /* where what loses nothing is drawn, as y */
 	int height;                              /* of the picture */
+	double mark;                             /* gnuplot's size of a mark 9 pixels wide */
 	struct plot_point at[EVAL_MOST_RECIPES]; /* pixels from the plot's lower left; NaN: not drawn */
 	size_t hull[EVAL_MOST_RECIPES], n_hull;
 };
@@ -121,19 +123,20 @@ static void find_ranges(struct plot *p)
 	round_range(&p->y);
 }
 
+/* The hull is that of the points as they are drawn: one on the line of 0 ends it. */
 static void find_points(struct plot *p)
 {
-	struct plot_point shown[EVAL_MOST_RECIPES];
+	struct plot_point costs[EVAL_MOST_RECIPES];
 	size_t work[EVAL_MOST_RECIPES];
 	for (size_t i = 0; i < p->n; i++) {
 		double x = log10(p->results[i].bytes_per_token);
 		double y = height_of(p, i);
-		shown[i] = (struct plot_point){x, p->options->needle ? -y : y};
 		y = isinf(y) && y < 0 ? p->floor : y;
 		p->at[i] = (struct plot_point){(x - p->x.low) / (p->x.high - p->x.low) * PLOT_WIDTH,
 		                               (y - p->y.low) / (p->y.high - p->y.low) * PLOT_HEIGHT};
+		costs[i] = (struct plot_point){p->at[i].x, p->options->needle ? -p->at[i].y : p->at[i].y};
 	}
-	p->n_hull = plot_lower_hull(shown, p->n, p->hull, work);
+	p->n_hull = plot_lower_hull(costs, p->n, p->hull, work);
 }
 
 static bool is_drawn(const struct plot *p, size_t i)
@@ -148,27 +151,6 @@ static bool on_hull(const struct plot *p, size_t i)
 			return true;
 	}
 	return false;
-}
-
-/* Ticks at 1, 2, 5 of each decade, those of the range; at 1 alone when there are many decades. */
-static void print_ticks(const struct plot *p, char axis, struct range range)
-{
-	static const double steps[] = {1, 1.5, 2, 3, 5, 7};
-	double decades = range.high - range.low;
-	const char *separator = "";
-	(void)fprintf(p->gnuplot, "set %ctics (", axis);
-	for (int e = (int)floor(range.low); e <= (int)ceil(range.high); e++) {
-		for (size_t k = 0; k < (decades > 3 ? 1 : COUNT(steps)); k++) {
-			double value = steps[k] * pow(10, e);
-			bool is_coarse = k == 0 || k == 2 || k == 4;
-			if (log10(value) < range.low || log10(value) > range.high ||
-			    (decades > 1.2 && !is_coarse))
-				continue;
-			(void)fprintf(p->gnuplot, "%s'%.10g' %.10g", separator, value, value);
-			separator = ", ";
-		}
-	}
-	(void)fputs(")\n", p->gnuplot);
 }
 
 static void print_axes(const struct plot *p)
@@ -186,22 +168,23 @@ static void print_axes(const struct plot *p)
 	(void)fprintf(g, "set xlabel 'bytes per token, all layers'\nset ylabel '%s'\n", quality);
 	(void)fputs("set grid lc rgb '#dddddd' lw 1\nunset key\nset logscale x\n", g);
 	(void)fprintf(g, "set xrange [%.10g:%.10g]\n", pow(10, p->x.low), pow(10, p->x.high));
-	print_ticks(p, 'x', p->x);
+	plot_ticks_print(g, 'x', p->x.low, p->x.high);
 	if (p->options->needle) {
 		(void)fprintf(g, "set yrange [%.10g:%.10g]\n", p->y.low, p->y.high);
 		return;
 	}
 	(void)fprintf(g, "set logscale y\nset yrange [%.10g:%.10g]\n", pow(10, p->y.low),
 	              pow(10, p->y.high));
-	print_ticks(p, 'y', (struct range){p->floor + 0.1, p->y.high});
+	plot_ticks_print(g, 'y', p->floor + 0.1, p->y.high);
 	(void)fprintf(g, "set ytics add ('0' %.10g)\n", pow(10, p->floor));
 }
 
 /* The size of a picture and its font, which both terminals take alike. */
-static void print_terminal(const struct plot *p, const char *path)
+static void print_terminal(struct plot *p, const char *path)
 {
 	size_t length = strlen(path);
 	bool is_svg = length >= 4 && strcmp(path + length - 4, ".svg") == 0;
+	p->mark = is_svg ? 0.9 : 1.3;
 	(void)fprintf(p->gnuplot, "set terminal %s noenhanced size %d,%d font 'sans,%d'%s\nset output ",
 	              is_svg ? "svg" : "pngcairo", WIDTH, p->height, is_svg ? 13 : 10,
 	              is_svg ? " background rgb 'white'" : "");
@@ -215,9 +198,8 @@ static void print_mark(const struct plot *p, size_t i, const char *system, doubl
 {
 	size_t family = plot_family(p->options->recipes, i);
 	int shape = shapes[family / COUNT(colours) % COUNT(shapes)] + (on_hull(p, i) ? 1 : 0);
-	(void)fprintf(p->gnuplot,
-	              "set label '' at %s %.6g,%.6g point pt %d ps 1.3 lw 1.5 lc rgb '%s'\n", system, x,
-	              y, shape, colours[family % COUNT(colours)]);
+	(void)fprintf(p->gnuplot, "set label '' at %s %.6g,%.6g point pt %d ps %g lw 1.5 lc rgb '%s'\n",
+	              system, x, y, shape, p->mark, colours[family % COUNT(colours)]);
 }
 
 static void print_text(const struct plot *p, const char *text, const char *where,
@@ -228,6 +210,20 @@ static void print_text(const struct plot *p, const char *text, const char *where
 	(void)fprintf(p->gnuplot, " at %s %.6g,%.6g %s tc rgb '%s'\n",
 	              strcmp(where, "plot") == 0 ? "graph" : "screen", at.x, at.y,
 	              strcmp(where, "plot") == 0 ? "center" : where, colour);
+}
+
+static void print_line(const struct plot *p, struct plot_point from, struct plot_point to,
+                       const char *style)
+{
+	(void)fprintf(p->gnuplot, "set arrow from graph %.6g,%.6g to graph %.6g,%.6g nohead back %s\n",
+	              from.x / PLOT_WIDTH, from.y / PLOT_HEIGHT, to.x / PLOT_WIDTH, to.y / PLOT_HEIGHT,
+	              style);
+}
+
+static void print_hull(const struct plot *p)
+{
+	for (size_t k = 1; k < p->n_hull; k++)
+		print_line(p, p->at[p->hull[k - 1]], p->at[p->hull[k]], "lw 1.5 dt 2 lc rgb '#444444'");
 }
 
 /* Marks and their numbers; a number that had to go far off is tied to its mark by a line. */
@@ -251,10 +247,7 @@ static void print_points(const struct plot *p)
 		char number[24];
 		(void)snprintf(number, sizeof number, "%zu", recipe[k] + 1);
 		if (hypot(marks[k].x - centres[k].x, marks[k].y - centres[k].y) > plot_labels_near(&labels))
-			(void)fprintf(p->gnuplot,
-			              "set arrow from graph %.6g,%.6g to graph %.6g,%.6g nohead back lc rgb "
-			              "'#999999' lw 0.7\n",
-			              m.x, m.y, c.x, c.y);
+			print_line(p, marks[k], centres[k], "lc rgb '#999999' lw 0.7");
 		print_mark(p, recipe[k], "graph", m.x, m.y);
 		print_text(p, number, "plot", c, colour);
 	}
@@ -302,19 +295,6 @@ static void print_key(const struct plot *p)
 	           "left", in_key(p, 68, p->n + 1), "#666666");
 }
 
-/* The hull as a line, and with it the only thing to `plot`: the axes come of it. */
-static void print_hull(const struct plot *p)
-{
-	(void)fputs("$hull << EOD\n", p->gnuplot);
-	for (size_t k = 0; k < p->n_hull; k++)
-		(void)fprintf(p->gnuplot, "%.10g %.10g\n", p->results[p->hull[k]].bytes_per_token,
-		              p->options->needle ? p->results[p->hull[k]].accuracy : loss(p, p->hull[k]));
-	/* outside of all axes, so that there is something to plot when nothing is finite */
-	(void)fputs("\n1e300 1e300\nEOD\n"
-	            "plot $hull using 1:2 with lines lw 1.5 dt 2 lc rgb '#444444'\n",
-	            p->gnuplot);
-}
-
 static void print_script(struct plot *p, const char *path)
 {
 	char title[EVAL_TITLE_BYTES];
@@ -327,9 +307,11 @@ static void print_script(struct plot *p, const char *path)
 	print_text(p, title, "left", (struct plot_point){LEFT / (double)WIDTH, 1 - 24.0 / p->height},
 	           "#000000");
 	print_axes(p);
+	print_hull(p);
 	print_points(p);
 	print_key(p);
-	print_hull(p);
+	/* all is labels and arrows; axes appear when something is plotted, if only beyond them */
+	(void)fputs("plot '-' with points\n1e300 1e300\ne\n", p->gnuplot);
 }
 
 bool eval_plot_ready(struct tool_error *error)
