@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The main job from nothing: installs, builds, gets the test model, and compares recipes on real text:
-# a table on the screen, a plot in results/. Arguments replace the default text, recipes and sizes of
+# a table on the screen, a plot and a page in results/. Arguments replace the default text, recipes and sizes of
 # clkv-eval (see clkv-eval --help).
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -16,5 +16,5 @@ if [ $# = 0 ]; then
 		--recipe spark:keep=0.5 --recipe "think:keep=0.75 | kvcomp" \
 		--recipe h2o:budget=256 --recipe zeromerge:budget=512
 fi
-build/clkv-eval --model "$model" --plot results/quality.png "$@"
-echo "plot: results/quality.png"
+build/clkv-eval --model "$model" --plot results/quality.png --html results/quality.html "$@"
+echo "plot: results/quality.png; page: results/quality.html"

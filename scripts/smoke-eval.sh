@@ -3,14 +3,16 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 model=$(scripts/get-model.sh)
+page=$(mktemp)
+trap 'rm -f "$page"' EXIT
 out=$(build/clkv-eval --model "$model" --text /usr/share/common-licenses/GPL-3 --context 512 \
-	--tokens 64 --recipe f16 --recipe kivi:bits=4 --recipe q:k=8,v=8 --recipe kvcomp --recipe kvcomp:entropy=huffman --json)
+	--tokens 64 --recipe f16 --recipe kivi:bits=4 --recipe q:k=8,v=8 --recipe kvcomp --recipe kvcomp:entropy=huffman --json --html "$page")
 attention=$(build/clkv-eval --model "$model" --text /usr/share/common-licenses/GPL-3 --context 640 --attention \
 	--tokens 32 --recipe f16 --recipe topk:recall=640,every=128 --recipe clusterkv:recall=640,every=128 \
 	--recipe clusterkv:recall=64,every=128 --recipe kivi:bits=4 --json)
 echo "$out"
 echo "$attention"
-python3 - "$out" "$attention" <<'EOP'
+python3 - "$out" "$attention" "$page" <<'EOP'
 import json, sys
 rows = {r["recipe"]: r for r in map(json.loads, sys.argv[1].splitlines())}
 limits = {"f16": (1e-3, 1.0), "kivi:bits=4": (3.0, 1.8), "q:k=8,v=8": (1.0, 1.4),
@@ -24,6 +26,10 @@ wanted = {"f16": (0, 0, 1, 1), "topk:recall=640,every=128": (0, 1e-3, 0.999, 1.0
           "clusterkv:recall=64,every=128": (0.01, 0.5, 0.5, 0.999), "kivi:bits=4": (0.02, 0.07, 0.95, 1.05)}
 bad += [r for r, (e0, e1, m0, m1) in wanted.items()
         if not (e0 <= rows[r][0] <= e1 and m0 <= rows[r][1] <= m1)]
+# one page, with a picture and a row per recipe
+page = open(sys.argv[3], encoding="utf-8").read()
+bad += [] if page.count("<svg") == 1 and page.count("<tr>") == 1 + len(limits) else ["page"]
+limits["page"] = 0
 limits.update({"attention of " + r: 0 for r in wanted})
 print("%d passed, %d failed" % (len(limits) - len(bad), len(bad)))
 sys.exit(1 if bad else 0)

@@ -32,7 +32,8 @@ static const char more_help[] =
 	"  --attention      compare attention alone: every layer gets the exact run's k, v and q\n"
 	"  --chunked        compute and seal the prompt chunk by chunk under each recipe\n"
 	"  --json           a JSON line per recipe\n"
-	"  --plot FILE.png  draw quality against bytes per token (needs gnuplot)\n"
+	"  --plot FILE      draw quality against bytes per token, PNG or FILE.svg (needs gnuplot)\n"
+	"  --html FILE      write one page with table and plot (needs gnuplot)\n"
 	"  --codebook FILE  codebooks for recipes with a2ats, of clkv-train\n"
 	"  --device D       gpu, cpu, P:D or a part of a name; clkv-info lists devices\n"
 	"  --products P     matrix products of the prompt: auto, blocked or blas\n"
@@ -51,6 +52,7 @@ enum {
 	OPTION_CHUNKED,
 	OPTION_JSON,
 	OPTION_PLOT,
+	OPTION_HTML,
 	OPTION_CODEBOOK,
 	OPTION_DEVICE,
 	OPTION_PRODUCTS,
@@ -70,6 +72,7 @@ static const struct option long_options[] = {
 	{"chunked", no_argument, NULL, OPTION_CHUNKED},
 	{"json", no_argument, NULL, OPTION_JSON},
 	{"plot", required_argument, NULL, OPTION_PLOT},
+	{"html", required_argument, NULL, OPTION_HTML},
 	{"codebook", required_argument, NULL, OPTION_CODEBOOK},
 	{"device", required_argument, NULL, OPTION_DEVICE},
 	{"products", required_argument, NULL, OPTION_PRODUCTS},
@@ -125,6 +128,9 @@ static bool set_option(struct eval_options *o, int option, struct tool_error *er
 	case OPTION_PLOT:
 		o->plot = optarg;
 		return true;
+	case OPTION_HTML:
+		o->html = optarg;
+		return true;
 	case OPTION_CODEBOOK:
 		o->codebook = optarg;
 		return true;
@@ -138,20 +144,20 @@ static bool set_option(struct eval_options *o, int option, struct tool_error *er
 	}
 }
 
-/* The prompt of --attention is the exact one, and it knows no perplexity to draw. */
+/* The prompt of --attention is the exact one. */
 static bool check_together(const struct eval_options *o, struct tool_error *error)
 {
 	if (o->model == NULL || o->text == NULL || o->context == 0)
 		return tool_fail(error, "--model, --text and --context are needed; try clkv-eval --help");
-	return !o->attention || !(o->chunked || o->needle || o->plot != NULL) ||
-	       tool_fail(error, "--attention goes with neither --chunked, --task needle nor --plot");
+	return !o->attention || !(o->chunked || o->needle) ||
+	       tool_fail(error, "--attention goes with neither --chunked nor --task needle");
 }
 
 /* TOOL_DONE with *o filled; else the status to exit with, -1 - status when help was asked for. */
 static int read_options(int argc, char **argv, struct eval_options *o, struct tool_error *error)
 {
 	int option;
-	*o = (struct eval_options){.tokens = 512};
+	*o = (struct eval_options){.tokens = 512, .argv = (const char *const *)argv};
 	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
 		if (option == OPTION_HELP || option == OPTION_VERSION)
 			return option;
@@ -203,12 +209,22 @@ static bool read_codebook(struct session *session, const char *path, char **code
 	return true;
 }
 
+static bool draw(const struct eval *eval, const struct eval_result *results,
+                 struct tool_error *error)
+{
+	const struct eval_options *o = eval->options;
+	return (o->plot == NULL || eval_plot(o, results, o->plot, error)) &&
+	       (o->html == NULL || eval_html(eval, results, o->html, error));
+}
+
 static bool run(const struct eval_options *o, struct tool_error *error)
 {
 	char *codebook = NULL;
 	struct eval eval = {.options = o};
 	struct engine_options engine_options = {.products = o->products};
 	int32_t *all = NULL;
+	if ((o->plot != NULL || o->html != NULL) && !eval_plot_ready(error))
+		return false;
 	struct eval_result *results = calloc(o->n_recipes, sizeof *results);
 	if (results == NULL)
 		return tool_fail(error, "out of memory");
@@ -223,8 +239,7 @@ static bool run(const struct eval_options *o, struct tool_error *error)
 	                       : eval_perplexity)(&eval, results, error);
 	if (done)
 		eval_print(&eval, results);
-	if (done && o->plot != NULL)
-		done = eval_plot(&eval, results, o->plot, error);
+	done = done && draw(&eval, results, error);
 	session_close(&eval.session);
 	free(codebook);
 	free(all);

@@ -67,51 +67,37 @@ static void print_needle_json(const struct eval *eval, const struct eval_result 
 	(void)puts("}");
 }
 
+static void print_row(const struct eval_options *o, const struct eval_result *r, int name_width)
+{
+	size_t n;
+	char cell[EVAL_CELL_BYTES];
+	const struct eval_column *columns = eval_columns(o, &n);
+	(void)printf("%-*s", name_width, r == NULL ? "recipe" : r->recipe);
+	for (size_t i = 0; i < n; i++) {
+		if (r != NULL)
+			eval_cell(&columns[i], r, cell);
+		(void)printf(" %*s", columns[i].width, r == NULL ? columns[i].title : cell);
+	}
+	(void)putchar('\n');
+}
+
 static void print_table(const struct eval *eval, const struct eval_result *results)
 {
-	const struct eval_options *options = eval->options;
-	(void)printf("%s, %s\nprompt %zu tokens, %zu tokens scored, %.0f prompt tokens/s\n\n",
-	             options->model, eval->session.device.name, options->context, options->tokens,
-	             results[0].prefill_tokens_per_s);
-	(void)printf("%-36s %9s %8s %8s %7s %9s %6s %9s\n", "recipe", "ppl", "delta %", "KL", "top-1",
-	             "B/token", "ratio", "tokens/s");
-	for (size_t i = 0; i < options->n_recipes; i++) {
-		const struct eval_result *r = &results[i];
-		(void)printf("%-36s %9.4f %+8.2f %8.4f %7.3f %9.0f %6.2f %9.1f\n", r->recipe, r->ppl,
-		             r->delta_pct, r->kl_mean, r->top1_agree, r->bytes_per_token, r->ratio,
-		             r->decode_tokens_per_s);
-	}
-}
-
-static void print_attention_table(const struct eval *eval, const struct eval_result *results)
-{
-	(void)printf("%s, %s\nprompt %zu tokens, attention of %zu tokens compared\n\n",
-	             eval->options->model, eval->session.device.name, eval->options->context,
-	             eval->options->tokens);
-	(void)printf("%-48s %8s %8s %9s %6s\n", "recipe", "error", "mass", "B/token", "ratio");
-	for (size_t i = 0; i < eval->options->n_recipes; i++)
-		(void)printf("%-48s %8.4f %8.4f %9.0f %6.2f\n", results[i].recipe,
-		             results[i].attention_error, results[i].mass, results[i].bytes_per_token,
-		             results[i].ratio);
-}
-
-static void print_needle_table(const struct eval *eval, const struct eval_result *results)
-{
-	(void)printf("%s, %s\nneedles in %zu tokens, %zu trials\n\n", eval->options->model,
-	             eval->session.device.name, eval->options->context, results[0].trials);
-	(void)printf("%-36s %9s %8s %9s %6s\n", "recipe", "accuracy", "margin", "B/token", "ratio");
-	for (size_t i = 0; i < eval->options->n_recipes; i++)
-		(void)printf("%-36s %9.3f %8.2f %9.0f %6.2f\n", results[i].recipe, results[i].accuracy,
-		             results[i].margin, results[i].bytes_per_token, results[i].ratio);
+	const struct eval_options *o = eval->options;
+	const int name_width = o->attention ? 48 : 36;
+	char title[EVAL_TITLE_BYTES];
+	eval_title(o, results, title);
+	(void)printf("%s, %s\n%s\n\n", o->model, eval->session.device.name, title);
+	print_row(o, NULL, name_width);
+	for (size_t i = 0; i < o->n_recipes; i++)
+		print_row(o, &results[i], name_width);
 }
 
 void eval_print(const struct eval *eval, const struct eval_result *results)
 {
 	const struct eval_options *o = eval->options;
 	if (!o->json) {
-		(o->needle      ? print_needle_table
-		 : o->attention ? print_attention_table
-		                : print_table)(eval, results);
+		print_table(eval, results);
 		return;
 	}
 	for (size_t i = 0; i < o->n_recipes; i++)
