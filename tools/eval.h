@@ -14,7 +14,7 @@ struct eval_options {
 	const char *model, *text, *device, *plot, *codebook;
 	const char *recipes[EVAL_MOST_RECIPES];
 	size_t n_recipes;
-	size_t context, tokens, offset;
+	size_t context, generated, tokens, offset;
 	bool json, chunked, needle, attention;
 	enum engine_products products;
 };
