@@ -67,7 +67,7 @@ INLINE void load_slots(const struct candidates c, const struct slots s,
                        __global const float *scores)
 {
 	for (int j = LANE; j < s.most; j += LANES) {
-		const bool there = c.open > 0;
+		const bool there = (uint)(j / BT) < c.open;
 		__global const uchar *block =
 			there ? c.pool + block_at(c.row[ABI_ROW_ENTRY(j / BT) + ABI_ENTRY_ADDR]) : c.pool;
 		__global const half *k = (__global const half *)block + j % BT,

@@ -3,7 +3,7 @@
  * Source: KIVI, arXiv 2402.02750, and plain block quantization; affine_block.clh draws the block.
  * Grid: (LANES * jobs, STREAMS, layers). Each lane encodes whole units or vectors of them. Local: K's codes where each
  * token has its own channels, a byte each: they are packed before they become planes.
- * Numbers: scale = (max - min) / (2^BITS - 1), rounded to half; code = rint((x - min) / scale as stored), clamped, so
+ * Numbers: scale = (max - min) / (2^BITS - 1), rounded to half, a subnormal one upwards; code = rint((x - min) / scale as stored), clamped, so
  * |x - decoded| <= scale / 2, and at the ends of the range up to the rounding of the scale more. A constant unit has
  * scale 0 and decodes to its minimum. Symmetric: scale = max |x| / (2^(BITS-1) - 1), codes 1 .. 2^BITS - 1.
  * Tokens that a partial block lacks enter no range; their codes are 0. */
@@ -66,6 +66,17 @@ struct params {
 	floatv scale, minimum, inverse;
 };
 
+/* Stores VEC scales and returns them as they are stored. A subnormal half has few bits: rounded down it would leave the
+ * ends of the range out of reach by many times its step, so it's rounded up. */
+INLINE floatv store_scales(floatv scale, __global half *at)
+{
+	STOREV_HALF(scale, at);
+	floatv stored = LOADV_HALF(at);
+	stored += stored < scale && scale < 0x1p-14f ? (floatv)(0x1p-24f) : (floatv)(0.0f);
+	STOREV_HALF(stored, at);
+	return stored;
+}
+
 /* Makes and stores the parameters of VEC units from unit u on. */
 INLINE struct params make_params(const struct side side, __global half *at, int u, struct range r)
 {
@@ -76,8 +87,7 @@ INLINE struct params make_params(const struct side side, __global half *at, int 
 	p.scale = side.symmetric ? largest / (float)((1 << (side.bits - 1)) - 1)
 	                         : (high - low) / (float)((1 << side.bits) - 1);
 	p.minimum = 0.0f;
-	STOREV_HALF(p.scale, at + u);
-	p.scale = LOADV_HALF(at + u);
+	p.scale = store_scales(p.scale, at + u);
 	if (!side.symmetric) {
 		STOREV_HALF(low, at + side.units + u);
 		p.minimum = low; /* a half already */

@@ -493,21 +493,27 @@ static const struct {
 	{{.budget = 512, .tail = 0}, 4, 32, 10, {4, 32, 476, 0}},
 	/* shares of the tokens */
 	{{.budget = 0.2f, .tail = 0.5f}, 0, 0, 1000, {0, 100, 100, 0}},
-	{{.budget = 0.7f, .tail = 0}, 0, 0, 10, {0, 0, 7, 0}},
+	{{.budget = 0.7f, .tail = 0}, 0, 0, 190, {0, 0, 133, 0}},
 	{{.budget = 1, .tail = 0}, 4, 64, 1000, {4, 64, 932, 0}},
 	/* streaming: the sinks and what is left */
 	{{.budget = 512, .tail = 1}, 4, 0, 9999, {4, 508, 0, 0}},
 	{{.budget = 512, .tail = 1}, 4, 600, 9999, {4, 508, 0, 0}},
-	/* too little: nothing is kept, and nothing wraps around */
-	{{.budget = 0.05f, .tail = 0.5f, .residual = 0.5f}, 4, 64, 200, {4, 6, 0, 0}},
-	{{.budget = 0.05f, .tail = 0.5f, .residual = 0.5f}, 16, 64, 200, {16, 0, 0, 0}},
+	/* a share is no less than 128 slots, nor than 64 behind sinks and window, nor than all of fewer tokens */
+	{{.budget = 0.2f, .tail = 0.5f}, 0, 0, 1, {0, 0, 1, 0}},
+	{{.budget = 0.2f, .tail = 0.5f}, 0, 0, 20, {0, 10, 10, 0}},
+	{{.budget = 0.2f, .tail = 0.5f}, 0, 0, 200, {0, 64, 64, 0}},
+	{{.budget = 0.2f, .tail = 0.5f}, 0, 0, 645, {0, 64, 65, 0}},
+	{{.budget = 0.0001f, .tail = 0}, 4, 32, 9999, {4, 32, 92, 0}},
+	{{.budget = 0.05f, .tail = 0.5f, .residual = 0.5f}, 4, 64, 200, {4, 66, 29, 33}},
+	{{.budget = 0.05f, .tail = 0.5f, .residual = 0.5f}, 16, 64, 200, {16, 72, 20, 36}},
 	{{.budget = 0.05f, .tail = 1}, 4, 64, 0, {4, 0, 0, 0}},
+	/* too little: nothing is kept, and nothing wraps around */
 	{{.budget = 20, .tail = 4, .residual = 99}, 4, 0, 200, {4, 4, 0, 12}},
 	/* rings: the window is the first */
 	{{.kind = ABI_SELECT_CASCADE, .cascades = 4, .budget = 2048}, 64, 0, 9999, {64, 496, 1488, 0}},
 	{{.kind = ABI_SELECT_CASCADE, .cascades = 1, .budget = 512}, 4, 0, 9999, {4, 508, 0, 0}},
 	{{.kind = ABI_SELECT_CASCADE, .cascades = 4, .budget = 0.5f}, 0, 200, 1000, {0, 200, 300, 0}},
-	{{.kind = ABI_SELECT_CASCADE, .cascades = 4, .budget = 0.5f}, 64, 0, 100, {64, 0, 0, 0}},
+	{{.kind = ABI_SELECT_CASCADE, .cascades = 4, .budget = 0.5f}, 64, 0, 100, {64, 9, 27, 0}},
 };
 
 START_TEST(test_quotas)
@@ -519,6 +525,35 @@ START_TEST(test_quotas)
 	ck_assert_uint_eq(q.window, want.window);
 	ck_assert_uint_eq(q.kept, want.kept);
 	ck_assert_uint_eq(q.merged, want.merged);
+}
+END_TEST
+
+/* Shares count a prompt's tokens; of a short one the text that follows, too, up to 3,072. */
+START_TEST(test_shares_grow_with_short_texts)
+{
+	static const uint32_t cases[][3] = {
+		/* counted, tokens, then counted */
+		{0, 1, 1},          {0, 9000, 9000},    {1, 2, 2},          {20, 3072, 3072},
+		{20, 9000, 3072},   {3072, 9000, 3072}, {4000, 9000, 4000}, {400, 399, 400},
+		{3000, 3073, 3072},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+		ck_assert_uint_eq(clkv__select_counts(cases[i][0], cases[i][1]), cases[i][2]);
+}
+END_TEST
+
+/* Sizes are those of the longest text: no shorter one may have more slots. */
+START_TEST(test_slots_grow_with_tokens)
+{
+	static const struct clkv__select select = {.budget = 0.05f, .tail = 0.375f, .residual = 0.2f};
+	uint32_t before = 0;
+	for (uint32_t tokens = 0; tokens <= 8192; tokens++) {
+		struct clkv__quota q = clkv__select_quota(&select, 4, 32, tokens);
+		uint32_t all = q.sinks + q.window + q.kept + q.merged;
+		ck_assert_uint_ge(all, before);
+		ck_assert_uint_ge(all, tokens < 128 ? tokens : 128);
+		before = all;
+	}
 }
 END_TEST
 
@@ -548,6 +583,8 @@ int main(void)
 	tcase_add_test(runs, test_room_for_all_merges_nothing);
 	tcase_add_test(runs, test_no_memory_is_an_error);
 	tcase_add_test(quota, test_a_part_is_a_share_or_a_number);
+	tcase_add_test(quota, test_shares_grow_with_short_texts);
+	tcase_add_test(quota, test_slots_grow_with_tokens);
 	tcase_add_loop_test(quota, test_quotas, 0, (int)(sizeof quotas / sizeof quotas[0]));
 	suite_add_tcase(suite, curve);
 	suite_add_tcase(suite, energy);

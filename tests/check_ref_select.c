@@ -108,7 +108,9 @@ START_TEST(test_quotas)
 		size_t sinks, window, tokens, want[3]; /* window, merged, kept */
 	} all[] = {
 		{100, 0.25, 0.3334, 4, 8, 1000, {25, 25, 46}}, /* 75 * 0.3334 = 25.005 */
-		{0.1, 0.25, 0.3334, 4, 8, 1000, {25, 25, 46}},
+		{0.2, 0.25, 0.3334, 4, 8, 1000, {50, 50, 96}},
+		{0.1, 0.25, 0.3334, 4, 8, 1000, {32, 32, 60}}, /* a share: 128 at least */
+		{0.1, 0.25, 0.3334, 4, 8, 100, {25, 25, 46}},  /* or all */
 		{100, 0.05, 0, 4, 8, 1000, {8, 0, 88}},   /* the general window is more */
 		{100, 1, 0, 4, 8, 1000, {96, 0, 0}},      /* streaming */
 		{100, 40, 10, 0, 0, 1000, {40, 10, 50}},  /* counts */
@@ -537,7 +539,7 @@ int main(void)
 	TCase *c = tcase_create("select");
 	tcase_set_timeout(c, 60);
 	suite_add_tcase(suite, c);
-	tcase_add_loop_test(c, test_quotas, 0, 9);
+	tcase_add_loop_test(c, test_quotas, 0, 11);
 	tcase_add_test(c, test_the_best_are_kept);
 	tcase_add_test(c, test_nothing_is_dropped_below_the_budget);
 	tcase_add_test(c, test_merging_equal_keys_is_exact);

@@ -27,6 +27,8 @@ static const char help[] =
 
 static const char more_help[] =
 	"  --tokens M       tokens scored behind the prompt; default 512\n"
+	"  --generated G    tokens behind the prompt that are fed as generated ones, not scored; "
+    "default 0\n"
 	"  --offset K       begin at token K of the text; default 0\n"
 	"  --task T         perplexity (default) or needle\n"
 	"  --attention      compare attention alone: every layer gets the exact run's k, v and q\n"
@@ -46,6 +48,7 @@ enum {
 	OPTION_CONTEXT,
 	OPTION_RECIPE,
 	OPTION_TOKENS,
+	OPTION_GENERATED,
 	OPTION_OFFSET,
 	OPTION_TASK,
 	OPTION_ATTENTION,
@@ -66,6 +69,7 @@ static const struct option long_options[] = {
 	{"context", required_argument, NULL, OPTION_CONTEXT},
 	{"recipe", required_argument, NULL, OPTION_RECIPE},
 	{"tokens", required_argument, NULL, OPTION_TOKENS},
+	{"generated", required_argument, NULL, OPTION_GENERATED},
 	{"offset", required_argument, NULL, OPTION_OFFSET},
 	{"task", required_argument, NULL, OPTION_TASK},
 	{"attention", no_argument, NULL, OPTION_ATTENTION},
@@ -112,6 +116,8 @@ static bool set_option(struct eval_options *o, int option, struct tool_error *er
 		return add_recipe(o, optarg, error);
 	case OPTION_TOKENS:
 		return option_size("--tokens", optarg, 1, most, &o->tokens, error);
+	case OPTION_GENERATED:
+		return option_size("--generated", optarg, 0, most, &o->generated, error);
 	case OPTION_OFFSET:
 		return option_size("--offset", optarg, 0, most, &o->offset, error);
 	case OPTION_TASK:
@@ -149,6 +155,8 @@ static bool check_together(const struct eval_options *o, struct tool_error *erro
 {
 	if (o->model == NULL || o->text == NULL || o->context == 0)
 		return tool_fail(error, "--model, --text and --context are needed; try clkv-eval --help");
+	if (o->generated > 0 && (o->attention || o->needle))
+		return tool_fail(error, "--generated goes with neither --attention nor --task needle");
 	return !o->attention || !(o->chunked || o->needle) ||
 	       tool_fail(error, "--attention goes with neither --chunked nor --task needle");
 }
@@ -186,7 +194,7 @@ static bool read_text(struct eval *eval, int32_t **all, struct tool_error *error
 	if (!done)
 		return false;
 	/* needles take their question from elsewhere; scoring looks one token behind the last */
-	size_t wanted = o->offset + o->context + (o->needle ? 0 : o->tokens + 1);
+	size_t wanted = o->offset + o->context + o->generated + (o->needle ? 0 : o->tokens + 1);
 	if (n < wanted)
 		return tool_fail(error,
 		                 "'%s' has %zu tokens, but %zu are needed (offset %zu, context %zu%s): "

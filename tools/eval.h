@@ -15,7 +15,7 @@ struct eval_options {
 	const char *const *argv; /**< NULL behind the last word: the command, for the page */
 	const char *recipes[EVAL_MOST_RECIPES];
 	size_t n_recipes;
-	size_t context, tokens, offset;
+	size_t context, generated, tokens, offset;
 	bool json, chunked, needle, attention;
 	enum engine_products products;
 };

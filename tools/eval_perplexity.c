@@ -3,8 +3,8 @@
  * \file    eval_perplexity.c
  * \brief   Perplexity behind a compressed prompt, all recipes in lockstep.
  *
- * Tokens 0 .. T-1 are the prompt. Tokens T .. T+M-1 are fed one by one, and what they predict,
- * tokens T+1 .. T+M, is scored. The streams of all recipes advance together: the linear layers read
+ * Tokens 0 .. T-1 are the prompt, the next G are fed as generated ones. With N = T + G, tokens N .. N+M-1 are fed one by
+ * one, and what they predict, tokens N+1 .. N+M, is scored. The streams of all recipes advance together: the linear layers read
  * their weights once for all of them, attention goes through each recipe's own cache.
  */
 #include <math.h>
@@ -18,6 +18,9 @@
  */
 #define TIMED_STEPS 16
 #define WARM_UP_STEPS 3
+
+/* Rows of generation that are fed in one pass: below a block, so that tokens leave a window no later than one by one. */
+#define GENERATED_ROWS 32
 
 static void score(struct eval_runs *runs, int32_t target)
 {
@@ -52,10 +55,34 @@ static bool step_all(struct eval_runs *runs, int32_t token, struct tool_error *e
 	return engine_run(runs->eval->session.engine, &pass, error);
 }
 
+/* The text behind the prompt as rows of generation, GENERATED_ROWS at a time: they see what rows one by one would, and
+ * what leaves the window does so after each pass. */
+static bool generate_all(struct eval_runs *runs, struct tool_error *error)
+{
+	const struct eval *eval = runs->eval;
+	size_t n, left = eval->options->generated, at = eval->options->context;
+	for (; left > 0; left -= n, at += n) {
+		n = left < GENERATED_ROWS ? left : GENERATED_ROWS;
+		for (size_t i = 0; i < runs->n; i++) {
+			struct engine_pass pass = {
+				.streams = &runs->streams[i],
+				.n_streams = 1,
+				.tokens = eval->ids + at,
+				.n_each = n,
+				.phase = CLKV_DECODE,
+			};
+			if (!engine_run(eval->session.engine, &pass, error))
+				return false;
+		}
+		progress_show("generated", eval->options->generated - left, eval->options->generated);
+	}
+	return true;
+}
+
 static bool score_all(struct eval_runs *runs, struct tool_error *error)
 {
 	const struct eval *eval = runs->eval;
-	size_t from = eval->options->context;
+	size_t from = eval->options->context + eval->options->generated;
 	for (size_t i = 0; i < eval->options->tokens; i++) {
 		if (!step_all(runs, eval->ids[from + i], error))
 			return false;
@@ -117,7 +144,8 @@ bool eval_perplexity(struct eval *eval, struct eval_result *results, struct tool
 {
 	struct eval_runs runs = {.eval = eval};
 	bool done = eval_runs_open(&runs, TIMED_STEPS + WARM_UP_STEPS, error) &&
-	            eval_runs_prompt(&runs, error) && score_all(&runs, error);
+	            eval_runs_prompt(&runs, error) && generate_all(&runs, error) &&
+	            score_all(&runs, error);
 	for (size_t i = 0; i < runs.n && done; i++) {
 		progress_show("timing", i, runs.n);
 		done = time_decoding(&runs, &runs.run[i], error);

@@ -14,7 +14,7 @@ bool eval_runs_open(struct eval_runs *runs, size_t more, struct tool_error *erro
 {
 	const struct eval_options *options = runs->eval->options;
 	size_t vocabulary = (size_t)runs->eval->session.model->vocabulary;
-	size_t most_tokens = options->context + options->tokens + more;
+	size_t most_tokens = options->context + options->generated + options->tokens + more;
 	runs->run = calloc(options->n_recipes + 1, sizeof *runs->run);
 	runs->of_recipe = calloc(options->n_recipes, sizeof *runs->of_recipe);
 	runs->streams = calloc(options->n_recipes + 1, sizeof *runs->streams);

@@ -33,11 +33,30 @@ static uint32_t tail_of(const struct clkv__select *s, uint32_t sinks, uint32_t b
 	return clkv__select_part(s->tail, budget);
 }
 
+uint32_t clkv__select_floor(uint32_t sinks, uint32_t window)
+{
+	return most(CLKV__SHARE_LEAST, sinks + window + CLKV__SHARE_LEAST_BEHIND);
+}
+
+/* All slots of a sequence of so many tokens. */
+static uint32_t slots_of(const struct clkv__select *s, uint32_t sinks, uint32_t window,
+                         uint32_t tokens)
+{
+	uint32_t slots = clkv__select_part(s->budget, tokens);
+	uint32_t floor = clkv__select_floor(sinks, window);
+	return s->budget > 1 ? slots : most(slots, least(floor, tokens));
+}
+
+uint32_t clkv__select_counts(uint32_t counted, uint32_t tokens)
+{
+	return counted == 0 ? tokens : most(counted, least(tokens, CLKV__SHARE_GROWS_TO));
+}
+
 struct clkv__quota clkv__select_quota(const struct clkv__select *s, uint32_t sinks, uint32_t window,
                                       uint32_t tokens)
 {
 	struct clkv__quota q = {.sinks = sinks};
-	uint32_t budget = clkv__select_part(s->budget, tokens);
+	uint32_t budget = slots_of(s, sinks, window, tokens);
 	uint32_t left = budget > sinks ? budget - sinks : 0;
 	q.window = least(most(window, tail_of(s, sinks, budget)), left);
 	left -= q.window;

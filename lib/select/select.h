@@ -16,6 +16,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/** A share is of the tokens when a prompt ended, but of the text while it is shorter than so many: a conversation that begins
+ *  with a few words would else keep next to nothing for ever. */
+enum { CLKV__SHARE_GROWS_TO = 3072 };
+
+/** Slots that a share of a longer text has at least; and so many behind the sinks and the window. */
+enum { CLKV__SHARE_LEAST = 128, CLKV__SHARE_LEAST_BEHIND = 64 };
+
 /** How many slots each head gets. */
 enum clkv__budget {
 	CLKV__BUDGET_FIXED,  /**< the same for all heads */
@@ -108,10 +115,17 @@ struct clkv__quota {
 	uint32_t merged;        /**< slots of merged tokens */
 };
 
-/** The slots of a sequence of so many tokens with these general keys. A budget that leaves nothing for kept tokens
- *  gives the documented floor: sinks and window, nothing kept. */
+/** The slots of a sequence of so many tokens with these general keys. A share is never less than all tokens up to
+ *  CLKV__SHARE_LEAST, nor less than CLKV__SHARE_LEAST_BEHIND more than sinks and window; slots grow with tokens. */
 struct clkv__quota clkv__select_quota(const struct clkv__select *s, uint32_t sinks, uint32_t window,
                                       uint32_t tokens);
+
+/** What a share is at least, in slots, of a sequence that has as many tokens. */
+uint32_t clkv__select_floor(uint32_t sinks, uint32_t window);
+
+/** Of how many tokens a share is, once `counted` were and the sequence has `tokens`: it grows with the text, up to
+ *  CLKV__SHARE_GROWS_TO; counted is 0 when a prompt ends and when tokens are selected first. */
+uint32_t clkv__select_counts(uint32_t counted, uint32_t tokens);
 
 /** A part of so many: up to 1 a share, rounded down, above a number of its own. A share that as a decimal number makes
  *  a whole number, as 0.7 of 10 does, isn't one less for being a float. */

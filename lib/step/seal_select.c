@@ -40,8 +40,8 @@ struct work {
 	bool scores, selects; /* tokens are weighed by rows; some leave the window */
 	bool done;            /* all marks are enqueued; else how many launches of them are */
 	uint32_t marked;
-	uint32_t n_heads, merged_blocks, most_blocks;
-	bool first, ends; /* nothing was kept before; a prompt ends */
+	uint32_t n_heads, merged_blocks, most_blocks, counted;
+	bool first, ends, shares; /* nothing was kept before; a prompt ends; its slots are shared out */
 	uint32_t *found, *quotas, *bounds, *spots, *addresses; /* [heads][..] */
 	struct change *changes;
 };
@@ -59,19 +59,18 @@ static size_t n_heads(const clkv_cache *cache)
 	return (size_t)(cache->shape.layers * cache->shape.streams);
 }
 
-/* Slots for a sequence of `end` tokens: those of its prompts, then they stay. */
-static struct clkv__quota quota_of(const clkv_cache *cache, const clkv_seq *seq, clkv_phase phase,
-                                   uint32_t end)
+/* Tokens of which a share of a sequence of `end` tokens is a share: those of its prompts, and of a short text all. */
+static uint32_t counted_of(const clkv_seq *seq, clkv_phase phase, uint32_t end)
+{
+	bool grows = seq->kept.selected && phase == CLKV_DECODE;
+	return clkv__select_counts(grows ? seq->kept.counted : 0, end);
+}
+
+static struct clkv__quota quota_of(const clkv_cache *cache, uint32_t counted)
 {
 	const struct clkv__general *g = &cache->plan.general;
-	struct clkv__quota q;
-	if (seq->kept.selected && phase == CLKV_DECODE)
-		return seq->kept.quota;
-	q = clkv__select_quota(&cache->plan.select, (uint32_t)g->sinks, (uint32_t)g->window, end);
-	uint32_t room = seq->kept.merged_blocks * (uint32_t)g->block;
-	if (room > 0 && q.merged > room)
-		q.merged = room;
-	return q;
+	return clkv__select_quota(&cache->plan.select, (uint32_t)g->sinks, (uint32_t)g->window,
+	                          counted);
 }
 
 /* What leaves the window of an item whose sequence gets `end` tokens. */
@@ -107,7 +106,7 @@ void clkv__select_needs(const clkv_cache *cache, const struct clkv__step_item *i
                         uint64_t *sealed, uint64_t *half)
 {
 	uint32_t bt = (uint32_t)cache->plan.general.block, end = item->seq->length + item->n_new;
-	struct clkv__quota q = quota_of(cache, item->seq, item->phase, end);
+	struct clkv__quota q = quota_of(cache, counted_of(item->seq, item->phase, end));
 	struct clkv__leaving l = leaving_of(cache, item, end, &q);
 	const struct clkv__select *s = &cache->plan.select;
 	bool open = clkv__select_is_open(s) || s->kind == ABI_SELECT_RUNS;
@@ -236,17 +235,26 @@ static clkv_status write_quotas(const struct work *w, clkv_error *error)
 	                             w->n_heads * sizeof *w->quotas, w->quotas, error);
 }
 
+/* What a head may keep once slots were shared out: what it has, and what each head's even part has grown by. */
+static uint32_t own_quota(const struct work *w, uint32_t head)
+{
+	const struct clkv__kept_counts *kept = &w->seq->kept;
+	uint32_t more = w->quota.kept > kept->quota.kept ? w->quota.kept - kept->quota.kept : 0;
+	return kept->live[head] + more;
+}
+
 /* How many tokens each head keeps. */
 static clkv_status set_quotas(struct work *w, clkv_error *error)
 {
 	clkv_cache *cache = w->step->cache;
 	int rule = cache->plan.select.rule;
-	bool compares = clkv__select_compares(&cache->plan.select);
 	for (uint32_t h = 0; h < w->n_heads; h++)
 		w->quotas[h] = rule == CLKV__BUDGET_ENERGY ? UINT32_MAX
-		               : compares && !w->first     ? w->seq->kept.live[h]
+		               : w->seq->kept.shared       ? own_quota(w, h)
 		                                           : w->quota.kept;
-	if (compares && w->first && w->ends)
+	w->shares = clkv__select_compares(&cache->plan.select) && w->first && w->ends &&
+	            (rule == CLKV__BUDGET_ENERGY || w->leaving.n > w->quota.kept);
+	if (w->shares)
 		CLKV_TRY(share(w, error));
 	return write_quotas(w, error);
 }
@@ -310,11 +318,12 @@ static clkv_status take_spots(struct work *w, clkv_error *error)
 {
 	clkv_cache *cache = w->step->cache;
 	uint32_t bt = (uint32_t)cache->plan.general.block, streams = (uint32_t)cache->shape.streams;
+	uint32_t wanted = (w->quota.merged + bt - 1) / bt;
 	w->merged_blocks = w->seq->kept.merged_blocks;
 	if (!merges(w))
 		return CLKV_OK;
-	if (w->merged_blocks == 0)
-		w->merged_blocks = (w->quota.merged + bt - 1) / bt;
+	if (w->merged_blocks < wanted)
+		w->merged_blocks = wanted;
 	w->spots = clkv__calloc(&cache->context->allocator, (size_t)w->n_heads * w->merged_blocks,
 	                        sizeof *w->spots);
 	if (!w->spots)
@@ -497,6 +506,8 @@ static void enter(struct work *w)
 	seq->kept.merged_blocks = w->merged_blocks;
 	seq->kept.entries = most;
 	seq->kept.quota = w->quota;
+	seq->kept.counted = w->counted;
+	seq->kept.shared = seq->kept.shared || w->shares;
 	seq->kept.selected = true;
 	seq->tail = w->leaving.from + w->leaving.n;
 	if (cache->plan.select.kind == ABI_SELECT_RUNS) {
@@ -618,7 +629,8 @@ static struct work work_of(struct clkv_step *step, const struct clkv__step_item 
 	                 .first = !item->seq->kept.selected,
 	                 .ends = item->phase == CLKV_PROMPT_END,
 	                 .done = true};
-	w.quota = quota_of(cache, item->seq, item->phase, end);
+	w.counted = counted_of(item->seq, item->phase, end);
+	w.quota = quota_of(cache, w.counted);
 	w.leaving = leaving_of(cache, item, end, &w.quota);
 	if (n_kept == 0)
 		return w;

@@ -30,6 +30,8 @@ struct clkv__selection {
 /** Of a sequence. */
 struct clkv__kept_counts {
 	bool selected;            /**< tokens were: something may be gone for good */
+	bool shared;              /**< a prompt's slots were shared out: heads go on with their own */
+	uint32_t counted;         /**< tokens of which a share is a share: clkv__select_counts() */
 	struct clkv__quota quota; /**< of its last selection */
 	uint32_t merged_blocks;   /**< entries with which each head's list begins */
 	uint32_t entries;         /**< of the head that has most */

@@ -32,8 +32,11 @@ static uint64_t kept_blocks(const struct clkv__shape *shape, const struct clkv__
 	/* how many runs there are depends on keys */
 	if (!fixed || p->kind == ABI_SELECT_RUNS)
 		return all + all / 4 + 2 * q;
-	/* of shares, all sequences together can't have more than that of all tokens */
-	uint64_t shared = (uint64_t)((double)p->budget * s->max_tokens * (double)heads);
+	/* of shares, all sequences together can't have more than that of all tokens, or what each has at least */
+	uint64_t floor =
+		clkv__select_floor((uint32_t)plan->general.sinks, (uint32_t)plan->general.window);
+	uint64_t shared =
+		(uint64_t)((double)p->budget * s->max_tokens * (double)heads) + q * floor * heads;
 	uint64_t blocks = q * one;
 	if (p->budget <= 1.0f && clkv__kept_blocks((uint32_t)shared, (uint32_t)bt) + 3 * q < blocks)
 		blocks = clkv__kept_blocks((uint32_t)shared, (uint32_t)bt) + 3 * q;
@@ -53,6 +56,19 @@ void clkv__sizes_kept(const struct clkv__shape *shape, const struct clkv__plan *
 	s->open_slots += (s->max_sequences + (uint32_t)items(s)) * s->merged_blocks * (uint32_t)streams;
 }
 
+/* Entries of a head's kept tokens, at most: of a number of slots these and what a choice leaves half empty, however long the
+ * text; else as many as a table has. */
+static uint32_t most_entries(const struct clkv__shape *shape, const struct clkv__plan *plan,
+                             const struct clkv__sizes *s)
+{
+	const struct clkv__select *p = &plan->select;
+	uint32_t heads = p->rule == CLKV__BUDGET_HEADS ? (uint32_t)shape->streams : 1;
+	bool known = p->rule == CLKV__BUDGET_FIXED || p->rule == CLKV__BUDGET_HEADS;
+	uint32_t kept = clkv__sizes_quota(plan, s).kept * heads;
+	uint32_t entries = s->merged_blocks + clkv__kept_blocks(kept, (uint32_t)plan->general.block);
+	return known && p->kind != ABI_SELECT_RUNS && entries < s->cap ? entries : s->cap;
+}
+
 void clkv__sizes_selection(const struct clkv__shape *shape, const struct clkv__plan *plan,
                            struct clkv__sizes *s)
 {
@@ -60,7 +76,7 @@ void clkv__sizes_selection(const struct clkv__shape *shape, const struct clkv__p
 	uint32_t bt = (uint32_t)plan->general.block, open = s->open_slots / (uint32_t)shape->streams;
 	uint32_t most = s->max_seq_tokens / bt + 4;
 	s->staged_blocks = CLKV__STAGED_JOBS * (uint32_t)shape->streams;
-	s->places = (s->cap + (open < most ? open : most) + 2) * bt;
+	s->places = (most_entries(shape, plan, s) + (open < most ? open : most) + 2) * bt;
 	s->merge_bytes =
 		heads * 4 *
 		ABI_MERGE_FLOATS((uint64_t)s->merged_blocks * bt, (uint64_t)shape->dk, (uint64_t)shape->dv);

@@ -6,6 +6,9 @@
 
 #include <math.h>
 
+/* Halves below are subnormal. */
+#define SUBNORMAL 0x1p-14
+
 struct range {
 	double min, max;
 };
@@ -18,11 +21,19 @@ static void encode_value(const struct ref_affine *a, double x, struct ref_code *
 	c->code = (int)fmin(fmax(rint(c->exact), bottom), top);
 	c->value = c->m + c->s * c->code;
 	/* Half a step; at the range's ends s and m are off by their rounding to half, and the clamp lets
-	 * all of it through: top * (s - s_exact) + (m - m_exact). Single precision adds 2^-22 of all. */
-	double s_error = fmax(REF_HALF_EPS * c->s, REF_HALF_TINY);
+	 * all of it through: top * (s - s_exact) + (m - m_exact). A subnormal s is no less than the exact one, as single
+	 * precision has it. Single precision adds 2^-22 of all. */
+	double s_error = c->s < SUBNORMAL ? 0x1p-21 * c->s : REF_HALF_EPS * c->s;
 	double m_error = a->symmetric ? 0.0 : fabs(c->m - ref_half(c->m)) + REF_HALF_EPS * fabs(c->m);
 	c->bound =
 		c->s / 2.0 + top * s_error + m_error + 0x1p-22 * (fabs(c->m) + top * c->s) + REF_HALF_TINY;
+}
+
+/* A scale as it's stored: to the nearest half, a subnormal one to the next that is no less. */
+static double stored_scale(double s)
+{
+	double stored = ref_half(s);
+	return s < SUBNORMAL && stored < s ? stored + 2.0 * REF_HALF_TINY : stored;
 }
 
 static void scale_group(const struct ref_affine *a, struct range r, struct ref_code *c)
@@ -36,9 +47,9 @@ static void scale_group(const struct ref_affine *a, struct range r, struct ref_c
 		s = (r.max - r.min) / (ldexp(1.0, a->bits) - 1.0);
 	}
 	/* single precision moves the quotient by less than 2^-21 of it */
-	c->s = ref_half(s);
-	c->s_low = ref_half(s * (1.0 - 0x1p-21));
-	c->s_high = ref_half(s * (1.0 + 0x1p-21));
+	c->s = stored_scale(s);
+	c->s_low = stored_scale(s * (1.0 - 0x1p-21));
+	c->s_high = stored_scale(s * (1.0 + 0x1p-21));
 }
 
 /* The group's values are x[i * step] for i < n; the codes lie alike. */

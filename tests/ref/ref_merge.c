@@ -127,8 +127,6 @@ void ref_select_apply(struct ref_head *h)
 		if (!c->kept[i])
 			tokens[dropped++] = h->slot[c->first + i];
 	memcpy(slots, h->slot, h->n_merged * sizeof *slots);
-	if (dropped > 0 && h->merged_room == 0)
-		h->merged_room = (q.merged + h->s->block - 1) / h->s->block * h->s->block;
 	n = q.merged > 0 ? merge(h, slots, h->n_merged, room, tokens, dropped) : h->n_merged;
 	for (size_t j = 0; j < n; j++)
 		for (size_t d = 0; d < h->a.dk + h->a.dv; d++)

@@ -27,9 +27,22 @@ static size_t least(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
+static size_t most(size_t a, size_t b)
+{
+	return a > b ? a : b;
+}
+
+/* A share is at least 128 slots, and 64 behind the sinks and the window, if there are so many tokens. */
+static size_t slots_of(const struct ref_select *s, size_t tokens)
+{
+	size_t slots = share_of(s->budget, tokens);
+	return s->budget > 1.0 ? slots
+	                       : most(slots, least(tokens, most(128, s->sinks + s->window + 64)));
+}
+
 struct ref_quota ref_select_quota(const struct ref_select *s, size_t tokens)
 {
-	struct ref_quota q = {.slots = share_of(s->budget, tokens), .sinks = s->sinks};
+	struct ref_quota q = {.slots = slots_of(s, tokens), .sinks = s->sinks};
 	size_t left = q.slots > q.sinks ? q.slots - q.sinks : 0, tail = share_of(s->tail, q.slots);
 	/* a share is at most all of it, even if that is one slot */
 	q.window = least(tail > s->window ? tail : s->window, left);
@@ -505,15 +518,12 @@ static void choose(struct ref_head *h, const struct ref_quota *q, size_t leave)
 	}
 }
 
-/* By the length at a prompt's commits and when it chooses first; merged slots never get more blocks. */
-static struct ref_quota quota_of(const struct ref_head *h, enum ref_phase phase)
+/* Tokens that shares count: all at a prompt's commits and when it chooses first; later those, or the text's first 3,072. */
+static size_t counted_of(const struct ref_head *h, enum ref_phase phase)
 {
 	if (h->selected && phase == REF_DECODE)
-		return h->quota;
-	struct ref_quota q = ref_select_quota(h->s, h->length);
-	if (h->merged_room > 0)
-		q.merged = least(q.merged, h->merged_room);
-	return q;
+		return most(h->counted, least(h->length, 3072));
+	return h->length;
 }
 
 void ref_select_choose(struct ref_head *h, size_t n, enum ref_phase phase)
@@ -524,13 +534,15 @@ void ref_select_choose(struct ref_head *h, size_t n, enum ref_phase phase)
 		add_mass(h, n);
 	drop_mass(h);
 	drop_choice(h);
-	struct ref_quota q = quota_of(h, phase);
+	size_t counted = counted_of(h, phase);
+	struct ref_quota q = ref_select_quota(h->s, counted);
 	size_t leave = leaving(h, &q, phase);
 	if (n == 0 || leave == 0)
 		return;
 	choose(h, &q, leave);
 	h->tail = (h->tail > q.sinks ? h->tail : q.sinks) + leave;
 	h->selected = true;
+	h->counted = counted;
 	h->quota = q;
 }
 
@@ -550,10 +562,8 @@ bool ref_select_truncate(struct ref_head *h, size_t n)
 		cut(h, h->n - 1);
 	h->length = n;
 	h->tail = least(h->tail, n);
-	if (n == 0) {
+	if (n == 0)
 		h->selected = false;
-		h->merged_room = 0;
-	}
 	return true;
 }
 

@@ -91,8 +91,8 @@ struct ref_head {
 	struct ref_slot *slot; /**< [n]: merged, then by time */
 	size_t length, tail;   /**< tokens; the first one behind the sinks that is open */
 	bool selected;
-	struct ref_quota quota; /**< by which it chose; without prompts it stays */
-	size_t merged_room;     /**< slots in the blocks that merged ones got; 0: none yet */
+	size_t counted;         /**< tokens that shares counted when it chose */
+	struct ref_quota quota; /**< by which it chose */
 	struct ref_row *row;    /**< [observe] */
 	size_t n_new;           /**< of the step */
 	double **mass;          /**< [n_new] weights [n] of a row, or NULL: it wasn't attended with */
