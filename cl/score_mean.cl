@@ -1,19 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /* score_mean: where all heads of a layer keep the same tokens, each candidate's score becomes the mean of theirs.
- * Grid: (LANES, 1, layers). candidates.clh draws the buffers. */
+ * Grid: (LANES, 1, layers). candidates.clh draws the buffers. n: the last candidates, which are the same tokens in all heads: no
+ * more than those that leave the window, where runs of other length have become slots of each head. */
 #include "candidates.clh"
 
-__kernel GROUP_SIZE void score_mean(__global float *ranks, __global const uint *found, uint cap,
-                                    uint places, uint first_layer)
+/* Of a head's candidates the one that is `back` from their end. */
+INLINE __global float *last_rank(__global float *ranks, __global const uint *found, uint cap,
+                                 uint places, ulong head, uint back)
+{
+	return ranks + head * places + found[head * FOUND_WORDS(cap) + FOUND_ALL] - back;
+}
+
+__kernel GROUP_SIZE void score_mean(__global float *ranks, __global const uint *found, uint n,
+                                    uint cap, uint places, uint first_layer)
 {
 	const ulong head = (first_layer + (uint)get_group_id(2)) * STREAMS;
-	const uint n = found[head * FOUND_WORDS(cap) + FOUND_ALL];
-	__global float *first = ranks + head * places;
-	for (uint i = LANE; i < n; i += LANES) {
+	const uint same = MIN_OF(n, found[head * FOUND_WORDS(cap) + FOUND_ALL]);
+	for (uint i = LANE; i < same; i += LANES) {
 		float sum = 0.0f;
 		for (uint s = 0; s < STREAMS; s++)
-			sum += first[(ulong)s * places + i];
+			sum += *last_rank(ranks, found, cap, places, head + s, same - i);
 		for (uint s = 0; s < STREAMS; s++)
-			first[(ulong)s * places + i] = sum / STREAMS;
+			*last_rank(ranks, found, cap, places, head + s, same - i) = sum / STREAMS;
 	}
 }

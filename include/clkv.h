@@ -363,8 +363,8 @@ CLKV_API clkv_status clkv_seq_fork(clkv_seq *seq, clkv_seq **out, clkv_error *er
 /** Frees the blocks that no other sequence shares. Refused (BUSY) inside a step that holds it. */
 CLKV_API clkv_status clkv_seq_destroy(clkv_seq *seq);
 
-/** Keeps the first n_tokens tokens. Down to min_length of clkv_seq_info; below it is refused
- *  (INVALID_ARGUMENT). Since 0.1. */
+/** Keeps the first n_tokens tokens. Down to min_length of clkv_seq_info; below it only 0 is allowed, else refused
+ *  (INVALID_ARGUMENT). An empty sequence is like a new one. Since 0.1. */
 CLKV_API clkv_status clkv_seq_truncate(clkv_seq *seq, size_t n_tokens, clkv_error *error);
 
 typedef struct clkv_seq_info {
@@ -394,7 +394,8 @@ typedef struct clkv_tensor {
 } clkv_tensor;
 
 /** Decodes rows from .. from + n - 1 of one layer into k and v [n][kv_heads][head size]; either may
- *  be NULL. k is rotated, whoever did it. Blocks until done. For checks and export. Since 0.1. */
+ *  be NULL. k is rotated, whoever did it. Blocks until done. For checks and export.
+ *  Errors: INVALID_ARGUMENT, BUSY (a step is open), OPENCL, NO_HOST_MEMORY. Since 0.1. */
 CLKV_API clkv_status clkv_seq_read(clkv_seq *seq, int layer, size_t from, size_t n,
                                    const clkv_tensor *k, const clkv_tensor *v,
                                    cl_command_queue queue, clkv_error *error);
@@ -476,12 +477,16 @@ CLKV_API clkv_status clkv_attend(clkv_step *step, int layer, const clkv_attend_a
 
 /** Ends the step: keeps the first n_kept[i] new rows of item i (NULL: all; fewer when a draft was
  *  rejected, with phase DECODE or PROMPT), seals what left the window, frees what is no longer needed.
- *  Every layer must have been appended. On failure the step is still open: commit again or abort.
- *  POOL_FULL (of recipes whose blocks have their own size, or with an index): what is sealed found no room; destroy
- *  or truncate other sequences and commit again, or abort: the sequences are as before the step. */
+ *  Every layer must have been appended. All sequences change together: on failure they are as before the commit and
+ *  the step is still open. Commit again, with the same n_kept or another, or abort.
+ *  POOL_FULL (of recipes whose blocks have their own size, with an index, or that select tokens): what is sealed found
+ *  no room; destroy or truncate other sequences and commit again, or abort. Errors: INVALID_ARGUMENT, INVALID_STATE
+ *  (a layer wasn't appended, or not attended with where tokens are chosen by attention), POOL_FULL, OPENCL,
+ *  NO_HOST_MEMORY, NO_DEVICE_MEMORY. */
 CLKV_API clkv_status clkv_commit(clkv_step *step, const size_t *n_kept, clkv_error *error);
 
-/** Drops the step; its sequences are as before clkv_step_begin. NULL is allowed. */
+/** Drops the step, also one whose commit has failed; its sequences are as before clkv_step_begin. One exception: of a
+ *  recipe that looks at the newest queries (obs), those of the step may have displaced older ones. NULL is allowed. */
 CLKV_API void clkv_step_abort(clkv_step *step);
 
 /* ---------------------------------------------------------------- files ---- */

@@ -265,7 +265,7 @@ static bool try_one(struct side *broken, struct side *clean, const struct kind *
 	char when[64];
 	snprintf(when, sizeof when, "failure %d, call %d", (int)failure, n);
 	put_items(broken, kind, prompts, (uint64_t)n, (size_t)round % 2, items);
-	put_items(broken, kind, prompts, (uint64_t)n, (size_t)round % 2 + 3, other);
+	put_items(broken, kind, prompts, (uint64_t)n, kind->rows / 2, other);
 	clkv_step *step = feed_begin(&broken->feed, items, ITEMS, NULL);
 	bool happened =
 		commit_with(broken, items, other, step, failure, (enum answer)(round % ANSWERS), n);
@@ -352,10 +352,35 @@ START_TEST(test_all_sequences_or_none)
 }
 END_TEST
 
+/* What a commit seals first makes the code tables; of one that fails nothing is left of them. */
+START_TEST(test_code_tables_of_a_commit_that_fails)
+{
+	static struct side sides[2];
+	const struct kind kind = {"kvcomp:entropy=huffman ; window=40,sinks=3", .layers = 2,
+	                          .rows = 65};
+	clkv_context *context = fixture_open();
+	cl_command_queue queue = fixture_queue_of(context);
+	bool happened = true;
+	for (int n = 0; n < TRIES && happened; n++) {
+		for (int i = 0; i < 2; i++) {
+			open_side(&sides[i], &kind, context, queue);
+			start(&sides[i], &kind, true);
+		}
+		happened = try_one(&sides[0], &sides[1], &kind, true, CALL, n, ANSWERS + COMMIT_LESS);
+		feed_close(&sides[0].feed);
+		feed_close(&sides[1].feed);
+	}
+	ck_assert(!happened);
+	clReleaseCommandQueue(queue);
+	clkv_context_destroy(context);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("commit fails");
 	TCase *all = fixture_case(suite, "all", 120);
 	tcase_add_loop_test(all, test_all_sequences_or_none, 0, 2 * n_kinds);
+	tcase_add_test(all, test_code_tables_of_a_commit_that_fails);
 	return fixture_run(suite);
 }

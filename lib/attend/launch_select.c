@@ -163,12 +163,15 @@ static clkv_status pool_scores(clkv_cache *cache, clkv_error *error)
 	return run_heads(cache, &a, error);
 }
 
-static clkv_status mean_scores(clkv_cache *cache, clkv_error *error)
+static clkv_status mean_scores(clkv_cache *cache, const struct clkv__leaving *leaving,
+                               clkv_error *error)
 {
+	bool runs = cache->plan.select.kind == ABI_SELECT_RUNS;
 	struct clkv__span all = every_layer(cache);
 	struct args a = args_of(cache, &cache->kernels.select.mean, error);
 	put_mem(&a, cache->selection.ranks);
 	put_mem(&a, cache->selection.found);
+	put_uint(&a, runs ? leaving->n : UINT32_MAX);
 	put_uint(&a, cache->sizes.cap);
 	put_uint(&a, cache->sizes.places);
 	put_uint(&a, (cl_uint)all.first_layer);
@@ -203,7 +206,7 @@ clkv_status clkv__launch_candidates(clkv_cache *cache, const struct clkv__leavin
 	if (cache->plan.select.pool > 1)
 		CLKV_TRY(pool_scores(cache, error));
 	if (cache->plan.select.layers)
-		CLKV_TRY(mean_scores(cache, error));
+		CLKV_TRY(mean_scores(cache, leaving, error));
 	return CLKV_OK;
 }
 

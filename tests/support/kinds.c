@@ -76,7 +76,7 @@ const struct kind kinds[] = {
      .layers = 2,
      .rows = 33,
      .selects = true,
-     .looks = true},
+     .weighs = true},
 	{.recipe = "h2o:budget=72,recent=0.5 | kvcomp:entropy=huffman" SIDES,
      .layers = 2,
      .rows = 33,
