@@ -2,8 +2,9 @@
 # Installs what clkv needs on Debian and what is not there yet. Needs root only if something is missing.
 #
 #   scripts/setup.sh             to build, test and run the main job
-#   scripts/setup.sh --vendors   what the vendor matrix (doc/vendors.md) takes beside that: none of it is needed,
-#                                so what can't be had is a word, and its line of the matrix is skipped
+#   scripts/setup.sh --vendors   what `make check-full` and `make check-valgrind` take beside that, most of it for the
+#                                vendor matrix (doc/vendors.md): none of it is needed, so what can't be had is a
+#                                word, and its line of the matrix is skipped
 set -euo pipefail
 packages=(
 	gcc g++ make autoconf automake libtool pkg-config          # build
@@ -18,6 +19,7 @@ vendor_packages=(
 	libclc-15                                                   # NVIDIA, with ptxas; conflicts with other libclc-N
 	clang-15 llvm-spirv-15 spirv-tools                          # SPIR-V
 	intel-opencl-icd                                            # Intel GPUs
+	valgrind                                                    # make check-valgrind
 )
 
 missing_of() { # PACKAGE...
