@@ -3,8 +3,9 @@
 #
 #   scripts/setup.sh             to build, test and run the main job
 #   scripts/setup.sh --fuzzing   clang and its libFuzzer, for configure --enable-fuzzing (doc/testing.md)
-#   scripts/setup.sh --vendors   what the vendor matrix (doc/vendors.md) takes beside that: none of it is needed,
-#                                so what can't be had is a word, and its line of the matrix is skipped
+#   scripts/setup.sh --vendors   what `make check-full` and `make check-valgrind` take beside that, most of it for the
+#                                vendor matrix (doc/vendors.md): none of it is needed, so what can't be had is a
+#                                word, and its line of the matrix is skipped
 set -euo pipefail
 packages=(
 	gcc g++ make autoconf automake libtool pkg-config          # build
@@ -19,6 +20,7 @@ vendor_packages=(
 	libclc-15                                                   # NVIDIA, with ptxas; conflicts with other libclc-N
 	clang-15 llvm-spirv-15 spirv-tools                          # SPIR-V
 	intel-opencl-icd                                            # Intel GPUs
+	valgrind                                                    # make check-valgrind
 )
 
 fuzzing_packages=(clang-14 libclang-rt-14-dev)

@@ -5,6 +5,7 @@
 #include "ref/ref_half.h"
 #include "ref/ref_seal.h"
 #include "support/bounds.h"
+#include "support/each.h"
 #include "support/expect.h"
 #include "support/fixture.h"
 #include "support/random.h"
@@ -87,15 +88,15 @@ static void check_block(const struct side *s, size_t from, size_t count)
 			double got = s->decoded[((from + i / s->dim) * s->heads + h) * s->dim + i % s->dim];
 			const struct ref_code *c = &codes[i];
 			const char *name = s->side == FEED_K ? "K" : "V";
-			ck_assert_msg(fabs(got - x[i]) <= c->bound,
-			              "%s of token %zu + %zu, head %zu, channel %zu: %g for %g, allowed +-%g",
-			              name, from, i / s->dim, h, i % s->dim, got, x[i], c->bound);
-			ck_assert_msg(is_code(s->codec, c, c->s, x[i], got) ||
-			                  is_code(s->codec, c, c->s_low, x[i], got) ||
-			                  is_code(s->codec, c, c->s_high, x[i], got),
-			              "%s of token %zu + %zu, head %zu, channel %zu: %.9g for %.9g isn't "
-			              "%.9g + %.9g * %d",
-			              name, from, i / s->dim, h, i % s->dim, got, x[i], c->m, c->s, c->code);
+			EACH_MSG(fabs(got - x[i]) <= c->bound,
+			         "%s of token %zu + %zu, head %zu, channel %zu: %g for %g, allowed +-%g", name,
+			         from, i / s->dim, h, i % s->dim, got, x[i], c->bound);
+			EACH_MSG(is_code(s->codec, c, c->s, x[i], got) ||
+			             is_code(s->codec, c, c->s_low, x[i], got) ||
+			             is_code(s->codec, c, c->s_high, x[i], got),
+			         "%s of token %zu + %zu, head %zu, channel %zu: %.9g for %.9g isn't "
+			         "%.9g + %.9g * %d",
+			         name, from, i / s->dim, h, i % s->dim, got, x[i], c->m, c->s, c->code);
 		}
 	}
 	free(x);
@@ -119,9 +120,9 @@ static void check_side(const struct feed *feed, const struct stream *stream, int
 		check_block(&s, seal->blocks[b].from, seal->blocks[b].count);
 	for (size_t t = 0; t < stream->n; t++)
 		for (size_t i = 0; (t < seal->sinks || t >= seal->tail) && i < row; i++)
-			ck_assert_msg(decoded[t * row + i] == ref_stored(given[t * row + i]),
-			              "token %zu isn't sealed, element %zu reads %g for %g", t, i,
-			              decoded[t * row + i], given[t * row + i]);
+			EACH_MSG(decoded[t * row + i] == ref_stored(given[t * row + i]),
+			         "token %zu isn't sealed, element %zu reads %g for %g", t, i,
+			         decoded[t * row + i], given[t * row + i]);
 	free(given);
 	free(decoded);
 }
