@@ -190,10 +190,31 @@ static void find(const char *name, void *function, size_t size)
 		return NULL;                                                                               \
 	}
 
+/* Names of kernels that were launched, each once, with blanks around them. */
+static char launched[4096] = " ";
+
+static void note_launch(cl_kernel kernel)
+{
+	char name[64] = "", word[sizeof name + 2];
+	clGetKernelInfo(kernel, CL_KERNEL_FUNCTION_NAME, sizeof name, name, NULL);
+	snprintf(word, sizeof word, " %s ", name);
+	pthread_mutex_lock(&mutex);
+	if (!strstr(launched, word) && strlen(launched) + strlen(word) < sizeof launched)
+		strcat(launched, word + 1);
+	pthread_mutex_unlock(&mutex);
+}
+
+bool inject_launched(const char *kernel)
+{
+	char word[80];
+	snprintf(word, sizeof word, " %s ", kernel);
+	return strstr(launched, word) != NULL;
+}
+
 CODE(clEnqueueNDRangeKernel,
      (cl_command_queue queue, cl_kernel kernel, cl_uint dims, const size_t *offset,
       const size_t *global, const size_t *local, cl_uint n, const cl_event *wait, cl_event *event),
-     (queue, kernel, dims, offset, global, local, n, wait, event))
+     ((note_launch(kernel), queue), kernel, dims, offset, global, local, n, wait, event))
 CODE(clEnqueueWriteBuffer,
      (cl_command_queue queue, cl_mem mem, cl_bool block, size_t offset, size_t size,
       const void *ptr, cl_uint n, const cl_event *wait, cl_event *event),

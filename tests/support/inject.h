@@ -37,6 +37,9 @@ void inject_refuse(const char *function, int from, int n, cl_int code);
  *  their local memory; 0: the truth. */
 void inject_kernel_limits(int n, size_t work_group, cl_ulong local_bytes);
 
+/** Whether this process has launched a kernel of that name. */
+bool inject_launched(const char *kernel);
+
 /** The function that was made to fail last. */
 const char *inject_cl_name(void);
 
