@@ -10,10 +10,12 @@
 #include "ref/ref_affine.h"
 #include "ref/ref_half.h"
 #include "support/bounds.h"
+#include "support/every.h"
 #include "support/expect.h"
 #include "support/fixture.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -152,11 +154,48 @@ START_TEST(test_rotated_rows)
 }
 END_TEST
 
+/* What it does is checked elsewhere; here it only has to be done. */
+START_TEST(test_every_case)
+{
+	struct every_record record = {0};
+	every_short_life(&every_cases[_i], fixture.context, fixture.queue, &record);
+	ck_assert_uint_gt(record.n, 0);
+	free(record.data);
+}
+END_TEST
+
+/* "P/N" in CLKV_SMOKE: the P-th of N parts, each with every N-th case. */
+static bool part_of_all(int *part, int *parts)
+{
+	const char *text = getenv("CLKV_SMOKE");
+	*part = *parts = 1;
+	if (!text || !text[0])
+		return true;
+	return sscanf(text, "%d/%d", part, parts) == 2 && *parts >= 1 && *part >= 1 && *part <= *parts;
+}
+
+static void add_part(TCase *c, const TTest *test, int n, int part, int parts)
+{
+	for (int i = part - 1; i < n; i += parts)
+		tcase_add_loop_test(c, test, i, i + 1);
+}
+
 int main(void)
 {
+	int part, parts;
 	Suite *suite = suite_create("race smoke");
-	TCase *c = fixture_case(suite, "kernels", 120);
-	tcase_add_loop_test(c, test_every_kernel_once, 0, SMOKES);
-	tcase_add_loop_test(c, test_rotated_rows, 0, 2);
-	return fixture_run(suite);
+	TCase *smoke = fixture_case(suite, "smoke", 120), *every = fixture_case(suite, "every", 120);
+	if (!part_of_all(&part, &parts)) {
+		fprintf(stderr, "CLKV_SMOKE is '%s'; allowed: P/N, 1 <= P <= N\n", getenv("CLKV_SMOKE"));
+		return EXIT_FAILURE;
+	}
+	add_part(smoke, test_every_kernel_once, SMOKES, part, parts);
+	add_part(smoke, test_rotated_rows, 2, part, parts);
+	add_part(every, test_every_case, every_count, part, parts);
+	setenv("CK_FORK", "no", 1); /* one process knows what all tests have launched */
+	int status = fixture_run(suite);
+	if (status != EXIT_SUCCESS || parts > 1 || getenv("CK_RUN_CASE") || !every_missing())
+		return status;
+	fprintf(stderr, "%s was not launched\n", every_missing());
+	return EXIT_FAILURE;
 }
