@@ -127,7 +127,7 @@ INLINE uint take_sure(const struct choice c, uint digit, __global ushort *takes,
 			}
 		}
 	}
-	SYNC();
+	SYNC_GLOBAL(); /* of takes other lanes write some again */
 	return *n_few;
 }
 

@@ -41,7 +41,7 @@ const struct every_case every_cases[] = {
 	{"zeromerge:budget=48,residual=8" AROUND, 32, 16, 90, CLKV_ROPE_NONE, false},
 	{"zeromerge:budget=40,residual=8,init=contig,mean=count,alloc=adaptive | kivi:bits=4" AROUND,
      32, 32, 90, CLKV_ROPE_NONE, true},
-	{"snapkv:budget=24,obs=8,alloc=adaptive" AROUND, 32, 16, 60, CLKV_ROPE_NONE, false},
+	{"snapkv:budget=24,obs=8" AROUND, 32, 16, 60, CLKV_ROPE_NONE, false},
 	{"morphkv:budget=24,obs=8" AROUND, 32, 16, 60, CLKV_ROPE_NONE, false},
 	{"prefixkv:budget=0.5" AROUND, 32, 16, 60, CLKV_ROPE_NONE, false},
 	{"kvmerger:budget=24,heavy=0.2" AROUND, 32, 16, 60, CLKV_ROPE_NONE, false},
