@@ -2,7 +2,8 @@
 /* weigh_dropped: how much each candidate weighs in the mean of a merged slot: its attention so far and, above all, that of
  * the newest rows; and with which dropped tokens merged slots begin (SEEDS): those that weigh most.
  * Grid: (LANES, STREAMS, layers). Local: 2048 + LANES uint. masses float [layers][STREAMS][places], by candidate.
- * recent: what the newest rows' weights count beside all others'. candidates.clh draws the buffers; traces: score_rows.cl. */
+ * recent: what the newest rows' weights count beside all others'. merged: slots that are to begin; 0: there are some, which
+ * all that is dropped joins. candidates.clh draws the buffers; traces: score_rows.cl. */
 #include "candidates.clh"
 #include "radix.clh"
 
@@ -35,9 +36,9 @@ __kernel GROUP_SIZE void weigh_dropped(__global const float *scores, __global co
 		mine[i] = keep[head + i] == ABI_SLOT_KEPT ? -1.0f : fmax(x, 0.0f);
 	}
 	SYNC_GLOBAL();
-	if (!SEEDS)
+	if (!SEEDS || merged == 0)
 		return;
-	uint ties = MIN_OF(MAX_OF(merged, 1), MAX_OF(dropped, 1)), equal = 0;
+	uint ties = MIN_OF(merged, MAX_OF(dropped, 1)), equal = 0;
 	const uint last = last_key(mine, n, &ties, bins), begin = lane_begin(n), end = lane_end(n);
 	for (uint i = begin; i < end; i++)
 		equal += key_of(mine[i]) == last;

@@ -96,6 +96,47 @@ START_TEST(test_tokens_join_the_nearest_slot)
 }
 END_TEST
 
+static double weights_of(const struct feed *feed, const struct stream *stream, int layer,
+                         size_t head, size_t *open)
+{
+	struct selected_kept x;
+	double weights = 0.0;
+	selected_read(feed, stream, layer, head, &x);
+	for (size_t i = 0; i < x.kept.n; i++)
+		weights += (double)x.kept.weights[i];
+	*open = stream->n - x.kept.tail + 4; /* and the sinks */
+	selected_free(&x);
+	return weights;
+}
+
+/* What isn't kept joins a slot, with the first choice and with each later one, however few tokens leave: slots, sinks and
+ * tail stand for every token. Weights are whole numbers. */
+START_TEST(test_no_token_is_lost)
+{
+	static const char *const recipes[] = {
+		"zeromerge:budget=96" AROUND,
+		"zeromerge:budget=96,residual=20,mean=count,init=contig" AROUND,
+	};
+	static const size_t leave[] = {64, 3, 32, 1, 70, 12};
+	static struct stream stream;
+	struct feed feed = {.geometry = feed_usual(2)};
+	size_t open;
+	feed_open(&feed, fixture.context, fixture.queue, recipes[_i], NULL);
+	stream_open(&feed, &stream);
+	feed_one(&feed, &stream, 150, CLKV_PROMPT_END, 1, NULL);
+	for (size_t i = 0; i < sizeof leave / sizeof *leave; i++) {
+		feed_one(&feed, &stream, leave[i], CLKV_PROMPT_END, 2 + i, NULL);
+		for (size_t h = 0; h < 4; h++) {
+			double weights = weights_of(&feed, &stream, (int)h / 2, h % 2, &open);
+			ck_assert_msg(weights + (double)open == (double)stream.n,
+			              "after %zu more: slots of head %zu stand for %g tokens instead of %zu",
+			              leave[i], h, weights, stream.n - open);
+		}
+	}
+	feed_close(&feed);
+}
+END_TEST
+
 /* ---------------------------------------------------------------- equal keys ---- */
 
 static bool same_values;
@@ -196,6 +237,7 @@ int main(void)
 	TCase *c = fixture_case(suite, "merge", 120);
 	fixture_some(c, test_tokens_join_the_nearest_slot, 2 * CASES, 0, 1, 2, 4, CASES + 1, CASES + 4);
 	fixture_some(c, test_merging_equal_keys_is_exact, 8, 0, 3, 5, 6);
+	tcase_add_loop_test(c, test_no_token_is_lost, 0, 2);
 	tcase_add_test(c, test_merging_is_nearer_to_dense_attention);
 	return fixture_run_shared(suite);
 }

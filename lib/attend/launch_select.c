@@ -322,7 +322,7 @@ static clkv_status weigh_dropped(clkv_cache *cache, const struct merging *m, clk
 	put_mem(&a, s->masses);
 	/* as if all rows had looked as the newest do */
 	put_float(&a, cache->plan.select.recent * (float)m->leaving->end / ABI_RECENT);
-	put_uint(&a, m->merged);
+	put_uint(&a, m->leaving->seq->kept.merged_blocks > 0 ? 0 : m->merged);
 	return run_heads(cache, &a, error);
 }
 
