@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+/** \file select_share.c \brief How many tokens each head keeps: budgets that look at more than one head. */
+#include "step/select_work.h"
+
+#include "base/alloc.h"
+#include "base/error.h"
+#include "select/budget.h"
+
+static clkv_status read_floats(const clkv_cache *cache, cl_mem mem, size_t head, size_t n,
+                               float *to, clkv_error *error)
+{
+	struct clkv__chain *chain = (struct clkv__chain *)&cache->step.chain;
+	return clkv__chain_read_now(chain, mem, head * cache->sizes.places * sizeof *to, n * sizeof *to,
+	                            to, error);
+}
+
+/* A layer's slots to the heads with the best scores. */
+static clkv_status share_heads(struct clkv__work *w, float *scores, int layer, clkv_error *error)
+{
+	clkv_cache *cache = w->step->cache;
+	size_t streams = (size_t)cache->shape.streams, n = w->leaving.n, kept[CLKV__MAX_LIST];
+	size_t first = (size_t)layer * streams;
+	for (size_t i = 0; i < streams; i++)
+		CLKV_TRY(read_floats(cache, cache->selection.ranks, first + i, n, scores + i * n, error));
+	CLKV_TRY(clkv__budget_heads(&cache->context->allocator, scores, streams, n, w->quota.kept,
+	                            cache->plan.select.least, kept, error));
+	for (size_t i = 0; i < streams; i++)
+		w->quotas[first + i] = (uint32_t)kept[i];
+	return CLKV_OK;
+}
+
+/* The newest tokens of a layer that leave its attention almost as it was. */
+static clkv_status share_energy(struct clkv__work *w, float *scores, int layer, clkv_error *error)
+{
+	clkv_cache *cache = w->step->cache;
+	const struct clkv__leaving *l = &w->leaving;
+	uint32_t bt = (uint32_t)cache->plan.general.block, sinks = l->sinks;
+	size_t streams = (size_t)cache->shape.streams, places = l->blocks * bt, newest;
+	size_t at = (clkv__blocks_of(cache, sinks) - l->tail / bt) * (size_t)bt;
+	for (size_t i = 0; i < streams; i++) { /* from places to tokens in the order of time */
+		float *mine = scores + i * l->end, *all = scores + streams * l->end;
+		CLKV_TRY(read_floats(cache, cache->selection.scores, (size_t)layer * streams + i, places,
+		                     all, error));
+		for (uint32_t p = 0; p < l->end; p++)
+			mine[p] = all[p < sinks ? p : at + p];
+	}
+	CLKV_TRY(clkv__budget_energy(&cache->context->allocator, scores, streams, l->end, sinks,
+	                             cache->plan.select.tau, &newest, error));
+	for (size_t i = 0; i < streams; i++)
+		w->quotas[(size_t)layer * streams + i] =
+			newest > w->quota.window ? (uint32_t)newest - w->quota.window : 0;
+	return CLKV_OK;
+}
+
+/* All layers' slots so that each keeps the same share of its scores. */
+static clkv_status share_curve(struct clkv__work *w, float *scores, size_t *kept, clkv_error *error)
+{
+	clkv_cache *cache = w->step->cache;
+	size_t skip = (size_t)cache->plan.general.skip, n = w->leaving.n;
+	size_t layers = (size_t)cache->shape.layers - skip, streams = (size_t)cache->shape.streams;
+	for (size_t l = 0; l < layers; l++) /* all heads' are their mean */
+		CLKV_TRY(read_floats(cache, cache->selection.ranks, (skip + l) * streams, n, scores + l * n,
+		                     error));
+	CLKV_TRY(clkv__budget_curve(&cache->context->allocator, scores, layers, n,
+	                            layers * w->quota.kept, kept, error));
+	for (size_t i = 0; i < layers * streams; i++)
+		w->quotas[skip * streams + i] = (uint32_t)kept[i / streams];
+	return CLKV_OK;
+}
+
+/* Quotas that depend on the scores of more than one head. */
+static clkv_status share(struct clkv__work *w, clkv_error *error)
+{
+	clkv_cache *cache = w->step->cache;
+	int rule = cache->plan.select.rule, skip = cache->plan.general.skip;
+	size_t streams = (size_t)cache->shape.streams, layers = (size_t)cache->shape.layers;
+	size_t rows = rule == CLKV__BUDGET_CURVE ? layers : streams + 1;
+	size_t n = (w->leaving.blocks + 1) * (size_t)cache->plan.general.block;
+	size_t bytes = rows * n * sizeof(float) + layers * sizeof(size_t);
+	float *scores = clkv__calloc(&cache->context->allocator, 1, bytes);
+	clkv_status status = CLKV_OK;
+	if (!scores)
+		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for %zu scores", rows * n);
+	if (rule == CLKV__BUDGET_CURVE) {
+		/* the counts behind the scores: a multiple of 64 floats in front keeps them aligned */
+		status = share_curve(w, scores, (size_t *)(void *)(scores + rows * n), error);
+	} else {
+		for (int l = skip; l < cache->shape.layers && status == CLKV_OK; l++)
+			status = rule == CLKV__BUDGET_HEADS ? share_heads(w, scores, l, error)
+			                                    : share_energy(w, scores, l, error);
+	}
+	clkv__free(&cache->context->allocator, scores);
+	return status;
+}
+
+clkv_status clkv__select_write_quotas(const struct clkv__work *w, clkv_error *error)
+{
+	return clkv__chain_write_now(&w->step->chain, w->step->cache->selection.quotas, 0,
+	                             w->n_heads * sizeof *w->quotas, w->quotas, error);
+}
+
+/* What a head may keep once slots were shared out: what it has, and what each head's even part has grown by. */
+static uint32_t own_quota(const struct clkv__work *w, uint32_t head)
+{
+	const struct clkv__kept_counts *kept = &w->seq->kept;
+	uint32_t more = w->quota.kept > kept->quota.kept ? w->quota.kept - kept->quota.kept : 0;
+	return kept->live[head] + more;
+}
+
+/* How many tokens each head keeps. */
+clkv_status clkv__select_set_quotas(struct clkv__work *w, clkv_error *error)
+{
+	clkv_cache *cache = w->step->cache;
+	int rule = cache->plan.select.rule;
+	for (uint32_t h = 0; h < w->n_heads; h++)
+		w->quotas[h] = rule == CLKV__BUDGET_ENERGY ? UINT32_MAX
+		               : w->seq->kept.shared       ? own_quota(w, h)
+		                                           : w->quota.kept;
+	w->shares = clkv__select_compares(&cache->plan.select) && w->first && w->ends &&
+	            (rule == CLKV__BUDGET_ENERGY || w->leaving.n > w->quota.kept);
+	if (w->shares)
+		CLKV_TRY(share(w, error));
+	return clkv__select_write_quotas(w, error);
+}
