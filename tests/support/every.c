@@ -13,9 +13,9 @@
 /* Of prompts longer than that a short life attends only with the last rows. */
 enum { LONG = 100, SHORT = 20 };
 
-/* Sinks are no multiple of the block and the tail begins in theirs, until tokens leave the window. */
-#define AROUND " ; block=32,window=6,sinks=2"
-#define RECALL ",every=128 ; block=32,window=6,sinks=2"
+/* No layer is left out. Sinks are no multiple of the block and the tail begins in theirs, until tokens leave the window. */
+#define AROUND " ; block=32,window=6,sinks=2,skip=0"
+#define RECALL ",every=128 ; block=32,window=6,sinks=2,skip=0"
 
 const struct every_case every_cases[] = {
 	/* what is stored */
