@@ -189,13 +189,13 @@ static clkv_status build_side(struct clkv__code_tables *t, struct clkv__chain *c
 	 * found by its old lengths. */
 	for (int i = 0; i < made; i++) {
 		s->live &= ~(1u << numbers[i]);
+		s->written |= 1u << numbers[i];
 		CLKV_TRY(upload(t, chain, side, numbers[i], w->lengths + i * a->symbols, error));
 		live |= 1u << numbers[i];
 	}
 	for (int i = 0; i < made; i++)
 		memcpy(s->lengths[numbers[i]], w->lengths + i * a->symbols, (size_t)a->symbols);
 	s->live = live;
-	s->generation++;
 	s->promised = promise(a, w->histograms, n, w->lengths, w->owner);
 	s->bits = s->codes = 0;
 	s->drifted = false;
@@ -281,16 +281,16 @@ void clkv__code_tables_note(struct clkv__code_tables *tables, int side, uint64_t
 	s->bits = s->codes = 0;
 }
 
-struct clkv__code_progress clkv__code_tables_progress(const struct clkv__code_tables *tables)
+struct clkv__code_progress clkv__code_tables_progress(struct clkv__code_tables *tables)
 {
 	struct clkv__code_progress p = {0};
 	for (int i = 0; i < 2; i++) {
-		const struct clkv__code_side *s = &tables->side[i];
+		struct clkv__code_side *s = &tables->side[i];
+		s->written = 0;
 		p.side[i].promised = s->promised;
 		p.side[i].bits = s->bits;
 		p.side[i].codes = s->codes;
 		p.side[i].live = s->live;
-		p.side[i].generation = s->generation;
 		p.side[i].drifted = s->drifted;
 	}
 	return p;
@@ -301,12 +301,11 @@ void clkv__code_tables_go_back(struct clkv__code_tables *tables,
 {
 	for (int i = 0; i < 2; i++) {
 		struct clkv__code_side *s = &tables->side[i];
-		/* a new generation was written over numbers that no block used, those of the old one among them */
-		uint32_t lost = s->generation != progress->side[i].generation ? s->live : 0;
 		s->promised = progress->side[i].promised;
 		s->bits = progress->side[i].bits;
 		s->codes = progress->side[i].codes;
-		s->live = progress->side[i].live & ~lost;
+		/* a new generation was written, or half of it, over numbers that no block used, those of the old one among them */
+		s->live = progress->side[i].live & ~s->written;
 		s->drifted = progress->side[i].drifted;
 	}
 }

@@ -30,7 +30,7 @@ struct clkv__code_side {
 	double promised;                          /**< bits per code of this generation's histograms */
 	uint64_t bits, codes;                     /**< of blocks since the last look at them */
 	bool drifted;                             /**< they cost too much: build anew */
-	uint32_t generation;                      /**< how many were built */
+	uint32_t written; /**< numbers written over since the progress was noted */
 };
 
 /** What the sides know of their generations, for a commit that may fail. */
@@ -38,7 +38,7 @@ struct clkv__code_progress {
 	struct {
 		double promised;
 		uint64_t bits, codes;
-		uint32_t live, generation;
+		uint32_t live;
 		bool drifted;
 	} side[2];
 };
@@ -83,7 +83,7 @@ void clkv__code_tables_note(struct clkv__code_tables *tables, int side, uint64_t
 
 /** What was noted so far; and back to that, when blocks sealed since then are dropped. A generation that was built
  *  meanwhile is none, and the next seal brings histograms of its own. */
-struct clkv__code_progress clkv__code_tables_progress(const struct clkv__code_tables *tables);
+struct clkv__code_progress clkv__code_tables_progress(struct clkv__code_tables *tables);
 void clkv__code_tables_go_back(struct clkv__code_tables *tables,
                                const struct clkv__code_progress *progress);
 

@@ -43,7 +43,7 @@ struct figures {
 	uint64_t checked, to_host;
 };
 
-static struct figures figures_of(const clkv_cache *cache)
+static struct figures figures_of(clkv_cache *cache)
 {
 	return (struct figures){clkv__code_tables_progress(&cache->code_tables), cache->values_checked,
 	                        cache->place.moved.to_host};
