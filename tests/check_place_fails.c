@@ -5,6 +5,7 @@
 #include "support/expect.h"
 #include "support/fixture.h"
 #include "support/inject.h"
+#include "support/trial.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,165 +17,60 @@
 /* ---------------------------------------------------------------- failures ---- */
 
 enum { TRIES = 400 };
-enum operation { BEGIN, ATTEND, COMMIT, READ, OPERATIONS };
 
-static bool disarm(bool memory)
-{
-	return memory ? inject_alloc_disarm() : inject_cl_disarm();
-}
+/* What a layer's pages take in host memory; none where kernels allocate them. */
+static const struct {
+	const char *recipe;
+	bool pages;
+} placed[] = {{CLUSTERS " | place:host,via=copy" GENERAL, true},
+              {CLUSTERS " | place:host,via=attend" GENERAL, true},
+              {CLUSTERS " | place:host,via=map" GENERAL, false}};
+enum { PLACED = 3 };
 
-static void arm(bool memory, int n)
-{
-	if (memory)
-		inject_alloc_arm(n);
-	else
-		inject_cl_arm(n);
-}
-
+/* A failed allocation of a layer's pages says how many bytes it was for. */
 START_TEST(test_creation_fails_cleanly)
 {
-	static const char *const recipes[] = {CLUSTERS " | place:host,via=copy" GENERAL,
-	                                      CLUSTERS " | place:host,via=attend" GENERAL,
-	                                      CLUSTERS " | place:host,via=map" GENERAL};
-	clkv_context *context = fixture_open();
+	const char *recipe = placed[_i / FAULTS].recipe;
+	enum fault fault = (enum fault)(_i % FAULTS);
 	clkv_geometry g = feed_usual(2);
 	clkv_cache_options o = CLKV_INIT(clkv_cache_options);
-	bool memory = _i % 2, happened = true, named = false;
-	o.max_tokens = 1024;
-	clkv_bytes bytes = feed_required(context, &g, recipes[_i / 2], &o);
+	const uint64_t device = inject_device_bytes(), host = inject_host_bytes();
+	bool happened = true, named = false;
 	char number[32];
+	o.max_tokens = 1024;
+	clkv_bytes bytes = feed_required(fixture.context, &g, recipe, &o);
 	snprintf(number, sizeof number, "%llu", (unsigned long long)bytes.host_sealed / 2);
+	const uint64_t listed = inject_host_bytes() - host; /* by the fixture's context */
 	for (int n = 0; n < TRIES && happened; n++) {
-		uint64_t device = inject_device_bytes(), host = inject_host_bytes();
 		clkv_cache *cache = NULL;
 		clkv_error error;
-		arm(memory, n);
-		clkv_status status = clkv_cache_create(context, &g, recipes[_i / 2], &o, &cache, &error);
-		happened = disarm(memory);
-		if (status == CLKV_OK) {
-			clkv_cache_destroy(cache);
-			continue;
-		}
-		ck_assert_ptr_null(cache);
-		if (memory)
-			ck_assert_int_eq(status, CLKV_ERROR_NO_HOST_MEMORY);
-		named = named || strstr(error.text, number);
+		clkv_context *context = fixture_open(); /* which keeps the programs it was asked for */
+		fault_arm(fault, n);
+		clkv_status status = clkv_cache_create(context, &g, recipe, &o, &cache, &error);
+		happened = fault_disarm(fault);
+		ck_assert((status == CLKV_OK) == (cache != NULL));
+		fault_expect(fault, status, &error);
+		named = named || (status != CLKV_OK && strstr(error.text, number));
+		clkv_cache_destroy(cache);
 		ck_assert_uint_eq(inject_device_bytes(), device);
-		ck_assert_uint_eq(inject_host_bytes(), host);
+		clkv_context_destroy(context);
+		ck_assert_uint_eq(inject_host_bytes(), host + listed);
 	}
 	ck_assert(!happened);
-	ck_assert(named == (memory && _i / 2 < 2)); /* a layer's pages */
-	clkv_context_destroy(context);
+	ck_assert(named == (fault == FAULT_ALLOC && placed[_i / FAULTS].pages));
 }
 END_TEST
 
-/* A decoded row whose commit seals. One call of one operation fails; it is done again, or the whole step is. */
-struct trial {
-	struct feed *feed;
-	struct stream *stream;
-	enum operation operation;
-	bool memory, happened;
-	int n;
-	struct tensor k, v, q, out;
-};
-
-static void trial_arm(const struct trial *t, enum operation operation)
-{
-	if (t->operation == operation)
-		arm(t->memory, t->n);
-}
-
-static bool trial_failed(struct trial *t, enum operation operation, clkv_status status,
-                         const clkv_error *error)
-{
-	if (t->operation == operation)
-		t->happened = disarm(t->memory);
-	if (status == CLKV_OK)
-		return false;
-	ck_assert_msg(t->operation == operation && t->happened, "%s", error->text);
-	ck_assert_uint_gt(strlen(error->text), 10);
-	return true;
-}
-
-static clkv_step *trial_begin(struct trial *t)
-{
-	clkv_step_item item = {t->stream->seq, 1, CLKV_DECODE};
-	clkv_step *step = NULL;
-	clkv_error error;
-	trial_arm(t, BEGIN);
-	clkv_status status = clkv_step_begin(t->feed->cache, &item, 1, t->feed->queue, &step, &error);
-	if (trial_failed(t, BEGIN, status, &error))
-		feed_ok(clkv_step_begin(t->feed->cache, &item, 1, t->feed->queue, &step, &error), &error,
-		        "begin again");
-	return step;
-}
-
-static void trial_layers(struct trial *t, clkv_step *step)
-{
-	clkv_attend_args args = CLKV_INIT(clkv_attend_args);
-	clkv_error error;
-	args.q = t->q.t;
-	args.out = t->out.t;
-	for (int layer = 0; layer < 2; layer++) {
-		feed_ok(clkv_append(step, layer, &t->k.t, &t->v.t, 0, NULL, NULL, &error), &error,
-		        "append");
-		trial_arm(t, layer ? ATTEND : OPERATIONS);
-		clkv_status status = clkv_attend(step, layer, &args, 0, NULL, NULL, &error);
-		if (trial_failed(t, layer ? ATTEND : OPERATIONS, status, &error))
-			feed_ok(clkv_attend(step, layer, &args, 0, NULL, NULL, &error), &error, "attend again");
-	}
-}
-
-static void trial_run(struct trial *t, double *out)
-{
-	clkv_error error;
-	clkv_step *step = trial_begin(t);
-	trial_layers(t, step);
-	trial_arm(t, COMMIT);
-	if (trial_failed(t, COMMIT, clkv_commit(step, NULL, &error), &error)) {
-		if (t->n % 2) {
-			clkv_step_abort(step);
-			step = trial_begin(t);
-			trial_layers(t, step);
-		}
-		feed_ok(clkv_commit(step, NULL, &error), &error, "commit again");
-	}
-	tensor_read(&t->out, t->feed->queue, out);
-	t->stream->n++;
-}
-
-static void open_tensors(struct trial *t)
-{
-	struct tensor_layout f32 = {.dtype = CLKV_F32};
-	const uint64_t row = 5;
-	double values[6 * 64];
-	feed_rows(t->feed, 0, FEED_K, &row, 1, values);
-	tensor_open(&t->k, t->feed->queue, f32, 1, 2, 64, values);
-	feed_rows(t->feed, 0, FEED_V, &row, 1, values);
-	tensor_open(&t->v, t->feed->queue, f32, 1, 2, 64, values);
-	feed_rows(t->feed, 0, FEED_Q, &row, 1, values);
-	tensor_open(&t->q, t->feed->queue, f32, 1, 6, 64, values);
-	tensor_open(&t->out, t->feed->queue, f32, 1, 6, 64, NULL);
-}
-
-static void close_tensors(struct trial *t)
-{
-	tensor_close(&t->k);
-	tensor_close(&t->v);
-	tensor_close(&t->q);
-	tensor_close(&t->out);
-}
-
 /* A row decoded behind the trial's sees the sealed blocks that it made and the slots that it left. */
 static void run_pair(struct trial *t, const struct stream *base, struct stream *s,
-                     enum operation operation, double *out)
+                     enum trial_operation operation, double *out)
 {
-	enum operation mine = t->operation;
+	enum trial_operation mine = t->operation;
 	stream_fork(t->feed, base, s);
 	t->stream = s;
 	t->operation = operation;
 	trial_run(t, out);
-	t->operation = OPERATIONS;
+	t->operation = TRIAL_NOTHING;
 	trial_run(t, out + 6 * 64);
 	t->operation = mine;
 }
@@ -187,7 +83,7 @@ static int try_all(struct trial *t, struct stream *base)
 	t->happened = true;
 	for (t->n = 0; t->n < TRIES && t->happened; t->n++) {
 		if (t->n == 0)
-			run_pair(t, base, &clean, OPERATIONS, want);
+			run_pair(t, base, &clean, TRIAL_NOTHING, want);
 		uint64_t host = inject_host_bytes(), device = inject_device_bytes();
 		uint64_t used = feed_stats(t->feed).used_host;
 		run_pair(t, base, &broken, t->operation, got);
@@ -216,43 +112,52 @@ static int try_reads(struct trial *t, struct stream *base)
 	tensor_open(&k, t->feed->queue, f32, base->n, 2, 64, NULL);
 	t->happened = true;
 	for (t->n = 0; t->n < TRIES && t->happened; t->n++) {
-		arm(t->memory, t->n);
+		fault_arm(t->fault, t->n);
 		clkv_status status =
 			clkv_seq_read(base->seq, 1, 0, base->n, &k.t, NULL, t->feed->queue, &error);
-		failed += trial_failed(t, READ, status, &error);
+		t->happened = fault_disarm(t->fault);
+		ck_assert(status == CLKV_OK || t->happened);
+		fault_expect(t->fault, status, &error);
+		failed += status != CLKV_OK;
 	}
 	ck_assert(!t->happened);
 	tensor_close(&k);
 	return failed;
 }
 
+static const char *const stepped[] = {CLUSTERS " | place:host,via=copy,cached=192" GENERAL,
+                                      CLUSTERS " | place:host,via=attend" GENERAL};
+/* The last is no part of a step: rows are read back. */
+#define READ TRIAL_NOTHING
+enum { OPERATIONS = 4, STEPPED = 2 };
+static const enum trial_operation operations[OPERATIONS] = {TRIAL_BEGIN, TRIAL_ATTEND, TRIAL_COMMIT,
+                                                            READ};
+
 START_TEST(test_steps_fail_cleanly)
 {
 	static struct stream base, once;
 	static double out[2 * 6 * 64];
 	struct feed feed = {.geometry = feed_usual(2)};
-	struct trial t = {.memory = _i % 2, .operation = (enum operation)(_i / 2 % OPERATIONS)};
-	bool attend = _i / 2 / OPERATIONS;
+	const char *recipe = stepped[_i / (OPERATIONS * FAULTS)];
+	struct trial t = {.phase = CLKV_DECODE,
+	                  .fault = (enum fault)(_i % FAULTS),
+	                  .operation = operations[_i / FAULTS % OPERATIONS]};
 	uint64_t host = inject_host_bytes(), device = inject_device_bytes();
 	clkv_context *context = fixture_open();
 	cl_command_queue queue = fixture_queue_of(context);
 	clkv_cache_options o = CLKV_INIT(clkv_cache_options);
 	o.max_tokens = 4096;
 	o.max_sequences = 3;
-	feed_open(&feed, context, queue,
-	          attend ? CLUSTERS " | place:host,via=attend" GENERAL
-	                 : CLUSTERS " | place:host,via=copy,cached=192" GENERAL,
-	          &o);
+	feed_open(&feed, context, queue, recipe, &o);
 	stream_open(&feed, &base);
 	feed_one(&feed, &base, 300, CLKV_PROMPT_END, 1, NULL);
 	feed_one(&feed, &base, 127, CLKV_DECODE, 2, NULL); /* one more, and they are sealed */
-	t.feed = &feed;
-	open_tensors(&t);
-	run_pair(&t, &base, &once, OPERATIONS, out); /* lists of what tables must learn have grown */
+	trial_open(&t, &feed, 1);
+	run_pair(&t, &base, &once, TRIAL_NOTHING, out); /* lists of what tables must learn have grown */
 	stream_close(&once);
 	int failed = t.operation == READ ? try_reads(&t, &base) : try_all(&t, &base);
-	ck_assert_msg(t.memory || failed > 0, "no call was made to fail");
-	close_tensors(&t);
+	ck_assert_msg(t.fault == FAULT_ALLOC || failed > 0, "no call was made to fail");
+	trial_close(&t);
 	feed_close(&feed);
 	clReleaseCommandQueue(queue);
 	clkv_context_destroy(context);
@@ -393,8 +298,8 @@ int main(void)
 	Suite *suite = suite_create("place_fails");
 	TCase *fail = fixture_case(suite, "failures", 120);
 	TCase *refused = fixture_case(suite, "refused", 60);
-	tcase_add_loop_test(fail, test_creation_fails_cleanly, 0, 6);
-	tcase_add_loop_test(fail, test_steps_fail_cleanly, 0, 2 * 2 * OPERATIONS);
+	tcase_add_loop_test(fail, test_creation_fails_cleanly, 0, PLACED * FAULTS);
+	tcase_add_loop_test(fail, test_steps_fail_cleanly, 0, STEPPED * OPERATIONS * FAULTS);
 	tcase_add_loop_test(refused, test_refusals_say_why, 0, REFUSALS);
 	tcase_add_test(refused, test_auto_depends_on_the_device);
 	tcase_add_test(refused, test_names_stand_alone);
