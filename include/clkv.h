@@ -20,7 +20,8 @@
  *     hand. A zero field means its default. Fields that this library doesn't know must be zero.
  *   - Nothing blocks but clkv_seq_read, clkv_save, clkv_load, clkv_cache_destroy, the first use of a
  *     kernel (its build), clkv_commit where it seals blocks whose size only the device knows (kvcomp):
- *     once in a block's tokens, and at a prompt's end; and clkv_attend where rows of generation recall
+ *     once in a block's tokens, and at a prompt's end; where it selects tokens (zeromerge, h2o, ...), as often;
+ *     clkv_seq_get_kept; and clkv_attend where rows of generation recall
  *     tokens from host memory (place:host but via=map): the host must learn which.
  *   - Threads: a context and a cache may be shared by threads. A step and the sequences in it belong
  *     to one thread at a time. A cache has one open step at a time.
@@ -373,7 +374,8 @@ typedef struct clkv_tensor {
 } clkv_tensor;
 
 /** Decodes rows from .. from + n - 1 of one layer into k and v [n][kv_heads][head size]; either may
- *  be NULL. k is rotated, whoever did it. Blocks until done. For checks and export. Since 0.1. */
+ *  be NULL. k is rotated, whoever did it. Blocks until done. For checks and export. Errors: BUSY (a step is open),
+ *  INVALID_ARGUMENT (rows that aren't there, or of which only some tokens were kept). Since 0.1. */
 CLKV_API clkv_status clkv_seq_read(clkv_seq *seq, int layer, size_t from, size_t n,
                                    const clkv_tensor *k, const clkv_tensor *v,
                                    cl_command_queue queue, clkv_error *error);
@@ -456,7 +458,7 @@ CLKV_API clkv_status clkv_attend(clkv_step *step, int layer, const clkv_attend_a
 /** Ends the step: keeps the first n_kept[i] new rows of item i (NULL: all; fewer when a draft was
  *  rejected, with phase DECODE or PROMPT), seals what left the window, frees what is no longer needed.
  *  Every layer must have been appended. On failure the step is still open: commit again or abort.
- *  POOL_FULL (of recipes whose blocks have their own size, or with an index): what is sealed found no room; destroy
+ *  POOL_FULL (of recipes whose blocks have their own size, with an index, or that select tokens): what is sealed found no room; destroy
  *  or truncate other sequences and commit again, or abort: the sequences are as before the step. */
 CLKV_API clkv_status clkv_commit(clkv_step *step, const size_t *n_kept, clkv_error *error);
 

@@ -4,8 +4,8 @@
  * \brief   Sealing of blocks whose size only the device can know.
  *
  * The device sizes them, the host waits for the sizes, finds a page for each and sends its address, the
- * device encodes. Places follow from sizes and order alone, so the same tokens make the same bits. It is
- * the one place where commit waits: once in a block's tokens, or at a prompt's end.
+ * device encodes. Places follow from sizes and order alone, so the same tokens make the same bits. Here commit
+ * waits (as it does where it selects tokens): once in a block's tokens, or at a prompt's end.
  */
 #include "base/alloc.h"
 #include "base/error.h"
