@@ -395,7 +395,8 @@ typedef struct clkv_tensor {
 
 /** Decodes rows from .. from + n - 1 of one layer into k and v [n][kv_heads][head size]; either may
  *  be NULL. k is rotated, whoever did it. Blocks until done. For checks and export.
- *  Errors: INVALID_ARGUMENT, BUSY (a step is open), OPENCL, NO_HOST_MEMORY. Since 0.1. */
+ *  Errors: INVALID_ARGUMENT (rows that aren't there, or of which only some tokens were kept), BUSY (a step is open),
+ *  OPENCL, NO_HOST_MEMORY. Since 0.1. */
 CLKV_API clkv_status clkv_seq_read(clkv_seq *seq, int layer, size_t from, size_t n,
                                    const clkv_tensor *k, const clkv_tensor *v,
                                    cl_command_queue queue, clkv_error *error);

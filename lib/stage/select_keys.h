@@ -13,7 +13,7 @@
 	{                                                                                              \
 		"budget", CLKV__KEY_PART, at, SHARE_LEAST, SLOTS_MOST, NULL, usual,                        \
 			"slots of a KV head, sinks and window among them: a share of the tokens that the "     \
-			"prompt's end finds, or their number"                                                  \
+			"prompt's end finds (128 at least), or their number"                                   \
 	}
 #define TAIL_KEY(name, at, usual)                                                                  \
 	{                                                                                              \

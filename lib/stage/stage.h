@@ -4,7 +4,8 @@
  * \brief   A stage is one row of a table: its keys and what it makes of a layer's plan.
  *
  * To add a method: write stage_<name>.c with its keys and its plan function, add one line to
- * stage_table.c, and tests. The parser, printer and lister read the keys; nothing else changes.
+ * stage_table.c, and tests. The parser, printer and lister read the keys. What a plan can't say with the parameters that
+ * there are needs a codec, a score or a kernel of its own, too.
  */
 #ifndef CLKV__STAGE_H
 #define CLKV__STAGE_H
