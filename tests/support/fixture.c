@@ -117,7 +117,7 @@ bool fixture_full(void)
 }
 
 /* In a child: an OpenCL platform that was asked before a fork may hang behind it. */
-static int has_device(void)
+int fixture_has_device(void)
 {
 	int status = 0;
 	pid_t child = fork();
@@ -167,7 +167,7 @@ static int run(Suite *suite, bool fork_each)
 {
 	setenv("CLKV_CACHE_DIR", "tests/program-cache", 0);
 	setenv("CLKV_BUILD_THREADS", "1", 0); /* failures that are injected come in an order */
-	if (!has_device()) {
+	if (!fixture_has_device()) {
 		fprintf(stderr, "SKIPPED: no OpenCL device\n");
 		return 77;
 	}

@@ -28,6 +28,9 @@ TCase *fixture_case(Suite *suite, const char *name, double seconds);
 	fixture_add_some(tcase, test, (int)(n), (const int[]){__VA_ARGS__, -1})
 void fixture_add_some(TCase *tcase, const TTest *test, int n, const int *core);
 
+/** Asks a child, as a platform that was asked before a fork may hang behind it. */
+int fixture_has_device(void);
+
 /** Runs the suite, each test in a process and with a context of its own; the value of main: 0, 1, or 77 when there is no
  *  device. */
 int fixture_run(Suite *suite);

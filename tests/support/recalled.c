@@ -55,6 +55,12 @@ static void add_segments(struct recalled *r, size_t n)
 	r->tail = end;
 }
 
+void recalled_seal(struct recalled *r, size_t n)
+{
+	r->tail = r->tail > r->c->sinks ? r->tail : r->c->sinks;
+	add_segments(r, n);
+}
+
 void recalled_commit(struct recalled *r, size_t n, clkv_phase phase)
 {
 	const struct recalled_case *c = r->c;
@@ -189,6 +195,7 @@ struct units {
 	size_t *begin, *size; /* of each unit's members, newest first */
 	size_t *members;      /* positions */
 	double *centroids;    /* or NULL */
+	bool exact;           /* keys and queries are whole quarters */
 };
 
 static void close_units(struct units *u)
@@ -238,6 +245,7 @@ static void open_units(const struct feed *feed, const struct stream *stream,
 	size_t most = 4 * FEED_TOKENS; /* far above: clusters may be empty */
 	bool clusters = r->c->kind == RECALLED_CLUSTERS || r->c->kind == RECALLED_CODES;
 	*u = (struct units){.dk = feed_dim(feed, FEED_K)};
+	u->exact = feed->value == recalled_quarters;
 	u->begin = new_array(most, sizeof *u->begin);
 	u->size = new_array(most, sizeof *u->size);
 	u->members = new_array(most, sizeof *u->members);
@@ -254,12 +262,28 @@ static void open_units(const struct feed *feed, const struct stream *stream,
 	}
 }
 
+/* What rounding may make of the score of keys, whose scales may be folded: three roundings for one. */
+static double key_slack(const struct units *u, size_t n, const double *q, const double *k,
+                        size_t k_stride)
+{
+	double all = 0.0;
+	for (size_t d = 0; d < u->dk; d++) {
+		double most = 0.0;
+		for (size_t i = 0; i < n; i++)
+			most = fmax(most, fabs(k[i * k_stride + d]));
+		all += most * fabs(q[d]);
+	}
+	return 3.0 * (double)(u->dk + 4) * 0x1p-24 * all;
+}
+
 /* The score of a unit for q; *slack becomes the most that rounding may make of it. */
 static double score_of(const struct units *u, size_t i, const double *q, const double *k,
                        size_t k_stride, double *slack)
 {
 	if (!u->centroids) {
 		size_t oldest = u->members[u->begin[i] + u->size[i] - 1];
+		if (!u->exact)
+			*slack = fmax(*slack, key_slack(u, u->size[i], q, k + oldest * k_stride, k_stride));
 		return ref_recall_page(u->dk, q, k + oldest * k_stride, k_stride, u->size[i]);
 	}
 	double sum = 0.0, all = 0.0;
@@ -364,6 +388,40 @@ static void check_list(const struct row *row, size_t ask, size_t head, const siz
 		         token[i], ordinal_of(row->r, token[i]));
 	free(list);
 	free(seen);
+}
+
+static double scale_of(const struct feed *feed)
+{
+	double dk = (double)feed_dim(feed, FEED_K);
+	return feed->geometry.scale != 0.0f ? (double)feed->geometry.scale : 1.0 / sqrt(dk);
+}
+
+/* The index of a page that was cut goes on to know the keys that are gone. */
+static bool knows_more(const struct recalled *r)
+{
+	for (size_t i = 0; i < r->n && r->c->kind == RECALLED_PAGES; i++)
+		if (r->segments[i].kept < r->segments[i].tokens && r->segments[i].kept % r->c->page != 0)
+			return true;
+	return false;
+}
+
+bool recalled_choose(const struct feed *feed, const struct stream *stream, const struct recalled *r,
+                     int layer, size_t head, const double *q, const double *k, size_t *token,
+                     size_t *n)
+{
+	struct row row = {.feed = feed, .r = r, .layer = layer, .q = q, .k = k};
+	struct recalled_figures figures = {0};
+	struct units u;
+	row.scale = scale_of(feed);
+	open_units(feed, stream, r, layer, head, &u);
+	size_t *most = new_array(u.n, sizeof *most), unsure = choose(&row, head, &u, most, &figures);
+	*n = 0;
+	for (size_t i = 0; i < u.n; i++)
+		for (size_t j = 0; j < most[i]; j++)
+			token[(*n)++] = u.members[u.begin[i] + j];
+	free(most);
+	close_units(&u);
+	return unsure == 0 && !knows_more(r);
 }
 
 /* ---------------------------------------------------------------- rows ---- */
@@ -474,8 +532,7 @@ static void check_item(const struct feed *feed, const struct feed_item *item,
 	double *v = stored_rows(feed, s, layer, FEED_V, s->n + item->n), *q = new_doubles(q_row);
 	struct units units[8];
 	struct row row = {.feed = feed, .r = r, .layer = layer, .q = q, .k = k, .v = v};
-	row.scale = feed->geometry.scale != 0.0f ? (double)feed->geometry.scale
-	                                         : 1.0 / sqrt((double)feed_dim(feed, FEED_K));
+	row.scale = scale_of(feed);
 	ck_assert_uint_le(kv_heads, 8);
 	for (size_t h = 0; recalls && h < kv_heads; h++)
 		open_units(feed, s, r, layer, h, &units[h]);

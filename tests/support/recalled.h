@@ -53,6 +53,8 @@ double recalled_quarters(uint64_t row, int layer, enum feed_side side, size_t he
 void recalled_open(struct recalled *r, const struct recalled_case *c);
 void recalled_commit(struct recalled *r, size_t n, clkv_phase phase);
 void recalled_truncate(struct recalled *r, size_t n);
+/** A commit has sealed n tokens, whatever rule says so: they become segments. */
+void recalled_seal(struct recalled *r, size_t n);
 size_t recalled_sealed(const struct recalled *r);
 
 /** What rows of steps were compared with. */
@@ -69,6 +71,13 @@ void recalled_step(struct feed *feed, struct feed_item *items, struct recalled *
                    size_t n_items, struct recalled_figures *figures);
 void recalled_one(struct feed *feed, struct stream *stream, struct recalled *r, size_t n,
                   clkv_phase phase, uint64_t seed, struct recalled_figures *figures);
+
+/** The sealed tokens that a row's heads of one KV head recall, by the index of the device: token gets n positions. q
+ *  [q_heads][dk]; k [tokens][kv_heads][dk], keys as they are judged by. False: rounding may choose others, or a
+ *  page was cut, whose bounds stay. */
+bool recalled_choose(const struct feed *feed, const struct stream *stream, const struct recalled *r,
+                     int layer, size_t head, const double *q, const double *k, size_t *token,
+                     size_t *n);
 
 /** A segment's index as it lies on the device, of one (layer, KV head). */
 struct recalled_index {

@@ -161,6 +161,36 @@ static void check_row(const struct row *row, const struct ref_head *h,
 	         row->position, row->head, lse, sums->sums.lse, sums->n);
 }
 
+void selected_append(struct selected *s, int layer, size_t n, const double *k, const double *v)
+{
+	size_t heads = feed_heads(s->feed, FEED_K);
+	size_t dk = feed_dim(s->feed, FEED_K), dv = feed_dim(s->feed, FEED_V);
+	for (size_t i = 0; i < heads; i++)
+		ref_select_append(head_of(s, layer, i), n, k + i * dk, heads * dk, v + i * dv, heads * dv);
+}
+
+/* A weight, and sums of those of all rows and heads, term by term. */
+static void widen_slack(const struct selected *s, struct ref_head *h,
+                        const struct ref_select_sums *sums)
+{
+	h->slack =
+		fmax(h->slack, 2.0 * bound_of(s, h, sums) + (double)(h->length * h->group + 64) * 0x1p-24);
+}
+
+void selected_attend(struct selected *s, int layer, size_t i, const double *q)
+{
+	size_t heads = feed_heads(s->feed, FEED_K), dk = feed_dim(s->feed, FEED_K);
+	double *out = new_doubles(feed_heads(s->feed, FEED_Q) * feed_dim(s->feed, FEED_V));
+	struct ref_select_sums sums[64];
+	for (size_t head = 0; head < heads; head++) {
+		struct ref_head *h = head_of(s, layer, head);
+		ref_select_row(h, i, q + head * h->group * dk, out, sums);
+		for (size_t g = 0; g < h->group; g++)
+			widen_slack(s, h, &sums[g]);
+	}
+	free(out);
+}
+
 /* Rows of an item in one layer; `first` is its first row in the result. NULL: nothing was attended with. */
 static void check_rows(const struct selected *s, const struct feed_item *item, int layer,
                        size_t first, const struct feed_result *result,
@@ -185,9 +215,7 @@ static void check_rows(const struct selected *s, const struct feed_item *item, i
 				check_row(&row, h, &sums[g], want + g * dv,
 				          result->out + at * result->out_row + row.head * dv,
 				          result->lse[at * result->lse_row + row.head]);
-				/* a weight, and sums of those of all rows and heads, term by term */
-				h->slack = fmax(h->slack, 2.0 * bound_of(s, h, &sums[g]) +
-				                              (double)(h->length * group + 64) * 0x1p-24);
+				widen_slack(s, h, &sums[g]);
 				figures->rows++;
 			}
 		}
@@ -455,6 +483,20 @@ void selected_check(struct selected *s, const struct stream *stream,
 
 /* ---------------------------------------------------------------- steps ---- */
 
+void selected_commit(struct selected *s, const struct stream *stream, size_t n, clkv_phase phase,
+                     struct selected_figures *figures)
+{
+	for (size_t h = 0; h < count_heads(s); h++)
+		ref_select_choose(&s->heads[h], n, (enum ref_phase)phase);
+	check_heads(s, stream, figures);
+}
+
+void selected_abort(struct selected *s)
+{
+	for (size_t h = 0; h < count_heads(s); h++)
+		ref_select_abort(&s->heads[h]);
+}
+
 void selected_step(struct feed *feed, struct feed_item *items, struct selected *const *s,
                    size_t n_items, struct selected_figures *figures)
 {
@@ -470,11 +512,8 @@ void selected_step(struct feed *feed, struct feed_item *items, struct selected *
 		kept[i] = items[i].n - items[i].dropped;
 	feed_ok(clkv_commit(step, kept, &error), &error, "clkv_commit");
 	feed_kept(items, n_items);
-	for (size_t i = 0; i < n_items; i++) {
-		for (size_t h = 0; h < count_heads(s[i]); h++)
-			ref_select_choose(&s[i]->heads[h], kept[i], (enum ref_phase)items[i].phase);
-		check_heads(s[i], items[i].stream, f);
-	}
+	for (size_t i = 0; i < n_items; i++)
+		selected_commit(s[i], items[i].stream, kept[i], items[i].phase, f);
 	feed_result_close(&result);
 }
 

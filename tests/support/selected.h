@@ -66,6 +66,14 @@ void selected_one(struct feed *feed, struct stream *stream, struct selected *s, 
 void selected_each(struct feed *feed, struct stream *stream, struct selected *s, size_t n,
                    uint64_t seed, struct selected_figures *figures);
 
+/** Steps of a caller who has rows and queries as values: a layer's n new rows as stored, k and v [n][kv_heads][dim]; row i
+ *  of them was attended with, q [q_heads][dk]; the step was committed, and all is compared; or aborted. */
+void selected_append(struct selected *s, int layer, size_t n, const double *k, const double *v);
+void selected_attend(struct selected *s, int layer, size_t i, const double *q);
+void selected_commit(struct selected *s, const struct stream *stream, size_t n, clkv_phase phase,
+                     struct selected_figures *figures);
+void selected_abort(struct selected *s);
+
 /** Compares what every head keeps now. */
 void selected_check(struct selected *s, const struct stream *stream,
                     struct selected_figures *figures);

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * \file    facts.h
+ * \brief   What a recipe means for a model of a cache, read from its full text.
+ *
+ * clkv_recipe_print writes every key, so nothing is looked up inside the library.
+ */
+#ifndef RANDOM_FACTS_H
+#define RANDOM_FACTS_H
+
+#include "../ref/ref_affine.h"
+#include "../ref/ref_bounded.h"
+#include "../support/recalled.h"
+#include "../support/selected.h"
+
+#include <clkv.h>
+
+enum code_kind { CODE_HALF, CODE_AFFINE, CODE_BOUNDED };
+
+/** How one side of a sealed block is stored. */
+struct side_facts {
+	enum code_kind kind;
+	struct ref_affine affine;
+	struct ref_bounded bounded;
+	bool pruned; /**< some channels of a token are left out or recovered */
+	bool masked; /**< ... the same of all tokens of a block, and they read as 0 */
+};
+
+struct facts {
+	size_t window, sinks, block, skip;
+	bool at_end;               /**< seal=prompt */
+	bool dense;                /**< f16: nothing is sealed */
+	struct side_facts side[2]; /**< K, V */
+	bool turned; /**< both sides are rotated by a Hadamard matrix before they are encoded */
+	bool prunes;
+	size_t exact;   /**< first tokens of a sequence that enter no range */
+	bool selects;   /**< tokens are dropped or merged */
+	bool conserves; /**< what isn't kept is merged: slots stand for all tokens */
+	bool single;    /**< a slot of one token is that token's row */
+	double alpha;   /**< of the correction for merged slots */
+	size_t budget;  /**< slots, if a number; else 0 */
+	bool even;      /**< every head has that budget, and keeps all that there is room for */
+	bool ruled;     /**< the reference knows which tokens are kept, by */
+	struct selected_case rule;
+	bool recalls;
+	struct recalled_case recall;
+	bool
+		judged; /**< which tokens are recalled can be said; else only between which ends answers lie */
+	bool moves; /**< place:host, where prompts can't follow */
+};
+
+/** False if the recipe is wrong: error says why. */
+bool facts_read(const char *recipe, struct facts *f, clkv_error *error);
+
+/** Whether sequences of a layer are sealed. */
+static inline bool facts_layer_dense(const struct facts *f, int layer)
+{
+	return f->dense || (size_t)layer < f->skip;
+}
+
+#endif

@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: MIT */
+/** \file model.c \brief Follows sequences: rows given, rows read, how far they are sealed. */
+#include "model.h"
+
+#include "../ref/ref_half.h"
+#include "../support/each.h"
+#include "kept.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+double *model_new(size_t n)
+{
+	double *values = calloc(n + 1, sizeof *values);
+	ck_assert_ptr_nonnull(values);
+	return values;
+}
+
+clkv_seq_info model_info(const struct model *m)
+{
+	clkv_seq_info info = CLKV_INIT(clkv_seq_info);
+	ck_assert_int_eq(clkv_seq_get_info(m->seq, &info), CLKV_OK);
+	return info;
+}
+
+size_t model_sinks(const struct world *w, const struct model *m)
+{
+	return w->facts.sinks < m->n ? w->facts.sinks : m->n;
+}
+
+/* ---------------------------------------------------------------- life ---- */
+
+struct model *model_add(struct world *w, clkv_seq *seq)
+{
+	EACH_MSG(w->n_models < WORLD_SEQS, "more sequences than max_sequences");
+	struct model *m = &w->models[w->n_models++];
+	*m = (struct model){.seq = seq};
+	recalled_open(&m->recalled, &w->facts.recall);
+	for (int layer = 0; layer < w->geometry.layers; layer++)
+		for (int side = SIDE_K; side <= SIDE_V; side++) {
+			size_t n = w->options.max_tokens * world_row(w, (enum side)side);
+			m->given[layer][side] = model_new(n);
+			m->read[layer][side] = model_new(n);
+		}
+	if (w->facts.selects)
+		kept_open(w, m);
+	if (w->facts.ruled)
+		selected_open(&m->rule, &w->facts.rule, &w->feed);
+	return m;
+}
+
+struct model *model_add_copy(struct world *w, const struct model *from, clkv_seq *seq)
+{
+	struct model *m = model_add(w, seq);
+	m->n = from->n;
+	m->most = from->most;
+	m->tail = from->tail;
+	m->partial = from->partial;
+	m->maybe = from->maybe;
+	m->recalled = from->recalled;
+	for (int layer = 0; layer < w->geometry.layers; layer++)
+		for (int side = SIDE_K; side <= SIDE_V; side++) {
+			size_t bytes = m->n * world_row(w, (enum side)side) * sizeof(double);
+			memcpy(m->given[layer][side], from->given[layer][side], bytes);
+			memcpy(m->read[layer][side], from->read[layer][side], bytes);
+		}
+	if (w->facts.selects)
+		kept_copy(w, from, m);
+	if (w->facts.ruled) {
+		selected_close(&m->rule);
+		selected_fork(&from->rule, &m->rule);
+	}
+	m->lost = from->lost;
+	return m;
+}
+
+void model_drop(struct world *w, size_t i)
+{
+	struct model *m = &w->models[i];
+	ck_assert_int_eq(clkv_seq_destroy(m->seq), CLKV_OK);
+	for (int layer = 0; layer < w->geometry.layers; layer++)
+		for (int side = SIDE_K; side <= SIDE_V; side++) {
+			free(m->given[layer][side]);
+			free(m->read[layer][side]);
+		}
+	if (w->facts.selects)
+		kept_close(w, m);
+	if (w->facts.ruled)
+		selected_close(&m->rule);
+	*m = w->models[--w->n_models];
+}
+
+static void cut_rule(const struct world *w, struct model *m, size_t n)
+{
+	size_t heads = (size_t)(w->geometry.layers * w->geometry.kv_heads);
+	for (size_t i = 0; i < heads; i++)
+		ck_assert(ref_select_truncate(&m->rule.heads[i], n));
+}
+
+void model_cut(struct world *w, struct model *m, size_t n)
+{
+	m->n = n;
+	m->most = n > 0 ? m->most : 0;
+	w->scattered = true;
+	if (w->facts.recalls)
+		recalled_truncate(&m->recalled, n);
+	if (n < m->tail) {
+		m->tail = n;
+		m->maybe = true;
+	}
+	if (w->facts.selects)
+		kept_cut(w, m, n);
+	if (w->facts.ruled && !m->lost)
+		cut_rule(w, m, n);
+}
+
+/* ---------------------------------------------------------------- how far it is sealed ---- */
+
+/* Where the tail begins after a commit. At the first prompt's end exactly the window stays open, else whole batches go. */
+static size_t tail_after(const struct world *w, const struct model *m, clkv_phase phase,
+                         bool partial)
+{
+	const struct facts *f = &w->facts;
+	size_t sinks = model_sinks(w, m), first = m->tail > sinks ? m->tail : sinks;
+	size_t batch = f->recalls ? f->recall.every : f->block;
+	if (f->dense || (phase == CLKV_PROMPT && f->at_end) || m->n - first <= f->window)
+		return m->tail;
+	size_t n = m->n - first - f->window;
+	if (phase != CLKV_PROMPT_END || partial)
+		n -= n % batch;
+	/* an index is made of so many at least */
+	if (f->recalls && n < (m->tail > sinks ? f->recall.every : f->recall.first))
+		return m->tail;
+	return n > 0 ? first + n : m->tail;
+}
+
+static size_t sealed_of(const struct world *w, const struct model *m, size_t tail)
+{
+	size_t sinks = model_sinks(w, m);
+	return tail > sinks ? tail - sinks : 0;
+}
+
+/* Moves the tail as the rule says, and compares with what the library says. */
+static void follow_tail(struct world *w, struct model *m, clkv_phase phase)
+{
+	size_t sealed = model_info(m).sealed, before = m->tail, sinks = model_sinks(w, m);
+	size_t want = tail_after(w, m, phase, m->partial), other = tail_after(w, m, phase, !m->partial);
+	bool as_other = m->maybe && sealed == sealed_of(w, m, other);
+	EACH_MSG(sealed == sealed_of(w, m, want) || as_other,
+	         "%zu tokens of %zu are sealed instead of %zu (phase %d, the tail began at %zu)",
+	         sealed, m->n, sealed_of(w, m, want), (int)phase, before);
+	m->tail = sealed == sealed_of(w, m, want) ? want : other;
+	size_t n = m->tail > before ? m->tail - (before > sinks ? before : sinks) : 0;
+	if (w->facts.recalls && n > 0)
+		recalled_seal(&m->recalled, n);
+	if (want != other) {
+		m->partial = m->tail == tail_after(w, m, phase, true);
+		m->maybe = false;
+	}
+	if (phase == CLKV_PROMPT_END && n % w->facts.block != 0) {
+		m->partial = true;
+		m->maybe = false;
+	}
+}
+
+void model_check_info(struct world *w, struct model *m)
+{
+	clkv_seq_info info = model_info(m);
+	EACH_MSG(info.length == m->n, "a sequence has %zu tokens instead of %zu", info.length, m->n);
+	EACH_MSG(info.min_length <= info.length, "min_length is %zu, above the length of %zu",
+	         info.min_length, info.length);
+	if (w->facts.selects)
+		return;
+	EACH_MSG(info.min_length == 0, "min_length is %zu", info.min_length);
+	EACH_MSG(info.sealed == sealed_of(w, m, m->tail), "%zu tokens of %zu are sealed instead of %zu",
+	         info.sealed, m->n, sealed_of(w, m, m->tail));
+}
+
+/* ---------------------------------------------------------------- rows ---- */
+
+/* Rows from .. to - 1 of both sides. */
+static void read_rows(struct world *w, const struct model *m, int layer, size_t from, size_t to,
+                      double *const to_rows[2])
+{
+	struct tensor_layout layout = {.dtype = CLKV_F32};
+	struct tensor x[2];
+	cl_command_queue queue = world_queue(w);
+	size_t heads = (size_t)w->geometry.kv_heads;
+	clkv_error error;
+	if (from >= to)
+		return;
+	for (int side = SIDE_K; side <= SIDE_V; side++)
+		tensor_open(&x[side], queue, layout, to - from, heads, world_dim(w, (enum side)side), NULL);
+	clkv_status status =
+		clkv_seq_read(m->seq, layer, from, to - from, &x[SIDE_K].t, &x[SIDE_V].t, queue, &error);
+	EACH_MSG(status == CLKV_OK, "clkv_seq_read of %zu .. %zu: %s: %s", from, to,
+	         clkv_status_string(status), error.text);
+	for (int side = SIDE_K; side <= SIDE_V; side++) {
+		tensor_read(&x[side], queue, to_rows[side] + from * world_row(w, (enum side)side));
+		tensor_close(&x[side]);
+	}
+}
+
+/* Token t of a layer lies in half, so it reads as it was given. */
+static bool is_half(const struct world *w, const struct model *m, int layer, size_t t, size_t tail)
+{
+	return facts_layer_dense(&w->facts, layer) || t < model_sinks(w, m) || t >= tail;
+}
+
+/* Whether it can be read at all. */
+static bool is_readable(const struct world *w, const struct model *m, int layer, size_t t)
+{
+	return !w->facts.selects || is_half(w, m, layer, t, m->tail);
+}
+
+static void read_layer(struct world *w, const struct model *m, int layer, double *const rows[2])
+{
+	for (size_t from = 0, to; from < m->n; from = to) {
+		to = from + 1;
+		while (to < m->n && is_readable(w, m, layer, to) == is_readable(w, m, layer, from))
+			to++;
+		if (is_readable(w, m, layer, from))
+			read_rows(w, m, layer, from, to, rows);
+	}
+}
+
+static void expect_row(const struct world *w, const double *want, const double *row, int layer,
+                       enum side side, size_t t, const char *what)
+{
+	size_t n = world_row(w, side), dim = world_dim(w, side), d = 0;
+	double slack = 0.0;
+	if (memcmp(want, row, n * sizeof *row) == 0)
+		return;
+	for (size_t h = 0; w->facts.turned && h < n; h += dim)
+		slack = fmax(slack, model_turn_slack(dim, want + h));
+	while (d < n - 1 && fabs(want[d] - row[d]) <= slack)
+		d++;
+	EACH_MSG(fabs(want[d] - row[d]) <= slack,
+	         "layer %d, %s of token %zu, head %zu, channel %zu: %.9g instead of %.9g as %s", layer,
+	         side == SIDE_K ? "K" : "V", t, d / dim, d % dim, row[d], want[d], what);
+}
+
+/* Which halves a row was turned to is known only now. */
+static void take_turned(const struct world *w, struct model *m, int layer, enum side side)
+{
+	size_t n = world_row(w, side);
+	for (size_t t = 0; t < m->n && w->facts.turned; t++)
+		if (is_half(w, m, layer, t, m->tail))
+			memcpy(m->given[layer][side] + t * n, m->read[layer][side] + t * n, n * sizeof(double));
+}
+
+/* Rows of tokens before `sealed` read as they did; those in half as they were given. Then all are taken over. */
+static void compare_layer(struct world *w, struct model *m, int layer, size_t sealed)
+{
+	double *rows[2];
+	for (int side = SIDE_K; side <= SIDE_V; side++)
+		rows[side] = model_new(m->n * world_row(w, (enum side)side));
+	read_layer(w, m, layer, rows);
+	for (int side = SIDE_K; side <= SIDE_V; side++) {
+		size_t n = world_row(w, (enum side)side);
+		for (size_t t = 0; t < m->n; t++) {
+			const double *row = rows[side] + t * n;
+			if (is_half(w, m, layer, t, m->tail))
+				expect_row(w, m->given[layer][side] + t * n, row, layer, (enum side)side, t,
+				           "given");
+			else if (!w->facts.selects && t < sealed)
+				expect_row(w, m->read[layer][side] + t * n, row, layer, (enum side)side, t,
+				           "before");
+		}
+		memcpy(m->read[layer][side], rows[side], m->n * n * sizeof(double));
+		take_turned(w, m, layer, (enum side)side);
+		free(rows[side]);
+	}
+}
+
+void model_check(struct world *w, struct model *m)
+{
+	model_check_info(w, m);
+	for (int layer = 0; layer < w->geometry.layers; layer++)
+		compare_layer(w, m, layer, m->tail);
+	if (w->facts.selects)
+		kept_check(w, m, false);
+}
+
+/* What was sealed just now: tokens from `before` on. */
+static void check_new(struct world *w, struct model *m, size_t before)
+{
+	size_t sinks = model_sinks(w, m), first = before > sinks ? before : sinks;
+	for (int layer = 0; layer < w->geometry.layers; layer++) {
+		compare_layer(w, m, layer, before);
+		if (facts_layer_dense(&w->facts, layer) || w->facts.selects)
+			continue;
+		for (size_t from = first; from < m->tail; from += w->facts.block) {
+			size_t left = m->tail - from;
+			model_check_sealed(w, m, layer, from, left < w->facts.block ? left : w->facts.block);
+		}
+	}
+}
+
+const struct stream *model_stream(struct world *w, const struct model *m)
+{
+	w->stream->seq = m->seq;
+	w->stream->n = m->n;
+	return w->stream;
+}
+
+/* What every head keeps is what the rule says. */
+static void follow_rule(struct world *w, struct model *m, size_t n, clkv_phase phase)
+{
+	struct selected_figures figures = {0};
+	selected_commit(&m->rule, model_stream(w, m), n, phase, &figures);
+	w->progress->choices += figures.choices;
+	w->progress->ties += figures.unsure + figures.unsure_merges;
+}
+
+void model_commit(struct world *w, struct model *m, size_t n, clkv_phase phase,
+                  double *rows[WORLD_LAYERS][2])
+{
+	size_t before = m->tail;
+	for (int layer = 0; layer < w->geometry.layers; layer++)
+		for (int side = SIDE_K; side <= SIDE_V; side++) {
+			size_t row = world_row(w, (enum side)side);
+			memcpy(m->given[layer][side] + m->n * row, rows[layer][side], n * row * sizeof(double));
+		}
+	m->n += n;
+	m->most = m->n > m->most ? m->n : m->most;
+	if (w->facts.selects) {
+		kept_check(w, m, true);
+		check_new(w, m, m->tail);
+		if (w->facts.ruled && !m->lost)
+			follow_rule(w, m, n, phase);
+		return;
+	}
+	follow_tail(w, m, phase);
+	check_new(w, m, before);
+}
+
+void model_load(struct world *w, struct model *m, bool other)
+{
+	size_t sealed = model_info(m).sealed;
+	w->scattered = true;
+	m->maybe = true;
+	if (!other && sealed == sealed_of(w, m, m->tail) && !w->facts.recalls) {
+		model_check(w, m);
+		return;
+	}
+	for (int layer = 0; layer < w->geometry.layers; layer++)
+		for (int side = SIDE_K; side <= SIDE_V; side++)
+			for (size_t i = 0; i < m->n * world_row(w, (enum side)side); i++)
+				m->given[layer][side][i] = ref_half(m->read[layer][side][i]);
+	m->tail = sealed > 0 ? sealed + model_sinks(w, m) : 0;
+	recalled_open(&m->recalled, &w->facts.recall);
+	if (w->facts.recalls && sealed > 0)
+		recalled_seal(&m->recalled, sealed);
+	m->partial = sealed % w->facts.block != 0;
+	m->maybe = true;
+	check_new(w, m, 0);
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/** \file model_seal.c \brief Sealed values against the codec's definition, and the bound that follows from it. */
+#include "model.h"
+
+#include "../ref/ref_hadamard.h"
+#include "../ref/ref_half.h"
+#include "../support/each.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One side of one head's block. */
+struct part {
+	struct world *w;
+	const struct side_facts *side;
+	int layer;
+	enum side which;
+	size_t head, from, n, dim;
+	double *given, *read; /* [n][dim] */
+};
+
+static void gather(const struct part *p, double *const rows[2], double *to)
+{
+	size_t row = world_row(p->w, p->which);
+	for (size_t t = 0; t < p->n; t++)
+		memcpy(to + t * p->dim, rows[p->which] + (p->from + t) * row + p->head * p->dim,
+		       p->dim * sizeof *to);
+}
+
+static void expect_near(const struct part *p, size_t i, double bound)
+{
+	p->w->progress->sealed++;
+	EACH_MSG(fabs(p->read[i] - p->given[i]) <= bound,
+	         "layer %d, head %zu, %s of sealed token %zu, channel %zu: %.9g instead of %.9g, "
+	         "allowed +-%.9g",
+	         p->layer, p->head, p->which == SIDE_K ? "K" : "V", p->from + i / p->dim, i % p->dim,
+	         p->read[i], p->given[i], bound);
+}
+
+void model_turn(size_t n, size_t dim, double *rows)
+{
+	size_t block = dim & (~dim + 1);
+	double turned[256];
+	for (size_t at = 0; at < n * dim; at += block) {
+		ref_hadamard(block, rows + at, turned);
+		memcpy(rows + at, turned, block * sizeof *turned);
+	}
+}
+
+double model_turn_slack(size_t dim, const double *row)
+{
+	double squares = 0.0;
+	for (size_t d = 0; d < dim; d++)
+		squares += row[d] * row[d];
+	return 2.0 * REF_HALF_EPS * sqrt(squares);
+}
+
+/* Both in the turned basis, where codes are made of halves: of rows that were never read before these are known up to a
+ * rounding, of the value and of the largest one of its group. */
+static double turn(struct part *p)
+{
+	double most = 0.0;
+	model_turn(p->n, p->dim, p->given);
+	model_turn(p->n, p->dim, p->read);
+	for (size_t i = 0; i < p->n * p->dim; i++)
+		most = fmax(most, fabs(p->given[i]));
+	return 4.0 * REF_HALF_EPS * most;
+}
+
+static void check_affine(struct part *p)
+{
+	struct ref_code *codes = calloc(p->n * p->dim, sizeof *codes);
+	double more = p->w->facts.turned ? turn(p) : 0.0;
+	ck_assert_ptr_nonnull(codes);
+	ref_affine_encode(&p->side->affine, p->n, p->dim, p->given, codes);
+	for (size_t i = 0; i < p->n * p->dim; i++)
+		expect_near(p, i, codes[i].bound + more);
+	free(codes);
+}
+
+/* The first tokens of a sequence may be kept whole beside their block. */
+static size_t check_exact(struct part *p)
+{
+	size_t n = 0;
+	while (p->from == 0 && n < p->n && n < p->w->facts.exact)
+		n++;
+	for (size_t i = 0; i < n * p->dim; i++)
+		expect_near(p, i, 0.0);
+	return n;
+}
+
+static void check_bounded(struct part *p)
+{
+	size_t exact = check_exact(p), n = (p->n - exact) * p->dim;
+	struct ref_bounded_value *values = calloc(n + 1, sizeof *values);
+	ck_assert_ptr_nonnull(values);
+	bool coded = n == 0 || ref_bounded_encode(&p->side->bounded, p->n - exact, p->dim,
+	                                          p->given + exact * p->dim, values);
+	/* m + s code in single precision: two roundings of sums up to the largest value */
+	for (size_t i = 0; i < n; i++) {
+		double most = fabs(values[i].m) + fabs(values[i].s) * fabs((double)values[i].code);
+		expect_near(p, exact * p->dim + i, coded ? values[i].promise + 0x1p-22 * most : 0.0);
+	}
+	free(values);
+}
+
+/* A channel that is left out reads as 0 in the whole block, one that is kept as it was given. */
+static void check_masked(struct part *p)
+{
+	for (size_t d = 0; d < p->dim; d++) {
+		bool kept = false;
+		for (size_t t = 0; t < p->n; t++)
+			kept = kept || p->read[t * p->dim + d] != 0.0;
+		for (size_t t = 0; t < p->n && kept; t++)
+			expect_near(p, t * p->dim + d, 0.0);
+	}
+}
+
+/* Of channels that are recovered, or codes of what is left of them, only the suites of pruning know more. */
+static void check_finite(struct part *p)
+{
+	for (size_t i = 0; i < p->n * p->dim; i++)
+		EACH_MSG(isfinite(p->read[i]), "layer %d, head %zu, sealed token %zu: %g", p->layer,
+		         p->head, p->from + i / p->dim, p->read[i]);
+}
+
+static void check_part(struct part *p)
+{
+	if (p->side->pruned && p->side->masked && p->side->kind == CODE_HALF)
+		check_masked(p);
+	else if (p->side->pruned)
+		check_finite(p);
+	else if (p->side->kind == CODE_AFFINE)
+		check_affine(p);
+	else if (p->side->kind == CODE_BOUNDED)
+		check_bounded(p);
+	else
+		for (size_t i = 0; i < p->n * p->dim; i++)
+			expect_near(p, i, 0.0);
+}
+
+void model_check_sealed(struct world *w, const struct model *m, int layer, size_t from, size_t n)
+{
+	for (int side = SIDE_K; side <= SIDE_V; side++)
+		for (size_t head = 0; head < (size_t)w->geometry.kv_heads; head++) {
+			struct part p = {
+				w, &w->facts.side[side], layer, (enum side)side, head, from, n, 0, NULL, NULL};
+			p.dim = world_dim(w, p.which);
+			p.given = model_new(n * p.dim);
+			p.read = model_new(n * p.dim);
+			gather(&p, m->given[layer], p.given);
+			gather(&p, m->read[layer], p.read);
+			check_part(&p);
+			free(p.given);
+			free(p.read);
+		}
+}

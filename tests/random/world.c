@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT */
+/** \file world.c \brief Opens, counts and empties a cache under test. */
+#include "world.h"
+
+#include "../support/each.h"
+#include "../support/inject.h"
+#include "../support/random.h"
+#include "geometry.h"
+#include "model.h"
+
+#include <check.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+size_t world_below(struct world *w, size_t n)
+{
+	return random_below(random_next(&w->random), n);
+}
+
+bool world_one_in(struct world *w, size_t n)
+{
+	return world_below(w, n) == 0;
+}
+
+size_t world_between(struct world *w, size_t least, size_t most)
+{
+	return least + world_below(w, most - least + 1);
+}
+
+void world_trace(const struct world *w, const char *format, ...)
+{
+	va_list list;
+	if (!w->run->trace)
+		return;
+	fprintf(stderr, "%5zu %-8s ", w->progress->operation, w->progress->name);
+	va_start(list, format);
+	vfprintf(stderr, format, list);
+	va_end(list);
+	fprintf(stderr, "\n");
+}
+
+cl_command_queue world_queue(struct world *w)
+{
+	return w->queues[world_below(w, w->n_queues)];
+}
+
+struct tensor_layout world_layout(struct world *w)
+{
+	struct tensor_layout layout = {.dtype = (clkv_dtype)world_below(w, 3)};
+	if (world_one_in(w, 2))
+		layout.offset = world_below(w, 40);
+	if (world_one_in(w, 2))
+		layout.head_gap = world_below(w, 6);
+	if (world_one_in(w, 2))
+		layout.token_gap = world_below(w, 9);
+	return layout;
+}
+
+size_t world_dim(const struct world *w, enum side side)
+{
+	return (size_t)(side == SIDE_K ? w->geometry.head_dim_k : w->geometry.head_dim_v);
+}
+
+size_t world_row(const struct world *w, enum side side)
+{
+	return (size_t)w->geometry.kv_heads * world_dim(w, side);
+}
+
+/* ---------------------------------------------------------------- opening ---- */
+
+static void open_queues(struct world *w, cl_command_queue first)
+{
+	cl_int code;
+	cl_context context = clkv_context_cl(w->context);
+	cl_device_id device = clkv_context_device(w->context);
+	w->queues[w->n_queues++] = first;
+	for (int i = 0; i < 2; i++) {
+		cl_command_queue_properties order = i ? CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE : 0;
+		cl_command_queue queue = clCreateCommandQueue(context, device, order, &code);
+		if (code == CL_SUCCESS)
+			w->queues[w->n_queues++] = queue;
+	}
+}
+
+/* Room for a few hundred tokens, so that pools fill up. */
+static void draw_options(struct world *w)
+{
+	w->options = (clkv_cache_options)CLKV_INIT(clkv_cache_options);
+	w->options.max_sequences = world_between(w, 2, WORLD_SEQS);
+	w->options.max_tokens = world_between(w, 300, w->facts.recalls ? 1600 : 900);
+	w->options.max_step_tokens = world_between(w, 60, 260);
+	w->options.seed = w->run->seed;
+}
+
+static bool refuse(struct world *w, const clkv_error *error)
+{
+	w->progress->impossible = true;
+	snprintf(w->progress->reason, sizeof w->progress->reason, "%s", error->text);
+	return false;
+}
+
+bool world_open(struct world *w, const struct run_case *run, struct progress *progress,
+                clkv_context *context, cl_command_queue queue)
+{
+	clkv_error error = {.text = ""};
+	*w = (struct world){.run = run, .progress = progress, .context = context};
+	w->random = random_mix(run->seed, 16);
+	if (!facts_read(run->recipe, &w->facts, &error))
+		return refuse(w, &error);
+	ck_assert_msg(geometry_read(run->geometry, &w->geometry, w->window), "no geometry: '%s'",
+	              run->geometry);
+	draw_options(w);
+	clkv_status status =
+		clkv_cache_create(context, &w->geometry, run->recipe, &w->options, &w->cache, &error);
+	if (status == CLKV_ERROR_INVALID_RECIPE || status == CLKV_ERROR_UNSUPPORTED)
+		return refuse(w, &error);
+	ck_assert_msg(status == CLKV_OK, "clkv_cache_create: %s: %s", clkv_status_string(status),
+	              error.text);
+	w->feed = (struct feed){.context = context, .queue = queue, .cache = w->cache};
+	w->feed.geometry = w->geometry;
+	w->feed.value = feed_normal;
+	w->stream = calloc(1, sizeof *w->stream);
+	ck_assert_ptr_nonnull(w->stream);
+	w->observes = clkv_cache_observes(w->cache);
+	open_queues(w, queue);
+	return true;
+}
+
+/* ---------------------------------------------------------------- checks ---- */
+
+static void check_bytes(const clkv_stats *s)
+{
+	EACH_MSG(
+		s->used_sealed <= s->allocated.sealed && s->used_open <= s->allocated.open &&
+			s->used_tables <= s->allocated.tables,
+		"more is used than there is: sealed %llu of %llu, open %llu of %llu, tables %llu of %llu",
+		(unsigned long long)s->used_sealed, (unsigned long long)s->allocated.sealed,
+		(unsigned long long)s->used_open, (unsigned long long)s->allocated.open,
+		(unsigned long long)s->used_tables, (unsigned long long)s->allocated.tables);
+	EACH_MSG(s->used_code_tables <= s->allocated.code_tables, "%llu bytes of code tables, of %llu",
+	         (unsigned long long)s->used_code_tables, (unsigned long long)s->allocated.code_tables);
+	EACH_MSG(s->used_host <= s->allocated.host_sealed, "%llu bytes of the host's are used, of %llu",
+	         (unsigned long long)s->used_host, (unsigned long long)s->allocated.host_sealed);
+	EACH_MSG(s->values_broken == 0, "%llu of %llu values are beyond their bound",
+	         (unsigned long long)s->values_broken, (unsigned long long)s->values_checked);
+	EACH_MSG(s->not_finite == 0, "%llu values weren't finite", (unsigned long long)s->not_finite);
+}
+
+void world_check(struct world *w)
+{
+	clkv_stats stats = CLKV_INIT(clkv_stats);
+	uint64_t tokens = 0;
+	ck_assert_int_eq(clkv_get_stats(w->cache, &stats), CLKV_OK);
+	for (size_t i = 0; i < w->n_models; i++) {
+		model_check_info(w, &w->models[i]);
+		tokens += w->models[i].n;
+	}
+	EACH_MSG(stats.sequences == w->n_models, "%llu sequences instead of %zu",
+	         (unsigned long long)stats.sequences, w->n_models);
+	EACH_MSG(stats.tokens == tokens, "%llu tokens instead of %llu",
+	         (unsigned long long)stats.tokens, (unsigned long long)tokens);
+	check_bytes(&stats);
+}
+
+void world_empty(struct world *w)
+{
+	clkv_stats stats = CLKV_INIT(clkv_stats);
+	while (w->n_models > 0)
+		model_drop(w, w->n_models - 1);
+	ck_assert_int_eq(clkv_get_stats(w->cache, &stats), CLKV_OK);
+	EACH_MSG(stats.used_sealed == 0 && stats.used_open == 0 && stats.used_tables == 0 &&
+	             stats.used_host == 0 && stats.tokens == 0,
+	         "with no sequence %llu sealed bytes, %llu open, %llu of tables, "
+	         "%llu of the host and %llu tokens are in use",
+	         (unsigned long long)stats.used_sealed, (unsigned long long)stats.used_open,
+	         (unsigned long long)stats.used_tables, (unsigned long long)stats.used_host,
+	         (unsigned long long)stats.tokens);
+	w->scattered = false;
+}
+
+void world_close(struct world *w)
+{
+	world_empty(w);
+	clkv_cache_destroy(w->cache);
+	free(w->stream);
+	for (size_t i = 1; i < w->n_queues; i++)
+		clReleaseCommandQueue(w->queues[i]);
+	ck_assert_msg(inject_device_bytes() == 0, "%llu bytes of device memory were not freed",
+	              (unsigned long long)inject_device_bytes());
+}
