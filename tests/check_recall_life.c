@@ -2,6 +2,7 @@
 /** \file check_recall_life.c \brief Recall through a sequence's life: segments, forks, truncation, files, refusals. */
 #include "support/bounds.h"
 #include "support/expect.h"
+#include "support/faults.h"
 #include "support/fixture.h"
 #include "support/inject.h"
 #include "support/memory_file.h"
@@ -311,10 +312,11 @@ START_TEST(test_failures_leave_the_step_open)
 {
 	static struct stream base, fork;
 	struct feed feed = {.geometry = feed_usual(1), .append_only = true};
-	bool alloc = _i % 2 == 0, happened = true;
+	enum fault fault = (enum fault)(_i % FAULTS);
+	bool happened = true;
 	clkv_error error;
 	int failed = 0;
-	open_cache(&feed, cases[_i / 2 + 2].recipe);
+	open_cache(&feed, cases[_i / FAULTS + 2].recipe);
 	stream_open(&feed, &base);
 	feed_one(&feed, &base, 160, CLKV_PROMPT, 1, NULL);
 	for (int n = 0; n < 100 && happened; n++) {
@@ -322,16 +324,13 @@ START_TEST(test_failures_leave_the_step_open)
 		uint64_t host = inject_host_bytes();
 		struct feed_item item = {&fork, 60, CLKV_PROMPT_END, 0, 2};
 		clkv_step *step = feed_begin(&feed, &item, 1, NULL);
-		if (alloc)
-			inject_alloc_arm(n);
-		else
-			inject_cl_arm(n);
+		fault_arm(fault, n);
 		clkv_status status = clkv_commit(step, NULL, &error);
-		happened = alloc ? inject_alloc_disarm() : inject_cl_disarm();
+		happened = fault_disarm(fault);
+		fault_expect(fault, status, &error);
 		if (status != CLKV_OK) {
 			failed++;
-			ck_assert_int_eq(status, alloc ? CLKV_ERROR_NO_HOST_MEMORY : error.status);
-			ck_assert_int_eq(error.cl_code, alloc ? 0 : INJECT_CODE);
+			ck_assert_int_eq(error.cl_code, fault == FAULT_ALLOC ? 0 : INJECT_CODE);
 			ck_assert_uint_eq(recalled_used(&feed), 0);
 			ck_assert_uint_eq(recalled_books(&feed), 0);
 			feed_ok(clkv_commit(step, NULL, &error), &error, "commit again");
@@ -343,7 +342,7 @@ START_TEST(test_failures_leave_the_step_open)
 		ck_assert_uint_le(inject_host_bytes(),
 		                  host + (n == 0 ? 1 << 20 : 0)); /* notes' room may grow */
 	}
-	ck_assert_int_gt(failed, alloc ? 1 : 3);
+	ck_assert_int_gt(failed, fault == FAULT_ALLOC ? 1 : 3);
 	ck_assert(!happened);
 	feed_close(&feed);
 }
@@ -461,7 +460,7 @@ int main(void)
 	fixture_some(cut, test_truncation_again_and_again, 4, 2);
 	tcase_add_loop_test(step, test_a_dropped_step_has_never_been, 0, CASES);
 	tcase_add_loop_test(step, test_a_full_pool_is_named, 0, CASES);
-	tcase_add_loop_test(step, test_failures_leave_the_step_open, 0, 4);
+	tcase_add_loop_test(step, test_failures_leave_the_step_open, 0, 2 * FAULTS);
 	fixture_some(codec, test_all_codecs_are_listed, 7, 0, 3, 5);
 	fixture_some(file, test_a_loaded_sequence_is_indexed_anew, 5, 2, 4);
 	tcase_add_test(file, test_wrong_recipes_are_named);
