@@ -24,6 +24,13 @@ for file in "$dir"/*.cl; do
 		compile "$file" $form -DDK=128 -DDV=128 -DG=4 -DTR=2 -DSTREAMS=8 -DQ_HEADS=32 -DROT_K=1 -DROT_V=1
 	done
 done
+# behind what numbers work-groups anew for tests: backwards, and shuffled
+for file in "$dir"/*.cl; do
+	for seed in '' -DORDER_SEED=7u; do
+		# shellcheck disable=SC2086 # none or one
+		compile "$file" -include "$dir/order.clh" $seed
+	done
+done
 for bits in 2 3 4 5 6 8; do
 	for axis in 0 1; do
 		for sym in 0 1; do

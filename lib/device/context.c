@@ -22,7 +22,7 @@ static char *join(const clkv_allocator *allocator, const char *first, const char
 	return text;
 }
 
-/* The environment is read here and nowhere else. */
+/* Reads the names of folders. This file reads all that the library takes from the environment. */
 static clkv_status read_folders(clkv_context *c, const clkv_context_options *o, clkv_error *error)
 {
 	const char *cache = o->cache_dir ? o->cache_dir : getenv("CLKV_CACHE_DIR");
