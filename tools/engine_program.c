@@ -88,8 +88,9 @@ static bool build(const struct engine *e, const char *const *names, size_t rows,
 	free(text);
 	if (code != CL_SUCCESS)
 		return tool_fail_cl(error, "clCreateProgramWithSource", code);
+	/* -w: PoCL prints that vectors of 16 are passed in another way without AVX-512, to its own functions too */
 	(void)snprintf(options, sizeof options,
-	               "-cl-std=CL1.2 -DLANES=%u -DROWS=%zu -DDIM=%d -DFF=%d -DQ_DIM=%d -DKV_DIM=%d "
+	               "-cl-std=CL1.2 -w -DLANES=%u -DROWS=%zu -DDIM=%d -DFF=%d -DQ_DIM=%d -DKV_DIM=%d "
 	               "-DHEAD_DIM=%d -DROPE_DIMS=%d -DVOCABULARY=%d -DTYPES=%u -DEPSILON=%af",
 	               e->lanes, rows, m->dim, m->ff_dim, m->q_heads * m->head_dim,
 	               m->kv_heads * m->head_dim, m->head_dim, m->rope_dims, m->vocabulary, types_of(m),

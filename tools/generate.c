@@ -81,6 +81,7 @@ static bool run_prompt(struct generation *g, struct tool_error *error)
 	struct engine_stream *stream = &g->stream;
 	size_t most = engine_max_rows(g->session->engine);
 	double begin = tool_seconds();
+	progress_show("prompt", 0, g->n_prompt); /* or the kernels that it's the first to need */
 	for (size_t done = 0; done < g->n_prompt;) {
 		size_t rows = g->n_prompt - done < most ? g->n_prompt - done : most;
 		bool last = done + rows == g->n_prompt;
@@ -93,8 +94,10 @@ static bool run_prompt(struct generation *g, struct tool_error *error)
 			.want = last ? ENGINE_LAST_LOGITS : ENGINE_NO_LOGITS,
 			.logits = g->logits,
 		};
-		if (!engine_run(g->session->engine, &pass, error))
+		if (!engine_run(g->session->engine, &pass, error)) {
+			progress_clear();
 			return false;
+		}
 		done += rows;
 		progress_show("prompt", done, g->n_prompt);
 	}

@@ -38,6 +38,14 @@ void progress_show(const char *what, size_t done, size_t total)
 	drawn_at = now;
 }
 
+void progress_say(const char *what, const char *detail)
+{
+	if (!is_drawn)
+		return;
+	(void)fprintf(stderr, "\r\033[K%.28s %.40s", what, detail);
+	(void)fflush(stderr);
+}
+
 void progress_clear(void)
 {
 	if (is_drawn)

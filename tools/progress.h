@@ -12,6 +12,9 @@
  */
 void progress_show(const char *what, size_t done, size_t total);
 
+/** Shows a line in place of a bar that is there, else nothing: whoever took the bar away writes text now. */
+void progress_say(const char *what, const char *detail);
+
 /** Takes the bar away, before anything else is printed. */
 void progress_clear(void);
 

@@ -7,12 +7,28 @@
 
 #include "progress.h"
 
+#include <stdio.h>
 #include <string.h>
+
+/* A program of the library is there: "file.cl options: ready". */
+static void show_build(void *opaque, clkv_log_level level, const char *subsystem, const char *text)
+{
+	char file[48];
+	(void)opaque;
+	if (level != CLKV_LOG_BUILD || strcmp(subsystem, "build") != 0)
+		return;
+	(void)snprintf(file, sizeof file, "%.*s", (int)(strcspn(text, ".") % sizeof file), text);
+	progress_say("building kernels:", file);
+}
 
 static bool open_device(struct session *session, const char *name, struct tool_error *error)
 {
 	clkv_error cause = {0};
-	if (clkv_context_open(name, NULL, &session->context, &cause) != CLKV_OK)
+	clkv_context_options options = CLKV_INIT(clkv_context_options);
+	options.log = show_build;
+	options.log_level = CLKV_LOG_BUILD;
+	progress_show("building kernels", 0, 1);
+	if (clkv_context_open(name, &options, &session->context, &cause) != CLKV_OK)
 		return tool_fail_clkv(error, "opening a device (clkv-info lists them)", &cause);
 	session->device = (clkv_device_info)CLKV_INIT(clkv_device_info);
 	if (clkv_context_get_info(session->context, &session->device) != CLKV_OK)
@@ -37,7 +53,9 @@ bool session_open(struct session *session, const char *model_path, const char *d
                   const struct engine_options *options, struct tool_error *error)
 {
 	memset(session, 0, sizeof *session);
-	if (open_all(session, model_path, device, options, error))
+	bool opened = open_all(session, model_path, device, options, error);
+	progress_clear();
+	if (opened)
 		return true;
 	session_close(session);
 	return false;
@@ -67,8 +85,11 @@ bool session_stream_open(const struct session *session, const char *recipe, size
 		options.model = model_fingerprint(session->model);
 	}
 	memset(stream, 0, sizeof *stream);
-	if (clkv_cache_create(session->context, &geometry, recipe, &options, &stream->cache, &cause) !=
-	    CLKV_OK) {
+	progress_show("building kernels", 0, 1);
+	clkv_status status =
+		clkv_cache_create(session->context, &geometry, recipe, &options, &stream->cache, &cause);
+	progress_clear();
+	if (status != CLKV_OK) {
 		if (cause.status == CLKV_ERROR_INVALID_RECIPE && cause.position >= 0)
 			return tool_fail(error, "recipe '%s', at '%s': %s", recipe,
 			                 (size_t)cause.position < strlen(recipe) ? recipe + cause.position
