@@ -2,9 +2,11 @@
 /** \file check_events.c \brief Wait lists, done events and queues: nothing runs early, nothing blocks. */
 #include "ref/ref_attend.h"
 #include "ref/ref_half.h"
+#include "store/cache.h"
 #include "support/bounds.h"
 #include "support/expect.h"
 #include "support/fixture.h"
+#include "support/inject.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -166,11 +168,66 @@ START_TEST(test_an_unordered_queue_gives_the_same_bits)
 }
 END_TEST
 
+/* The next step waits for an event of this queue, which isn't complete while the gate is closed. */
+static void check_last(const struct feed *feed, cl_command_queue queue)
+{
+	cl_command_queue of = NULL;
+	cl_int state = CL_COMPLETE;
+	cl_event last = feed->cache->last_event;
+	ck_assert_ptr_nonnull(last);
+	ck_assert_int_eq(clGetEventInfo(last, CL_EVENT_COMMAND_QUEUE, sizeof of, &of, NULL),
+	                 CL_SUCCESS);
+	ck_assert_ptr_eq(of, queue);
+	ck_assert_int_eq(
+		clGetEventInfo(last, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof state, &state, NULL),
+		CL_SUCCESS);
+	ck_assert_int_gt(state, CL_COMPLETE);
+}
+
+/* A begin whose plan is on its way when a later call fails: the plan would overwrite that of the next step, on another
+ * queue, which ends in rows of sequences that aren't there. A reading that can't wait for it changes nothing of that. */
+START_TEST(test_what_a_failed_begin_has_enqueued_is_waited_for)
+{
+	static struct stream stream;
+	struct feed feed = {.geometry = feed_usual(1), .lse = true};
+	cl_command_queue other = fixture_queue(0);
+	cl_int code;
+	cl_event gate = clCreateUserEvent(clkv_context_cl(fixture.context), &code);
+	clkv_step *step = NULL;
+	clkv_error error;
+	struct tensor k;
+	feed_open(&feed, fixture.context, fixture.queue, "f16", NULL);
+	stream_open(&feed, &stream);
+	feed_one(&feed, &stream, 3, CLKV_PROMPT_END, 1, NULL);
+	clkv_step_item item = {stream.seq, 80, CLKV_DECODE};
+	ck_assert_int_eq(clEnqueueBarrierWithWaitList(other, 1, &gate, NULL), CL_SUCCESS);
+	inject_refuse("clEnqueueNDRangeKernel", 0, 1, INJECT_CODE);
+	clkv_status status = clkv_step_begin(feed.cache, &item, 1, other, &step, &error);
+	inject_refuse("", 0, 0, CL_SUCCESS);
+	ck_assert_int_eq(status, CLKV_ERROR_NO_DEVICE_MEMORY);
+	check_last(&feed, other);
+	struct tensor_layout f32 = {.dtype = CLKV_F32};
+	tensor_open(&k, fixture.queue, f32, 3, HEADS, DIM, NULL);
+	inject_refuse("clEnqueueBarrierWithWaitList", 0, 1, INJECT_CODE);
+	status = clkv_seq_read(stream.seq, 0, 0, 3, &k.t, NULL, fixture.queue, &error);
+	inject_refuse("", 0, 0, CL_SUCCESS);
+	ck_assert_int_eq(status, CLKV_ERROR_NO_DEVICE_MEMORY);
+	check_last(&feed, other);
+	ck_assert_int_eq(clSetUserEventStatus(gate, CL_COMPLETE), CL_SUCCESS);
+	expect_rows(&feed, &stream, 80, CLKV_DECODE, 2, EXPECT_GIVEN, BOUND_ATTEND_HALF);
+	tensor_close(&k);
+	clReleaseEvent(gate);
+	feed_close(&feed);
+	clReleaseCommandQueue(other);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("events");
 	TCase *wait = fixture_case(suite, "wait", 60);
 	tcase_add_loop_test(wait, test_wait_lists_hold_and_nothing_blocks, 0, 2);
 	tcase_add_test(wait, test_an_unordered_queue_gives_the_same_bits);
+	tcase_add_test(wait, test_what_a_failed_begin_has_enqueued_is_waited_for);
 	return fixture_run_shared(suite);
 }

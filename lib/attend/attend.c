@@ -108,6 +108,29 @@ clkv_status clkv_attend(clkv_step *step, int layer, const clkv_attend_args *args
 	return metered(step, start, status);
 }
 
+/* Rows of a layer of a sequence, and where they go; either tensor may be NULL. */
+struct reading {
+	clkv_seq *seq;
+	int layer;
+	size_t from, n;
+	const clkv_tensor *k, *v;
+};
+
+static clkv_status read_rows(const struct reading *r, cl_command_queue queue, clkv_error *error)
+{
+	clkv_cache *cache = r->seq->cache;
+	struct clkv__chain *chain = &cache->step.chain;
+	CLKV_TRY(clkv__cache_join(cache, chain, queue, error));
+	clkv_status status = clkv__step_send_tables(&cache->step, error);
+	if (status == CLKV_OK)
+		status = (cache->sizes.moves ? clkv__place_read : clkv__launch_read)(
+			r->seq, chain, r->layer, (cl_uint)r->from, (cl_uint)r->n, r->k, r->v, error);
+	clkv__cache_leave(cache, chain);
+	if (status == CLKV_OK)
+		status = clkv__cl_check(error, clFinish(queue), "clFinish");
+	return status;
+}
+
 clkv_status clkv_seq_read(clkv_seq *seq, int layer, size_t from, size_t n, const clkv_tensor *k,
                           const clkv_tensor *v, cl_command_queue queue, clkv_error *error)
 {
@@ -145,17 +168,8 @@ clkv_status clkv_seq_read(clkv_seq *seq, int layer, size_t from, size_t n, const
 	if (cache->step.open) {
 		status = clkv__error_set(error, CLKV_ERROR_BUSY, "the cache has an open step");
 	} else {
-		struct clkv__chain *chain = &cache->step.chain;
-		status = clkv__cache_join(cache, chain, queue, error);
-		if (status == CLKV_OK)
-			status = clkv__step_send_tables(&cache->step, error);
-		if (status == CLKV_OK)
-			status = (cache->sizes.moves ? clkv__place_read : clkv__launch_read)(
-				seq, chain, layer, (cl_uint)from, (cl_uint)n, k ? &kt : NULL, v ? &vt : NULL,
-				error);
-		clkv__cache_leave(cache, chain);
-		if (status == CLKV_OK)
-			status = clkv__cl_check(error, clFinish(queue), "clFinish");
+		const struct reading r = {seq, layer, from, n, k ? &kt : NULL, v ? &vt : NULL};
+		status = read_rows(&r, queue, error);
 	}
 	pthread_mutex_unlock(&cache->mutex);
 	return status;

@@ -259,17 +259,26 @@ static clkv_status own_seen(struct clkv_step *step, clkv_error *error)
 	return CLKV_OK;
 }
 
-static clkv_status send(struct clkv_step *step, cl_command_queue queue, clkv_error *error)
+static clkv_status send(struct clkv_step *step, clkv_error *error)
 {
 	clkv_cache *cache = step->cache;
 	struct clkv__staging *staging;
-	CLKV_TRY(clkv__cache_join(cache, &step->chain, queue, error));
 	CLKV_TRY(own_seen(step, error));
 	CLKV_TRY(clkv__staging_next(step, &staging, error));
 	uint32_t words = clkv__step_plan(step, staging->words);
 	CLKV_TRY(clkv__staging_write(step, staging, cache->plan_mem, words, error));
 	CLKV_TRY(clkv__step_send_tables(step, error));
 	return copy_shared(step, error);
+}
+
+/* What was enqueued before a failure may still be on its way: the next step, on whatever queue, waits for it. */
+static clkv_status join_and_send(struct clkv_step *step, cl_command_queue queue, clkv_error *error)
+{
+	CLKV_TRY(clkv__cache_join(step->cache, &step->chain, queue, error));
+	clkv_status status = send(step, error);
+	if (status != CLKV_OK)
+		clkv__cache_leave(step->cache, &step->chain);
+	return status;
 }
 
 static clkv_status begin(clkv_cache *cache, const clkv_step_item *items, size_t n_items,
@@ -282,7 +291,7 @@ static clkv_status begin(clkv_cache *cache, const clkv_step_item *items, size_t 
 	take_items(step, items, n_items);
 	clkv_status status = reserve(step, error);
 	if (status == CLKV_OK)
-		status = send(step, queue, error);
+		status = join_and_send(step, queue, error);
 	if (status != CLKV_OK) {
 		clkv__step_undo(step);
 		step->n_items = 0;
