@@ -533,9 +533,9 @@ START_TEST(test_shares_grow_with_short_texts)
 {
 	static const uint32_t cases[][3] = {
 		/* counted, tokens, then counted */
-		{0, 1, 1},          {0, 9000, 9000},    {1, 2, 2},          {20, 3072, 3072},
-		{20, 9000, 3072},   {3072, 9000, 3072}, {4000, 9000, 4000}, {400, 399, 400},
-		{3000, 3073, 3072},
+		{0, 1, 1},          {0, 9000, 9000},  {1, 2, 2},
+		{20, 3072, 3072},   {20, 9000, 3072}, {3072, 9000, 3072},
+		{4000, 9000, 4000}, {400, 399, 400},  {3000, 3073, 3072},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
 		ck_assert_uint_eq(clkv__select_counts(cases[i][0], cases[i][1]), cases[i][2]);

@@ -28,7 +28,7 @@ static const char help[] =
 static const char more_help[] =
 	"  --tokens M       tokens scored behind the prompt; default 512\n"
 	"  --generated G    tokens behind the prompt that are fed as generated ones, not scored; "
-    "default 0\n"
+	"default 0\n"
 	"  --offset K       begin at token K of the text; default 0\n"
 	"  --task T         perplexity (default) or needle\n"
 	"  --attention      compare attention alone: every layer gets the exact run's k, v and q\n"
