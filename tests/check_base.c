@@ -326,7 +326,8 @@ static void hear(void *opaque, clkv_log_level level, const char *subsystem, cons
 START_TEST(test_logs_keep_to_their_level)
 {
 	struct heard heard = {0, 0, CLKV_LOG_ERROR};
-	struct clkv__log log = {hear, &heard, CLKV_LOG_CACHE}, silent = {NULL, NULL, CLKV_LOG_LAUNCH};
+	struct clkv__log log = {hear, &heard, CLKV_LOG_CACHE, NULL},
+					 silent = {NULL, NULL, CLKV_LOG_LAUNCH, NULL};
 	clkv__log_to(&silent, CLKV_LOG_ERROR, "test", "nobody hears %d", 1);
 	clkv__log_to(&log, CLKV_LOG_BUILD, "test", "too much");
 	ck_assert_int_eq(heard.n, 0);
