@@ -60,7 +60,7 @@ static const char *const recipes[] = {
 	"dbudgetkv:tau=0.05,obs=4" AFTER,
 	"kvmerger:budget=100" AFTER,
 	"kvmerger:similar=0.8 | kivi:bits=4" AFTER,
-	"h2o:budget=120 | kvmerger:similar=0.7" AFTER,
+	"h2o:budget=120 | kvmerger:heavy=0.3" AFTER,
 	"topk:recall=64,every=128 ; window=32,sinks=5",
 	"pages:recall=64,page=16,every=128 ; window=16,sinks=4,block=32",
 	"clusterkv:recall=64,per=8,every=128,metric=cosine ; window=16,sinks=4",
