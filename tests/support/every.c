@@ -43,7 +43,7 @@ const struct every_case every_cases[] = {
      32, 32, 90, CLKV_ROPE_NONE, true},
 	{"snapkv:budget=24,obs=8" AROUND, 32, 16, 60, CLKV_ROPE_NONE, false},
 	{"morphkv:budget=24,obs=8" AROUND, 32, 16, 60, CLKV_ROPE_NONE, false},
-	{"prefixkv:budget=0.5" AROUND, 32, 16, 60, CLKV_ROPE_NONE, false},
+	{"prefixkv:budget=40" AROUND, 32, 16, 60, CLKV_ROPE_NONE, false},
 	{"kvmerger:budget=24,heavy=0.2" AROUND, 32, 16, 60, CLKV_ROPE_NONE, false},
 	{"cascade:budget=40,rings=3" AROUND, 16, 16, 60, CLKV_ROPE_NONE, false},
 	{"corm:obs=8" AROUND, 32, 16, 60, CLKV_ROPE_NONE, true},
