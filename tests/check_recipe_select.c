@@ -90,7 +90,7 @@ START_TEST(test_what_is_particular_of_stages)
 	ck_assert(p.select.pool == 7 && p.select.pool_max && p.select.rows == ABI_ROWS_SUM);
 	p = planned("corm");
 	ck_assert(p.select.rows == ABI_ROWS_ABOVE && clkv__select_is_open(&p.select));
-	p = planned("morphkv:fuse=max");
+	p = planned("morphkv:agg=max");
 	ck_assert(p.select.rows == ABI_ROWS_MAX && p.select.old && p.select.tail == 30);
 	p = planned("cascade:beta=0.5,rings=3");
 	ck_assert(p.select.lambda == 0.5f && p.select.cascades == 3);
@@ -153,6 +153,7 @@ static const struct {
 	{"cascade:budget=67", {"'cascade'", "64 sinks", "window of 1, 0", "3 kept are 68;"}},
 	{"prefixkv:budget=36", {"'prefixkv'", "4 sinks", "window of 32", "are 37;"}},
 	{"kvmerger:budget=32", {"'kvmerger'", "window of 32", "1 kept", "are 33;"}},
+	{"zeromerge:agg=max", {"'zeromerge'", "'agg'", "agg=sum", "obs of 1"}},
 	{"zeromerge:obs=32,lambda=0.98", {"'zeromerge'", "lambda", "obs", "lambda=1"}},
 	{"h2o | clusterkv", {"'h2o'", "recalled", "clusterkv", "prune or encode"}},
 	{"streaming | kivi | pages", {"'streaming'", "recalled", "pages", NULL}},
@@ -249,7 +250,7 @@ END_TEST
 
 START_TEST(test_macros_of_selection)
 {
-	struct clkv__plan p = planned("morphkv:fuse=max");
+	struct clkv__plan p = planned("morphkv:agg=max");
 	char text[1024];
 	clkv__macros macros;
 	clkv__macros_init(&macros);

@@ -43,7 +43,7 @@ static const struct selected_case cases[] = {
               .group = REF_GROUP_MAX,
               .any = true,
               FIELDS}},
-	{.recipe = "morphkv:budget=80,obs=16,fuse=sum" AROUND,
+	{.recipe = "morphkv:budget=80,obs=16,agg=sum" AROUND,
      .rule = {.score = REF_SEEN,
               .budget = 80,
               .observe = 16,
@@ -51,7 +51,7 @@ static const struct selected_case cases[] = {
               .old = true,
               .any = true,
               FIELDS}},
-	{.recipe = "morphkv:budget=80,obs=16,fuse=max" AROUND,
+	{.recipe = "morphkv:budget=80,obs=16,agg=max" AROUND,
      .rule = {.score = REF_SEEN,
               .budget = 80,
               .observe = 16,
@@ -81,6 +81,15 @@ static const struct selected_case cases[] = {
 	{.recipe = "zeromerge:budget=96,tail=0.25,residual=0,lambda=1,alpha=1,obs=0,peak=0,mean=count,"
                "mass=sum,evict=new" AROUND,
      .rule = {.score = REF_MASS, .budget = 96, .tail = 0.25, .alpha = 1.0, FIELDS}},
+	{.recipe = "snapkv:budget=80,obs=16,agg=max,pool=5" AROUND,
+     .rule = {.score = REF_SEEN,
+              .budget = 80,
+              .observe = 16,
+              .rows = REF_ROWS_MAX,
+              .pool = 5,
+              .group = REF_GROUP_MEAN,
+              .any = true,
+              FIELDS}},
 };
 enum { CASES = sizeof cases / sizeof cases[0] };
 
@@ -336,7 +345,7 @@ END_TEST
 START_TEST(test_newest_rows_judge)
 {
 	static const char *const recipes[] = {
-		"morphkv:budget=60,obs=16,fuse=sum ; window=16,sinks=4,block=32",
+		"morphkv:budget=60,obs=16,agg=sum ; window=16,sinks=4,block=32",
 		"snapkv:budget=60,obs=16,pool=1 ; window=16,sinks=4,block=32",
 		"h2o:budget=60,recent=16 ; window=16,sinks=4,block=32"};
 	static struct stream stream;
@@ -432,7 +441,7 @@ int main(void)
 {
 	Suite *suite = suite_create("select");
 	TCase *choice = fixture_case(suite, "choice", 120), *kinds = fixture_case(suite, "kinds", 60);
-	fixture_some(choice, test_the_choice_is_that_of_a_sort, CASES, 0, 2, 4, 6, 7, 9, 10, 11);
+	fixture_some(choice, test_the_choice_is_that_of_a_sort, CASES, 0, 2, 4, 6, 7, 9, 10, 11, 13);
 	fixture_some(choice, test_two_prompts, CASES, 2, 4, 7);
 	fixture_some(kinds, test_a_budget_of_everything_changes_nothing, 6, 0, 4);
 	tcase_add_loop_test(kinds, test_long_keys_go_and_short_ones_stay, 0, 2);

@@ -24,7 +24,7 @@
 #define CORM "corm:obs=6"
 #define CORM_FIELDS                                                                                \
 	.score = REF_SEEN, .observe = 6, .rows = REF_ROWS_ABOVE, .above = true, .any = true
-#define MORPH "morphkv:budget=88,obs=16,fuse=sum"
+#define MORPH "morphkv:budget=88,obs=16,agg=sum"
 #define MORPH_FIELDS                                                                               \
 	.score = REF_SEEN, .budget = 88, .observe = 16, .group = REF_GROUP_MAX, .old = true, .any = true
 #define STREAM "streaming:budget=88"

@@ -420,7 +420,7 @@ START_TEST(test_bad_recipes)
 		{"snapkv:gqa=min", "gqa"},
 		{"snapkv:obs=0", "obs"},
 		{"corm:obs=0", "obs"},
-		{"morphkv:fuse=mean", "fuse"},
+		{"morphkv:agg=mean", "agg"},
 		{"streaming:budget=0", "budget"},
 		{"l2norm:budget=1e30", "budget"},
 		{"h2o:budget=64 | snapkv:budget=64", "snapkv"},
