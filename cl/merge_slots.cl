@@ -2,10 +2,12 @@
 /* merge_slots: what a (layer, stream) drops joins its merged slots, token by token in the order of time: the nearest one
  * becomes the weighted mean of both, and stands for both.
  * Source: ZeroMerge, arXiv 2503.10714 ; its code. Slots open with the first tokens that are left over (INIT first), with the
- * means of even runs of them (contig), or with those that weigh most, whom the others then join (best).
+ * means of even runs of them (contig), or with those that weigh most, whom the others then join (best). Best goes on while a
+ * sequence grows: a token that weighs more than the lightest slot takes its place, and that one joins its nearest. Else the
+ * slots of a conversation would for ever be those of its first words.
  * masses: weights of tokens in means, if these are by mass (weigh_dropped.cl): a slot's score is then their sum.
  * merged: slots, which lie in so many blocks.
- * Grid: (LANES, STREAMS, layers). Local: LISTED rows of K or V in f32, what the codec wants, 3 * LANES words.
+ * Grid: (LANES, STREAMS, layers). Local: LISTED rows of K or V in f32, what the codec wants, 2 * LANES + 5 * LISTED + DK words.
  * work   of each (layer, stream) ABI_MERGE_FLOATS: keys [DK][most], values [most][DV], then [most] each of weights, scores, norms,
  *        positions
  * spots  uint [layers][STREAMS][merged_blocks]: the half blocks that will hold the slots, in units
@@ -24,6 +26,7 @@
 #ifndef SCORE_SUM
 #define SCORE_SUM 0 /* 1: the score of a slot is the sum of its tokens', not the largest */
 #endif
+#define REPLACES (INIT == ABI_INIT_BEST && MEAN == ABI_MEAN_MASS)
 /* the first component that is true */
 #if VEC == 1
 #define FIRST_OF(x) 0
@@ -159,6 +162,43 @@ INLINE float join_key(const struct slots s, int j, const struct joining t, __loc
 	return part;
 }
 
+/* The slot of least score, of several the first. All lanes call it. */
+INLINE int lightest(const struct slots s, int used, __local float *least, __local int *which)
+{
+	float score = INFINITY;
+	int at = 0;
+	for (int j = LANE; j < used; j += LANES)
+		if (s.scores[j] < score) {
+			score = s.scores[j];
+			at = j;
+		}
+	least[LANE] = score;
+	which[LANE] = at;
+	SYNC();
+	for (int i = 0; i < LANES; i++)
+		if (least[i] < score || (least[i] == score && which[i] < at)) {
+			score = least[i];
+			at = which[i];
+		}
+	SYNC();
+	return at;
+}
+
+/* Slot j, whose key goes to key [DK], stands for nothing any more; its values stay for whom they join. All lanes call it. */
+INLINE struct joining empty_slot(const struct slots s, int j, __local float *key)
+{
+	const struct joining was = {s.positions[j], s.weights[j], s.scores[j], s.scores[j]};
+	for (int c = LANE; c < DK; c += LANES)
+		key[c] = s.keys[c * s.most + j];
+	SYNC_GLOBAL();
+	if (LANE == 0) {
+		s.weights[j] = s.scores[j] = s.norms[j] = 0.0f;
+		s.positions[j] = 0;
+	}
+	SYNC_GLOBAL();
+	return was;
+}
+
 /* Where token number d of n dropped ones goes, of a sequence that has no slots yet: its run. */
 INLINE int run_of(uint d, uint n, uint merged)
 {
@@ -196,7 +236,8 @@ __kernel GROUP_SIZE void merge_slots(__global uchar *pool, __global const uint *
 	__local float rows[LISTED_ROOM], near[LANES];
 	__local int which[LANES], to[LISTED];
 	__local uint list[LISTED];
-	__local float parts[LISTED];
+	__local float parts[LISTED], moved_parts[LISTED], key[DK];
+	__local int moved[LISTED];
 	__local uchar codes[SEALED_CODES] __attribute__((aligned(16)));
 	__local float factors[FACTORS], amplitudes[ALL_AMPLITUDES] __attribute__((aligned(64)));
 	const uint stream = first_stream + (uint)get_group_id(1),
@@ -238,7 +279,18 @@ __kernel GROUP_SIZE void merge_slots(__global uchar *pool, __global const uint *
 				.mass = masses[head + list[n]],
 			};
 			__local const float *x = rows + n * LISTED_ROW(DK);
+			const int least = REPLACES && used >= (int)merged ? lightest(s, used, near, which) : 0;
+			const bool replaces =
+				REPLACES && used >= (int)merged && used > 1 && s.scores[least] < t.mass;
+			int toward = -1;
+			float moved_part = 0.0f;
+			if (replaces) { /* the same in all lanes */
+				const struct joining light = empty_slot(s, least, key);
+				toward = nearest(s, key, used, near, which);
+				moved_part = join_key(s, toward, light, key, near);
+			}
 			const int j = runs                 ? run_of(d, dropped, merged)
+			              : replaces           ? least
 			              : used < (int)merged ? used
 			                                   : nearest(s, x, used, near, which);
 			used = MAX_OF(used, j + 1);
@@ -246,6 +298,8 @@ __kernel GROUP_SIZE void merge_slots(__global uchar *pool, __global const uint *
 			if (LANE == 0) {
 				to[n] = j;
 				parts[n] = part;
+				moved[n] = toward;
+				moved_parts[n] = moved_part;
 			}
 		}
 		SYNC();
@@ -253,6 +307,10 @@ __kernel GROUP_SIZE void merge_slots(__global uchar *pool, __global const uint *
 		for (int u = LANE; u < DV; u += LANES)
 			for (int n = 0; n < many; n++) {
 				__global float *v = s.values + to[n] * DV + u;
+				if (REPLACES && moved[n] >= 0) {
+					__global float *w = s.values + moved[n] * DV + u;
+					*w = fma(*v - *w, moved_parts[n], *w);
+				}
 				*v = fma(rows[n * LISTED_ROW(DV) + u] - *v, parts[n], *v);
 			}
 		SYNC_GLOBAL();
