@@ -5,8 +5,8 @@
  * of a file is noticed.
  */
 #include "base/hash.h"
+#include "base/macros.h"
 #include "program/cache_file.h"
-#include "program/macros.h"
 #include "support/fixture.h"
 #include "support/inject.h"
 

@@ -2,7 +2,7 @@
 /** \file check_rope.c \brief Rotation by the library: as the formulas say, and as if the caller had done it. */
 #include "ref/ref_half.h"
 #include "ref/ref_rope.h"
-#include "rope/rope.h"
+#include "shape/rope.h"
 #include "support/bounds.h"
 #include "support/each.h"
 #include "support/expect.h"

@@ -4,7 +4,7 @@
 #define CLKV__ARGS_H
 
 #include "base/error.h"
-#include "rope/rope.h"
+#include "shape/rope.h"
 #include "store/cache.h"
 
 /* Arguments are set in order; the first error sticks. */

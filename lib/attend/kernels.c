@@ -5,7 +5,7 @@
 #include "base/error.h"
 #include "device/context.h"
 #include "program/build.h"
-#include "rope/rope.h"
+#include "shape/rope.h"
 #include "store/cache.h"
 
 #include <string.h>

@@ -9,9 +9,9 @@
 #define CLKV__CODEC_H
 
 #include "../cl/abi.clh"
-#include "program/macros.h"
+#include "base/macros.h"
 #include "prune/prune.h"
-#include "store/shape.h"
+#include "shape/shape.h"
 
 #include <clkv.h>
 #include <stdbool.h>

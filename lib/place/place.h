@@ -13,7 +13,7 @@
 
 #include "device/queue.h"
 #include "place/row_cache.h"
-#include "rope/rope.h"
+#include "shape/rope.h"
 
 struct clkv__sizes;
 struct clkv__shape;

@@ -10,8 +10,8 @@
 #define CLKV__PRUNE_H
 
 #include "../cl/abi.clh"
-#include "program/macros.h"
-#include "store/shape.h"
+#include "base/macros.h"
+#include "shape/shape.h"
 
 #include <stdbool.h>
 #include <stddef.h>

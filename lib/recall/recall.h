@@ -9,8 +9,8 @@
 #define CLKV__RECALL_H
 
 #include "../cl/abi.clh"
-#include "program/macros.h"
-#include "store/shape.h"
+#include "base/macros.h"
+#include "shape/shape.h"
 
 #include <stdbool.h>
 #include <stdint.h>

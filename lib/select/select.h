@@ -10,8 +10,8 @@
 #define CLKV__SELECT_H
 
 #include "../cl/abi.clh"
-#include "program/macros.h"
-#include "store/shape.h"
+#include "base/macros.h"
+#include "shape/shape.h"
 
 #include <stdbool.h>
 #include <stdint.h>

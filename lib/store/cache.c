@@ -8,7 +8,7 @@
 #include "base/struct_io.h"
 #include "place/place.h"
 #include "recall/codebook.h"
-#include "rope/rope.h"
+#include "shape/rope.h"
 #include "step/seal_select.h"
 #include "store/resolve.h"
 

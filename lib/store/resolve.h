@@ -4,7 +4,7 @@
 #define CLKV__RESOLVE_H
 
 #include "recipe/recipe_plan.h"
-#include "store/shape.h"
+#include "shape/shape.h"
 #include "store/sizes.h"
 #include "tune/tune.h"
 

@@ -7,7 +7,7 @@
 #include "codec/code_tables.h"
 #include "place/place.h"
 #include "recall/recall.h"
-#include "rope/rope.h"
+#include "shape/rope.h"
 #include "store/pages.h"
 #include "store/sizes_recall.h"
 #include "store/sizes_select.h"

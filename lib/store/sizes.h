@@ -7,7 +7,7 @@
 #define CLKV__SIZES_H
 
 #include "recipe/recipe_plan.h"
-#include "store/shape.h"
+#include "shape/shape.h"
 
 #include <clkv.h>
 #include <stdint.h>

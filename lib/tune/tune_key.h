@@ -4,7 +4,7 @@
 #define CLKV__TUNE_KEY_H
 
 #include "recipe/recipe_plan.h"
-#include "store/shape.h"
+#include "shape/shape.h"
 
 /** Most characters of a key, its end included. */
 enum { CLKV__TUNE_KEY = 96 };

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /** \file shape.c \brief Checks a caller's geometry and fills in its defaults. */
-#include "store/shape.h"
+#include "shape/shape.h"
 
 #include "base/error.h"
 #include "base/struct_io.h"
-#include "rope/rope.h"
+#include "shape/rope.h"
 
 #include <math.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** \file macros.c \brief The only way to set a macro of a kernel. */
-#include "program/macros.h"
+#include "base/macros.h"
 
 #include <stdbool.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** \file rope_read.c \brief Checks a caller's rope, field by field, and fills in its defaults. */
-#include "rope/rope.h"
+#include "shape/rope.h"
 
 #include "base/error.h"
 

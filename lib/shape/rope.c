@@ -6,7 +6,7 @@
  * Sources: RoPE (arXiv 2104.09864), position interpolation (arXiv 2306.15595), YaRN (arXiv 2309.00071), with
  * the rounding of YaRN's limits that its authors' code and GGUF's readers share.
  */
-#include "rope/rope.h"
+#include "shape/rope.h"
 
 #include <math.h>
 

@@ -10,7 +10,7 @@
 #ifndef CLKV__ROPE_H
 #define CLKV__ROPE_H
 
-#include "program/macros.h"
+#include "base/macros.h"
 
 #include <clkv.h>
 #include <stdbool.h>
