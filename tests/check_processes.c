@@ -6,9 +6,9 @@
  * Only children touch OpenCL, whose platforms may hang in a child of a process that has asked them.
  */
 #include "base/user_file.h"
+#include "cache/tune_file.h"
 #include "program/cache_file.h"
 #include "support/fixture.h"
-#include "tune/tune_file.h"
 
 #include <dirent.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** \file check_recipe_select.c \brief What stages that select tokens plan, and what they refuse. */
-#include "place/settle.h"
+#include "cache/settle.h"
 #include "recipe/recipe.h"
 
 #include <check.h>

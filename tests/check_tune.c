@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** \file check_tune.c \brief Tunings: their text, the table of families, which one a cache takes. */
 #include "attend/cut.h"
-#include "store/resolve.h"
+#include "cache/resolve.h"
 #include "support/feed.h"
 #include "support/fixture.h"
 #include "support/inject.h"

@@ -4,11 +4,11 @@
  * \brief   The tuning file: what counts before what, and that nothing odd in a file is believed.
  */
 #include "base/hash.h"
+#include "cache/tune_file.h"
 #include "device/context.h"
 #include "support/feed.h"
 #include "support/fixture.h"
 #include "support/inject.h"
-#include "tune/tune_file.h"
 
 #include <dirent.h>
 #include <signal.h>

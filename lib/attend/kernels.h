@@ -4,7 +4,7 @@
 #define CLKV__KERNELS_H
 
 #include "device/queue.h"
-#include "recipe/recipe_plan.h"
+#include "plan/plan.h"
 
 #include <clkv.h>
 #include <stdbool.h>

@@ -4,7 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/error.h"
-#include "place/placement.h"
+#include "plan/placement.h"
 #include "store/cache.h"
 
 /* ---- how much ---- */

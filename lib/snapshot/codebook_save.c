@@ -2,7 +2,7 @@
 /** \file codebook_save.c \brief clkv_codebook_save: what a sequence's prompt has trained, for other sequences. */
 #include "base/alloc.h"
 #include "base/error.h"
-#include "recall/codebook.h"
+#include "plan/codebook.h"
 #include "snapshot/snapshot.h"
 
 static clkv_status check(const clkv_seq *seq, clkv_write_fn write, clkv_error *error)

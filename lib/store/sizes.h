@@ -6,7 +6,7 @@
 #ifndef CLKV__SIZES_H
 #define CLKV__SIZES_H
 
-#include "recipe/recipe_plan.h"
+#include "plan/plan.h"
 #include "shape/shape.h"
 
 #include <clkv.h>

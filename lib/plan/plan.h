@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * \file    recipe_plan.h
+ * \file    plan.h
  * \brief   A recipe applied to a geometry: what each layer stores and how.
  */
-#ifndef CLKV__RECIPE_PLAN_H
-#define CLKV__RECIPE_PLAN_H
+#ifndef CLKV__PLAN_H
+#define CLKV__PLAN_H
 
 #include "codec/codec.h"
-#include "place/placement.h"
+#include "plan/placement.h"
 #include "recall/recall.h"
 #include "select/select.h"
 
@@ -56,14 +56,8 @@ struct clkv__plan {
 	unsigned char which[CLKV__MAX_LIST]; /**< 0: sealing, i: more[i - 1]; all 0 without a list */
 };
 
-struct clkv__recipe;
-
 /** Room for the canonical form of any recipe. */
 #define CLKV__RECIPE_TEXT 4096
-
-/** Refuses what the recipe can't do on this shape, naming stage, key and what is allowed. */
-clkv_status clkv__recipe_plan(const struct clkv__recipe *recipe, const struct clkv__shape *shape,
-                              struct clkv__plan *plan, clkv_error *error);
 
 /** Tokens that stay in half at the beginning of a sequence of this length. */
 static inline uint32_t clkv__plan_sinks(const struct clkv__plan *plan, uint32_t length)

@@ -3,7 +3,7 @@
 #ifndef CLKV__RESOLVE_H
 #define CLKV__RESOLVE_H
 
-#include "recipe/recipe_plan.h"
+#include "plan/plan.h"
 #include "shape/shape.h"
 #include "store/sizes.h"
 #include "tune/tune.h"

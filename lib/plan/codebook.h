@@ -10,7 +10,7 @@
 #ifndef CLKV__CODEBOOK_H
 #define CLKV__CODEBOOK_H
 
-#include "recipe/recipe_plan.h"
+#include "plan/plan.h"
 
 #define CLKV__CODEBOOK_MAGIC                                                                       \
 	"\x89"                                                                                         \

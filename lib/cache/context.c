@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/struct_io.h"
+#include "cache/tune_file.h"
 #include "device/device_info.h"
 #include "program/build.h"
 

@@ -3,11 +3,9 @@
 #ifndef CLKV__TUNE_KEY_H
 #define CLKV__TUNE_KEY_H
 
-#include "recipe/recipe_plan.h"
+#include "plan/plan.h"
 #include "shape/shape.h"
-
-/** Most characters of a key, its end included. */
-enum { CLKV__TUNE_KEY = 96 };
+#include "tune/tune.h"
 
 /** "affine:k4c64,v4t64/bt64/dk64/dv64/g3" for the layers that seal; for a cache that never seals the
  *  codec is "half". */

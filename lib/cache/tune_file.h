@@ -14,22 +14,12 @@
 #ifndef CLKV__TUNE_FILE_H
 #define CLKV__TUNE_FILE_H
 
-#include "tune/tune_key.h"
-#include "tune/tuning.h"
+#include "tune/tune.h"
 
 #include <clkv.h>
 
+/** Most entries of a file. */
 enum { CLKV__TUNE_ENTRIES = 256 };
-
-struct clkv__tune_entry {
-	char key[CLKV__TUNE_KEY];
-	struct clkv__tuning tuning; /**< its source isn't set */
-};
-
-struct clkv__tune_list {
-	struct clkv__tune_entry *entries; /**< memory of the context's allocator */
-	size_t n;
-};
 
 /** Reads the file of the context's device; an empty list when there is none that can be believed: the
  *  log says why. Errors: NO_HOST_MEMORY. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** \file tune_key.c \brief Writes the key of a cache's tuning. */
-#include "tune/tune_key.h"
+#include "plan/tune_key.h"
 
 #include <stdio.h>
 #include <string.h>

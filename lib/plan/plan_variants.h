@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/** \file recipe_variants.h \brief What layers and heads store, once all stages have said what they want. */
-#ifndef CLKV__RECIPE_VARIANTS_H
-#define CLKV__RECIPE_VARIANTS_H
+/** \file plan_variants.h \brief What layers and heads store, once all stages have said what they want. */
+#ifndef CLKV__PLAN_VARIANTS_H
+#define CLKV__PLAN_VARIANTS_H
 
-#include "recipe/recipe_plan.h"
+#include "plan/plan.h"
 
 /** Completes the plan's variants that seal: codec, kept channels, layout of blocks; more of them where the list asks
  *  for different shares. Errors: INVALID_RECIPE names the key or the pair of stages that doesn't go together. */

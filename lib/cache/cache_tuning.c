@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /** \file cache_tuning.c \brief Tunings for the caller: of a cache, for one to come, to be kept. */
 #include "base/error.h"
+#include "cache/resolve.h"
+#include "cache/tune_file.h"
 #include "store/cache.h"
-#include "store/resolve.h"
 #include "tune/family.h"
 
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** \file codebook.c \brief Codebook files: written, and distrusted when they are read. */
-#include "recall/codebook.h"
+#include "plan/codebook.h"
 
 #include "base/error.h"
 #include "base/halves.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** \file settle.c \brief What each way to host memory asks of device, recipe and model. */
-#include "place/settle.h"
+#include "cache/settle.h"
 
 #include "base/error.h"
 

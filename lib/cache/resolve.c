@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /** \file resolve.c \brief From the caller's words to shape, plan, tuning and cut. */
-#include "store/resolve.h"
+#include "cache/resolve.h"
 
 #include "attend/cut.h"
 #include "base/error.h"
-#include "place/settle.h"
+#include "cache/settle.h"
+#include "plan/tune_key.h"
 #include "recipe/recipe.h"
 
 clkv_status clkv__resolve(const clkv_context *context, const clkv_geometry *geometry,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/** \file recipe_variants.c \brief From what stages want to blocks, one kind for each number of kept channels. */
-#include "recipe/recipe_variants.h"
+/** \file plan_variants.c \brief From what stages want to blocks, one kind for each number of kept channels. */
+#include "plan/plan_variants.h"
 
 #include "base/error.h"
 

@@ -4,7 +4,7 @@
 #define CLKV__SETTLE_H
 
 #include "device/context.h"
-#include "recipe/recipe_plan.h"
+#include "plan/plan.h"
 
 /** Chooses between map and copy where the recipe leaves it open, and refuses what can't be. Errors: UNSUPPORTED. */
 clkv_status clkv__place_settle(const clkv_context *context, const struct clkv__shape *shape,

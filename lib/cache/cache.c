@@ -6,11 +6,11 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/struct_io.h"
+#include "cache/resolve.h"
 #include "place/place.h"
-#include "recall/codebook.h"
+#include "plan/codebook.h"
 #include "shape/rope.h"
 #include "step/seal_select.h"
-#include "store/resolve.h"
 
 #include <string.h>
 

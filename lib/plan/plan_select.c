@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/** \file recipe_select.c \brief Budgets that are too small, and stages that can't follow selection. */
-#include "recipe/recipe_select.h"
+/** \file plan_select.c \brief Budgets that are too small, and stages that can't follow selection. */
+#include "plan/plan_select.h"
 
 #include "base/error.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** \file order.c \brief Reads the order of work-groups that a test asks for. */
-#include "program/order.h"
+#include "device/order.h"
 
 #include "base/error.h"
 

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /** \file tune_file.c \brief Reads and writes tuning files; trusts nothing that it reads. */
-#include "tune/tune_file.h"
+#include "cache/tune_file.h"
 
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/user_file.h"
 #include "device/context.h"
+#include "plan/tune_key.h"
 #include "program/source.h"
 #include "tune/family.h"
 
