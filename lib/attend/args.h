@@ -3,6 +3,8 @@
 #ifndef CLKV__ARGS_H
 #define CLKV__ARGS_H
 
+#include "attend/kernels.h"
+#include "attend/span.h"
 #include "base/error.h"
 #include "shape/rope.h"
 #include "store/cache.h"

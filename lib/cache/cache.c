@@ -245,6 +245,8 @@ static clkv_status build(clkv_cache *cache, const void *codebook, clkv_error *er
 	CLKV_TRY(
 		clkv__tables_init(&cache->tables, &context->allocator, context->cl, &cache->sizes, error));
 	CLKV_TRY(create_buffers(cache, error));
+	CLKV_TRY(clkv__stagings_init(&cache->staging, &context->allocator, cache->sizes.staging_words,
+	                             error));
 	CLKV_TRY(clkv__step_init(&cache->step, cache, error));
 	if (cache->use != CLKV__CACHE_READS)
 		CLKV_TRY(clkv__kernels_build_any(cache, error));
@@ -319,6 +321,7 @@ void clkv_cache_destroy(clkv_cache *cache)
 	while (cache->sequences)
 		clkv__seq_drop(cache->sequences);
 	clkv__step_free(&cache->step);
+	clkv__stagings_free(&cache->staging, &cache->context->allocator);
 	clkv__kernels_free(&cache->kernels);
 	clkv__place_free(cache);
 	release_mem(cache->plan_mem);

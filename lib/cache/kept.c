@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /** \file kept.c \brief What a head has kept, for those who look: clkv_seq_get_kept, clkv_cache_observes. */
-#include "attend/attend.h"
+#include "attend/launch.h"
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/struct_io.h"
+#include "step/step.h"
 #include "store/cache.h"
 
 #include <math.h>
@@ -31,16 +32,16 @@ static void free_slots(const clkv_cache *cache, struct slots *s)
 }
 
 /* State of the slots of all entries of a row. */
-static clkv_status read_state(clkv_cache *cache, int layer, uint32_t row, struct slots *s,
-                              clkv_error *error)
+static clkv_status read_state(clkv_cache *cache, struct clkv__chain *chain, int layer, uint32_t row,
+                              struct slots *s, clkv_error *error)
 {
 	const struct clkv__tables *t = &cache->tables;
 	uint32_t bt = (uint32_t)cache->plan.general.block, block[ABI_STATE_WORDS * 128], at = 0;
 	for (uint32_t i = 0; i < clkv__tables_get(t, row + ABI_ROW_SEALED); i++) {
 		uint32_t entry = row + ABI_ROW_ENTRY(i);
 		size_t address = clkv__tables_get(t, entry + ABI_ENTRY_ADDR);
-		CLKV_TRY(clkv__chain_read_now(&cache->step.chain, cache->pool.layers[layer].mem,
-		                              address * ABI_UNIT, ABI_STATE_BYTES(bt), block, error));
+		CLKV_TRY(clkv__chain_read_now(chain, cache->pool.layers[layer].mem, address * ABI_UNIT,
+		                              ABI_STATE_BYTES(bt), block, error));
 		for (uint32_t j = 0; j < clkv__tables_get(t, entry + ABI_ENTRY_COUNT); j++, at++)
 			for (uint32_t w = 0; w < ABI_STATE_WORDS; w++)
 				s->state[ABI_STATE_WORDS * at + w] = block[w * bt + j];
@@ -48,8 +49,8 @@ static clkv_status read_state(clkv_cache *cache, int layer, uint32_t row, struct
 	return CLKV_OK;
 }
 
-static clkv_status read_values(clkv_seq *seq, int layer, int head, struct slots *s, bool is_k,
-                               clkv_error *error)
+static clkv_status read_values(clkv_seq *seq, struct clkv__chain *chain, int layer, int head,
+                               struct slots *s, bool is_k, clkv_error *error)
 {
 	clkv_cache *cache = seq->cache;
 	size_t dim = (size_t)(is_k ? cache->shape.dk : cache->shape.dv);
@@ -61,12 +62,10 @@ static clkv_status read_values(clkv_seq *seq, int layer, int head, struct slots 
 	tensor.mem =
 		clCreateBuffer(cache->context->cl, CL_MEM_READ_WRITE, s->n * dim * sizeof *to, NULL, &code);
 	CLKV_CL_CODE(error, code, "clCreateBuffer");
-	clkv_status status =
-		clkv__launch_read_slots(seq, &cache->step.chain, layer, head, s->n, is_k ? &tensor : NULL,
-	                            is_k ? NULL : &tensor, error);
+	clkv_status status = clkv__launch_read_slots(
+		seq, chain, layer, head, s->n, is_k ? &tensor : NULL, is_k ? NULL : &tensor, error);
 	if (status == CLKV_OK)
-		status = clkv__chain_read_now(&cache->step.chain, tensor.mem, 0, s->n * dim * sizeof *to,
-		                              to, error);
+		status = clkv__chain_read_now(chain, tensor.mem, 0, s->n * dim * sizeof *to, to, error);
 	clReleaseMemObject(tensor.mem);
 	return status;
 }
@@ -113,8 +112,8 @@ static size_t count_live(const struct slots *s)
 	return n;
 }
 
-static clkv_status read_slots(clkv_seq *seq, int layer, int head, clkv_kept *out, struct slots *s,
-                              clkv_error *error)
+static clkv_status read_slots(clkv_seq *seq, struct clkv__chain *chain, int layer, int head,
+                              clkv_kept *out, struct slots *s, clkv_error *error)
 {
 	clkv_cache *cache = seq->cache;
 	const clkv_allocator *a = &cache->context->allocator;
@@ -128,7 +127,7 @@ static clkv_status read_slots(clkv_seq *seq, int layer, int head, clkv_kept *out
 	s->v = out->v ? clkv__calloc(a, s->n + 1, dv * sizeof *s->v) : NULL;
 	if (!s->state || (out->k && !s->k) || (out->v && !s->v))
 		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for %u slots", s->n);
-	CLKV_TRY(read_state(cache, layer, row, s, error));
+	CLKV_TRY(read_state(cache, chain, layer, row, s, error));
 	size_t n = count_live(s);
 	if (wanted && n > out->room) {
 		size_t room = out->room;
@@ -136,9 +135,9 @@ static clkv_status read_slots(clkv_seq *seq, int layer, int head, clkv_kept *out
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "room is %zu; allowed: %zu and up", room, n);
 	}
 	if (out->k)
-		CLKV_TRY(read_values(seq, layer, head, s, true, error));
+		CLKV_TRY(read_values(seq, chain, layer, head, s, true, error));
 	if (out->v)
-		CLKV_TRY(read_values(seq, layer, head, s, false, error));
+		CLKV_TRY(read_values(seq, chain, layer, head, s, false, error));
 	show(cache, s, out);
 	return CLKV_OK;
 }
@@ -147,18 +146,18 @@ static clkv_status get_kept(clkv_seq *seq, int layer, int head, clkv_kept *out,
                             cl_command_queue queue, clkv_error *error)
 {
 	clkv_cache *cache = seq->cache;
-	struct clkv__chain *chain = &cache->step.chain;
+	struct clkv__chain chain;
 	struct slots s = {0};
 	if (cache->step.open)
 		CLKV_FAIL(error, CLKV_ERROR_BUSY, "the cache has an open step");
 	uint32_t sinks = clkv__sinks(cache, seq->length);
 	out->tail = seq->tail > sinks ? seq->tail : sinks;
-	CLKV_TRY(clkv__cache_join(cache, chain, queue, error));
-	clkv_status status = clkv__step_send_tables(&cache->step, error);
+	CLKV_TRY(clkv__cache_join(cache, &chain, queue, error));
+	clkv_status status = clkv__step_send_tables(cache, &chain, error);
 	if (status == CLKV_OK)
-		status = read_slots(seq, layer, head, out, &s, error);
+		status = read_slots(seq, &chain, layer, head, out, &s, error);
 	free_slots(cache, &s);
-	clkv__cache_leave(cache, chain);
+	clkv__cache_leave(cache, &chain);
 	return status;
 }
 

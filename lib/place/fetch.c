@@ -13,16 +13,10 @@ uint32_t *clkv__place_list(const clkv_cache *cache, uint32_t i, int stream)
 	return cache->place.lists + (i * streams + (size_t)stream) * (1 + (size_t)cache->sizes.listed);
 }
 
-static const struct clkv__ask *ask_of(const clkv_cache *cache, const struct clkv__asking *asking,
-                                      uint32_t i)
+static size_t list_bytes(const clkv_cache *cache, const struct clkv__ask_list *list)
 {
-	return &cache->step.asking[asking->list->first + i];
-}
-
-static size_t list_bytes(const clkv_cache *cache, const struct clkv__asking *asking)
-{
-	return (size_t)asking->list->n * (size_t)cache->shape.streams *
-	       (1 + (size_t)cache->sizes.listed) * sizeof(uint32_t);
+	return (size_t)list->n * (size_t)cache->shape.streams * (1 + (size_t)cache->sizes.listed) *
+	       sizeof(uint32_t);
 }
 
 /* What the host will read by: nothing outside the sequence's entries. */
@@ -45,15 +39,14 @@ static clkv_status check_list(const clkv_seq *seq, int layer, int stream, const 
 }
 
 clkv_status clkv__place_lists(clkv_cache *cache, struct clkv__chain *chain,
-                              const struct clkv__asking *asking, clkv_error *error)
+                              const struct clkv__ask_list *list, int layer, clkv_error *error)
 {
 	/* Blocks: behind it all that the chain had before is done, so that host buffers of earlier writes are free. */
-	CLKV_TRY(clkv__chain_read_now(chain, cache->index.lists, 0, list_bytes(cache, asking),
+	CLKV_TRY(clkv__chain_read_now(chain, cache->index.lists, 0, list_bytes(cache, list),
 	                              cache->place.lists, error));
-	for (uint32_t i = 0; i < asking->list->n; i++)
+	for (uint32_t i = 0; i < list->n; i++)
 		for (int s = 0; s < cache->shape.streams; s++)
-			CLKV_TRY(check_list(ask_of(cache, asking, i)->seq, asking->layer, s,
-			                    clkv__place_list(cache, i, s), error));
+			CLKV_TRY(check_list(list->asks[i].seq, layer, s, clkv__place_list(cache, i, s), error));
 	return clkv__place_wait(cache, error);
 }
 
@@ -95,33 +88,32 @@ static void fetch_head(const clkv_seq *seq, int layer, int stream, uint32_t *lis
 }
 
 clkv_status clkv__place_fetch(clkv_cache *cache, struct clkv__chain *chain,
-                              const struct clkv__asking *asking, uint32_t *n_records,
+                              const struct clkv__ask_list *list, int layer, uint32_t *n_records,
                               clkv_error *error)
 {
 	size_t bytes = clkv__record_bytes(cache->shape.dk, cache->shape.dv);
 	struct clkv__moved moved = {0};
 	*n_records = 0;
-	for (uint32_t i = 0; i < asking->list->n; i++)
+	for (uint32_t i = 0; i < list->n; i++)
 		for (int s = 0; s < cache->shape.streams; s++)
-			fetch_head(ask_of(cache, asking, i)->seq, asking->layer, s,
-			           clkv__place_list(cache, i, s), n_records, &moved);
+			fetch_head(list->asks[i].seq, layer, s, clkv__place_list(cache, i, s), n_records,
+			           &moved);
 	if (*n_records > 0)
 		CLKV_TRY(clkv__chain_write(chain, cache->place.arrived, 0, *n_records * bytes,
 		                           cache->place.records, NULL, error));
-	CLKV_TRY(clkv__chain_write(chain, cache->index.lists, 0, list_bytes(cache, asking),
+	CLKV_TRY(clkv__chain_write(chain, cache->index.lists, 0, list_bytes(cache, list),
 	                           cache->place.lists, NULL, error));
 	moved.to_device = *n_records * (uint64_t)(bytes - 16);
 	clkv__place_count(cache, &moved);
 	return CLKV_OK;
 }
 
-void clkv__place_unfetch(clkv_cache *cache, const struct clkv__asking *asking)
+void clkv__place_unfetch(clkv_cache *cache, const struct clkv__ask_list *list, int layer)
 {
-	for (uint32_t i = 0; i < asking->list->n; i++)
+	for (uint32_t i = 0; i < list->n; i++)
 		for (int s = 0; s < cache->shape.streams; s++)
-			clkv__row_cache_forget(
-				&cache->place.rows,
-				clkv__place_head(ask_of(cache, asking, i)->seq, asking->layer, s), 0);
+			clkv__row_cache_forget(&cache->place.rows,
+			                       clkv__place_head(list->asks[i].seq, layer, s), 0);
 }
 
 void clkv__place_count(clkv_cache *cache, const struct clkv__moved *more)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/** \file step.c \brief What the parts of a step share: its memory, staging, undoing, ending. */
+/** \file step.c \brief What the parts of a step share: its memory, undoing, ending. */
 #include "step/step.h"
 
+#include "attend/tables_send.h"
 #include "base/alloc.h"
 #include "base/error.h"
 #include "step/seal_select.h"
@@ -18,17 +19,13 @@ clkv_status clkv__step_init(struct clkv_step *step, clkv_cache *cache, clkv_erro
 	step->attended = clkv__calloc(a, (size_t)cache->shape.layers, 1);
 	step->journal = clkv__calloc(a, (size_t)s->journal_entries, sizeof *step->journal);
 	if (s->asks > 0)
-		step->asks =
+		step->pass.lists =
 			clkv__calloc(a, s->moves ? s->max_step_tokens : s->max_step_tokens / s->asks + 1,
-		                 sizeof *step->asks);
+		                 sizeof *step->pass.lists);
 	if (s->moves)
-		step->asking = clkv__calloc(a, s->max_step_tokens, sizeof *step->asking);
-	bool ok = (step->asks || s->asks == 0) && step->items && step->layers && step->attended &&
-	          step->journal && (step->asking || !s->moves);
-	for (unsigned i = 0; i < CLKV__STAGING; i++) {
-		step->staging[i].words = clkv__calloc(a, s->staging_words, sizeof(uint32_t));
-		ok = ok && step->staging[i].words;
-	}
+		step->pass.asks = clkv__calloc(a, s->max_step_tokens, sizeof *step->pass.asks);
+	bool ok = (step->pass.lists || s->asks == 0) && step->items && step->layers && step->attended &&
+	          step->journal && (step->pass.asks || !s->moves);
 	if (!ok) {
 		clkv__step_free(step);
 		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for steps of %u rows",
@@ -42,15 +39,8 @@ void clkv__step_free(struct clkv_step *step)
 	if (!step->cache)
 		return;
 	const clkv_allocator *a = &step->cache->context->allocator;
-	for (unsigned i = 0; i < CLKV__STAGING; i++) {
-		if (step->staging[i].done) {
-			clWaitForEvents(1, &step->staging[i].done);
-			clReleaseEvent(step->staging[i].done);
-		}
-		clkv__free(a, step->staging[i].words);
-	}
-	clkv__free(a, step->asks);
-	clkv__free(a, step->asking);
+	clkv__free(a, step->pass.lists);
+	clkv__free(a, step->pass.asks);
 	clkv__free(a, step->items);
 	clkv__free(a, step->layers);
 	clkv__free(a, step->attended);
@@ -58,53 +48,10 @@ void clkv__step_free(struct clkv_step *step)
 	*step = (struct clkv_step){0};
 }
 
-clkv_status clkv__staging_next(struct clkv_step *step, struct clkv__staging **out,
-                               clkv_error *error)
+clkv_status clkv__step_send_tables(clkv_cache *cache, struct clkv__chain *chain, clkv_error *error)
 {
-	struct clkv__staging *s = &step->staging[step->turn];
-	if (s->done) {
-		/* Four writes ago: done long since, unless the device is that far behind. */
-		CLKV_CL(error, clWaitForEvents(1, &s->done));
-		clReleaseEvent(s->done);
-		s->done = NULL;
-	}
-	step->turn = (step->turn + 1) % CLKV__STAGING;
-	*out = s;
-	return CLKV_OK;
-}
-
-clkv_status clkv__staging_write(struct clkv_step *step, struct clkv__staging *staging, cl_mem mem,
-                                size_t n_words, clkv_error *error)
-{
-	return clkv__chain_write(&step->chain, mem, 0, n_words * sizeof(uint32_t), staging->words,
-	                         &staging->done, error);
-}
-
-static clkv_status send_batch(struct clkv_step *step, size_t first, size_t n, clkv_error *error)
-{
-	clkv_cache *cache = step->cache;
-	const struct clkv__tables *t = &cache->tables;
-	struct clkv__staging *staging;
-	CLKV_TRY(clkv__staging_next(step, &staging, error));
-	for (size_t i = 0; i < n; i++) {
-		staging->words[2 * i] = t->pending[first + i];
-		staging->words[2 * i + 1] = t->mirror[t->pending[first + i]];
-	}
-	CLKV_TRY(clkv__staging_write(step, staging, cache->pairs_mem, 2 * n, error));
-	return clkv__launch_table_update(cache, &step->chain, (cl_uint)n, error);
-}
-
-clkv_status clkv__step_send_tables(struct clkv_step *step, clkv_error *error)
-{
-	struct clkv__tables *t = &step->cache->tables;
-	size_t batch = step->cache->sizes.update_pairs;
-	CLKV_TRY(clkv__select_settle(step->cache, error));
-	for (size_t i = 0; i < t->n_pending; i += batch) {
-		size_t rest = t->n_pending - i;
-		CLKV_TRY(send_batch(step, i, rest < batch ? rest : batch, error));
-	}
-	t->n_pending = 0;
-	return CLKV_OK;
+	CLKV_TRY(clkv__select_settle(cache, chain, error));
+	return clkv__tables_send(cache, chain, error);
 }
 
 static void release_block(clkv_cache *cache, const struct clkv__change *c, uint32_t address)

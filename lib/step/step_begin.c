@@ -69,16 +69,16 @@ static clkv_status check_items(const clkv_cache *cache, const clkv_step_item *it
 static void take_items(struct clkv_step *step, const clkv_step_item *items, size_t n_items)
 {
 	step->n_items = n_items;
-	step->n_rows = 0;
+	step->pass.n_rows = 0;
 	step->n_changes = 0;
 	for (size_t i = 0; i < n_items; i++) {
 		step->items[i] = (struct clkv__step_item){
 			.seq = items[i].seq,
 			.n_new = (uint32_t)items[i].n_tokens,
-			.row = step->n_rows,
+			.row = step->pass.n_rows,
 			.phase = items[i].phase,
 		};
-		step->n_rows += (uint32_t)items[i].n_tokens;
+		step->pass.n_rows += (uint32_t)items[i].n_tokens;
 	}
 	for (int l = 0; l < step->cache->shape.layers; l++)
 		step->layers[l] = step->attended[l] = CLKV__LAYER_NEW;
@@ -264,10 +264,10 @@ static clkv_status send(struct clkv_step *step, clkv_error *error)
 	clkv_cache *cache = step->cache;
 	struct clkv__staging *staging;
 	CLKV_TRY(own_seen(step, error));
-	CLKV_TRY(clkv__staging_next(step, &staging, error));
+	CLKV_TRY(clkv__staging_next(&cache->staging, &staging, error));
 	uint32_t words = clkv__step_plan(step, staging->words);
-	CLKV_TRY(clkv__staging_write(step, staging, cache->plan_mem, words, error));
-	CLKV_TRY(clkv__step_send_tables(step, error));
+	CLKV_TRY(clkv__staging_write(staging, &step->chain, cache->plan_mem, words, error));
+	CLKV_TRY(clkv__step_send_tables(cache, &step->chain, error));
 	return copy_shared(step, error);
 }
 

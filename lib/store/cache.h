@@ -14,6 +14,7 @@
 #include "store/pool.h"
 #include "store/seen.h"
 #include "store/selection.h"
+#include "store/staging.h"
 #include "tune/tuning.h"
 
 #include <pthread.h>
@@ -59,6 +60,7 @@ struct clkv_cache {
 	struct clkv__kernels kernels;
 	struct clkv_step step; /**< the only one; open or not */
 	struct clkv__code_tables code_tables;
+	struct clkv__stagings staging;
 	cl_mem plan_mem, jobs_mem, pairs_mem, part_acc, part_ml;
 	cl_mem histograms; /**< [layers][2][ABI_SYMBOLS], or NULL if blocks have one size */
 	cl_mem sections;   /**< [jobs][layers][streams] what pruned blocks begin with, or NULL */

@@ -11,6 +11,7 @@
 #include "store/pages.h"
 #include "store/sizes_recall.h"
 #include "store/sizes_select.h"
+#include "store/staging.h"
 
 /* Tokens and rows are counted in 32 bits on the device, with room for sums. */
 #define MAX_TOKENS ((size_t)CLKV__MAX_TOKENS)

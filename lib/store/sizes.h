@@ -23,9 +23,6 @@ struct clkv__cut {
 	uint32_t min_blocks;    /**< blocks that a split walks at least, if there are so many */
 };
 
-/** Host staging buffers in turn: a write may still be under way while the next is prepared. */
-#define CLKV__STAGING 4
-
 /** Units behind the blocks of a layer of sized blocks: a stream is read in pieces of 8 bytes, and one
  *  whose lengths a damaged page has wrong ends here at the latest. */
 #define CLKV__GUARD_UNITS 512

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/** \file attend.h \brief Rows that come from another cache. */
-#ifndef CLKV__ATTEND_H
-#define CLKV__ATTEND_H
+/** \file step_layer.h \brief Rows that come from another cache. */
+#ifndef CLKV__STEP_LAYER_H
+#define CLKV__STEP_LAYER_H
 
 #include <clkv.h>
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/** \file attend.c \brief The two calls of each layer: append its rows, attend with them. */
-#include "attend/attend.h"
+/** \file step_layer.c \brief The two calls of each layer: append its rows, attend with them. */
+#include "step/step_layer.h"
 
-#include "attend/kernels.h"
+#include "attend/launch.h"
 #include "attend/tensor.h"
 #include "base/error.h"
 #include "base/struct_io.h"
-#include "place/read.h"
+#include "step/step.h"
 #include "store/cache.h"
 
 static clkv_status check_layer(const clkv_step *step, int layer, int state, const char *what,
@@ -53,9 +53,9 @@ static clkv_status append(clkv_step *step, int layer, const clkv_tensor *k, cons
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "%s is NULL", k ? "v" : "k");
 	const struct clkv__shape *shape = &step->cache->shape;
 	clkv_tensor kt = *k, vt = *v;
-	CLKV_TRY(clkv__tensor_check(&kt, "k", step->n_rows, shape->streams, shape->dk, error));
-	CLKV_TRY(clkv__tensor_check(&vt, "v", step->n_rows, shape->streams, shape->dv, error));
-	CLKV_TRY(clkv__launch_append(step->cache, &step->chain, layer, step->n_rows, &kt, &vt, stored,
+	CLKV_TRY(clkv__tensor_check(&kt, "k", step->pass.n_rows, shape->streams, shape->dk, error));
+	CLKV_TRY(clkv__tensor_check(&vt, "v", step->pass.n_rows, shape->streams, shape->dv, error));
+	CLKV_TRY(clkv__launch_append(step->cache, &step->chain, &step->pass, layer, &kt, &vt, stored,
 	                             n_wait, wait, done, error));
 	step->layers[layer] = CLKV__LAYER_APPENDED;
 	return CLKV_OK;
@@ -88,13 +88,15 @@ static clkv_status attend(clkv_step *step, int layer, const clkv_attend_args *ar
 	CLKV_TRY(clkv__struct_read(&a, sizeof a, args, "clkv_attend_args", error));
 	const struct clkv__shape *shape = &step->cache->shape;
 	size_t heads = (size_t)shape->q_heads;
-	CLKV_TRY(clkv__tensor_check(&a.q, "q", step->n_rows, shape->q_heads, shape->dk, error));
-	CLKV_TRY(clkv__tensor_check(&a.out, "out", step->n_rows, shape->q_heads, shape->dv, error));
+	CLKV_TRY(clkv__tensor_check(&a.q, "q", step->pass.n_rows, shape->q_heads, shape->dk, error));
+	CLKV_TRY(
+		clkv__tensor_check(&a.out, "out", step->pass.n_rows, shape->q_heads, shape->dv, error));
 	if (a.lse)
-		CLKV_TRY(clkv__floats_check(a.lse, "lse", a.lse_offset, step->n_rows * heads, error));
+		CLKV_TRY(clkv__floats_check(a.lse, "lse", a.lse_offset, step->pass.n_rows * heads, error));
 	if (a.sinks)
 		CLKV_TRY(clkv__floats_check(a.sinks, "sinks", a.sinks_offset, heads, error));
-	CLKV_TRY(clkv__launch_attend(step->cache, &step->chain, layer, &a, n_wait, wait, done, error));
+	CLKV_TRY(clkv__launch_attend(step->cache, &step->chain, &step->pass, layer, &a, n_wait, wait,
+	                             done, error));
 	step->attended[layer] = true;
 	return CLKV_OK;
 }
@@ -106,71 +108,4 @@ clkv_status clkv_attend(clkv_step *step, int layer, const clkv_attend_args *args
 	clkv__error_clear(error);
 	clkv_status status = attend(step, layer, args, n_wait, wait, done, error);
 	return metered(step, start, status);
-}
-
-/* Rows of a layer of a sequence, and where they go; either tensor may be NULL. */
-struct reading {
-	clkv_seq *seq;
-	int layer;
-	size_t from, n;
-	const clkv_tensor *k, *v;
-};
-
-static clkv_status read_rows(const struct reading *r, cl_command_queue queue, clkv_error *error)
-{
-	clkv_cache *cache = r->seq->cache;
-	struct clkv__chain *chain = &cache->step.chain;
-	CLKV_TRY(clkv__cache_join(cache, chain, queue, error));
-	clkv_status status = clkv__step_send_tables(&cache->step, error);
-	if (status == CLKV_OK)
-		status = (cache->sizes.moves ? clkv__place_read : clkv__launch_read)(
-			r->seq, chain, r->layer, (cl_uint)r->from, (cl_uint)r->n, r->k, r->v, error);
-	clkv__cache_leave(cache, chain);
-	if (status == CLKV_OK)
-		status = clkv__cl_check(error, clFinish(queue), "clFinish");
-	return status;
-}
-
-clkv_status clkv_seq_read(clkv_seq *seq, int layer, size_t from, size_t n, const clkv_tensor *k,
-                          const clkv_tensor *v, cl_command_queue queue, clkv_error *error)
-{
-	clkv__error_clear(error);
-	if (!seq || (!k && !v))
-		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "%s",
-		          seq ? "k and v are NULL" : "seq is NULL");
-	clkv_cache *cache = seq->cache;
-	const struct clkv__shape *shape = &cache->shape;
-	if (layer < 0 || layer >= shape->layers)
-		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "layer is %d; allowed: 0 to %d", layer,
-		          shape->layers - 1);
-	if (n == 0 || from > seq->length || n > seq->length - from)
-		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
-		          "rows %zu to %zu + %zu; allowed: at least one, within the sequence's %u", from,
-		          from, n, seq->length);
-	uint32_t sinks = clkv__sinks(cache, seq->length);
-	if (seq->kept.selected && !clkv__layer_is_dense(&cache->plan, layer) && from < seq->tail &&
-	    from + n > sinks)
-		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
-		          "rows %zu to %zu + %zu: of those from %u to %u only some were kept; allowed: "
-		          "others, or clkv_seq_get_kept",
-		          from, from, n, sinks, seq->tail - 1);
-	clkv_tensor kt = {0}, vt = {0};
-	if (k) {
-		kt = *k;
-		CLKV_TRY(clkv__tensor_check(&kt, "k", n, shape->streams, shape->dk, error));
-	}
-	if (v) {
-		vt = *v;
-		CLKV_TRY(clkv__tensor_check(&vt, "v", n, shape->streams, shape->dv, error));
-	}
-	pthread_mutex_lock(&cache->mutex);
-	clkv_status status = CLKV_OK;
-	if (cache->step.open) {
-		status = clkv__error_set(error, CLKV_ERROR_BUSY, "the cache has an open step");
-	} else {
-		const struct reading r = {seq, layer, from, n, k ? &kt : NULL, v ? &vt : NULL};
-		status = read_rows(&r, queue, error);
-	}
-	pthread_mutex_unlock(&cache->mutex);
-	return status;
 }

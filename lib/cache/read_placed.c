@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/** \file read.c \brief As many pages at a time as the landing zone takes go back to the device, and are read there. */
-#include "place/read.h"
+/** \file read_placed.c \brief As many pages at a time as the landing zone takes go back to the device, and are read there. */
+#include "cache/read_placed.h"
 
+#include "attend/launch.h"
 #include "base/error.h"
 #include "place/place.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/** \file read.h \brief Rows of a sequence whose sealed blocks lie in host memory, decoded for the caller. */
-#ifndef CLKV__PLACE_READ_H
-#define CLKV__PLACE_READ_H
+/** \file read_placed.h \brief Rows of a sequence whose sealed blocks lie in host memory, decoded for the caller. */
+#ifndef CLKV__READ_PLACED_H
+#define CLKV__READ_PLACED_H
 
 #include "store/cache.h"
 
