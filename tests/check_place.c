@@ -7,8 +7,8 @@
  * order: the same bits. Where the host attends, only the order of sums differs.
  */
 #include "device/context.h"
-#include "place/row_cache.h"
 #include "store/cache.h"
+#include "store/row_cache.h"
 #include "support/bounds.h"
 #include "support/expect.h"
 #include "support/fixture.h"

@@ -325,11 +325,12 @@ START_TEST(test_recipes_share_programs)
 	clkv_context *context = open_with(NULL, "1");
 	feed_open(&a, context, fixture.queue, "f16", NULL);
 	feed_open(&b, context, fixture.queue, "kivi:bits=4", NULL);
-	const struct clkv__variant_kernels *x = &a.cache->kernels.sealing[0],
-									   *y = &b.cache->kernels.sealing[0];
+	const struct clkv__variant_kernels *x = &a.cache->kernels->sealing[0],
+									   *y = &b.cache->kernels->sealing[0];
 	ck_assert_ptr_eq(x->append.program, y->append.program);
 	ck_assert_ptr_eq(x->merge.program, y->merge.program);
-	ck_assert_ptr_eq(a.cache->kernels.table_update.program, b.cache->kernels.table_update.program);
+	ck_assert_ptr_eq(a.cache->kernels->table_update.program,
+	                 b.cache->kernels->table_update.program);
 	ck_assert_ptr_ne(x->attend_tile.program, y->attend_tile.program);
 	feed_close(&a);
 	feed_close(&b);

@@ -106,7 +106,7 @@ static inline struct clkv__variant_kernels *span_kernels(clkv_cache *cache,
                                                          const struct clkv__span *span)
 {
 	bool dense = span->first_layer < cache->plan.general.skip;
-	return dense ? &cache->kernels.dense : &cache->kernels.sealing[span->which];
+	return dense ? &cache->kernels->dense : &cache->kernels->sealing[span->which];
 }
 
 #endif

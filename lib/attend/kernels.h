@@ -70,6 +70,6 @@ clkv_status clkv__kernel_make(clkv_cache *cache, struct clkv__kernel *kernel, co
 
 /** Makes those planned as early, their programs built in parallel. Errors: as above, of the first that can't be made. */
 clkv_status clkv__kernels_make_early(clkv_cache *cache, const char **why, clkv_error *error);
-void clkv__kernels_free(struct clkv__kernels *kernels);
+void clkv__kernels_free(clkv_cache *cache);
 
 #endif

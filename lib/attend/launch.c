@@ -11,7 +11,7 @@ enum { APPEND_ROWS = 16 };
 /* What doesn't depend on how sealed blocks are pruned: any variant's kernels do. */
 static struct clkv__variant_kernels *kernels_of(clkv_cache *cache, int layer)
 {
-	return layer < cache->plan.general.skip ? &cache->kernels.dense : &cache->kernels.sealing[0];
+	return layer < cache->plan.general.skip ? &cache->kernels->dense : &cache->kernels->sealing[0];
 }
 
 clkv_status clkv__launch_append(clkv_cache *cache, struct clkv__chain *chain,
@@ -126,7 +126,7 @@ clkv_status clkv__launch_table_update(clkv_cache *cache, struct clkv__chain *cha
                                       clkv_error *error)
 {
 	enum { LOCAL = 64 };
-	struct args a = args_of(cache, &cache->kernels.table_update, error);
+	struct args a = args_of(cache, &cache->kernels->table_update, error);
 	put_mem(&a, cache->tables.mem);
 	put_mem(&a, cache->pairs_mem);
 	put_uint(&a, 0);

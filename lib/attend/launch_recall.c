@@ -3,6 +3,7 @@
 #include "attend/args.h"
 #include "attend/launch_index.h"
 #include "place/host_attend.h"
+#include "place/place.h"
 
 /* Rows that recall in one go. */
 struct rows {
@@ -33,7 +34,7 @@ static clkv_status score_units(clkv_cache *cache, struct clkv__chain *chain,
                                const struct rows *rows, clkv_error *error)
 {
 	enum { TILES = 16 }; /* of recall_score.cl */
-	struct args a = args_of(cache, &cache->kernels.recall.score, error);
+	struct args a = args_of(cache, &cache->kernels->recall.score, error);
 	put_mem(&a, cache->index.mem);
 	put_mem(&a, cache->tables.mem);
 	put_mem(&a, cache->plan_mem);
@@ -76,7 +77,7 @@ static clkv_status choose(clkv_cache *cache, struct clkv__chain *chain, const st
 {
 	const struct clkv__recall *r = &cache->plan.recall;
 	size_t heads = (size_t)(r->grouped ? cache->shape.streams : cache->shape.q_heads);
-	struct args a = args_of(cache, &cache->kernels.recall.select, error);
+	struct args a = args_of(cache, &cache->kernels->recall.select, error);
 	put_mem(&a, cache->index.mem);
 	put_mem(&a, cache->tables.mem);
 	put_mem(&a, cache->plan_mem);
@@ -87,7 +88,7 @@ static clkv_status choose(clkv_cache *cache, struct clkv__chain *chain, const st
 	put_float(&a, cache->shape.scale);
 	size_t groups[3] = {heads, rows->list->n, 1};
 	CLKV_TRY(run(&a, chain, 2, groups, lanes_of(cache), 0, NULL, NULL, error));
-	a = args_of(cache, &cache->kernels.recall.list, error);
+	a = args_of(cache, &cache->kernels->recall.list, error);
 	put_mem(&a, cache->index.mem);
 	put_mem(&a, cache->tables.mem);
 	put_mem(&a, cache->plan_mem);
@@ -132,9 +133,9 @@ static clkv_status place_rows(clkv_cache *cache, struct clkv__chain *chain, int 
                               clkv_error *error)
 {
 	enum { ROWS = 16 }; /* of place_rows.cl */
-	struct args a = args_of(cache, &cache->kernels.recall.place, error);
+	struct args a = args_of(cache, &cache->kernels->recall.place, error);
 	put_mem(&a, cache->pool.layers[layer].mem);
-	put_mem(&a, cache->place.arrived);
+	put_mem(&a, cache->place->arrived);
 	put_uint(&a, cache->pool.layers[layer].rows);
 	put_uint(&a, n);
 	size_t groups[3] = {(n + ROWS - 1) / ROWS, 1, 1};

@@ -125,7 +125,7 @@ static clkv_status list(clkv_cache *cache, struct clkv__chain *chain, const void
                         const struct clkv__span *span, clkv_error *error)
 {
 	const struct clkv__selection *s = &cache->selection;
-	struct args a = args_of(cache, &cache->kernels.select.list, error);
+	struct args a = args_of(cache, &cache->kernels->select.list, error);
 	put_mem(&a, cache->pool.layers[span->first_layer].mem);
 	put_mem(&a, cache->tables.mem);
 	put_mem(&a, s->scores);
@@ -157,7 +157,7 @@ static clkv_status run_heads(clkv_cache *cache, struct clkv__chain *chain, struc
 
 static clkv_status pool_scores(clkv_cache *cache, struct clkv__chain *chain, clkv_error *error)
 {
-	struct args a = args_of(cache, &cache->kernels.select.pool, error);
+	struct args a = args_of(cache, &cache->kernels->select.pool, error);
 	put_mem(&a, cache->selection.ranks);
 	put_mem(&a, cache->selection.chosen);
 	put_mem(&a, cache->selection.found);
@@ -169,7 +169,7 @@ static clkv_status mean_scores(clkv_cache *cache, struct clkv__chain *chain,
 {
 	bool runs = cache->plan.select.kind == ABI_SELECT_RUNS;
 	struct clkv__span all = every_layer(cache);
-	struct args a = args_of(cache, &cache->kernels.select.mean, error);
+	struct args a = args_of(cache, &cache->kernels->select.mean, error);
 	put_mem(&a, cache->selection.ranks);
 	put_mem(&a, cache->selection.found);
 	put_uint(&a, runs ? leaving->n : UINT32_MAX);
@@ -185,7 +185,7 @@ static clkv_status mix_scores(clkv_cache *cache, struct clkv__chain *chain, cons
 {
 	const struct clkv__leaving *leaving = what;
 	const struct clkv__selection *s = &cache->selection;
-	struct args a = args_of(cache, &cache->kernels.select.mix, error);
+	struct args a = args_of(cache, &cache->kernels->select.mix, error);
 	put_mem(&a, cache->pool.layers[span->first_layer].mem);
 	put_mem(&a, cache->tables.mem);
 	put_mem(&a, s->ranks);
@@ -202,7 +202,7 @@ clkv_status clkv__launch_candidates(clkv_cache *cache, struct clkv__chain *chain
                                     const struct clkv__leaving *leaving, clkv_error *error)
 {
 	CLKV_TRY(clkv__for_spans(cache, chain, list, leaving, error));
-	if (cache->kernels.select.mix.program)
+	if (cache->kernels->select.mix.program)
 		CLKV_TRY(clkv__for_spans(cache, chain, mix_scores, leaving, error));
 	if (cache->plan.select.pool > 1)
 		CLKV_TRY(pool_scores(cache, chain, error));
@@ -226,7 +226,7 @@ clkv_status clkv__launch_select(clkv_cache *cache, struct clkv__chain *chain, bo
                                 clkv_error *error)
 {
 	const struct clkv__selection *s = &cache->selection;
-	struct args a = args_of(cache, &cache->kernels.select.choose, error);
+	struct args a = args_of(cache, &cache->kernels->select.choose, error);
 	put_choice(&a, s);
 	put_uint(&a, newest);
 	return run_heads(cache, chain, &a, error);
@@ -236,7 +236,7 @@ clkv_status clkv__launch_cascade(clkv_cache *cache, struct clkv__chain *chain,
                                  const struct clkv__leaving *leaving,
                                  const struct clkv__quota *quota, clkv_error *error)
 {
-	struct args a = args_of(cache, &cache->kernels.select.choose, error);
+	struct args a = args_of(cache, &cache->kernels->select.choose, error);
 	uint32_t rings = (uint32_t)cache->plan.select.cascades - 1;
 	uint32_t even = rings > 0 ? quota->kept / rings : 0;
 	put_choice(&a, &cache->selection);
@@ -251,7 +251,7 @@ static clkv_status cosines(clkv_cache *cache, struct clkv__chain *chain, const v
 {
 	const struct clkv__leaving *leaving = what;
 	uint32_t bt = (uint32_t)cache->plan.general.block;
-	struct args a = args_of(cache, &cache->kernels.select.cosines, error);
+	struct args a = args_of(cache, &cache->kernels->select.cosines, error);
 	put_mem(&a, cache->pool.layers[span->first_layer].mem);
 	put_mem(&a, cache->tables.mem);
 	put_mem(&a, cache->selection.work);
@@ -263,7 +263,7 @@ clkv_status clkv__launch_alone(clkv_cache *cache, struct clkv__chain *chain,
                                const struct clkv__leaving *leaving, clkv_error *error)
 {
 	const struct clkv__selection *s = &cache->selection;
-	struct args a = args_of(cache, &cache->kernels.select.alone, error);
+	struct args a = args_of(cache, &cache->kernels->select.alone, error);
 	CLKV_TRY(clkv__for_spans(cache, chain, cosines, leaving, error));
 	put_mem(&a, s->ranks);
 	put_mem(&a, s->keep);
@@ -276,7 +276,7 @@ clkv_status clkv__launch_alone(clkv_cache *cache, struct clkv__chain *chain,
 clkv_status clkv__launch_runs(clkv_cache *cache, struct clkv__chain *chain,
                               const struct clkv__leaving *leaving, clkv_error *error)
 {
-	struct args a = args_of(cache, &cache->kernels.select.choose, error);
+	struct args a = args_of(cache, &cache->kernels->select.choose, error);
 	put_choice(&a, &cache->selection);
 	put_mem(&a, cache->selection.work);
 	put_uint(&a, leaving->n);
@@ -316,7 +316,7 @@ static clkv_status weigh_dropped(clkv_cache *cache, struct clkv__chain *chain,
                                  const struct merging *m, clkv_error *error)
 {
 	const struct clkv__selection *s = &cache->selection;
-	struct args a = args_of(cache, &cache->kernels.select.weigh, error);
+	struct args a = args_of(cache, &cache->kernels->select.weigh, error);
 	put_mem(&a, s->scores);
 	put_mem(&a, s->traces);
 	put_mem(&a, s->ranks);
@@ -335,7 +335,7 @@ clkv_status clkv__launch_merge(clkv_cache *cache, struct clkv__chain *chain,
                                uint32_t merged_blocks, clkv_error *error)
 {
 	const struct merging what = {leaving, merged, merged_blocks};
-	if (cache->kernels.select.weigh.program)
+	if (cache->kernels->select.weigh.program)
 		CLKV_TRY(weigh_dropped(cache, chain, &what, error));
 	return clkv__for_spans(cache, chain, merge, &what, error);
 }
@@ -370,7 +370,7 @@ static clkv_status merge_runs(clkv_cache *cache, struct clkv__chain *chain, cons
 {
 	const struct staging *w = what;
 	const struct clkv__selection *s = &cache->selection;
-	struct args a = args_of(cache, &cache->kernels.select.merge_runs, error);
+	struct args a = args_of(cache, &cache->kernels->select.merge_runs, error);
 	put_mem(&a, cache->pool.layers[span->first_layer].mem);
 	put_mem(&a, cache->tables.mem);
 	put_mem(&a, cache->jobs_mem);
@@ -391,7 +391,7 @@ clkv_status clkv__launch_gather(clkv_cache *cache, struct clkv__chain *chain,
 {
 	const struct staging what = {leaving, n_jobs};
 	CLKV_TRY(clkv__for_spans(cache, chain, gather, &what, error));
-	return cache->kernels.select.merge_runs.program
+	return cache->kernels->select.merge_runs.program
 	           ? clkv__for_spans(cache, chain, merge_runs, &what, error)
 	           : CLKV_OK;
 }
@@ -401,7 +401,7 @@ static clkv_status mark(clkv_cache *cache, struct clkv__chain *chain, const void
 {
 	const struct staging *w = what;
 	const struct clkv__selection *s = &cache->selection;
-	struct args a = args_of(cache, &cache->kernels.select.mark, error);
+	struct args a = args_of(cache, &cache->kernels->select.mark, error);
 	put_mem(&a, cache->pool.layers[span->first_layer].mem);
 	put_mem(&a, cache->tables.mem);
 	put_mem(&a, cache->jobs_mem);

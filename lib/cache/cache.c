@@ -3,14 +3,17 @@
 #include "store/cache.h"
 
 #include "attend/fallback.h"
+#include "attend/kernels.h"
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/struct_io.h"
+#include "cache/create.h"
 #include "cache/resolve.h"
 #include "place/place.h"
 #include "plan/codebook.h"
 #include "shape/rope.h"
 #include "step/seal_select.h"
+#include "step/step.h"
 
 #include <string.h>
 
@@ -247,7 +250,7 @@ static clkv_status build(clkv_cache *cache, const void *codebook, clkv_error *er
 	CLKV_TRY(create_buffers(cache, error));
 	CLKV_TRY(clkv__stagings_init(&cache->staging, &context->allocator, cache->sizes.staging_words,
 	                             error));
-	CLKV_TRY(clkv__step_init(&cache->step, cache, error));
+	CLKV_TRY(clkv__step_init(cache, error));
 	if (cache->use != CLKV__CACHE_READS)
 		CLKV_TRY(clkv__kernels_build_any(cache, error));
 	return fill_buffers(cache, codebook, error);
@@ -313,16 +316,16 @@ void clkv_cache_destroy(clkv_cache *cache)
 {
 	if (!cache)
 		return;
-	clkv_step_abort(&cache->step);
+	clkv_step_abort(cache->step);
 	if (cache->last_event) {
 		clWaitForEvents(1, &cache->last_event);
 		clReleaseEvent(cache->last_event);
 	}
 	while (cache->sequences)
 		clkv__seq_drop(cache->sequences);
-	clkv__step_free(&cache->step);
+	clkv__step_free(cache);
 	clkv__stagings_free(&cache->staging, &cache->context->allocator);
-	clkv__kernels_free(&cache->kernels);
+	clkv__kernels_free(cache);
 	clkv__place_free(cache);
 	release_mem(cache->plan_mem);
 	release_mem(cache->jobs_mem);

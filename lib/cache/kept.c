@@ -148,7 +148,7 @@ static clkv_status get_kept(clkv_seq *seq, int layer, int head, clkv_kept *out,
 	clkv_cache *cache = seq->cache;
 	struct clkv__chain chain;
 	struct slots s = {0};
-	if (cache->step.open)
+	if (cache->step->open)
 		CLKV_FAIL(error, CLKV_ERROR_BUSY, "the cache has an open step");
 	uint32_t sinks = clkv__sinks(cache, seq->length);
 	out->tail = seq->tail > sinks ? seq->tail : sinks;

@@ -64,7 +64,7 @@ clkv_status clkv_seq_read(clkv_seq *seq, int layer, size_t from, size_t n, const
 	}
 	pthread_mutex_lock(&cache->mutex);
 	clkv_status status = CLKV_OK;
-	if (cache->step.open) {
+	if (cache->step->open) {
 		status = clkv__error_set(error, CLKV_ERROR_BUSY, "the cache has an open step");
 	} else {
 		const struct reading r = {seq, layer, from, n, k ? &kt : NULL, v ? &vt : NULL};

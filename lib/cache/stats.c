@@ -2,6 +2,7 @@
 /** \file stats.c \brief Figures of a cache. */
 #include "base/error.h"
 #include "base/struct_io.h"
+#include "place/place.h"
 #include "store/cache.h"
 
 #include <math.h>
@@ -35,10 +36,10 @@ clkv_status clkv_get_stats(const clkv_cache *cache, clkv_stats *stats)
 	s.bound_v = fmax((double)c->counters.bound_v, (double)c->loaded_scale[1] / 2);
 	s.values_checked = c->values_checked;
 	s.values_broken = c->counters.broken;
-	s.moved_to_host = c->place.moved.to_host;
-	s.moved_to_device = c->place.moved.to_device;
-	s.rows_asked = c->place.moved.asked;
-	s.rows_found = c->place.moved.found;
+	s.moved_to_host = c->place->moved.to_host;
+	s.moved_to_device = c->place->moved.to_device;
+	s.rows_asked = c->place->moved.asked;
+	s.rows_found = c->place->moved.found;
 	pthread_mutex_unlock(&c->mutex);
 	return clkv__struct_write(stats, &s, sizeof s);
 }

@@ -4,13 +4,14 @@
 
 #include "base/error.h"
 #include "place/place.h"
+#include "store/sizes_place.h"
 
 #include <string.h>
 
 uint32_t *clkv__place_list(const clkv_cache *cache, uint32_t i, int stream)
 {
 	size_t streams = (size_t)cache->shape.streams;
-	return cache->place.lists + (i * streams + (size_t)stream) * (1 + (size_t)cache->sizes.listed);
+	return cache->place->lists + (i * streams + (size_t)stream) * (1 + (size_t)cache->sizes.listed);
 }
 
 static size_t list_bytes(const clkv_cache *cache, const struct clkv__ask_list *list)
@@ -43,7 +44,7 @@ clkv_status clkv__place_lists(clkv_cache *cache, struct clkv__chain *chain,
 {
 	/* Blocks: behind it all that the chain had before is done, so that host buffers of earlier writes are free. */
 	CLKV_TRY(clkv__chain_read_now(chain, cache->index.lists, 0, list_bytes(cache, list),
-	                              cache->place.lists, error));
+	                              cache->place->lists, error));
 	for (uint32_t i = 0; i < list->n; i++)
 		for (int s = 0; s < cache->shape.streams; s++)
 			CLKV_TRY(check_list(list->asks[i].seq, layer, s, clkv__place_list(cache, i, s), error));
@@ -58,7 +59,7 @@ static void gather(const clkv_seq *seq, int layer, int stream, uint32_t ordinal,
 	size_t dk = 2 * (size_t)cache->shape.dk, dv = 2 * (size_t)cache->shape.dv;
 	size_t bt = (size_t)cache->plan.general.block, t = ordinal % bt;
 	const unsigned char *page = clkv__place_page(seq, layer, stream, ordinal / (uint32_t)bt);
-	const uint32_t number = clkv__place_slot(seq, stream, slot);
+	const uint32_t number = clkv__rows_slot(seq, stream, slot);
 	memcpy(record, &number, sizeof number);
 	memcpy(record + 16, page + t * dk, dk);
 	memcpy(record + 16 + dk, page + bt * dk + t * dv, dv);
@@ -70,8 +71,8 @@ static void fetch_head(const clkv_seq *seq, int layer, int stream, uint32_t *lis
                        uint32_t *n_records, struct clkv__moved *moved)
 {
 	clkv_cache *cache = seq->cache;
-	struct clkv__row_cache *rows = &cache->place.rows;
-	uint32_t head = clkv__place_head(seq, layer, stream), n = list[0];
+	struct clkv__row_cache *rows = &cache->rows;
+	uint32_t head = clkv__rows_head(seq, layer, stream), n = list[0];
 	size_t bytes = clkv__record_bytes(cache->shape.dk, cache->shape.dv);
 	for (uint32_t i = 1; i <= n; i++)
 		moved->found += clkv__row_cache_use(rows, head, list[i]) != UINT32_MAX;
@@ -79,10 +80,10 @@ static void fetch_head(const clkv_seq *seq, int layer, int stream, uint32_t *lis
 		uint32_t slot = clkv__row_cache_find(rows, head, list[i]);
 		if (slot == UINT32_MAX) {
 			slot = clkv__row_cache_take(rows, head, list[i]);
-			gather(seq, layer, stream, list[i], slot, cache->place.records + *n_records * bytes);
+			gather(seq, layer, stream, list[i], slot, cache->place->records + *n_records * bytes);
 			*n_records += 1;
 		}
-		list[i] = clkv__place_slot(seq, stream, slot);
+		list[i] = clkv__rows_slot(seq, stream, slot);
 	}
 	moved->asked += n;
 }
@@ -99,10 +100,10 @@ clkv_status clkv__place_fetch(clkv_cache *cache, struct clkv__chain *chain,
 			fetch_head(list->asks[i].seq, layer, s, clkv__place_list(cache, i, s), n_records,
 			           &moved);
 	if (*n_records > 0)
-		CLKV_TRY(clkv__chain_write(chain, cache->place.arrived, 0, *n_records * bytes,
-		                           cache->place.records, NULL, error));
+		CLKV_TRY(clkv__chain_write(chain, cache->place->arrived, 0, *n_records * bytes,
+		                           cache->place->records, NULL, error));
 	CLKV_TRY(clkv__chain_write(chain, cache->index.lists, 0, list_bytes(cache, list),
-	                           cache->place.lists, NULL, error));
+	                           cache->place->lists, NULL, error));
 	moved.to_device = *n_records * (uint64_t)(bytes - 16);
 	clkv__place_count(cache, &moved);
 	return CLKV_OK;
@@ -112,13 +113,12 @@ void clkv__place_unfetch(clkv_cache *cache, const struct clkv__ask_list *list, i
 {
 	for (uint32_t i = 0; i < list->n; i++)
 		for (int s = 0; s < cache->shape.streams; s++)
-			clkv__row_cache_forget(&cache->place.rows,
-			                       clkv__place_head(list->asks[i].seq, layer, s), 0);
+			clkv__row_cache_forget(&cache->rows, clkv__rows_head(list->asks[i].seq, layer, s), 0);
 }
 
 void clkv__place_count(clkv_cache *cache, const struct clkv__moved *more)
 {
-	struct clkv__moved *all = &cache->place.moved;
+	struct clkv__moved *all = &cache->place->moved;
 	pthread_mutex_lock(&cache->mutex);
 	all->to_host += more->to_host;
 	all->to_device += more->to_device;

@@ -3,6 +3,7 @@
 #ifndef CLKV__FETCH_H
 #define CLKV__FETCH_H
 
+#include "place/place.h"
 #include "store/cache.h"
 #include "store/pass.h"
 

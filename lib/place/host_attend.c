@@ -160,7 +160,7 @@ static clkv_status read_row(clkv_cache *cache, struct clkv__chain *chain, const 
 	for (size_t h = 0; h < heads; h += together)
 		CLKV_TRY(clkv__chain_read_now(chain, q->mem, (at + h * q->head_stride) * element,
 		                              together * dk * element,
-		                              cache->place.given + h * dk * element, error));
+		                              cache->place->given + h * dk * element, error));
 	return CLKV_OK;
 }
 
@@ -172,11 +172,11 @@ clkv_status clkv__place_queries(clkv_cache *cache, struct clkv__chain *chain,
 	const int n = shape->q_heads * shape->dk;
 	const float scale = shape->softcap > 0 ? shape->scale : shape->scale * LOG2_E;
 	for (uint32_t i = 0; i < list->n; i++) {
-		float *to = cache->place.queries + i * (size_t)n;
+		float *to = cache->place->queries + i * (size_t)n;
 		CLKV_TRY(read_row(cache, chain, q, list->asks[i].row, error));
-		convert(q->dtype, cache->place.given, n, to);
+		convert(q->dtype, cache->place->given, n, to);
 		for (int j = 0; shape->rope.by_library && j < shape->q_heads; j++)
-			clkv__rope_rotate(&shape->rope, cache->place.turns, list->asks[i].position,
+			clkv__rope_rotate(&shape->rope, cache->place->turns, list->asks[i].position,
 			                  to + j * shape->dk);
 		for (int j = 0; j < n; j++)
 			to[j] *= scale;
@@ -203,7 +203,7 @@ clkv_status clkv__place_attend(clkv_cache *cache, struct clkv__chain *chain,
 	struct clkv__moved moved = {0};
 	for (uint32_t i = 0; i < list->n; i++) {
 		const struct clkv__ask *ask = &list->asks[i];
-		float *sums = cache->place.sums + i * row;
+		float *sums = cache->place->sums + i * row;
 		for (int s = 0; s < shape->streams; s++) {
 			const size_t g0 = (size_t)(s * shape->g);
 			const struct head h = {
@@ -211,7 +211,7 @@ clkv_status clkv__place_attend(clkv_cache *cache, struct clkv__chain *chain,
 				.layer = layer,
 				.stream = s,
 				.list = clkv__place_list(cache, i, s),
-				.queries = cache->place.queries + (i * heads + g0) * (size_t)shape->dk,
+				.queries = cache->place->queries + (i * heads + g0) * (size_t)shape->dk,
 				.ml = sums + 2 * g0,
 				.acc = sums + 2 * heads + g0 * (size_t)shape->dv,
 			};

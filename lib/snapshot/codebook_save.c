@@ -2,6 +2,7 @@
 /** \file codebook_save.c \brief clkv_codebook_save: what a sequence's prompt has trained, for other sequences. */
 #include "base/alloc.h"
 #include "base/error.h"
+#include "cache/idle.h"
 #include "plan/codebook.h"
 #include "snapshot/snapshot.h"
 

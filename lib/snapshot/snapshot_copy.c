@@ -8,6 +8,7 @@
  */
 #include "snapshot/snapshot.h"
 
+#include "cache/create.h"
 #include "step/step_layer.h"
 
 /* Rows of K and V of one layer between the two caches. */

@@ -48,8 +48,8 @@ clkv_status clkv__seal_place(const struct clkv__seal_jobs *jobs, clkv_error *err
 		n = jobs->n - i < most ? jobs->n - i : most;
 		CLKV_TRY(seal_batch(jobs, i, n, error));
 	}
-	cache->place.moved.to_host += (uint64_t)jobs->n * (uint64_t)cache->shape.streams *
-	                              (uint64_t)(cache->shape.layers - cache->plan.general.skip) *
-	                              cache->sizes.sealed_units * ABI_UNIT;
+	cache->place->moved.to_host += (uint64_t)jobs->n * (uint64_t)cache->shape.streams *
+	                               (uint64_t)(cache->shape.layers - cache->plan.general.skip) *
+	                               cache->sizes.sealed_units * ABI_UNIT;
 	return CLKV_OK;
 }

@@ -24,15 +24,14 @@ struct clkv_step {
 	struct clkv__chain chain;
 	struct clkv__step_item *items; /**< [max_sequences or max_step_tokens] */
 	size_t n_items;
-	struct clkv__pass pass;       /**< what launches are told of it */
-	unsigned char *layers;        /**< [layers] enum clkv__layer_state */
-	unsigned char *attended;      /**< [layers] whether clkv_attend was called */
-	struct clkv__change *journal; /**< table words changed by begin */
-	size_t n_changes;
+	struct clkv__pass pass;  /**< what launches are told of it */
+	unsigned char *layers;   /**< [layers] enum clkv__layer_state */
+	unsigned char *attended; /**< [layers] whether clkv_attend was called */
 };
 
-clkv_status clkv__step_init(struct clkv_step *step, clkv_cache *cache, clkv_error *error);
-void clkv__step_free(struct clkv_step *step);
+/** Makes the step of a cache: there is one, open or not. Errors: NO_HOST_MEMORY; then it may be there in part. */
+clkv_status clkv__step_init(clkv_cache *cache, clkv_error *error);
+void clkv__step_free(clkv_cache *cache);
 
 /** Fills words with the plan of the step's items, and the pass with where it lies. Returns the words used. */
 uint32_t clkv__step_plan(struct clkv_step *step, uint32_t *words);

@@ -7,12 +7,9 @@
  * device: a split is `blocks_per_split` blocks, the same number for all items, so that work is even
  * whatever the lengths are.
  */
+#include "base/checked.h"
+#include "step/step.h"
 #include "store/cache.h"
-
-static uint32_t ceil_div(uint32_t a, uint32_t b)
-{
-	return (a + b - 1) / b;
-}
 
 /* Whether the rows of an item recall: those of generation, once there is something to recall. */
 static bool recalls(const struct clkv__step_item *item)
@@ -40,7 +37,7 @@ static uint32_t blocks_of_item(const clkv_cache *cache, const struct clkv__step_
 
 static uint32_t n_tiles(const clkv_cache *cache, const struct clkv__step_item *item)
 {
-	return ceil_div(item->n_new, tile_rows(cache, item));
+	return (uint32_t)clkv__ceil_div(item->n_new, tile_rows(cache, item));
 }
 
 /* The smallest split that doesn't make more groups than the device wants beyond one per tile. */

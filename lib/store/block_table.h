@@ -13,6 +13,12 @@
 
 #include <stdbool.h>
 
+/** A word of a table that a step has changed, so that it can be undone. */
+struct clkv__change {
+	uint32_t word, before, layer;
+	bool sealed; /**< a sealed block's address, not a half block's */
+};
+
 struct clkv__tables {
 	cl_mem mem;
 	uint32_t slab_words, row_words, cap;
@@ -22,6 +28,8 @@ struct clkv__tables {
 	uint32_t *free_list; /**< slabs */
 	uint32_t *pending;   /**< words that the device doesn't know yet; may hold a word twice */
 	size_t n_pending, pending_room;
+	struct clkv__change *journal; /**< words changed by the begin of an open step */
+	size_t n_changes;
 	const clkv_allocator *allocator;
 };
 

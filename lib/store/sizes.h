@@ -27,12 +27,6 @@ struct clkv__cut {
  *  whose lengths a damaged page has wrong ends here at the latest. */
 #define CLKV__GUARD_UNITS 512
 
-/** A word of a table that a step has changed, so that it can be undone. */
-struct clkv__change {
-	uint32_t word, before, layer;
-	bool sealed; /**< a sealed block's address, not a half block's */
-};
-
 struct clkv__sizes {
 	uint32_t max_tokens, max_step_tokens, max_sequences, max_seq_tokens, max_open_tokens;
 	/* pool */

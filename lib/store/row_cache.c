@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /** \file row_cache.c \brief Slots by ordinal in hashed chains, by last use in a ring. */
-#include "place/row_cache.h"
+#include "store/row_cache.h"
 
 #include "base/alloc.h"
 #include "base/error.h"
+#include "store/cache.h"
 
 #include <string.h>
 
@@ -162,4 +163,35 @@ void clkv__row_cache_forget(struct clkv__row_cache *cache, uint32_t head, uint32
 		take_out(slot, i);
 		put_in(slot, i, cache->newest[head]);
 	}
+}
+
+/* A sequence's number: that of its slab. */
+static uint32_t number_of(const clkv_seq *seq)
+{
+	return seq->slab / seq->cache->sizes.slab_words;
+}
+
+uint32_t clkv__rows_head(const clkv_seq *seq, int layer, int stream)
+{
+	const clkv_cache *cache = seq->cache;
+	uint32_t skip = (uint32_t)cache->plan.general.skip, layers = (uint32_t)cache->shape.layers;
+	return (number_of(seq) * (layers - skip) + (uint32_t)layer - skip) *
+	           (uint32_t)cache->shape.streams +
+	       (uint32_t)stream;
+}
+
+uint32_t clkv__rows_slot(const clkv_seq *seq, int stream, uint32_t slot)
+{
+	const clkv_cache *cache = seq->cache;
+	return (number_of(seq) * (uint32_t)cache->shape.streams + (uint32_t)stream) *
+	           cache->sizes.row_slots +
+	       slot;
+}
+
+void clkv__rows_forget(clkv_seq *seq, uint32_t ordinal)
+{
+	clkv_cache *cache = seq->cache;
+	for (int l = cache->plan.general.skip; cache->rows.slots > 0 && l < cache->shape.layers; l++)
+		for (int s = 0; s < cache->shape.streams; s++)
+			clkv__row_cache_forget(&cache->rows, clkv__rows_head(seq, l, s), ordinal);
 }

@@ -41,4 +41,11 @@ uint32_t clkv__row_cache_take(struct clkv__row_cache *cache, uint32_t head, uint
 /** Empties the slots of tokens with this ordinal or a larger one. */
 void clkv__row_cache_forget(struct clkv__row_cache *cache, uint32_t head, uint32_t from);
 
+/** The head of rows that a sequence's (layer, KV head) is, and a slot's number among those of the layer. */
+uint32_t clkv__rows_head(const clkv_seq *seq, int layer, int stream);
+uint32_t clkv__rows_slot(const clkv_seq *seq, int stream, uint32_t slot);
+
+/** Slots of a sequence no longer hold tokens from this ordinal on. */
+void clkv__rows_forget(clkv_seq *seq, uint32_t ordinal);
+
 #endif
