@@ -2,6 +2,7 @@
 /** \file check_tune.c \brief Tunings: their text, the table of families, which one a cache takes. */
 #include "attend/cut.h"
 #include "cache/resolve.h"
+#include "plan/tune_key.h"
 #include "support/feed.h"
 #include "support/fixture.h"
 #include "support/inject.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** \file check_warm.c \brief When programs are built: on purpose, when they're needed, by several threads; and which are shared. */
+#include "attend/kernels.h"
 #include "store/cache.h"
 #include "support/feed.h"
 #include "support/fixture.h"
