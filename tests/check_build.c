@@ -193,6 +193,31 @@ START_TEST(test_a_kernel_folder_replaces_single_files)
 }
 END_TEST
 
+/* As the files lie in cl/: append_rows.cl in attend. One in the folder itself comes first. */
+START_TEST(test_a_kernel_folder_has_folders)
+{
+	struct notes notes = {0, 0, ""};
+	char path[800], from[1600];
+	clkv_error error;
+	new_folder();
+	path_of(path, sizeof path, "attend");
+	ck_assert_int_eq(mkdir(path, 0700), 0);
+	write_kernel("kernel void from_its_folder(global int *x) { x[0] = VALUE; }\n");
+	path_of(path, sizeof path, FILE_NAME);
+	path_of(from, sizeof from, "attend/" FILE_NAME);
+	ck_assert_int_eq(rename(path, from), 0);
+	clkv_context *context = context_with("", folder, &notes);
+	ck_assert_int_eq(build(context, "from_its_folder", 1, &error), CLKV_OK);
+	clkv_context_destroy(context);
+	write_kernel(GOOD);
+	context = context_with("", folder, &notes);
+	ck_assert_int_eq(build(context, "from_folder", 1, &error), CLKV_OK);
+	clkv_context_destroy(context);
+	ck_assert_int_eq(remove(from), 0);
+	remove_folder();
+}
+END_TEST
+
 /* ---------------------------------------------------------------- failures ---- */
 
 START_TEST(test_build_failures_name_file_and_line)
@@ -388,6 +413,7 @@ int main(void)
 	tcase_add_test(source, test_every_file_is_included_once);
 	tcase_add_test(source, test_a_missing_include_is_named);
 	tcase_add_test(source, test_a_kernel_folder_replaces_single_files);
+	tcase_add_test(source, test_a_kernel_folder_has_folders);
 	tcase_add_test(failure, test_build_failures_name_file_and_line);
 	tcase_add_test(failure, test_macros_with_two_values_are_refused);
 	tcase_add_test(failure, test_small_work_groups_are_respected);

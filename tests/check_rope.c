@@ -140,7 +140,7 @@ static void open_feed(struct feed *feed, size_t which, bool by_library, const ch
 }
 
 /* How many of the keys that a stream of half rows holds are not the formula's: a rounding to half, and what a turn
- * in single precision is off by (the head of cl/rope.clh, and the products). */
+ * in single precision is off by (the head of cl/base/rope.clh, and the products). */
 static size_t wrong_keys(const struct feed *feed, const struct stream *stream,
                          const struct ref_rope *rope)
 {

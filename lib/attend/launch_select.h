@@ -44,7 +44,7 @@ clkv_status clkv__launch_cascade(clkv_cache *cache, struct clkv__chain *chain,
                                  const struct clkv__quota *quota, clkv_error *error);
 
 /** Cosines of neighbours in `work`, and which tokens stay alone in `keep`; then the choice by runs. In place of quotas
- *  there are bounds (cl/runs.clh). */
+ *  there are bounds (cl/select/runs.clh). */
 clkv_status clkv__launch_alone(clkv_cache *cache, struct clkv__chain *chain,
                                const struct clkv__leaving *leaving, clkv_error *error);
 clkv_status clkv__launch_runs(clkv_cache *cache, struct clkv__chain *chain,

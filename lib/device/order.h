@@ -4,7 +4,7 @@
  * \brief   The order of work-groups, for tests: kernels must give the same in any.
  *
  * CLKV_TEST_ORDER, read when a context is made: "reverse", "shuffle", or "shuffle:SEED" with 0 <= SEED < 2^32. All
- * programs of the context then number their work-groups anew (cl/order.clh); their texts differ from the usual ones, and so
+ * programs of the context then number their work-groups anew (cl/base/order.clh); their texts differ from the usual ones, and so
  * do their keys on disk.
  */
 #ifndef CLKV__ORDER_H

@@ -51,7 +51,7 @@ clkv_status clkv__place_lists(clkv_cache *cache, struct clkv__chain *chain,
 	return clkv__place_wait(cache, error);
 }
 
-/* A row of K and of V behind the number of their slot: cl/place_rows.cl reads it. */
+/* A row of K and of V behind the number of their slot: cl/place/place_rows.cl reads it. */
 static void gather(const clkv_seq *seq, int layer, int stream, uint32_t ordinal, uint32_t slot,
                    unsigned char *record)
 {

@@ -30,14 +30,14 @@ size_t clkv__rope_bytes(const clkv_rope *rope);
 /** turns [dims / 2]: of each pair, by one position. */
 void clkv__rope_turns(const clkv_rope *rope, cl_ulong *turns);
 
-/** Rotates a head [dk] on the host, as cl/rope.clh does. */
+/** Rotates a head [dk] on the host, as cl/base/rope.clh does. */
 void clkv__rope_rotate(const clkv_rope *rope, const cl_ulong *turns, uint32_t position,
                        float *head);
 
 /** What rotated channels are multiplied by. */
 float clkv__rope_magnitude(const clkv_rope *rope);
 
-/** The macros of cl/rope.clh; none if the library doesn't rotate, unless the kernel does in any case. */
+/** The macros of cl/base/rope.clh; none if the library doesn't rotate, unless the kernel does in any case. */
 void clkv__rope_macros(const clkv_rope *rope, bool always, clkv__macros *macros);
 
 #endif

@@ -15,7 +15,7 @@ struct clkv__runs {
 };
 
 /** Finds the runs of each head, whose candidates are listed, and what is chosen. bounds [layers][streams][2] gets what
- *  cl/runs.clh draws. */
+ *  cl/select/runs.clh draws. */
 clkv_status clkv__seal_runs(clkv_cache *cache, struct clkv__chain *chain,
                             const struct clkv__runs *runs, uint32_t *bounds, clkv_error *error);
 

@@ -4,7 +4,7 @@
  * \brief   The block tables of all sequences: on the device, mirrored on the host.
  *
  * The host changes its mirror and notes which words; the notes travel to the device, in one launch,
- * with the next plan. cl/abi.clh says what the words mean.
+ * with the next plan. cl/base/abi.clh says what the words mean.
  */
 #ifndef CLKV__BLOCK_TABLE_H
 #define CLKV__BLOCK_TABLE_H

@@ -81,7 +81,7 @@ void clkv__sizes_selection(const struct clkv__shape *shape, const struct clkv__p
 		s->sums_bytes =
 			(uint64_t)shape->layers * (uint64_t)shape->q_heads * (uint64_t)plan->select.observe * 4;
 	if (plan->select.kind == ABI_SELECT_RUNS)
-		s->merge_bytes = heads * s->places * 8; /* cl/runs.clh */
+		s->merge_bytes = heads * s->places * 8; /* cl/select/runs.clh */
 	if (clkv__weighs(&plan->select))
 		s->rows_bytes = ABI_SEEN_BYTES((uint64_t)shape->layers, (uint64_t)s->max_step_tokens,
 		                               (uint64_t)shape->q_heads, (uint64_t)shape->dk);

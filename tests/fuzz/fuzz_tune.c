@@ -10,6 +10,7 @@
 #include "base/hash.h"
 #include "cache/tune_file.h"
 #include "device/context.h"
+#include "plan/tune_key.h"
 
 #include <inttypes.h>
 #include <string.h>
