@@ -305,10 +305,21 @@ void watch_step(struct watch *w, const struct stream *s, size_t n, clkv_phase ph
 		want_sealed(w, s, from, w->seal.tail);
 }
 
+/* A mask that stays is that of the last sealed token which is left. */
 void watch_cut(struct watch *w, size_t n)
 {
+	size_t heads = (size_t)w->c->shape.kv_heads, dk = (size_t)w->c->shape.dk;
 	ref_seal_cut(&w->seal, n);
 	w->blocks = w->seal.n_blocks;
+	if (w->blocks == 0)
+		return;
+	size_t last = w->seal.tail - 1;
+	for (int layer = 0; layer < w->feed->geometry.layers; layer++)
+		for (size_t head = 0; head < heads; head++) {
+			for (size_t i = 0; i < dk; i++)
+				w->mask[layer][head][i] = w->want[layer][(last * heads + head) * dk + i].kept;
+			w->mask_sure[layer][head] = w->sure[layer][head][last];
+		}
 }
 
 void watch_feed(struct watch *w, struct feed *feed, struct stream *s, size_t n, clkv_phase phase,
