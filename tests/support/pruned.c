@@ -7,6 +7,7 @@
 #include "each.h"
 #include "expect.h"
 #include "fixture.h"
+#include "recipe_text.h"
 
 #include <check.h>
 #include <math.h>
@@ -21,43 +22,17 @@ void *new_array(size_t n, size_t size)
 	return p;
 }
 
-/* Where a key's value begins in a recipe's text, or NULL. */
-static const char *value_of(const char *text, const char *key)
-{
-	size_t n = strlen(key);
-	for (const char *at = strstr(text, key); at; at = strstr(at + n, key))
-		if (at > text && strchr(" :,", at[-1]) && at[n] == '=')
-			return at + n + 1;
-	return NULL;
-}
-
-static double number_of(const char *text, const char *key, double fallback)
-{
-	const char *value = value_of(text, key);
-	return value ? strtod(value, NULL) : fallback;
-}
-
-/* The number of the word that the key has, of n; fallback if it has another one or isn't there. */
-static int word_of(const char *text, const char *key, const char *const *words, int n, int fallback)
-{
-	const char *value = value_of(text, key);
-	for (int i = 0; value && i < n; i++)
-		if (strncmp(value, words[i], strlen(words[i])) == 0)
-			return i;
-	return fallback;
-}
-
 /* The stage behind, if K goes through a codec. */
 static void read_codec(struct pruned_case *c, const char *stage)
 {
 	bool kivi = strstr(stage, "kivi") != NULL;
 	if (strstr(stage, "kvcomp")) {
 		c->codec = strstr(stage, "unit_k=block") ? PRUNED_BLOCK_RANGE : PRUNED_CHANNEL_RANGE;
-		c->step = number_of(stage, "rel_k", 0.0);
-		c->exact = (size_t)number_of(stage, "exact", 1);
+		c->step = recipe_number(stage, "rel_k", 0.0);
+		c->exact = (size_t)recipe_number(stage, "exact", 1);
 		return;
 	}
-	int bits = (int)number_of(stage, kivi ? "bits" : "k", 16);
+	int bits = (int)recipe_number(stage, kivi ? "bits" : "k", 16);
 	if (bits == 16)
 		return;
 	c->codec = kivi || strstr(stage, "axis_k=channel") ? PRUNED_CHANNEL_CODES : PRUNED_TOKEN_CODES;
@@ -72,15 +47,15 @@ struct pruned_case pruned_case(const struct pruned_row *row)
 	struct pruned_case c = {.recipe = row->recipe, .kept = row->kept, .shape = row->shape};
 	const char *text = row->recipe, *behind = strchr(text, '|');
 	c.kind = strncmp(text, "spark", 5) == 0 ? PRUNED_SPARK : PRUNED_THINK;
-	c.obs = (size_t)number_of(text, "obs", 32);
-	c.block = (size_t)number_of(text, "block", 64);
-	c.qagg = (enum ref_qagg)word_of(text, "qagg", aggregations, 4, REF_QAGG_RMS);
-	int fill = word_of(text, "recover", fills, 7, REF_RECOVER_FIT);
+	c.obs = (size_t)recipe_number(text, "obs", 32);
+	c.block = (size_t)recipe_number(text, "block", 64);
+	c.qagg = (enum ref_qagg)recipe_word(text, "qagg", aggregations, 4, REF_QAGG_RMS);
+	int fill = recipe_word(text, "recover", fills, 7, REF_RECOVER_FIT);
 	c.recover = fill > REF_RECOVER_FIT ? REF_RECOVER_ZERO : (enum ref_recover)fill;
 	c.squared = c.kind == PRUNED_SPARK && strstr(text, "saliency=abs") == NULL;
-	c.fill = number_of(text, "fill", 0.01);
-	c.refine = (int)number_of(text, "refine", 2);
-	c.refresh = (size_t)number_of(text, "refresh", 1);
+	c.fill = recipe_number(text, "fill", 0.01);
+	c.refine = (int)recipe_number(text, "refine", 2);
+	c.refresh = (size_t)recipe_number(text, "refresh", 1);
 	if (behind)
 		read_codec(&c, behind);
 	return c;
