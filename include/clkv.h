@@ -273,18 +273,22 @@ typedef struct clkv_cache_options {
 /** Bytes that clkv_cache_create takes: the allocator uses the very same functions. */
 typedef struct clkv_bytes {
 	size_t struct_size;
-	uint64_t device;      /**< all of the below */
-	uint64_t sealed;      /**< encoded blocks */
-	uint64_t open;        /**< half blocks: tails, sinks, uncompressed layers */
-	uint64_t tables;      /**< block tables */
-	uint64_t scratch;     /**< plans, partial results */
-	uint64_t host;        /**< host memory */
-	double per_token;     /**< of one sealed token, all layers, tables included; of entropy-coded
-	                           recipes the most */
+	uint64_t device;  /**< all of the below */
+	uint64_t sealed;  /**< encoded blocks */
+	uint64_t open;    /**< half blocks: tails, sinks, uncompressed layers */
+	uint64_t tables;  /**< block tables */
+	uint64_t scratch; /**< plans, partial results */
+	uint64_t host;    /**< host memory */
+	double per_token; /**< of one token more of a long text, sealed, all layers, tables included: of
+	                           entropy-coded recipes the most; where tokens are selected, of a number
+	                           of slots what layers take that select none (skip), of a share of the
+	                           tokens that part of per_slot */
 	double per_token_f16; /**< the same without compression and tables */
 	uint64_t code_tables; /**< of entropy coding; part of device */
 	uint64_t index;       /**< by which tokens are recalled; part of device */
 	uint64_t recalled;    /**< slots of rows that place:host,via=copy keeps; part of device */
+	double per_slot; /**< where tokens are selected: of one slot of each KV head, all layers that
+	                           select, tables included; else 0 */
 	uint64_t
 		host_sealed; /**< encoded blocks that lie in host memory (place:host), which sealed leaves
 	                           out; part of host. via=map: OpenCL makes it for the device, in the same
@@ -302,6 +306,37 @@ CLKV_API clkv_status clkv_supports(clkv_context *context, const clkv_geometry *g
 CLKV_API clkv_status clkv_bytes_required(clkv_context *context, const clkv_geometry *geometry,
                                          const char *recipe, const clkv_cache_options *options,
                                          clkv_bytes *bytes, clkv_error *error);
+
+/** What sequences take of a cache's memory at a length. Reserved it is whole (clkv_bytes_required): this is how much of it
+ *  is in use, as clkv_stats and clkv_seq_info of such a cache say. Scratch, code tables, the newest queries (obs) and slots of
+ *  recalled rows aren't in it: they don't depend on lengths. */
+typedef struct clkv_bytes_used {
+	size_t struct_size;
+	int exact;       /**< 1: to the byte. 0: the most that it may be, as blocks have their own size
+	                (kvcomp), or scores and keys decide how much each head keeps */
+	uint64_t device; /**< all of the next four */
+	uint64_t sealed; /**< encoded blocks: clkv_stats.used_sealed */
+	uint64_t open;   /**< half blocks: clkv_stats.used_open */
+	uint64_t tables; /**< clkv_stats.used_tables */
+	uint64_t index;  /**< by which tokens are recalled, with codebooks */
+	uint64_t host;   /**< encoded blocks in host memory: clkv_stats.used_host */
+	uint64_t sequence;      /**< clkv_seq_info.bytes of each sequence */
+	uint64_t sequence_host; /**< clkv_seq_info.host_bytes of each */
+	size_t sealed_tokens;   /**< clkv_seq_info.sealed of each */
+} clkv_bytes_used;
+
+/** Computes what n_sequences sequences of n_tokens tokens each, which share nothing, have in use of the cache that these
+ *  options make, without making it. sealed 1: each is a prompt whose end was committed, in steps of max_step_tokens rows;
+ *  what stays in half are its sinks, its window and, of recipes that have an index, what is too short for a segment
+ *  (generation adds less than a block, or less than a segment, before it seals again). sealed 0: nothing has left its half
+ *  blocks, as until the end of a prompt that is sealed there (seal=prompt): the most that it will take in half. May be
+ *  called at any time by any thread; never blocks.
+ *  Errors: INVALID_ARGUMENT (more than the options allow), INVALID_RECIPE, UNSUPPORTED, POOL_FULL (so many half blocks
+ *  there are not: see max_open_tokens). Since 0.1. */
+CLKV_API clkv_status clkv_bytes_at(clkv_context *context, const clkv_geometry *geometry,
+                                   const char *recipe, const clkv_cache_options *options,
+                                   size_t n_tokens, size_t n_sequences, int sealed,
+                                   clkv_bytes_used *bytes, clkv_error *error);
 
 /** Allocates all memory that the cache will ever take. Since 0.1.
  *  Errors: INVALID_ARGUMENT, INVALID_RECIPE, UNSUPPORTED, NO_HOST_MEMORY, NO_DEVICE_MEMORY, OPENCL,
@@ -367,6 +402,24 @@ CLKV_API clkv_status clkv_seq_destroy(clkv_seq *seq);
  *  (INVALID_ARGUMENT). An empty sequence is like a new one. Since 0.1. */
 CLKV_API clkv_status clkv_seq_truncate(clkv_seq *seq, size_t n_tokens, clkv_error *error);
 
+/** X(name, value, text): what tokens in half that are neither sinks nor in the window are waiting for. Values are pinned. */
+#define CLKV_WAITS_LIST(X)                                                                         \
+	X(CLKV_WAITS_WINDOW, 0, "nothing but sinks, window and part of a block is in half")            \
+	X(CLKV_WAITS_NEVER, 1, "the recipe seals nothing")                                             \
+	X(CLKV_WAITS_PROMPT_END, 2, "they are sealed when their prompt ends")                          \
+	X(CLKV_WAITS_INDEX, 3, "they are too few for an index or a codebook")                          \
+	X(CLKV_WAITS_BUDGET, 4, "each token has a slot of the budget")                                 \
+	X(CLKV_WAITS_ROOM, 5, "the index has no room for them")
+
+typedef enum clkv_waits {
+#define CLKV_X(name, value, text) name = value,
+	CLKV_WAITS_LIST(CLKV_X)
+#undef CLKV_X
+} clkv_waits;
+
+/** Names the reason ("they are too few for an index or a codebook"); never NULL. Since 0.1. */
+CLKV_API const char *clkv_waits_string(clkv_waits waits);
+
 typedef struct clkv_seq_info {
 	size_t struct_size;
 	size_t length;     /**< tokens */
@@ -376,6 +429,11 @@ typedef struct clkv_seq_info {
 	uint64_t bytes;      /**< device bytes that hold it: blocks in use (shared ones in full) and
 	                           table entries */
 	uint64_t host_bytes; /**< of its sealed blocks, if these lie in host memory */
+	clkv_waits waits;    /**< why what is in half hasn't been sealed */
+	size_t seals_at;     /**< length at which a commit of generation seals next, one row at a time;
+	                          not above length: the next commit. May be more than the sequence can
+	                          hold. 0: none will. A prompt's end seals all but the window, partial
+	                          blocks too, once in the life of a sequence */
 } clkv_seq_info;
 
 CLKV_API clkv_status clkv_seq_get_info(const clkv_seq *seq, clkv_seq_info *info);

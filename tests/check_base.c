@@ -46,6 +46,20 @@ START_TEST(test_an_unknown_status_has_a_name_too)
 }
 END_TEST
 
+START_TEST(test_every_reason_to_wait_has_words_of_its_own)
+{
+#define X(name, value, text) name,
+	static const clkv_waits reasons[] = {CLKV_WAITS_LIST(X)};
+#undef X
+	enum { N = sizeof reasons / sizeof reasons[0] };
+	for (int i = 0; i < N; i++) {
+		ck_assert_str_ne(clkv_waits_string(reasons[i]), clkv_waits_string((clkv_waits)99));
+		for (int j = 0; j < i; j++)
+			ck_assert_str_ne(clkv_waits_string(reasons[i]), clkv_waits_string(reasons[j]));
+	}
+}
+END_TEST
+
 START_TEST(test_the_version_is_the_header_s)
 {
 	char text[64];
@@ -347,6 +361,7 @@ int main(void)
 	TCase *values = tcase_create("values"), *structures = tcase_create("structures");
 	tcase_add_test(values, test_every_status_has_a_name_of_its_own);
 	tcase_add_test(values, test_an_unknown_status_has_a_name_too);
+	tcase_add_test(values, test_every_reason_to_wait_has_words_of_its_own);
 	tcase_add_test(values, test_the_version_is_the_header_s);
 	tcase_add_test(values, test_sums_and_products_notice_overflow);
 	tcase_add_test(values, test_the_hash_is_fnv1a);

@@ -134,6 +134,30 @@ bool session_stream_bytes(const struct engine_stream *stream, uint64_t *bytes,
 	return true;
 }
 
+bool session_half_note(const struct engine_stream *stream, char *text)
+{
+	clkv_seq_info info = CLKV_INIT(clkv_seq_info);
+	text[0] = '\0';
+	if (clkv_seq_get_info(stream->seq, &info) != CLKV_OK || info.length == 0 || info.sealed > 0 ||
+	    info.waits == CLKV_WAITS_NEVER)
+		return false;
+	int n = snprintf(text, SESSION_HALF_BYTES, "all %zu tokens in half: %s", info.length,
+	                 clkv_waits_string(info.waits));
+	if (info.seals_at > info.length)
+		(void)snprintf(text + n, SESSION_HALF_BYTES - (size_t)n, "; seals from %zu tokens on",
+		               info.seals_at);
+	return true;
+}
+
+void session_half_say(const struct engine_stream *stream, const char *recipe)
+{
+	char text[SESSION_HALF_BYTES];
+	if (!session_half_note(stream, text))
+		return;
+	progress_clear();
+	(void)fprintf(stderr, "'%s': %s\n", recipe, text);
+}
+
 size_t session_f16_bytes(const struct session *session)
 {
 	const struct model *m = session->model;

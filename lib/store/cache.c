@@ -10,6 +10,7 @@
 #include "recall/codebook.h"
 #include "rope/rope.h"
 #include "step/seal_select.h"
+#include "store/options.h"
 #include "store/resolve.h"
 
 #include <string.h>
@@ -27,19 +28,6 @@ clkv_status clkv_supports(clkv_context *context, const clkv_geometry *geometry, 
 		why[length] = '\0';
 	}
 	return status;
-}
-
-/* The caller's options, and whether they give a codebook, whose bytes are checked when a cache is made. */
-static clkv_status read_options(struct clkv__plan *plan, const clkv_cache_options *options,
-                                clkv_cache_options *o, clkv_error *error)
-{
-	CLKV_TRY(clkv__struct_read(o, sizeof *o, options, "clkv_cache_options", error));
-	if (o->codebook && (plan->recall.kind != ABI_INDEX_CODES || plan->sealing.dense))
-		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
-		          "cache options: codebook is given, but the recipe has none; allowed: NULL, or a "
-		          "recipe with a2ats");
-	plan->recall.given = o->codebook != NULL;
-	return CLKV_OK;
 }
 
 static clkv_status check_limits(const clkv_cache_options *o, const struct clkv__sizes *sizes,
@@ -67,7 +55,7 @@ clkv_status clkv_bytes_required(clkv_context *context, const clkv_geometry *geom
 	if (!bytes)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "bytes is NULL");
 	CLKV_TRY(clkv__resolve(context, geometry, recipe, &r, error));
-	CLKV_TRY(read_options(&r.plan, options, &o, error));
+	CLKV_TRY(clkv__options_read(&r.plan, options, &o, error));
 	CLKV_TRY(clkv__sizes_compute(&r.shape, &r.plan, options, &r.cut, &sizes, error));
 	return clkv__struct_write(bytes, &sizes.bytes, sizeof sizes.bytes);
 }
@@ -261,7 +249,7 @@ clkv_status clkv__cache_create(clkv_context *context, const clkv_geometry *geome
 	CLKV_TRY(clkv__resolve(context, geometry, recipe, &r, error));
 	if (use != CLKV__CACHE_ATTENDS)
 		r.plan.recall = (struct clkv__recall){.kind = ABI_INDEX_NONE};
-	CLKV_TRY(read_options(&r.plan, options, &o, error));
+	CLKV_TRY(clkv__options_read(&r.plan, options, &o, error));
 	CLKV_TRY(clkv__sizes_compute(&r.shape, &r.plan, options, &r.cut, &sizes, error));
 	CLKV_TRY(check_limits(&o, &sizes, error));
 	if (o.codebook)

@@ -5,6 +5,7 @@
 #include "base/struct_io.h"
 #include "place/place.h"
 #include "store/cache.h"
+#include "store/leaving.h"
 
 #include <string.h>
 
@@ -385,6 +386,10 @@ clkv_status clkv_seq_get_info(const clkv_seq *seq, clkv_seq_info *info)
 	i.min_length = min_length(seq);
 	i.sealed = clkv__seq_sealed(seq);
 	i.bytes = clkv__segments_bytes(seq);
+	const struct clkv__filling filling = clkv__filling_of(seq);
+	uint32_t seals_at;
+	i.waits = clkv__leaving_waits(&cache->plan, &cache->sizes, &filling, &seals_at);
+	i.seals_at = seals_at;
 	for (int l = 0; l < cache->shape.layers; l++)
 		for (int s = 0; s < cache->shape.streams; s++)
 			i.bytes += row_bytes(seq, l, s, &i.host_bytes);
