@@ -479,9 +479,12 @@ typedef struct clkv_kept {
 CLKV_API clkv_status clkv_seq_get_kept(clkv_seq *seq, int layer, int kv_head, clkv_kept *kept,
                                        cl_command_queue queue, clkv_error *error);
 
-/** How many of the newest rows of a prompt must be attended with, not only appended: 0 for recipes that don't look at
- *  attention, SIZE_MAX for those that weigh tokens by that of all rows. Since 0.1. */
+/** How many of the newest rows of a prompt must be attended with, or observed, not only appended: 0 for recipes that don't
+ *  look at queries, SIZE_MAX for those that weigh tokens by the attention of all rows. Since 0.1. */
 CLKV_API size_t clkv_cache_observes(const clkv_cache *cache);
+
+/** Whether the recipe weighs tokens by attention, so that clkv_step_observe needs log-sum-exps: 1 or 0. Since 0.1. */
+CLKV_API int clkv_cache_weighs(const clkv_cache *cache);
 
 /* ---------------------------------------------------------------- a step ---- */
 
@@ -533,6 +536,27 @@ typedef struct clkv_attend_args {
 CLKV_API clkv_status clkv_attend(clkv_step *step, int layer, const clkv_attend_args *args,
                                  cl_uint n_wait, const cl_event *wait, cl_event *done,
                                  clkv_error *error);
+
+/** q    [rows][q_heads][head_dim_k], as clkv_attend takes it
+ *  lse  f32 [rows][q_heads]: natural log of the sum of exp(logit) over all that the row saw, as clkv_attend writes it.
+ *       NULL where the recipe doesn't weigh tokens by attention (clkv_cache_weighs) */
+typedef struct clkv_observe_args {
+	size_t struct_size;
+	clkv_tensor q;
+	cl_mem lse;
+	size_t lse_offset; /**< in floats */
+} clkv_observe_args;
+
+/** Hands the queries of the step's rows to the stages that judge by them, in place of clkv_attend: for engines that compute
+ *  the attention of a prompt by other means. In each layer behind its append; layers of `skip` may be left out. Nothing is
+ *  done of recipes that look at no queries (clkv_cache_observes is 0). Stages that look at queries alone (think, spark,
+ *  metric=query, morphkv) then do the same, bit for bit, as if the rows had been attended with; those that weigh tokens
+ *  do so but for the rounding of lse, which can decide between tokens of nearly equal scores.
+ *  Enqueues, doesn't block; done: q and lse may be reused. Errors: INVALID_ARGUMENT, INVALID_STATE (the layer wasn't
+ *  appended), OPENCL, BUILD. Since 0.1. */
+CLKV_API clkv_status clkv_step_observe(clkv_step *step, int layer, const clkv_observe_args *args,
+                                       cl_uint n_wait, const cl_event *wait, cl_event *done,
+                                       clkv_error *error);
 
 /** Ends the step: keeps the first n_kept[i] new rows of item i (NULL: all; fewer when a draft was
  *  rejected, with phase DECODE or PROMPT), seals what left the window, frees what is no longer needed.

@@ -25,6 +25,7 @@ struct clkv__kernel {
 /** Kernels of the layers of one variant. */
 struct clkv__variant_kernels {
 	struct clkv__kernel append, attend_row, attend_tile, merge, seal, read;
+	struct clkv__kernel observe;             /**< none: no stage looks at queries */
 	struct clkv__kernel count, size, verify; /**< of blocks that have their own size */
 	struct clkv__kernel prune, prune_v;      /**< none: all channels of K, of V are kept */
 	struct clkv__kernel recall, score;       /**< none: nothing is recalled; nor by its keys */
@@ -90,6 +91,11 @@ clkv_status clkv__launch_append(clkv_cache *cache, struct clkv__chain *chain, in
 clkv_status clkv__launch_attend(clkv_cache *cache, struct clkv__chain *chain, int layer,
                                 const clkv_attend_args *args, cl_uint n_wait, const cl_event *wait,
                                 cl_event *done, clkv_error *error);
+/** Leaves the queries of a step's rows where stages look. Nothing is enqueued if none does; done gets an event all the
+ *  same. */
+clkv_status clkv__launch_observe(clkv_cache *cache, struct clkv__chain *chain, int layer,
+                                 const clkv_observe_args *args, cl_uint n_wait,
+                                 const cl_event *wait, cl_event *done, clkv_error *error);
 /** Of the seal jobs in jobs_mem, in layers that share a buffer: the channels that they keep; blocks of one
  *  size; histograms; sizes; blocks in their pages; the check of their values. */
 clkv_status clkv__launch_prune(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,

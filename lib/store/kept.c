@@ -16,6 +16,11 @@ size_t clkv_cache_observes(const clkv_cache *cache)
 	return clkv__weighs(&cache->plan.select) ? SIZE_MAX : (size_t)clkv__plan_observe(&cache->plan);
 }
 
+int clkv_cache_weighs(const clkv_cache *cache)
+{
+	return cache && clkv__plan_weighs(&cache->plan);
+}
+
 /* The slots of one head as they lie there, dead ones among them. */
 struct slots {
 	uint32_t n;

@@ -160,6 +160,34 @@ static cl_mem sinks_buffer(const struct feed *feed)
 	return mem;
 }
 
+static void observe(clkv_step *step, int layer, const struct tensor *q, const struct tensor *lse)
+{
+	clkv_observe_args args = CLKV_INIT(clkv_observe_args);
+	clkv_error error;
+	args.q = q->t;
+	args.lse = lse->t.mem;
+	args.lse_offset = lse->t.offset;
+	feed_ok(clkv_step_observe(step, layer, &args, 0, NULL, NULL, &error), &error,
+	        "clkv_step_observe");
+}
+
+/* Hands queries in that others have attended with. */
+static void observe_layer(const struct feed *feed, clkv_step *step, int layer,
+                          const struct feed_item *items, size_t n_items)
+{
+	const struct feed_result *r = feed->observed;
+	struct tensor_layout layout = {.dtype = CLKV_F32, .offset = 5};
+	struct tensor q, lse;
+	open_rows(feed, layer, FEED_Q, items, n_items, &q);
+	ck_assert_uint_eq(q.rows, r->rows);
+	tensor_open(&lse, feed->queue, layout, q.rows, 1, r->lse_row,
+	            r->lse + (size_t)layer * r->rows * r->lse_row);
+	observe(step, layer, &q, &lse);
+	ck_assert_int_eq(clFinish(feed->queue), CL_SUCCESS);
+	tensor_close(&q);
+	tensor_close(&lse);
+}
+
 static void attend_layer(const struct feed *feed, clkv_step *step, int layer,
                          const struct feed_item *items, size_t n_items, struct feed_result *result)
 {
@@ -180,6 +208,8 @@ static void attend_layer(const struct feed *feed, clkv_step *step, int layer,
 	if (feed->sinks)
 		args.sinks = sinks_buffer(feed);
 	feed_ok(clkv_attend(step, layer, &args, 0, NULL, NULL, &error), &error, "clkv_attend");
+	if (feed->observe)
+		observe(step, layer, &q, &lse);
 	if (result)
 		tensor_read(&out, feed->queue, result->out + (size_t)layer * q.rows * result->out_row);
 	if (result && feed->lse)
@@ -234,7 +264,9 @@ clkv_step *feed_begin(struct feed *feed, struct feed_item *items, size_t n_items
 	        "clkv_step_begin");
 	for (int layer = 0; layer < feed->geometry.layers; layer++) {
 		append_layer(feed, step, layer, items, n_items);
-		if (!feed->append_only)
+		if (feed->observed)
+			observe_layer(feed, step, layer, items, n_items);
+		else if (!feed->append_only)
 			attend_layer(feed, step, layer, items, n_items, result);
 	}
 	return step;
