@@ -490,12 +490,21 @@ CLKV_API int clkv_cache_weighs(const clkv_cache *cache);
 
 /** DECODE: rows of generation. PROMPT: a part of a prompt, more follows. PROMPT_END: the last part of
  *  a prompt: after its commit exactly `window` tokens stay unsealed (a later prompt's end leaves
- *  fewer than window + block, so that partial blocks don't pile up). */
-typedef enum clkv_phase { CLKV_DECODE = 0, CLKV_PROMPT = 1, CLKV_PROMPT_END = 2 } clkv_phase;
+ *  fewer than window + block, so that partial blocks don't pile up).
+ *  PROBE: rows of queries over a sequence as it is, for what was computed before, for scores, for attention across
+ *  sequences. They attend as one at the place of its last token would: all see all tokens (of a sliding window the newest),
+ *  none is recalled or left out, and RoPE by the library takes that position. Nothing is appended, observed or
+ *  reserved; commit (n_kept NULL) changes nothing, and abort does the same. All items of a step are probes, or none. */
+typedef enum clkv_phase {
+	CLKV_DECODE = 0,
+	CLKV_PROMPT = 1,
+	CLKV_PROMPT_END = 2,
+	CLKV_PROBE = 3
+} clkv_phase;
 
 typedef struct clkv_step_item {
 	clkv_seq *seq;
-	size_t n_tokens; /**< new rows, at least 1 */
+	size_t n_tokens; /**< new rows, at least 1; of PROBE rows of q */
 	clkv_phase phase;
 } clkv_step_item;
 

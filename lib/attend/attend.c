@@ -43,10 +43,20 @@ static clkv_status metered(const clkv_step *step, uint64_t start, clkv_status st
 	return status;
 }
 
+/* Rows of a probe have no K and V, and leave no queries. */
+static clkv_status check_adds(const clkv_step *step, clkv_error *error)
+{
+	if (step && step->open && step->probes)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_STATE,
+		          "the step's items have phase CLKV_PROBE; allowed: clkv_attend");
+	return CLKV_OK;
+}
+
 static clkv_status append(clkv_step *step, int layer, const clkv_tensor *k, const clkv_tensor *v,
                           bool stored, cl_uint n_wait, const cl_event *wait, cl_event *done,
                           clkv_error *error)
 {
+	CLKV_TRY(check_adds(step, error));
 	CLKV_TRY(check_layer(step, layer, CLKV__LAYER_NEW, "its rows were appended already", error));
 	CLKV_TRY(check_wait(n_wait, wait, error));
 	if (!k || !v)
@@ -111,6 +121,7 @@ clkv_status clkv_attend(clkv_step *step, int layer, const clkv_attend_args *args
 static clkv_status observe(clkv_step *step, int layer, const clkv_observe_args *args,
                            cl_uint n_wait, const cl_event *wait, cl_event *done, clkv_error *error)
 {
+	CLKV_TRY(check_adds(step, error));
 	CLKV_TRY(
 		check_layer(step, layer, CLKV__LAYER_APPENDED, "its rows must be appended first", error));
 	CLKV_TRY(check_wait(n_wait, wait, error));

@@ -11,9 +11,8 @@ clkv_status clkv__step_init(struct clkv_step *step, clkv_cache *cache, clkv_erro
 {
 	const clkv_allocator *a = &cache->context->allocator;
 	const struct clkv__sizes *s = &cache->sizes;
-	size_t items = s->max_sequences < s->max_step_tokens ? s->max_sequences : s->max_step_tokens;
 	*step = (struct clkv_step){.cache = cache};
-	step->items = clkv__calloc(a, items, sizeof *step->items);
+	step->items = clkv__calloc(a, s->max_step_tokens, sizeof *step->items);
 	step->layers = clkv__calloc(a, (size_t)cache->shape.layers, 1);
 	step->attended = clkv__calloc(a, (size_t)cache->shape.layers, 1);
 	step->journal = clkv__calloc(a, (size_t)s->journal_entries, sizeof *step->journal);

@@ -239,7 +239,8 @@ static void step_sizes(const struct clkv__shape *shape, const struct clkv__plan 
 	uint32_t items = s->max_sequences < rows ? s->max_sequences : rows;
 	uint32_t streams = (uint32_t)shape->streams;
 	uint32_t extra = cut->target_groups / streams + 1; /* work-groups beyond one per tile */
-	s->plan_words = items * ABI_ITEM_WORDS + rows * ABI_NEW_WORDS + (rows + extra) * ABI_WORK_WORDS;
+	/* rows that add nothing are items of their own */
+	s->plan_words = rows * (ABI_ITEM_WORDS + ABI_NEW_WORDS) + (rows + extra) * ABI_WORK_WORDS;
 	if (s->segs > 0)
 		s->plan_words += rows * ABI_ASK_WORDS;
 	s->part_rows = rows + (extra + items) * (uint32_t)cut->tile_rows;
