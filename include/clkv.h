@@ -181,7 +181,9 @@ typedef struct clkv_device_info {
 	char tuning[64];     /**< where these come from */
 } clkv_device_info;
 
-CLKV_API clkv_status clkv_context_get_info(const clkv_context *context, clkv_device_info *info);
+/** Fills info. Errors: INVALID_ARGUMENT. Since 0.1. */
+CLKV_API clkv_status clkv_context_get_info(const clkv_context *context, clkv_device_info *info,
+                                           clkv_error *error);
 
 /* ---------------------------------------------------------------- recipes ---- */
 
@@ -295,10 +297,10 @@ typedef struct clkv_bytes {
 	                           buffers as what is open */
 } clkv_bytes;
 
-/** Says whether this device runs this recipe on this geometry, before anything is allocated.
- *  why (size n, may be NULL) gets the reason if not. Since 0.1. */
+/** Checks whether this device runs this recipe on this geometry, before anything is allocated: OK, or the error says why
+ *  not. Never blocks. Errors: INVALID_ARGUMENT, INVALID_RECIPE, UNSUPPORTED. Since 0.1. */
 CLKV_API clkv_status clkv_supports(clkv_context *context, const clkv_geometry *geometry,
-                                   const char *recipe, char *why, size_t n);
+                                   const char *recipe, clkv_error *error);
 
 /** The bytes of a cache. A recipe of fixed rate takes exactly max_tokens tokens in them; of one whose
  *  blocks have their own size (kvcomp) it's the room for max_tokens tokens that don't shrink, and as
@@ -370,7 +372,8 @@ CLKV_API void clkv_cache_destroy(clkv_cache *cache);
  *  of each, most queries of a tile, work-groups per compute unit, least blocks of a split, source.
  *  Behind it, if the device has refused others: "; refused: lanes=64,vec=1,queries=32 (build)".
  *  text has size n; 512 is enough. Errors: INVALID_ARGUMENT when n is too small. Since 0.1. */
-CLKV_API clkv_status clkv_cache_tuning(const clkv_cache *cache, char *text, size_t n);
+CLKV_API clkv_status clkv_cache_tuning(const clkv_cache *cache, char *text, size_t n,
+                                       clkv_error *error);
 
 /** The same for a cache to come, without building anything: CLKV_TUNE's, else the one kept for this
  *  device, codec and shape, else that of the device's family. Since 0.1. */
@@ -395,8 +398,9 @@ CLKV_API clkv_status clkv_seq_create(clkv_cache *cache, clkv_seq **out, clkv_err
  *  Not during a step that holds the sequence (BUSY). Since 0.1. */
 CLKV_API clkv_status clkv_seq_fork(clkv_seq *seq, clkv_seq **out, clkv_error *error);
 
-/** Frees the blocks that no other sequence shares. Refused (BUSY) inside a step that holds it. */
-CLKV_API clkv_status clkv_seq_destroy(clkv_seq *seq);
+/** Frees the blocks that no other sequence shares. Inside an open step that happens when the step ends, and the sequence
+ *  can't be used for anything else till then. NULL is allowed. Never blocks. Since 0.1. */
+CLKV_API void clkv_seq_destroy(clkv_seq *seq);
 
 /** Keeps the first n_tokens tokens. Down to min_length of clkv_seq_info; below it only 0 is allowed, else refused
  *  (INVALID_ARGUMENT). An empty sequence is like a new one. Since 0.1. */
@@ -436,7 +440,8 @@ typedef struct clkv_seq_info {
 	                          blocks too, once in the life of a sequence */
 } clkv_seq_info;
 
-CLKV_API clkv_status clkv_seq_get_info(const clkv_seq *seq, clkv_seq_info *info);
+/** Fills info. Never blocks. Errors: INVALID_ARGUMENT. Since 0.1. */
+CLKV_API clkv_status clkv_seq_get_info(const clkv_seq *seq, clkv_seq_info *info, clkv_error *error);
 
 /** Element types of caller's tensors. Half and bfloat16 are rounded to nearest even. */
 typedef enum clkv_dtype { CLKV_F32 = 0, CLKV_F16 = 1, CLKV_BF16 = 2 } clkv_dtype;
@@ -645,7 +650,8 @@ typedef struct clkv_stats {
 	uint64_t rows_found; /**< and those of them that were on the device already */
 } clkv_stats;
 
-CLKV_API clkv_status clkv_get_stats(const clkv_cache *cache, clkv_stats *stats);
+/** Fills stats. Never blocks: what kernels count is known one commit later. Errors: INVALID_ARGUMENT. Since 0.1. */
+CLKV_API clkv_status clkv_get_stats(const clkv_cache *cache, clkv_stats *stats, clkv_error *error);
 
 #ifdef __cplusplus
 }

@@ -292,7 +292,8 @@ START_TEST(test_garbage_sizes_are_refused)
 		ck_assert_ptr_nonnull(strstr(error.text, "struct_size"));
 		ck_assert_int_eq(out.a, 0x5a5a5a5a);
 		struct known full = {sizeof full, 4, 5, 6.0};
-		ck_assert_int_eq(clkv__struct_write(&in, &full, sizeof full), CLKV_ERROR_INVALID_ARGUMENT);
+		ck_assert_int_eq(clkv__struct_write(&in, &full, sizeof full, "clkv_seq_info", NULL),
+		                 CLKV_ERROR_INVALID_ARGUMENT);
 		ck_assert(in.struct_size == sizes[i] && in.a == 1 && in.b == 2 && in.c == 3.0);
 	}
 	struct known out;
@@ -308,7 +309,8 @@ START_TEST(test_structures_are_filled_up_to_their_size)
 		unsigned char out[sizeof full + 32];
 		memset(out, 0x5a, sizeof out);
 		memcpy(out, &given, sizeof given);
-		ck_assert_int_eq(clkv__struct_write(out, &full, sizeof full), CLKV_OK);
+		ck_assert_int_eq(clkv__struct_write(out, &full, sizeof full, "clkv_seq_info", NULL),
+		                 CLKV_OK);
 		size_t n = given < sizeof full ? given : sizeof full;
 		ck_assert_int_eq(memcmp(out, &given, sizeof given), 0);
 		ck_assert_int_eq(memcmp(out + sizeof given, (const unsigned char *)&full + sizeof given,

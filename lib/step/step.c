@@ -143,6 +143,7 @@ void clkv__step_close(struct clkv_step *step)
 	step->n_items = 0;
 	step->n_changes = 0;
 	step->open = false;
+	clkv__seq_drop_gone(step->cache);
 }
 
 void clkv_step_abort(clkv_step *step)

@@ -41,8 +41,6 @@ clkv_status clkv_bytes_at(clkv_context *context, const clkv_geometry *geometry, 
 	clkv_cache_options o;
 	clkv_bytes_used used;
 	clkv__error_clear(error);
-	if (!bytes)
-		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "bytes is NULL");
 	CLKV_TRY(clkv__resolve(context, geometry, recipe, &r, error));
 	CLKV_TRY(clkv__options_read(&r.plan, options, &o, error));
 	CLKV_TRY(clkv__sizes_compute(&r.shape, &r.plan, options, &r.cut, &sizes, error));
@@ -51,8 +49,5 @@ clkv_status clkv_bytes_at(clkv_context *context, const clkv_geometry *geometry, 
 		clkv__used_at(&r.shape, &r.plan, &sizes, (uint32_t)n_tokens, sealed != 0);
 	CLKV_TRY(check_open(&r, &sizes, &one, n_sequences, error));
 	clkv__used_bytes(&r.shape, &r.plan, &sizes, &one, (uint32_t)n_sequences, &used);
-	clkv_status status = clkv__struct_write(bytes, &used, sizeof used);
-	if (status != CLKV_OK)
-		CLKV_FAIL(error, status, "clkv_bytes_used: set struct_size to its size");
-	return CLKV_OK;
+	return clkv__struct_write(bytes, &used, sizeof used, "clkv_bytes_used", error);
 }

@@ -16,18 +16,11 @@
 #include <string.h>
 
 clkv_status clkv_supports(clkv_context *context, const clkv_geometry *geometry, const char *recipe,
-                          char *why, size_t n)
+                          clkv_error *error)
 {
 	struct clkv__resolved r;
-	clkv_error error;
-	clkv__error_clear(&error);
-	clkv_status status = clkv__resolve(context, geometry, recipe, &r, &error);
-	if (why && n > 0) {
-		size_t length = strlen(error.text) < n ? strlen(error.text) : n - 1;
-		memcpy(why, error.text, length);
-		why[length] = '\0';
-	}
-	return status;
+	clkv__error_clear(error);
+	return clkv__resolve(context, geometry, recipe, &r, error);
 }
 
 static clkv_status check_limits(const clkv_cache_options *o, const struct clkv__sizes *sizes,
@@ -52,12 +45,10 @@ clkv_status clkv_bytes_required(clkv_context *context, const clkv_geometry *geom
 	struct clkv__resolved r;
 	struct clkv__sizes sizes;
 	clkv_cache_options o;
-	if (!bytes)
-		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "bytes is NULL");
 	CLKV_TRY(clkv__resolve(context, geometry, recipe, &r, error));
 	CLKV_TRY(clkv__options_read(&r.plan, options, &o, error));
 	CLKV_TRY(clkv__sizes_compute(&r.shape, &r.plan, options, &r.cut, &sizes, error));
-	return clkv__struct_write(bytes, &sizes.bytes, sizeof sizes.bytes);
+	return clkv__struct_write(bytes, &sizes.bytes, sizeof sizes.bytes, "clkv_bytes", error);
 }
 
 static clkv_status copy_windows(clkv_cache *cache, clkv_error *error)

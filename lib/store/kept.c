@@ -189,6 +189,6 @@ clkv_status clkv_seq_get_kept(clkv_seq *seq, int layer, int kv_head, clkv_kept *
 	k.n = 0;
 	clkv_status status = get_kept(seq, layer, kv_head, &k, queue, error);
 	pthread_mutex_unlock(&cache->mutex);
-	clkv_status written = clkv__struct_write(kept, &k, sizeof k);
+	clkv_status written = clkv__struct_write(kept, &k, sizeof k, "clkv_kept", error);
 	return status != CLKV_OK ? status : written;
 }

@@ -11,10 +11,11 @@ static uint64_t table_bytes(const clkv_cache *cache)
 	return (uint64_t)cache->n_sequences * cache->sizes.slab_words * sizeof(uint32_t);
 }
 
-clkv_status clkv_get_stats(const clkv_cache *cache, clkv_stats *stats)
+clkv_status clkv_get_stats(const clkv_cache *cache, clkv_stats *stats, clkv_error *error)
 {
-	if (!cache || !stats)
-		return CLKV_ERROR_INVALID_ARGUMENT;
+	clkv__error_clear(error);
+	if (!cache)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "cache is NULL");
 	clkv_cache *c = (clkv_cache *)cache; /* for the mutex alone */
 	clkv_stats s = {.struct_size = sizeof s};
 	pthread_mutex_lock(&c->mutex);
@@ -40,5 +41,5 @@ clkv_status clkv_get_stats(const clkv_cache *cache, clkv_stats *stats)
 	s.rows_asked = c->place.moved.asked;
 	s.rows_found = c->place.moved.found;
 	pthread_mutex_unlock(&c->mutex);
-	return clkv__struct_write(stats, &s, sizeof s);
+	return clkv__struct_write(stats, &s, sizeof s, "clkv_stats", error);
 }

@@ -85,7 +85,7 @@ void stream_open(struct feed *feed, struct stream *stream)
 
 void stream_close(struct stream *stream)
 {
-	ck_assert_int_eq(clkv_seq_destroy(stream->seq), CLKV_OK);
+	clkv_seq_destroy(stream->seq);
 	stream->seq = NULL;
 }
 
@@ -327,14 +327,14 @@ void feed_read(const struct feed *feed, const struct stream *stream, int layer, 
 clkv_seq_info stream_info(const struct stream *stream)
 {
 	clkv_seq_info info = CLKV_INIT(clkv_seq_info);
-	ck_assert_int_eq(clkv_seq_get_info(stream->seq, &info), CLKV_OK);
+	ck_assert_int_eq(clkv_seq_get_info(stream->seq, &info, NULL), CLKV_OK);
 	return info;
 }
 
 clkv_stats feed_stats(const struct feed *feed)
 {
 	clkv_stats stats = CLKV_INIT(clkv_stats);
-	ck_assert_int_eq(clkv_get_stats(feed->cache, &stats), CLKV_OK);
+	ck_assert_int_eq(clkv_get_stats(feed->cache, &stats, NULL), CLKV_OK);
 	return stats;
 }
 
