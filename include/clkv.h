@@ -18,11 +18,9 @@
  *     are not written. A clkv_error, owned by the caller, may be passed to learn the details.
  *   - Structures that the caller fills begin with struct_size; set it with CLKV_INIT(type) or by
  *     hand. A zero field means its default. Fields that this library doesn't know must be zero.
- *   - Nothing blocks but clkv_seq_read, clkv_seq_get_kept, clkv_save, clkv_codebook_save, clkv_load,
- *     clkv_cache_destroy and clkv_cache_warm; clkv_commit where it needs to know what only the device does: of blocks
- *     that have their own size (kvcomp) once in a block's tokens and at a prompt's end, of tokens that are selected
- *     whenever some are; clkv_attend where rows of generation recall tokens from host memory (place:host but via=map); and
- *     whatever meets a compiler: clkv_cache_create, and any call that is the first to launch a kernel.
+ *   - Few calls block. Which ones, for a given cache, and why, clkv_cache_blocks says: those that bring data from the device
+ *     or take it there, commits that must know what only the device does (sizes of blocks, tokens that are kept),
+ *     attention that recalls tokens from host memory, and whatever meets a compiler.
  *   - Kernels that a device may refuse for a tuning's sake are built by clkv_cache_create, which then takes another
  *     tuning. The others, on devices whose tuning has one lane (CPUs), are built by the call that needs
  *     them first; if that fails, it fails as if the launch had (BUILD). clkv_cache_warm builds them before.
@@ -100,8 +98,9 @@ typedef struct clkv_error {
 /** The name of a status ("pool full"); never NULL. Since 0.1. */
 CLKV_API const char *clkv_status_string(clkv_status status);
 
-/** The version of the library at run time, as "major.minor.patch". Since 0.1. */
+/** The version of the library at run time, as "major.minor.patch" and as a number like CLKV_VERSION_NUMBER. Since 0.1. */
 CLKV_API const char *clkv_version(void);
+CLKV_API unsigned clkv_version_number(void);
 
 /* ---------------------------------------------------------------- context ---- */
 
@@ -361,6 +360,44 @@ typedef int (*clkv_progress_fn)(void *opaque, size_t done, size_t total, const c
  *  Since 0.1. */
 CLKV_API clkv_status clkv_cache_warm(clkv_cache *cache, clkv_progress_fn progress, void *opaque,
                                      clkv_error *error);
+
+/** X(name, value, function): calls on a cache, its steps and sequences that may block. Values are pinned. */
+#define CLKV_CALL_LIST(X)                                                                          \
+	X(CLKV_CALL_STEP_BEGIN, 0, "clkv_step_begin")                                                  \
+	X(CLKV_CALL_STEP_APPEND, 1, "clkv_append")                                                     \
+	X(CLKV_CALL_STEP_OBSERVE, 2, "clkv_step_observe")                                              \
+	X(CLKV_CALL_STEP_ATTEND, 3, "clkv_attend")                                                     \
+	X(CLKV_CALL_STEP_COMMIT, 4, "clkv_commit")                                                     \
+	X(CLKV_CALL_STEP_ABORT, 5, "clkv_step_abort")                                                  \
+	X(CLKV_CALL_SEQ_READ, 6, "clkv_seq_read")                                                      \
+	X(CLKV_CALL_SEQ_GET_KEPT, 7, "clkv_seq_get_kept")                                              \
+	X(CLKV_CALL_SEQ_SAVE, 8, "clkv_save")                                                          \
+	X(CLKV_CALL_SEQ_LOAD, 9, "clkv_load")                                                          \
+	X(CLKV_CALL_CODEBOOK_SAVE, 10, "clkv_codebook_save")                                           \
+	X(CLKV_CALL_CACHE_WARM, 11, "clkv_cache_warm")                                                 \
+	X(CLKV_CALL_CACHE_DESTROY, 12, "clkv_cache_destroy")
+
+typedef enum clkv_call {
+#define CLKV_X(name, value, function) name = value,
+	CLKV_CALL_LIST(CLKV_X)
+#undef CLKV_X
+} clkv_call;
+
+/** What a call may wait for. */
+typedef enum clkv_blocks {
+	CLKV_BLOCKS_DEVICE = 1,  /**< until the device has done something */
+	CLKV_BLOCKS_COMPILER = 2 /**< until a program is built, or read from the cache of programs */
+} clkv_blocks;
+
+/** Says what a call on this cache may wait for: 0 for nothing, else CLKV_BLOCKS_* added up. The answer follows from the
+ *  recipe and, of compilers, from what is built by now: behind clkv_cache_warm no call of a step meets one. *why (may be
+ *  NULL) becomes a text that needs no release; "" for 0. Functions that CLKV_CALL_LIST doesn't name never block, but for
+ *  clkv_context_create, clkv_context_open and clkv_cache_create. Not in it: that begin and commit wait when the device
+ *  hasn't yet read what the fourth write before this one sent. Any thread. Since 0.1. */
+CLKV_API unsigned clkv_cache_blocks(const clkv_cache *cache, clkv_call call, const char **why);
+
+/** The function's name; never NULL. Since 0.1. */
+CLKV_API const char *clkv_call_string(clkv_call call);
 
 /** Drops an open step and all sequences with it; waits for the device. NULL is allowed. */
 CLKV_API void clkv_cache_destroy(clkv_cache *cache);
@@ -632,26 +669,28 @@ typedef struct clkv_stats {
 	clkv_bytes allocated;                         /**< what the cache took at creation */
 	uint64_t used_sealed, used_open, used_tables; /**< device bytes in use now */
 	uint64_t sequences, tokens;                   /**< that exist now */
-	uint64_t steps, launches; /**< since creation: steps committed, kernels enqueued */
-	uint64_t host_ns;         /**< time inside step functions, OpenCL calls left out */
-	uint64_t not_finite;      /**< values replaced at append, known one commit later */
-	/* of recipes with error-bounded codes (kvcomp) */
+	uint64_t steps, launches;  /**< since creation: steps committed, kernels enqueued */
+	uint64_t host_ns;          /**< time inside step functions, OpenCL calls left out */
+	uint64_t not_finite;       /**< values replaced at append, known one commit later */
 	uint64_t used_code_tables; /**< device bytes of the code tables in use now */
-	double bound_k, bound_v;   /**< largest error that any value sealed so far may have; 0: none is
-	                                    sealed. Known one commit later, as the next two */
-	uint64_t values_checked;   /**< with verify=1: values decoded and compared since creation */
-	uint64_t values_broken;    /**< of those, beyond their bound: 0, or the device is at fault */
-	/* of recipes with sealed blocks in host memory (place:host); the last four since creation */
-	uint64_t used_host;     /**< bytes of these blocks; used_sealed is 0 then */
-	uint64_t moved_to_host; /**< bytes of blocks that have left the device */
-	uint64_t
-		moved_to_device; /**< bytes of rows that were recalled to it; via=attend: of partial sums */
-	uint64_t rows_asked; /**< rows that KV heads of layers recalled, */
-	uint64_t rows_found; /**< and those of them that were on the device already */
+	uint64_t used_host;        /**< bytes of sealed blocks in host memory; used_sealed is 0 then */
+	uint64_t used_index;       /**< device bytes of indexes and codebooks in use now */
 } clkv_stats;
 
 /** Fills stats. Never blocks: what kernels count is known one commit later. Errors: INVALID_ARGUMENT. Since 0.1. */
 CLKV_API clkv_status clkv_get_stats(const clkv_cache *cache, clkv_stats *stats, clkv_error *error);
+
+/** Writes a figure that single methods count ("kvcomp.bound_k", "place.rows_found"): clkv_cache_list_figures names them.
+ *  Never blocks: what kernels count is known one commit later. Any thread. Errors: INVALID_ARGUMENT (no such name),
+ *  UNSUPPORTED (the cache's recipe has no such figure). Since 0.1. */
+CLKV_API clkv_status clkv_cache_figure(const clkv_cache *cache, const char *name, double *value,
+                                       clkv_error *error);
+
+/** Calls fn for each figure that the cache has; cache NULL: for all that there are. unit: "bytes", "values", "rows", or ""
+ *  where it is that of K or V. Since 0.1. */
+typedef void (*clkv_figure_fn)(void *opaque, const char *name, const char *unit,
+                               const char *meaning);
+CLKV_API void clkv_cache_list_figures(const clkv_cache *cache, clkv_figure_fn fn, void *opaque);
 
 #ifdef __cplusplus
 }

@@ -66,6 +66,10 @@ START_TEST(test_the_version_is_the_header_s)
 	snprintf(text, sizeof text, "%d.%d.%d", CLKV_VERSION_MAJOR, CLKV_VERSION_MINOR,
 	         CLKV_VERSION_PATCH);
 	ck_assert_str_eq(clkv_version(), text);
+	ck_assert_uint_eq(clkv_version_number(), CLKV_VERSION_NUMBER);
+	ck_assert_int_eq(CLKV_VERSION_NUMBER / 1000000, CLKV_VERSION_MAJOR);
+	ck_assert_int_eq(CLKV_VERSION_NUMBER / 1000 % 1000, CLKV_VERSION_MINOR);
+	ck_assert_int_eq(CLKV_VERSION_NUMBER % 1000, CLKV_VERSION_PATCH);
 }
 END_TEST
 

@@ -40,11 +40,10 @@ static void check_used(const struct kind *kind, const struct feed *feed,
 {
 	clkv_stats s = feed_stats(feed);
 	clkv_seq_info i = stream_info(stream);
-	const uint64_t pairs[][2] = {{used->sealed, s.used_sealed},
-	                             {used->open, s.used_open},
-	                             {used->host, s.used_host},
-	                             {used->sequence, i.bytes},
-	                             {used->sequence_host, i.host_bytes}};
+	const uint64_t pairs[][2] = {
+		{used->sealed, s.used_sealed}, {used->open, s.used_open},
+		{used->host, s.used_host},     {used->index, s.used_index},
+		{used->sequence, i.bytes},     {used->sequence_host, i.host_bytes}};
 	ck_assert_uint_eq(used->tables, s.used_tables);
 	ck_assert_uint_eq(used->device, used->sealed + used->open + used->tables + used->index);
 	ck_assert_uint_eq(used->sealed_tokens, i.sealed);

@@ -403,10 +403,11 @@ START_TEST(test_hits_are_those_of_a_simulation)
 			asked += list[0];
 			found += slots_ask(&slots[s], list + 1, list[0]);
 		}
-		clkv_stats stats = feed_stats(&p.feed[THERE]);
-		ck_assert_uint_eq(stats.rows_asked, asked);
-		ck_assert_uint_eq(stats.rows_found, found);
-		ck_assert_uint_eq(stats.moved_to_device, (asked - found) * (64 + 64) * 2);
+		const struct feed *there = &p.feed[THERE];
+		ck_assert_uint_eq((uint64_t)feed_figure(there, "place.rows_asked"), asked);
+		ck_assert_uint_eq((uint64_t)feed_figure(there, "place.rows_found"), found);
+		ck_assert_uint_eq((uint64_t)feed_figure(there, "place.moved_to_device"),
+		                  (asked - found) * (64 + 64) * 2);
 	}
 	/* there was something to find, and something to give up */
 	ck_assert_uint_gt(found, asked / 4);
@@ -517,16 +518,17 @@ START_TEST(test_bytes_in_use)
 	clkv_stats stats = feed_stats(&p.feed[THERE]);
 	ck_assert_uint_eq(stats.used_host, bytes);
 	ck_assert_uint_eq(stats.used_sealed, 0);
-	ck_assert_uint_eq(stats.moved_to_host, cases[_i].sums || _i < 4 ? bytes : 0);
-	ck_assert_uint_eq(stats.moved_to_device, 0);
+	ck_assert_uint_eq((uint64_t)feed_figure(&p.feed[THERE], "place.moved_to_host"),
+	                  cases[_i].sums || _i < 4 ? bytes : 0);
+	ck_assert_uint_eq((uint64_t)feed_figure(&p.feed[THERE], "place.moved_to_device"), 0);
 	clkv_seq_info here = stream_info(&p.stream[0][HERE]), there = stream_info(&p.stream[0][THERE]);
 	ck_assert_uint_eq(there.host_bytes, bytes);
 	ck_assert_uint_eq(here.host_bytes, 0);
 	ck_assert_uint_eq(here.bytes, there.bytes + bytes);
 	pair_decode(&p, 0, 1, 2);
-	stats = feed_stats(&p.feed[THERE]);
 	if (cases[_i].sums) /* of 6 query heads and 2 layers */
-		ck_assert_uint_eq(stats.moved_to_device, 2 * 6 * (64 + 2) * sizeof(float));
+		ck_assert_uint_eq((uint64_t)feed_figure(&p.feed[THERE], "place.moved_to_device"),
+		                  2 * 6 * (64 + 2) * sizeof(float));
 	pair_close(&p);
 }
 END_TEST

@@ -30,3 +30,8 @@ const char *clkv_version(void)
 {
 	return CLKV_VERSION_STRING;
 }
+
+unsigned clkv_version_number(void)
+{
+	return CLKV_VERSION_NUMBER;
+}

@@ -338,6 +338,16 @@ clkv_stats feed_stats(const struct feed *feed)
 	return stats;
 }
 
+double feed_figure(const struct feed *feed, const char *name)
+{
+	double value = 0;
+	clkv_error error;
+	clkv_status status = clkv_cache_figure(feed->cache, name, &value, &error);
+	if (status != CLKV_ERROR_UNSUPPORTED)
+		feed_ok(status, &error, name);
+	return value;
+}
+
 clkv_bytes feed_required(const clkv_context *context, const clkv_geometry *g, const char *recipe,
                          const clkv_cache_options *o)
 {

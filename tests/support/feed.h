@@ -108,6 +108,8 @@ void feed_read(const struct feed *feed, const struct stream *stream, int layer, 
 
 clkv_seq_info stream_info(const struct stream *stream);
 clkv_stats feed_stats(const struct feed *feed);
+/** A figure by its name; 0 of a recipe that has no such. */
+double feed_figure(const struct feed *feed, const char *name);
 
 /** What clkv_bytes_required says; fails the test if it can't. */
 clkv_bytes feed_required(const clkv_context *context, const clkv_geometry *g, const char *recipe,
