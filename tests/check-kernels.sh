@@ -3,6 +3,7 @@
 # and GPUs take, for each width and axis of the codec. Needs clang; no device.
 set -eu
 dir=${srcdir:-.}/cl
+includes=$(printf -- '-I %s ' "$dir"/*/)
 clang=
 for c in clang clang-19 clang-16 clang-15 clang-14; do
 	command -v "$c" >/dev/null && { clang=$c; break; }
@@ -13,11 +14,12 @@ compile() {
 	file=$1
 	shift
 	n=$((n + 1))
+	# shellcheck disable=SC2086 # includes are several words
 	"$clang" -x cl -cl-std=CL1.2 -target spir64 -Xclang -finclude-default-header -Wall -Wextra -Werror \
-		-Wno-unused-function -Wno-unused-parameter -fsyntax-only -I "$dir" "$@" "$file" ||
+		-Wno-unused-function -Wno-unused-parameter -fsyntax-only $includes "$@" "$file" ||
 		{ echo "failed: $file $*"; bad=$((bad + 1)); }
 }
-for file in "$dir"/*.cl; do
+for file in "$dir"/*/*.cl; do
 	compile "$file"
 	for form in '-DLANES=1 -DVEC=16' '-DLANES=64 -DVEC=1' '-DLANES=32 -DVEC=4'; do
 		# shellcheck disable=SC2086 # a form is several words
@@ -25,17 +27,17 @@ for file in "$dir"/*.cl; do
 	done
 done
 # behind what numbers work-groups anew for tests: backwards, and shuffled
-for file in "$dir"/*.cl; do
+for file in "$dir"/*/*.cl; do
 	for seed in '' -DORDER_SEED=7u; do
 		# shellcheck disable=SC2086 # none or one
-		compile "$file" -include "$dir/order.clh" $seed
+		compile "$file" -include "$dir/base/order.clh" $seed
 	done
 done
 for bits in 2 3 4 5 6 8; do
 	for axis in 0 1; do
 		for sym in 0 1; do
 			for file in attend_partial seal_affine read_rows; do
-				compile "$dir/$file.cl" -DVEC=16 -DDK=80 -DDV=96 -DG=3 -DK_CODEC=1 -DV_CODEC=1 \
+				compile "$dir"/*/$file.cl -DVEC=16 -DDK=80 -DDV=96 -DG=3 -DK_CODEC=1 -DV_CODEC=1 \
 					-DK_BITS=$bits -DK_AXIS=$axis -DK_GROUP=32 -DK_SYM=$sym -DV_BITS=$bits \
 					-DV_AXIS=$((1 - axis)) -DV_GROUP=32 -DV_SYM=$sym -DK_PARAMS_OFF=0 \
 					-DK_CODES_OFF=4096 -DV_PARAMS_OFF=16384 -DV_CODES_OFF=20480
@@ -47,7 +49,7 @@ for recover in 0 1 2 3 4 5 6; do
 	for form in '-DLANES=1 -DVEC=8' '-DLANES=64 -DVEC=1'; do
 		for file in prune_tokens prune_size; do
 			# shellcheck disable=SC2086
-			compile "$dir/$file.cl" $form -DK_PRUNE=2 -DK_KEPT=72 -DK_LEAST=8 -DGROUPED=1 -DRECOVER=$recover \
+			compile "$dir"/*/$file.cl $form -DK_PRUNE=2 -DK_KEPT=72 -DK_LEAST=8 -DGROUPED=1 -DRECOVER=$recover \
 				-DREFINE=$((recover == 4)) -DDK=80 -DDV=96 -DG=3 -DLAYERS=2
 		done
 	done
@@ -59,11 +61,11 @@ for prune in '-DK_PRUNE=1 -DK_KEPT=40' '-DK_PRUNE=2 -DK_KEPT=40 -DRECOVER=4 -DRE
 		for file in prune_channels attend_partial read_rows seal_affine bounded_size bounded_write \
 			bounded_verify bounded_count; do
 			# shellcheck disable=SC2086 # several words each
-			compile "$dir/$file.cl" $prune $form -DDK=80 -DDV=96 -DG=3 -DLAYERS=2
+			compile "$dir"/*/$file.cl $prune $form -DDK=80 -DDV=96 -DG=3 -DLAYERS=2
 		done
 		for file in prune_values attend_partial read_rows seal_affine; do
 			# shellcheck disable=SC2086
-			compile "$dir/$file.cl" $prune $form -DDK=80 -DDV=96 -DG=3 -DLAYERS=2 -DV_KEPT=48 -DK_BITS=16 \
+			compile "$dir"/*/$file.cl $prune $form -DDK=80 -DDV=96 -DG=3 -DLAYERS=2 -DV_KEPT=48 -DK_BITS=16 \
 				-DK_CODEC=0 -DV_CODEC=0 -DV_BITS=16 -DK_AXIS=0 -DV_AXIS=1 -DK_GROUP=16 -DV_GROUP=16 -DK_SYM=0 \
 				-DV_SYM=0 -DK_PARAMS_OFF=0 -DK_CODES_OFF=8192 -DV_PARAMS_OFF=0 -DV_CODES_OFF=0
 		done
@@ -74,7 +76,7 @@ for rope in '-DROPE=1 -DROPE_DIMS=80' '-DROPE=2 -DROPE_DIMS=80' '-DROPE=1 -DROPE
 	for form in '-DLANES=1 -DVEC=16' '-DLANES=64 -DVEC=1' '-DLANES=32 -DVEC=4 -DROT_K=1'; do
 		for file in append_rows attend_partial attend_merge observe_rows; do
 			# shellcheck disable=SC2086
-			compile "$dir/$file.cl" $rope $form -DROPE_BY_LIBRARY=1 -DOBSERVE=32 -DDK=80 -DDV=96 -DG=3
+			compile "$dir"/*/$file.cl $rope $form -DROPE_BY_LIBRARY=1 -DOBSERVE=32 -DDK=80 -DDV=96 -DG=3
 		done
 	done
 done
@@ -86,19 +88,19 @@ for form in '-DLANES=1 -DVEC=8' '-DLANES=1 -DVEC=16' '-DLANES=64 -DVEC=1' '-DLAN
 		'-DINDEX=4 -DMETRIC=1 -DROPE=1 -DDISTANCE=64' '-DINDEX=4 -DMETRIC=2 -DROPE=2 -DROPE_BY_LIBRARY=1'; do
 		for file in recall_score recall_select recall_list index_points index_pages index_clusters index_metric; do
 			# shellcheck disable=SC2086 # several words each
-			compile "$dir/$file.cl" $form $index -DDK=80 -DDV=96 -DG=3 -DGROUPED_CHOICE=1
+			compile "$dir"/*/$file.cl $form $index -DDK=80 -DDV=96 -DG=3 -DGROUPED_CHOICE=1
 		done
 	done
 	for place in 1 2; do # rows in slots; the host's
 		# shellcheck disable=SC2086
-		compile "$dir/recall_attend.cl" $form $rows -DPLACE=$place -DDK=80 -DDV=96 -DG=3
+		compile "$dir/recall/recall_attend.cl" $form $rows -DPLACE=$place -DDK=80 -DDV=96 -DG=3
 	done
 	for codec in "$rows" '-DK_BITS=16 -DK_CODEC=0 -DV_CODEC=0 -DV_BITS=16 -DK_AXIS=0 -DV_AXIS=1 -DK_GROUP=16
 		-DV_GROUP=16 -DK_SYM=0 -DV_SYM=0 -DK_PARAMS_OFF=0 -DK_CODES_OFF=0 -DV_PARAMS_OFF=0 -DV_CODES_OFF=0
 		-DK_PRUNE=2 -DK_KEPT=40 -DRECOVER=4'; do
 		for file in recall_attend recall_score_tokens attend_partial read_rows; do
 			# shellcheck disable=SC2086
-			compile "$dir/$file.cl" $form $codec -DINDEX=1 -DDK=80 -DDV=96 -DG=3 -DLAYERS=2
+			compile "$dir"/*/$file.cl $form $codec -DINDEX=1 -DDK=80 -DDV=96 -DG=3 -DLAYERS=2
 		done
 	done
 done

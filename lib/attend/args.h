@@ -3,8 +3,10 @@
 #ifndef CLKV__ARGS_H
 #define CLKV__ARGS_H
 
+#include "attend/kernels.h"
+#include "attend/span.h"
 #include "base/error.h"
-#include "rope/rope.h"
+#include "shape/rope.h"
 #include "store/cache.h"
 
 /* Arguments are set in order; the first error sticks. */
@@ -104,7 +106,7 @@ static inline struct clkv__variant_kernels *span_kernels(clkv_cache *cache,
                                                          const struct clkv__span *span)
 {
 	bool dense = span->first_layer < cache->plan.general.skip;
-	return dense ? &cache->kernels.dense : &cache->kernels.sealing[span->which];
+	return dense ? &cache->kernels->dense : &cache->kernels->sealing[span->which];
 }
 
 #endif

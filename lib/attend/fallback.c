@@ -3,6 +3,7 @@
 #include "attend/fallback.h"
 
 #include "attend/cut.h"
+#include "attend/kernels.h"
 #include "base/error.h"
 #include "device/context.h"
 #include "store/cache.h"
@@ -57,7 +58,7 @@ clkv_status clkv__kernels_build_any(clkv_cache *cache, clkv_error *error)
 		clkv_status status = clkv__kernels_build(cache, &why, &cause);
 		if (status == CLKV_OK)
 			return CLKV_OK;
-		clkv__kernels_free(&cache->kernels);
+		clkv__kernels_free(cache);
 		if (why)
 			note(cache, why);
 		if (why && take_next(cache, &first, most_rows, &refused))

@@ -2,10 +2,11 @@
 /** \file kernels.c \brief Builds a cache's kernels: the macros of its shape, recipe and device. */
 #include "attend/kernels.h"
 
+#include "base/alloc.h"
 #include "base/error.h"
 #include "device/context.h"
 #include "program/build.h"
-#include "rope/rope.h"
+#include "shape/rope.h"
 #include "store/cache.h"
 
 #include <string.h>
@@ -55,7 +56,7 @@ struct builder {
 static clkv_status plan(struct builder *b, const char *file, const char *name,
                         const clkv__macros *macros, struct clkv__kernel *k, clkv_error *error)
 {
-	struct clkv__kernels *all = &b->cache->kernels;
+	struct clkv__kernels *all = b->cache->kernels;
 	CLKV_TRY(clkv__program_find(b->cache->context, file, macros, &k->program, error));
 	k->name = name;
 	k->early = b->cache->tuning.lanes > 1;
@@ -191,7 +192,7 @@ static clkv_status plan_choice(struct builder *b, const clkv__macros *m,
 static clkv_status plan_select(struct builder *b, clkv_error *error)
 {
 	const struct clkv__select *s = &b->cache->plan.select;
-	struct clkv__select_kernels *k = &b->cache->kernels.select;
+	struct clkv__select_kernels *k = &b->cache->kernels->select;
 	const struct clkv__variant plain = {.dense = true};
 	clkv__macros m;
 	shape_macros(b->cache, &plain, &m);
@@ -214,7 +215,7 @@ static clkv_status plan_select(struct builder *b, clkv_error *error)
 static clkv_status plan_recall(struct builder *b, clkv_error *error)
 {
 	const struct clkv__recall *r = &b->cache->plan.recall;
-	struct clkv__recall_kernels *k = &b->cache->kernels.recall;
+	struct clkv__recall_kernels *k = &b->cache->kernels->recall;
 	/* not of a codec, but of keys that are turned: so are queries */
 	const struct clkv__variant plain = {.dense = true, .rotate = b->cache->plan.sealing.rotate};
 	clkv__macros m;
@@ -267,7 +268,7 @@ static clkv_status plan_variant(struct builder *b, const struct clkv__variant *v
 static clkv_status plan_all(struct builder *b, clkv_error *error)
 {
 	clkv_cache *cache = b->cache;
-	struct clkv__kernels *k = &cache->kernels;
+	struct clkv__kernels *k = cache->kernels;
 	clkv__macros none;
 	clkv__macros_init(&none);
 	if (cache->plan.general.skip < cache->shape.layers)
@@ -286,14 +287,20 @@ clkv_status clkv__kernels_build(clkv_cache *cache, const char **refused, clkv_er
 {
 	struct builder b = {cache};
 	*refused = NULL;
+	cache->kernels = clkv__calloc(&cache->context->allocator, 1, sizeof *cache->kernels);
+	if (!cache->kernels)
+		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for a cache's kernels");
 	CLKV_TRY(plan_all(&b, error));
 	return clkv__kernels_make_early(cache, refused, error);
 }
 
-void clkv__kernels_free(struct clkv__kernels *kernels)
+void clkv__kernels_free(clkv_cache *cache)
 {
-	for (struct clkv__kernel *k = kernels->first; k; k = k->next)
+	if (!cache->kernels)
+		return;
+	for (struct clkv__kernel *k = cache->kernels->first; k; k = k->next)
 		if (k->made)
 			clReleaseKernel(k->made);
-	*kernels = (struct clkv__kernels){0};
+	clkv__free(&cache->context->allocator, cache->kernels);
+	cache->kernels = NULL;
 }

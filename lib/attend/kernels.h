@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/** \file kernels.h \brief The kernels of a cache, built for its shape and recipe, and their launches. */
+/** \file kernels.h \brief The kernels of a cache, planned for its shape and recipe. */
 #ifndef CLKV__KERNELS_H
 #define CLKV__KERNELS_H
 
 #include "device/queue.h"
-#include "recipe/recipe_plan.h"
+#include "plan/plan.h"
 
 #include <clkv.h>
 #include <stdbool.h>
@@ -58,9 +58,6 @@ struct clkv__kernels {
 	struct clkv__kernel *first, *last; /**< of the list of all that are planned */
 };
 
-/** KV heads of a layer, from `first` on, that store the same. */
-struct clkv__span clkv__span_of(const clkv_cache *cache, int layer, int first);
-
 /** Plans a cache's kernels by its tuning and makes those that a device may refuse: all, where work-groups have
  *  several lanes; with one lane, those whose tiles the tuning sizes. So nothing is refused in the middle of a step that
  *  another tuning would have saved. The others are made when they are first launched. *refused names in a word
@@ -74,54 +71,6 @@ clkv_status clkv__kernel_make(clkv_cache *cache, struct clkv__kernel *kernel, co
 
 /** Makes those planned as early, their programs built in parallel. Errors: as above, of the first that can't be made. */
 clkv_status clkv__kernels_make_early(clkv_cache *cache, const char **why, clkv_error *error);
-void clkv__kernels_free(struct clkv__kernels *kernels);
-
-/** Heads that one launch serves: neighbouring layers and KV heads that store the same. */
-struct clkv__span {
-	int first_layer, n_layers, first_stream, n_streams;
-	int which; /**< clkv__plan_which */
-};
-
-/** Launches. Each enqueues one kernel (attend: one or two and the merge) on the chain. stored: k comes from
- *  a cache, so it is rotated if keys are. */
-clkv_status clkv__launch_append(clkv_cache *cache, struct clkv__chain *chain, int layer,
-                                cl_uint n_rows, const clkv_tensor *k, const clkv_tensor *v,
-                                bool stored, cl_uint n_wait, const cl_event *wait, cl_event *done,
-                                clkv_error *error);
-clkv_status clkv__launch_attend(clkv_cache *cache, struct clkv__chain *chain, int layer,
-                                const clkv_attend_args *args, cl_uint n_wait, const cl_event *wait,
-                                cl_event *done, clkv_error *error);
-/** Leaves the queries of a step's rows where stages look. Nothing is enqueued if none does; done gets an event all the
- *  same. */
-clkv_status clkv__launch_observe(clkv_cache *cache, struct clkv__chain *chain, int layer,
-                                 const clkv_observe_args *args, cl_uint n_wait,
-                                 const cl_event *wait, cl_event *done, clkv_error *error);
-/** Of the seal jobs in jobs_mem, in layers that share a buffer: the channels that they keep; blocks of one
- *  size; histograms; sizes; blocks in their pages; the check of their values. */
-clkv_status clkv__launch_prune(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,
-                               const struct clkv__span *span, clkv_error *error);
-clkv_status clkv__launch_seal(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,
-                              const struct clkv__span *span, clkv_error *error);
-clkv_status clkv__launch_count(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,
-                               const struct clkv__span *span, clkv_error *error);
-clkv_status clkv__launch_size(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,
-                              const struct clkv__span *span, clkv_error *error);
-clkv_status clkv__launch_write(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,
-                               const struct clkv__span *span, clkv_error *error);
-clkv_status clkv__launch_verify(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,
-                                const struct clkv__span *span, clkv_error *error);
-clkv_status clkv__launch_table_update(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_pairs,
-                                      clkv_error *error);
-clkv_status clkv__launch_read(clkv_seq *seq, struct clkv__chain *chain, int layer, cl_uint from,
-                              cl_uint n, const clkv_tensor *k, const clkv_tensor *v,
-                              clkv_error *error);
-/** The first n slots of the sealed entries of one head, where tokens are selected; tensors with a head stride of 0. */
-clkv_status clkv__launch_read_slots(clkv_seq *seq, struct clkv__chain *chain, int layer, int stream,
-                                    cl_uint n, const clkv_tensor *k, const clkv_tensor *v,
-                                    clkv_error *error);
-/** The same; sealed blocks from entry number landed on lie in the layer's landing zone. */
-clkv_status clkv__launch_read_landed(clkv_seq *seq, struct clkv__chain *chain, int layer,
-                                     cl_uint from, cl_uint n, uint32_t landed, const clkv_tensor *k,
-                                     const clkv_tensor *v, clkv_error *error);
+void clkv__kernels_free(clkv_cache *cache);
 
 #endif

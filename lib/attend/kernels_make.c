@@ -96,13 +96,13 @@ static clkv_status list_programs(clkv_cache *cache, bool early, struct clkv__pro
                                  size_t *n, clkv_error *error)
 {
 	size_t most = 0, at = 0;
-	for (struct clkv__kernel *k = cache->kernels.first; k; k = k->next)
+	for (struct clkv__kernel *k = cache->kernels->first; k; k = k->next)
 		most++;
 	struct clkv__program **list =
 		clkv__calloc(&cache->context->allocator, most, sizeof(struct clkv__program *));
 	if (!list)
 		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for %zu kernels", most);
-	for (struct clkv__kernel *k = cache->kernels.first; k; k = k->next) {
+	for (struct clkv__kernel *k = cache->kernels->first; k; k = k->next) {
 		size_t known = 0;
 		while (known < at && list[known] != k->program)
 			known++;
@@ -124,7 +124,7 @@ clkv_status clkv__kernels_make_early(clkv_cache *cache, const char **why, clkv_e
 	if (n > 1 && cache->context->build_threads > 1)
 		(void)clkv__build_many(cache->context, list, n, NULL, NULL, NULL);
 	clkv__free(&cache->context->allocator, list);
-	for (struct clkv__kernel *k = cache->kernels.first; k; k = k->next)
+	for (struct clkv__kernel *k = cache->kernels->first; k; k = k->next)
 		if (k->early)
 			CLKV_TRY(clkv__kernel_make(cache, k, why, error));
 	return CLKV_OK;

@@ -8,7 +8,7 @@ static clkv_status launch_points(clkv_cache *cache, struct clkv__chain *chain,
                                  const struct clkv__index_job *job, int layer, int n_layers,
                                  clkv_error *error)
 {
-	struct args a = args_of(cache, &cache->kernels.recall.points, error);
+	struct args a = args_of(cache, &cache->kernels->recall.points, error);
 	put_mem(&a, cache->pool.layers[layer].mem);
 	put_mem(&a, cache->tables.mem);
 	put_mem(&a, cache->index.build);
@@ -29,7 +29,7 @@ static clkv_status launch_metric(clkv_cache *cache, struct clkv__chain *chain,
                                  const struct clkv__index_job *job, int layer, int n_layers,
                                  clkv_error *error)
 {
-	struct args a = args_of(cache, &cache->kernels.recall.metric, error);
+	struct args a = args_of(cache, &cache->kernels->recall.metric, error);
 	put_mem(&a, cache->index.build);
 	put_ulong(&a, (size_t)cache->sizes.build_bytes);
 	put_mem(&a, cache->seen.mem);
@@ -48,7 +48,7 @@ static clkv_status launch_pages(clkv_cache *cache, struct clkv__chain *chain,
                                 const struct clkv__index_job *job, int layer, int n_layers,
                                 clkv_error *error)
 {
-	struct args a = args_of(cache, &cache->kernels.recall.build, error);
+	struct args a = args_of(cache, &cache->kernels->recall.build, error);
 	put_mem(&a, cache->index.build);
 	put_ulong(&a, (size_t)cache->sizes.build_bytes);
 	put_mem(&a, cache->index.mem);
@@ -68,7 +68,7 @@ static clkv_status launch_clusters(clkv_cache *cache, struct clkv__chain *chain,
 	const struct clkv__recall *r = &cache->plan.recall;
 	const struct clkv__segment *s = job->segment;
 	bool codes = r->kind == ABI_INDEX_CODES;
-	struct args a = args_of(cache, &cache->kernels.recall.build, error);
+	struct args a = args_of(cache, &cache->kernels->recall.build, error);
 	put_mem(&a, cache->index.build);
 	put_ulong(&a, (size_t)cache->sizes.build_bytes);
 	put_mem(&a, codes ? cache->index.books : cache->index.mem);

@@ -4,6 +4,7 @@
 #define CLKV__LAUNCH_INDEX_H
 
 #include "store/cache.h"
+#include "store/pass.h"
 
 /** Tokens from, from + step, ... of a sequence, n of them, in half blocks. */
 struct clkv__index_job {
@@ -20,9 +21,9 @@ struct clkv__index_job {
 clkv_status clkv__launch_index(clkv_cache *cache, struct clkv__chain *chain,
                                const struct clkv__index_job *job, clkv_error *error);
 
-/** Attention of the step's rows that recall, in one layer, up to their partial records. */
-clkv_status clkv__launch_recall(clkv_cache *cache, struct clkv__chain *chain, int layer,
-                                const clkv_tensor *q, cl_uint n_wait, const cl_event *wait,
-                                clkv_error *error);
+/** Attention of the pass's rows that recall, in one layer, up to their partial records. */
+clkv_status clkv__launch_recall(clkv_cache *cache, struct clkv__chain *chain,
+                                const struct clkv__pass *pass, int layer, const clkv_tensor *q,
+                                cl_uint n_wait, const cl_event *wait, clkv_error *error);
 
 #endif

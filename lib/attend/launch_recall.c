@@ -3,9 +3,11 @@
 #include "attend/args.h"
 #include "attend/launch_index.h"
 #include "place/host_attend.h"
+#include "place/place.h"
 
 /* Rows that recall in one go. */
-struct asked {
+struct rows {
+	const struct clkv__pass *pass;
 	const struct clkv__ask_list *list;
 	const clkv_tensor *q;
 	int layer;
@@ -19,111 +21,111 @@ static size_t head_parts(const clkv_cache *cache)
 }
 
 /* What choosing kernels share: where the rows and the segments are, the layer's number, units of a sequence. */
-static void put_segments(struct args *a, const clkv_cache *cache, const struct asked *asked)
+static void put_segments(struct args *a, const clkv_cache *cache, const struct rows *rows)
 {
 	put_uint(a, 0);
-	put_uint(a, asked->list->ask_word);
+	put_uint(a, rows->list->ask_word);
 	put_uint(a, cache->sizes.segs_word);
-	put_uint(a, (cl_uint)(asked->layer - cache->plan.general.skip));
+	put_uint(a, (cl_uint)(rows->layer - cache->plan.general.skip));
 	put_uint(a, cache->sizes.max_places);
 }
 
 static clkv_status score_units(clkv_cache *cache, struct clkv__chain *chain,
-                               const struct asked *asked, clkv_error *error)
+                               const struct rows *rows, clkv_error *error)
 {
 	enum { TILES = 16 }; /* of recall_score.cl */
-	struct args a = args_of(cache, &cache->kernels.recall.score, error);
+	struct args a = args_of(cache, &cache->kernels->recall.score, error);
 	put_mem(&a, cache->index.mem);
 	put_mem(&a, cache->tables.mem);
 	put_mem(&a, cache->plan_mem);
-	put_tensor(&a, asked->q);
+	put_tensor(&a, rows->q);
 	put_mem(&a, cache->index.books ? cache->index.books : cache->index.mem);
 	put_mem(&a, cache->index.scores);
-	put_segments(&a, cache, asked);
+	put_segments(&a, cache, rows);
 	put_rope(&a, cache);
-	size_t tiles = asked->list->places / ABI_TILE;
+	size_t tiles = rows->list->places / ABI_TILE;
 	size_t groups[3] = {(tiles + TILES - 1) / TILES,
-	                    (size_t)cache->shape.streams * head_parts(cache), asked->list->n};
-	return run(&a, chain, 3, groups, lanes_of(cache), asked->n_wait, asked->wait, NULL, error);
+	                    (size_t)cache->shape.streams * head_parts(cache), rows->list->n};
+	return run(&a, chain, 3, groups, lanes_of(cache), rows->n_wait, rows->wait, NULL, error);
 }
 
 static clkv_status score_tokens(clkv_cache *cache, struct clkv__chain *chain,
-                                const struct asked *asked, const struct clkv__span *span,
+                                const struct rows *rows, const struct clkv__span *span,
                                 clkv_error *error)
 {
 	struct args a = args_of(cache, &span_kernels(cache, span)->score, error);
-	put_mem(&a, cache->pool.layers[asked->layer].mem);
+	put_mem(&a, cache->pool.layers[rows->layer].mem);
 	put_mem(&a, cache->tables.mem);
 	put_mem(&a, cache->plan_mem);
-	put_tensor(&a, asked->q);
+	put_tensor(&a, rows->q);
 	put_mem(&a, code_tables(cache));
 	put_mem(&a, cache->index.scores);
 	put_uint(&a, 0);
-	put_uint(&a, asked->list->ask_word);
+	put_uint(&a, rows->list->ask_word);
 	put_uint(&a, cache->sizes.segs_word);
-	put_uint(&a, (cl_uint)asked->layer);
+	put_uint(&a, (cl_uint)rows->layer);
 	put_uint(&a, (cl_uint)span->first_stream);
 	put_uint(&a, cache->sizes.max_places);
 	put_rope(&a, cache);
-	size_t groups[3] = {asked->list->blocks, (size_t)span->n_streams * head_parts(cache),
-	                    asked->list->n};
-	return run(&a, chain, 3, groups, lanes_of(cache), asked->n_wait, asked->wait, NULL, error);
+	size_t groups[3] = {rows->list->blocks, (size_t)span->n_streams * head_parts(cache),
+	                    rows->list->n};
+	return run(&a, chain, 3, groups, lanes_of(cache), rows->n_wait, rows->wait, NULL, error);
 }
 
-static clkv_status choose(clkv_cache *cache, struct clkv__chain *chain, const struct asked *asked,
+static clkv_status choose(clkv_cache *cache, struct clkv__chain *chain, const struct rows *rows,
                           clkv_error *error)
 {
 	const struct clkv__recall *r = &cache->plan.recall;
 	size_t heads = (size_t)(r->grouped ? cache->shape.streams : cache->shape.q_heads);
-	struct args a = args_of(cache, &cache->kernels.recall.select, error);
+	struct args a = args_of(cache, &cache->kernels->recall.select, error);
 	put_mem(&a, cache->index.mem);
 	put_mem(&a, cache->tables.mem);
 	put_mem(&a, cache->plan_mem);
 	put_mem(&a, cache->index.scores);
 	put_mem(&a, cache->index.takes);
-	put_segments(&a, cache, asked);
+	put_segments(&a, cache, rows);
 	put_uint(&a, (cl_uint)r->budget);
 	put_float(&a, cache->shape.scale);
-	size_t groups[3] = {heads, asked->list->n, 1};
+	size_t groups[3] = {heads, rows->list->n, 1};
 	CLKV_TRY(run(&a, chain, 2, groups, lanes_of(cache), 0, NULL, NULL, error));
-	a = args_of(cache, &cache->kernels.recall.list, error);
+	a = args_of(cache, &cache->kernels->recall.list, error);
 	put_mem(&a, cache->index.mem);
 	put_mem(&a, cache->tables.mem);
 	put_mem(&a, cache->plan_mem);
 	put_mem(&a, cache->index.takes);
 	put_mem(&a, cache->index.lists);
-	put_segments(&a, cache, asked);
+	put_segments(&a, cache, rows);
 	put_uint(&a, cache->sizes.listed);
 	groups[0] = (size_t)cache->shape.streams;
 	return run(&a, chain, 2, groups, lanes_of(cache), 0, NULL, NULL, error);
 }
 
 static clkv_status attend_listed(clkv_cache *cache, struct clkv__chain *chain,
-                                 const struct asked *asked, const struct clkv__span *span,
+                                 const struct rows *rows, const struct clkv__span *span,
                                  clkv_error *error)
 {
 	const struct clkv__shape *shape = &cache->shape;
 	struct args a = args_of(cache, &span_kernels(cache, span)->recall, error);
-	put_mem(&a, cache->pool.layers[asked->layer].mem);
+	put_mem(&a, cache->pool.layers[rows->layer].mem);
 	put_mem(&a, cache->tables.mem);
 	put_mem(&a, cache->plan_mem);
-	put_tensor(&a, asked->q);
+	put_tensor(&a, rows->q);
 	put_mem(&a, cache->part_acc);
 	put_mem(&a, cache->part_ml);
 	put_mem(&a, code_tables(cache));
 	put_mem(&a, cache->index.lists);
 	put_uint(&a, 0);
-	put_uint(&a, cache->step.new_word);
-	put_uint(&a, asked->list->works.word);
-	put_uint(&a, (cl_uint)asked->layer);
+	put_uint(&a, rows->pass->new_word);
+	put_uint(&a, rows->list->works.word);
+	put_uint(&a, (cl_uint)rows->layer);
 	put_float(&a, shape->scale);
 	put_float(&a, shape->softcap);
 	put_uint(&a, (cl_uint)span->first_stream);
-	put_uint(&a, asked->list->first);
+	put_uint(&a, rows->list->first);
 	put_uint(&a, cache->sizes.listed);
 	put_rope(&a, cache);
-	put_uint(&a, cache->pool.layers[asked->layer].rows);
-	size_t groups[3] = {asked->list->works.n, (size_t)span->n_streams * head_parts(cache), 1};
+	put_uint(&a, cache->pool.layers[rows->layer].rows);
+	size_t groups[3] = {rows->list->works.n, (size_t)span->n_streams * head_parts(cache), 1};
 	return run(&a, chain, 2, groups, lanes_of(cache), 0, NULL, NULL, error);
 }
 
@@ -131,9 +133,9 @@ static clkv_status place_rows(clkv_cache *cache, struct clkv__chain *chain, int 
                               clkv_error *error)
 {
 	enum { ROWS = 16 }; /* of place_rows.cl */
-	struct args a = args_of(cache, &cache->kernels.recall.place, error);
+	struct args a = args_of(cache, &cache->kernels->recall.place, error);
 	put_mem(&a, cache->pool.layers[layer].mem);
-	put_mem(&a, cache->place.arrived);
+	put_mem(&a, cache->place->arrived);
 	put_uint(&a, cache->pool.layers[layer].rows);
 	put_uint(&a, n);
 	size_t groups[3] = {(n + ROWS - 1) / ROWS, 1, 1};
@@ -141,71 +143,68 @@ static clkv_status place_rows(clkv_cache *cache, struct clkv__chain *chain, int 
 }
 
 static clkv_status attend_spans(clkv_cache *cache, struct clkv__chain *chain,
-                                const struct asked *asked, clkv_error *error)
+                                const struct rows *rows, clkv_error *error)
 {
 	struct clkv__span span;
 	for (int first = 0; first < cache->shape.streams; first += span.n_streams) {
-		span = clkv__span_of(cache, asked->layer, first);
-		CLKV_TRY(attend_listed(cache, chain, asked, &span, error));
+		span = clkv__span_of(cache, rows->layer, first);
+		CLKV_TRY(attend_listed(cache, chain, rows, &span, error));
 	}
 	return CLKV_OK;
 }
 
 /* Rows come from host memory to their slots, from where they are read. */
 static clkv_status attend_slots(clkv_cache *cache, struct clkv__chain *chain,
-                                const struct asked *asked, clkv_error *error)
+                                const struct rows *rows, clkv_error *error)
 {
-	const struct clkv__asking asking = {asked->list, asked->layer};
 	uint32_t n = 0;
-	CLKV_TRY(clkv__place_lists(cache, chain, &asking, error));
-	clkv_status status = clkv__place_fetch(cache, chain, &asking, &n, error);
+	CLKV_TRY(clkv__place_lists(cache, chain, rows->list, rows->layer, error));
+	clkv_status status = clkv__place_fetch(cache, chain, rows->list, rows->layer, &n, error);
 	if (status == CLKV_OK && n > 0)
-		status = place_rows(cache, chain, asked->layer, n, error);
+		status = place_rows(cache, chain, rows->layer, n, error);
 	if (status != CLKV_OK)
-		clkv__place_unfetch(cache, &asking);
+		clkv__place_unfetch(cache, rows->list, rows->layer);
 	CLKV_TRY(status);
-	return attend_spans(cache, chain, asked, error);
+	return attend_spans(cache, chain, rows, error);
 }
 
 /* The host attends to the lists while the device attends to sinks and tails. */
 static clkv_status attend_apart(clkv_cache *cache, struct clkv__chain *chain,
-                                const struct asked *asked, clkv_error *error)
+                                const struct rows *rows, clkv_error *error)
 {
-	const struct clkv__asking asking = {asked->list, asked->layer};
-	CLKV_TRY(clkv__place_lists(cache, chain, &asking, error));
-	CLKV_TRY(clkv__place_queries(cache, chain, &asking, asked->q, error));
-	CLKV_TRY(attend_spans(cache, chain, asked, error));
+	CLKV_TRY(clkv__place_lists(cache, chain, rows->list, rows->layer, error));
+	CLKV_TRY(clkv__place_queries(cache, chain, rows->list, rows->q, error));
+	CLKV_TRY(attend_spans(cache, chain, rows, error));
 	CLKV_CL(error, clFlush(chain->queue));
-	return clkv__place_attend(cache, chain, &asking, error);
+	return clkv__place_attend(cache, chain, rows->list, rows->layer, error);
 }
 
-static clkv_status recall(clkv_cache *cache, struct clkv__chain *chain, const struct asked *asked,
+static clkv_status recall(clkv_cache *cache, struct clkv__chain *chain, const struct rows *rows,
                           clkv_error *error)
 {
 	const int streams = cache->shape.streams;
 	bool tokens = cache->plan.recall.kind == ABI_INDEX_TOKENS;
 	struct clkv__span span;
 	if (!tokens)
-		CLKV_TRY(score_units(cache, chain, asked, error));
+		CLKV_TRY(score_units(cache, chain, rows, error));
 	for (int first = 0; tokens && first < streams; first += span.n_streams) {
-		span = clkv__span_of(cache, asked->layer, first);
-		CLKV_TRY(score_tokens(cache, chain, asked, &span, error));
+		span = clkv__span_of(cache, rows->layer, first);
+		CLKV_TRY(score_tokens(cache, chain, rows, &span, error));
 	}
-	CLKV_TRY(choose(cache, chain, asked, error));
+	CLKV_TRY(choose(cache, chain, rows, error));
 	if (clkv__host_attends(&cache->plan.place))
-		return attend_apart(cache, chain, asked, error);
-	return cache->sizes.moves ? attend_slots(cache, chain, asked, error)
-	                          : attend_spans(cache, chain, asked, error);
+		return attend_apart(cache, chain, rows, error);
+	return cache->sizes.moves ? attend_slots(cache, chain, rows, error)
+	                          : attend_spans(cache, chain, rows, error);
 }
 
-clkv_status clkv__launch_recall(clkv_cache *cache, struct clkv__chain *chain, int layer,
-                                const clkv_tensor *q, cl_uint n_wait, const cl_event *wait,
-                                clkv_error *error)
+clkv_status clkv__launch_recall(clkv_cache *cache, struct clkv__chain *chain,
+                                const struct clkv__pass *pass, int layer, const clkv_tensor *q,
+                                cl_uint n_wait, const cl_event *wait, clkv_error *error)
 {
-	const struct clkv_step *step = &cache->step;
-	for (uint32_t i = 0; i < step->n_asks; i++) {
-		const struct asked asked = {&step->asks[i], q, layer, n_wait, wait};
-		CLKV_TRY(recall(cache, chain, &asked, error));
+	for (uint32_t i = 0; i < pass->n_lists; i++) {
+		const struct rows rows = {pass, &pass->lists[i], q, layer, n_wait, wait};
+		CLKV_TRY(recall(cache, chain, &rows, error));
 	}
 	return CLKV_OK;
 }

@@ -3,7 +3,6 @@
 #include "attend/launch_select.h"
 
 #include "attend/args.h"
-#include "step/seal.h"
 
 /* candidates.clh: CANDIDATES_ARGS */
 static void put_candidates(struct args *a, const clkv_cache *cache,
@@ -21,11 +20,11 @@ static void put_candidates(struct args *a, const clkv_cache *cache,
 	put_uint(a, (cl_uint)span->first_stream);
 }
 
-static clkv_status run_span(clkv_cache *cache, struct args *a, const struct clkv__span *span,
-                            size_t first, clkv_error *error)
+static clkv_status run_span(clkv_cache *cache, struct clkv__chain *chain, struct args *a,
+                            const struct clkv__span *span, size_t first, clkv_error *error)
 {
 	size_t groups[3] = {first, (size_t)span->n_streams, (size_t)span->n_layers};
-	return run(a, &cache->step.chain, 3, groups, lanes_of(cache), 0, NULL, NULL, error);
+	return run(a, chain, 3, groups, lanes_of(cache), 0, NULL, NULL, error);
 }
 
 /* Whether a candidate's score is what it was judged by: that of attention so far goes on by itself. */
@@ -63,7 +62,7 @@ static void put_asked(struct args *a, const clkv_cache *cache, const struct scor
 }
 
 /* Log-sums of the rows' logits of candidates alone. */
-static clkv_status sum_rows(clkv_cache *cache, const struct scoring *s,
+static clkv_status sum_rows(clkv_cache *cache, struct clkv__chain *chain, const struct scoring *s,
                             const struct clkv__span *span, clkv_error *error)
 {
 	uint32_t rows = (uint32_t)cache->cut.tile_rows;
@@ -76,16 +75,16 @@ static clkv_status sum_rows(clkv_cache *cache, const struct scoring *s,
 	put_uint(&a, s->leaving->from);
 	put_uint(&a, s->leaving->n);
 	put_asked(&a, cache, s, span);
-	return run_span(cache, &a, span, (s->by->n + rows - 1) / rows, error);
+	return run_span(cache, chain, &a, span, (s->by->n + rows - 1) / rows, error);
 }
 
-static clkv_status score_rows(clkv_cache *cache, const void *what, const struct clkv__span *span,
-                              clkv_error *error)
+static clkv_status score_rows(clkv_cache *cache, struct clkv__chain *chain, const void *what,
+                              const struct clkv__span *span, clkv_error *error)
 {
 	const struct scoring *s = what;
 	const struct clkv__select *p = &cache->plan.select;
 	if (p->old)
-		CLKV_TRY(sum_rows(cache, s, span, error));
+		CLKV_TRY(sum_rows(cache, chain, s, span, error));
 	struct args a = args_of(cache, &span_kernels(cache, span)->score_rows, error);
 	put_mem(&a, cache->pool.layers[span->first_layer].mem);
 	put_mem(&a, cache->tables.mem);
@@ -98,34 +97,35 @@ static clkv_status score_rows(clkv_cache *cache, const void *what, const struct 
 	put_uint(&a, clkv__weighs(p));
 	put_mem(&a, cache->selection.traces);
 	put_mem(&a, cache->selection.sums ? cache->selection.sums : cache->selection.scores);
-	return run_span(cache, &a, span, s->leaving->blocks, error);
+	return run_span(cache, chain, &a, span, s->leaving->blocks, error);
 }
 
 /* A launch knows one window: layers go one by one where they have some. */
-static clkv_status score_layers(clkv_cache *cache, const void *what, const struct clkv__span *span,
-                                clkv_error *error)
+static clkv_status score_layers(clkv_cache *cache, struct clkv__chain *chain, const void *what,
+                                const struct clkv__span *span, clkv_error *error)
 {
 	struct clkv__span one = *span;
 	if (!cache->shape.window)
-		return score_rows(cache, what, span, error);
+		return score_rows(cache, chain, what, span, error);
 	one.n_layers = 1;
 	for (; one.first_layer < span->first_layer + span->n_layers; one.first_layer++)
-		CLKV_TRY(score_rows(cache, what, &one, error));
+		CLKV_TRY(score_rows(cache, chain, what, &one, error));
 	return CLKV_OK;
 }
 
-clkv_status clkv__launch_score_rows(clkv_cache *cache, const struct clkv__leaving *leaving,
+clkv_status clkv__launch_score_rows(clkv_cache *cache, struct clkv__chain *chain,
+                                    const struct clkv__leaving *leaving,
                                     const struct clkv__scoring *by, clkv_error *error)
 {
 	const struct scoring what = {leaving, by};
-	return clkv__for_spans(cache, score_layers, &what, error);
+	return clkv__for_spans(cache, chain, score_layers, &what, error);
 }
 
-static clkv_status list(clkv_cache *cache, const void *what, const struct clkv__span *span,
-                        clkv_error *error)
+static clkv_status list(clkv_cache *cache, struct clkv__chain *chain, const void *what,
+                        const struct clkv__span *span, clkv_error *error)
 {
 	const struct clkv__selection *s = &cache->selection;
-	struct args a = args_of(cache, &cache->kernels.select.list, error);
+	struct args a = args_of(cache, &cache->kernels->select.list, error);
 	put_mem(&a, cache->pool.layers[span->first_layer].mem);
 	put_mem(&a, cache->tables.mem);
 	put_mem(&a, s->scores);
@@ -133,7 +133,7 @@ static clkv_status list(clkv_cache *cache, const void *what, const struct clkv__
 	put_mem(&a, s->ranks);
 	put_mem(&a, s->found);
 	put_candidates(&a, cache, what, span);
-	return run_span(cache, &a, span, 1, error);
+	return run_span(cache, chain, &a, span, 1, error);
 }
 
 /* All layers that seal. */
@@ -144,31 +144,32 @@ static struct clkv__span every_layer(const clkv_cache *cache)
 }
 
 /* A kernel that looks at no blocks, a group for each head. */
-static clkv_status run_heads(clkv_cache *cache, struct args *a, clkv_error *error)
+static clkv_status run_heads(clkv_cache *cache, struct clkv__chain *chain, struct args *a,
+                             clkv_error *error)
 {
 	const struct clkv__span all = every_layer(cache);
 	put_uint(a, cache->sizes.cap);
 	put_uint(a, cache->sizes.places);
 	put_uint(a, (cl_uint)all.first_layer);
 	put_uint(a, (cl_uint)all.first_stream);
-	return run_span(cache, a, &all, 1, error);
+	return run_span(cache, chain, a, &all, 1, error);
 }
 
-static clkv_status pool_scores(clkv_cache *cache, clkv_error *error)
+static clkv_status pool_scores(clkv_cache *cache, struct clkv__chain *chain, clkv_error *error)
 {
-	struct args a = args_of(cache, &cache->kernels.select.pool, error);
+	struct args a = args_of(cache, &cache->kernels->select.pool, error);
 	put_mem(&a, cache->selection.ranks);
 	put_mem(&a, cache->selection.chosen);
 	put_mem(&a, cache->selection.found);
-	return run_heads(cache, &a, error);
+	return run_heads(cache, chain, &a, error);
 }
 
-static clkv_status mean_scores(clkv_cache *cache, const struct clkv__leaving *leaving,
-                               clkv_error *error)
+static clkv_status mean_scores(clkv_cache *cache, struct clkv__chain *chain,
+                               const struct clkv__leaving *leaving, clkv_error *error)
 {
 	bool runs = cache->plan.select.kind == ABI_SELECT_RUNS;
 	struct clkv__span all = every_layer(cache);
-	struct args a = args_of(cache, &cache->kernels.select.mean, error);
+	struct args a = args_of(cache, &cache->kernels->select.mean, error);
 	put_mem(&a, cache->selection.ranks);
 	put_mem(&a, cache->selection.found);
 	put_uint(&a, runs ? leaving->n : UINT32_MAX);
@@ -176,15 +177,15 @@ static clkv_status mean_scores(clkv_cache *cache, const struct clkv__leaving *le
 	put_uint(&a, cache->sizes.places);
 	put_uint(&a, (cl_uint)all.first_layer);
 	all.n_streams = 1;
-	return run_span(cache, &a, &all, 1, error);
+	return run_span(cache, chain, &a, &all, 1, error);
 }
 
-static clkv_status mix_scores(clkv_cache *cache, const void *what, const struct clkv__span *span,
-                              clkv_error *error)
+static clkv_status mix_scores(clkv_cache *cache, struct clkv__chain *chain, const void *what,
+                              const struct clkv__span *span, clkv_error *error)
 {
 	const struct clkv__leaving *leaving = what;
 	const struct clkv__selection *s = &cache->selection;
-	struct args a = args_of(cache, &cache->kernels.select.mix, error);
+	struct args a = args_of(cache, &cache->kernels->select.mix, error);
 	put_mem(&a, cache->pool.layers[span->first_layer].mem);
 	put_mem(&a, cache->tables.mem);
 	put_mem(&a, s->ranks);
@@ -194,19 +195,19 @@ static clkv_status mix_scores(clkv_cache *cache, const void *what, const struct 
 	put_float(&a, cache->plan.select.peak);
 	put_uint(&a, leaving->end);
 	put_candidates(&a, cache, leaving, span);
-	return run_span(cache, &a, span, 1, error);
+	return run_span(cache, chain, &a, span, 1, error);
 }
 
-clkv_status clkv__launch_candidates(clkv_cache *cache, const struct clkv__leaving *leaving,
-                                    clkv_error *error)
+clkv_status clkv__launch_candidates(clkv_cache *cache, struct clkv__chain *chain,
+                                    const struct clkv__leaving *leaving, clkv_error *error)
 {
-	CLKV_TRY(clkv__for_spans(cache, list, leaving, error));
-	if (cache->kernels.select.mix.program)
-		CLKV_TRY(clkv__for_spans(cache, mix_scores, leaving, error));
+	CLKV_TRY(clkv__for_spans(cache, chain, list, leaving, error));
+	if (cache->kernels->select.mix.program)
+		CLKV_TRY(clkv__for_spans(cache, chain, mix_scores, leaving, error));
 	if (cache->plan.select.pool > 1)
-		CLKV_TRY(pool_scores(cache, error));
+		CLKV_TRY(pool_scores(cache, chain, error));
 	if (cache->plan.select.layers)
-		CLKV_TRY(mean_scores(cache, leaving, error));
+		CLKV_TRY(mean_scores(cache, chain, leaving, error));
 	return CLKV_OK;
 }
 
@@ -221,63 +222,65 @@ static void put_choice(struct args *a, const struct clkv__selection *s)
 	put_mem(a, s->quotas);
 }
 
-clkv_status clkv__launch_select(clkv_cache *cache, bool newest, clkv_error *error)
+clkv_status clkv__launch_select(clkv_cache *cache, struct clkv__chain *chain, bool newest,
+                                clkv_error *error)
 {
 	const struct clkv__selection *s = &cache->selection;
-	struct args a = args_of(cache, &cache->kernels.select.choose, error);
+	struct args a = args_of(cache, &cache->kernels->select.choose, error);
 	put_choice(&a, s);
 	put_uint(&a, newest);
-	return run_heads(cache, &a, error);
+	return run_heads(cache, chain, &a, error);
 }
 
-clkv_status clkv__launch_cascade(clkv_cache *cache, const struct clkv__leaving *leaving,
+clkv_status clkv__launch_cascade(clkv_cache *cache, struct clkv__chain *chain,
+                                 const struct clkv__leaving *leaving,
                                  const struct clkv__quota *quota, clkv_error *error)
 {
-	struct args a = args_of(cache, &cache->kernels.select.choose, error);
+	struct args a = args_of(cache, &cache->kernels->select.choose, error);
 	uint32_t rings = (uint32_t)cache->plan.select.cascades - 1;
 	uint32_t even = rings > 0 ? quota->kept / rings : 0;
 	put_choice(&a, &cache->selection);
 	put_uint(&a, leaving->n);
 	put_uint(&a, leaving->from - leaving->sinks);
 	put_uint(&a, even < quota->window ? even : quota->window);
-	return run_heads(cache, &a, error);
+	return run_heads(cache, chain, &a, error);
 }
 
-static clkv_status cosines(clkv_cache *cache, const void *what, const struct clkv__span *span,
-                           clkv_error *error)
+static clkv_status cosines(clkv_cache *cache, struct clkv__chain *chain, const void *what,
+                           const struct clkv__span *span, clkv_error *error)
 {
 	const struct clkv__leaving *leaving = what;
 	uint32_t bt = (uint32_t)cache->plan.general.block;
-	struct args a = args_of(cache, &cache->kernels.select.cosines, error);
+	struct args a = args_of(cache, &cache->kernels->select.cosines, error);
 	put_mem(&a, cache->pool.layers[span->first_layer].mem);
 	put_mem(&a, cache->tables.mem);
 	put_mem(&a, cache->selection.work);
 	put_candidates(&a, cache, leaving, span);
-	return run_span(cache, &a, span, (leaving->n + bt - 1) / bt, error);
+	return run_span(cache, chain, &a, span, (leaving->n + bt - 1) / bt, error);
 }
 
-clkv_status clkv__launch_alone(clkv_cache *cache, const struct clkv__leaving *leaving,
-                               clkv_error *error)
+clkv_status clkv__launch_alone(clkv_cache *cache, struct clkv__chain *chain,
+                               const struct clkv__leaving *leaving, clkv_error *error)
 {
 	const struct clkv__selection *s = &cache->selection;
-	struct args a = args_of(cache, &cache->kernels.select.alone, error);
-	CLKV_TRY(clkv__for_spans(cache, cosines, leaving, error));
+	struct args a = args_of(cache, &cache->kernels->select.alone, error);
+	CLKV_TRY(clkv__for_spans(cache, chain, cosines, leaving, error));
 	put_mem(&a, s->ranks);
 	put_mem(&a, s->keep);
 	put_mem(&a, s->found);
 	put_mem(&a, s->quotas);
 	put_uint(&a, leaving->n);
-	return run_heads(cache, &a, error);
+	return run_heads(cache, chain, &a, error);
 }
 
-clkv_status clkv__launch_runs(clkv_cache *cache, const struct clkv__leaving *leaving,
-                              clkv_error *error)
+clkv_status clkv__launch_runs(clkv_cache *cache, struct clkv__chain *chain,
+                              const struct clkv__leaving *leaving, clkv_error *error)
 {
-	struct args a = args_of(cache, &cache->kernels.select.choose, error);
+	struct args a = args_of(cache, &cache->kernels->select.choose, error);
 	put_choice(&a, &cache->selection);
 	put_mem(&a, cache->selection.work);
 	put_uint(&a, leaving->n);
-	return run_heads(cache, &a, error);
+	return run_heads(cache, chain, &a, error);
 }
 
 struct merging {
@@ -285,8 +288,8 @@ struct merging {
 	uint32_t merged, blocks;
 };
 
-static clkv_status merge(clkv_cache *cache, const void *what, const struct clkv__span *span,
-                         clkv_error *error)
+static clkv_status merge(clkv_cache *cache, struct clkv__chain *chain, const void *what,
+                         const struct clkv__span *span, clkv_error *error)
 {
 	const struct merging *m = what;
 	const struct clkv__selection *s = &cache->selection;
@@ -306,13 +309,14 @@ static clkv_status merge(clkv_cache *cache, const void *what, const struct clkv_
 	put_uint(&a, m->merged);
 	put_uint(&a, m->blocks);
 	put_candidates(&a, cache, m->leaving, span);
-	return run_span(cache, &a, span, 1, error);
+	return run_span(cache, chain, &a, span, 1, error);
 }
 
-static clkv_status weigh_dropped(clkv_cache *cache, const struct merging *m, clkv_error *error)
+static clkv_status weigh_dropped(clkv_cache *cache, struct clkv__chain *chain,
+                                 const struct merging *m, clkv_error *error)
 {
 	const struct clkv__selection *s = &cache->selection;
-	struct args a = args_of(cache, &cache->kernels.select.weigh, error);
+	struct args a = args_of(cache, &cache->kernels->select.weigh, error);
 	put_mem(&a, s->scores);
 	put_mem(&a, s->traces);
 	put_mem(&a, s->ranks);
@@ -323,16 +327,17 @@ static clkv_status weigh_dropped(clkv_cache *cache, const struct merging *m, clk
 	/* as if all rows had looked as the newest do */
 	put_float(&a, cache->plan.select.recent * (float)m->leaving->end / ABI_RECENT);
 	put_uint(&a, m->leaving->seq->kept.merged_blocks > 0 ? 0 : m->merged);
-	return run_heads(cache, &a, error);
+	return run_heads(cache, chain, &a, error);
 }
 
-clkv_status clkv__launch_merge(clkv_cache *cache, const struct clkv__leaving *leaving,
-                               uint32_t merged, uint32_t merged_blocks, clkv_error *error)
+clkv_status clkv__launch_merge(clkv_cache *cache, struct clkv__chain *chain,
+                               const struct clkv__leaving *leaving, uint32_t merged,
+                               uint32_t merged_blocks, clkv_error *error)
 {
 	const struct merging what = {leaving, merged, merged_blocks};
-	if (cache->kernels.select.weigh.program)
-		CLKV_TRY(weigh_dropped(cache, &what, error));
-	return clkv__for_spans(cache, merge, &what, error);
+	if (cache->kernels->select.weigh.program)
+		CLKV_TRY(weigh_dropped(cache, chain, &what, error));
+	return clkv__for_spans(cache, chain, merge, &what, error);
 }
 
 struct staging {
@@ -340,8 +345,8 @@ struct staging {
 	uint32_t n_jobs;
 };
 
-static clkv_status gather(clkv_cache *cache, const void *what, const struct clkv__span *span,
-                          clkv_error *error)
+static clkv_status gather(clkv_cache *cache, struct clkv__chain *chain, const void *what,
+                          const struct clkv__span *span, clkv_error *error)
 {
 	const struct staging *w = what;
 	const struct clkv__selection *s = &cache->selection;
@@ -357,15 +362,15 @@ static clkv_status gather(clkv_cache *cache, const void *what, const struct clkv
 	put_mem(&a, s->traces);
 	put_uint(&a, by_rank(cache));
 	put_candidates(&a, cache, w->leaving, span);
-	return run_span(cache, &a, span, w->n_jobs, error);
+	return run_span(cache, chain, &a, span, w->n_jobs, error);
 }
 
-static clkv_status merge_runs(clkv_cache *cache, const void *what, const struct clkv__span *span,
-                              clkv_error *error)
+static clkv_status merge_runs(clkv_cache *cache, struct clkv__chain *chain, const void *what,
+                              const struct clkv__span *span, clkv_error *error)
 {
 	const struct staging *w = what;
 	const struct clkv__selection *s = &cache->selection;
-	struct args a = args_of(cache, &cache->kernels.select.merge_runs, error);
+	struct args a = args_of(cache, &cache->kernels->select.merge_runs, error);
 	put_mem(&a, cache->pool.layers[span->first_layer].mem);
 	put_mem(&a, cache->tables.mem);
 	put_mem(&a, cache->jobs_mem);
@@ -377,25 +382,26 @@ static clkv_status merge_runs(clkv_cache *cache, const void *what, const struct 
 	put_mem(&a, s->work);
 	put_uint(&a, by_rank(cache));
 	put_candidates(&a, cache, w->leaving, span);
-	return run_span(cache, &a, span, w->n_jobs, error);
+	return run_span(cache, chain, &a, span, w->n_jobs, error);
 }
 
-clkv_status clkv__launch_gather(clkv_cache *cache, const struct clkv__leaving *leaving,
-                                uint32_t n_jobs, clkv_error *error)
+clkv_status clkv__launch_gather(clkv_cache *cache, struct clkv__chain *chain,
+                                const struct clkv__leaving *leaving, uint32_t n_jobs,
+                                clkv_error *error)
 {
 	const struct staging what = {leaving, n_jobs};
-	CLKV_TRY(clkv__for_spans(cache, gather, &what, error));
-	return cache->kernels.select.merge_runs.program
-	           ? clkv__for_spans(cache, merge_runs, &what, error)
+	CLKV_TRY(clkv__for_spans(cache, chain, gather, &what, error));
+	return cache->kernels->select.merge_runs.program
+	           ? clkv__for_spans(cache, chain, merge_runs, &what, error)
 	           : CLKV_OK;
 }
 
-static clkv_status mark(clkv_cache *cache, const void *what, const struct clkv__span *span,
-                        clkv_error *error)
+static clkv_status mark(clkv_cache *cache, struct clkv__chain *chain, const void *what,
+                        const struct clkv__span *span, clkv_error *error)
 {
 	const struct staging *w = what;
 	const struct clkv__selection *s = &cache->selection;
-	struct args a = args_of(cache, &cache->kernels.select.mark, error);
+	struct args a = args_of(cache, &cache->kernels->select.mark, error);
 	put_mem(&a, cache->pool.layers[span->first_layer].mem);
 	put_mem(&a, cache->tables.mem);
 	put_mem(&a, cache->jobs_mem);
@@ -410,14 +416,15 @@ static clkv_status mark(clkv_cache *cache, const void *what, const struct clkv__
 	put_uint(&a, by_rank(cache));
 	put_uint(&a, w->leaving->end);
 	put_candidates(&a, cache, w->leaving, span);
-	return run_span(cache, &a, span, w->n_jobs > 0 ? w->n_jobs : w->leaving->blocks, error);
+	return run_span(cache, chain, &a, span, w->n_jobs > 0 ? w->n_jobs : w->leaving->blocks, error);
 }
 
-clkv_status clkv__launch_states(clkv_cache *cache, const struct clkv__leaving *leaving,
-                                uint32_t n_jobs, clkv_error *error)
+clkv_status clkv__launch_states(clkv_cache *cache, struct clkv__chain *chain,
+                                const struct clkv__leaving *leaving, uint32_t n_jobs,
+                                clkv_error *error)
 {
 	const struct staging what = {leaving, n_jobs};
-	return clkv__for_spans(cache, mark, &what, error);
+	return clkv__for_spans(cache, chain, mark, &what, error);
 }
 
 struct marking {
@@ -426,20 +433,21 @@ struct marking {
 	uint32_t *done;
 };
 
-static clkv_status mark_next(clkv_cache *cache, const void *what, const struct clkv__span *span,
-                             clkv_error *error)
+static clkv_status mark_next(clkv_cache *cache, struct clkv__chain *chain, const void *what,
+                             const struct clkv__span *span, clkv_error *error)
 {
 	struct marking *m = *(struct marking *const *)what;
 	if (m->at++ < *m->done)
 		return CLKV_OK;
-	CLKV_TRY(mark(cache, &m->all, span, error));
+	CLKV_TRY(mark(cache, chain, &m->all, span, error));
 	++*m->done;
 	return CLKV_OK;
 }
 
-clkv_status clkv__launch_mark(clkv_cache *cache, const struct clkv__leaving *leaving,
-                              uint32_t *done, clkv_error *error)
+clkv_status clkv__launch_mark(clkv_cache *cache, struct clkv__chain *chain,
+                              const struct clkv__leaving *leaving, uint32_t *done,
+                              clkv_error *error)
 {
 	struct marking marking = {{leaving, 0}, 0, done}, *what = &marking;
-	return clkv__for_spans(cache, mark_next, &what, error);
+	return clkv__for_spans(cache, chain, mark_next, &what, error);
 }

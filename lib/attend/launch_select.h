@@ -26,43 +26,50 @@ struct clkv__scoring {
 };
 
 /** Scores of all tokens by these rows, in `scores`. */
-clkv_status clkv__launch_score_rows(clkv_cache *cache, const struct clkv__leaving *leaving,
+clkv_status clkv__launch_score_rows(clkv_cache *cache, struct clkv__chain *chain,
+                                    const struct clkv__leaving *leaving,
                                     const struct clkv__scoring *scoring, clkv_error *error);
 
 /** Candidates with their scores, pooled and averaged as the recipe wants. */
-clkv_status clkv__launch_candidates(clkv_cache *cache, const struct clkv__leaving *leaving,
-                                    clkv_error *error);
+clkv_status clkv__launch_candidates(clkv_cache *cache, struct clkv__chain *chain,
+                                    const struct clkv__leaving *leaving, clkv_error *error);
 
 /** The choice by quotas, which are on the device. newest: the last candidate is kept in any case. */
-clkv_status clkv__launch_select(clkv_cache *cache, bool newest, clkv_error *error);
+clkv_status clkv__launch_select(clkv_cache *cache, struct clkv__chain *chain, bool newest,
+                                clkv_error *error);
 
 /** The same by rings; quota: of the sequence. */
-clkv_status clkv__launch_cascade(clkv_cache *cache, const struct clkv__leaving *leaving,
+clkv_status clkv__launch_cascade(clkv_cache *cache, struct clkv__chain *chain,
+                                 const struct clkv__leaving *leaving,
                                  const struct clkv__quota *quota, clkv_error *error);
 
 /** Cosines of neighbours in `work`, and which tokens stay alone in `keep`; then the choice by runs. In place of quotas
- *  there are bounds (cl/runs.clh). */
-clkv_status clkv__launch_alone(clkv_cache *cache, const struct clkv__leaving *leaving,
-                               clkv_error *error);
-clkv_status clkv__launch_runs(clkv_cache *cache, const struct clkv__leaving *leaving,
-                              clkv_error *error);
+ *  there are bounds (cl/select/runs.clh). */
+clkv_status clkv__launch_alone(clkv_cache *cache, struct clkv__chain *chain,
+                               const struct clkv__leaving *leaving, clkv_error *error);
+clkv_status clkv__launch_runs(clkv_cache *cache, struct clkv__chain *chain,
+                              const struct clkv__leaving *leaving, clkv_error *error);
 
 /** Dropped tokens join merged slots, in new blocks whose addresses are in `spots`. */
-clkv_status clkv__launch_merge(clkv_cache *cache, const struct clkv__leaving *leaving,
-                               uint32_t merged, uint32_t merged_blocks, clkv_error *error);
+clkv_status clkv__launch_merge(clkv_cache *cache, struct clkv__chain *chain,
+                               const struct clkv__leaving *leaving, uint32_t merged,
+                               uint32_t merged_blocks, clkv_error *error);
 
 /** Kept tokens of the jobs in jobs_mem, in layers that share a buffer, become half blocks; those that stand for a run the
  *  mean of it. */
-clkv_status clkv__launch_gather(clkv_cache *cache, const struct clkv__leaving *leaving,
-                                uint32_t n_jobs, clkv_error *error);
+clkv_status clkv__launch_gather(clkv_cache *cache, struct clkv__chain *chain,
+                                const struct clkv__leaving *leaving, uint32_t n_jobs,
+                                clkv_error *error);
 
 /** State of the jobs' new blocks. */
-clkv_status clkv__launch_states(clkv_cache *cache, const struct clkv__leaving *leaving,
-                                uint32_t n_jobs, clkv_error *error);
+clkv_status clkv__launch_states(clkv_cache *cache, struct clkv__chain *chain,
+                                const struct clkv__leaving *leaving, uint32_t n_jobs,
+                                clkv_error *error);
 
 /** State of a whole sequence, in place: dropped slots, new scores. *done counts the launches that are enqueued: called
  *  again after a failure, it goes on with those that aren't. */
-clkv_status clkv__launch_mark(clkv_cache *cache, const struct clkv__leaving *leaving,
-                              uint32_t *done, clkv_error *error);
+clkv_status clkv__launch_mark(clkv_cache *cache, struct clkv__chain *chain,
+                              const struct clkv__leaving *leaving, uint32_t *done,
+                              clkv_error *error);
 
 #endif

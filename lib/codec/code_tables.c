@@ -18,7 +18,7 @@ enum { GENERATION = 3 };
 #define DRIFT_CODES (UINT64_C(1) << 18)
 #define DRIFT 1.10
 
-/* Two symbols per look-up, as cl/bounded_block.clh has it. */
+/* Two symbols per look-up, as cl/codec/bounded_block.clh has it. */
 static bool in_pairs(const struct clkv__alphabet *a)
 {
 	return a->symbols <= 32 && 2 * a->lmax <= 12;

@@ -11,7 +11,7 @@
 #ifndef CLKV__CODE_TABLES_H
 #define CLKV__CODE_TABLES_H
 
-#include "../cl/abi.clh"
+#include "../cl/base/abi.clh"
 #include "codec/codec.h"
 #include "device/queue.h"
 

@@ -3,15 +3,15 @@
  * \file    codec.h
  * \brief   The host half of a codec: how large a block is, where its sections lie, which kernels.
  *
- * The device half is cl/codec_<name>.clh, chosen by the macros that the host half sets.
+ * The device half is cl/codec/codec_<name>.clh, chosen by the macros that the host half sets.
  */
 #ifndef CLKV__CODEC_H
 #define CLKV__CODEC_H
 
-#include "../cl/abi.clh"
-#include "program/macros.h"
+#include "../cl/base/abi.clh"
+#include "base/macros.h"
 #include "prune/prune.h"
-#include "store/shape.h"
+#include "shape/shape.h"
 
 #include <clkv.h>
 #include <stdbool.h>
@@ -104,7 +104,7 @@ extern const struct clkv__codec clkv__codec_affine;
 extern const struct clkv__codec clkv__codec_bounded;
 extern const struct clkv__codec clkv__codec_rows;
 
-/** Bytes that say how long a lane of so many codes is, as cl/bounded_block.clh reads them. */
+/** Bytes that say how long a lane of so many codes is, as cl/codec/bounded_block.clh reads them. */
 static inline uint32_t clkv__lane_length_bytes(int codes, int lmax)
 {
 	return codes * lmax > 255 * 8 ? 2 : 1;

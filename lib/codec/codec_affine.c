@@ -4,7 +4,7 @@
  * \brief   Host half of the integer codec: value = minimum + scale * code, per group.
  *
  * A side holds its scales (half), then its minimums (half, unless symmetric), then the codes in bit
- * planes: cl/codec_affine.clh draws them. Sections begin at multiples of 16 bytes so that every vector
+ * planes: cl/codec/codec_affine.clh draws them. Sections begin at multiples of 16 bytes so that every vector
  * load of codes is aligned.
  */
 #include "base/error.h"

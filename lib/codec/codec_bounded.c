@@ -3,7 +3,7 @@
  * \file    codec_bounded.c
  * \brief   Host half of the error-bounded codec: code = rint((x - minimum) / step), entropy-coded.
  *
- * Source: KVComp, arXiv 2509.00579; the packed form: PackKV. cl/bounded_block.clh draws the block.
+ * Source: KVComp, arXiv 2509.00579; the packed form: PackKV. cl/codec/bounded_block.clh draws the block.
  */
 #include "base/error.h"
 #include "codec/code_tables.h"

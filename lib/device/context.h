@@ -4,7 +4,7 @@
 #define CLKV__CONTEXT_H
 
 #include "base/log.h"
-#include "program/order.h"
+#include "device/order.h"
 #include "tune/tune.h"
 
 #include <clkv.h>

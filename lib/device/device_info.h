@@ -3,15 +3,9 @@
 #ifndef CLKV__DEVICE_INFO_H
 #define CLKV__DEVICE_INFO_H
 
+#include "tune/family.h"
+
 #include <clkv.h>
-
-#include <stdbool.h>
-
-/** What tells a vendor's devices apart where names don't. */
-struct clkv__device_hints {
-	bool amd, intel, nvidia; /**< it has the vendor's own extensions */
-	unsigned wavefront;      /**< work-items of a wavefront on AMD GPUs; 0: unknown */
-};
 
 clkv_status clkv__device_info_read(cl_device_id device, clkv_device_info *info, clkv_error *error);
 

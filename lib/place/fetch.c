@@ -4,25 +4,20 @@
 
 #include "base/error.h"
 #include "place/place.h"
+#include "store/sizes_place.h"
 
 #include <string.h>
 
 uint32_t *clkv__place_list(const clkv_cache *cache, uint32_t i, int stream)
 {
 	size_t streams = (size_t)cache->shape.streams;
-	return cache->place.lists + (i * streams + (size_t)stream) * (1 + (size_t)cache->sizes.listed);
+	return cache->place->lists + (i * streams + (size_t)stream) * (1 + (size_t)cache->sizes.listed);
 }
 
-static const struct clkv__ask *ask_of(const clkv_cache *cache, const struct clkv__asking *asking,
-                                      uint32_t i)
+static size_t list_bytes(const clkv_cache *cache, const struct clkv__ask_list *list)
 {
-	return &cache->step.asking[asking->list->first + i];
-}
-
-static size_t list_bytes(const clkv_cache *cache, const struct clkv__asking *asking)
-{
-	return (size_t)asking->list->n * (size_t)cache->shape.streams *
-	       (1 + (size_t)cache->sizes.listed) * sizeof(uint32_t);
+	return (size_t)list->n * (size_t)cache->shape.streams * (1 + (size_t)cache->sizes.listed) *
+	       sizeof(uint32_t);
 }
 
 /* What the host will read by: nothing outside the sequence's entries. */
@@ -45,19 +40,18 @@ static clkv_status check_list(const clkv_seq *seq, int layer, int stream, const 
 }
 
 clkv_status clkv__place_lists(clkv_cache *cache, struct clkv__chain *chain,
-                              const struct clkv__asking *asking, clkv_error *error)
+                              const struct clkv__ask_list *list, int layer, clkv_error *error)
 {
 	/* Blocks: behind it all that the chain had before is done, so that host buffers of earlier writes are free. */
-	CLKV_TRY(clkv__chain_read_now(chain, cache->index.lists, 0, list_bytes(cache, asking),
-	                              cache->place.lists, error));
-	for (uint32_t i = 0; i < asking->list->n; i++)
+	CLKV_TRY(clkv__chain_read_now(chain, cache->index.lists, 0, list_bytes(cache, list),
+	                              cache->place->lists, error));
+	for (uint32_t i = 0; i < list->n; i++)
 		for (int s = 0; s < cache->shape.streams; s++)
-			CLKV_TRY(check_list(ask_of(cache, asking, i)->seq, asking->layer, s,
-			                    clkv__place_list(cache, i, s), error));
+			CLKV_TRY(check_list(list->asks[i].seq, layer, s, clkv__place_list(cache, i, s), error));
 	return clkv__place_wait(cache, error);
 }
 
-/* A row of K and of V behind the number of their slot: cl/place_rows.cl reads it. */
+/* A row of K and of V behind the number of their slot: cl/place/place_rows.cl reads it. */
 static void gather(const clkv_seq *seq, int layer, int stream, uint32_t ordinal, uint32_t slot,
                    unsigned char *record)
 {
@@ -65,7 +59,7 @@ static void gather(const clkv_seq *seq, int layer, int stream, uint32_t ordinal,
 	size_t dk = 2 * (size_t)cache->shape.dk, dv = 2 * (size_t)cache->shape.dv;
 	size_t bt = (size_t)cache->plan.general.block, t = ordinal % bt;
 	const unsigned char *page = clkv__place_page(seq, layer, stream, ordinal / (uint32_t)bt);
-	const uint32_t number = clkv__place_slot(seq, stream, slot);
+	const uint32_t number = clkv__rows_slot(seq, stream, slot);
 	memcpy(record, &number, sizeof number);
 	memcpy(record + 16, page + t * dk, dk);
 	memcpy(record + 16 + dk, page + bt * dk + t * dv, dv);
@@ -77,8 +71,8 @@ static void fetch_head(const clkv_seq *seq, int layer, int stream, uint32_t *lis
                        uint32_t *n_records, struct clkv__moved *moved)
 {
 	clkv_cache *cache = seq->cache;
-	struct clkv__row_cache *rows = &cache->place.rows;
-	uint32_t head = clkv__place_head(seq, layer, stream), n = list[0];
+	struct clkv__row_cache *rows = &cache->rows;
+	uint32_t head = clkv__rows_head(seq, layer, stream), n = list[0];
 	size_t bytes = clkv__record_bytes(cache->shape.dk, cache->shape.dv);
 	for (uint32_t i = 1; i <= n; i++)
 		moved->found += clkv__row_cache_use(rows, head, list[i]) != UINT32_MAX;
@@ -86,47 +80,45 @@ static void fetch_head(const clkv_seq *seq, int layer, int stream, uint32_t *lis
 		uint32_t slot = clkv__row_cache_find(rows, head, list[i]);
 		if (slot == UINT32_MAX) {
 			slot = clkv__row_cache_take(rows, head, list[i]);
-			gather(seq, layer, stream, list[i], slot, cache->place.records + *n_records * bytes);
+			gather(seq, layer, stream, list[i], slot, cache->place->records + *n_records * bytes);
 			*n_records += 1;
 		}
-		list[i] = clkv__place_slot(seq, stream, slot);
+		list[i] = clkv__rows_slot(seq, stream, slot);
 	}
 	moved->asked += n;
 }
 
 clkv_status clkv__place_fetch(clkv_cache *cache, struct clkv__chain *chain,
-                              const struct clkv__asking *asking, uint32_t *n_records,
+                              const struct clkv__ask_list *list, int layer, uint32_t *n_records,
                               clkv_error *error)
 {
 	size_t bytes = clkv__record_bytes(cache->shape.dk, cache->shape.dv);
 	struct clkv__moved moved = {0};
 	*n_records = 0;
-	for (uint32_t i = 0; i < asking->list->n; i++)
+	for (uint32_t i = 0; i < list->n; i++)
 		for (int s = 0; s < cache->shape.streams; s++)
-			fetch_head(ask_of(cache, asking, i)->seq, asking->layer, s,
-			           clkv__place_list(cache, i, s), n_records, &moved);
+			fetch_head(list->asks[i].seq, layer, s, clkv__place_list(cache, i, s), n_records,
+			           &moved);
 	if (*n_records > 0)
-		CLKV_TRY(clkv__chain_write(chain, cache->place.arrived, 0, *n_records * bytes,
-		                           cache->place.records, NULL, error));
-	CLKV_TRY(clkv__chain_write(chain, cache->index.lists, 0, list_bytes(cache, asking),
-	                           cache->place.lists, NULL, error));
+		CLKV_TRY(clkv__chain_write(chain, cache->place->arrived, 0, *n_records * bytes,
+		                           cache->place->records, NULL, error));
+	CLKV_TRY(clkv__chain_write(chain, cache->index.lists, 0, list_bytes(cache, list),
+	                           cache->place->lists, NULL, error));
 	moved.to_device = *n_records * (uint64_t)(bytes - 16);
 	clkv__place_count(cache, &moved);
 	return CLKV_OK;
 }
 
-void clkv__place_unfetch(clkv_cache *cache, const struct clkv__asking *asking)
+void clkv__place_unfetch(clkv_cache *cache, const struct clkv__ask_list *list, int layer)
 {
-	for (uint32_t i = 0; i < asking->list->n; i++)
+	for (uint32_t i = 0; i < list->n; i++)
 		for (int s = 0; s < cache->shape.streams; s++)
-			clkv__row_cache_forget(
-				&cache->place.rows,
-				clkv__place_head(ask_of(cache, asking, i)->seq, asking->layer, s), 0);
+			clkv__row_cache_forget(&cache->rows, clkv__rows_head(list->asks[i].seq, layer, s), 0);
 }
 
 void clkv__place_count(clkv_cache *cache, const struct clkv__moved *more)
 {
-	struct clkv__moved *all = &cache->place.moved;
+	struct clkv__moved *all = &cache->place->moved;
 	pthread_mutex_lock(&cache->mutex);
 	all->to_host += more->to_host;
 	all->to_device += more->to_device;

@@ -3,17 +3,15 @@
 #ifndef CLKV__FETCH_H
 #define CLKV__FETCH_H
 
+#include "place/place.h"
 #include "store/cache.h"
+#include "store/pass.h"
 
-/** Rows that recall in one go, in one layer. No sequence has two of them. */
-struct clkv__asking {
-	const struct clkv__ask_list *list;
-	int layer;
-};
+/* list: rows that recall in one go, in one layer. */
 
-/** Reads their lists to the host, once pages hold all that was sealed. Blocks. Errors: OPENCL, INTERNAL. */
+/** Reads the rows' lists to the host, once pages hold all that was sealed. Blocks. Errors: OPENCL, INTERNAL. */
 clkv_status clkv__place_lists(clkv_cache *cache, struct clkv__chain *chain,
-                              const struct clkv__asking *asking, clkv_error *error);
+                              const struct clkv__ask_list *list, int layer, clkv_error *error);
 
 /** The list of row i for a KV head: how many, then ordinals. */
 uint32_t *clkv__place_list(const clkv_cache *cache, uint32_t i, int stream);
@@ -22,9 +20,9 @@ uint32_t *clkv__place_list(const clkv_cache *cache, uint32_t i, int stream);
  *  that aren't in theirs yet, in `arrived`. After a failure, or if the rows don't get to their slots,
  *  clkv__place_unfetch must be called. */
 clkv_status clkv__place_fetch(clkv_cache *cache, struct clkv__chain *chain,
-                              const struct clkv__asking *asking, uint32_t *n_records,
+                              const struct clkv__ask_list *list, int layer, uint32_t *n_records,
                               clkv_error *error);
-void clkv__place_unfetch(clkv_cache *cache, const struct clkv__asking *asking);
+void clkv__place_unfetch(clkv_cache *cache, const struct clkv__ask_list *list, int layer);
 
 /** Adds figures of this step to those of the cache. */
 void clkv__place_count(clkv_cache *cache, const struct clkv__moved *more);

@@ -150,12 +150,6 @@ static void attend_head(const struct head *h)
 	}
 }
 
-static const struct clkv__ask *ask_of(const clkv_cache *cache, const struct clkv__asking *asking,
-                                      uint32_t i)
-{
-	return &cache->step.asking[asking->list->first + i];
-}
-
 /* The queries of one row of the caller's: in one piece if they lie behind each other. */
 static clkv_status read_row(clkv_cache *cache, struct clkv__chain *chain, const clkv_tensor *q,
                             uint32_t row, clkv_error *error)
@@ -166,23 +160,23 @@ static clkv_status read_row(clkv_cache *cache, struct clkv__chain *chain, const 
 	for (size_t h = 0; h < heads; h += together)
 		CLKV_TRY(clkv__chain_read_now(chain, q->mem, (at + h * q->head_stride) * element,
 		                              together * dk * element,
-		                              cache->place.given + h * dk * element, error));
+		                              cache->place->given + h * dk * element, error));
 	return CLKV_OK;
 }
 
 clkv_status clkv__place_queries(clkv_cache *cache, struct clkv__chain *chain,
-                                const struct clkv__asking *asking, const clkv_tensor *q,
+                                const struct clkv__ask_list *list, const clkv_tensor *q,
                                 clkv_error *error)
 {
 	const struct clkv__shape *shape = &cache->shape;
 	const int n = shape->q_heads * shape->dk;
 	const float scale = shape->softcap > 0 ? shape->scale : shape->scale * LOG2_E;
-	for (uint32_t i = 0; i < asking->list->n; i++) {
-		float *to = cache->place.queries + i * (size_t)n;
-		CLKV_TRY(read_row(cache, chain, q, ask_of(cache, asking, i)->row, error));
-		convert(q->dtype, cache->place.given, n, to);
+	for (uint32_t i = 0; i < list->n; i++) {
+		float *to = cache->place->queries + i * (size_t)n;
+		CLKV_TRY(read_row(cache, chain, q, list->asks[i].row, error));
+		convert(q->dtype, cache->place->given, n, to);
 		for (int j = 0; shape->rope.by_library && j < shape->q_heads; j++)
-			clkv__rope_rotate(&shape->rope, cache->place.turns, ask_of(cache, asking, i)->position,
+			clkv__rope_rotate(&shape->rope, cache->place->turns, list->asks[i].position,
 			                  to + j * shape->dk);
 		for (int j = 0; j < n; j++)
 			to[j] *= scale;
@@ -202,22 +196,22 @@ static clkv_status send(clkv_cache *cache, struct clkv__chain *chain, const floa
 }
 
 clkv_status clkv__place_attend(clkv_cache *cache, struct clkv__chain *chain,
-                               const struct clkv__asking *asking, clkv_error *error)
+                               const struct clkv__ask_list *list, int layer, clkv_error *error)
 {
 	const struct clkv__shape *shape = &cache->shape;
 	const size_t heads = (size_t)shape->q_heads, row = heads * (2 + (size_t)shape->dv);
 	struct clkv__moved moved = {0};
-	for (uint32_t i = 0; i < asking->list->n; i++) {
-		const struct clkv__ask *ask = ask_of(cache, asking, i);
-		float *sums = cache->place.sums + i * row;
+	for (uint32_t i = 0; i < list->n; i++) {
+		const struct clkv__ask *ask = &list->asks[i];
+		float *sums = cache->place->sums + i * row;
 		for (int s = 0; s < shape->streams; s++) {
 			const size_t g0 = (size_t)(s * shape->g);
 			const struct head h = {
 				.seq = ask->seq,
-				.layer = asking->layer,
+				.layer = layer,
 				.stream = s,
 				.list = clkv__place_list(cache, i, s),
-				.queries = cache->place.queries + (i * heads + g0) * (size_t)shape->dk,
+				.queries = cache->place->queries + (i * heads + g0) * (size_t)shape->dk,
 				.ml = sums + 2 * g0,
 				.acc = sums + 2 * heads + g0 * (size_t)shape->dv,
 			};

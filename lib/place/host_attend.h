@@ -7,11 +7,11 @@
 
 /** Reads the queries of the rows. Blocks. */
 clkv_status clkv__place_queries(clkv_cache *cache, struct clkv__chain *chain,
-                                const struct clkv__asking *asking, const clkv_tensor *q,
+                                const struct clkv__ask_list *list, const clkv_tensor *q,
                                 clkv_error *error);
 
 /** Attends to the lists' rows and sends a partial record for each query head, the last of its row's. */
 clkv_status clkv__place_attend(clkv_cache *cache, struct clkv__chain *chain,
-                               const struct clkv__asking *asking, clkv_error *error);
+                               const struct clkv__ask_list *list, int layer, clkv_error *error);
 
 #endif

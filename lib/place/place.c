@@ -4,57 +4,9 @@
 
 #include "base/alloc.h"
 #include "base/error.h"
-#include "place/placement.h"
+#include "plan/placement.h"
 #include "store/cache.h"
-
-/* ---- how much ---- */
-
-static uint64_t heads_of(const struct clkv__shape *shape, const struct clkv__plan *plan,
-                         const struct clkv__sizes *s)
-{
-	return (uint64_t)s->max_sequences * (uint64_t)(shape->layers - plan->general.skip) *
-	       (uint64_t)shape->streams;
-}
-
-static uint64_t list_words(const struct clkv__shape *shape, const struct clkv__sizes *s)
-{
-	return (uint64_t)s->asks * (uint64_t)shape->streams * (1 + (uint64_t)s->listed);
-}
-
-static uint64_t record_bytes(const struct clkv__shape *shape, const struct clkv__sizes *s)
-{
-	return (uint64_t)s->asks * (uint64_t)shape->streams * s->listed *
-	       clkv__record_bytes(shape->dk, shape->dv);
-}
-
-/* Queries of a row in f32, the widest of the caller's types. */
-static uint64_t query_bytes(const struct clkv__shape *shape)
-{
-	return (uint64_t)shape->q_heads * (uint64_t)shape->dk * sizeof(float);
-}
-
-static uint64_t sum_bytes(const struct clkv__shape *shape, const struct clkv__sizes *s)
-{
-	return (uint64_t)s->asks * (uint64_t)shape->q_heads * (uint64_t)(shape->dv + 2) * sizeof(float);
-}
-
-uint64_t clkv__place_host_bytes(const struct clkv__shape *shape, const struct clkv__plan *plan,
-                                const struct clkv__sizes *s)
-{
-	uint64_t lists = list_words(shape, s) * sizeof(uint32_t);
-	if (!s->moves)
-		return 0;
-	if (clkv__host_attends(&plan->place))
-		return lists + (s->asks + 1) * query_bytes(shape) + sum_bytes(shape, s);
-	return lists + record_bytes(shape, s) +
-	       clkv__row_cache_bytes(heads_of(shape, plan, s), s->row_slots);
-}
-
-uint64_t clkv__place_device_bytes(const struct clkv__shape *shape, const struct clkv__plan *plan,
-                                  const struct clkv__sizes *s)
-{
-	return s->moves && !clkv__host_attends(&plan->place) ? record_bytes(shape, s) : 0;
-}
+#include "store/sizes_place.h"
 
 /* ---- made and freed ---- */
 
@@ -68,9 +20,9 @@ static clkv_status fail_memory(uint64_t bytes, clkv_error *error)
 static clkv_status init_attend(clkv_cache *cache, clkv_error *error)
 {
 	const clkv_allocator *a = &cache->context->allocator;
-	struct clkv__place *p = &cache->place;
-	size_t given = (size_t)query_bytes(&cache->shape), queries = cache->sizes.asks * given;
-	size_t sums = (size_t)sum_bytes(&cache->shape, &cache->sizes);
+	struct clkv__place *p = cache->place;
+	const struct clkv__place_bytes b = clkv__place_bytes(&cache->shape, &cache->sizes);
+	size_t given = (size_t)b.query, queries = cache->sizes.asks * given, sums = (size_t)b.sums;
 	clkv__rope_turns(&cache->shape.rope, p->turns);
 	p->queries = clkv__calloc(a, 1, queries);
 	p->given = clkv__calloc(a, 1, given);
@@ -82,11 +34,11 @@ static clkv_status init_copy(clkv_cache *cache, clkv_error *error)
 {
 	const struct clkv__sizes *s = &cache->sizes;
 	const clkv_allocator *a = &cache->context->allocator;
-	struct clkv__place *p = &cache->place;
-	size_t bytes = (size_t)record_bytes(&cache->shape, s);
+	struct clkv__place *p = cache->place;
+	size_t bytes = (size_t)clkv__place_bytes(&cache->shape, s).records;
+	uint32_t heads = (uint32_t)clkv__place_heads(&cache->shape, &cache->plan, s);
 	cl_int code;
-	CLKV_TRY(clkv__row_cache_init(&p->rows, a, (uint32_t)heads_of(&cache->shape, &cache->plan, s),
-	                              s->row_slots, error));
+	CLKV_TRY(clkv__row_cache_init(&cache->rows, a, heads, s->row_slots, error));
 	p->records = clkv__calloc(a, 1, bytes);
 	if (!p->records)
 		return fail_memory(bytes, error);
@@ -99,18 +51,21 @@ static clkv_status init_copy(clkv_cache *cache, clkv_error *error)
 
 clkv_status clkv__place_init(clkv_cache *cache, clkv_error *error)
 {
-	struct clkv__place *p = &cache->place;
-	uint64_t words = list_words(&cache->shape, &cache->sizes);
+	const clkv_allocator *a = &cache->context->allocator;
+	size_t bytes = (size_t)clkv__place_bytes(&cache->shape, &cache->sizes).lists;
 	cl_int code;
+	struct clkv__place *p = cache->place = clkv__calloc(a, 1, sizeof *p);
+	if (!p)
+		return fail_memory(sizeof *p, error);
 	if (!cache->sizes.moves)
 		return CLKV_OK;
 	p->queue = clCreateCommandQueue(cache->context->cl, cache->context->device, 0, &code);
 	if (code != CL_SUCCESS)
 		p->queue = NULL;
 	CLKV_CL_CODE(error, code, "clCreateCommandQueue");
-	p->lists = clkv__calloc(&cache->context->allocator, (size_t)words, sizeof *p->lists);
+	p->lists = clkv__calloc(a, 1, bytes);
 	if (!p->lists)
-		return fail_memory(words * sizeof *p->lists, error);
+		return fail_memory(bytes, error);
 	return clkv__host_attends(&cache->plan.place) ? init_attend(cache, error)
 	                                              : init_copy(cache, error);
 }
@@ -118,7 +73,9 @@ clkv_status clkv__place_init(clkv_cache *cache, clkv_error *error)
 void clkv__place_free(clkv_cache *cache)
 {
 	const clkv_allocator *a = &cache->context->allocator;
-	struct clkv__place *p = &cache->place;
+	struct clkv__place *p = cache->place;
+	if (!p)
+		return;
 	if (p->queue) {
 		clFinish(p->queue);
 		clReleaseCommandQueue(p->queue);
@@ -127,13 +84,14 @@ void clkv__place_free(clkv_cache *cache)
 		clReleaseEvent(p->last);
 	if (p->arrived)
 		clReleaseMemObject(p->arrived);
-	clkv__row_cache_free(&p->rows, a);
+	clkv__row_cache_free(&cache->rows, a);
 	clkv__free(a, p->lists);
 	clkv__free(a, p->records);
 	clkv__free(a, p->queries);
 	clkv__free(a, p->given);
 	clkv__free(a, p->sums);
-	*p = (struct clkv__place){0};
+	clkv__free(a, p);
+	cache->place = NULL;
 }
 
 /* ---- where ---- */
@@ -152,43 +110,11 @@ uint32_t clkv__place_landing(const clkv_cache *cache, int layer, uint32_t job, i
 	       (job * (uint32_t)cache->shape.streams + (uint32_t)stream) * cache->sizes.sealed_units;
 }
 
-/* A sequence's number: that of its slab. */
-static uint32_t number_of(const clkv_seq *seq)
-{
-	return seq->slab / seq->cache->sizes.slab_words;
-}
-
-uint32_t clkv__place_head(const clkv_seq *seq, int layer, int stream)
-{
-	const clkv_cache *cache = seq->cache;
-	uint32_t skip = (uint32_t)cache->plan.general.skip, layers = (uint32_t)cache->shape.layers;
-	return (number_of(seq) * (layers - skip) + (uint32_t)layer - skip) *
-	           (uint32_t)cache->shape.streams +
-	       (uint32_t)stream;
-}
-
-uint32_t clkv__place_slot(const clkv_seq *seq, int stream, uint32_t slot)
-{
-	const clkv_cache *cache = seq->cache;
-	return (number_of(seq) * (uint32_t)cache->shape.streams + (uint32_t)stream) *
-	           cache->sizes.row_slots +
-	       slot;
-}
-
-void clkv__place_forget(clkv_seq *seq, uint32_t ordinal)
-{
-	clkv_cache *cache = seq->cache;
-	for (int l = cache->plan.general.skip; cache->place.rows.slots > 0 && l < cache->shape.layers;
-	     l++)
-		for (int s = 0; s < cache->shape.streams; s++)
-			clkv__row_cache_forget(&cache->place.rows, clkv__place_head(seq, l, s), ordinal);
-}
-
 /* ---- moves ---- */
 
 clkv_status clkv__place_wait(clkv_cache *cache, clkv_error *error)
 {
-	struct clkv__place *p = &cache->place;
+	struct clkv__place *p = cache->place;
 	if (!p->last)
 		return CLKV_OK;
 	/* An event of a read that failed stays: what it should have brought is missing for good. */
@@ -200,11 +126,11 @@ clkv_status clkv__place_wait(clkv_cache *cache, clkv_error *error)
 
 clkv_status clkv__place_reserve(clkv_cache *cache, struct clkv__chain *chain, clkv_error *error)
 {
-	if (!cache->place.last)
+	if (!cache->place->last)
 		return CLKV_OK;
 	/* What another queue waits for never comes if it isn't on its way. */
-	CLKV_CL(error, clFlush(cache->place.queue));
-	return clkv__chain_wait(chain, cache->place.last, error);
+	CLKV_CL(error, clFlush(cache->place->queue));
+	return clkv__chain_wait(chain, cache->place->last, error);
 }
 
 /* Blocks that lie behind each other in the landing zone and in a layer's pages. */
@@ -216,7 +142,7 @@ static clkv_status read_run(clkv_cache *cache, int layer, const struct run *run,
                             clkv_error *error)
 {
 	const struct clkv__layer_pool *pool = &cache->pool.layers[layer];
-	struct clkv__place *p = &cache->place;
+	struct clkv__place *p = cache->place;
 	size_t bytes = (size_t)run->units * ABI_UNIT;
 	cl_event event = NULL;
 	CLKV_CL(error,
@@ -259,7 +185,7 @@ clkv_status clkv__place_leave(clkv_cache *cache, struct clkv__chain *chain, cons
 		status = read_layer(cache, l, dst, n, sealed, error);
 	clReleaseEvent(sealed);
 	CLKV_TRY(status);
-	CLKV_CL(error, clFlush(cache->place.queue));
+	CLKV_CL(error, clFlush(cache->place->queue));
 	return CLKV_OK;
 }
 

@@ -12,12 +12,7 @@
 #define CLKV__PLACE_H
 
 #include "device/queue.h"
-#include "place/row_cache.h"
-#include "rope/rope.h"
-
-struct clkv__sizes;
-struct clkv__shape;
-struct clkv__plan;
+#include "shape/rope.h"
 
 /** Figures: bytes of blocks that left, of rows or sums that came back; rows asked for, and those found in slots. */
 struct clkv__moved {
@@ -25,9 +20,8 @@ struct clkv__moved {
 };
 
 struct clkv__place {
-	cl_command_queue queue; /**< in order; NULL: nothing leaves the device */
-	cl_event last;          /**< of the last read to pages, or NULL */
-	struct clkv__row_cache rows;
+	cl_command_queue queue;          /**< in order; NULL: nothing leaves the device */
+	cl_event last;                   /**< of the last read to pages, or NULL */
 	uint32_t *lists;                 /**< [asks][KV heads][1 + listed] as recall_list writes them */
 	unsigned char *records;          /**< rows on their way to slots, as place_rows reads them */
 	cl_mem arrived;                  /**< the same on the device */
@@ -38,22 +32,11 @@ struct clkv__place {
 	struct clkv__moved moved;
 };
 
-/** Bytes of a row on its way to a slot: 16 with the slot's number, K, V. */
-static inline size_t clkv__record_bytes(int dk, int dv)
-{
-	return 16 + 2 * (size_t)(dk + dv);
-}
-
-/** Host and device bytes of all but the pages. */
-uint64_t clkv__place_host_bytes(const struct clkv__shape *shape, const struct clkv__plan *plan,
-                                const struct clkv__sizes *sizes);
-uint64_t clkv__place_device_bytes(const struct clkv__shape *shape, const struct clkv__plan *plan,
-                                  const struct clkv__sizes *sizes);
-
-/** All but the pages, which are the pool's. Errors: NO_HOST_MEMORY, NO_DEVICE_MEMORY, OPENCL. */
+/** Makes a cache's place and the slots of its rows; pages are the pool's. Errors: NO_HOST_MEMORY, NO_DEVICE_MEMORY,
+ *  OPENCL. */
 clkv_status clkv__place_init(clkv_cache *cache, clkv_error *error);
 
-/** Waits for what is on its way. */
+/** Waits for what is on its way, and frees them. */
 void clkv__place_free(clkv_cache *cache);
 
 /** The page of a sealed entry of (layer, KV head) of a sequence. */
@@ -76,12 +59,5 @@ clkv_status clkv__place_wait(clkv_cache *cache, clkv_error *error);
 /** Writes entries [entry, entry + n) of a layer of a sequence to the landing zone, as if each were a job. */
 clkv_status clkv__place_return(clkv_seq *seq, struct clkv__chain *chain, int layer, uint32_t entry,
                                uint32_t n, clkv_error *error);
-
-/** The head of rows that a sequence's (layer, KV head) is, and its slots' number among those of the layer. */
-uint32_t clkv__place_head(const clkv_seq *seq, int layer, int stream);
-uint32_t clkv__place_slot(const clkv_seq *seq, int stream, uint32_t slot);
-
-/** Slots of a sequence no longer hold tokens from this ordinal on. */
-void clkv__place_forget(clkv_seq *seq, uint32_t ordinal);
 
 #endif

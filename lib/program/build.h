@@ -9,8 +9,8 @@
 #ifndef CLKV__BUILD_H
 #define CLKV__BUILD_H
 
+#include "base/macros.h"
 #include "device/context.h"
-#include "program/macros.h"
 
 struct clkv__program;
 

@@ -9,7 +9,7 @@
 #ifndef CLKV__NAMES_H
 #define CLKV__NAMES_H
 
-#include "program/macros.h"
+#include "base/macros.h"
 
 #include <clkv.h>
 #include <stdbool.h>

@@ -91,7 +91,21 @@ static clkv_status add_from_folder(struct text *t, const struct clkv__cl_file *f
 	return status;
 }
 
-/* A file in the kernel folder replaces the embedded one of that name. */
+/* The file that replaces an embedded one: it lies in the kernel folder, or as in cl/ in a folder of that. NULL: none. */
+static FILE *open_replacement(const clkv_context *context, const struct clkv__cl_file *file)
+{
+	char path[MAX_LINE];
+	FILE *f = NULL;
+	if (!context->kernel_dir)
+		return NULL;
+	snprintf(path, sizeof path, "%s/%s", context->kernel_dir, file->name);
+	f = fopen(path, "r");
+	if (f)
+		return f;
+	snprintf(path, sizeof path, "%s/%s/%s", context->kernel_dir, file->folder, file->name);
+	return fopen(path, "r");
+}
+
 static clkv_status add_file(struct text *t, const struct clkv__cl_file *file, clkv_error *error)
 {
 	char line[MAX_LINE];
@@ -104,11 +118,7 @@ static clkv_status add_file(struct text *t, const struct clkv__cl_file *file, cl
 	t->included[t->n_included++] = file->name;
 	snprintf(line, sizeof line, "#line 1 \"%s\"\n", file->name);
 	CLKV_TRY(append(t, line, error));
-	FILE *f = NULL;
-	if (t->context->kernel_dir) {
-		snprintf(line, sizeof line, "%s/%s", t->context->kernel_dir, file->name);
-		f = fopen(line, "r");
-	}
+	FILE *f = open_replacement(t->context, file);
 	if (f) {
 		clkv_status status = add_from_folder(t, file, f, error);
 		fclose(f);

@@ -10,6 +10,7 @@
 struct clkv__cl_file {
 	const char *name;
 	const char *const *lines;
+	const char *folder; /**< of cl/ */
 };
 extern const struct clkv__cl_file clkv__cl_files[];
 

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Where the parts of a section lie, as cl/prune_block.clh says. */
+/* Where the parts of a section lie, as cl/prune/prune_block.clh says. */
 struct section {
 	uint32_t amplitudes, factors, signs, k_end; /* of K; each ends where the next begins */
 	uint32_t v_mask, v_amplitudes, v_signs, v_end;

@@ -3,15 +3,15 @@
  * \file    prune.h
  * \brief   The host half of channel pruning: what sealed blocks keep of K, and what they begin with.
  *
- * cl/prune_block.clh draws it; stages choose it; the codec behind it stores the rows that are left and
+ * cl/prune/prune_block.clh draws it; stages choose it; the codec behind it stores the rows that are left and
  * knows nothing of it. Sources: ThinK, arXiv 2407.21018; SparK, arXiv 2508.15212.
  */
 #ifndef CLKV__PRUNE_H
 #define CLKV__PRUNE_H
 
-#include "../cl/abi.clh"
-#include "program/macros.h"
-#include "store/shape.h"
+#include "../cl/base/abi.clh"
+#include "base/macros.h"
+#include "shape/shape.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -3,14 +3,14 @@
  * \file    recall.h
  * \brief   Recall of sealed tokens: by what units attention chooses, and how large their index is.
  *
- * Stages choose it; cl/abi.clh draws segments and their index, cl/index_*.cl make it, cl/recall_*.cl read it.
+ * Stages choose it; cl/base/abi.clh draws segments and their index, cl/recall/index_*.cl make it, cl/recall/recall_*.cl read it.
  */
 #ifndef CLKV__RECALL_H
 #define CLKV__RECALL_H
 
-#include "../cl/abi.clh"
-#include "program/macros.h"
-#include "store/shape.h"
+#include "../cl/base/abi.clh"
+#include "base/macros.h"
+#include "shape/shape.h"
 
 #include <stdbool.h>
 #include <stdint.h>

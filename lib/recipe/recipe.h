@@ -47,6 +47,10 @@ void clkv__general_fill(const struct clkv__recipe *recipe, struct clkv__general 
 /** Errors: CLKV_ERROR_INVALID_RECIPE with the position in the string and what is allowed there. */
 clkv_status clkv__recipe_parse(const char *text, struct clkv__recipe *recipe, clkv_error *error);
 
+/** Refuses what the recipe can't do on this shape, naming stage, key and what is allowed. */
+clkv_status clkv__recipe_plan(const struct clkv__recipe *recipe, const struct clkv__shape *shape,
+                              struct clkv__plan *plan, clkv_error *error);
+
 /** key=value, ... of text[begin .. end) into options that have their defaults; owner is how errors name
  *  whose keys they are: "stage 'kivi'"; list gets that of a key which has one. On failure options may hold
  *  some of the values. */

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/** \file recipe_keys.c \brief The general keys of a recipe. */
+/** \file recipe_keys.c \brief The general keys of a recipe; what a key may be. */
 #include "recipe/recipe.h"
+
+#include "recipe/recipe_real.h"
+
+#include <stdio.h>
 
 #define AT(field) offsetof(struct clkv__general, field)
 
@@ -40,4 +44,24 @@ void clkv__general_fill(const struct clkv__recipe *recipe, struct clkv__general 
 		general->sinks = usual.sinks;
 	if (general->skip == CLKV__UNSET)
 		general->skip = usual.skip;
+}
+
+const char *clkv__key_allowed(const struct clkv__key *key, char text[CLKV__RANGE_TEXT])
+{
+	if (key->type == CLKV__KEY_INT) {
+		snprintf(text, CLKV__RANGE_TEXT, "%d to %d", (int)key->min, (int)key->max);
+	} else if (clkv__key_is_real(key)) {
+		char min[CLKV__REAL_TEXT], max[CLKV__REAL_TEXT];
+		clkv__real_format((float)key->min, min);
+		clkv__real_format((float)key->max, max);
+		if (key->type == CLKV__KEY_PART)
+			snprintf(text, CLKV__RANGE_TEXT, "%s to 1, a share, or 2 to %s, a whole number", min,
+			         max);
+		else
+			snprintf(text, CLKV__RANGE_TEXT, "%s to %s%s", min, max,
+			         key->type == CLKV__KEY_REALS ? ", or a list: a/b/c" : "");
+	} else {
+		return key->allowed;
+	}
+	return text;
 }

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /** \file recipe_plan.c \brief Applies the stages of a recipe, in order, to a geometry. */
-#include "recipe/recipe_plan.h"
+#include "recipe/recipe.h"
 
 #include "base/error.h"
-#include "recipe/recipe.h"
-#include "recipe/recipe_select.h"
-#include "recipe/recipe_variants.h"
+#include "plan/plan_select.h"
+#include "plan/plan_variants.h"
 
 static clkv_status resolve_general(const struct clkv__recipe *recipe,
                                    const struct clkv__shape *shape, struct clkv__general *general,

@@ -91,26 +91,6 @@ clkv_status clkv_recipe_print(const char *recipe, char *text, size_t n, clkv_err
 	return CLKV_OK;
 }
 
-const char *clkv__key_allowed(const struct clkv__key *key, char text[CLKV__RANGE_TEXT])
-{
-	if (key->type == CLKV__KEY_INT) {
-		snprintf(text, CLKV__RANGE_TEXT, "%d to %d", (int)key->min, (int)key->max);
-	} else if (clkv__key_is_real(key)) {
-		char min[CLKV__REAL_TEXT], max[CLKV__REAL_TEXT];
-		clkv__real_format((float)key->min, min);
-		clkv__real_format((float)key->max, max);
-		if (key->type == CLKV__KEY_PART)
-			snprintf(text, CLKV__RANGE_TEXT, "%s to 1, a share, or 2 to %s, a whole number", min,
-			         max);
-		else
-			snprintf(text, CLKV__RANGE_TEXT, "%s to %s%s", min, max,
-			         key->type == CLKV__KEY_REALS ? ", or a list: a/b/c" : "");
-	} else {
-		return key->allowed;
-	}
-	return text;
-}
-
 static void put_key_line(struct text_out *out, const struct clkv__key *key)
 {
 	char range[CLKV__RANGE_TEXT];

@@ -4,14 +4,14 @@
  * \brief   Selection: which tokens a KV head keeps of those that leave the window, and what becomes of the others.
  *
  * A policy is a row of parameters: a score, a budget, a choice, and slots into which the rest is merged. Stages choose
- * it; cl/slots.clh draws what a kept token carries, cl/score_*.cl, cl/select_*.cl and cl/merge_*.cl do the work.
+ * it; cl/select/slots.clh draws what a kept token carries, cl/select/score_*.cl, select_*.cl and merge_*.cl do the work.
  */
 #ifndef CLKV__SELECT_H
 #define CLKV__SELECT_H
 
-#include "../cl/abi.clh"
-#include "program/macros.h"
-#include "store/shape.h"
+#include "../cl/base/abi.clh"
+#include "base/macros.h"
+#include "shape/shape.h"
 
 #include <stdbool.h>
 #include <stdint.h>

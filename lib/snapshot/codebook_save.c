@@ -2,7 +2,8 @@
 /** \file codebook_save.c \brief clkv_codebook_save: what a sequence's prompt has trained, for other sequences. */
 #include "base/alloc.h"
 #include "base/error.h"
-#include "recall/codebook.h"
+#include "cache/idle.h"
+#include "plan/codebook.h"
 #include "snapshot/snapshot.h"
 
 static clkv_status check(const clkv_seq *seq, clkv_write_fn write, clkv_error *error)
@@ -25,12 +26,12 @@ static clkv_status read_books(clkv_seq *seq, cl_command_queue queue, unsigned ch
                               clkv_error *error)
 {
 	clkv_cache *cache = seq->cache;
-	struct clkv__chain *chain = &cache->step.chain;
+	struct clkv__chain chain;
 	size_t bytes = (size_t)cache->sizes.book_units * ABI_UNIT;
-	CLKV_TRY(clkv__cache_join(cache, chain, queue, error));
-	clkv_status status = clkv__chain_read_now(chain, cache->index.books,
+	CLKV_TRY(clkv__cache_join(cache, &chain, queue, error));
+	clkv_status status = clkv__chain_read_now(&chain, cache->index.books,
 	                                          (size_t)seq->book * ABI_UNIT, bytes, books, error);
-	clkv__cache_leave(cache, chain);
+	clkv__cache_leave(cache, &chain);
 	return status;
 }
 

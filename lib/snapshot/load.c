@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** \file load.c \brief clkv_load: pages as they are, or decoded and sealed anew by the cache's recipe. */
+#include "cache/idle.h"
 #include "snapshot/snapshot.h"
 
 #include "attend/fallback.h"

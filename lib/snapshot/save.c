@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /** \file save.c \brief clkv_save: as it is stored, or in the cold form of another recipe. */
+#include "cache/idle.h"
+#include "cache/resolve.h"
 #include "snapshot/snapshot.h"
-#include "store/resolve.h"
 
 #include <string.h>
 

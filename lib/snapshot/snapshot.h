@@ -31,12 +31,4 @@ clkv_status clkv__snapshot_check(const struct clkv__plan *plan, clkv_error *erro
 clkv_status clkv__snapshot_copy(clkv_seq *from, clkv_seq *to, cl_command_queue queue,
                                 clkv_error *error);
 
-/** Takes the mutex if no step is open, else fails (BUSY). */
-clkv_status clkv__cache_lock_idle(clkv_cache *cache, clkv_error *error);
-
-/** Ends a chain that was joined (or could not be) under that mutex: gives the mutex back and waits until
- *  no command uses the caller's memory any more. Returns status, or why that can't be waited for. */
-clkv_status clkv__snapshot_leave(clkv_cache *cache, struct clkv__chain *chain, bool joined,
-                                 clkv_status status, clkv_error *error);
-
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** \file snapshot_bounded.h \brief Pages of the error-bounded codec: cl/bounded_block.clh draws them. */
+/** \file snapshot_bounded.h \brief Pages of the error-bounded codec: cl/codec/bounded_block.clh draws them. */
 #ifndef CLKV__SNAPSHOT_BOUNDED_H
 #define CLKV__SNAPSHOT_BOUNDED_H
 

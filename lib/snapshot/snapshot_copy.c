@@ -8,7 +8,8 @@
  */
 #include "snapshot/snapshot.h"
 
-#include "attend/attend.h"
+#include "cache/create.h"
+#include "step/step_layer.h"
 
 /* Rows of K and V of one layer between the two caches. */
 struct rows {

@@ -3,7 +3,7 @@
 #ifndef CLKV__SNAPSHOT_HEAD_H
 #define CLKV__SNAPSHOT_HEAD_H
 
-#include "recipe/recipe_plan.h"
+#include "plan/plan.h"
 #include "snapshot/snapshot_stream.h"
 #include "store/cache.h"
 

@@ -9,6 +9,7 @@
  */
 #include "base/alloc.h"
 #include "base/halves.h"
+#include "cache/idle.h"
 #include "snapshot/snapshot.h"
 #include "snapshot/snapshot_codec.h"
 #include "snapshot/snapshot_half.h"
@@ -89,7 +90,7 @@ static clkv_status flush(struct reader *r, clkv_error *error)
 	}
 	r->n = 0;
 	r->used = 0;
-	return clkv__snapshot_leave(cache, &chain, joined, status, error);
+	return clkv__cache_finish(cache, &chain, joined, status, error);
 }
 
 /* Room in the buffer for a page of so many bytes. */

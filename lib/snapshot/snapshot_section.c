@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** \file snapshot_section.c \brief The codec's own record: code tables of entropy-coded pages. */
 #include "base/alloc.h"
+#include "cache/idle.h"
 #include "codec/huffman.h"
 #include "snapshot/snapshot.h"
 #include "snapshot/snapshot_codec.h"
@@ -194,7 +195,7 @@ clkv_status clkv__section_get(struct clkv__codec_section *section, clkv_cache *c
 		bool joined = status == CLKV_OK;
 		if (joined)
 			status = adopt_all(section, in, &chain, (struct rest){bytes, n}, error);
-		status = clkv__snapshot_leave(cache, &chain, joined, status, error);
+		status = clkv__cache_finish(cache, &chain, joined, status, error);
 	}
 	clkv__free(a, bytes);
 	return status;

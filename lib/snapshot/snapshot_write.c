@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** \file snapshot_write.c \brief A sequence as it is stored: header, sealed pages, open tokens, end. */
 #include "base/alloc.h"
+#include "cache/idle.h"
 #include "place/place.h"
 #include "snapshot/snapshot.h"
 #include "snapshot/snapshot_codec.h"
@@ -27,32 +28,6 @@ struct writer {
 	struct leaving *pages; /* [CLKV__BATCH_PAGES] */
 };
 
-clkv_status clkv__cache_lock_idle(clkv_cache *cache, clkv_error *error)
-{
-	pthread_mutex_lock(&cache->mutex);
-	if (!cache->step.open)
-		return CLKV_OK;
-	pthread_mutex_unlock(&cache->mutex);
-	CLKV_FAIL(error, CLKV_ERROR_BUSY, "the cache has an open step: commit or abort it first");
-}
-
-clkv_status clkv__snapshot_leave(clkv_cache *cache, struct clkv__chain *chain, bool joined,
-                                 clkv_status status, clkv_error *error)
-{
-	cl_command_queue queue = chain->queue;
-	if (joined)
-		clkv__cache_leave(cache, chain);
-	else
-		clkv__chain_free(chain);
-	pthread_mutex_unlock(&cache->mutex);
-	if (!joined)
-		return status;
-	clkv_status finished = clkv__cl_check(error, clFinish(queue), "clFinish");
-	if (finished != CLKV_OK)
-		(void)clFinish(queue);
-	return status != CLKV_OK ? status : finished;
-}
-
 static clkv_status fetch_page(struct writer *w, struct clkv__chain *chain, const struct leaving *p,
                               clkv_error *error)
 {
@@ -76,7 +51,7 @@ static clkv_status fetch(struct writer *w, clkv_error *error)
 	bool joined = status == CLKV_OK;
 	for (size_t i = 0; i < w->n && status == CLKV_OK; i++)
 		status = fetch_page(w, &chain, &w->pages[i], error);
-	return clkv__snapshot_leave(cache, &chain, joined, status, error);
+	return clkv__cache_finish(cache, &chain, joined, status, error);
 }
 
 static clkv_status put_page(struct writer *w, const struct leaving *p, clkv_error *error)

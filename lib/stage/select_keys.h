@@ -31,6 +31,12 @@
 		"gqa", CLKV__KEY_NAME, at, 0, 0, "sum|mean|max", usual,                                    \
 			"what the weights of a KV head's query heads become together"                          \
 	}
+/** In the order of ABI_ROWS_*. Source of max: DefensiveKV, arXiv 2510.13334, section 4: the worst case of a window of rows. */
+#define AGG_KEY(at)                                                                                \
+	{                                                                                              \
+		"agg", CLKV__KEY_NAME, at, 0, 0, "sum|max", ABI_ROWS_SUM,                                  \
+			"what the weights of the newest queries become together"                               \
+	}
 #define ALPHA_KEY(at)                                                                              \
 	{                                                                                              \
 		"alpha", CLKV__KEY_REAL, at, 0, 1, NULL, 1,                                                \

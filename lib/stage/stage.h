@@ -10,7 +10,7 @@
 #ifndef CLKV__STAGE_H
 #define CLKV__STAGE_H
 
-#include "recipe/recipe_plan.h"
+#include "plan/plan.h"
 
 #include <stddef.h>
 

@@ -10,7 +10,7 @@
 
 struct morphkv_options {
 	float budget;
-	int obs, fuse, gqa;
+	int obs, agg, gqa;
 };
 
 #define AT(field) offsetof(struct morphkv_options, field)
@@ -20,7 +20,7 @@ static const struct clkv__key morphkv_keys[] = {
 	JUDGES_KEY(AT(obs), 2, 30,
                "newest queries by whose attention to the older tokens these are judged; their own "
                "tokens are the window"),
-	{"fuse", CLKV__KEY_NAME, AT(fuse), 0, 0, "sum|max", 0, "what their weights become together"},
+	AGG_KEY(AT(agg)),
 	REDUCE_KEY(AT(gqa), ABI_GROUP_MAX),
 };
 
@@ -35,7 +35,7 @@ static clkv_status plan_morphkv(const void *options, const struct clkv__shape *s
 		.kind = ABI_SELECT_BEST,
 		.score = ABI_SCORE_SEEN,
 		.observe = o->obs,
-		.rows = o->fuse == 1 ? ABI_ROWS_MAX : ABI_ROWS_SUM,
+		.rows = o->agg,
 		.group = o->gqa,
 		.pool = 1,
 		.old = true,

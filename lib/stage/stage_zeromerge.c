@@ -12,7 +12,7 @@
 
 struct zeromerge_options {
 	float budget, tail, residual, lambda, alpha, peak, recent;
-	int metric, init, mass, mean, obs, gqa, alloc;
+	int metric, init, mass, mean, obs, agg, gqa, alloc;
 	float least;
 	int evict, score_merge;
 };
@@ -46,6 +46,7 @@ static const struct clkv__key zeromerge_keys[] = {
      "tokens of a merged slot count alike, or by their attention"},
 	JUDGES_KEY(AT(obs), 0, 0,
                "newest queries by whose attention tokens are judged; 0: all that there were"),
+	AGG_KEY(AT(agg)),
 	REDUCE_KEY(AT(gqa), ABI_GROUP_SUM),
 	{"alloc", CLKV__KEY_NAME, AT(alloc), 0, 0, "uniform|adaptive", 0,
      "a layer's heads have the same number of kept tokens, or share them by score"},
@@ -75,12 +76,17 @@ static clkv_status plan_zeromerge(const void *options, const struct clkv__shape 
 		          "stage 'zeromerge': key 'lambda' is %g, but scores of the %d newest queries "
 		          "alone are sums; allowed: lambda=1, or obs=0",
 		          (double)o->lambda, o->obs);
+	if (o->obs == 0 && o->agg != ABI_ROWS_SUM)
+		CLKV_FAIL(
+			error, CLKV_ERROR_INVALID_RECIPE,
+			"stage 'zeromerge': key 'agg' is max, but all queries judge, whose attention is a "
+			"sum; allowed: agg=sum, or obs of 1 to 256");
 	plan->select = (struct clkv__select){
 		.stage = "zeromerge",
 		.kind = ABI_SELECT_BEST,
 		.score = o->obs > 0 ? ABI_SCORE_SEEN : ABI_SCORE_MASS,
 		.observe = o->obs,
-		.rows = ABI_ROWS_SUM,
+		.rows = o->agg,
 		.group = o->gqa,
 		.pool = 1,
 		.rule = o->alloc == 1 ? CLKV__BUDGET_HEADS : CLKV__BUDGET_FIXED,

@@ -9,9 +9,9 @@
  */
 #include "step/seal.h"
 
-#include "attend/launch_select.h"
 #include "base/alloc.h"
 #include "base/error.h"
+#include "step/seal_encode.h"
 #include "step/seal_index.h"
 #include "store/cache.h"
 #include "store/leaving.h"
@@ -33,41 +33,6 @@ uint32_t clkv__seal_count(const clkv_cache *cache, const struct clkv__step_item 
 	uint32_t from, to;
 	seal_range(cache, item, n_kept, &from, &to);
 	return clkv__blocks_of(cache, to - from);
-}
-
-/* Takes a sealed slot for each (layer, stream) of a job. Begin has seen that there is room for them; where they differ
- * in size it may lie in pieces that are too small. Returns the layer that has no room, or -1. */
-static int take_slots(clkv_cache *cache, uint32_t *dst)
-{
-	const struct clkv__shape *shape = &cache->shape;
-	for (int l = 0; l < shape->layers; l++)
-		for (int s = 0; s < shape->streams; s++, dst += ABI_DST_WORDS) {
-			if (clkv__layer_is_dense(&cache->plan, l) || clkv__seal_absent(cache, dst))
-				continue;
-			dst[ABI_DST_ADDR] =
-				clkv__sealed_take(&cache->pool, l, clkv__cache_head(cache, l, s)->layout.units);
-			if (dst[ABI_DST_ADDR] == CLKV__NO_SLOT)
-				return l;
-		}
-	return -1;
-}
-
-clkv_status clkv__seal_fail_full(const clkv_cache *cache, int layer, clkv_error *error)
-{
-	CLKV_FAIL(error, CLKV_ERROR_POOL_FULL,
-	          "no room for a sealed block in layer %d (%u sequences): destroy or truncate "
-	          "sequences and commit again, or abort the step",
-	          layer, cache->n_sequences);
-}
-
-void clkv__seal_release(clkv_cache *cache, const uint32_t *dst, uint32_t n_jobs)
-{
-	for (uint32_t i = 0; i < n_jobs; i++)
-		for (int l = 0; l < cache->shape.layers; l++)
-			for (int s = 0; s < cache->shape.streams; s++, dst += ABI_DST_WORDS)
-				if (dst[ABI_DST_ADDR] != CLKV__NO_SLOT &&
-				    clkv__sealed_release(&cache->pool, l, dst[ABI_DST_ADDR]))
-					clkv__code_tables_drop(&cache->code_tables, dst[ABI_DST_FLAGS]);
 }
 
 /* ABI_SEAL_MASK of the first of n jobs of a sequence. */
@@ -109,83 +74,6 @@ static uint32_t put_jobs(const struct clkv_step *step, const uint32_t *n_kept, u
 		}
 	}
 	return dst;
-}
-
-/* The heads from (layer, stream) on that one launch serves: of all layers that share a buffer, or where heads differ in
- * what they keep, of this layer those that are alike. */
-static struct clkv__span next_span(const clkv_cache *cache, int layer, int stream)
-{
-	int next = layer + 1;
-	if (cache->plan.n_more > 0)
-		return clkv__span_of(cache, layer, stream);
-	while (next < cache->shape.layers &&
-	       cache->pool.layers[next].mem == cache->pool.layers[layer].mem)
-		next++;
-	return (struct clkv__span){layer, next - layer, 0, cache->shape.streams, 0};
-}
-
-clkv_status clkv__for_spans(clkv_cache *cache, clkv__span_launch launch, const void *what,
-                            clkv_error *error)
-{
-	for (int layer = cache->plan.general.skip, stream = 0; layer < cache->shape.layers;) {
-		const struct clkv__span span = next_span(cache, layer, stream);
-		CLKV_TRY(launch(cache, what, &span, error));
-		stream += span.n_streams;
-		if (stream == cache->shape.streams) {
-			layer += span.n_layers;
-			stream = 0;
-		}
-	}
-	return CLKV_OK;
-}
-
-struct job_launch {
-	clkv__seal_launch launch;
-	uint32_t n_jobs;
-};
-
-static clkv_status launch_jobs(clkv_cache *cache, const void *what, const struct clkv__span *span,
-                               clkv_error *error)
-{
-	const struct job_launch *j = what;
-	return j->launch(cache, &cache->step.chain, j->n_jobs, span, error);
-}
-
-clkv_status clkv__seal_layers(clkv_cache *cache, clkv__seal_launch launch, uint32_t n_jobs,
-                              clkv_error *error)
-{
-	const struct job_launch jobs = {launch, n_jobs};
-	return clkv__for_spans(cache, launch_jobs, &jobs, error);
-}
-
-clkv_status clkv__seal_prepare(clkv_cache *cache, uint32_t n_jobs, clkv_error *error)
-{
-	if (cache->step.leaving)
-		CLKV_TRY(clkv__launch_gather(cache, cache->step.leaving, n_jobs, error));
-	if (!clkv__prunes(&cache->plan.sealing.prune))
-		return CLKV_OK;
-	return clkv__seal_layers(cache, clkv__launch_prune, n_jobs, error);
-}
-
-clkv_status clkv__seal_take(clkv_cache *cache, uint32_t *dst, uint32_t n_jobs, clkv_error *error)
-{
-	for (uint32_t i = 0; i < n_jobs; i++, dst += clkv__seal_dst_words(cache)) {
-		int full = take_slots(cache, dst);
-		if (full >= 0)
-			return clkv__seal_fail_full(cache, full, error);
-	}
-	return CLKV_OK;
-}
-
-/* Blocks of one size: their places are known before anything is encoded. */
-static clkv_status encode(struct clkv_step *step, struct clkv__staging *staging, uint32_t n_jobs,
-                          uint32_t n_words, clkv_error *error)
-{
-	clkv_cache *cache = step->cache;
-	CLKV_TRY(clkv__seal_take(cache, staging->words + n_jobs * ABI_SEAL_WORDS, n_jobs, error));
-	CLKV_TRY(clkv__staging_write(step, staging, cache->jobs_mem, n_words, error));
-	CLKV_TRY(clkv__seal_prepare(cache, n_jobs, error));
-	return clkv__seal_layers(cache, clkv__launch_seal, n_jobs, error);
 }
 
 static void add_entry(clkv_cache *cache, uint32_t row, const uint32_t *job, const uint32_t *dst)
@@ -249,7 +137,7 @@ static clkv_status make_indexes(struct clkv_step *step, const uint32_t *n_kept,
 		seal_range(cache, &step->items[i], n_kept[i], &from, &to);
 		indexed[i].book = step->items[i].seq->book;
 		if (to > from)
-			status = clkv__index_make(step->items[i].seq, from, to - from,
+			status = clkv__index_make(step->items[i].seq, &step->chain, from, to - from,
 			                          step->items[i].seq->length + n_kept[i], &indexed[i], error);
 	}
 	if (status == CLKV_OK)
@@ -277,7 +165,7 @@ static clkv_status jobs_room(struct clkv_step *step, struct clkv__staging **stag
 {
 	clkv_cache *cache = step->cache;
 	if (!cache->sizes.moves)
-		return clkv__staging_next(step, staging, error);
+		return clkv__staging_next(&cache->staging, staging, error);
 	own->words =
 		clkv__calloc(&cache->context->allocator, cache->sizes.jobs_words, sizeof *own->words);
 	if (!own->words)
@@ -285,16 +173,6 @@ static clkv_status jobs_room(struct clkv_step *step, struct clkv__staging **stag
 		          cache->sizes.jobs_words);
 	*staging = own;
 	return CLKV_OK;
-}
-
-clkv_status clkv__seal_encode(struct clkv_step *step, struct clkv__staging *staging,
-                              uint32_t n_jobs, uint32_t n_words, clkv_error *error)
-{
-	const struct clkv__sizes *s = &step->cache->sizes;
-	if (s->moves)
-		return clkv__seal_place(step, staging->words, n_jobs, error);
-	return s->sized ? clkv__seal_sized(step, staging, n_jobs, n_words, error)
-	                : encode(step, staging, n_jobs, n_words, error);
 }
 
 clkv_status clkv__seal(struct clkv_step *step, const uint32_t *n_kept, clkv_error *error)
@@ -316,7 +194,8 @@ clkv_status clkv__seal(struct clkv_step *step, const uint32_t *n_kept, clkv_erro
 		return status;
 	}
 	uint32_t *words = staging->words, n_words = put_jobs(step, n_kept, n_jobs, words);
-	status = clkv__seal_encode(step, staging, n_jobs, n_words, error);
+	const struct clkv__seal_jobs jobs = {cache, &step->chain, staging, n_jobs, n_words, NULL};
+	status = clkv__seal_encode(&jobs, error);
 	if (status == CLKV_OK)
 		enter_all(step, n_kept, words, indexed);
 	else

@@ -7,8 +7,8 @@
 #include "base/error.h"
 
 /* A codebook of the sequence's own, from as many of its n tokens as one segment may have, evenly drawn. */
-static clkv_status train(clkv_seq *seq, uint32_t from, uint32_t n, struct clkv__indexed *out,
-                         clkv_error *error)
+static clkv_status train(clkv_seq *seq, struct clkv__chain *chain, uint32_t from, uint32_t n,
+                         struct clkv__indexed *out, clkv_error *error)
 {
 	clkv_cache *cache = seq->cache;
 	uint32_t most = (uint32_t)cache->plan.recall.most, step = (n + most - 1) / most;
@@ -25,11 +25,11 @@ static clkv_status train(clkv_seq *seq, uint32_t from, uint32_t n, struct clkv__
 		.book = book,
 		.trains = true,
 	};
-	return clkv__launch_index(cache, &cache->step.chain, &job, error);
+	return clkv__launch_index(cache, chain, &job, error);
 }
 
-static clkv_status make_part(clkv_seq *seq, uint32_t from, uint32_t n, struct clkv__indexed *out,
-                             clkv_error *error)
+static clkv_status make_part(clkv_seq *seq, struct clkv__chain *chain, uint32_t from, uint32_t n,
+                             struct clkv__indexed *out, clkv_error *error)
 {
 	clkv_cache *cache = seq->cache;
 	struct clkv__segment *segment = &out->parts[out->n_parts];
@@ -45,11 +45,11 @@ static clkv_status make_part(clkv_seq *seq, uint32_t from, uint32_t n, struct cl
 		.book = out->book,
 		.trains = cache->plan.recall.kind != ABI_INDEX_CODES,
 	};
-	return clkv__launch_index(cache, &cache->step.chain, &job, error);
+	return clkv__launch_index(cache, chain, &job, error);
 }
 
-clkv_status clkv__index_make(clkv_seq *seq, uint32_t from, uint32_t n, uint32_t end,
-                             struct clkv__indexed *out, clkv_error *error)
+clkv_status clkv__index_make(clkv_seq *seq, struct clkv__chain *chain, uint32_t from, uint32_t n,
+                             uint32_t end, struct clkv__indexed *out, clkv_error *error)
 {
 	clkv_cache *cache = seq->cache;
 	uint32_t bt = (uint32_t)cache->plan.general.block;
@@ -60,10 +60,10 @@ clkv_status clkv__index_make(clkv_seq *seq, uint32_t from, uint32_t n, uint32_t 
 		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for %u segments", parts);
 	clkv_status status = CLKV_OK;
 	if (cache->sizes.book_units > 0 && seq->book == CLKV__NO_SLOT)
-		status = train(seq, from, n, out, error);
+		status = train(seq, chain, from, n, out, error);
 	for (uint32_t i = 0, at = 0; i < parts && status == CLKV_OK; i++) {
 		uint32_t tokens = clkv__recall_part(n, bt, parts, i);
-		status = make_part(seq, from + at, tokens, out, error);
+		status = make_part(seq, chain, from + at, tokens, out, error);
 		at += tokens;
 	}
 	if (status != CLKV_OK)

@@ -15,8 +15,8 @@ struct clkv__indexed {
 
 /** Makes the indexes of the n tokens that the sequence seals, while they still lie in half blocks; it has `end` tokens
  *  behind the commit. On failure nothing is held. Errors: POOL_FULL, NO_HOST_MEMORY, OPENCL. */
-clkv_status clkv__index_make(clkv_seq *seq, uint32_t from, uint32_t n, uint32_t end,
-                             struct clkv__indexed *out, clkv_error *error);
+clkv_status clkv__index_make(clkv_seq *seq, struct clkv__chain *chain, uint32_t from, uint32_t n,
+                             uint32_t end, struct clkv__indexed *out, clkv_error *error);
 
 /** Enters them, before the blocks: what they hold belongs to the sequence. notes were reserved. */
 void clkv__index_enter(clkv_seq *seq, struct clkv__indexed *indexed);

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /** \file seal_place.c \brief Seals blocks that leave the device, as many jobs at a time as the landing zone takes. */
 #include "base/error.h"
-#include "place/fetch.h"
 #include "place/place.h"
-#include "step/seal.h"
+#include "step/seal_encode.h"
 
 #include <string.h>
 
@@ -25,32 +24,32 @@ static uint32_t put_batch(const clkv_cache *cache, const uint32_t *all, uint32_t
 	return n * (ABI_SEAL_WORDS + n_dst);
 }
 
-static clkv_status seal_batch(struct clkv_step *step, const uint32_t *all, uint32_t n_jobs,
-                              uint32_t first, uint32_t n, clkv_error *error)
+static clkv_status seal_batch(const struct clkv__seal_jobs *jobs, uint32_t first, uint32_t n,
+                              clkv_error *error)
 {
-	clkv_cache *cache = step->cache;
-	const uint32_t *dst = all + n_jobs * ABI_SEAL_WORDS + first * clkv__seal_dst_words(cache);
+	clkv_cache *cache = jobs->cache;
+	const uint32_t *all = jobs->staging->words;
+	const uint32_t *dst = all + jobs->n * ABI_SEAL_WORDS + first * clkv__seal_dst_words(cache);
 	struct clkv__staging *staging;
-	CLKV_TRY(clkv__staging_next(step, &staging, error));
+	CLKV_TRY(clkv__staging_next(&cache->staging, &staging, error));
 	uint32_t n_words = put_batch(cache, all, first, n, staging->words);
-	CLKV_TRY(clkv__place_reserve(cache, &step->chain, error));
-	CLKV_TRY(clkv__staging_write(step, staging, cache->jobs_mem, n_words, error));
-	CLKV_TRY(clkv__seal_layers(cache, clkv__launch_seal, n, error));
-	return clkv__place_leave(cache, &step->chain, dst, n, error);
+	CLKV_TRY(clkv__place_reserve(cache, jobs->chain, error));
+	CLKV_TRY(clkv__staging_write(staging, jobs->chain, cache->jobs_mem, n_words, error));
+	CLKV_TRY(clkv__seal_layers(cache, jobs->chain, clkv__launch_seal, n, error));
+	return clkv__place_leave(cache, jobs->chain, dst, n, error);
 }
 
-clkv_status clkv__seal_place(struct clkv_step *step, uint32_t *words, uint32_t n_jobs,
-                             clkv_error *error)
+clkv_status clkv__seal_place(const struct clkv__seal_jobs *jobs, clkv_error *error)
 {
-	clkv_cache *cache = step->cache;
-	uint32_t most = cache->sizes.landing, *dst = words + n_jobs * ABI_SEAL_WORDS;
-	CLKV_TRY(clkv__seal_take(cache, dst, n_jobs, error));
-	for (uint32_t i = 0, n; i < n_jobs; i += n) {
-		n = n_jobs - i < most ? n_jobs - i : most;
-		CLKV_TRY(seal_batch(step, words, n_jobs, i, n, error));
+	clkv_cache *cache = jobs->cache;
+	uint32_t most = cache->sizes.landing, *dst = jobs->staging->words + jobs->n * ABI_SEAL_WORDS;
+	CLKV_TRY(clkv__seal_take(cache, dst, jobs->n, error));
+	for (uint32_t i = 0, n; i < jobs->n; i += n) {
+		n = jobs->n - i < most ? jobs->n - i : most;
+		CLKV_TRY(seal_batch(jobs, i, n, error));
 	}
-	cache->place.moved.to_host += (uint64_t)n_jobs * (uint64_t)cache->shape.streams *
-	                              (uint64_t)(cache->shape.layers - cache->plan.general.skip) *
-	                              cache->sizes.sealed_units * ABI_UNIT;
+	cache->place->moved.to_host += (uint64_t)jobs->n * (uint64_t)cache->shape.streams *
+	                               (uint64_t)(cache->shape.layers - cache->plan.general.skip) *
+	                               cache->sizes.sealed_units * ABI_UNIT;
 	return CLKV_OK;
 }

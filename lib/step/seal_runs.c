@@ -57,25 +57,24 @@ static uint32_t n_heads(const clkv_cache *cache)
 	return (uint32_t)(cache->shape.layers * cache->shape.streams);
 }
 
-static clkv_status write_bounds(struct clkv_step *step, const uint32_t *bounds, clkv_error *error)
+static clkv_status write_bounds(const clkv_cache *cache, struct clkv__chain *chain,
+                                const uint32_t *bounds, clkv_error *error)
 {
-	return clkv__chain_write_now(&step->chain, step->cache->selection.quotas, 0,
-	                             2 * n_heads(step->cache) * sizeof *bounds, bounds, error);
+	return clkv__chain_write_now(chain, cache->selection.quotas, 0,
+	                             2 * n_heads(cache) * sizeof *bounds, bounds, error);
 }
 
 /* Room for a head's cosines, and behind them which tokens are alone. */
-static clkv_status find_bound(struct clkv_step *step, const struct clkv__runs *r, uint32_t head,
-                              float *cosines, uint32_t *bound, clkv_error *error)
+static clkv_status find_bound(const clkv_cache *cache, struct clkv__chain *chain,
+                              const struct clkv__runs *r, uint32_t head, float *cosines,
+                              uint32_t *bound, clkv_error *error)
 {
-	const clkv_cache *cache = step->cache;
 	size_t n = r->leaving->n, places = cache->sizes.places;
 	unsigned char *alone = (unsigned char *)(cosines + n);
 	float similar;
-	CLKV_TRY(clkv__chain_read_now(&step->chain, cache->selection.work,
-	                              2 * head * places * sizeof *cosines, n * sizeof *cosines, cosines,
-	                              error));
-	CLKV_TRY(
-		clkv__chain_read_now(&step->chain, cache->selection.keep, head * places, n, alone, error));
+	CLKV_TRY(clkv__chain_read_now(chain, cache->selection.work, 2 * head * places * sizeof *cosines,
+	                              n * sizeof *cosines, cosines, error));
+	CLKV_TRY(clkv__chain_read_now(chain, cache->selection.keep, head * places, n, alone, error));
 	for (size_t i = 0; i < n; i++)
 		alone[i] = alone[i] == ABI_SLOT_KEPT;
 	CLKV_TRY(clkv__budget_similar(&cache->context->allocator, cosines, alone, n, slots_of(r, head),
@@ -85,10 +84,9 @@ static clkv_status find_bound(struct clkv_step *step, const struct clkv__runs *r
 }
 
 /* By the budget, of heads that have none yet. */
-static clkv_status find_bounds(struct clkv_step *step, const struct clkv__runs *r, uint32_t *bounds,
-                               clkv_error *error)
+static clkv_status find_bounds(const clkv_cache *cache, struct clkv__chain *chain,
+                               const struct clkv__runs *r, uint32_t *bounds, clkv_error *error)
 {
-	const clkv_cache *cache = step->cache;
 	const clkv_allocator *a = &cache->context->allocator;
 	clkv_status status = CLKV_OK;
 	float *cosines = clkv__calloc(a, r->leaving->n, sizeof *cosines + 1);
@@ -96,15 +94,14 @@ static clkv_status find_bounds(struct clkv_step *step, const struct clkv__runs *
 		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for %u cosines", r->leaving->n);
 	for (uint32_t h = first_head(cache); h < n_heads(cache) && status == CLKV_OK; h++)
 		if (!(float_of(bounds[2 * h + 1]) > 0))
-			status = find_bound(step, r, h, cosines, &bounds[2 * h + 1], error);
+			status = find_bound(cache, chain, r, h, cosines, &bounds[2 * h + 1], error);
 	clkv__free(a, cosines);
-	return status == CLKV_OK ? write_bounds(step, bounds, error) : status;
+	return status == CLKV_OK ? write_bounds(cache, chain, bounds, error) : status;
 }
 
-clkv_status clkv__seal_runs(struct clkv_step *step, const struct clkv__runs *runs, uint32_t *bounds,
-                            clkv_error *error)
+clkv_status clkv__seal_runs(clkv_cache *cache, struct clkv__chain *chain,
+                            const struct clkv__runs *runs, uint32_t *bounds, clkv_error *error)
 {
-	clkv_cache *cache = step->cache;
 	const struct clkv__select *s = &cache->plan.select;
 	bool all_known = true;
 	for (uint32_t h = 0; h < n_heads(cache); h++) {
@@ -114,19 +111,20 @@ clkv_status clkv__seal_runs(struct clkv_step *step, const struct clkv__runs *run
 		bounds[2 * h + 1] = bits_of(similar);
 		all_known = all_known && (similar > 0 || h < first_head(cache));
 	}
-	CLKV_TRY(write_bounds(step, bounds, error));
-	CLKV_TRY(clkv__launch_alone(cache, runs->leaving, error));
+	CLKV_TRY(write_bounds(cache, chain, bounds, error));
+	CLKV_TRY(clkv__launch_alone(cache, chain, runs->leaving, error));
 	if (!all_known)
-		CLKV_TRY(find_bounds(step, runs, bounds, error));
-	return clkv__launch_runs(cache, runs->leaving, error);
+		CLKV_TRY(find_bounds(cache, chain, runs, bounds, error));
+	return clkv__launch_runs(cache, chain, runs->leaving, error);
 }
 
-clkv_status clkv__seal_runs_again(struct clkv_step *step, const struct clkv__leaving *leaving,
-                                  const uint32_t *bounds, clkv_error *error)
+clkv_status clkv__seal_runs_again(clkv_cache *cache, struct clkv__chain *chain,
+                                  const struct clkv__leaving *leaving, const uint32_t *bounds,
+                                  clkv_error *error)
 {
-	CLKV_TRY(write_bounds(step, bounds, error));
-	CLKV_TRY(clkv__launch_alone(step->cache, leaving, error));
-	return clkv__launch_runs(step->cache, leaving, error);
+	CLKV_TRY(write_bounds(cache, chain, bounds, error));
+	CLKV_TRY(clkv__launch_alone(cache, chain, leaving, error));
+	return clkv__launch_runs(cache, chain, leaving, error);
 }
 
 void clkv__seal_runs_note(clkv_cache *cache, const struct clkv__runs *runs, const uint32_t *bounds)

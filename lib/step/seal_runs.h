@@ -4,7 +4,7 @@
 #define CLKV__SEAL_RUNS_H
 
 #include "attend/launch_select.h"
-#include "step/step.h"
+#include "store/cache.h"
 
 /** Of a commit. */
 struct clkv__runs {
@@ -15,13 +15,14 @@ struct clkv__runs {
 };
 
 /** Finds the runs of each head, whose candidates are listed, and what is chosen. bounds [layers][streams][2] gets what
- *  cl/runs.clh draws. */
-clkv_status clkv__seal_runs(struct clkv_step *step, const struct clkv__runs *runs, uint32_t *bounds,
-                            clkv_error *error);
+ *  cl/select/runs.clh draws. */
+clkv_status clkv__seal_runs(clkv_cache *cache, struct clkv__chain *chain,
+                            const struct clkv__runs *runs, uint32_t *bounds, clkv_error *error);
 
 /** Makes the same choice again, by the bounds that it has found. */
-clkv_status clkv__seal_runs_again(struct clkv_step *step, const struct clkv__leaving *leaving,
-                                  const uint32_t *bounds, clkv_error *error);
+clkv_status clkv__seal_runs_again(clkv_cache *cache, struct clkv__chain *chain,
+                                  const struct clkv__leaving *leaving, const uint32_t *bounds,
+                                  clkv_error *error);
 
 /** Of a commit that has succeeded: what a prompt's end has found is its sequence's from now on. */
 void clkv__seal_runs_note(clkv_cache *cache, const struct clkv__runs *runs, const uint32_t *bounds);

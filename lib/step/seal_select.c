@@ -83,7 +83,7 @@ static clkv_status check_attended(const struct clkv_step *step, bool selects, cl
 /* The rows by which tokens are scored: those of this step, or the newest. */
 static struct clkv__scoring scoring_of(const struct clkv__work *w, uint32_t row, uint32_t n_kept)
 {
-	const clkv_cache *cache = w->step->cache;
+	const clkv_cache *cache = w->cache;
 	uint32_t observe = (uint32_t)clkv__plan_observe(&cache->plan), end = w->leaving.end;
 	uint32_t n = observe < end ? observe : end;
 	if (clkv__weighs(&cache->plan.select))
@@ -95,36 +95,36 @@ static struct clkv__scoring scoring_of(const struct clkv__work *w, uint32_t row,
 
 static clkv_status launch_choice(struct clkv__work *w, bool again, clkv_error *error)
 {
-	clkv_cache *cache = w->step->cache;
+	clkv_cache *cache = w->cache;
 	switch (cache->plan.select.kind) {
 	case ABI_SELECT_CASCADE:
-		return clkv__launch_cascade(cache, &w->leaving, &w->quota, error);
+		return clkv__launch_cascade(cache, w->chain, &w->leaving, &w->quota, error);
 	case ABI_SELECT_RUNS: {
 		const struct clkv__runs runs = clkv__runs_of(w);
-		return again ? clkv__seal_runs_again(w->step, &w->leaving, w->bounds, error)
-		             : clkv__seal_runs(w->step, &runs, w->bounds, error);
+		return again ? clkv__seal_runs_again(cache, w->chain, &w->leaving, w->bounds, error)
+		             : clkv__seal_runs(cache, w->chain, &runs, w->bounds, error);
 	}
 	default:
-		return clkv__launch_select(cache, !w->first && !cache->plan.select.any, error);
+		return clkv__launch_select(cache, w->chain, !w->first && !cache->plan.select.any, error);
 	}
 }
 
 /* Scores of all tokens and, if some leave the window, what is kept of them. Again: as it was found before. */
 static clkv_status choose(struct clkv__work *w, bool again, clkv_error *error)
 {
-	clkv_cache *cache = w->step->cache;
+	clkv_cache *cache = w->cache;
 	if (w->scores)
-		CLKV_TRY(clkv__launch_score_rows(cache, &w->leaving, &w->by, error));
+		CLKV_TRY(clkv__launch_score_rows(cache, w->chain, &w->leaving, &w->by, error));
 	if (!w->selects)
 		return CLKV_OK;
-	CLKV_TRY(clkv__launch_candidates(cache, &w->leaving, error));
+	CLKV_TRY(clkv__launch_candidates(cache, w->chain, &w->leaving, error));
 	CLKV_TRY(again ? clkv__select_write_quotas(w, error) : clkv__select_set_quotas(w, error));
 	return launch_choice(w, again, error);
 }
 
 static clkv_status get_memory(struct clkv__work *w, clkv_error *error)
 {
-	const clkv_cache *cache = w->step->cache;
+	const clkv_cache *cache = w->cache;
 	const clkv_allocator *a = &cache->context->allocator;
 	size_t heads = w->n_heads;
 	w->found = clkv__calloc(a, heads, (clkv__found_words(cache) + 3) * sizeof *w->found);
@@ -139,18 +139,17 @@ static clkv_status get_memory(struct clkv__work *w, clkv_error *error)
 
 static clkv_status select_tokens(struct clkv__work *w, clkv_error *error)
 {
-	clkv_cache *cache = w->step->cache;
+	clkv_cache *cache = w->cache;
 	size_t words = (size_t)w->n_heads * clkv__found_words(cache);
 	CLKV_TRY(choose(w, false, error));
-	CLKV_TRY(clkv__chain_read_now(&w->step->chain, cache->selection.found, 0, words * 4, w->found,
-	                              error));
+	CLKV_TRY(clkv__chain_read_now(w->chain, cache->selection.found, 0, words * 4, w->found, error));
 	CLKV_TRY(clkv__select_plan(w, error));
 	return clkv__select_gather(w, error);
 }
 
 static void free_work(struct clkv__work *w)
 {
-	const clkv_allocator *a = &w->step->cache->context->allocator;
+	const clkv_allocator *a = &w->cache->context->allocator;
 	clkv__free(a, w->spots);
 	clkv__free(a, w->addresses);
 	clkv__free(a, w->changes);
@@ -174,7 +173,8 @@ static struct clkv__work work_of(struct clkv_step *step, const struct clkv__step
 	const clkv_cache *cache = step->cache;
 	const struct clkv__filling f = clkv__filling_of(item->seq);
 	bool weighs = clkv__weighs(&cache->plan.select);
-	struct clkv__work w = {.step = step,
+	struct clkv__work w = {.cache = step->cache,
+	                       .chain = &step->chain,
 	                       .seq = item->seq,
 	                       .n_heads = (uint32_t)n_heads(cache),
 	                       .first = !item->seq->kept.selected,
@@ -232,37 +232,36 @@ static clkv_status make_blocks(struct clkv__works *all, clkv_cache *cache, clkv_
 			continue;
 		CLKV_TRY(get_memory(w, error));
 		all->chosen = NO_ITEM;
-		cache->step.leaving = &w->leaving;
-		clkv_status status = select_tokens(w, error);
-		cache->step.leaving = NULL;
-		CLKV_TRY(status);
+		CLKV_TRY(select_tokens(w, error));
 		all->chosen = i;
 	}
 	return reserve_entries(all, cache, error);
 }
 
-static clkv_status mark_item(struct clkv__works *all, size_t i, clkv_error *error)
+static clkv_status mark_item(struct clkv__works *all, size_t i, struct clkv__chain *chain,
+                             clkv_error *error)
 {
 	struct clkv__work *w = &all->work[i];
 	if (w->done)
 		return CLKV_OK;
+	w->chain = chain;
 	if (all->chosen != i) {
 		all->chosen = NO_ITEM;
 		CLKV_TRY(choose(w, true, error));
 		all->chosen = i;
 	}
-	CLKV_TRY(clkv__launch_mark(w->step->cache, &w->leaving, &w->marked, error));
+	CLKV_TRY(clkv__launch_mark(w->cache, w->chain, &w->leaving, &w->marked, error));
 	w->done = true;
 	return CLKV_OK;
 }
 
 /* All that is not enqueued yet; the item whose choice is still there first. */
-static clkv_status mark_all(struct clkv__works *all, clkv_error *error)
+static clkv_status mark_all(struct clkv__works *all, struct clkv__chain *chain, clkv_error *error)
 {
 	if (all->chosen != NO_ITEM)
-		CLKV_TRY(mark_item(all, all->chosen, error));
+		CLKV_TRY(mark_item(all, all->chosen, chain, error));
 	for (size_t i = 0; i < all->n; i++)
-		CLKV_TRY(mark_item(all, i, error));
+		CLKV_TRY(mark_item(all, i, chain, error));
 	return CLKV_OK;
 }
 
@@ -282,7 +281,7 @@ clkv_status clkv__select(struct clkv_step *step, const uint32_t *n_kept, clkv_er
 	if (status == CLKV_OK)
 		status = make_blocks(all, cache, error);
 	if (status == CLKV_OK)
-		status = mark_all(all, error);
+		status = mark_all(all, &step->chain, error);
 	if (status == CLKV_OK)
 		return status;
 	if (all && is_marked(all)) {
@@ -309,11 +308,11 @@ void clkv__select_enter(clkv_cache *cache)
 		clkv__select_free(cache);
 }
 
-clkv_status clkv__select_settle(clkv_cache *cache, clkv_error *error)
+clkv_status clkv__select_settle(clkv_cache *cache, struct clkv__chain *chain, clkv_error *error)
 {
 	if (!cache->selection.works)
 		return CLKV_OK;
-	CLKV_TRY(mark_all(cache->selection.works, error));
+	CLKV_TRY(mark_all(cache->selection.works, chain, error));
 	clkv__select_free(cache);
 	return CLKV_OK;
 }

@@ -15,7 +15,7 @@ clkv_status clkv__select(struct clkv_step *step, const uint32_t *n_kept, clkv_er
 void clkv__select_enter(clkv_cache *cache);
 
 /** Enqueues what the last commit owes, if it does: before the device's tables, blocks or rows of queries change. */
-clkv_status clkv__select_settle(clkv_cache *cache, clkv_error *error);
+clkv_status clkv__select_settle(clkv_cache *cache, struct clkv__chain *chain, clkv_error *error);
 
 /** Frees what the last commit left on the host. */
 void clkv__select_free(clkv_cache *cache);

@@ -9,24 +9,25 @@
  */
 #include "base/alloc.h"
 #include "base/error.h"
-#include "step/seal.h"
+#include "step/seal_encode.h"
 
 /* Blocks that code tables are made from, at most: more don't change them. */
 enum { COUNTED_JOBS = 256 };
 
-static clkv_status make_tables(clkv_cache *cache, uint32_t n_jobs, clkv_error *error)
+static clkv_status make_tables(const struct clkv__seal_jobs *jobs, clkv_error *error)
 {
-	struct clkv__chain *chain = &cache->step.chain;
+	clkv_cache *cache = jobs->cache;
+	struct clkv__chain *chain = jobs->chain;
 	size_t layers = (size_t)cache->shape.layers, skip = (size_t)cache->plan.general.skip;
 	size_t words = layers * 2 * ABI_SYMBOLS;
 	uint32_t *histograms = clkv__calloc(&cache->context->allocator, words, sizeof *histograms);
 	if (!histograms)
 		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for %zu histograms",
 		          2 * layers);
-	uint32_t counted = n_jobs < COUNTED_JOBS ? n_jobs : COUNTED_JOBS;
+	uint32_t counted = jobs->n < COUNTED_JOBS ? jobs->n : COUNTED_JOBS;
 	clkv_status status = clkv__chain_zero(chain, cache->histograms, 0, words * 4, error);
 	if (status == CLKV_OK)
-		status = clkv__seal_layers(cache, clkv__launch_count, counted, error);
+		status = clkv__seal_layers(cache, chain, clkv__launch_count, counted, error);
 	if (status == CLKV_OK)
 		status = clkv__chain_read_now(chain, cache->histograms, 0, words * 4, histograms, error);
 	if (status == CLKV_OK)
@@ -36,11 +37,12 @@ static clkv_status make_tables(clkv_cache *cache, uint32_t n_jobs, clkv_error *e
 	return status;
 }
 
-/* The words at dst become sizes; if they can't be read, no pages. */
-static clkv_status read_sizes(clkv_cache *cache, uint32_t *dst, uint32_t first, uint32_t n,
-                              clkv_error *error)
+/* Destinations become sizes; if they can't be read, no pages. */
+static clkv_status read_sizes(const struct clkv__seal_jobs *jobs, clkv_error *error)
 {
-	clkv_status status = clkv__chain_read_now(&cache->step.chain, cache->jobs_mem,
+	uint32_t first = jobs->n * ABI_SEAL_WORDS, n = jobs->n_words - first;
+	uint32_t *dst = jobs->staging->words + first;
+	clkv_status status = clkv__chain_read_now(jobs->chain, jobs->cache->jobs_mem,
 	                                          first * sizeof *dst, n * sizeof *dst, dst, error);
 	for (uint32_t i = 0; status != CLKV_OK && i < n; i += ABI_DST_WORDS)
 		dst[i + ABI_DST_ADDR] = CLKV__NO_SLOT;
@@ -119,32 +121,32 @@ static void count_checked(clkv_cache *cache, const uint32_t *words, uint32_t n_j
 					cache->values_checked += values * words[ABI_SEAL_COUNT];
 }
 
-static clkv_status write_blocks(clkv_cache *cache, uint32_t n_jobs, clkv_error *error)
+static clkv_status write_blocks(const struct clkv__seal_jobs *jobs, clkv_error *error)
 {
-	CLKV_TRY(clkv__seal_layers(cache, clkv__launch_write, n_jobs, error));
+	clkv_cache *cache = jobs->cache;
+	CLKV_TRY(clkv__seal_layers(cache, jobs->chain, clkv__launch_write, jobs->n, error));
 	if (!verifies(cache))
 		return CLKV_OK;
-	return clkv__seal_layers(cache, clkv__launch_verify, n_jobs, error);
+	return clkv__seal_layers(cache, jobs->chain, clkv__launch_verify, jobs->n, error);
 }
 
-clkv_status clkv__seal_sized(struct clkv_step *step, struct clkv__staging *staging, uint32_t n_jobs,
-                             uint32_t n_words, clkv_error *error)
+clkv_status clkv__seal_sized(const struct clkv__seal_jobs *jobs, clkv_error *error)
 {
-	clkv_cache *cache = step->cache;
-	struct clkv__chain *chain = &step->chain;
-	uint32_t head = n_jobs * ABI_SEAL_WORDS, *dst = staging->words + head;
-	CLKV_TRY(clkv__chain_write_now(chain, cache->jobs_mem, 0, n_words * sizeof *dst, staging->words,
+	clkv_cache *cache = jobs->cache;
+	struct clkv__chain *chain = jobs->chain;
+	uint32_t *words = jobs->staging->words;
+	CLKV_TRY(clkv__chain_write_now(chain, cache->jobs_mem, 0, jobs->n_words * sizeof *words, words,
 	                               error));
-	CLKV_TRY(clkv__seal_prepare(cache, n_jobs, error));
+	CLKV_TRY(clkv__seal_prepare(jobs, error));
 	if (clkv__code_tables_want(&cache->code_tables))
-		CLKV_TRY(make_tables(cache, n_jobs, error));
-	CLKV_TRY(clkv__seal_layers(cache, clkv__launch_size, n_jobs, error));
-	CLKV_TRY(read_sizes(cache, dst, head, n_words - head, error));
-	note_sizes(cache, dst, n_jobs);
-	CLKV_TRY(place_all(cache, staging->words, n_jobs, error));
-	CLKV_TRY(clkv__staging_write(step, staging, cache->jobs_mem, n_words, error));
-	CLKV_TRY(write_blocks(cache, n_jobs, error));
+		CLKV_TRY(make_tables(jobs, error));
+	CLKV_TRY(clkv__seal_layers(cache, chain, clkv__launch_size, jobs->n, error));
+	CLKV_TRY(read_sizes(jobs, error));
+	note_sizes(cache, words + jobs->n * ABI_SEAL_WORDS, jobs->n);
+	CLKV_TRY(place_all(cache, words, jobs->n, error));
+	CLKV_TRY(clkv__staging_write(jobs->staging, chain, cache->jobs_mem, jobs->n_words, error));
+	CLKV_TRY(write_blocks(jobs, error));
 	if (verifies(cache))
-		count_checked(cache, staging->words, n_jobs);
+		count_checked(cache, words, jobs->n);
 	return CLKV_OK;
 }

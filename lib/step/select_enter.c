@@ -24,7 +24,7 @@ static uint32_t take_staying(const struct clkv__work *w, int layer, uint32_t row
                              const struct clkv__head_change *c, const uint32_t *of,
                              uint32_t *staying)
 {
-	clkv_cache *cache = w->step->cache;
+	clkv_cache *cache = w->cache;
 	const struct clkv__tables *t = &cache->tables;
 	uint32_t open = w->seq->kept.merged_blocks, kept = 0;
 	for (uint32_t i = 0; i < clkv__tables_get(t, row + ABI_ROW_SEALED); i++) {
@@ -44,7 +44,7 @@ static uint32_t take_staying(const struct clkv__work *w, int layer, uint32_t row
 /* The new entries of one head, and what it no longer needs is freed. Returns how many they are. */
 static uint32_t enter_head(struct clkv__work *w, int layer, int stream)
 {
-	clkv_cache *cache = w->step->cache;
+	clkv_cache *cache = w->cache;
 	uint32_t bt = (uint32_t)cache->plan.general.block,
 			 h = (uint32_t)(layer * cache->shape.streams + stream);
 	const uint32_t *of = w->found + h * clkv__found_words(cache) + 2;
@@ -68,7 +68,7 @@ static uint32_t enter_head(struct clkv__work *w, int layer, int stream)
 
 void clkv__select_enter_item(struct clkv__work *w)
 {
-	clkv_cache *cache = w->step->cache;
+	clkv_cache *cache = w->cache;
 	clkv_seq *seq = w->seq;
 	uint32_t most = 0;
 	for (int l = cache->plan.general.skip; l < cache->shape.layers; l++)

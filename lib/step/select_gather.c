@@ -4,13 +4,13 @@
 
 #include "base/alloc.h"
 #include "base/error.h"
-#include "step/seal.h"
+#include "step/seal_encode.h"
 #include "store/sizes_select.h"
 
 /* From which entry on a head's kept tokens are gathered anew: the last that leaves not too many blocks. */
 static void plan_head(const struct clkv__work *w, int layer, int stream)
 {
-	const clkv_cache *cache = w->step->cache;
+	const clkv_cache *cache = w->cache;
 	uint32_t bt = (uint32_t)cache->plan.general.block,
 			 h = (uint32_t)(layer * cache->shape.streams + stream);
 	const uint32_t *found = w->found + h * clkv__found_words(cache), *of = found + 2;
@@ -34,7 +34,7 @@ static void plan_head(const struct clkv__work *w, int layer, int stream)
 
 static clkv_status check_cap(const struct clkv__work *w, clkv_error *error)
 {
-	const clkv_cache *cache = w->step->cache;
+	const clkv_cache *cache = w->cache;
 	uint32_t open = w->quota.merged > 0 ? cache->sizes.merged_blocks : 0;
 	for (uint32_t h = 0; h < w->n_heads; h++)
 		if (open + w->changes[h].stays + w->changes[h].blocks > cache->sizes.cap)
@@ -44,7 +44,7 @@ static clkv_status check_cap(const struct clkv__work *w, clkv_error *error)
 
 clkv_status clkv__select_plan(struct clkv__work *w, clkv_error *error)
 {
-	const clkv_cache *cache = w->step->cache;
+	const clkv_cache *cache = w->cache;
 	w->most_blocks = 0;
 	for (int l = cache->plan.general.skip; l < cache->shape.layers; l++)
 		for (int s = 0; s < cache->shape.streams; s++) {
@@ -58,7 +58,7 @@ clkv_status clkv__select_plan(struct clkv__work *w, clkv_error *error)
 /* Some head dropped a token, and there are slots for it. */
 static bool merges(const struct clkv__work *w)
 {
-	const clkv_cache *cache = w->step->cache;
+	const clkv_cache *cache = w->cache;
 	uint32_t skip = (uint32_t)(cache->plan.general.skip * cache->shape.streams);
 	for (uint32_t h = skip; h < w->n_heads && w->quota.merged > 0; h++)
 		if (w->found[h * clkv__found_words(cache)] > w->changes[h].kept)
@@ -69,7 +69,7 @@ static bool merges(const struct clkv__work *w)
 /* New half blocks for merged slots; those of before stay as they are until all is done. */
 static clkv_status take_spots(struct clkv__work *w, clkv_error *error)
 {
-	clkv_cache *cache = w->step->cache;
+	clkv_cache *cache = w->cache;
 	uint32_t bt = (uint32_t)cache->plan.general.block, streams = (uint32_t)cache->shape.streams;
 	uint32_t wanted = (w->quota.merged + bt - 1) / bt;
 	w->merged_blocks = w->seq->kept.merged_blocks;
@@ -92,15 +92,16 @@ static clkv_status take_spots(struct clkv__work *w, clkv_error *error)
 		if (w->spots[i] == CLKV__NO_SLOT)
 			return clkv__seal_fail_full(cache, layer, error);
 	}
-	CLKV_TRY(clkv__chain_write_now(&w->step->chain, cache->selection.spots, 0, n * sizeof *w->spots,
+	CLKV_TRY(clkv__chain_write_now(w->chain, cache->selection.spots, 0, n * sizeof *w->spots,
 	                               w->spots, error));
-	return clkv__launch_merge(cache, &w->leaving, w->quota.merged, w->merged_blocks, error);
+	return clkv__launch_merge(cache, w->chain, &w->leaving, w->quota.merged, w->merged_blocks,
+	                          error);
 }
 
 /* Jobs number first and on: records, then destinations, of heads that have such a block. */
 static uint32_t put_jobs(const struct clkv__work *w, uint32_t first, uint32_t n, uint32_t *words)
 {
-	const clkv_cache *cache = w->step->cache;
+	const clkv_cache *cache = w->cache;
 	uint32_t bt = (uint32_t)cache->plan.general.block, streams = (uint32_t)cache->shape.streams;
 	uint32_t *dst = words + n * ABI_SEAL_WORDS;
 	for (uint32_t i = 0; i < n; i++) {
@@ -145,26 +146,26 @@ static void note_blocks(struct clkv__work *w, uint32_t first, uint32_t n, const 
 /* Gathers and seals all new blocks, some jobs at a time. */
 static clkv_status seal_all(struct clkv__work *w, clkv_error *error)
 {
-	struct clkv_step *step = w->step;
-	clkv_cache *cache = step->cache;
+	clkv_cache *cache = w->cache;
 	uint32_t batch =
 		cache->sizes.max_jobs < CLKV__STAGED_JOBS ? cache->sizes.max_jobs : CLKV__STAGED_JOBS;
 	for (uint32_t first = 0, n; first < w->most_blocks; first += n) {
 		struct clkv__staging *staging;
 		n = w->most_blocks - first < batch ? w->most_blocks - first : batch;
-		CLKV_TRY(clkv__staging_next(step, &staging, error));
-		uint32_t n_words = put_jobs(w, first, n, staging->words);
-		clkv_status status = clkv__seal_encode(step, staging, n, n_words, error);
+		CLKV_TRY(clkv__staging_next(&cache->staging, &staging, error));
+		const struct clkv__seal_jobs jobs = {
+			cache, w->chain, staging, n, put_jobs(w, first, n, staging->words), &w->leaving};
+		clkv_status status = clkv__seal_encode(&jobs, error);
 		note_blocks(w, first, n, staging->words);
 		CLKV_TRY(status);
-		CLKV_TRY(clkv__launch_states(cache, &w->leaving, n, error));
+		CLKV_TRY(clkv__launch_states(cache, w->chain, &w->leaving, n, error));
 	}
 	return CLKV_OK;
 }
 
 clkv_status clkv__select_gather(struct clkv__work *w, clkv_error *error)
 {
-	clkv_cache *cache = w->step->cache;
+	clkv_cache *cache = w->cache;
 	const clkv_allocator *a = &cache->context->allocator;
 	size_t blocks = (size_t)w->most_blocks * w->n_heads;
 	w->addresses = clkv__calloc(a, 2 * blocks + 3 * (size_t)cache->sizes.cap, sizeof *w->addresses);
@@ -178,7 +179,7 @@ clkv_status clkv__select_gather(struct clkv__work *w, clkv_error *error)
 
 void clkv__select_release(struct clkv__work *w)
 {
-	clkv_cache *cache = w->step->cache;
+	clkv_cache *cache = w->cache;
 	uint32_t streams = (uint32_t)cache->shape.streams;
 	for (uint32_t i = 0; w->spots && i < w->n_heads * w->merged_blocks; i++)
 		if (w->spots[i] != CLKV__NO_SLOT)

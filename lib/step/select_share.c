@@ -6,22 +6,21 @@
 #include "base/error.h"
 #include "select/budget.h"
 
-static clkv_status read_floats(const clkv_cache *cache, cl_mem mem, size_t head, size_t n,
+static clkv_status read_floats(const struct clkv__work *w, cl_mem mem, size_t head, size_t n,
                                float *to, clkv_error *error)
 {
-	struct clkv__chain *chain = (struct clkv__chain *)&cache->step.chain;
-	return clkv__chain_read_now(chain, mem, head * cache->sizes.places * sizeof *to, n * sizeof *to,
-	                            to, error);
+	size_t at = head * w->cache->sizes.places * sizeof *to;
+	return clkv__chain_read_now(w->chain, mem, at, n * sizeof *to, to, error);
 }
 
 /* A layer's slots to the heads with the best scores. */
 static clkv_status share_heads(struct clkv__work *w, float *scores, int layer, clkv_error *error)
 {
-	clkv_cache *cache = w->step->cache;
+	clkv_cache *cache = w->cache;
 	size_t streams = (size_t)cache->shape.streams, n = w->leaving.n, kept[CLKV__MAX_LIST];
 	size_t first = (size_t)layer * streams;
 	for (size_t i = 0; i < streams; i++)
-		CLKV_TRY(read_floats(cache, cache->selection.ranks, first + i, n, scores + i * n, error));
+		CLKV_TRY(read_floats(w, cache->selection.ranks, first + i, n, scores + i * n, error));
 	CLKV_TRY(clkv__budget_heads(&cache->context->allocator, scores, streams, n, w->quota.kept,
 	                            cache->plan.select.least, kept, error));
 	for (size_t i = 0; i < streams; i++)
@@ -32,15 +31,15 @@ static clkv_status share_heads(struct clkv__work *w, float *scores, int layer, c
 /* The newest tokens of a layer that leave its attention almost as it was. */
 static clkv_status share_energy(struct clkv__work *w, float *scores, int layer, clkv_error *error)
 {
-	clkv_cache *cache = w->step->cache;
+	clkv_cache *cache = w->cache;
 	const struct clkv__leaving *l = &w->leaving;
 	uint32_t bt = (uint32_t)cache->plan.general.block, sinks = l->sinks;
 	size_t streams = (size_t)cache->shape.streams, places = l->blocks * bt, newest;
 	size_t at = (clkv__blocks_of(cache, sinks) - l->tail / bt) * (size_t)bt;
 	for (size_t i = 0; i < streams; i++) { /* from places to tokens in the order of time */
 		float *mine = scores + i * l->end, *all = scores + streams * l->end;
-		CLKV_TRY(read_floats(cache, cache->selection.scores, (size_t)layer * streams + i, places,
-		                     all, error));
+		CLKV_TRY(read_floats(w, cache->selection.scores, (size_t)layer * streams + i, places, all,
+		                     error));
 		for (uint32_t p = 0; p < l->end; p++)
 			mine[p] = all[p < sinks ? p : at + p];
 	}
@@ -55,12 +54,12 @@ static clkv_status share_energy(struct clkv__work *w, float *scores, int layer, 
 /* All layers' slots so that each keeps the same share of its scores. */
 static clkv_status share_curve(struct clkv__work *w, float *scores, size_t *kept, clkv_error *error)
 {
-	clkv_cache *cache = w->step->cache;
+	clkv_cache *cache = w->cache;
 	size_t skip = (size_t)cache->plan.general.skip, n = w->leaving.n;
 	size_t layers = (size_t)cache->shape.layers - skip, streams = (size_t)cache->shape.streams;
 	for (size_t l = 0; l < layers; l++) /* all heads' are their mean */
-		CLKV_TRY(read_floats(cache, cache->selection.ranks, (skip + l) * streams, n, scores + l * n,
-		                     error));
+		CLKV_TRY(
+			read_floats(w, cache->selection.ranks, (skip + l) * streams, n, scores + l * n, error));
 	CLKV_TRY(clkv__budget_curve(&cache->context->allocator, scores, layers, n,
 	                            layers * w->quota.kept, kept, error));
 	for (size_t i = 0; i < layers * streams; i++)
@@ -71,7 +70,7 @@ static clkv_status share_curve(struct clkv__work *w, float *scores, size_t *kept
 /* Quotas that depend on the scores of more than one head. */
 static clkv_status share(struct clkv__work *w, clkv_error *error)
 {
-	clkv_cache *cache = w->step->cache;
+	clkv_cache *cache = w->cache;
 	int rule = cache->plan.select.rule, skip = cache->plan.general.skip;
 	size_t streams = (size_t)cache->shape.streams, layers = (size_t)cache->shape.layers;
 	size_t rows = rule == CLKV__BUDGET_CURVE ? layers : streams + 1;
@@ -95,7 +94,7 @@ static clkv_status share(struct clkv__work *w, clkv_error *error)
 
 clkv_status clkv__select_write_quotas(const struct clkv__work *w, clkv_error *error)
 {
-	return clkv__chain_write_now(&w->step->chain, w->step->cache->selection.quotas, 0,
+	return clkv__chain_write_now(w->chain, w->cache->selection.quotas, 0,
 	                             w->n_heads * sizeof *w->quotas, w->quotas, error);
 }
 
@@ -110,7 +109,7 @@ static uint32_t own_quota(const struct clkv__work *w, uint32_t head)
 /* How many tokens each head keeps. */
 clkv_status clkv__select_set_quotas(struct clkv__work *w, clkv_error *error)
 {
-	clkv_cache *cache = w->step->cache;
+	clkv_cache *cache = w->cache;
 	int rule = cache->plan.select.rule;
 	for (uint32_t h = 0; h < w->n_heads; h++)
 		w->quotas[h] = rule == CLKV__BUDGET_ENERGY ? UINT32_MAX

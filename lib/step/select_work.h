@@ -18,8 +18,9 @@ struct clkv__head_change {
 
 /** One item's selection. */
 struct clkv__work {
-	struct clkv_step *step;
-	clkv_seq *seq; /**< until it is entered */
+	clkv_cache *cache;
+	struct clkv__chain *chain; /**< of the call that works on it */
+	clkv_seq *seq;             /**< until it is entered */
 	struct clkv__leaving leaving;
 	struct clkv__scoring by;
 	struct clkv__quota quota;

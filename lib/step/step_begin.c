@@ -73,16 +73,16 @@ static clkv_status check_items(const clkv_cache *cache, const clkv_step_item *it
 static void take_items(struct clkv_step *step, const clkv_step_item *items, size_t n_items)
 {
 	step->n_items = n_items;
-	step->n_rows = 0;
+	step->pass.n_rows = 0;
 	for (size_t i = 0; i < n_items; i++) {
 		step->items[i] = (struct clkv__step_item){
 			.seq = items[i].seq,
 			.length = items[i].seq->length,
 			.n_new = (uint32_t)items[i].n_tokens,
-			.row = step->n_rows,
+			.row = step->pass.n_rows,
 			.phase = items[i].phase,
 		};
-		step->n_rows += (uint32_t)items[i].n_tokens;
+		step->pass.n_rows += (uint32_t)items[i].n_tokens;
 	}
 	for (int l = 0; l < step->cache->shape.layers; l++)
 		step->layers[l] = CLKV__LAYER_NEW;
@@ -106,6 +106,14 @@ static clkv_status fail_full(const clkv_cache *cache, const char *kind, int laye
 	          kind, layer, cache->n_sequences, kind[0] == 'h' ? " or max_open_tokens" : "");
 }
 
+/* Writes down what a table word is before it changes. */
+static void note_change(clkv_cache *cache, uint32_t word, int layer, bool sealed)
+{
+	struct clkv__tables *t = &cache->tables;
+	t->journal[t->n_changes++] =
+		(struct clkv__change){word, clkv__tables_get(t, word), (uint32_t)layer, sealed};
+}
+
 /* Gives block j of a row a slot that only this sequence uses: a new one, or a copy of a shared one. */
 static clkv_status own_block(struct clkv_step *step, int layer, uint32_t word, clkv_error *error)
 {
@@ -117,7 +125,7 @@ static clkv_status own_block(struct clkv_step *step, int layer, uint32_t word, c
 	uint32_t address = clkv__slots_take(open);
 	if (address == CLKV__NO_SLOT)
 		return fail_full(cache, "half", layer, error);
-	step->journal[step->n_changes++] = (struct clkv__change){word, before, (uint32_t)layer, false};
+	note_change(cache, word, layer, false);
 	clkv__tables_set(&cache->tables, word, address);
 	return CLKV_OK;
 }
@@ -137,7 +145,7 @@ static clkv_status own_entry(struct clkv_step *step, int layer, uint32_t entry, 
 	if (address == CLKV__NO_SLOT)
 		return fail_full(cache, "sealed", layer, error);
 	clkv__code_tables_use(&cache->code_tables, flags);
-	step->journal[step->n_changes++] = (struct clkv__change){word, before, (uint32_t)layer, true};
+	note_change(cache, word, layer, true);
 	clkv__tables_set(&cache->tables, word, address);
 	return CLKV_OK;
 }
@@ -240,8 +248,8 @@ static clkv_status reserve(struct clkv_step *step, clkv_error *error)
 static clkv_status copy_shared(struct clkv_step *step, clkv_error *error)
 {
 	clkv_cache *cache = step->cache;
-	for (size_t i = 0; i < step->n_changes; i++) {
-		const struct clkv__change *c = &step->journal[i];
+	for (size_t i = 0; i < cache->tables.n_changes; i++) {
+		const struct clkv__change *c = &cache->tables.journal[i];
 		if (c->before == CLKV__NO_SLOT)
 			continue;
 		uint32_t to = clkv__tables_get(&cache->tables, c->word);
@@ -269,10 +277,10 @@ static clkv_status send(struct clkv_step *step, clkv_error *error)
 	struct clkv__staging *staging;
 	if (!step->probes)
 		CLKV_TRY(own_seen(step, error));
-	CLKV_TRY(clkv__staging_next(step, &staging, error));
+	CLKV_TRY(clkv__staging_next(&cache->staging, &staging, error));
 	uint32_t words = clkv__step_plan(step, staging->words);
-	CLKV_TRY(clkv__staging_write(step, staging, cache->plan_mem, words, error));
-	CLKV_TRY(clkv__step_send_tables(step, error));
+	CLKV_TRY(clkv__staging_write(staging, &step->chain, cache->plan_mem, words, error));
+	CLKV_TRY(clkv__step_send_tables(cache, &step->chain, error));
 	return copy_shared(step, error);
 }
 
@@ -289,13 +297,13 @@ static clkv_status join_and_send(struct clkv_step *step, cl_command_queue queue,
 static clkv_status begin(clkv_cache *cache, const clkv_step_item *items, size_t n_items,
                          cl_command_queue queue, clkv_error *error)
 {
-	struct clkv_step *step = &cache->step;
+	struct clkv_step *step = cache->step;
 	if (step->open)
 		CLKV_FAIL(error, CLKV_ERROR_BUSY, "the cache has an open step: commit or abort it first");
 	CLKV_TRY(check_items(cache, items, n_items, error));
 	CLKV_TRY(clkv__probe_check(items, n_items, &step->probes, error));
 	(step->probes ? clkv__probe_take : take_items)(step, items, n_items);
-	step->n_changes = 0;
+	cache->tables.n_changes = 0;
 	memset(step->attended, 0, (size_t)cache->shape.layers);
 	clkv_status status = step->probes ? CLKV_OK : reserve(step, error);
 	if (status == CLKV_OK)
@@ -322,7 +330,7 @@ clkv_status clkv_step_begin(clkv_cache *cache, const clkv_step_item *items, size
 	clkv_status status = begin(cache, items, n_items, queue, error);
 	cache->meter.total_ns += clkv__meter_now(&cache->meter) - start;
 	if (status == CLKV_OK)
-		*out = &cache->step;
+		*out = cache->step;
 	pthread_mutex_unlock(&cache->mutex);
 	return status;
 }

@@ -2,6 +2,7 @@
 /** \file step_commit.c \brief Ends a step: seals, drops rejected rows, frees. */
 #include "base/alloc.h"
 #include "base/error.h"
+#include "place/place.h"
 #include "step/seal.h"
 #include "step/seal_select.h"
 #include "step/step_probe.h"
@@ -47,14 +48,14 @@ struct figures {
 static struct figures figures_of(clkv_cache *cache)
 {
 	return (struct figures){clkv__code_tables_progress(&cache->code_tables), cache->values_checked,
-	                        cache->place.moved.to_host};
+	                        cache->place->moved.to_host};
 }
 
 static void go_back(clkv_cache *cache, const struct figures *before)
 {
 	clkv__code_tables_go_back(&cache->code_tables, &before->codes);
 	cache->values_checked = before->checked;
-	cache->place.moved.to_host = before->to_host;
+	cache->place->moved.to_host = before->to_host;
 }
 
 /* All items together: as long as something can fail, their sequences stay as they are. */

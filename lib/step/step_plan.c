@@ -7,12 +7,9 @@
  * device: a split is `blocks_per_split` blocks, the same number for all items, so that work is even
  * whatever the lengths are.
  */
+#include "base/checked.h"
+#include "step/step.h"
 #include "store/cache.h"
-
-static uint32_t ceil_div(uint32_t a, uint32_t b)
-{
-	return (a + b - 1) / b;
-}
 
 /* Whether the rows of an item recall: those of generation, once there is something to recall. */
 static bool recalls(const struct clkv__step_item *item)
@@ -40,7 +37,7 @@ static uint32_t blocks_of_item(const clkv_cache *cache, const struct clkv__step_
 
 static uint32_t n_tiles(const clkv_cache *cache, const struct clkv__step_item *item)
 {
-	return ceil_div(item->n_new, tile_rows(cache, item));
+	return (uint32_t)clkv__ceil_div(item->n_new, tile_rows(cache, item));
 }
 
 /* The smallest split that doesn't make more groups than the device wants beyond one per tile. */
@@ -123,8 +120,8 @@ static void put_items(const struct clkv_step *step, uint32_t *items, uint32_t *r
 			rows[ABI_NEW_SPLITS] = splits;
 			rows[ABI_NEW_ASK] = recalls(item) ? ask : 0;
 			part += splits;
-			if (recalls(item) && step->asking)
-				step->asking[ask] =
+			if (recalls(item) && step->pass.asks)
+				step->pass.asks[ask] =
 					(struct clkv__ask){item->seq, item->row + r, seq->length + r, part - 1};
 			ask += recalls(item);
 		}
@@ -140,13 +137,15 @@ static void add_ask(struct clkv_step *step, const clkv_seq *seq, uint32_t ask, u
 	uint32_t row = clkv__seq_row(seq, cache->shape.layers - 1, 0);
 	uint32_t places = clkv__segments_places(seq);
 	uint32_t blocks = clkv__tables_get(&cache->tables, row + ABI_ROW_SEALED);
-	if (step->n_asks == 0 || again || step->asks[step->n_asks - 1].n == cache->sizes.asks)
-		step->asks[step->n_asks++] = (struct clkv__ask_list){
+	struct clkv__pass *pass = &step->pass;
+	if (pass->n_lists == 0 || again || pass->lists[pass->n_lists - 1].n == cache->sizes.asks)
+		pass->lists[pass->n_lists++] = (struct clkv__ask_list){
+			.asks = pass->asks ? pass->asks + ask : NULL,
 			.first = ask,
 			.ask_word = ask_word,
 			.works = {work_word, 0},
 		};
-	struct clkv__ask_list *list = &step->asks[step->n_asks - 1];
+	struct clkv__ask_list *list = &pass->lists[pass->n_lists - 1];
 	list->n++;
 	list->places = places > list->places ? places : list->places;
 	list->blocks = blocks > list->blocks ? blocks : list->blocks;
@@ -156,8 +155,8 @@ static void add_ask(struct clkv_step *step, const clkv_seq *seq, uint32_t ask, u
 /* The records of rows that recall, and the lists of those that do so in one go. */
 static uint32_t *put_asks(struct clkv_step *step, uint32_t *w, const uint32_t *words, uint32_t per)
 {
-	uint32_t ask = 0, work = step->recall.word;
-	step->n_asks = 0;
+	uint32_t ask = 0, work = step->pass.recall.word;
+	step->pass.n_lists = 0;
 	for (size_t i = 0; i < step->n_items; i++) {
 		const struct clkv__step_item *item = &step->items[i];
 		uint32_t splits = splits_of(step->cache, item, per);
@@ -165,7 +164,7 @@ static uint32_t *put_asks(struct clkv_step *step, uint32_t *w, const uint32_t *w
 			w[ABI_ASK_ITEM] = (uint32_t)i;
 			w[ABI_ASK_ROW] = item->row + r;
 			add_ask(step, item->seq, ask++, (uint32_t)(w - words), work, splits,
-			        r > 0 && step->asking);
+			        r > 0 && step->pass.asks);
 			work += splits * ABI_WORK_WORDS;
 		}
 	}
@@ -181,15 +180,16 @@ static struct clkv__work_list works_between(const uint32_t *words, const uint32_
 
 uint32_t clkv__step_plan(struct clkv_step *step, uint32_t *words)
 {
+	struct clkv__pass *pass = &step->pass;
 	uint32_t per = blocks_per_split(step);
-	step->new_word = (uint32_t)step->n_items * ABI_ITEM_WORDS;
-	put_items(step, words, words + step->new_word, per);
-	uint32_t *single = words + step->new_word + step->n_rows * ABI_NEW_WORDS;
+	pass->new_word = (uint32_t)step->n_items * ABI_ITEM_WORDS;
+	put_items(step, words, words + pass->new_word, per);
+	uint32_t *single = words + pass->new_word + pass->n_rows * ABI_NEW_WORDS;
 	uint32_t *tiled = put_works(step, single, SINGLE, per);
 	uint32_t *recalled = put_works(step, tiled, TILED, per);
 	uint32_t *end = put_works(step, recalled, RECALLED, per);
-	step->decode = works_between(words, single, tiled);
-	step->prefill = works_between(words, tiled, recalled);
-	step->recall = works_between(words, recalled, end);
+	pass->decode = works_between(words, single, tiled);
+	pass->prefill = works_between(words, tiled, recalled);
+	pass->recall = works_between(words, recalled, end);
 	return (uint32_t)(put_asks(step, end, words, per) - words);
 }

@@ -34,7 +34,7 @@ void clkv__probe_take(struct clkv_step *step, const clkv_step_item *items, size_
 				.row = (uint32_t)step->n_items,
 				.phase = CLKV_PROBE,
 			};
-	step->n_rows = (uint32_t)step->n_items;
+	step->pass.n_rows = (uint32_t)step->n_items;
 	for (int l = 0; l < step->cache->shape.layers; l++)
 		step->layers[l] = CLKV__LAYER_APPENDED;
 }

@@ -25,7 +25,9 @@ clkv_status clkv__tables_init(struct clkv__tables *tables, const clkv_allocator 
 	};
 	tables->mirror = clkv__calloc(allocator, words, sizeof(uint32_t));
 	tables->free_list = clkv__calloc(allocator, tables->n_slabs, sizeof(uint32_t));
-	if (!tables->mirror || !tables->free_list) {
+	tables->journal =
+		clkv__calloc(allocator, (size_t)sizes->journal_entries, sizeof *tables->journal);
+	if (!tables->mirror || !tables->free_list || !tables->journal) {
 		clkv__tables_free(tables);
 		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for tables of %zu words",
 		          words);
@@ -49,6 +51,7 @@ void clkv__tables_free(struct clkv__tables *tables)
 	clkv__free(tables->allocator, tables->mirror);
 	clkv__free(tables->allocator, tables->free_list);
 	clkv__free(tables->allocator, tables->pending);
+	clkv__free(tables->allocator, tables->journal);
 	*tables = (struct clkv__tables){0};
 }
 

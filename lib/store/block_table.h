@@ -4,7 +4,7 @@
  * \brief   The block tables of all sequences: on the device, mirrored on the host.
  *
  * The host changes its mirror and notes which words; the notes travel to the device, in one launch,
- * with the next plan. cl/abi.clh says what the words mean.
+ * with the next plan. cl/base/abi.clh says what the words mean.
  */
 #ifndef CLKV__BLOCK_TABLE_H
 #define CLKV__BLOCK_TABLE_H
@@ -12,6 +12,12 @@
 #include "store/sizes.h"
 
 #include <stdbool.h>
+
+/** A word of a table that a step has changed, so that it can be undone. */
+struct clkv__change {
+	uint32_t word, before, layer;
+	bool sealed; /**< a sealed block's address, not a half block's */
+};
 
 struct clkv__tables {
 	cl_mem mem;
@@ -22,6 +28,8 @@ struct clkv__tables {
 	uint32_t *free_list; /**< slabs */
 	uint32_t *pending;   /**< words that the device doesn't know yet; may hold a word twice */
 	size_t n_pending, pending_room;
+	struct clkv__change *journal; /**< words changed by the begin of an open step */
+	size_t n_changes;
 	const clkv_allocator *allocator;
 };
 

@@ -3,17 +3,16 @@
 #ifndef CLKV__CACHE_H
 #define CLKV__CACHE_H
 
-#include "attend/kernels.h"
 #include "codec/code_tables.h"
 #include "device/queue.h"
-#include "place/place.h"
-#include "step/step.h"
 #include "store/block_table.h"
 #include "store/counters.h"
 #include "store/index.h"
 #include "store/pool.h"
+#include "store/row_cache.h"
 #include "store/seen.h"
 #include "store/selection.h"
+#include "store/staging.h"
 #include "tune/tuning.h"
 
 #include <pthread.h>
@@ -42,6 +41,9 @@ enum clkv__cache_use {
 	                        proved itself, so clkv__kernels_build_any is the caller's to call */
 };
 
+struct clkv__kernels;
+struct clkv__place;
+
 struct clkv_cache {
 	clkv_context *context;
 	enum clkv__cache_use use;
@@ -57,9 +59,8 @@ struct clkv_cache {
 	struct clkv__sizes sizes;
 	struct clkv__pool pool;
 	struct clkv__tables tables;
-	struct clkv__kernels kernels;
-	struct clkv_step step; /**< the only one; open or not */
 	struct clkv__code_tables code_tables;
+	struct clkv__stagings staging;
 	cl_mem plan_mem, jobs_mem, pairs_mem, part_acc, part_ml;
 	cl_mem histograms; /**< [layers][2][ABI_SYMBOLS], or NULL if blocks have one size */
 	cl_mem sections;   /**< [jobs][layers][streams] what pruned blocks begin with, or NULL */
@@ -67,23 +68,22 @@ struct clkv_cache {
 	struct clkv__seen seen;
 	struct clkv__selection selection;
 	struct clkv__index index;
-	struct clkv__place place;
-	float loaded_scale[2];   /**< the largest of K's and V's blocks that came with snapshots */
-	uint64_t values_checked; /**< by the recipe's verify=1 */
+	struct clkv__row_cache rows; /**< that the device keeps of blocks in host memory */
+	float loaded_scale[2];       /**< the largest of K's and V's blocks that came with snapshots */
+	uint64_t values_checked;     /**< by the recipe's verify=1 */
 	struct clkv__counters counters;
 	clkv_seq *sequences;
 	uint32_t n_sequences;
+	/* What is built on top; each belongs to its folder. */
+	struct clkv__place *place;
+	struct clkv__kernels *kernels;
+	struct clkv_step *step; /**< the only one; open or not */
 	/* The queue of the last command, and an event behind it: another queue waits for it. */
 	cl_command_queue last_queue;
 	cl_event last_event;
 	uint64_t steps;
 	struct clkv__meter meter;
 };
-
-/** clkv_cache_create, for a use of it. */
-clkv_status clkv__cache_create(clkv_context *context, const clkv_geometry *geometry,
-                               const char *recipe, const clkv_cache_options *options,
-                               enum clkv__cache_use use, clkv_cache **out, clkv_error *error);
 
 /** Sinks of a sequence of this length. */
 static inline uint32_t clkv__sinks(const clkv_cache *cache, uint32_t length)

@@ -2,7 +2,7 @@
 /** \file counters.c \brief Reads the device's counters without waiting for them. */
 #include "store/counters.h"
 
-#include "../cl/abi.clh"
+#include "../cl/base/abi.clh"
 #include "base/error.h"
 
 #include <string.h>

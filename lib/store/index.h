@@ -4,7 +4,7 @@
  * \brief   The indexes by which tokens are recalled: memory of all segments, and each sequence's list of them.
  *
  * A segment is immutable; forks share it. Its index has one address for all layers and KV heads. Cutting a sequence
- * leaves the index as it is and says how many of its tokens are still there. cl/abi.clh draws the list's words, which lie
+ * leaves the index as it is and says how many of its tokens are still there. cl/base/abi.clh draws the list's words, which lie
  * behind the rows of the sequence's slab.
  */
 #ifndef CLKV__INDEX_H

@@ -3,7 +3,7 @@
 #ifndef CLKV__OPTIONS_H
 #define CLKV__OPTIONS_H
 
-#include "recipe/recipe_plan.h"
+#include "plan/plan.h"
 
 /** Reads the options, and tells the plan whether they give a codebook, whose bytes are checked when a cache is made.
  *  Errors: INVALID_ARGUMENT. */

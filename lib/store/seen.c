@@ -2,7 +2,7 @@
 /** \file seen.c \brief Places for the newest queries: taken by the first step, copied when they are shared. */
 #include "store/seen.h"
 
-#include "../cl/abi.clh"
+#include "../cl/base/abi.clh"
 #include "base/error.h"
 
 clkv_status clkv__seen_own(struct clkv__seen *seen, struct clkv__chain *chain, uint32_t *place,

@@ -3,7 +3,7 @@
  * \file    seen.h
  * \brief   The newest queries of each sequence, kept on the device for stages that judge by them.
  *
- * attend_merge leaves them there (cl/abi.clh draws how); commits read them. Forks share one place until
+ * attend_merge leaves them there (cl/base/abi.clh draws how); commits read them. Forks share one place until
  * one of them goes on: its next step copies what it needs.
  */
 #ifndef CLKV__SEEN_H

@@ -2,7 +2,7 @@
 /** \file selection.c \brief Work buffers of selection. */
 #include "store/selection.h"
 
-#include "../cl/abi.clh"
+#include "../cl/base/abi.clh"
 #include "base/error.h"
 
 static clkv_status make(clkv_context *context, cl_mem *mem, uint64_t bytes, clkv_error *error)

@@ -3,7 +3,7 @@
  * \file    selection.h
  * \brief   What selecting tokens needs beside their blocks: work buffers of a cache, counts of a sequence.
  *
- * cl/candidates.clh draws the buffers. Nothing in them outlives a commit but the rows of an open step, and what a commit
+ * cl/select/candidates.clh draws the buffers. Nothing in them outlives a commit but the rows of an open step, and what a commit
  * could not enqueue to its end (step/seal_select.h).
  */
 #ifndef CLKV__SELECTION_H

@@ -3,7 +3,6 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/struct_io.h"
-#include "place/place.h"
 #include "store/cache.h"
 #include "store/leaving.h"
 
@@ -36,7 +35,7 @@ static clkv_seq *link_seq(clkv_cache *cache, clkv_seq *seq)
 /* Room for n notes, and for those that an open step may yet need to undo its changes. */
 static clkv_status reserve_notes(clkv_cache *cache, size_t n, clkv_error *error)
 {
-	return clkv__tables_reserve(&cache->tables, n + cache->step.n_changes, error);
+	return clkv__tables_reserve(&cache->tables, n + cache->tables.n_changes, error);
 }
 
 clkv_status clkv__seq_new(clkv_cache *cache, size_t notes, clkv_seq **out, clkv_error *error)
@@ -63,7 +62,7 @@ clkv_status clkv__seq_new(clkv_cache *cache, size_t notes, clkv_seq **out, clkv_
 	if (seq->book != CLKV__NO_SLOT)
 		clkv__slots_ref(&cache->index.book_slots, seq->book);
 	*out = link_seq(cache, seq);
-	clkv__place_forget(seq, 0); /* the slots of rows were another sequence's */
+	clkv__rows_forget(seq, 0); /* the slots of rows were another sequence's */
 	return CLKV_OK;
 }
 
@@ -263,8 +262,8 @@ static void cut(clkv_seq *seq, uint32_t n)
 				cut_sealed_row(seq, l, clkv__seq_row(seq, l, s), n);
 		/* Ordinals behind the last entry will be other tokens'. */
 		uint32_t last = clkv__seq_row(seq, cache->shape.layers - 1, 0);
-		clkv__place_forget(seq, clkv__tables_get(&cache->tables, last + ABI_ROW_SEALED) *
-		                            (uint32_t)cache->plan.general.block);
+		clkv__rows_forget(seq, clkv__tables_get(&cache->tables, last + ABI_ROW_SEALED) *
+		                           (uint32_t)cache->plan.general.block);
 		seq->tail = n;
 		seq->left_partial = has_partial(seq);
 	}

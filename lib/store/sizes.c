@@ -2,28 +2,23 @@
 /** \file sizes.c \brief The arithmetic of memory: blocks, tables, plans. */
 #include "store/sizes.h"
 
+#include "base/checked.h"
 #include "base/error.h"
 #include "base/struct_io.h"
 #include "codec/code_tables.h"
-#include "place/place.h"
 #include "recall/recall.h"
-#include "rope/rope.h"
+#include "shape/rope.h"
+#include "store/block_table.h"
 #include "store/pages.h"
+#include "store/sizes_place.h"
 #include "store/sizes_recall.h"
 #include "store/sizes_select.h"
 #include "store/sizes_token.h"
+#include "store/staging.h"
 
 /* Tokens and rows are counted in 32 bits on the device, with room for sums. */
 #define MAX_TOKENS ((size_t)CLKV__MAX_TOKENS)
 #define MAX_SEQUENCES ((size_t)1 << 16)
-
-/* Seal jobs whose blocks wait on the device for their way to the host: two times what generation seals at once. */
-enum { LANDING_JOBS = 16 };
-
-static uint64_t ceil_div(uint64_t a, uint64_t b)
-{
-	return (a + b - 1) / b;
-}
 
 static uint64_t b4(uint64_t words)
 {
@@ -100,7 +95,8 @@ static uint64_t open_blocks(const struct clkv__plan *plan, const struct clkv__si
 	uint64_t all = s->max_tokens / bt + q;
 	uint64_t waiting = clkv__plan_batch(plan, true); /* sealed together: block, without recall */
 	uint64_t window = clkv__selects(&plan->select) ? most_window(plan, s) : (uint64_t)g->window;
-	uint64_t kept = ceil_div(window + waiting - 1, bt) + 1 + ceil_div((uint64_t)g->sinks, bt);
+	uint64_t kept =
+		clkv__ceil_div(window + waiting - 1, bt) + 1 + clkv__ceil_div((uint64_t)g->sinks, bt);
 	uint64_t with_step = q * (kept + 1) + s->max_step_tokens / bt;
 	uint64_t blocks = g->seal == 1 || with_step > all ? all : with_step;
 	uint64_t most = s->max_open_tokens / bt + 3 * q;
@@ -123,25 +119,13 @@ static uint64_t sealed_bytes(const struct clkv__shape *shape, const struct clkv_
 	return (clkv__sizes_sealed(shape, plan, s, layer) + guard) * ABI_UNIT;
 }
 
-/* Of a layer whose sealed blocks leave the device: room where they land, and slots for rows that come back. */
-static uint64_t landing_bytes(const struct clkv__sizes *s)
-{
-	return (uint64_t)s->landing_blocks * s->sealed_units * ABI_UNIT;
-}
-
-static uint64_t row_slot_bytes(const struct clkv__shape *shape, const struct clkv__sizes *s)
-{
-	return (uint64_t)s->max_sequences * (uint64_t)shape->streams * s->row_slots * 2 *
-	       (uint64_t)(shape->dk + shape->dv);
-}
-
 uint64_t clkv__sizes_layer(const struct clkv__shape *shape, const struct clkv__plan *plan,
                            const struct clkv__sizes *s, int layer)
 {
 	if (clkv__layer_is_dense(plan, layer))
 		return s->dense_layer_bytes;
 	uint64_t open = ((uint64_t)s->open_slots + s->staged_blocks) * s->half_units * ABI_UNIT;
-	return open + (s->moves ? landing_bytes(s) + row_slot_bytes(shape, s)
+	return open + (s->moves ? clkv__landing_bytes(s) + clkv__row_slot_bytes(shape, s)
 	                        : sealed_bytes(shape, plan, s, layer));
 }
 
@@ -182,7 +166,7 @@ static clkv_status pool_sizes(const struct clkv__shape *shape, const struct clkv
 static clkv_status table_sizes(const struct clkv__shape *shape, const struct clkv__plan *plan,
                                struct clkv__sizes *s, clkv_error *error)
 {
-	uint64_t cap = ceil_div(s->max_seq_tokens, (uint64_t)plan->general.block) + 2;
+	uint64_t cap = clkv__ceil_div(s->max_seq_tokens, (uint64_t)plan->general.block) + 2;
 	cap += s->merged_blocks;
 	if (clkv__selects(&plan->select))
 		cap += cap / 4 + 4; /* some are half empty */
@@ -200,35 +184,6 @@ static clkv_status table_sizes(const struct clkv__shape *shape, const struct clk
 	s->row_words = (uint32_t)row;
 	s->slab_words = (uint32_t)slab;
 	s->segs_word = (uint32_t)rows;
-	return CLKV_OK;
-}
-
-static clkv_status place_sizes(const struct clkv__shape *shape, const struct clkv__plan *plan,
-                               struct clkv__sizes *s, clkv_error *error)
-{
-	const struct clkv__placement *p = &plan->place;
-	uint64_t bt = (uint64_t)plan->general.block;
-	s->moves = clkv__moves(p);
-	if (!s->moves)
-		return CLKV_OK;
-	s->landing = LANDING_JOBS;
-	s->landing_blocks = LANDING_JOBS * (uint32_t)shape->streams;
-	if (clkv__host_attends(p))
-		return CLKV_OK;
-	uint64_t slots = p->cached < 0 ? 2 * (uint64_t)s->listed : (uint64_t)p->cached;
-	uint64_t all = ceil_div(s->max_seq_tokens, bt) * bt;
-	if (slots < s->listed)
-		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE,
-		          "stage 'place': key 'cached' is %d; allowed: %u (what the query heads of a KV "
-		          "head can recall "
-		          "together) and up",
-		          p->cached, s->listed);
-	slots = ceil_div(slots < all ? slots : all, bt) * bt;
-	s->row_slots = (uint32_t)slots;
-	if (slots * s->max_sequences * (uint64_t)shape->streams > UINT32_MAX)
-		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
-		          "cache options: max_sequences (%u) of %u cached rows each are too many",
-		          s->max_sequences, s->row_slots);
 	return CLKV_OK;
 }
 
@@ -264,7 +219,7 @@ static void step_sizes(const struct clkv__shape *shape, const struct clkv__plan 
 		(uint64_t)s->max_jobs * (uint64_t)shape->layers * streams * clkv__plan_section(plan);
 	uint64_t seen = ABI_SEEN_BYTES((uint64_t)shape->layers, (uint64_t)clkv__plan_observe(plan),
 	                               (uint64_t)shape->q_heads, (uint64_t)shape->dk);
-	s->seen_units = (uint32_t)ceil_div(seen, ABI_UNIT);
+	s->seen_units = (uint32_t)clkv__ceil_div(seen, ABI_UNIT);
 	s->turns_bytes = clkv__rope_bytes(&shape->rope);
 	s->update_pairs = 4096;
 	/* of jobs whose blocks leave, a landing zone's number goes to the device at a time */
@@ -328,8 +283,8 @@ static void sum_bytes(const struct clkv__shape *shape, const struct clkv__plan *
 	b->scratch += s->section_bytes + (uint64_t)s->seen_units * ABI_UNIT * s->max_sequences;
 	b->scratch += s->turns_bytes;
 	if (s->moves) {
-		b->scratch += clkv__place_device_bytes(shape, plan, s) + sealing * landing_bytes(s);
-		b->recalled = sealing * row_slot_bytes(shape, s);
+		b->scratch += clkv__place_device_bytes(shape, plan, s) + sealing * clkv__landing_bytes(s);
+		b->recalled = sealing * clkv__row_slot_bytes(shape, s);
 	}
 	b->device =
 		b->sealed + b->open + b->tables + b->scratch + b->code_tables + b->index + b->recalled;
@@ -347,7 +302,7 @@ clkv_status clkv__sizes_compute(const struct clkv__shape *shape, const struct cl
 	CLKV_TRY(pool_sizes(shape, plan, &s, error));
 	CLKV_TRY(check_open(plan, &s, error));
 	CLKV_TRY(clkv__sizes_recall(shape, plan, &s, error));
-	CLKV_TRY(place_sizes(shape, plan, &s, error));
+	CLKV_TRY(clkv__sizes_place(shape, plan, &s, error));
 	CLKV_TRY(table_sizes(shape, plan, &s, error));
 	if (clkv__selects(&plan->select))
 		clkv__sizes_selection(shape, plan, &s);

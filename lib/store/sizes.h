@@ -6,8 +6,8 @@
 #ifndef CLKV__SIZES_H
 #define CLKV__SIZES_H
 
-#include "recipe/recipe_plan.h"
-#include "store/shape.h"
+#include "plan/plan.h"
+#include "shape/shape.h"
 
 #include <clkv.h>
 #include <stdint.h>
@@ -23,18 +23,9 @@ struct clkv__cut {
 	uint32_t min_blocks;    /**< blocks that a split walks at least, if there are so many */
 };
 
-/** Host staging buffers in turn: a write may still be under way while the next is prepared. */
-#define CLKV__STAGING 4
-
 /** Units behind the blocks of a layer of sized blocks: a stream is read in pieces of 8 bytes, and one
  *  whose lengths a damaged page has wrong ends here at the latest. */
 #define CLKV__GUARD_UNITS 512
-
-/** A word of a table that a step has changed, so that it can be undone. */
-struct clkv__change {
-	uint32_t word, before, layer;
-	bool sealed; /**< a sealed block's address, not a half block's */
-};
 
 struct clkv__sizes {
 	uint32_t max_tokens, max_step_tokens, max_sequences, max_seq_tokens, max_open_tokens;

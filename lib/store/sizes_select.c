@@ -2,10 +2,7 @@
 /** \file sizes_select.c \brief The arithmetic of what selection keeps and works with. */
 #include "store/sizes_select.h"
 
-static uint64_t ceil_div(uint64_t a, uint64_t b)
-{
-	return (a + b - 1) / b;
-}
+#include "base/checked.h"
 
 struct clkv__quota clkv__sizes_quota(const struct clkv__plan *plan, const struct clkv__sizes *s)
 {
@@ -41,9 +38,9 @@ static uint64_t kept_blocks(const struct clkv__shape *shape, const struct clkv__
 	if (p->budget <= 1.0f && clkv__kept_blocks((uint32_t)shared, (uint32_t)bt) + 3 * q < blocks)
 		blocks = clkv__kept_blocks((uint32_t)shared, (uint32_t)bt) + 3 * q;
 	/* while those of all items of a step are gathered anew, they lie there twice */
-	uint64_t anew = items(s) * ceil_div(most.kept * heads, bt);
-	if (p->budget <= 1.0f && ceil_div(shared, bt) + items(s) < anew)
-		anew = ceil_div(shared, bt) + items(s);
+	uint64_t anew = items(s) * clkv__ceil_div(most.kept * heads, bt);
+	if (p->budget <= 1.0f && clkv__ceil_div(shared, bt) + items(s) < anew)
+		anew = clkv__ceil_div(shared, bt) + items(s);
 	return blocks + anew + 1;
 }
 
@@ -51,7 +48,7 @@ void clkv__sizes_kept(const struct clkv__shape *shape, const struct clkv__plan *
                       struct clkv__sizes *s)
 {
 	uint64_t bt = (uint64_t)plan->general.block, streams = (uint64_t)shape->streams;
-	s->merged_blocks = (uint32_t)ceil_div(clkv__sizes_quota(plan, s).merged, bt);
+	s->merged_blocks = (uint32_t)clkv__ceil_div(clkv__sizes_quota(plan, s).merged, bt);
 	s->sealed_slots = (uint32_t)(kept_blocks(shape, plan, s, s->sealed_slots / streams) * streams);
 	s->open_slots += (s->max_sequences + (uint32_t)items(s)) * s->merged_blocks * (uint32_t)streams;
 }
@@ -84,7 +81,7 @@ void clkv__sizes_selection(const struct clkv__shape *shape, const struct clkv__p
 		s->sums_bytes =
 			(uint64_t)shape->layers * (uint64_t)shape->q_heads * (uint64_t)plan->select.observe * 4;
 	if (plan->select.kind == ABI_SELECT_RUNS)
-		s->merge_bytes = heads * s->places * 8; /* cl/runs.clh */
+		s->merge_bytes = heads * s->places * 8; /* cl/select/runs.clh */
 	if (clkv__weighs(&plan->select))
 		s->rows_bytes = ABI_SEEN_BYTES((uint64_t)shape->layers, (uint64_t)s->max_step_tokens,
 		                               (uint64_t)shape->q_heads, (uint64_t)shape->dk);

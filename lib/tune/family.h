@@ -6,8 +6,16 @@
 #ifndef CLKV__FAMILY_H
 #define CLKV__FAMILY_H
 
-#include "device/device_info.h"
 #include "tune/tuning.h"
+
+#include <clkv.h>
+#include <stdbool.h>
+
+/** What tells a vendor's devices apart where names don't. */
+struct clkv__device_hints {
+	bool amd, intel, nvidia; /**< it has the vendor's own extensions */
+	unsigned wavefront;      /**< work-items of a wavefront on AMD GPUs; 0: unknown */
+};
 
 struct clkv__family {
 	const char *name;

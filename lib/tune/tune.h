@@ -6,10 +6,23 @@
 #ifndef CLKV__TUNE_H
 #define CLKV__TUNE_H
 
-#include "tune/tune_file.h"
 #include "tune/tuning.h"
 
 #include <clkv.h>
+
+/** Most characters of a key (plan/tune_key.h), its end included. */
+enum { CLKV__TUNE_KEY = 96 };
+
+/** What was measured for a key. */
+struct clkv__tune_entry {
+	char key[CLKV__TUNE_KEY];
+	struct clkv__tuning tuning; /**< its source isn't set */
+};
+
+struct clkv__tune_list {
+	struct clkv__tune_entry *entries; /**< memory of the context's allocator */
+	size_t n;
+};
 
 /** A context's: what holds for caches without an entry of their own, and the entries. */
 struct clkv__tune {
@@ -26,7 +39,7 @@ struct clkv__device_hints;
 clkv_status clkv__tune_choose(const clkv_device_info *info, const struct clkv__device_hints *hints,
                               const char *text, struct clkv__tune *tune, clkv_error *error);
 
-/** The tuning for a key (tune_key.h). */
+/** The tuning for a key. */
 struct clkv__tuning clkv__tune_for(const struct clkv__tune *tune, const char *key);
 
 /** What to try after `refused` tunings were: 0: chosen itself; then tiles of half and a quarter of its

@@ -9,7 +9,7 @@
 
 #include "base/hash.h"
 #include "base/little_endian.h"
-#include "recall/codebook.h"
+#include "plan/codebook.h"
 #include "recipe/recipe.h"
 
 #include <string.h>

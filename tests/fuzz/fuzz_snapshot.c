@@ -8,6 +8,7 @@
  * process, without a kernel: no program can be made here, so that a file of another recipe gets as far as to the
  * kernels that would read it. What fails its checks costs the device a marker at most.
  */
+#include "cache/create.h"
 #include "fuzz.h"
 
 #include "base/hash.h"

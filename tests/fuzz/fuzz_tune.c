@@ -8,8 +8,9 @@
 #include "fuzz.h"
 
 #include "base/hash.h"
+#include "cache/tune_file.h"
 #include "device/context.h"
-#include "tune/tune_file.h"
+#include "plan/tune_key.h"
 
 #include <inttypes.h>
 #include <string.h>

@@ -29,7 +29,7 @@ struct side_facts {
 struct facts {
 	size_t window, sinks, block, skip;
 	bool at_end;               /**< seal=prompt */
-	bool dense;                /**< f16: nothing is sealed */
+	bool dense;                /**< nothing is sealed: f16, or all layers are skipped */
 	struct side_facts side[2]; /**< K, V */
 	bool turned; /**< both sides are rotated by a Hadamard matrix before they are encoded */
 	bool prunes;

@@ -36,6 +36,7 @@ static bool read_l2norm(const char *stage, struct ref_select *r)
 static bool read_snapkv(const char *stage, struct ref_select *r)
 {
 	r->score = REF_SEEN;
+	r->rows = facts_is(stage, "agg", "max") ? REF_ROWS_MAX : REF_ROWS_SUM;
 	r->pool = (size_t)facts_number(stage, "pool", 1);
 	r->pool_max = facts_is(stage, "pooling", "max");
 	return true;
@@ -46,7 +47,7 @@ static bool read_morphkv(const char *stage, struct ref_select *r)
 {
 	r->score = REF_SEEN;
 	r->old = true;
-	r->rows = facts_is(stage, "fuse", "max") ? REF_ROWS_MAX : REF_ROWS_SUM;
+	r->rows = facts_is(stage, "agg", "max") ? REF_ROWS_MAX : REF_ROWS_SUM;
 	return r->window == r->observe;
 }
 

@@ -111,6 +111,8 @@ bool world_open(struct world *w, const struct run_case *run, struct progress *pr
 		return refuse(w, &error);
 	ck_assert_msg(geometry_read(run->geometry, &w->geometry, w->window), "no geometry: '%s'",
 	              run->geometry);
+	if (w->facts.skip >= (size_t)w->geometry.layers)
+		w->facts.dense = true;
 	draw_options(w);
 	clkv_status status =
 		clkv_cache_create(context, &w->geometry, run->recipe, &w->options, &w->cache, &error);

@@ -61,7 +61,7 @@ const struct kind kinds[] = {
 	{.recipe = "l2norm:budget=72" SIDES, .layers = 1, .rows = 33, .selects = true},
 	{.recipe = "streaming:budget=72" SIDES, .layers = 1, .rows = 33, .selects = true},
 	{.recipe = "corm:obs=6" SIDES, .layers = 1, .rows = 33, .selects = true, .looks = true},
-	{.recipe = "morphkv:budget=80,obs=16,fuse=sum" SIDES,
+	{.recipe = "morphkv:budget=80,obs=16,agg=sum" SIDES,
      .layers = 1,
      .rows = 33,
      .selects = true,

@@ -50,7 +50,7 @@ if [ -n "${FORMS:-}" ] || [ "${CLKV_SMOKE:+${CLKV_SMOKE%%/*}}" -gt 1 ] 2>/dev/nu
 	exit 0
 fi
 mkdir "$tmp/cl"
-for f in "$cl"/*.cl "$cl"/*.clh; do
+for f in "$cl"/*/*.cl "$cl"/*/*.clh; do
 	sed 's/\<barrier *([^)]*)/((void)0)/g' "$f" >"$tmp/cl/${f##*/}"
 done
 CK_RUN_CASE=smoke CLKV_TUNE=lanes=8,vec=1 CLKV_KERNEL_DIR=$tmp/cl $smoke >/dev/null 2>"$tmp/messages" || true

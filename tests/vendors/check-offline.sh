@@ -12,11 +12,13 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 list=tests/vendors/list_kernels
-export OFFLINE_CL=$here/../../cl
 [ $# != 0 ] || set -- amd nvidia spirv intel
 OFFLINE_TMP=$(mktemp -d)
 export OFFLINE_TMP
 trap 'rm -rf "$OFFLINE_TMP"' EXIT
+export OFFLINE_CL=$OFFLINE_TMP/cl # all in one folder: includes name none
+mkdir "$OFFLINE_CL"
+cp "$here"/../../cl/*/*.cl "$here"/../../cl/*/*.clh "$OFFLINE_CL"
 ran=0 bad=0
 
 need() { # COMMAND PACKAGE

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: MIT */
+/** \file cache.c \brief A cache: asked about, created, destroyed. */
+#include "store/cache.h"
+
+#include "attend/fallback.h"
+#include "attend/kernels.h"
+#include "base/alloc.h"
+#include "base/error.h"
+#include "base/struct_io.h"
+#include "cache/create.h"
+#include "cache/resolve.h"
+#include "place/place.h"
+#include "plan/codebook.h"
+#include "shape/rope.h"
+#include "step/seal_select.h"
+#include "step/step.h"
+#include "store/options.h"
+
+#include <string.h>
+
+clkv_status clkv_supports(clkv_context *context, const clkv_geometry *geometry, const char *recipe,
+                          clkv_error *error)
+{
+	struct clkv__resolved r;
+	clkv__error_clear(error);
+	return clkv__resolve(context, geometry, recipe, &r, error);
+}
+
+static clkv_status check_limits(const clkv_cache_options *o, const struct clkv__sizes *sizes,
+                                clkv_error *error)
+{
+	if (o->max_bytes && sizes->bytes.device > o->max_bytes)
+		CLKV_FAIL(error, CLKV_ERROR_NO_DEVICE_MEMORY,
+		          "the cache needs %llu device bytes; allowed: max_bytes (%zu)",
+		          (unsigned long long)sizes->bytes.device, o->max_bytes);
+	if (o->max_host_bytes && sizes->bytes.host > o->max_host_bytes)
+		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY,
+		          "the cache needs %llu host bytes; allowed: max_host_bytes (%zu)",
+		          (unsigned long long)sizes->bytes.host, o->max_host_bytes);
+	return CLKV_OK;
+}
+
+clkv_status clkv_bytes_required(clkv_context *context, const clkv_geometry *geometry,
+                                const char *recipe, const clkv_cache_options *options,
+                                clkv_bytes *bytes, clkv_error *error)
+{
+	clkv__error_clear(error);
+	struct clkv__resolved r;
+	struct clkv__sizes sizes;
+	clkv_cache_options o;
+	CLKV_TRY(clkv__resolve(context, geometry, recipe, &r, error));
+	CLKV_TRY(clkv__options_read(&r.plan, options, &o, error));
+	CLKV_TRY(clkv__sizes_compute(&r.shape, &r.plan, options, &r.cut, &sizes, error));
+	return clkv__struct_write(bytes, &sizes.bytes, sizeof sizes.bytes, "clkv_bytes", error);
+}
+
+static clkv_status copy_windows(clkv_cache *cache, clkv_error *error)
+{
+	if (!cache->shape.window)
+		return CLKV_OK;
+	size_t n = (size_t)cache->shape.layers;
+	cache->window = clkv__calloc(&cache->context->allocator, n, sizeof(int));
+	if (!cache->window)
+		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for %zu windows", n);
+	memcpy(cache->window, cache->shape.window, n * sizeof(int));
+	cache->shape.window = cache->window;
+	return CLKV_OK;
+}
+
+static clkv_status copy_factors(clkv_cache *cache, clkv_error *error)
+{
+	clkv_rope *rope = &cache->shape.rope;
+	if (!rope->factors)
+		return CLKV_OK;
+	size_t n = (size_t)rope->dims / 2;
+	cache->factors = clkv__calloc(&cache->context->allocator, n, sizeof(float));
+	if (!cache->factors)
+		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for %zu factors of RoPE", n);
+	memcpy(cache->factors, rope->factors, n * sizeof(float));
+	rope->factors = cache->factors;
+	return CLKV_OK;
+}
+
+static clkv_status create_buffer(clkv_cache *cache, cl_mem *mem, size_t bytes, clkv_error *error)
+{
+	cl_int code;
+	/* OpenCL has no empty buffers. */
+	*mem =
+		clCreateBuffer(cache->context->cl, CL_MEM_READ_WRITE, bytes > 0 ? bytes : 4, NULL, &code);
+	if (code != CL_SUCCESS)
+		*mem = NULL;
+	CLKV_CL_CODE(error, code, "clCreateBuffer");
+	return CLKV_OK;
+}
+
+static clkv_status create_seen(clkv_cache *cache, clkv_error *error)
+{
+	const struct clkv__sizes *s = &cache->sizes;
+	struct clkv__seen *seen = &cache->seen;
+	size_t observe = (size_t)clkv__plan_observe(&cache->plan);
+	seen->tag_bytes = (size_t)cache->shape.layers * observe * sizeof(uint32_t);
+	CLKV_TRY(clkv__slots_init(&seen->slots, &cache->context->allocator, 0, s->seen_units,
+	                          s->max_sequences, error));
+	return create_buffer(cache, &seen->mem, (size_t)s->seen_units * ABI_UNIT * s->max_sequences,
+	                     error);
+}
+
+static clkv_status create_index(clkv_cache *cache, clkv_error *error)
+{
+	const struct clkv__sizes *s = &cache->sizes;
+	struct clkv__index *index = &cache->index;
+	size_t scores = (size_t)s->asks * (size_t)cache->shape.q_heads * s->max_places;
+	size_t lists = (size_t)s->asks * (size_t)cache->shape.streams * (1 + (size_t)s->listed);
+	size_t build = (size_t)s->build_bytes * s->build_layers * (size_t)cache->shape.streams;
+	CLKV_TRY(create_buffer(cache, &index->scores, scores * 4, error));
+	CLKV_TRY(create_buffer(cache, &index->takes, scores * 2, error));
+	CLKV_TRY(create_buffer(cache, &index->lists, lists * 4, error));
+	if (build > 0)
+		CLKV_TRY(create_buffer(cache, &index->build, build, error));
+	if (s->index_units > 0) {
+		CLKV_TRY(
+			clkv__pages_init(&index->pages, &cache->context->allocator, 0, s->index_units, error));
+		CLKV_TRY(create_buffer(cache, &index->mem, (size_t)s->index_units * ABI_UNIT, error));
+	}
+	if (s->book_units == 0)
+		return CLKV_OK;
+	CLKV_TRY(clkv__slots_init(&index->book_slots, &cache->context->allocator, 0, s->book_units,
+	                          s->books, error));
+	return create_buffer(cache, &index->books, (size_t)s->book_units * ABI_UNIT * s->books, error);
+}
+
+static clkv_status create_buffers(clkv_cache *cache, clkv_error *error)
+{
+	const struct clkv__sizes *s = &cache->sizes;
+	size_t parts = (size_t)s->part_rows * (size_t)cache->shape.q_heads * sizeof(float);
+	CLKV_TRY(create_buffer(cache, &cache->plan_mem, s->plan_words * 4ul, error));
+	CLKV_TRY(create_buffer(cache, &cache->jobs_mem, s->jobs_words * 4ul, error));
+	CLKV_TRY(create_buffer(cache, &cache->pairs_mem, s->update_pairs * 8ul, error));
+	CLKV_TRY(create_buffer(cache, &cache->part_acc, parts * (size_t)cache->shape.dv, error));
+	CLKV_TRY(create_buffer(cache, &cache->part_ml, parts * 2, error));
+	if (s->sized)
+		CLKV_TRY(create_buffer(cache, &cache->histograms,
+		                       (size_t)cache->shape.layers * 2 * ABI_SYMBOLS * 4, error));
+	if (s->section_bytes > 0)
+		CLKV_TRY(create_buffer(cache, &cache->sections, (size_t)s->section_bytes, error));
+	if (s->turns_bytes > 0)
+		CLKV_TRY(create_buffer(cache, &cache->turns, s->turns_bytes, error));
+	if (s->seen_units > 0)
+		CLKV_TRY(create_seen(cache, error));
+	if (s->segs > 0)
+		CLKV_TRY(create_index(cache, error));
+	CLKV_TRY(clkv__selection_init(&cache->selection, cache->context, &cache->shape, &cache->plan, s,
+	                              error));
+	CLKV_TRY(clkv__place_init(cache, error));
+	return create_buffer(cache, &cache->counters.mem, ABI_COUNTERS * 4, error);
+}
+
+static clkv_status write_turns(clkv_cache *cache, cl_command_queue queue, clkv_error *error)
+{
+	cl_ulong turns[CLKV__ROPE_MOST];
+	if (!cache->turns)
+		return CLKV_OK;
+	clkv__rope_turns(&cache->shape.rope, turns);
+	CLKV_CL(error, clEnqueueWriteBuffer(queue, cache->turns, CL_TRUE, 0, cache->sizes.turns_bytes,
+	                                    turns, 0, NULL, NULL));
+	return CLKV_OK;
+}
+
+/* The codebook of the options, if there is one, on the device for all sequences to come. */
+static clkv_status write_given(clkv_cache *cache, const void *codebook, cl_command_queue queue,
+                               clkv_error *error)
+{
+	const clkv_allocator *a = &cache->context->allocator;
+	size_t units = cache->sizes.book_units;
+	if (!codebook)
+		return CLKV_OK;
+	unsigned char *books = clkv__calloc(a, units, ABI_UNIT);
+	if (!books)
+		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for the codebook's %zu units",
+		          units);
+	clkv__codebook_unpack(&cache->plan, &cache->shape, codebook, books);
+	clkv_status status =
+		clkv__cl_check(error,
+	                   clEnqueueWriteBuffer(queue, cache->index.books, CL_TRUE, 0, units * ABI_UNIT,
+	                                        books, 0, NULL, NULL),
+	                   "clEnqueueWriteBuffer");
+	clkv__free(a, books);
+	if (status == CLKV_OK)
+		cache->index.given = clkv__slots_take(&cache->index.book_slots);
+	return status;
+}
+
+/* Fills in what kernels read before anything has been written there: zeroes, tables, a given codebook. */
+static clkv_status fill_buffers(clkv_cache *cache, const void *codebook, clkv_error *error)
+{
+	cl_int code;
+	const cl_uint zero = 0;
+	cl_command_queue queue =
+		clCreateCommandQueue(cache->context->cl, cache->context->device, 0, &code);
+	CLKV_CL_CODE(error, code, "clCreateCommandQueue");
+	clkv_status status = clkv__pool_clear(&cache->pool, queue, error);
+	if (status == CLKV_OK)
+		status = clkv__cl_check(error,
+		                        clEnqueueFillBuffer(queue, cache->counters.mem, &zero, sizeof zero,
+		                                            0, ABI_COUNTERS * 4, 0, NULL, NULL),
+		                        "clEnqueueFillBuffer");
+	if (status == CLKV_OK)
+		status = write_turns(cache, queue, error);
+	if (status == CLKV_OK)
+		status = write_given(cache, codebook, queue, error);
+	if (status == CLKV_OK)
+		status = clkv__code_tables_init(&cache->code_tables, cache->context,
+		                                &cache->plan.sealing.layout, queue, error);
+	if (status == CLKV_OK)
+		status = clkv__cl_check(error, clFinish(queue), "clFinish");
+	clReleaseCommandQueue(queue);
+	return status;
+}
+
+static clkv_status build(clkv_cache *cache, const void *codebook, clkv_error *error)
+{
+	clkv_context *context = cache->context;
+	CLKV_TRY(copy_windows(cache, error));
+	CLKV_TRY(copy_factors(cache, error));
+	CLKV_TRY(
+		clkv__pool_init(&cache->pool, context, &cache->shape, &cache->plan, &cache->sizes, error));
+	CLKV_TRY(
+		clkv__tables_init(&cache->tables, &context->allocator, context->cl, &cache->sizes, error));
+	CLKV_TRY(create_buffers(cache, error));
+	CLKV_TRY(clkv__stagings_init(&cache->staging, &context->allocator, cache->sizes.staging_words,
+	                             error));
+	CLKV_TRY(clkv__step_init(cache, error));
+	if (cache->use != CLKV__CACHE_READS)
+		CLKV_TRY(clkv__kernels_build_any(cache, error));
+	return fill_buffers(cache, codebook, error);
+}
+
+clkv_status clkv__cache_create(clkv_context *context, const clkv_geometry *geometry,
+                               const char *recipe, const clkv_cache_options *options,
+                               enum clkv__cache_use use, clkv_cache **out, clkv_error *error)
+{
+	struct clkv__resolved r;
+	struct clkv__sizes sizes;
+	clkv_cache_options o;
+	CLKV_TRY(clkv__resolve(context, geometry, recipe, &r, error));
+	if (use != CLKV__CACHE_ATTENDS)
+		r.plan.recall = (struct clkv__recall){.kind = ABI_INDEX_NONE};
+	CLKV_TRY(clkv__options_read(&r.plan, options, &o, error));
+	CLKV_TRY(clkv__sizes_compute(&r.shape, &r.plan, options, &r.cut, &sizes, error));
+	CLKV_TRY(check_limits(&o, &sizes, error));
+	if (o.codebook)
+		CLKV_TRY(
+			clkv__codebook_check(&r.plan, &r.shape, o.codebook, o.codebook_size, o.model, error));
+	clkv_cache *cache = clkv__calloc(&context->allocator, 1, sizeof *cache);
+	if (!cache)
+		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for a cache");
+	cache->context = context;
+	cache->use = use;
+	cache->shape = r.shape;
+	cache->plan = r.plan;
+	memcpy(cache->recipe, r.recipe, sizeof r.recipe);
+	cache->tuning = r.tuning;
+	cache->cut = r.cut;
+	cache->sizes = sizes;
+	pthread_mutex_init(&cache->mutex, NULL);
+	cache->index.given = CLKV__NO_SLOT;
+	clkv_status status = build(cache, o.codebook, error);
+	if (status != CLKV_OK) {
+		clkv_cache_destroy(cache);
+		return status;
+	}
+	clkv__log(context, CLKV_LOG_CACHE, "cache", "'%s': %llu device bytes, %.1f per token", recipe,
+	          (unsigned long long)sizes.bytes.device, sizes.bytes.per_token);
+	*out = cache;
+	return CLKV_OK;
+}
+
+clkv_status clkv_cache_create(clkv_context *context, const clkv_geometry *geometry,
+                              const char *recipe, const clkv_cache_options *options,
+                              clkv_cache **out, clkv_error *error)
+{
+	clkv__error_clear(error);
+	if (!out)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "out is NULL");
+	return clkv__cache_create(context, geometry, recipe, options, CLKV__CACHE_ATTENDS, out, error);
+}
+
+static void release_mem(cl_mem mem)
+{
+	if (mem)
+		clReleaseMemObject(mem);
+}
+
+void clkv_cache_destroy(clkv_cache *cache)
+{
+	if (!cache)
+		return;
+	clkv_step_abort(cache->step);
+	if (cache->last_event) {
+		clWaitForEvents(1, &cache->last_event);
+		clReleaseEvent(cache->last_event);
+	}
+	while (cache->sequences)
+		clkv__seq_drop(cache->sequences);
+	clkv__step_free(cache);
+	clkv__stagings_free(&cache->staging, &cache->context->allocator);
+	clkv__kernels_free(cache);
+	clkv__place_free(cache);
+	release_mem(cache->plan_mem);
+	release_mem(cache->jobs_mem);
+	release_mem(cache->pairs_mem);
+	release_mem(cache->part_acc);
+	release_mem(cache->part_ml);
+	release_mem(cache->histograms);
+	release_mem(cache->sections);
+	release_mem(cache->turns);
+	release_mem(cache->seen.mem);
+	clkv__select_free(cache);
+	clkv__selection_free(&cache->selection);
+	release_mem(cache->index.mem);
+	release_mem(cache->index.books);
+	release_mem(cache->index.build);
+	release_mem(cache->index.scores);
+	release_mem(cache->index.takes);
+	release_mem(cache->index.lists);
+	clkv__pages_free(&cache->index.pages, &cache->context->allocator);
+	clkv__slots_free(&cache->index.book_slots, &cache->context->allocator);
+	clkv__slots_free(&cache->seen.slots, &cache->context->allocator);
+	clkv__code_tables_free(&cache->code_tables);
+	clkv__counters_free(&cache->counters);
+	if (cache->tables.allocator)
+		clkv__tables_free(&cache->tables);
+	clkv__pool_free(&cache->pool, cache->context);
+	clkv__free(&cache->context->allocator, cache->window);
+	clkv__free(&cache->context->allocator, cache->factors);
+	pthread_mutex_destroy(&cache->mutex);
+	clkv__free(&cache->context->allocator, cache);
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/** \file read.c \brief Rows of a sequence, decoded for the caller: clkv_seq_read. */
+#include "attend/launch.h"
+#include "attend/tensor.h"
+#include "base/error.h"
+#include "cache/read_placed.h"
+#include "step/step.h"
+#include "store/cache.h"
+
+/* Rows of a layer of a sequence, and where they go; either tensor may be NULL. */
+struct reading {
+	clkv_seq *seq;
+	int layer;
+	size_t from, n;
+	const clkv_tensor *k, *v;
+};
+
+static clkv_status read_rows(const struct reading *r, cl_command_queue queue, clkv_error *error)
+{
+	clkv_cache *cache = r->seq->cache;
+	struct clkv__chain chain;
+	CLKV_TRY(clkv__cache_join(cache, &chain, queue, error));
+	clkv_status status = clkv__step_send_tables(cache, &chain, error);
+	if (status == CLKV_OK)
+		status = (cache->sizes.moves ? clkv__place_read : clkv__launch_read)(
+			r->seq, &chain, r->layer, (cl_uint)r->from, (cl_uint)r->n, r->k, r->v, error);
+	clkv__cache_leave(cache, &chain);
+	if (status == CLKV_OK)
+		status = clkv__cl_check(error, clFinish(queue), "clFinish");
+	return status;
+}
+
+clkv_status clkv_seq_read(clkv_seq *seq, int layer, size_t from, size_t n, const clkv_tensor *k,
+                          const clkv_tensor *v, cl_command_queue queue, clkv_error *error)
+{
+	clkv__error_clear(error);
+	if (!seq || (!k && !v))
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "%s",
+		          seq ? "k and v are NULL" : "seq is NULL");
+	clkv_cache *cache = seq->cache;
+	const struct clkv__shape *shape = &cache->shape;
+	if (layer < 0 || layer >= shape->layers)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "layer is %d; allowed: 0 to %d", layer,
+		          shape->layers - 1);
+	if (n == 0 || from > seq->length || n > seq->length - from)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
+		          "rows %zu to %zu + %zu; allowed: at least one, within the sequence's %u", from,
+		          from, n, seq->length);
+	uint32_t sinks = clkv__sinks(cache, seq->length);
+	if (seq->kept.selected && !clkv__layer_is_dense(&cache->plan, layer) && from < seq->tail &&
+	    from + n > sinks)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
+		          "rows %zu to %zu + %zu: of those from %u to %u only some were kept; allowed: "
+		          "others, or clkv_seq_get_kept",
+		          from, from, n, sinks, seq->tail - 1);
+	clkv_tensor kt = {0}, vt = {0};
+	if (k) {
+		kt = *k;
+		CLKV_TRY(clkv__tensor_check(&kt, "k", n, shape->streams, shape->dk, error));
+	}
+	if (v) {
+		vt = *v;
+		CLKV_TRY(clkv__tensor_check(&vt, "v", n, shape->streams, shape->dv, error));
+	}
+	pthread_mutex_lock(&cache->mutex);
+	clkv_status status = CLKV_OK;
+	if (cache->step->open) {
+		status = clkv__error_set(error, CLKV_ERROR_BUSY, "the cache has an open step");
+	} else {
+		const struct reading r = {seq, layer, from, n, k ? &kt : NULL, v ? &vt : NULL};
+		status = read_rows(&r, queue, error);
+	}
+	pthread_mutex_unlock(&cache->mutex);
+	return status;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/** \file stats.c \brief Figures of a cache. */
+#include "base/error.h"
+#include "base/struct_io.h"
+#include "place/place.h"
+#include "store/cache.h"
+
+static uint64_t table_bytes(const clkv_cache *cache)
+{
+	return (uint64_t)cache->n_sequences * cache->sizes.slab_words * sizeof(uint32_t);
+}
+
+clkv_status clkv_get_stats(const clkv_cache *cache, clkv_stats *stats, clkv_error *error)
+{
+	clkv__error_clear(error);
+	if (!cache)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "cache is NULL");
+	clkv_cache *c = (clkv_cache *)cache; /* for the mutex alone */
+	clkv_stats s = {.struct_size = sizeof s};
+	pthread_mutex_lock(&c->mutex);
+	s.allocated = c->sizes.bytes;
+	*(c->pool.host ? &s.used_host : &s.used_sealed) = clkv__pool_used_sealed(&c->pool);
+	s.used_open = clkv__pool_used_open(&c->pool);
+	s.used_tables = table_bytes(c);
+	s.sequences = c->n_sequences;
+	for (const clkv_seq *seq = c->sequences; seq; seq = seq->next)
+		s.tokens += seq->length;
+	s.steps = c->steps;
+	s.launches = c->meter.launches;
+	s.host_ns = c->meter.total_ns - c->meter.opencl_ns;
+	clkv__counters_poll(&c->counters);
+	s.not_finite = c->counters.not_finite;
+	s.used_index = clkv__index_used(&c->index);
+	s.used_code_tables = clkv__code_tables_used(&c->code_tables);
+	pthread_mutex_unlock(&c->mutex);
+	return clkv__struct_write(stats, &s, sizeof s, "clkv_stats", error);
+}

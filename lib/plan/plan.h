@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * \file    plan.h
+ * \brief   A recipe applied to a geometry: what each layer stores and how.
+ */
+#ifndef CLKV__PLAN_H
+#define CLKV__PLAN_H
+
+#include "codec/codec.h"
+#include "plan/placement.h"
+#include "recall/recall.h"
+#include "select/select.h"
+
+#include <clkv.h>
+#include <stdbool.h>
+
+/** Entries of a list in a recipe; variants of layers and heads that prune differently. */
+enum { CLKV__MAX_LIST = 1024, CLKV__MAX_VARIANTS = 8 };
+
+/** Keys behind `;`: they hold for the whole recipe. */
+struct clkv__general {
+	int window; /**< tokens that stay in half at the end of a sequence */
+	int sinks;  /**< tokens that stay in half at its beginning */
+	int block;  /**< tokens of a block */
+	int skip;   /**< first layers that stay in half */
+	int seal;   /**< 0: chunk by chunk, 1: at the prompt's end; the stages' if not given */
+};
+
+/** What the layers of one kind do with their tokens. */
+struct clkv__variant {
+	bool dense;                      /**< never seals: all tokens stay in half */
+	bool rotate;                     /**< K, V and q are turned by a Hadamard matrix */
+	struct clkv__prune prune;        /**< channels of K that sealed blocks lack */
+	const struct clkv__codec *codec; /**< of sealed blocks; NULL if dense */
+	union clkv__codec_spec spec;
+	struct clkv__codec_layout layout;
+};
+
+/** A key's list of numbers: one for each layer, or for each KV head of each layer. */
+struct clkv__list {
+	int n; /**< 0: no list, the key's value holds for all */
+	float value[CLKV__MAX_LIST];
+};
+
+struct clkv__plan {
+	struct clkv__general general;
+	struct clkv__recall recall;   /**< in layers that seal */
+	struct clkv__select select;   /**< of tokens, in layers that seal */
+	struct clkv__placement place; /**< of sealed blocks */
+	struct clkv__variant
+		sealing; /**< of layers skip .. layers - 1; of several, that which keeps least */
+	struct clkv__variant dense; /**< of layers 0 .. skip - 1 */
+	int n_more;                 /**< variants beside `sealing` that keep more channels */
+	struct clkv__variant more[CLKV__MAX_VARIANTS - 1];
+	bool per_head;                       /**< which[] is by head, else by layer */
+	unsigned char which[CLKV__MAX_LIST]; /**< 0: sealing, i: more[i - 1]; all 0 without a list */
+};
+
+/** Room for the canonical form of any recipe. */
+#define CLKV__RECIPE_TEXT 4096
+
+/** Tokens that stay in half at the beginning of a sequence of this length. */
+static inline uint32_t clkv__plan_sinks(const struct clkv__plan *plan, uint32_t length)
+{
+	uint32_t sinks = (uint32_t)plan->general.sinks;
+	return sinks < length ? sinks : length;
+}
+
+static inline const struct clkv__variant *clkv__plan_layer(const struct clkv__plan *plan, int layer)
+{
+	return layer < plan->general.skip ? &plan->dense : &plan->sealing;
+}
+
+/** Which of the variants that seal a head of a layer has: 0 is `sealing`. */
+static inline int clkv__plan_which(const struct clkv__plan *plan, int streams, int layer,
+                                   int stream)
+{
+	return plan->n_more == 0 ? 0 : plan->which[plan->per_head ? layer * streams + stream : layer];
+}
+
+static inline const struct clkv__variant *clkv__plan_sealing(const struct clkv__plan *plan,
+                                                             int which)
+{
+	return which == 0 ? &plan->sealing : &plan->more[which - 1];
+}
+
+/** Whether sealed tokens are stored as they are: no codes, all channels. */
+static inline bool clkv__plan_plain(const struct clkv__plan *plan)
+{
+	const struct clkv__variant *v = &plan->sealing;
+	return v->codec == &clkv__codec_affine && !clkv__prunes(&v->prune) &&
+	       !v->codec->codes(&v->spec, 0) && !v->codec->codes(&v->spec, 1);
+}
+
+/** Tokens that are sealed together, at least, once they have left the window: a block, or a segment of an index; first:
+ *  of a sequence that has no sealed tokens yet. */
+static inline uint32_t clkv__plan_batch(const struct clkv__plan *plan, bool first)
+{
+	const struct clkv__recall *r = &plan->recall;
+	if (!clkv__recalls(r))
+		return (uint32_t)plan->general.block;
+	return first ? clkv__recall_first(r) : (uint32_t)r->every;
+}
+
+/** Newest queries of each sequence that are kept on the device, for whatever stage asks for them. */
+static inline int clkv__plan_observe(const struct clkv__plan *plan)
+{
+	if (plan->sealing.dense)
+		return 0;
+	int most = plan->sealing.prune.kind == ABI_PRUNE_NONE ? 0 : plan->sealing.prune.observe;
+	most = plan->recall.observe > most ? plan->recall.observe : most;
+	return plan->select.observe > most ? plan->select.observe : most;
+}
+
+/** Whether a stage looks at queries, or at log-sum-exps too, those of rows that attend. */
+static inline bool clkv__plan_observes(const struct clkv__plan *plan)
+{
+	return clkv__plan_observe(plan) > 0 || clkv__weighs(&plan->select);
+}
+
+static inline bool clkv__plan_weighs(const struct clkv__plan *plan)
+{
+	const struct clkv__select *s = &plan->select;
+	return clkv__weighs(s) || (clkv__selects(s) && s->score == ABI_SCORE_SEEN && !s->old);
+}
+
+/** Bytes that every block begins with: the state of its slots, where tokens are selected. */
+static inline uint32_t clkv__plan_state(const struct clkv__plan *plan)
+{
+	return clkv__selects(&plan->select) ? ABI_STATE_BYTES((uint32_t)plan->general.block) : 0;
+}
+
+/** Room for the largest section that pruned blocks begin with. */
+static inline uint32_t clkv__plan_section(const struct clkv__plan *plan)
+{
+	uint32_t most = 0;
+	for (int i = 0; i <= plan->n_more; i++)
+		if (clkv__plan_sealing(plan, i)->layout.section_room > most)
+			most = clkv__plan_sealing(plan, i)->layout.section_room;
+	return most;
+}
+
+/** What a head of a layer that seals stores. */
+static inline const struct clkv__variant *clkv__plan_head(const struct clkv__plan *plan,
+                                                          int streams, int layer, int stream)
+{
+	return clkv__plan_sealing(plan, clkv__plan_which(plan, streams, layer, stream));
+}
+
+/** Layers that seal nothing: their blocks all stay in half. */
+static inline bool clkv__layer_is_dense(const struct clkv__plan *plan, int layer)
+{
+	return clkv__plan_layer(plan, layer)->dense;
+}
+
+#endif

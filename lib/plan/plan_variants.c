@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/** \file plan_variants.c \brief From what stages want to blocks, one kind for each number of kept channels. */
+#include "plan/plan_variants.h"
+
+#include "base/error.h"
+
+#include <string.h>
+
+/* Kept channels rounded up: to what the stage wants, and to eights where codes of K share bytes. A block that keeps
+ * all channels isn't pruned. */
+static void round_kept(struct clkv__variant *v, int dk)
+{
+	struct clkv__prune *p = &v->prune;
+	int eights = v->codec && v->codec->codes(&v->spec, 0) && !p->grouped ? 8 : 1;
+	int align = p->align > eights ? p->align : eights;
+	p->kept = (p->kept + align - 1) / align * align;
+	if (p->kept >= dk)
+		p->kind = ABI_PRUNE_NONE;
+}
+
+/* What can't follow a stage that prunes. */
+static clkv_status check_pruned(const struct clkv__variant *v, clkv_error *error)
+{
+	if (clkv__prunes(&v->prune) && v->rotate)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE,
+		          "rot=hadamard can't come behind a stage that prunes channels: it mixes them");
+	if (v->prune.grouped && v->codec->codes(&v->spec, 0))
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE,
+		          "codes of K can't come behind mode=group, whose tokens keep different numbers of "
+		          "channels; allowed: mode=ratio, or a stage that leaves K in half (q:k=16)");
+	if (v->prune.lacking_v > 0 && v->codec->codes(&v->spec, 1))
+		CLKV_FAIL(
+			error, CLKV_ERROR_INVALID_RECIPE,
+			"codes of V can't come behind a stage that prunes its channels; allowed: values=1, "
+			"or a stage that leaves V in half (q:v=16)");
+	return CLKV_OK;
+}
+
+/* Grouped blocks have their own size: V first, whose place is known, then what tokens keep of K, then signs. */
+static void group(const struct clkv__variant *v, const struct clkv__shape *shape, int block,
+                  struct clkv__codec_layout *l)
+{
+	uint32_t bt = (uint32_t)block, dk = (uint32_t)shape->dk, k = 2 * bt * (uint32_t)l->kept.k_rows;
+	uint32_t least = (uint32_t)clkv__prune_least(&v->prune, shape->dk) * 2 * bt;
+	uint32_t v_end = l->units * ABI_UNIT - l->v_params;
+	l->v_codes -= l->v_params;
+	l->v_params = 0;
+	l->k_codes = l->payload = v_end;
+	l->sized = true;
+	l->flat = true;
+	l->units = clkv__align_up(l->section + v_end + k + bt * dk / 8, ABI_UNIT) / ABI_UNIT;
+	l->least_units = (l->section + v_end + least) / ABI_UNIT;
+}
+
+/* What a sealed block of the variant is made of, once all stages have said what they want. */
+static clkv_status layout(struct clkv__variant *v, const struct clkv__shape *shape,
+                          const struct clkv__plan *p, clkv_error *error)
+{
+	const int block = p->general.block;
+	const uint32_t state = clkv__plan_state(p) / ABI_UNIT;
+	struct clkv__codec_layout *l = &v->layout;
+	CLKV_TRY(check_pruned(v, error));
+	struct clkv__kept kept = clkv__prune_kept(&v->prune, shape);
+	CLKV_TRY(v->codec->layout(&v->spec, shape, kept, block, l, error));
+	l->kept = kept;
+	l->section = clkv__prune_bytes(&v->prune, shape, block);
+	l->section_room = clkv__prune_room(&v->prune, shape, block);
+	if (v->prune.grouped) {
+		group(v, shape, block, l);
+	} else {
+		l->units += clkv__align_up(l->section, ABI_UNIT) / ABI_UNIT;
+		l->least_units += l->section / ABI_UNIT;
+	}
+	l->units += state;
+	l->least_units += state;
+	return CLKV_OK;
+}
+
+/* A block that is pruned, or whose tokens were selected or are recalled, needs a codec, if only one that leaves values
+ * in half. */
+static void choose_codec(struct clkv__variant *v, const struct clkv__plan *plan)
+{
+	const struct clkv__affine_side half = {.bits = 16, .group = 16};
+	if (v->codec)
+		return;
+	if (clkv__prunes(&v->prune) || clkv__selects(&plan->select))
+		v->codec = &clkv__codec_affine;
+	else if (clkv__recalls(&plan->recall))
+		v->codec = &clkv__codec_rows;
+	if (v->codec)
+		v->spec.affine = (struct clkv__affine_spec){half, half};
+}
+
+static clkv_status check_list(const struct clkv__list *keep, bool grouped,
+                              const struct clkv__shape *shape, clkv_error *error)
+{
+	int heads = shape->layers * shape->streams;
+	if (grouped)
+		CLKV_FAIL(
+			error, CLKV_ERROR_INVALID_RECIPE,
+			"key 'keep' is a list, but mode=group chooses for each token; allowed: mode=ratio");
+	if (keep->n != shape->layers && keep->n != heads)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE,
+		          "key 'keep' is a list of %d; allowed: one number, %d (one for each layer) or %d "
+		          "(one for each KV head of each layer)",
+		          keep->n, shape->layers, heads);
+	for (int i = 0; i < keep->n; i++)
+		if (clkv__prune_round(keep->value[i], shape->dk) == 0)
+			CLKV_FAIL(
+				error, CLKV_ERROR_INVALID_RECIPE,
+				"number %d of 'keep' is %g, which keeps none of %d channels; allowed: %g to 1",
+				i + 1, (double)keep->value[i], shape->dk, 0.5 / shape->dk);
+	return CLKV_OK;
+}
+
+/* The place of a variant among n that ascend by what they keep, where it is put if it is a new one; -1: no room. */
+static int place_of(const struct clkv__variant *v, struct clkv__variant *all, int *n)
+{
+	int at = 0;
+	while (at < *n && all[at].prune.kept < v->prune.kept)
+		at++;
+	if (at < *n && all[at].prune.kept == v->prune.kept)
+		return at;
+	if (*n == CLKV__MAX_VARIANTS)
+		return -1;
+	memmove(all + at + 1, all + at, (size_t)(*n - at) * sizeof *all);
+	all[at] = *v;
+	*n += 1;
+	return at;
+}
+
+/* The variant of one number of the list. */
+static struct clkv__variant variant_of(const struct clkv__variant *base, float keep, int dk)
+{
+	struct clkv__variant v = *base;
+	v.prune.kept = clkv__prune_round(keep, dk);
+	round_kept(&v, dk);
+	v.prune.kept = v.prune.kept < dk ? v.prune.kept : dk;
+	return v;
+}
+
+/* A variant for each number of kept channels in the list, ascending; the first is `sealing`. */
+static clkv_status plan_list(const struct clkv__list *keep, const struct clkv__shape *shape,
+                             struct clkv__plan *p, clkv_error *error)
+{
+	const struct clkv__variant base = p->sealing;
+	struct clkv__variant all[CLKV__MAX_VARIANTS], v;
+	int n = 0;
+	CLKV_TRY(check_list(keep, base.prune.grouped, shape, error));
+	for (int i = 0; i < keep->n; i++) {
+		v = variant_of(&base, keep->value[i], shape->dk);
+		if (place_of(&v, all, &n) < 0)
+			CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE,
+			          "key 'keep': its list means more than %d different numbers of channels",
+			          CLKV__MAX_VARIANTS);
+	}
+	for (int i = 0; i < keep->n; i++) {
+		v = variant_of(&base, keep->value[i], shape->dk);
+		p->which[i] = (unsigned char)place_of(&v, all, &n);
+	}
+	p->sealing = all[0];
+	p->n_more = n - 1;
+	memcpy(p->more, all + 1, (size_t)(n - 1) * sizeof *all);
+	p->per_head = keep->n != shape->layers;
+	return CLKV_OK;
+}
+
+clkv_status clkv__plan_variants(const struct clkv__list *keep, const struct clkv__shape *shape,
+                                struct clkv__plan *p, clkv_error *error)
+{
+	if (keep->n > 0)
+		CLKV_TRY(plan_list(keep, shape, p, error));
+	else if (p->sealing.prune.kind != ABI_PRUNE_NONE)
+		round_kept(&p->sealing, shape->dk);
+	choose_codec(&p->sealing, p);
+	if (p->sealing.codec)
+		CLKV_TRY(layout(&p->sealing, shape, p, error));
+	for (int i = 0; i < p->n_more; i++) {
+		p->more[i].codec = p->sealing.codec;
+		p->more[i].spec = p->sealing.spec;
+		CLKV_TRY(layout(&p->more[i], shape, p, error));
+	}
+	return CLKV_OK;
+}

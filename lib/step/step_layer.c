@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+/** \file step_layer.c \brief The two calls of each layer: append its rows, attend with them. */
+#include "step/step_layer.h"
+
+#include "attend/launch.h"
+#include "attend/tensor.h"
+#include "base/error.h"
+#include "base/struct_io.h"
+#include "step/step.h"
+#include "store/cache.h"
+
+static clkv_status check_layer(const clkv_step *step, int layer, int state, const char *what,
+                               clkv_error *error)
+{
+	if (!step || !step->open)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "step is %s", step ? "not open" : "NULL");
+	if (layer < 0 || layer >= step->cache->shape.layers)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "layer is %d; allowed: 0 to %d", layer,
+		          step->cache->shape.layers - 1);
+	if (step->layers[layer] != state)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_STATE, "layer %d: %s", layer, what);
+	return CLKV_OK;
+}
+
+static clkv_status check_wait(cl_uint n_wait, const cl_event *wait, clkv_error *error)
+{
+	if ((n_wait == 0) != (wait == NULL))
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "n_wait is %u but wait is %s", n_wait,
+		          wait ? "given" : "NULL");
+	return CLKV_OK;
+}
+
+static uint64_t started(const clkv_step *step)
+{
+	return step ? clkv__meter_now(&step->cache->meter) : 0;
+}
+
+/* Counts the time since start as the step's. */
+static clkv_status metered(const clkv_step *step, uint64_t start, clkv_status status)
+{
+	if (step && step->open)
+		step->cache->meter.total_ns += started(step) - start;
+	return status;
+}
+
+/* Rows of a probe have no K and V, and leave no queries. */
+static clkv_status check_adds(const clkv_step *step, clkv_error *error)
+{
+	if (step && step->open && step->probes)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_STATE,
+		          "the step's items have phase CLKV_PROBE; allowed: clkv_attend");
+	return CLKV_OK;
+}
+
+static clkv_status append(clkv_step *step, int layer, const clkv_tensor *k, const clkv_tensor *v,
+                          bool stored, cl_uint n_wait, const cl_event *wait, cl_event *done,
+                          clkv_error *error)
+{
+	CLKV_TRY(check_adds(step, error));
+	CLKV_TRY(check_layer(step, layer, CLKV__LAYER_NEW, "its rows were appended already", error));
+	CLKV_TRY(check_wait(n_wait, wait, error));
+	if (!k || !v)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "%s is NULL", k ? "v" : "k");
+	const struct clkv__shape *shape = &step->cache->shape;
+	clkv_tensor kt = *k, vt = *v;
+	CLKV_TRY(clkv__tensor_check(&kt, "k", step->pass.n_rows, shape->streams, shape->dk, error));
+	CLKV_TRY(clkv__tensor_check(&vt, "v", step->pass.n_rows, shape->streams, shape->dv, error));
+	CLKV_TRY(clkv__launch_append(step->cache, &step->chain, &step->pass, layer, &kt, &vt, stored,
+	                             n_wait, wait, done, error));
+	step->layers[layer] = CLKV__LAYER_APPENDED;
+	return CLKV_OK;
+}
+
+clkv_status clkv_append(clkv_step *step, int layer, const clkv_tensor *k, const clkv_tensor *v,
+                        cl_uint n_wait, const cl_event *wait, cl_event *done, clkv_error *error)
+{
+	uint64_t start = started(step);
+	clkv__error_clear(error);
+	clkv_status status = append(step, layer, k, v, false, n_wait, wait, done, error);
+	return metered(step, start, status);
+}
+
+clkv_status clkv__append_stored(clkv_step *step, int layer, const clkv_tensor *k,
+                                const clkv_tensor *v, cl_event *done, clkv_error *error)
+{
+	uint64_t start = started(step);
+	clkv_status status = append(step, layer, k, v, true, 0, NULL, done, error);
+	return metered(step, start, status);
+}
+
+static clkv_status attend(clkv_step *step, int layer, const clkv_attend_args *args, cl_uint n_wait,
+                          const cl_event *wait, cl_event *done, clkv_error *error)
+{
+	CLKV_TRY(
+		check_layer(step, layer, CLKV__LAYER_APPENDED, "its rows must be appended first", error));
+	CLKV_TRY(check_wait(n_wait, wait, error));
+	clkv_attend_args a;
+	CLKV_TRY(clkv__struct_read(&a, sizeof a, args, "clkv_attend_args", error));
+	const struct clkv__shape *shape = &step->cache->shape;
+	size_t heads = (size_t)shape->q_heads;
+	CLKV_TRY(clkv__tensor_check(&a.q, "q", step->pass.n_rows, shape->q_heads, shape->dk, error));
+	CLKV_TRY(
+		clkv__tensor_check(&a.out, "out", step->pass.n_rows, shape->q_heads, shape->dv, error));
+	if (a.lse)
+		CLKV_TRY(clkv__floats_check(a.lse, "lse", a.lse_offset, step->pass.n_rows * heads, error));
+	if (a.sinks)
+		CLKV_TRY(clkv__floats_check(a.sinks, "sinks", a.sinks_offset, heads, error));
+	CLKV_TRY(clkv__launch_attend(step->cache, &step->chain, &step->pass, layer, &a, n_wait, wait,
+	                             done, error));
+	step->attended[layer] = true;
+	return CLKV_OK;
+}
+
+clkv_status clkv_attend(clkv_step *step, int layer, const clkv_attend_args *args, cl_uint n_wait,
+                        const cl_event *wait, cl_event *done, clkv_error *error)
+{
+	uint64_t start = started(step);
+	clkv__error_clear(error);
+	clkv_status status = attend(step, layer, args, n_wait, wait, done, error);
+	return metered(step, start, status);
+}
+
+static clkv_status observe(clkv_step *step, int layer, const clkv_observe_args *args,
+                           cl_uint n_wait, const cl_event *wait, cl_event *done, clkv_error *error)
+{
+	CLKV_TRY(check_adds(step, error));
+	CLKV_TRY(
+		check_layer(step, layer, CLKV__LAYER_APPENDED, "its rows must be appended first", error));
+	CLKV_TRY(check_wait(n_wait, wait, error));
+	clkv_observe_args a;
+	CLKV_TRY(clkv__struct_read(&a, sizeof a, args, "clkv_observe_args", error));
+	const clkv_cache *cache = step->cache;
+	size_t heads = (size_t)cache->shape.q_heads;
+	CLKV_TRY(
+		clkv__tensor_check(&a.q, "q", step->pass.n_rows, cache->shape.q_heads, cache->shape.dk, error));
+	if (a.lse)
+		CLKV_TRY(clkv__floats_check(a.lse, "lse", a.lse_offset, step->pass.n_rows * heads, error));
+	else if (clkv__plan_weighs(&cache->plan))
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
+		          "lse is NULL: stage '%s' weighs tokens by logits and their log-sum-exp",
+		          cache->plan.select.stage);
+	CLKV_TRY(clkv__launch_observe(step->cache, &step->chain, &step->pass, layer, &a, n_wait, wait, done, error));
+	step->attended[layer] = true;
+	return CLKV_OK;
+}
+
+clkv_status clkv_step_observe(clkv_step *step, int layer, const clkv_observe_args *args,
+                              cl_uint n_wait, const cl_event *wait, cl_event *done,
+                              clkv_error *error)
+{
+	uint64_t start = started(step);
+	clkv__error_clear(error);
+	clkv_status status = observe(step, layer, args, n_wait, wait, done, error);
+	return metered(step, start, status);
+}
