@@ -95,10 +95,10 @@ typedef struct clkv_error {
 	char text[256]; /**< names what is wrong and what is allowed */
 } clkv_error;
 
-/** The name of a status ("pool full"); never NULL. Since 0.1. */
+/** Names a status ("pool full"); never NULL. Any thread. Since 0.1. */
 CLKV_API const char *clkv_status_string(clkv_status status);
 
-/** The version of the library at run time, as "major.minor.patch" and as a number like CLKV_VERSION_NUMBER. Since 0.1. */
+/** Tells the version of the library at run time, as "major.minor.patch" and as a number like CLKV_VERSION_NUMBER. Since 0.1. */
 CLKV_API const char *clkv_version(void);
 CLKV_API unsigned clkv_version_number(void);
 
@@ -142,26 +142,26 @@ typedef struct clkv_context_options {
 	                               embedded ones */
 } clkv_context_options;
 
-/** A context on the caller's cl_context and device (both are retained).
+/** Makes a context on the caller's cl_context and device (both are retained). Blocks while it asks the device.
  *  Reads the environment (CLKV_CACHE_DIR, CLKV_KERNEL_DIR, CLKV_TUNE, CLKV_BUILD_THREADS: threads that
  *  build programs at once, the number of cores unless set) and the tunings that clkv_tune_store has kept here and
- *  never later. Since 0.1. */
+ *  never later. Errors: INVALID_ARGUMENT, NO_HOST_MEMORY, OPENCL, UNSUPPORTED. Since 0.1. */
 CLKV_API clkv_status clkv_context_create(cl_context context, cl_device_id device,
                                          const clkv_context_options *options, clkv_context **out,
                                          clkv_error *error);
 
-/** A context on a device chosen by name: NULL or "" (the first GPU, else the first device), "gpu",
+/** Opens a context on a device chosen by name: NULL or "" (the first GPU, else the first device), "gpu",
  *  "cpu", "accelerator", "P:D" (platform and device number as clkv-info lists them), or a part of the
  *  platform's or device's name in any case ("pocl", "radeon"). Platforms without a device are passed
  *  over. Errors: CLKV_ERROR_NO_DEVICE. Since 0.1. */
 CLKV_API clkv_status clkv_context_open(const char *device, const clkv_context_options *options,
                                        clkv_context **out, clkv_error *error);
 
-/** Caches must be destroyed before. NULL is allowed. Since 0.1. */
+/** Frees a context. Its caches must be destroyed before. NULL is allowed. Since 0.1. */
 CLKV_API void clkv_context_destroy(clkv_context *context);
 
-/** The cl_context and device of a context: for the buffers and queues of those who opened it by
- *  name. Not retained for the caller. Since 0.1. */
+/** Give the cl_context and device of a context: for the buffers and queues of those who opened it by
+ *  name. Not retained for the caller. Never NULL. Since 0.1. */
 CLKV_API cl_context clkv_context_cl(const clkv_context *context);
 CLKV_API cl_device_id clkv_context_device(const clkv_context *context);
 
@@ -301,9 +301,10 @@ typedef struct clkv_bytes {
 CLKV_API clkv_status clkv_supports(clkv_context *context, const clkv_geometry *geometry,
                                    const char *recipe, clkv_error *error);
 
-/** The bytes of a cache. A recipe of fixed rate takes exactly max_tokens tokens in them; of one whose
+/** Computes the bytes of a cache that isn't made. A recipe of fixed rate takes exactly max_tokens tokens in them; of one whose
  *  blocks have their own size (kvcomp) it's the room for max_tokens tokens that don't shrink, and as
- *  many more fit in as they do shrink. Since 0.1. */
+ *  many more fit in as they do shrink. Any thread; never blocks. Errors: INVALID_ARGUMENT, INVALID_RECIPE,
+ *  UNSUPPORTED. Since 0.1. */
 CLKV_API clkv_status clkv_bytes_required(clkv_context *context, const clkv_geometry *geometry,
                                          const char *recipe, const clkv_cache_options *options,
                                          clkv_bytes *bytes, clkv_error *error);
@@ -339,9 +340,9 @@ CLKV_API clkv_status clkv_bytes_at(clkv_context *context, const clkv_geometry *g
                                    size_t n_tokens, size_t n_sequences, int sealed,
                                    clkv_bytes_used *bytes, clkv_error *error);
 
-/** Allocates all memory that the cache will ever take. Since 0.1.
+/** Makes a cache: allocates all memory that it will ever take, and builds kernels that the device may refuse. Blocks.
  *  Errors: INVALID_ARGUMENT, INVALID_RECIPE, UNSUPPORTED, NO_HOST_MEMORY, NO_DEVICE_MEMORY, OPENCL,
- *  BUILD. */
+ *  BUILD. Since 0.1. */
 CLKV_API clkv_status clkv_cache_create(clkv_context *context, const clkv_geometry *geometry,
                                        const char *recipe, const clkv_cache_options *options,
                                        clkv_cache **out, clkv_error *error);
@@ -404,7 +405,7 @@ CLKV_API void clkv_cache_destroy(clkv_cache *cache);
 
 /* ---------------------------------------------------------------- tuning ---- */
 
-/** How a cache's kernels are shaped and its attention is cut:
+/** Writes how a cache's kernels are shaped and its attention is cut:
  *  "lanes=1,vec=16,queries=32,groups=6,min_blocks=4 (tuning file)": work-items per group, vector width
  *  of each, most queries of a tile, work-groups per compute unit, least blocks of a split, source.
  *  Behind it, if the device has refused others: "; refused: lanes=64,vec=1,queries=32 (build)".
@@ -412,7 +413,7 @@ CLKV_API void clkv_cache_destroy(clkv_cache *cache);
 CLKV_API clkv_status clkv_cache_tuning(const clkv_cache *cache, char *text, size_t n,
                                        clkv_error *error);
 
-/** The same for a cache to come, without building anything: CLKV_TUNE's, else the one kept for this
+/** Writes the same of a cache to come, without building anything: CLKV_TUNE's, else the one kept for this
  *  device, codec and shape, else that of the device's family. Since 0.1. */
 CLKV_API clkv_status clkv_tune_get(const clkv_context *context, const clkv_geometry *geometry,
                                    const char *recipe, char *text, size_t n, clkv_error *error);
@@ -428,11 +429,12 @@ CLKV_API clkv_status clkv_tune_store(const clkv_context *context, const clkv_geo
 
 /* ---------------------------------------------------------------- sequences ---- */
 
-/** An empty sequence. Errors: POOL_FULL when max_sequences exist. Since 0.1. */
+/** Makes an empty sequence. Also while a step is open. Never blocks. Errors: INVALID_ARGUMENT, POOL_FULL when max_sequences
+ *  exist, NO_HOST_MEMORY. Since 0.1. */
 CLKV_API clkv_status clkv_seq_create(clkv_cache *cache, clkv_seq **out, clkv_error *error);
 
-/** A second sequence with the same tokens. Blocks are shared until one of the two writes to them.
- *  Not during a step that holds the sequence (BUSY). Since 0.1. */
+/** Makes a second sequence with the same tokens. Blocks are shared until one of the two writes to them. Never blocks.
+ *  Errors: INVALID_ARGUMENT, POOL_FULL, BUSY (an open step holds the sequence), NO_HOST_MEMORY. Since 0.1. */
 CLKV_API clkv_status clkv_seq_fork(clkv_seq *seq, clkv_seq **out, clkv_error *error);
 
 /** Frees the blocks that no other sequence shares. Inside an open step that happens when the step ends, and the sequence
@@ -521,11 +523,11 @@ typedef struct clkv_kept {
 CLKV_API clkv_status clkv_seq_get_kept(clkv_seq *seq, int layer, int kv_head, clkv_kept *kept,
                                        cl_command_queue queue, clkv_error *error);
 
-/** How many of the newest rows of a prompt must be attended with, or observed, not only appended: 0 for recipes that don't
+/** Tells how many of the newest rows of a prompt must be attended with, or observed, not only appended: 0 for recipes that don't
  *  look at queries, SIZE_MAX for those that weigh tokens by the attention of all rows. Since 0.1. */
 CLKV_API size_t clkv_cache_observes(const clkv_cache *cache);
 
-/** Whether the recipe weighs tokens by attention, so that clkv_step_observe needs log-sum-exps: 1 or 0. Since 0.1. */
+/** Tells whether the recipe weighs tokens by attention, so that clkv_step_observe needs log-sum-exps: 1 or 0. Since 0.1. */
 CLKV_API int clkv_cache_weighs(const clkv_cache *cache);
 
 /* ---------------------------------------------------------------- a step ---- */
@@ -581,7 +583,7 @@ typedef struct clkv_attend_args {
 	size_t sinks_offset; /**< in floats */
 } clkv_attend_args;
 
-/** Attention of the step's rows over all tokens of their sequences up to themselves.
+/** Computes attention of the step's rows over all tokens of their sequences up to themselves.
  *  Accumulates in f32. Enqueues, doesn't block (but where tokens are recalled from host memory, once per
  *  row of a sequence); done: out (and lse) are written. */
 CLKV_API clkv_status clkv_attend(clkv_step *step, int layer, const clkv_attend_args *args,
