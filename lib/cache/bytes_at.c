@@ -2,8 +2,8 @@
 /** \file bytes_at.c \brief What sequences of a length would take of a cache that isn't made. */
 #include "base/error.h"
 #include "base/struct_io.h"
-#include "store/options.h"
 #include "cache/resolve.h"
+#include "store/options.h"
 #include "store/used.h"
 
 static clkv_status check_counts(const struct clkv__sizes *s, size_t n, size_t m, clkv_error *error)

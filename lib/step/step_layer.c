@@ -131,15 +131,16 @@ static clkv_status observe(clkv_step *step, int layer, const clkv_observe_args *
 	CLKV_TRY(clkv__struct_read(&a, sizeof a, args, "clkv_observe_args", error));
 	const clkv_cache *cache = step->cache;
 	size_t heads = (size_t)cache->shape.q_heads;
-	CLKV_TRY(
-		clkv__tensor_check(&a.q, "q", step->pass.n_rows, cache->shape.q_heads, cache->shape.dk, error));
+	CLKV_TRY(clkv__tensor_check(&a.q, "q", step->pass.n_rows, cache->shape.q_heads, cache->shape.dk,
+	                            error));
 	if (a.lse)
 		CLKV_TRY(clkv__floats_check(a.lse, "lse", a.lse_offset, step->pass.n_rows * heads, error));
 	else if (clkv__plan_weighs(&cache->plan))
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
 		          "lse is NULL: stage '%s' weighs tokens by logits and their log-sum-exp",
 		          cache->plan.select.stage);
-	CLKV_TRY(clkv__launch_observe(step->cache, &step->chain, &step->pass, layer, &a, n_wait, wait, done, error));
+	CLKV_TRY(clkv__launch_observe(step->cache, &step->chain, &step->pass, layer, &a, n_wait, wait,
+	                              done, error));
 	step->attended[layer] = true;
 	return CLKV_OK;
 }
