@@ -161,7 +161,7 @@ static clkv_status plan_selecting(struct builder *b, const clkv__macros *codec,
 	tile = m;
 	clkv__macros_int(&tile, "HT", b->cache->cut.tile_heads);
 	clkv__macros_int(&tile, "TR", b->cache->cut.tile_rows);
-	if (s->score == ABI_SCORE_MASS || s->score == ABI_SCORE_SEEN)
+	if (clkv__score_of(s)->attention)
 		CLKV_TRY(plan_tile(b, "score_rows.cl", "score_rows", &tile, &k->score_rows, error));
 	if (s->old)
 		CLKV_TRY(plan_tile(b, "score_sums.cl", "score_sums", &tile, &k->score_sums, error));
@@ -172,21 +172,15 @@ static clkv_status plan_selecting(struct builder *b, const clkv__macros *codec,
 	return plan(b, "merge_slots.cl", "merge_slots", &m, &k->merge_slots, error);
 }
 
-/* What chooses, by the kind of selection. */
+/* What chooses, and what else the kind of choice wants. */
 static clkv_status plan_choice(struct builder *b, const clkv__macros *m,
                                struct clkv__select_kernels *k, clkv_error *error)
 {
-	switch (b->cache->plan.select.kind) {
-	case ABI_SELECT_CASCADE:
-		return plan(b, "select_cascade.cl", "select_cascade", m, &k->choose, error);
-	case ABI_SELECT_RUNS:
-		CLKV_TRY(plan(b, "key_cosines.cl", "key_cosines", m, &k->cosines, error));
-		CLKV_TRY(plan(b, "select_alone.cl", "select_alone", m, &k->alone, error));
-		CLKV_TRY(plan(b, "merge_runs.cl", "merge_runs", m, &k->merge_runs, error));
-		return plan(b, "select_runs.cl", "select_runs", m, &k->choose, error);
-	default:
-		return plan(b, "select_best.cl", "select_best", m, &k->choose, error);
-	}
+	const struct clkv__kernel_file *files = clkv__choice_of(&b->cache->plan.select)->kernels;
+	for (int i = 0; i < CLKV__CHOICE_ROLES; i++)
+		if (files[i].file)
+			CLKV_TRY(plan(b, files[i].file, files[i].name, m, &k->choice[i], error));
+	return CLKV_OK;
 }
 
 static clkv_status plan_select(struct builder *b, clkv_error *error)

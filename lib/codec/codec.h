@@ -75,16 +75,11 @@ struct clkv__codec_layout {
 	struct clkv__kept kept; /**< what the codec stores */
 };
 
-/** A kernel and its file. */
-struct clkv__codec_kernel {
-	const char *file, *name;
-};
-
 struct clkv__codec {
 	const char *name;
-	struct clkv__codec_kernel seal; /**< writes blocks to where they belong */
+	struct clkv__kernel_file seal; /**< writes blocks to where they belong */
 	/** If blocks are sized: histograms for code tables, sizes, the check of every value. */
-	struct clkv__codec_kernel count, size, verify;
+	struct clkv__kernel_file count, size, verify;
 	/** Whether a side, 0 for K and 1 for V, is codes, not halves. Eight rows of codes share bytes: of K their
 	 *  number must be a multiple of 8. */
 	bool (*codes)(const union clkv__codec_spec *spec, int side);

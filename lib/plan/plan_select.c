@@ -19,7 +19,7 @@ static struct need need_of(const struct clkv__select *s, const struct clkv__gene
 	struct need n = {.budget = (uint32_t)s->budget, .sinks = (uint32_t)g->sinks, .kept = 1};
 	uint32_t left = n.budget > n.sinks ? n.budget - n.sinks : 0;
 	n.window = clkv__select_part(s->tail, n.budget);
-	if (s->kind == ABI_SELECT_CASCADE) {
+	if (clkv__choice_of(s)->rings) {
 		n.window = most(left / (uint32_t)s->cascades, 1);
 		n.kept = (uint32_t)s->cascades - 1;
 	} else if (s->tail == 1) { /* whatever the sinks leave, and nothing else */
