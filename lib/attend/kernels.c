@@ -29,8 +29,7 @@ static void shape_macros(const clkv_cache *cache, const struct clkv__variant *va
 	if (clkv__selects(&cache->plan.select))
 		clkv__macros_int(m, "STATE_BYTES", (int)clkv__plan_state(&cache->plan));
 	clkv__prune_macros(&variant->prune, s, clkv__plan_section(&cache->plan), m);
-	if (!variant->dense && variant->prune.kind == ABI_PRUNE_NONE &&
-	    clkv__plan_observe(&cache->plan) > 0)
+	if (!variant->dense && !clkv__prunes_k(&variant->prune) && clkv__plan_observe(&cache->plan) > 0)
 		clkv__macros_int(m, "OBSERVE", clkv__plan_observe(&cache->plan));
 }
 
@@ -104,10 +103,9 @@ static clkv_status plan_codec(struct builder *b, const struct clkv__variant *var
 {
 	const struct clkv__codec *c = variant->codec;
 	CLKV_TRY(plan(b, c->seal.file, c->seal.name, macros, &k->seal, error));
-	if (variant->prune.kind == ABI_PRUNE_CHANNELS)
-		CLKV_TRY(plan(b, "prune_channels.cl", "prune_channels", shape, &k->prune, error));
-	if (variant->prune.kind == ABI_PRUNE_TOKENS)
-		CLKV_TRY(plan(b, "prune_tokens.cl", "prune_tokens", shape, &k->prune, error));
+	const struct clkv__kernel_file prune = clkv__prune_kind_of(&variant->prune)->kernel;
+	if (prune.file)
+		CLKV_TRY(plan(b, prune.file, prune.name, shape, &k->prune, error));
 	if (variant->prune.lacking_v > 0)
 		CLKV_TRY(plan(b, "prune_values.cl", "prune_values", shape, &k->prune_v, error));
 	if (!variant->layout.sized)
@@ -125,9 +123,9 @@ static clkv_status plan_codec(struct builder *b, const struct clkv__variant *var
 static int place_of(const clkv_cache *cache)
 {
 	const struct clkv__placement *p = &cache->plan.place;
-	return !clkv__moves(p)         ? ABI_PLACE_BLOCKS
+	return clkv__fills_slots(p)    ? ABI_PLACE_SLOTS
 	       : clkv__host_attends(p) ? ABI_PLACE_HOST
-	                               : ABI_PLACE_SLOTS;
+	                               : ABI_PLACE_BLOCKS;
 }
 
 /* One row of all heads that share a group, as in decoding. */
@@ -145,9 +143,9 @@ static clkv_status plan_listed(struct builder *b, const clkv__macros *codec,
 	row_macros(b, &m);
 	clkv__macros_int(&m, "PLACE", place_of(b->cache));
 	CLKV_TRY(plan(b, "recall_attend.cl", "recall_attend", &m, &k->recall, error));
-	if (b->cache->plan.recall.kind != ABI_INDEX_TOKENS)
+	if (!clkv__index_kind_of(&b->cache->plan.recall)->by_keys)
 		return CLKV_OK;
-	clkv__macros_int(&m, "INDEX", ABI_INDEX_TOKENS);
+	clkv__macros_int(&m, "INDEX", b->cache->plan.recall.kind);
 	return plan(b, "recall_score_tokens.cl", "recall_score_tokens", &m, &k->score, error);
 }
 
@@ -209,6 +207,7 @@ static clkv_status plan_select(struct builder *b, clkv_error *error)
 static clkv_status plan_recall(struct builder *b, clkv_error *error)
 {
 	const struct clkv__recall *r = &b->cache->plan.recall;
+	const struct clkv__index_kind *kind = clkv__index_kind_of(r);
 	struct clkv__recall_kernels *k = &b->cache->kernels->recall;
 	/* not of a codec, but of keys that are turned: so are queries */
 	const struct clkv__variant plain = {.dense = true, .rotate = b->cache->plan.sealing.rotate};
@@ -218,18 +217,16 @@ static clkv_status plan_recall(struct builder *b, clkv_error *error)
 	row_macros(b, &m);
 	CLKV_TRY(plan(b, "recall_select.cl", "recall_select", &m, &k->select, error));
 	CLKV_TRY(plan(b, "recall_list.cl", "recall_list", &m, &k->list, error));
-	if (place_of(b->cache) == ABI_PLACE_SLOTS)
+	if (clkv__fills_slots(&b->cache->plan.place))
 		CLKV_TRY(plan(b, "place_rows.cl", "place_rows", &m, &k->place, error));
-	if (r->kind == ABI_INDEX_TOKENS)
+	if (kind->by_keys)
 		return CLKV_OK;
 	clkv__rope_macros(&b->cache->shape.rope, r->distance > 0, &m);
 	CLKV_TRY(plan(b, "recall_score.cl", "recall_score", &m, &k->score, error));
 	CLKV_TRY(plan(b, "index_points.cl", "index_points", &m, &k->points, error));
-	if (r->kind == ABI_INDEX_PAGES)
-		return plan(b, "index_pages.cl", "index_pages", &m, &k->build, error);
 	if (r->observe > 0)
 		CLKV_TRY(plan(b, "index_metric.cl", "index_metric", &m, &k->metric, error));
-	return plan(b, "index_clusters.cl", "index_clusters", &m, &k->build, error);
+	return plan(b, kind->build.file, kind->build.name, &m, &k->build, error);
 }
 
 static clkv_status plan_variant(struct builder *b, const struct clkv__variant *variant,

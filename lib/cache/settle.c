@@ -31,7 +31,7 @@ static clkv_status check_moves(const struct clkv__shape *shape, const struct clk
 		          "stage 'place': via=%s moves rows that an index recalls, and what '%s' keeps is "
 		          "attended to in full; allowed: via=map where the device can",
 		          via, plan->select.stage);
-	if (!clkv__recalls(r) || r->kind == ABI_INDEX_TOKENS)
+	if (!clkv__recalls(r) || clkv__index_kind_of(r)->by_keys)
 		CLKV_FAIL(error, CLKV_ERROR_UNSUPPORTED,
 		          "stage 'place': via=%s needs a stage that recalls tokens by an index%s; allowed: "
 		          "behind "

@@ -107,7 +107,7 @@ static inline int clkv__plan_observe(const struct clkv__plan *plan)
 {
 	if (plan->sealing.dense)
 		return 0;
-	int most = plan->sealing.prune.kind == ABI_PRUNE_NONE ? 0 : plan->sealing.prune.observe;
+	int most = clkv__prunes_k(&plan->sealing.prune) ? plan->sealing.prune.observe : 0;
 	most = plan->recall.observe > most ? plan->recall.observe : most;
 	return plan->select.observe > most ? plan->select.observe : most;
 }

@@ -65,7 +65,7 @@ clkv_status clkv__plan_select(const struct clkv__plan *plan, clkv_error *error)
 		          "stage '%s' shares slots out by the scores of a whole prompt; general key 'seal' "
 		          "is 'chunk'; allowed: seal=prompt",
 		          s->stage);
-	if (s->observe > 0 && prune->kind != ABI_PRUNE_NONE && prune->observe != s->observe)
+	if (s->observe > 0 && clkv__prunes_k(prune) && prune->observe != s->observe)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE,
 		          "stage '%s' looks at the %d newest queries, the stage that prunes at %d, and the "
 		          "same are kept for both; allowed: their keys 'obs' set alike",
