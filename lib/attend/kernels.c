@@ -115,7 +115,7 @@ static clkv_status plan_codec(struct builder *b, const struct clkv__variant *var
 	CLKV_TRY(plan(b, c->size.file, c->size.name, macros, &k->size, error));
 	if (!variant->layout.flat)
 		CLKV_TRY(plan(b, c->count.file, c->count.name, macros, &k->count, error));
-	if (variant->spec.bounded.verify)
+	if (variant->layout.verify)
 		CLKV_TRY(plan(b, c->verify.file, c->verify.name, macros, &k->verify, error));
 	return CLKV_OK;
 }

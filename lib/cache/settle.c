@@ -37,7 +37,7 @@ static clkv_status check_moves(const struct clkv__shape *shape, const struct clk
 		          "behind "
 		          "clusterkv, a2ats or pages, or via=map where the device can",
 		          via, clkv__recalls(r) ? ", and topk reads all keys" : "");
-	if (plan->sealing.codec != &clkv__codec_rows)
+	if (!plan->sealing.codec->by_token)
 		CLKV_FAIL(
 			error, CLKV_ERROR_UNSUPPORTED,
 			"stage 'place': via=%s needs sealed blocks of whole rows in half, but a stage prunes "

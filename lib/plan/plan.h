@@ -88,8 +88,8 @@ static inline const struct clkv__variant *clkv__plan_sealing(const struct clkv__
 static inline bool clkv__plan_plain(const struct clkv__plan *plan)
 {
 	const struct clkv__variant *v = &plan->sealing;
-	return v->codec == &clkv__codec_affine && !clkv__prunes(&v->prune) &&
-	       !v->codec->codes(&v->spec, 0) && !v->codec->codes(&v->spec, 1);
+	return v->codec && !clkv__prunes(&v->prune) && !v->codec->codes(&v->spec, 0) &&
+	       !v->codec->codes(&v->spec, 1);
 }
 
 /** Tokens that are sealed together, at least, once they have left the window: a block, or a segment of an index; first:
