@@ -86,5 +86,6 @@ read_rows(__global const uchar *pool, __global const uint *tables, __global ucha
 		for (int d = LANE; d < DV; d += LANES)
 			tensor_store(v, v_dtype, v_offset + i * v_token_stride + stream * v_head_stride + d,
 			             x[d]);
+		JOIN();
 	}
 }

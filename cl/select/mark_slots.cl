@@ -55,7 +55,6 @@ __kernel GROUP_SIZE void mark_slots(__global uchar *pool, __global const uint *t
 			slot_scores(block)[t] = scores[head + i * BT + t];
 			((__global uint *)slot_traces(block))[t] = traces[head + i * BT + t];
 		}
-	SYNC_GLOBAL();
 	for (uint j = at + LANE; j < all && order[head + j] < (i + 1) * BT; j += LANES) {
 		const uint t = order[head + j] % BT;
 		if (by_rank)

@@ -46,6 +46,10 @@ clkv_status clkv_tune_store(const clkv_context *context, const clkv_geometry *ge
 	CLKV_TRY(clkv__resolve(context, geometry, recipe, &r, error));
 	unsigned most = clkv__most_lanes(&context->info);
 	entry.tuning = r.tuning;
+	const char *one = clkv__lanes_refusal(&context->info);
+	if (one && tuning && !clkv__tuning_parse(tuning, most, true, &entry.tuning) &&
+	    clkv__tuning_parse(tuning, CLKV__MAX_LANES, true, &entry.tuning))
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "tuning is '%.60s': %s", tuning, one);
 	if (!tuning || !clkv__tuning_parse(tuning, most, true, &entry.tuning))
 		CLKV_FAIL(
 			error, CLKV_ERROR_INVALID_ARGUMENT,

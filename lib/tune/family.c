@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Whether text has word in it, in any case; word in lower case. */
@@ -121,8 +122,18 @@ const struct clkv__family *clkv__family_find(const clkv_device_info *info,
 	return f;
 }
 
+const char *clkv__lanes_refusal(const clkv_device_info *info)
+{
+	if (!is_pocl(info) || getenv("CLKV_TEST_LANES"))
+		return NULL;
+	return "PoCL on CPUs sends the lanes of a group where its first one goes (doc/vendors.md), "
+		   "which gives wrong results; allowed there: lanes=1";
+}
+
 unsigned clkv__most_lanes(const clkv_device_info *info)
 {
+	if (clkv__lanes_refusal(info))
+		return 1;
 	return info->max_work_group < CLKV__MAX_LANES ? (unsigned)info->max_work_group
 	                                              : (unsigned)CLKV__MAX_LANES;
 }

@@ -34,6 +34,10 @@ const struct clkv__family *clkv__family_find(const clkv_device_info *info,
 struct clkv__tuning clkv__family_tuning(const struct clkv__family *family,
                                         const clkv_device_info *info);
 
+/** Why this device gets one lane only, as a sentence's end; NULL: it needn't. CLKV_TEST_LANES in the environment, for tests
+ *  of the forms of GPUs, says that it may have more. */
+const char *clkv__lanes_refusal(const clkv_device_info *info);
+
 /** Most lanes of a tuning on this device. */
 unsigned clkv__most_lanes(const clkv_device_info *info);
 

@@ -443,6 +443,26 @@ START_TEST(test_wrong_tuning_is_refused)
 }
 END_TEST
 
+/* PoCL goes wrong with groups of several lanes: who asks for them hears why. */
+START_TEST(test_pocl_gets_one_lane)
+{
+	clkv_context_options o = CLKV_INIT(clkv_context_options);
+	clkv_error error;
+	clkv_device_info info = info_of(fixture.context);
+	bool pocl = strstr(info.platform, "Portable Computing") && !info.is_gpu;
+	unsetenv("CLKV_TEST_LANES");
+	setenv("CLKV_TUNE", "lanes=64,vec=1", 1);
+	clkv_status status = try_create(&o, &error);
+	setenv("CLKV_TUNE", "lanes=1,vec=4", 1);
+	ck_assert_int_eq(try_create(&o, NULL), CLKV_OK);
+	unsetenv("CLKV_TUNE");
+	setenv("CLKV_TEST_LANES", "1", 1);
+	ck_assert_int_eq(status, pocl ? CLKV_ERROR_INVALID_ARGUMENT : CLKV_OK);
+	ck_assert(!pocl || (strstr(error.text, "'lanes=64,vec=1'") && strstr(error.text, "PoCL") &&
+	                    strstr(error.text, "lanes=1")));
+}
+END_TEST
+
 START_TEST(test_the_facts_are_the_device_s)
 {
 	clkv_device_info info = info_of(fixture.context);
@@ -490,6 +510,7 @@ int main(void)
 	tcase_add_test(options, test_every_allocation_can_fail);
 	tcase_add_test(options, test_the_log_level_is_the_context_s_by_default);
 	tcase_add_test(facts, test_tuning_from_the_environment);
+	tcase_add_test(facts, test_pocl_gets_one_lane);
 	tcase_add_loop_test(facts, test_wrong_tuning_is_refused, 0,
 	                    (int)(sizeof bad_tunings / sizeof bad_tunings[0]));
 	tcase_add_test(facts, test_the_facts_are_the_device_s);

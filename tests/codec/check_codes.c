@@ -4,6 +4,7 @@
 #include "support/bounds.h"
 #include "support/expect.h"
 #include "support/fixture.h"
+#include "support/pairs.h"
 
 /* Every width on each side, both axes, groups that don't divide the head, both kinds of scale. */
 static const char *const recipes[] = {
@@ -20,11 +21,19 @@ static const char *const recipes[] = {
 	"q:k=2,v=16 ; window=0",
 	"q:k=3,v=3,rot=hadamard,sym=1 ; window=20,sinks=2",
 };
+enum { RECIPES = sizeof recipes / sizeof recipes[0] };
 
-static void check_recipe(const char *recipe, clkv_geometry geometry, struct tensor_layout in)
+struct shape {
+	int layers, q_heads, kv_heads, dk, dv;
+};
+static const struct tensor_layout layouts[] = {
+	{CLKV_F32, 0, 0, 0}, {CLKV_F16, 3, 5, 1}, {CLKV_BF16, 1, 0, 7}};
+
+static void check_recipe(const char *recipe, const struct shape *x, struct tensor_layout in)
 {
-	struct feed feed = {.geometry = geometry, .lse = true, .in = in};
+	struct feed feed = {.lse = true, .in = in};
 	static struct stream stream;
+	feed.geometry = feed_geometry(x->layers, x->q_heads, x->kv_heads, x->dk, x->dv);
 	feed_open(&feed, fixture.context, fixture.queue, recipe, NULL);
 	stream_open(&feed, &stream);
 	feed_one(&feed, &stream, 211, CLKV_PROMPT_END, 1, NULL);
@@ -37,8 +46,8 @@ static void check_recipe(const char *recipe, clkv_geometry geometry, struct tens
 
 START_TEST(test_attention_equals_that_over_decoded_rows)
 {
-	static const struct tensor_layout in = {CLKV_F32, 0, 0, 0};
-	check_recipe(recipes[_i], feed_usual(2), in);
+	static const struct shape usual = {2, 6, 2, 64, 64};
+	check_recipe(recipes[_i], &usual, layouts[0]);
 }
 END_TEST
 
@@ -46,33 +55,50 @@ START_TEST(test_other_head_sizes)
 {
 	static const struct {
 		const char *recipe;
-		int q_heads, kv_heads, dk, dv;
-	} cases[] = {
-		{"kivi:bits=4", 4, 4, 80, 80},
-		{"kivi:bits=2", 8, 1, 112, 112},
-		{"q:k=4,v=4,rot=hadamard", 4, 1, 128, 128},
-		{"kivi:k=4,v=2", 3, 1, 192, 128},
-		{"q:k=8,v=4", 8, 1, 256, 256},
+		struct shape shape;
+	} rows[] = {
+		{"kivi:bits=4", {1, 4, 4, 80, 80}},
+		{"kivi:bits=2", {1, 8, 1, 112, 112}},
+		{"q:k=4,v=4,rot=hadamard", {1, 4, 1, 128, 128}},
+		{"kivi:k=4,v=2", {1, 3, 1, 192, 128}},
+		{"q:k=8,v=4", {1, 8, 1, 256, 256}},
 	};
-	static const struct tensor_layout in = {CLKV_F16, 3, 5, 1};
-	check_recipe(
-		cases[_i].recipe,
-		feed_geometry(1, cases[_i].q_heads, cases[_i].kv_heads, cases[_i].dk, cases[_i].dv), in);
+	check_recipe(rows[_i].recipe, &rows[_i].shape, layouts[1]);
 }
 END_TEST
+
+/* Recipes, shapes of heads and layouts of what is given: a cover of them where everything is asked for, as each recipe and
+ * shape compiles kernels of its own. */
+static const struct shape shapes[] = {{1, 8, 2, 128, 64}, {1, 3, 1, 64, 128}, {1, 2, 2, 256, 256}};
+static struct pairs crossed;
+enum { CROSSED_SEED = 1 };
+
+START_TEST(test_recipes_in_other_shapes)
+{
+	const unsigned char *row = crossed.row[_i];
+	check_recipe(recipes[row[0]], &shapes[row[1]], layouts[row[2]]);
+}
+END_TEST
+
+/* A prompt, then steps of 1, 1 + more and 1 + 2 * more rows. */
+static void expect_growing(struct feed *feed, const char *recipe, clkv_phase prompt,
+                           clkv_phase phase, size_t more)
+{
+	static struct stream stream;
+	feed_open(feed, fixture.context, fixture.queue, recipe, NULL);
+	stream_open(feed, &stream);
+	feed_one(feed, &stream, 300, prompt, 1, NULL);
+	for (uint64_t i = 0; i < 3; i++)
+		expect_rows(feed, &stream, 1 + (size_t)i * more, phase, 2 + i, EXPECT_DECODED,
+		            BOUND_ATTEND_CODES);
+	feed_close(feed);
+}
 
 /* Chunks of several rows attend to codes through the same tiles as a prompt over half. */
 START_TEST(test_chunks_attend_to_codes)
 {
 	struct feed feed = {.geometry = feed_usual(1), .lse = true};
-	static struct stream stream;
-	feed_open(&feed, fixture.context, fixture.queue, "kivi:bits=4", NULL);
-	stream_open(&feed, &stream);
-	feed_one(&feed, &stream, 300, CLKV_PROMPT, 1, NULL);
-	for (uint64_t i = 0; i < 3; i++)
-		expect_rows(&feed, &stream, 1 + (size_t)i * 50, CLKV_PROMPT, 2 + i, EXPECT_DECODED,
-		            BOUND_ATTEND_CODES);
-	feed_close(&feed);
+	expect_growing(&feed, "kivi:bits=4", CLKV_PROMPT, CLKV_PROMPT, 50);
 }
 END_TEST
 
@@ -80,19 +106,12 @@ START_TEST(test_masks_and_sinks_over_codes)
 {
 	static const float sinks[] = {-3.0f, 0.5f, 2.0f, 6.0f, 0.0f, 1.0f};
 	struct feed feed = {.geometry = feed_usual(4), .lse = true, .sinks = sinks};
-	static struct stream stream;
 	const int windows[] = {0, 1, 150, 230};
 	for (int layer = 0; layer < 4; layer++)
 		feed.window[layer] = windows[layer];
 	feed.geometry.window = feed.window;
 	feed.geometry.softcap = 3.0f;
-	feed_open(&feed, fixture.context, fixture.queue, "kivi:bits=4 ; window=40,sinks=6", NULL);
-	stream_open(&feed, &stream);
-	feed_one(&feed, &stream, 300, CLKV_PROMPT_END, 1, NULL);
-	for (uint64_t i = 0; i < 3; i++)
-		expect_rows(&feed, &stream, 1 + (size_t)i * 15, CLKV_DECODE, 2 + i, EXPECT_DECODED,
-		            BOUND_ATTEND_CODES);
-	feed_close(&feed);
+	expect_growing(&feed, "kivi:bits=4 ; window=40,sinks=6", CLKV_PROMPT_END, CLKV_DECODE, 15);
 }
 END_TEST
 
@@ -144,9 +163,12 @@ int main(void)
 {
 	Suite *suite = suite_create("codes");
 	TCase *equal = fixture_case(suite, "equal", 120), *better = fixture_case(suite, "better", 120);
-	fixture_some(equal, test_attention_equals_that_over_decoded_rows,
-	             sizeof recipes / sizeof recipes[0], 0, 1, 2, 4, 7, 10, 11);
+	fixture_some(equal, test_attention_equals_that_over_decoded_rows, RECIPES, 0, 1, 2, 4, 7, 10,
+	             11);
 	fixture_some(equal, test_other_head_sizes, 5, 0, 3);
+	pairs_draw(&crossed, 3, (const size_t[]){RECIPES, 3, 3}, false, CROSSED_SEED);
+	tcase_add_loop_test(equal, test_recipes_in_other_shapes, 0,
+	                    fixture_full() ? (int)crossed.rows : 0);
 	tcase_add_test(equal, test_chunks_attend_to_codes);
 	tcase_add_test(equal, test_masks_and_sinks_over_codes);
 	tcase_add_test(better, test_more_bits_come_closer_to_f16);

@@ -5,6 +5,7 @@
 #include "support/expect.h"
 #include "support/fixture.h"
 #include "support/inject.h"
+#include "support/pairs.h"
 #include "support/trial.h"
 
 #include <stdio.h>
@@ -26,7 +27,6 @@ static const struct {
               {CLUSTERS " | place:host,via=attend" GENERAL, true},
               {CLUSTERS " | place:host,via=map" GENERAL, false}};
 enum { PLACED = 3 };
-
 /* A failed allocation of a layer's pages says how many bytes it was for. */
 START_TEST(test_creation_fails_cleanly)
 {
@@ -133,15 +133,19 @@ enum { OPERATIONS = 4, STEPPED = 2 };
 static const enum trial_operation operations[OPERATIONS] = {TRIAL_BEGIN, TRIAL_ATTEND, TRIAL_COMMIT,
                                                             READ};
 
+/* Recipes, operations and faults: a cover, and all of them in check-full. */
+static struct pairs steps;
+enum { STEPS_SEED = 1 };
+
 START_TEST(test_steps_fail_cleanly)
 {
 	static struct stream base, once;
 	static double out[2 * 6 * 64];
 	struct feed feed = {.geometry = feed_usual(2)};
-	const char *recipe = stepped[_i / (OPERATIONS * FAULTS)];
-	struct trial t = {.phase = CLKV_DECODE,
-	                  .fault = (enum fault)(_i % FAULTS),
-	                  .operation = operations[_i / FAULTS % OPERATIONS]};
+	const unsigned char *row = steps.row[_i];
+	const char *recipe = stepped[row[0]];
+	struct trial t = {
+		.phase = CLKV_DECODE, .fault = (enum fault)row[2], .operation = operations[row[1]]};
 	uint64_t host = inject_host_bytes(), device = inject_device_bytes();
 	clkv_context *context = fixture_open();
 	cl_command_queue queue = fixture_queue_of(context);
@@ -299,7 +303,9 @@ int main(void)
 	TCase *fail = fixture_case(suite, "failures", 120);
 	TCase *refused = fixture_case(suite, "refused", 60);
 	tcase_add_loop_test(fail, test_creation_fails_cleanly, 0, PLACED * FAULTS);
-	tcase_add_loop_test(fail, test_steps_fail_cleanly, 0, STEPPED * OPERATIONS * FAULTS);
+	pairs_draw(&steps, 3, (const size_t[]){STEPPED, OPERATIONS, FAULTS}, fixture_full(),
+	           STEPS_SEED);
+	tcase_add_loop_test(fail, test_steps_fail_cleanly, 0, (int)steps.rows);
 	tcase_add_loop_test(refused, test_refusals_say_why, 0, REFUSALS);
 	tcase_add_test(refused, test_auto_depends_on_the_device);
 	tcase_add_test(refused, test_names_stand_alone);

@@ -11,9 +11,9 @@
 #include "support/each.h"
 #include "support/expect.h"
 #include "support/fixture.h"
-#include "support/memory_file.h"
+#include "support/life.h"
+#include "support/pairs.h"
 #include "support/pruned.h"
-#include "support/random.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -22,143 +22,96 @@
 
 /* ---------------------------------------------------------------- values, attention ---- */
 
-/* Each form of recovery, saliency and strength; groups of 1, 3 and 4; block and head sizes. */
-static const struct pruned_case cases[] = {
-	{"spark:keep=0.5,recover=zero,qagg=mean,saliency=abs ; window=0",
-     {6, 2, 64, 64},
-     PRUNED_SPARK,
-     .kept = 32,
-     .obs = 32,
-     .block = 64,
-     .qagg = REF_QAGG_MEAN,
-     .recover = REF_RECOVER_ZERO},
+/* Each form of recovery, saliency and strength; groups of 1, 3 and 4; block and head sizes. Behind them all kinds of
+ * codecs, for which kept channels are rounded up to eights: a unit's range is that of what is kept. */
+static const struct pruned_row rows[] = {
+	{"spark:keep=0.5,recover=zero,qagg=mean,saliency=abs ; window=0", 32, PRUNED_USUAL},
 	{"spark:keep=0.3,recover=const,fill=0.05,saliency=sq,qagg=norm ; window=0,block=32",
-     {2, 2, 64, 64},
-     PRUNED_SPARK,
-     .kept = 19,
-     .obs = 32,
-     .block = 32,
-     .qagg = REF_QAGG_NORM,
-     .recover = REF_RECOVER_CONST,
-     .squared = true,
-     .fill = 0.05},
-	{"spark:keep=0.5,recover=signmag,saliency=sq,qagg=abs ; window=0,block=128",
-     {6, 2, 64, 64},
-     PRUNED_SPARK,
-     .kept = 32,
-     .obs = 32,
-     .block = 128,
-     .qagg = REF_QAGG_ABS,
-     .recover = REF_RECOVER_SIGNMAG,
-     .squared = true},
-	{"spark:keep=0.5,recover=mean,saliency=abs,obs=7 ; window=0",
-     {3, 1, 80, 112},
-     PRUNED_SPARK,
-     .kept = 40,
-     .obs = 7,
-     .block = 64,
-     .qagg = REF_QAGG_RMS,
-     .recover = REF_RECOVER_MEAN},
-	{"spark:keep=0.2,recover=mean,saliency=sq ; window=0",
-     {6, 2, 64, 64},
-     PRUNED_SPARK,
-     .kept = 13,
-     .obs = 32,
-     .block = 64,
-     .qagg = REF_QAGG_RMS,
-     .recover = REF_RECOVER_MEAN,
-     .squared = true},
-	{"spark ; window=0",
-     {6, 2, 64, 64},
-     PRUNED_SPARK,
-     .kept = 32,
-     .obs = 32,
-     .block = 64,
-     .qagg = REF_QAGG_RMS,
-     .recover = REF_RECOVER_FIT,
-     .squared = true,
-     .refine = 2},
+     19,
+     {2, 2, 64, 64}},
+	{"spark:keep=0.5,recover=signmag,saliency=sq,qagg=abs ; window=0,block=128", 32, PRUNED_USUAL},
+	{"spark:keep=0.5,recover=mean,saliency=abs,obs=7 ; window=0", 40, {3, 1, 80, 112}},
+	{"spark:keep=0.2,recover=mean,saliency=sq ; window=0", 13, PRUNED_USUAL},
+	{"spark ; window=0", 32, PRUNED_USUAL},
 	{"spark:keep=0.2,saliency=abs,refine=4,qagg=abs,obs=256 ; window=0,block=32",
-     {3, 1, 128, 128},
-     PRUNED_SPARK,
-     .kept = 26,
-     .obs = 256,
-     .block = 32,
-     .qagg = REF_QAGG_ABS,
-     .recover = REF_RECOVER_FIT,
-     .refine = 4},
-	{"spark:refine=0,qagg=norm ; window=0,block=128",
-     {4, 1, 80, 80},
-     PRUNED_SPARK,
-     .kept = 40,
-     .obs = 32,
-     .block = 128,
-     .qagg = REF_QAGG_NORM,
-     .recover = REF_RECOVER_FIT,
-     .squared = true},
-	{"think:keep=0.5 ; window=0",
-     {6, 2, 64, 64},
-     PRUNED_THINK,
-     .kept = 32,
-     .obs = 32,
-     .block = 64,
-     .qagg = REF_QAGG_RMS,
-     .refresh = 1},
-	{"think:keep=0.3,align=2,qagg=norm,obs=5,refresh=0 ; window=0,block=128",
-     {3, 1, 128, 128},
-     PRUNED_THINK,
-     .kept = 38,
-     .obs = 5,
-     .block = 128,
-     .qagg = REF_QAGG_NORM},
-	{"think:keep=0.51,align=8,qagg=mean,refresh=3 ; window=0,block=32",
-     {2, 2, 80, 80},
-     PRUNED_THINK,
-     .kept = 48,
-     .obs = 32,
-     .block = 32,
-     .qagg = REF_QAGG_MEAN,
-     .refresh = 3},
+     26,
+     {3, 1, 128, 128}},
+	{"spark:refine=0,qagg=norm ; window=0,block=128", 40, {4, 1, 80, 80}},
+	{"think:keep=0.5 ; window=0", 32, PRUNED_USUAL},
+	{"think:keep=0.3,align=2,qagg=norm,obs=5,refresh=0 ; window=0,block=128", 38, {3, 1, 128, 128}},
+	{"think:keep=0.51,align=8,qagg=mean,refresh=3 ; window=0,block=32", 48, {2, 2, 80, 80}},
+	{"spark:keep=0.3,recover=signmag,saliency=abs | q:k=8,v=4 ; window=0", 24, PRUNED_USUAL},
+	{"think:keep=0.3 | q:k=4,v=4 ; window=0", 24, PRUNED_USUAL},
+	{"spark:recover=mean | q:k=8,v=16,axis_k=channel ; window=0", 32, {2, 2, 64, 64}},
+	{"spark:keep=0.3 | q:k=16,v=4 ; window=0", 19, PRUNED_USUAL},
+	{"spark:keep=0.5 | kivi:bits=4 ; window=0", 32, PRUNED_USUAL},
+	{"think:keep=0.5 | kivi:bits=2 ; window=0", 64, {3, 1, 128, 64}},
+	{"spark:keep=0.5 | kvcomp:entropy=pack,verify=1,rel_k=0.1,exact=0 ; window=0", 32,
+     PRUNED_USUAL},
+	{"spark:keep=0.3,recover=zero,saliency=abs | "
+     "kvcomp:entropy=huffman,unit_k=block,rel_k=0.02,verify=1,exact=0 ; window=0",
+     24, PRUNED_USUAL},
+	{"think:keep=0.5 | kvcomp:entropy=none,verify=1,rel_k=0.05 ; window=0", 32, PRUNED_USUAL},
+	{"spark:keep=0.4,recover=const,fill=0.1,saliency=abs | "
+     "kvcomp:entropy=huffman,rel_k=0.1,verify=1,exact=2 ; window=0,block=32",
+     32,
+     {2, 2, 80, 80}},
 };
-#define CASES (sizeof cases / sizeof cases[0])
-enum { ZERO, CONSTANT, SIGNMAG, MEAN = 3, MEAN_SQ = 4, FIT = 5, THINKS = 8, THINKS_ONCE = 9 };
+enum { ROWS = sizeof rows / sizeof rows[0] };
+enum { ZERO, CONSTANT, SIGNMAG, MEAN, MEAN_SQ, FIT, THINKS = 8, THINKS_ONCE, SPARK_Q = 11 };
+enum { THINK_Q = 12, SPARK_KIVI = 15, SPARK_PACK = 17 };
 
-/* A prompt in two steps with a short last block; decoding and a chunk behind it; blocks that are sealed while decoding;
- * a prompt shorter than a block. None of the compared steps seals its own rows. */
-static void run_case(const struct pruned_case *c, clkv_context *context, cl_command_queue queue)
+static struct watch watches[LIFE_STREAMS];
+
+static void follow_step(struct life *l, enum life_stream s, size_t n, clkv_phase phase)
 {
-	struct feed feed = pruned_feed(c);
-	static struct stream stream, small;
-	static struct watch w;
-	feed_open(&feed, context, queue, c->recipe, NULL);
-	stream_open(&feed, &stream);
-	watch_open(&w, c, &feed);
-	watch_feed(&w, &feed, &stream, 130, CLKV_PROMPT, 1);
-	watch_feed(&w, &feed, &stream, 81, CLKV_PROMPT_END, 2);
-	watch_check(&w, &stream);
-	watch_attend(&w, &feed, &stream, 1, CLKV_DECODE, 3);
-	watch_attend(&w, &feed, &stream, 26, CLKV_PROMPT, 4);
-	watch_feed(&w, &feed, &stream, 110, CLKV_DECODE, 5);
-	watch_check(&w, &stream);
-	watch_attend(&w, &feed, &stream, 1, CLKV_DECODE, 6);
-	watch_close(&w);
-	stream_open(&feed, &small);
-	watch_open(&w, c, &feed);
-	watch_feed(&w, &feed, &small, 25, CLKV_PROMPT_END, 7);
-	watch_check(&w, &small);
-	watch_attend(&w, &feed, &small, 1, CLKV_DECODE, 8);
-	watch_attend(&w, &feed, &small, 20, CLKV_PROMPT, 9);
-	clkv_stats stats = feed_stats(&feed);
-	ck_assert_uint_eq(stats.values_broken, 0);
-	ck_assert((stats.values_checked > 0) == (strstr(c->recipe, "verify=1") != NULL));
-	watch_close(&w);
-	feed_close(&feed);
+	watch_step(&watches[s], &l->streams[s], n, phase);
 }
 
-/* SparK P2, ThinK P2: what is kept, and that it's exact; P5: attention. */
+static void follow_copy(struct life *l, enum life_stream from, enum life_stream to, bool by_file)
+{
+	watch_fork(&watches[from], &watches[to]);
+	watches[to].feed = life_feed(l, to);
+	if (by_file)
+		memset(watches[to].seen, 0, sizeof watches[to].seen);
+}
+
+static void follow_cut(struct life *l, enum life_stream s, size_t n)
+{
+	(void)l;
+	watch_cut(&watches[s], n);
+}
+
+static void check(struct life *l, enum life_stream s)
+{
+	watch_check(&watches[s], &l->streams[s]);
+}
+
+/* SparK P2, ThinK P2: what is kept, and that it's exact; P5: attention. Forks have the queries seen so far in common, and
+ * each its own ones from then on; masks are made anew, or taken over from the prompt; what is sealed comes back from a
+ * file to the bit, and a mask that stays is that of the last sealed block. */
+static void lead(const struct pruned_row *row, clkv_context *context, cl_command_queue queue)
+{
+	const struct pruned_case c = pruned_case(row);
+	static struct life l;
+	l = (struct life){.feed = pruned_feed(&c),
+	                  .block = c.block,
+	                  .limit = c.codec == PRUNED_NONE ? PRUNED_ATTEND : PRUNED_ATTEND_CODES,
+	                  .stepped = follow_step,
+	                  .copied = follow_copy,
+	                  .cut = follow_cut,
+	                  .check = check};
+	watch_open(&watches[LIFE_A], &c, &l.feed);
+	watch_open(&watches[LIFE_SMALL], &c, &l.feed);
+	life_lead(&l, context, queue, c.recipe);
+	for (int s = 0; s < LIFE_STREAMS; s++)
+		watch_close(&watches[s]);
+	life_close(&l);
+}
+
 START_TEST(test_values_and_attention)
 {
-	run_case(&cases[_i], fixture.context, fixture.queue);
+	lead(&rows[_i], fixture.context, fixture.queue);
 }
 END_TEST
 
@@ -168,29 +121,34 @@ START_TEST(test_other_forms_of_kernels)
 	static const int some[] = {FIT, THINKS};
 	clkv_context *context = fixture_open_tuned(forms[_i % 2]);
 	cl_command_queue queue = fixture_queue_of(context);
-	run_case(&cases[some[_i / 2]], context, queue);
+	lead(&rows[some[_i / 2]], context, queue);
 	clReleaseCommandQueue(queue);
 	clkv_context_destroy(context);
 }
 END_TEST
 
-/* Nobody asks: channels are judged by K alone, of which many are equal to the bit. */
-START_TEST(test_without_queries_magnitudes_decide)
+/* What SparK can be set to beside its codec. */
+static const char *const recoveries[] = {"zero", "const", "signmag", "mean", "fit"};
+static const char *const saliencies[] = {"abs", "sq"};
+static const char *const strengths[] = {"mean", "rms", "abs", "norm"};
+static const struct {
+	const char *keep;
+	size_t kept; /* of 64 */
+} shares[] = {{"0.2", 13}, {"0.3", 19}, {"0.5", 32}};
+static const int blocks[] = {32, 64, 128};
+static struct pairs settings;
+enum { SETTINGS_SEED = 1 };
+
+START_TEST(test_pairs_of_settings)
 {
-	static const int some[] = {ZERO, FIT, THINKS};
-	const struct pruned_case *c = &cases[some[_i]];
-	struct feed feed = pruned_feed(c);
-	static struct stream stream;
-	static struct watch w;
-	feed.append_only = true;
-	feed_open(&feed, fixture.context, fixture.queue, c->recipe, NULL);
-	stream_open(&feed, &stream);
-	watch_open(&w, c, &feed);
-	watch_feed(&w, &feed, &stream, 200, CLKV_PROMPT_END, 1);
-	watch_feed(&w, &feed, &stream, 70, CLKV_DECODE, 2);
-	watch_check(&w, &stream);
-	watch_close(&w);
-	feed_close(&feed);
+	const unsigned char *row = settings.row[_i];
+	char recipe[128];
+	snprintf(recipe, sizeof recipe,
+	         "spark:keep=%s,recover=%s,saliency=%s,qagg=%s ; window=0,block=%d",
+	         shares[row[3]].keep, recoveries[row[0]], saliencies[row[1]], strengths[row[2]],
+	         blocks[row[4]]);
+	const struct pruned_row c = {recipe, shares[row[3]].kept, PRUNED_USUAL};
+	lead(&c, fixture.context, fixture.queue);
 }
 END_TEST
 
@@ -203,21 +161,29 @@ static double unused(uint64_t row, int layer, enum feed_side side, size_t head, 
 	return side == FEED_K && (row + d) % 9 == 0 ? (x < 0.0 ? -0.0 : 0.0) : x;
 }
 
-/* Strengths have a floor where a fill is divided by them, and nowhere else. Zero has the sign +. */
-START_TEST(test_unused_channels_and_zeros)
+/* Nobody asks: channels are judged by K alone, of which many are equal to the bit. Or some are asked for hardly: strengths
+ * have a floor where a fill is divided by them, and nowhere else; zero has the sign +. */
+START_TEST(test_channels_nobody_asks_for)
 {
-	static const int some[] = {MEAN, MEAN_SQ, FIT, SIGNMAG};
-	const struct pruned_case *c = &cases[some[_i]];
-	struct feed feed = pruned_feed(c);
+	static const struct {
+		int row;
+		feed_value value; /* NULL: rows are appended, no more */
+	} some[] = {{ZERO, NULL},  {FIT, NULL},       {THINKS, NULL},   {MEAN, unused},
+	            {FIT, unused}, {MEAN_SQ, unused}, {SIGNMAG, unused}};
+	const struct pruned_case c = pruned_case(&rows[some[_i].row]);
+	struct feed feed = pruned_feed(&c);
 	static struct stream stream;
 	static struct watch w;
-	feed.value = unused;
-	feed_open(&feed, fixture.context, fixture.queue, c->recipe, NULL);
+	feed.value = some[_i].value;
+	feed.append_only = feed.value == NULL;
+	feed_open(&feed, fixture.context, fixture.queue, c.recipe, NULL);
 	stream_open(&feed, &stream);
-	watch_open(&w, c, &feed);
-	watch_feed(&w, &feed, &stream, 300, CLKV_PROMPT_END, 1);
+	watch_open(&w, &c, &feed);
+	watch_feed(&w, &feed, &stream, 230, CLKV_PROMPT_END, 1);
+	watch_feed(&w, &feed, &stream, 70, CLKV_DECODE, 2);
 	watch_check(&w, &stream);
-	watch_attend(&w, &feed, &stream, 3, CLKV_DECODE, 2);
+	if (!feed.append_only)
+		watch_attend(&w, &feed, &stream, 3, CLKV_DECODE, 3);
 	watch_close(&w);
 	feed_close(&feed);
 }
@@ -229,7 +195,7 @@ END_TEST
  * 2^-11 each; of squares twice that. */
 START_TEST(test_p3_mass)
 {
-	const struct pruned_case *c = &cases[_i];
+	const struct pruned_case row = pruned_case(&rows[_i]), *c = &row;
 	struct feed feed = pruned_feed(c);
 	static struct stream stream;
 	static struct watch w;
@@ -285,7 +251,7 @@ static double level(uint64_t row, int layer, enum feed_side side, size_t head, s
 START_TEST(test_p4_equal_saliencies_come_back)
 {
 	static const int some[] = {SIGNMAG, MEAN, MEAN_SQ, FIT};
-	const struct pruned_case *c = &cases[some[_i]];
+	const struct pruned_case row = pruned_case(&rows[some[_i]]), *c = &row;
 	struct feed feed = pruned_feed(c);
 	static struct stream stream;
 	size_t n = 140 * (size_t)(c->shape.kv_heads * c->shape.dk);
@@ -339,7 +305,7 @@ START_TEST(test_p1_p7_where_nothing_changes)
 	static const struct {
 		const char *recipe;
 		bool same[3]; /* as f16, step by step */
-	} rows[] = {
+	} recipes[] = {
 		{"spark:keep=1 ; window=0", {true, true, true}},
 		{"think:keep=1 ; window=0", {true, true, true}},
 		{"think:keep=0.98 ; window=0", {true, true, true}}, /* 63 channels are rounded up to all */
@@ -350,11 +316,12 @@ START_TEST(test_p1_p7_where_nothing_changes)
 	};
 	struct feed_result dense[3], got[3];
 	run_steps("f16", dense);
-	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-		run_steps(rows[i].recipe, got);
+	for (size_t i = 0; i < sizeof recipes / sizeof recipes[0]; i++) {
+		run_steps(recipes[i].recipe, got);
 		for (int j = 0; j < 3; j++) {
-			ck_assert_msg(same_result(&got[j], &dense[j]) == rows[i].same[j], "'%s', step %d: %s",
-			              rows[i].recipe, j, rows[i].same[j] ? "other bits" : "the same bits");
+			ck_assert_msg(same_result(&got[j], &dense[j]) == recipes[i].same[j],
+			              "'%s', step %d: %s", recipes[i].recipe, j,
+			              recipes[i].same[j] ? "other bits" : "the same bits");
 			feed_result_close(&got[j]);
 		}
 	}
@@ -395,76 +362,25 @@ START_TEST(test_p6_the_tail_is_whole)
 }
 END_TEST
 
-/* ---------------------------------------------------------------- forks, cuts ---- */
-
-static void both(struct watch *wa, struct watch *wb, struct feed *feed, struct stream *a,
-                 struct stream *b, size_t n)
-{
-	struct feed_item items[] = {{.stream = a, .n = n, .phase = CLKV_DECODE, .seed = 5},
-	                            {.stream = b, .n = n, .phase = CLKV_DECODE, .seed = 6}};
-	feed_step(feed, items, 2, NULL);
-	watch_step(wa, a, n, CLKV_DECODE);
-	watch_step(wb, b, n, CLKV_DECODE);
-}
-
-/* Forks have the queries seen so far in common, and each its own ones from then on. Masks are made anew, or
- * taken over from the prompt. */
-START_TEST(test_forks_and_cuts)
-{
-	static const int some[] = {ZERO, FIT, THINKS, THINKS_ONCE};
-	const struct pruned_case *c = &cases[some[_i]];
-	struct feed feed = pruned_feed(c);
-	static struct stream a, b, gone;
-	static struct watch wa, wb;
-	feed_open(&feed, fixture.context, fixture.queue, c->recipe, NULL);
-	stream_open(&feed, &a);
-	watch_open(&wa, c, &feed);
-	watch_feed(&wa, &feed, &a, 150, CLKV_PROMPT_END, 1);
-	watch_feed(&wa, &feed, &a, 45, CLKV_DECODE, 11);
-	stream_fork(&feed, &a, &b);
-	watch_fork(&wa, &wb);
-	stream_fork(&feed, &a, &gone);
-	/* a block is full before 32 rows have come: some of the queries are those that both have seen */
-	watch_feed(&wa, &feed, &a, 20, CLKV_DECODE, 2);
-	watch_feed(&wb, &feed, &b, 20, CLKV_DECODE, 3);
-	feed_one(&feed, &gone, 10, CLKV_DECODE, 4, NULL);
-	stream_close(&gone);
-	both(&wa, &wb, &feed, &a, &b, 30);
-	both(&wa, &wb, &feed, &a, &b, 90);
-	watch_check(&wa, &a);
-	watch_check(&wb, &b);
-	watch_attend(&wa, &feed, &a, 1, CLKV_DECODE, 7);
-	/* inside a sealed block; queries behind the cut, and those that they overwrote, count no more */
-	watch_cut(&wa, &a, 100);
-	watch_check(&wa, &a);
-	watch_attend(&wa, &feed, &a, 3, CLKV_DECODE, 8);
-	watch_feed(&wa, &feed, &a, 7, CLKV_DECODE, 9);
-	watch_feed(&wa, &feed, &a, 130, CLKV_DECODE, 10);
-	watch_check(&wa, &a);
-	watch_check(&wb, &b);
-	watch_close(&wa);
-	watch_close(&wb);
-	feed_close(&feed);
-}
-END_TEST
+/* ---------------------------------------------------------------- rows that aren't kept ---- */
 
 /* Tokens that a step doesn't keep leave no queries behind. */
 START_TEST(test_rejected_rows_leave_no_queries)
 {
-	const struct pruned_case *c = &cases[ZERO];
-	struct feed feed = pruned_feed(c);
+	const struct pruned_case c = pruned_case(&rows[ZERO]);
+	struct feed feed = pruned_feed(&c);
 	static struct stream s;
 	static struct watch w;
-	feed_open(&feed, fixture.context, fixture.queue, c->recipe, NULL);
+	feed_open(&feed, fixture.context, fixture.queue, c.recipe, NULL);
 	stream_open(&feed, &s);
-	watch_open(&w, c, &feed);
+	watch_open(&w, &c, &feed);
 	watch_feed(&w, &feed, &s, 150, CLKV_PROMPT_END, 1);
 	watch_feed(&w, &feed, &s, 54, CLKV_DECODE, 2);
 	struct feed_item item = {.stream = &s, .n = 20, .dropped = 10, .seed = 3};
 	feed_step(&feed, &item, 1, NULL);
 	/* their places in the ring held older queries: these are gone, and 22 of 32 are left */
 	for (size_t p = s.n; p < s.n + 10; p++)
-		w.seen[p % c->obs].tag = 0;
+		w.seen[p % c.obs].tag = 0;
 	watch_step(&w, &s, 10, CLKV_DECODE);
 	ck_assert_uint_eq(w.seal.tail, 214);
 	watch_check(&w, &s);
@@ -473,191 +389,7 @@ START_TEST(test_rejected_rows_leave_no_queries)
 }
 END_TEST
 
-/* ---------------------------------------------------------------- codecs behind ---- */
-
-/* Kept channels are rounded up to eights. A unit's range is that of what is kept. */
-static const struct pruned_case behind[] = {
-	{"spark:keep=0.3,recover=signmag,saliency=abs | q:k=8,v=4 ; window=0",
-     {6, 2, 64, 64},
-     PRUNED_SPARK,
-     .kept = 24,
-     .obs = 32,
-     .block = 64,
-     .qagg = REF_QAGG_RMS,
-     .recover = REF_RECOVER_SIGNMAG,
-     .codec = PRUNED_TOKEN_CODES,
-     .step = 1.0 / 255,
-     .group = 32},
-	{"think:keep=0.3 | q:k=4,v=4 ; window=0",
-     {6, 2, 64, 64},
-     PRUNED_THINK,
-     .kept = 24,
-     .obs = 32,
-     .block = 64,
-     .qagg = REF_QAGG_RMS,
-     .refresh = 1,
-     .codec = PRUNED_TOKEN_CODES,
-     .step = 1.0 / 15,
-     .group = 32},
-	{"spark:recover=mean | q:k=8,v=16,axis_k=channel ; window=0",
-     {2, 2, 64, 64},
-     PRUNED_SPARK,
-     .kept = 32,
-     .obs = 32,
-     .block = 64,
-     .qagg = REF_QAGG_RMS,
-     .recover = REF_RECOVER_MEAN,
-     .squared = true,
-     .codec = PRUNED_CHANNEL_CODES,
-     .step = 1.0 / 255,
-     .group = 32},
-	{"spark:keep=0.3 | q:k=16,v=4 ; window=0",
-     {6, 2, 64, 64},
-     PRUNED_SPARK,
-     .kept = 19,
-     .obs = 32,
-     .block = 64,
-     .qagg = REF_QAGG_RMS,
-     .recover = REF_RECOVER_FIT,
-     .squared = true,
-     .refine = 2},
-	{"spark:keep=0.5 | kivi:bits=4 ; window=0",
-     {6, 2, 64, 64},
-     PRUNED_SPARK,
-     .kept = 32,
-     .obs = 32,
-     .block = 64,
-     .qagg = REF_QAGG_RMS,
-     .recover = REF_RECOVER_FIT,
-     .squared = true,
-     .refine = 2,
-     .codec = PRUNED_CHANNEL_CODES,
-     .step = 1.0 / 15,
-     .group = 32},
-	{"think:keep=0.5 | kivi:bits=2 ; window=0",
-     {3, 1, 128, 64},
-     PRUNED_THINK,
-     .kept = 64,
-     .obs = 32,
-     .block = 64,
-     .qagg = REF_QAGG_RMS,
-     .refresh = 1,
-     .codec = PRUNED_CHANNEL_CODES,
-     .step = 1.0 / 3,
-     .group = 32},
-	{"spark:keep=0.5 | kvcomp:entropy=pack,verify=1,rel_k=0.1,exact=0 ; window=0",
-     {6, 2, 64, 64},
-     PRUNED_SPARK,
-     .kept = 32,
-     .obs = 32,
-     .block = 64,
-     .qagg = REF_QAGG_RMS,
-     .recover = REF_RECOVER_FIT,
-     .squared = true,
-     .refine = 2,
-     .codec = PRUNED_CHANNEL_RANGE,
-     .step = 0.1},
-	{"spark:keep=0.3,recover=zero,saliency=abs | "
-     "kvcomp:entropy=huffman,unit_k=block,rel_k=0.02,verify=1,exact=0 ; window=0",
-     {6, 2, 64, 64},
-     PRUNED_SPARK,
-     .kept = 24,
-     .obs = 32,
-     .block = 64,
-     .qagg = REF_QAGG_RMS,
-     .recover = REF_RECOVER_ZERO,
-     .codec = PRUNED_BLOCK_RANGE,
-     .step = 0.02},
-	{"think:keep=0.5 | kvcomp:entropy=none,verify=1,rel_k=0.05 ; window=0",
-     {6, 2, 64, 64},
-     PRUNED_THINK,
-     .kept = 32,
-     .obs = 32,
-     .block = 64,
-     .qagg = REF_QAGG_RMS,
-     .refresh = 1,
-     .codec = PRUNED_CHANNEL_RANGE,
-     .step = 0.05,
-     .exact = 1},
-	{"spark:keep=0.4,recover=const,fill=0.1,saliency=abs | "
-     "kvcomp:entropy=huffman,rel_k=0.1,verify=1,exact=2 ; window=0,block=32",
-     {2, 2, 80, 80},
-     PRUNED_SPARK,
-     .kept = 32,
-     .obs = 32,
-     .block = 32,
-     .qagg = REF_QAGG_RMS,
-     .recover = REF_RECOVER_CONST,
-     .fill = 0.1,
-     .codec = PRUNED_CHANNEL_RANGE,
-     .step = 0.1,
-     .exact = 2},
-};
-#define BEHIND (sizeof behind / sizeof behind[0])
-
-START_TEST(test_codecs_behind)
-{
-	run_case(&behind[_i], fixture.context, fixture.queue);
-}
-END_TEST
-
-/* ---------------------------------------------------------------- files ---- */
-
-static const struct pruned_case *const saved[] = {
-	&cases[FIT], &cases[MEAN], &cases[THINKS],      &cases[THINKS_ONCE],
-	&behind[1],  &behind[4],   &behind[BEHIND - 1], &behind[BEHIND - 3]};
-
-/* What is sealed comes back to the bit. A file has no queries: the next blocks are judged by those that come then;
- * a mask that stays is that of the last sealed block. */
-START_TEST(test_saved_and_loaded)
-{
-	const struct pruned_case *c = saved[_i];
-	struct feed feed = pruned_feed(c), other = feed;
-	static struct stream s, loaded;
-	static struct watch w, again;
-	struct memory_file file = {0};
-	feed_open(&feed, fixture.context, fixture.queue, c->recipe, NULL);
-	feed_open(&other, fixture.context, fixture.queue, c->recipe, NULL);
-	stream_open(&feed, &s);
-	watch_open(&w, c, &feed);
-	watch_feed(&w, &feed, &s, 150, CLKV_PROMPT_END, 1);
-	watch_feed(&w, &feed, &s, 190, CLKV_DECODE, 2);
-	memory_save(&feed, &s, NULL, &file);
-	memory_load(&other, &file, &s, &loaded);
-	watch_fork(&w, &again);
-	again.feed = &other;
-	memset(again.seen, 0, sizeof again.seen);
-	watch_check(&again, &loaded);
-	/* the block that this fills is judged by 20 queries */
-	watch_feed(&again, &other, &loaded, 20, CLKV_DECODE, 3);
-	watch_feed(&again, &other, &loaded, 110, CLKV_DECODE, 4);
-	watch_check(&again, &loaded);
-	watch_attend(&again, &other, &loaded, 1, CLKV_DECODE, 5);
-	memory_close(&file);
-	watch_close(&w);
-	watch_close(&again);
-	feed_close(&feed);
-	feed_close(&other);
-}
-END_TEST
-
 /* ---------------------------------------------------------------- bytes ---- */
-
-static double up(double n, double to)
-{
-	return ceil(n / to) * to;
-}
-
-/* Of a full block of one KV head: a mask (of all, or of each token), per token so many amplitudes, a factor per
- * channel, a sign for each value that is lacking; the kept values and V; an entry of the table. */
-static double block_bytes(bool each, double d, double dv, double block, double kept,
-                          double amplitudes, bool factors, bool signs)
-{
-	double section = each ? d * block / 8.0 + amplitudes * block * 2.0 + (factors ? 2.0 * d : 0.0) +
-	                            (signs ? (d - kept) * block / 8.0 : 0.0)
-	                      : d / 8.0;
-	return up(up(section, 16.0) + 2.0 * block * (kept + dv), 64.0);
-}
 
 /* ThinK P5, and the same of SparK: the formula is the estimate, and what is taken. */
 START_TEST(test_p5_bytes_are_those_of_the_formula)
@@ -667,7 +399,7 @@ START_TEST(test_p5_bytes_are_those_of_the_formula)
 		bool each;
 		double kept, amplitudes;
 		bool factors, signs;
-	} rows[] = {
+	} sizes[] = {
 		{"think:keep=0.5 ; window=0", false, 32, 0, false, false},
 		{"think:keep=0.6 ; window=0", false, 40, 0, false, false},
 		{"think:keep=0.6,align=2 ; window=0", false, 38, 0, false, false},
@@ -681,29 +413,13 @@ START_TEST(test_p5_bytes_are_those_of_the_formula)
 		{"spark:recover=normal,saliency=sq,seed=3 ; window=0", true, 32, 4, true, true},
 	};
 	clkv_geometry g = feed_usual(2);
-	clkv_cache_options o = CLKV_INIT(clkv_cache_options);
-	o.max_tokens = 1024;
-	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-		clkv_bytes bytes = CLKV_INIT(clkv_bytes);
-		clkv_error error;
-		double want = block_bytes(rows[i].each, 64, 64, 64, rows[i].kept, rows[i].amplitudes,
-		                          rows[i].factors, rows[i].signs);
-		feed_ok(clkv_bytes_required(fixture.context, &g, rows[i].recipe, &o, &bytes, &error),
-		        &error, rows[i].recipe);
-		ck_assert_msg(bytes.per_token == 4 * (want + 16) / 64, "'%s': %g instead of %g",
-		              rows[i].recipe, bytes.per_token, 4 * (want + 16) / 64);
-		if (i != 0 && i != 7)
-			continue; /* the others would be compiled for this alone */
-		struct feed feed = {.geometry = g};
-		static struct stream s;
-		feed_open(&feed, fixture.context, fixture.queue, rows[i].recipe, &o);
-		ck_assert_uint_eq(feed_stats(&feed).allocated.device, bytes.device);
-		stream_open(&feed, &s);
-		feed_one(&feed, &s, 256, CLKV_PROMPT_END, 1, NULL);
-		ck_assert_double_eq((double)feed_stats(&feed).used_sealed, 16 * want);
-		ck_assert_double_ge((double)stream_info(&s).bytes, 16 * (want + 16));
-		ck_assert_double_le((double)stream_info(&s).bytes, 16 * (want + 16) + 1024);
-		feed_close(&feed);
+	for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+		double section = sizes[i].each ? pruned_section(64, 64, sizes[i].kept, sizes[i].amplitudes,
+		                                                sizes[i].factors, sizes[i].signs)
+		                               : 64 / 8;
+		struct pruned_bytes want = {64, 4 * pruned_page(section, 64, sizes[i].kept + 64), 4, 0, 0};
+		/* the others would be compiled for this alone */
+		pruned_expect_bytes(&g, sizes[i].recipe, &want, i == 0 || i == 7);
 	}
 }
 END_TEST
@@ -712,22 +428,20 @@ int main(void)
 {
 	Suite *suite = suite_create("prune");
 	TCase *values = fixture_case(suite, "values", 120), *forms = fixture_case(suite, "forms", 120);
+	TCase *pair = fixture_case(suite, "pairs", 120), *bytes = fixture_case(suite, "bytes", 60);
 	TCase *mass = fixture_case(suite, "P3 P4", 120), *same = fixture_case(suite, "P1 P6 P7", 120);
-	TCase *life = fixture_case(suite, "forks", 120), *codecs = fixture_case(suite, "codecs", 120);
-	TCase *bytes = fixture_case(suite, "bytes", 60), *files = fixture_case(suite, "files", 120);
-	fixture_some(values, test_values_and_attention, CASES, CONSTANT, SIGNMAG, MEAN, FIT, THINKS,
-	             THINKS_ONCE);
-	fixture_some(values, test_without_queries_magnitudes_decide, 3, 1, 2);
-	fixture_some(values, test_unused_channels_and_zeros, 4, 0, 2);
+	fixture_some(values, test_values_and_attention, ROWS, ZERO, CONSTANT, SIGNMAG, MEAN, FIT,
+	             THINKS, THINKS_ONCE, SPARK_Q, THINK_Q, SPARK_KIVI, SPARK_PACK);
+	fixture_some(values, test_channels_nobody_asks_for, 7, 1, 2, 3, 4);
+	tcase_add_test(values, test_rejected_rows_leave_no_queries);
 	fixture_some(forms, test_other_forms_of_kernels, 4, 1, 2);
+	/* each row compiles kernels of its own: a cover is enough even where everything is asked for */
+	pairs_draw(&settings, 5, (const size_t[]){5, 2, 4, 3, 3}, false, SETTINGS_SEED);
+	tcase_add_loop_test(pair, test_pairs_of_settings, 0, fixture_full() ? (int)settings.rows : 0);
 	tcase_add_loop_test(mass, test_p3_mass, MEAN, fixture_full() ? MEAN_SQ + 1 : MEAN + 1);
 	fixture_some(mass, test_p4_equal_saliencies_come_back, 4, 0, 1);
 	tcase_add_test(same, test_p1_p7_where_nothing_changes);
 	fixture_some(same, test_p6_the_tail_is_whole, 4, 2, 3);
-	fixture_some(life, test_forks_and_cuts, 4, 0, 2, 3);
-	tcase_add_test(life, test_rejected_rows_leave_no_queries);
-	fixture_some(codecs, test_codecs_behind, BEHIND, 0, 1, 4, 6);
-	fixture_some(files, test_saved_and_loaded, sizeof saved / sizeof saved[0], 0, 3, 5);
 	tcase_add_test(bytes, test_p5_bytes_are_those_of_the_formula);
 	return fixture_run_shared(suite);
 }

@@ -7,7 +7,7 @@
 #include "support/each.h"
 #include "support/expect.h"
 #include "support/fixture.h"
-#include "support/memory_file.h"
+#include "support/life.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -118,46 +118,23 @@ START_TEST(test_each_token_keeps_as_many_as_it_needs)
 }
 END_TEST
 
-/* Attention over what was sealed is that over what is read, within 1e-5 as for other halves; a fork, a cut inside a
- * block, a file with the same bits, and decoding behind it. */
+/* Attention over what was sealed is that over what is read, within 1e-5 as for other halves; where V is in codes, sums of
+ * 64 codes times weights in single precision. */
 START_TEST(test_classes_are_attended_cut_and_saved)
 {
-	static const char *const recipes[] = {"spark:mode=group ; window=0",
-	                                      "spark:mode=group | q:k=16,v=8 ; window=30"};
-	static struct stream a, b, loaded;
-	struct feed feed = {.lse = true, .value = concentrated};
-	struct memory_file file = {0};
-	double near =
-		_i ? 1e-4 : 1e-5; /* V in codes: sums of 64 codes times weights in single precision */
-	feed.geometry = feed_usual(2);
-	feed_open(&feed, fixture.context, fixture.queue, recipes[_i], NULL);
-	stream_open(&feed, &a);
-	feed_one(&feed, &a, 150, CLKV_PROMPT_END, 1, NULL);
-	expect_rows(&feed, &a, 3, CLKV_DECODE, 6, EXPECT_DECODED, near);
-	feed_one(&feed, &a, 70, CLKV_DECODE, 2, NULL);
-	stream_fork(&feed, &a, &b);
-	clkv_error error = {0};
-	feed_ok(clkv_seq_truncate(a.seq, 100, &error), &error, "truncate");
-	a.n = 100;
-	expect_rows(&feed, &a, 3, CLKV_DECODE, 3, EXPECT_DECODED, near);
-	expect_rows(&feed, &b, 3, CLKV_DECODE, 4, EXPECT_DECODED, near);
-	memory_save(&feed, &b, NULL, &file);
-	memory_load(&feed, &file, &b, &loaded);
-	size_t n = b.n * 2 * 64;
-	double *k = calloc(4 * n, sizeof *k);
-	ck_assert_ptr_nonnull(k);
-	for (int layer = 0; layer < 2; layer++) {
-		feed_read(&feed, &b, layer, 0, b.n, k, k + n);
-		feed_read(&feed, &loaded, layer, 0, b.n, k + 2 * n, k + 3 * n);
-		ck_assert_mem_eq(k, k + 2 * n, 2 * n * sizeof *k);
-	}
-	expect_rows(&feed, &loaded, 2, CLKV_DECODE, 5, EXPECT_DECODED, near);
-	free(k);
-	memory_close(&file);
-	stream_close(&a);
-	stream_close(&b);
-	stream_close(&loaded);
-	feed_close(&feed);
+	static const struct {
+		const char *recipe;
+		size_t window;
+		double limit;
+	} rows[] = {{"spark:mode=group ; window=0", 0, 1e-5},
+	            {"spark:mode=group | q:k=16,v=8 ; window=30", 30, 1e-4}};
+	static struct life l;
+	l = (struct life){.feed = {.geometry = feed_usual(2), .lse = true, .value = concentrated},
+	                  .window = rows[_i].window,
+	                  .block = 64,
+	                  .limit = rows[_i].limit};
+	life_lead(&l, fixture.context, fixture.queue, rows[_i].recipe);
+	life_close(&l);
 }
 END_TEST
 

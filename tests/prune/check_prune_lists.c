@@ -10,6 +10,7 @@
 #include "support/each.h"
 #include "support/expect.h"
 #include "support/fixture.h"
+#include "support/life.h"
 #include "support/memory_file.h"
 #include "support/pruned.h"
 #include "support/random.h"
@@ -19,7 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LAYERS 3
+#define LAYERS 2
 #define HEADS 2
 #define DIM 64
 #define LISTS (LAYERS * HEADS)
@@ -33,27 +34,15 @@ struct listed {
 };
 
 static const struct listed cases[] = {
-	{"spark:keep=%s ; window=0", "0.25/0.5/1", {0.25, 0.25, 0.5, 0.5, 1, 1}, false, 0},
-	{"spark:keep=%s ; window=0",
-     "0.5/0.25/1/0.5/0.25/0.25",
-     {0.5, 0.25, 1, 0.5, 0.25, 0.25},
-     false,
-     0},
-	{"think:keep=%s ; window=0", "0.5/0.75/0.25", {0.5, 0.5, 0.75, 0.75, 0.25, 0.25}, false, 0},
-	{"think:keep=%s,refresh=0 ; window=0",
-     "0.25/0.5/0.5/1/0.75/0.25",
-     {0.25, 0.5, 0.5, 1, 0.75, 0.25},
-     false,
-     0},
-	{"spark:keep=%s ; window=0,skip=1", "0.5/0.25/1", {0.5, 0.5, 0.25, 0.25, 1, 1}, false, 1},
-	{"think:keep=%s | kivi:bits=4 ; window=0",
-     "0.25/0.5/1/0.25/0.5/0.5",
-     {0.25, 0.5, 1, 0.25, 0.5, 0.5},
-     true,
-     0},
+	{"spark:keep=%s ; window=0", "0.25/1", {0.25, 0.25, 1, 1}, false, 0},
+	{"spark:keep=%s ; window=0", "0.5/0.25/1/0.25", {0.5, 0.25, 1, 0.25}, false, 0},
+	{"think:keep=%s ; window=0", "0.5/0.75", {0.5, 0.5, 0.75, 0.75}, false, 0},
+	{"think:keep=%s,refresh=0 ; window=0", "0.25/1/0.5/0.75", {0.25, 1, 0.5, 0.75}, false, 0},
+	{"spark:keep=%s ; window=0,skip=1", "1/0.25", {1, 1, 0.25, 0.25}, false, 1},
+	{"think:keep=%s | kivi:bits=4 ; window=0", "0.25/0.5/1/0.5", {0.25, 0.5, 1, 0.5}, true, 0},
 	{"spark:keep=%s | kvcomp:entropy=huffman,verify=1 ; window=0",
-     "0.25/0.5/0.5/0.25/1/0.25",
-     {0.25, 0.5, 0.5, 0.25, 1, 0.25},
+     "0.25/0.5/0.5/1",
+     {0.25, 0.5, 0.5, 1},
      true,
      0},
 };
@@ -72,96 +61,35 @@ static void recipe_of(const struct listed *c, double keep, char recipe[256])
 	snprintf(recipe, 256, c->recipe, keep == 0.0 ? c->list : number);
 }
 
-/* ---------------------------------------------------------------- the life of two sequences ---- */
+/* ---------------------------------------------------------------- heads of a list, and heads alone ---- */
 
-/** A cache and what lives in it; attends: its outputs are checked. */
-struct life {
-	struct feed feed;
-	struct stream a, b, loaded;
-	bool attends;
-	double limit;
-};
-
-/* Lists seal; a cache that keeps all channels needn't. */
-static void expect_sealed(const struct life *l, const struct stream *s, size_t n)
-{
-	ck_assert(!l->attends || stream_info(s).sealed == n);
-}
-
-/* What both kinds of caches do; outputs of steps that seal nothing are those over what is read. */
-static void look(struct life *l, struct stream *s, size_t n, clkv_phase phase, uint64_t seed)
-{
-	if (l->attends)
-		expect_rows(&l->feed, s, n, phase, seed, EXPECT_DECODED, l->limit);
-	else
-		feed_one(&l->feed, s, n, phase, seed, NULL);
-}
-
-static void cut(struct stream *s, size_t n)
-{
-	clkv_error error;
-	feed_ok(clkv_seq_truncate(s->seq, n, &error), &error, "clkv_seq_truncate");
-	s->n = n;
-}
-
-/* A prompt with a short last block, a fork, blocks that both seal, a cut inside a block, a file. */
-static void live(struct life *l)
-{
-	struct memory_file file = {0};
-	feed_one(&l->feed, &l->a, 130, CLKV_PROMPT, 1, NULL);
-	feed_one(&l->feed, &l->a, 81, CLKV_PROMPT_END, 2, NULL);
-	expect_sealed(l, &l->a, 211);
-	look(l, &l->a, 1, CLKV_DECODE, 3);
-	look(l, &l->a, 20, CLKV_PROMPT, 4);
-	stream_fork(&l->feed, &l->a, &l->b);
-	feed_one(&l->feed, &l->a, 20, CLKV_DECODE, 5, NULL);
-	feed_one(&l->feed, &l->b, 20, CLKV_DECODE, 6, NULL);
-	struct feed_item items[] = {{.stream = &l->a, .n = 90, .phase = CLKV_DECODE, .seed = 7},
-	                            {.stream = &l->b, .n = 90, .phase = CLKV_DECODE, .seed = 8}};
-	feed_step(&l->feed, items, 2, NULL);
-	expect_sealed(l, &l->b, 339);
-	look(l, &l->b, 1, CLKV_DECODE, 9);
-	cut(&l->a, 100);
-	look(l, &l->a, 3, CLKV_DECODE, 10);
-	feed_one(&l->feed, &l->a, 137, CLKV_DECODE, 11, NULL);
-	expect_sealed(l, &l->a, 228);
-	look(l, &l->a, 1, CLKV_DECODE, 12);
-	memory_save(&l->feed, &l->b, NULL, &file);
-	memory_load(&l->feed, &file, &l->b, &l->loaded);
-	expect_same_cache(&l->feed, &l->b, &l->loaded);
-	feed_one(&l->feed, &l->loaded, 130, CLKV_DECODE, 13, NULL);
-	look(l, &l->loaded, 1, CLKV_DECODE, 14);
-	memory_close(&file);
-}
-
-static void life_open(struct life *l, const struct listed *c, double keep)
+/* Lists seal, and what they attend to is checked; a cache that keeps all channels needn't seal. */
+static void lead(struct life *l, const struct listed *c, double keep)
 {
 	char recipe[256];
 	memset(l, 0, sizeof *l);
 	l->feed = feed_of_lists();
-	l->attends = keep == 0.0;
-	l->limit = c->codes ? PRUNED_ATTEND_CODES : PRUNED_ATTEND;
+	if (keep == 0.0) {
+		l->block = 64;
+		l->limit = c->codes ? PRUNED_ATTEND_CODES : PRUNED_ATTEND;
+	}
 	recipe_of(c, keep, recipe);
-	feed_open(&l->feed, fixture.context, fixture.queue, recipe, NULL);
-	stream_open(&l->feed, &l->a);
-	live(l);
-	clkv_stats stats = feed_stats(&l->feed);
-	ck_assert_uint_eq(stats.values_broken, 0);
-	ck_assert((stats.values_checked > 0) == (strstr(recipe, "verify=1") != NULL));
+	life_lead(l, fixture.context, fixture.queue, recipe);
 }
 
 /* Heads of `keep` of both caches; K and V. */
 static void compare(const struct listed *c, double keep, struct life *list, struct life *one,
-                    const struct stream *s, const struct stream *t)
+                    enum life_stream which)
 {
+	const struct stream *s = &list->streams[which], *t = &one->streams[which];
 	size_t n = s->n * HEADS * DIM;
 	double *k[2] = {new_array(n, sizeof(double)), new_array(n, sizeof(double))},
 		   *v[2] = {new_array(n, sizeof(double)), new_array(n, sizeof(double))};
 	ck_assert_uint_eq(s->n, t->n);
 	ck_assert_int_eq(memcmp(s->row, t->row, s->n * sizeof *s->row), 0);
 	for (int layer = 0; layer < LAYERS; layer++) {
-		feed_read(&list->feed, s, layer, 0, s->n, k[0], v[0]);
-		feed_read(&one->feed, t, layer, 0, s->n, k[1], v[1]);
+		feed_read(life_feed(list, which), s, layer, 0, s->n, k[0], v[0]);
+		feed_read(life_feed(one, which), t, layer, 0, s->n, k[1], v[1]);
 		for (size_t i = 0; i < n; i++) {
 			size_t head = i / DIM % HEADS;
 			if (c->keep[(size_t)layer * HEADS + head] != keep)
@@ -181,15 +109,15 @@ static void compare(const struct listed *c, double keep, struct life *list, stru
 
 /* Each sealed token lacks the channels that its head's number leaves out, and no more; a fill that is a value by
  * chance is as rare as halves among floats. */
-static void count_lacking(const struct listed *c, struct life *l, const struct stream *s)
+static void count_lacking(const struct listed *c, const struct feed *feed, const struct stream *s)
 {
 	size_t n = s->n * HEADS * DIM, sealed = stream_info(s).sealed;
 	double *k = new_array(n, sizeof(double)), *v = new_array(n, sizeof(double)),
 		   *given = new_array(n, sizeof(double)), *given_v = new_array(n, sizeof(double));
 	for (int layer = 0; layer < LAYERS; layer++) {
-		feed_read(&l->feed, s, layer, 0, s->n, k, v);
-		feed_rows(&l->feed, layer, FEED_K, s->row, s->n, given);
-		feed_rows(&l->feed, layer, FEED_V, s->row, s->n, given_v);
+		feed_read(feed, s, layer, 0, s->n, k, v);
+		feed_rows(feed, layer, FEED_K, s->row, s->n, given);
+		feed_rows(feed, layer, FEED_V, s->row, s->n, given_v);
 		for (size_t row = 0; row < s->n * HEADS; row++) {
 			size_t t = row / HEADS, differ = 0;
 			double keep = c->keep[(size_t)layer * HEADS + row % HEADS];
@@ -216,27 +144,23 @@ START_TEST(test_heads_hold_what_they_hold_alone)
 	static struct life list, one;
 	const struct listed *c = &cases[_i];
 	size_t compared = 0;
-	life_open(&list, c, 0.0);
-	if (!c->codes) {
-		count_lacking(c, &list, &list.a);
-		count_lacking(c, &list, &list.b);
-		count_lacking(c, &list, &list.loaded);
-	}
+	lead(&list, c, 0.0);
+	for (int s = 0; s < LIFE_STREAMS && !c->codes; s++)
+		count_lacking(c, life_feed(&list, (enum life_stream)s), &list.streams[s]);
 	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
 		size_t n = 0;
 		for (size_t j = 0; j < LISTS; j++)
 			n += c->keep[j] == numbers[i];
 		if (n == 0)
 			continue;
-		life_open(&one, c, numbers[i]);
-		compare(c, numbers[i], &list, &one, &list.a, &one.a);
-		compare(c, numbers[i], &list, &one, &list.b, &one.b);
-		compare(c, numbers[i], &list, &one, &list.loaded, &one.loaded);
-		feed_close(&one.feed);
+		lead(&one, c, numbers[i]);
+		for (int s = 0; s < LIFE_STREAMS; s++)
+			compare(c, numbers[i], &list, &one, (enum life_stream)s);
+		life_close(&one);
 		compared += n;
 	}
 	ck_assert_uint_eq(compared, LISTS);
-	feed_close(&list.feed);
+	life_close(&list);
 }
 END_TEST
 
@@ -244,12 +168,12 @@ END_TEST
 START_TEST(test_equal_numbers_are_one)
 {
 	static const char *const recipes[][3] = {
-		{"spark:keep=0.5 ; window=0", "spark:keep=0.5/0.5/0.5 ; window=0",
-	     "spark:keep=0.5/0.5/0.5/0.5/0.5/0.5 ; window=0"},
-		{"think:keep=0.5 ; window=0", "think:keep=0.5/0.49/0.5 ; window=0",
-	     "think:keep=0.5/0.5/0.5/0.5/0.48/0.5 ; window=0"}, /* rounded up to fours */
-		{"spark:keep=1 ; window=0", "spark:keep=1/0.999/1 ; window=0",
-	     "spark:keep=1/1/1/1/1/0.995 ; window=0"},
+		{"spark:keep=0.5 ; window=0", "spark:keep=0.5/0.5 ; window=0",
+	     "spark:keep=0.5/0.5/0.5/0.5 ; window=0"},
+		{"think:keep=0.5 ; window=0", "think:keep=0.5/0.49 ; window=0",
+	     "think:keep=0.5/0.5/0.48/0.5 ; window=0"}, /* rounded up to fours */
+		{"spark:keep=1 ; window=0", "spark:keep=1/0.999 ; window=0",
+	     "spark:keep=1/1/1/0.995 ; window=0"},
 	};
 	struct feed_result results[3];
 	for (size_t i = 0; i < 3; i++) {
@@ -280,71 +204,41 @@ END_TEST
 
 /* ---------------------------------------------------------------- bytes ---- */
 
-static double up(double n, double to)
-{
-	return ceil(n / to) * to;
-}
-
-/* A block of 64 tokens of one head: masks, an amplitude per token, a factor per channel, signs; the values. */
-static double spark_bytes(double kept)
-{
-	double section =
-		kept == DIM ? 0.0 : DIM * 64 / 8.0 + 2.0 * 64 + 2.0 * DIM + (DIM - kept) * 64 / 8.0;
-	return up(up(section, 16.0) + 2.0 * 64 * (kept + DIM), 64.0);
-}
-
-static double think_bytes(double kept)
-{
-	return up((kept == DIM ? 0.0 : up(DIM / 8.0, 16.0)) + 2.0 * 64 * (kept + DIM), 64.0);
-}
-
-/* 4 blocks: a sequence holds what the formula says for each of its heads, and 16 bytes for each block; the cache
- * has asked for room for that. */
+/* A sequence holds what the formula says for each of its heads: SparK's masks, an amplitude for each token, a factor for
+ * each channel, signs; ThinK's mask. */
 START_TEST(test_bytes_are_the_sum_of_the_heads)
 {
-	static const size_t some[] = {0, 1, 2, 3, 4};
-	static struct stream s;
-	for (size_t i = 0; i < sizeof some / sizeof some[0]; i++) {
-		const struct listed *c = &cases[some[i]];
+	clkv_geometry g = feed_usual(LAYERS);
+	for (size_t i = 0; i < CASES; i++) {
+		const struct listed *c = &cases[i];
 		bool spark = strncmp(c->recipe, "spark", 5) == 0;
-		struct feed feed = feed_of_lists();
-		clkv_cache_options o = CLKV_INIT(clkv_cache_options);
-		clkv_bytes bytes = CLKV_INIT(clkv_bytes);
-		clkv_error error;
+		struct pruned_bytes want = {.block = 64, .dense_heads = c->skip * HEADS};
 		char recipe[256];
-		double want = 0.0, dense = 0.0;
+		if (c->codes)
+			continue;
 		for (size_t j = 0; j < LISTS; j++) {
 			double kept = floor(c->keep[j] * DIM + 0.5);
+			double section = spark ? pruned_section(DIM, 64, kept, 1, true, true) : DIM / 8;
 			if (j / HEADS < (size_t)c->skip)
-				dense += 2.0 * 64 * 2 * DIM;
+				want.dense += 2.0 * 64 * 2 * DIM;
 			else
-				want += spark ? spark_bytes(kept) : think_bytes(kept);
+				want.pages += pruned_page(kept == DIM ? 0.0 : section, 64, kept + DIM);
 		}
-		o.max_tokens = 1024;
+		want.heads = LISTS - want.dense_heads;
 		recipe_of(c, 0.0, recipe);
-		feed_ok(clkv_bytes_required(fixture.context, &feed.geometry, recipe, &o, &bytes, &error),
-		        &error, recipe);
-		double sealing = LISTS - c->skip * HEADS;
-		double per_token = (want + 16 * sealing + dense + 4 * c->skip * HEADS) / 64;
-		ck_assert_msg(fabs(bytes.per_token - per_token) < 1e-6, "'%s': %g instead of %g", recipe,
-		              bytes.per_token, per_token);
-		feed_open(&feed, fixture.context, fixture.queue, recipe, &o);
-		ck_assert_uint_eq(feed_stats(&feed).allocated.device, bytes.device);
-		stream_open(&feed, &s);
-		feed_one(&feed, &s, 256, CLKV_PROMPT_END, 1, NULL);
-		ck_assert_msg((double)feed_stats(&feed).used_sealed == 4 * want, "'%s': %g instead of %g",
-		              recipe, (double)feed_stats(&feed).used_sealed, 4 * want);
-		double all = 4 * (want + 16 * sealing + dense);
-		ck_assert_msg((double)stream_info(&s).bytes >= all &&
-		                  (double)stream_info(&s).bytes <= all + 1024,
-		              "'%s': a sequence has %g bytes instead of %g", recipe,
-		              (double)stream_info(&s).bytes, all);
-		feed_close(&feed);
+		pruned_expect_bytes(&g, recipe, &want, true);
 	}
 }
 END_TEST
 
 /* ---------------------------------------------------------------- a full pool ---- */
+
+static void cut(struct stream *s, size_t n)
+{
+	clkv_error error;
+	feed_ok(clkv_seq_truncate(s->seq, n, &error), &error, "clkv_seq_truncate");
+	s->n = n;
+}
 
 static clkv_status try_begin(struct feed *feed, struct stream *s, size_t n, clkv_step **step,
                              clkv_error *error)
@@ -366,8 +260,7 @@ START_TEST(test_a_full_pool_names_its_layer)
 	o.max_sequences = 4;
 	o.max_step_tokens = 128;
 	feed.append_only = true;
-	feed_open(&feed, fixture.context, fixture.queue,
-	          "spark:keep=0.5/0.25/1/0.5/0.25/0.25 ; window=0", &o);
+	feed_open(&feed, fixture.context, fixture.queue, "spark:keep=0.5/0.25/1/0.25 ; window=0", &o);
 	for (size_t i = 0; i < 4; i++) {
 		stream_open(&feed, &s[i]);
 		feed_one(&feed, &s[i], 64, CLKV_PROMPT_END, i, NULL);
@@ -393,15 +286,12 @@ START_TEST(test_a_full_pool_names_its_layer)
 	ck_assert_uint_eq(after.tokens, before.tokens);
 	for (size_t i = 0; i < 4; i++)
 		ck_assert_uint_eq(stream_info(&s[i]).sealed, s[i].n);
-	struct listed c = cases[1];
-	static struct life l;
-	l.feed = feed;
 	for (size_t i = 0; i < 3; i++)
-		count_lacking(&c, &l, &s[i]);
+		count_lacking(&cases[1], &feed, &s[i]);
 	stream_close(&s[3]);
 	feed_one(&feed, &s[0], 64, CLKV_DECODE, 30, NULL);
-	count_lacking(&c, &l, &s[0]);
-	count_lacking(&c, &l, &s[1]);
+	count_lacking(&cases[1], &feed, &s[0]);
+	count_lacking(&cases[1], &feed, &s[1]);
 	feed_close(&feed);
 }
 END_TEST
@@ -411,9 +301,8 @@ END_TEST
 START_TEST(test_max_tokens_fit_whatever_came_before)
 {
 	enum { SEQUENCES = 8, MOST = 2048 };
-	static const char *const recipes[] = {
-		"spark:keep=0.5/0.25/1/0.5/0.25/0.25 ; window=0",
-		"think:keep=0.25/0.5/0.5/1/0.75/0.25,refresh=0 ; window=0"};
+	static const char *const recipes[] = {"spark:keep=0.5/0.25/1/0.25 ; window=0",
+	                                      "think:keep=0.25/1/0.5/0.75,refresh=0 ; window=0"};
 	static struct stream s[SEQUENCES], loaded;
 	struct feed feed = feed_of_lists();
 	clkv_cache_options o = CLKV_INIT(clkv_cache_options);
@@ -479,11 +368,9 @@ START_TEST(test_no_room_is_never_another_error)
 	o.max_sequences = SEQUENCES;
 	o.max_step_tokens = 256;
 	feed.append_only = true;
-	if (_i == 1)
-		feed.geometry = feed_geometry(1, 4, 4, DIM, DIM);
 	feed_open(&feed, fixture.context, fixture.queue,
-	          _i == 1 ? "think:keep=0.25/0.5/1/0.75,refresh=0 ; window=0"
-	                  : "spark:keep=0.5/0.25/1/0.5/0.25/0.25 ; window=0",
+	          _i == 1 ? "think:keep=0.25/1/0.5/0.75,refresh=0 ; window=0"
+	                  : "spark:keep=0.5/0.25/1/0.25 ; window=0",
 	          &o);
 	for (size_t round = 0; round < 500; round++) {
 		size_t i = random_below(random_next(&state), SEQUENCES);
@@ -565,7 +452,7 @@ START_TEST(test_wrong_lists_are_refused)
 		{"spark:keep=0.5 0.4 0.3", {"keep", "0.5 0.4 0.3", "a list"}},
 		{"spark:values=0.5/0.5/0.5", {"values", "0.5/0.5/0.5", "0.001 to 1"}},
 	};
-	clkv_geometry g = feed_usual(LAYERS);
+	clkv_geometry g = feed_usual(3);
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
 		expect_refused(fixture.context, &g, rows[i].recipe, rows[i].says, 3);
 }

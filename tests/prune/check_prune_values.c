@@ -7,6 +7,7 @@
 #include "support/each.h"
 #include "support/expect.h"
 #include "support/fixture.h"
+#include "support/life.h"
 #include "support/memory_file.h"
 #include "support/pruned.h"
 
@@ -18,53 +19,25 @@
 /* A mean of up to 64 magnitudes, summed in single precision, is off by less than 64 roundings of 2^-24. */
 #define MEAN_ERROR (64 * 0x1p-24)
 
-enum fill { ZERO, CONSTANT, MEAN };
+/* Layers of two whose K keeps all channels. */
+enum whole { NEITHER, FIRST, BOTH };
 
 struct pruned_values {
 	const char *recipe;
-	struct {
-		int q_heads, kv_heads, dk, dv;
-	} shape;
 	size_t lacking; /* channels of V */
-	enum fill fill;
-	double constant;
-	bool k_whole[2]; /* by layer: keep=1 */
-	bool codes;
+	struct pruned_shape shape;
+	enum whole k_whole;
 };
 
 static const struct pruned_values cases[] = {
-	{"spark:values=0.5 ; window=0", {6, 2, 64, 64}, 32, MEAN, 0, {false, false}, false},
-	{"spark:keep=1,values=0.5,recover=zero ; window=0,block=32",
-     {2, 2, 80, 80},
-     40,
-     ZERO,
-     0,
-     {true, true},
-     false},
-	{"spark:keep=1,values=0.3,recover=const,fill=0.05 ; window=0",
-     {3, 1, 64, 80},
-     56,
-     CONSTANT,
-     0.05,
-     {true, true},
-     false},
-	{"spark:values=0.5,recover=signmag | q:k=8,v=16 ; window=0",
-     {6, 2, 64, 64},
-     32,
-     MEAN,
-     0,
-     {false, false},
-     true},
+	{"spark:values=0.5 ; window=0", 32, PRUNED_USUAL, NEITHER},
+	{"spark:keep=1,values=0.5,recover=zero ; window=0,block=32", 40, {2, 2, 80, 80}, BOTH},
+	{"spark:keep=1,values=0.3,recover=const,fill=0.05 ; window=0", 56, {3, 1, 64, 80}, BOTH},
+	{"spark:values=0.5,recover=signmag | q:k=8,v=16 ; window=0", 32, PRUNED_USUAL, NEITHER},
 	/* 29 of 64 are kept: 35 would lack, it becomes 32 */
-	{"spark:keep=1/0.5,values=0.45 ; window=0", {6, 2, 64, 64}, 32, MEAN, 0, {true, false}, false},
-	{"spark:values=0.8,recover=exp,saliency=abs ; window=0",
-     {3, 1, 80, 80},
-     16,
-     MEAN,
-     0,
-     {false, false},
-     false},
-	{"think:keep=0.5,values=0.5 ; window=0", {6, 2, 64, 64}, 32, MEAN, 0, {false, false}, false},
+	{"spark:keep=1/0.5,values=0.45 ; window=0", 32, PRUNED_USUAL, FIRST},
+	{"spark:values=0.8,recover=exp,saliency=abs ; window=0", 16, {3, 1, 80, 80}, NEITHER},
+	{"think:keep=0.5,values=0.5 ; window=0", 32, PRUNED_USUAL, NEITHER},
 };
 #define CASES (sizeof cases / sizeof cases[0])
 
@@ -109,9 +82,9 @@ static void check_row(const struct pruned_values *c, const double *given, const 
 	double sum = 0.0, low = 0.0, high = 0.0;
 	for (size_t d = 0; d < dv; d++)
 		sum += place_of(given, dv, d) >= kept ? fabs(given[d]) : 0.0;
-	if (c->fill == CONSTANT)
-		low = high = (double)(float)c->constant;
-	if (c->fill == MEAN) {
+	if (strstr(c->recipe, "recover=const")) {
+		low = high = 0.05f;
+	} else if (!strstr(c->recipe, "recover=zero")) {
 		low = ref_half(sum / (double)c->lacking * (1.0 - MEAN_ERROR));
 		high = ref_half(sum / (double)c->lacking * (1.0 + MEAN_ERROR));
 	}
@@ -140,7 +113,7 @@ static void check(const struct pruned_values *c, const struct feed *feed, const 
 		for (size_t i = 0; i < nv; i++)
 			given[i] = ref_stored(given[i]);
 		for (size_t i = 0; i < nk; i++) {
-			bool whole = c->k_whole[layer] || i / dk / heads >= sealed;
+			bool whole = layer < (int)c->k_whole || i / dk / heads >= sealed;
 			EACH_MSG(!whole || k[i] == ref_stored(given_k[i]),
 			         "layer %d, element %zu of K: %.9g instead of %.9g", layer, i, k[i],
 			         ref_stored(given_k[i]));
@@ -169,56 +142,29 @@ static struct feed feed_of(const struct pruned_values *c)
 	return feed;
 }
 
-static void attend(const struct pruned_values *c, struct feed *feed, struct stream *s, size_t n,
-                   clkv_phase phase, uint64_t seed)
+/* Of the case that runs. */
+static const struct pruned_values *led;
+
+static void check_stream(struct life *l, enum life_stream s)
 {
-	expect_rows(feed, s, n, phase, seed, EXPECT_DECODED,
-	            c->codes ? PRUNED_ATTEND_CODES : PRUNED_ATTEND);
+	check(led, life_feed(l, s), &l->streams[s]);
 }
 
-/* A prompt with a short last block, a fork, a cut inside a block, a file; a prompt shorter than a block. */
-static void run_case(const struct pruned_values *c, clkv_context *context, cl_command_queue queue)
+static void lead(const struct pruned_values *c, clkv_context *context, cl_command_queue queue)
 {
-	static struct stream a, b, loaded, small;
-	struct feed feed = feed_of(c);
-	struct memory_file file = {0};
-	clkv_error error;
-	feed_open(&feed, context, queue, c->recipe, NULL);
-	stream_open(&feed, &a);
-	feed_one(&feed, &a, 130, CLKV_PROMPT, 1, NULL);
-	feed_one(&feed, &a, 81, CLKV_PROMPT_END, 2, NULL);
-	ck_assert_uint_eq(stream_info(&a).sealed, 211);
-	check(c, &feed, &a);
-	attend(c, &feed, &a, 1, CLKV_DECODE, 3);
-	attend(c, &feed, &a, 26, CLKV_PROMPT, 4);
-	stream_fork(&feed, &a, &b);
-	feed_one(&feed, &a, 110, CLKV_DECODE, 5, NULL);
-	feed_one(&feed, &b, 90, CLKV_DECODE, 6, NULL);
-	check(c, &feed, &a);
-	check(c, &feed, &b);
-	attend(c, &feed, &a, 1, CLKV_DECODE, 7);
-	memory_save(&feed, &a, NULL, &file);
-	memory_load(&feed, &file, &a, &loaded);
-	expect_same_cache(&feed, &a, &loaded);
-	feed_one(&feed, &loaded, 130, CLKV_DECODE, 8, NULL);
-	check(c, &feed, &loaded);
-	feed_ok(clkv_seq_truncate(b.seq, 100, &error), &error, "clkv_seq_truncate");
-	b.n = 100;
-	attend(c, &feed, &b, 3, CLKV_DECODE, 9);
-	feed_one(&feed, &b, 137, CLKV_DECODE, 10, NULL);
-	check(c, &feed, &b);
-	stream_open(&feed, &small);
-	feed_one(&feed, &small, 25, CLKV_PROMPT_END, 11, NULL);
-	check(c, &feed, &small);
-	attend(c, &feed, &small, 1, CLKV_DECODE, 12);
-	attend(c, &feed, &small, 5, CLKV_PROMPT, 13);
-	memory_close(&file);
-	feed_close(&feed);
+	static struct life l;
+	l = (struct life){.feed = feed_of(c),
+	                  .block = strstr(c->recipe, "block=32") ? 32 : 64,
+	                  .limit = strchr(c->recipe, '|') ? PRUNED_ATTEND_CODES : PRUNED_ATTEND,
+	                  .check = check_stream};
+	led = c;
+	life_lead(&l, context, queue, c->recipe);
+	life_close(&l);
 }
 
 START_TEST(test_values_and_attention)
 {
-	run_case(&cases[_i], fixture.context, fixture.queue);
+	lead(&cases[_i], fixture.context, fixture.queue);
 }
 END_TEST
 
@@ -228,7 +174,7 @@ START_TEST(test_other_forms_of_kernels)
 	static const int some[] = {0, 1};
 	clkv_context *context = fixture_open_tuned(forms[_i % 3]);
 	cl_command_queue queue = fixture_queue_of(context);
-	run_case(&cases[some[_i / 3]], context, queue);
+	lead(&cases[some[_i / 3]], context, queue);
 	clReleaseCommandQueue(queue);
 	clkv_context_destroy(context);
 }
@@ -264,12 +210,8 @@ END_TEST
 
 /* ---------------------------------------------------------------- bytes ---- */
 
-static double up(double n, double to)
-{
-	return ceil(n / to) * to;
-}
-
-/* Of a block: what K has before it; masks of V, a mean for each token, a sign for each value that is lacking. */
+/* Of a block: what K has before it; masks of V, a mean for each token, a sign for each value that is lacking. Each part is
+ * a multiple of 16. */
 START_TEST(test_bytes_are_those_of_the_formula)
 {
 	static const struct {
@@ -283,21 +225,13 @@ START_TEST(test_bytes_are_those_of_the_formula)
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		const struct pruned_values *c = &cases[rows[i].number];
+		double dv = c->shape.dv, heads = 2 * c->shape.kv_heads;
+		double v_section = rows[i].block * dv / 8 + rows[i].means + rows[i].signs;
+		struct pruned_bytes want = {.block = rows[i].block, .heads = heads};
+		want.pages = heads * pruned_page(rows[i].k_section + v_section, rows[i].block,
+		                                 rows[i].k_kept + dv - (double)c->lacking);
 		struct feed feed = feed_of(c);
-		static struct stream s;
-		double dv = c->shape.dv, bt = rows[i].block, heads = c->shape.kv_heads;
-		double v = up(bt * dv / 8 + rows[i].means + rows[i].signs, 16);
-		double block =
-			up(up(rows[i].k_section, 16) + v + 2 * bt * (rows[i].k_kept + dv - (double)c->lacking),
-		       64);
-		feed_open(&feed, fixture.context, fixture.queue, c->recipe, NULL);
-		double per_token = 2 * heads * (block + 16) / bt;
-		ck_assert_msg(feed_stats(&feed).allocated.per_token == per_token, "'%s': %g instead of %g",
-		              c->recipe, feed_stats(&feed).allocated.per_token, per_token);
-		stream_open(&feed, &s);
-		feed_one(&feed, &s, 256, CLKV_PROMPT_END, 1, NULL);
-		ck_assert_double_eq((double)feed_stats(&feed).used_sealed, 2 * heads * block * 256 / bt);
-		feed_close(&feed);
+		pruned_expect_bytes(&feed.geometry, c->recipe, &want, true);
 	}
 }
 END_TEST
@@ -428,7 +362,7 @@ START_TEST(test_another_mask_is_taken)
 	feed_read(&feed, &loaded, 0, 5, 1, NULL, v[1]);
 	ck_assert_int_ne(memcmp(v[0], v[1], 64 * sizeof **v), 0);
 	ck_assert_int_eq(memcmp(v[0] + 64, v[1] + 64, 64 * sizeof **v), 0);
-	attend(&cases[0], &feed, &loaded, 1, CLKV_DECODE, 2);
+	expect_rows(&feed, &loaded, 1, CLKV_DECODE, 2, EXPECT_DECODED, PRUNED_ATTEND);
 	memory_close(&file);
 	feed_close(&feed);
 }

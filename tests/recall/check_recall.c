@@ -2,154 +2,83 @@
 /** \file check_recall.c \brief Recall attends to exactly the tokens that a sort of all scores chooses, and to the rest. */
 #include "support/expect.h"
 #include "support/fixture.h"
+#include "support/pairs.h"
 #include "support/recalled.h"
 
-static const struct recalled_case cases[] = {
-	{.recipe = "topk:recall=64,every=128 ; window=32,sinks=5",
-     .kind = RECALLED_TOKENS,
-     .budget = 64,
-     .window = 32,
-     .sinks = 5,
-     .block = 64,
-     .every = 128,
-     .most = 4096},
-	{.recipe = "topk:recall=50,gqa=group,every=128 ; window=0,sinks=0,seal=chunk",
-     .kind = RECALLED_TOKENS,
-     .budget = 50,
-     .grouped = true,
-     .chunk = true,
-     .block = 64,
-     .every = 128,
-     .most = 4096},
+#include <stdio.h>
+
+#define AROUND " ; window=32,sinks=5"
+
+static const char *const recipes[] = {
+	"topk:recall=64,every=128" AROUND,
+	"topk:recall=50,gqa=group,every=128 ; window=0,sinks=0,seal=chunk",
 	/* pages that don't divide what is sealed; a last page that is cut */
-	{.recipe = "pages:recall=70,page=16,every=128 ; window=33,sinks=7,skip=1",
-     .kind = RECALLED_PAGES,
-     .budget = 70,
-     .page = 16,
-     .window = 33,
-     .sinks = 7,
-     .block = 64,
-     .every = 128,
-     .most = 4096,
-     .skip = 1},
-	{.recipe = "pages:recall=45,page=8,gqa=group,every=256 ; window=16,sinks=1,block=32",
-     .kind = RECALLED_PAGES,
-     .budget = 45,
-     .grouped = true,
-     .page = 8,
-     .window = 16,
-     .sinks = 1,
-     .block = 32,
-     .every = 256,
-     .most = 4096},
-	{.recipe = "clusterkv:recall=60,per=8,every=128 ; window=32,sinks=5",
-     .kind = RECALLED_CLUSTERS,
-     .budget = 60,
-     .window = 32,
-     .sinks = 5,
-     .block = 64,
-     .every = 128,
-     .most = 4096},
-	{.recipe = "clusterkv:recall=60,per=16,every=128,gqa=group,metric=l2 ; window=32,sinks=5",
-     .kind = RECALLED_CLUSTERS,
-     .budget = 60,
-     .grouped = true,
-     .window = 32,
-     .sinks = 5,
-     .block = 64,
-     .every = 128,
-     .most = 4096},
-	{.recipe = "a2ats:recall=60,codes=32,every=128 ; window=32,sinks=5",
-     .kind = RECALLED_CODES,
-     .budget = 60,
-     .window = 32,
-     .sinks = 5,
-     .block = 64,
-     .every = 128,
-     .most = 4096},
-	{.recipe = "a2ats:recall=60,codes=48,every=128,gqa=group ; window=32,sinks=5,seal=chunk",
-     .kind = RECALLED_CODES,
-     .budget = 60,
-     .grouped = true,
-     .window = 32,
-     .sinks = 5,
-     .block = 64,
-     .every = 128,
-     .most = 4096,
-     .first = 192,
-     .chunk = true},
+	"pages:recall=70,page=16,every=128 ; window=33,sinks=7,skip=1",
+	"pages:recall=45,page=8,gqa=group,every=256 ; window=16,sinks=1,block=32",
+	"clusterkv:recall=60,per=8,every=128" AROUND,
+	"clusterkv:recall=60,per=16,every=128,gqa=group,metric=l2" AROUND,
+	"a2ats:recall=60,codes=32,every=128" AROUND,
+	"a2ats:recall=60,codes=48,every=128,gqa=group" AROUND ",seal=chunk",
 };
-enum { CASES = sizeof cases / sizeof cases[0] };
+enum { RECIPES = sizeof recipes / sizeof recipes[0] };
 
 static clkv_geometry geometry(void)
 {
 	return feed_usual(2);
 }
 
-static void open_one(struct feed *feed, const struct recalled_case *c,
-                     const clkv_cache_options *options, struct stream *stream, struct recalled *r)
-{
-	feed->value = recalled_quarters;
-	feed->lse = true;
-	feed_open(feed, fixture.context, fixture.queue, c->recipe, options);
-	stream_open(feed, stream);
-	recalled_open(r, c);
-}
-
-/* Nearly all choices leave something out and could be compared: else the test has tested little. */
-static void expect_figures(const struct recalled_figures *f, bool exact)
-{
-	ck_assert_uint_gt(f->rows, 0);
-	ck_assert_msg(10 * f->left >= 9 * f->heads, "%zu of %zu choices leave something out", f->left,
-	              f->heads);
-	ck_assert_msg(exact ? f->unsure == 0 : 5 * f->unsure <= f->heads,
-	              "%zu of %zu choices are unsure", f->unsure, f->heads);
-	ck_assert_uint_gt(f->lists, 0);
-}
-
 /* ---------------------------------------------------------------- the choice ---- */
 
-/* A prompt, one row, drafts of which some are dropped, enough rows for another segment, and rows again. */
-START_TEST(test_the_choice_is_that_of_a_sort)
+static void lead(const char *recipe, clkv_geometry g)
 {
 	static struct stream stream;
-	const struct recalled_case *c = &cases[_i];
-	struct feed feed = {.geometry = geometry()};
+	const struct recalled_case c = recalled_case(recipe);
+	struct feed feed = {.geometry = g};
 	struct recalled r;
-	struct recalled *list[] = {&r};
-	struct recalled_figures f = {0};
-	open_one(&feed, c, NULL, &stream, &r);
-	recalled_one(&feed, &stream, &r, 90 + c->window, CLKV_PROMPT, 1, &f);
-	recalled_one(&feed, &stream, &r, 221, CLKV_PROMPT_END, 2, &f);
-	ck_assert_uint_eq(r.n, 1);
-	ck_assert_uint_eq(recalled_sealed(&r), 311 - c->sinks);
-	recalled_one(&feed, &stream, &r, 1, CLKV_DECODE, 3, &f);
-	struct feed_item drafts = {&stream, 6, CLKV_DECODE, 4, 4};
-	recalled_step(&feed, &drafts, list, 1, &f);
-	recalled_one(&feed, &stream, &r, c->every, CLKV_DECODE, 5, NULL);
-	ck_assert_uint_eq(r.n, 2);
-	recalled_one(&feed, &stream, &r, 3, CLKV_DECODE, 6, &f);
-	expect_figures(&f, c->kind <= RECALLED_PAGES && !c->grouped);
+	recalled_start(&feed, &c, NULL, &stream, &r);
+	recalled_grow(&feed, &stream, &r);
 	feed_close(&feed);
+}
+
+START_TEST(test_the_choice_is_that_of_a_sort)
+{
+	lead(recipes[_i], geometry());
+}
+END_TEST
+
+/* Kinds, choices, windows, when is sealed, blocks, shapes: a cover of them where everything is asked for, as each row
+ * compiles kernels of its own. */
+static struct pairs settings;
+enum { SETTINGS_SEED = 1 };
+
+START_TEST(test_pairs_of_settings)
+{
+	static const char *const kinds[] = {"topk", "pages:page=16", "clusterkv:per=8",
+	                                    "a2ats:codes=32"};
+	static const char *const around[] = {"window=32,sinks=5", "window=0,sinks=0"};
+	static const int shapes[][3] = {{6, 2, 64}, {2, 2, 64}, {4, 1, 80}, {8, 2, 128}};
+	const unsigned char *row = settings.row[_i];
+	const int *x = shapes[row[5]];
+	char recipe[160];
+	snprintf(recipe, sizeof recipe, "%s%srecall=50,every=128,gqa=%s ; %s,seal=%s,block=%d",
+	         kinds[row[0]], row[0] ? "," : ":", row[1] ? "group" : "union", around[row[2]],
+	         row[3] ? "chunk" : "prompt", row[4] ? 32 : 64);
+	lead(recipe, feed_geometry(2, x[0], x[1], x[2], x[2]));
 }
 END_TEST
 
 /* A budget of all tokens but one, of all, and of more; of one. */
 START_TEST(test_budgets_at_the_edge)
 {
-	static const char *const recipes[] = {"topk:recall=1,every=128 ; window=32,sinks=5",
-	                                      "topk:recall=127,every=128 ; window=32,sinks=5",
-	                                      "topk:recall=128,every=128 ; window=32,sinks=5",
-	                                      "topk:recall=129,every=128 ; window=32,sinks=5"};
-	static const size_t budgets[] = {1, 127, 128, 129};
+	static const char *const edges[] = {
+		"topk:recall=1,every=128" AROUND, "topk:recall=127,every=128" AROUND,
+		"topk:recall=128,every=128" AROUND, "topk:recall=129,every=128" AROUND};
 	static struct stream stream;
-	struct recalled_case c = cases[0];
+	const struct recalled_case c = recalled_case(edges[_i]);
 	struct feed feed = {.geometry = geometry()};
 	struct recalled r;
 	struct recalled_figures f = {0};
-	c.recipe = recipes[_i];
-	c.budget = budgets[_i];
-	open_one(&feed, &c, NULL, &stream, &r);
+	recalled_start(&feed, &c, NULL, &stream, &r);
 	recalled_one(&feed, &stream, &r, 128 + 32 + 5, CLKV_PROMPT_END, 1, &f);
 	ck_assert_uint_eq(recalled_sealed(&r), 128);
 	recalled_one(&feed, &stream, &r, 4, CLKV_DECODE, 2, &f);
@@ -164,7 +93,7 @@ START_TEST(test_what_else_attention_does)
 {
 	static const float sinks[] = {0.5f, -1.0f, 2.0f, 0.0f, 1.0f, -3.0f};
 	static struct stream stream;
-	const struct recalled_case *c = &cases[_i * 2]; /* topk, pages */
+	const struct recalled_case c = recalled_case(recipes[_i * 2]); /* topk, pages */
 	struct feed feed = {.geometry = geometry(), .sinks = sinks};
 	struct recalled r;
 	struct recalled_figures f = {0};
@@ -172,10 +101,10 @@ START_TEST(test_what_else_attention_does)
 	feed.geometry.scale = 0.3f;
 	feed.in = (struct tensor_layout){CLKV_BF16, 3, 1, 5};
 	feed.out = (struct tensor_layout){CLKV_F16, 1, 2, 3};
-	open_one(&feed, c, NULL, &stream, &r);
+	recalled_start(&feed, &c, NULL, &stream, &r);
 	recalled_one(&feed, &stream, &r, 400, CLKV_PROMPT_END, 1, NULL);
 	recalled_one(&feed, &stream, &r, 3, CLKV_DECODE, 2, &f);
-	expect_figures(&f, true);
+	recalled_expect(&f, &c);
 	feed_close(&feed);
 }
 END_TEST
@@ -185,15 +114,16 @@ START_TEST(test_layers_with_a_window_attend_to_it)
 {
 	static const int window[] = {0, 50, 0, 300};
 	static struct stream stream;
+	const struct recalled_case c = recalled_case(recipes[0]);
 	struct feed feed = {.geometry = feed_usual(4)};
 	struct recalled r;
 	struct recalled_figures f = {0};
 	feed.geometry.window = window;
-	open_one(&feed, &cases[0], NULL, &stream, &r);
+	recalled_start(&feed, &c, NULL, &stream, &r);
 	recalled_one(&feed, &stream, &r, 400, CLKV_PROMPT_END, 1, &f);
 	recalled_one(&feed, &stream, &r, 5, CLKV_DECODE, 2, &f);
 	ck_assert_uint_eq(f.rows, 5 * 2);
-	expect_figures(&f, true);
+	recalled_expect(&f, &c);
 	feed_close(&feed);
 }
 END_TEST
@@ -206,7 +136,7 @@ START_TEST(test_batches_of_all_kinds)
 {
 	static struct stream streams[4];
 	static const size_t before[] = {300, 20, 520, 170};
-	const struct recalled_case *c = &cases[_i];
+	const struct recalled_case c = recalled_case(recipes[_i]);
 	struct feed feed = {.geometry = geometry()};
 	struct recalled r[4];
 	struct recalled *list[4];
@@ -216,10 +146,10 @@ START_TEST(test_batches_of_all_kinds)
 	o.max_sequences = 4;
 	feed.value = recalled_quarters;
 	feed.lse = true;
-	feed_open(&feed, fixture.context, fixture.queue, c->recipe, &o);
+	feed_open(&feed, fixture.context, fixture.queue, c.recipe, &o);
 	for (size_t i = 0; i < 4; i++) {
 		stream_open(&feed, &streams[i]);
-		recalled_open(&r[i], c);
+		recalled_open(&r[i], &c);
 		list[i] = &r[i];
 		if (i == 2)
 			recalled_one(&feed, &streams[i], &r[i], 300, CLKV_PROMPT, 10, NULL);
@@ -236,7 +166,7 @@ START_TEST(test_batches_of_all_kinds)
 	                            {&streams[0], 1, CLKV_DECODE, 0, 26}};
 	struct recalled *others[] = {&r[2], &r[1], &r[0]};
 	recalled_step(&feed, other, others, 3, &f);
-	expect_figures(&f, c->kind <= RECALLED_PAGES && !c->grouped);
+	recalled_expect(&f, &c);
 	feed_close(&feed);
 }
 END_TEST
@@ -279,11 +209,13 @@ int main(void)
 	Suite *suite = suite_create("recall");
 	TCase *choice = fixture_case(suite, "choice", 120), *batch = fixture_case(suite, "batch", 120);
 	TCase *all = fixture_case(suite, "all", 120);
-	fixture_some(choice, test_the_choice_is_that_of_a_sort, CASES, 0, 3, 5, 7);
+	fixture_some(choice, test_the_choice_is_that_of_a_sort, RECIPES, 0, 3, 5, 7);
+	pairs_draw(&settings, 6, (const size_t[]){4, 2, 2, 2, 2, 4}, false, SETTINGS_SEED);
+	tcase_add_loop_test(choice, test_pairs_of_settings, 0, fixture_full() ? (int)settings.rows : 0);
 	fixture_some(choice, test_budgets_at_the_edge, 4, 1, 2);
 	fixture_some(choice, test_what_else_attention_does, 2, 0);
 	tcase_add_test(choice, test_layers_with_a_window_attend_to_it);
-	fixture_some(batch, test_batches_of_all_kinds, CASES, 0, 3, 5, 7);
+	fixture_some(batch, test_batches_of_all_kinds, RECIPES, 0, 3, 5, 7);
 	fixture_some(all, test_recall_of_everything_is_dense, 7, 3, 4, 6);
 	return fixture_run_shared(suite);
 }

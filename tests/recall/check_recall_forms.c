@@ -6,62 +6,37 @@
 #include <string.h>
 
 #define AROUND " ; window=33,sinks=5"
-#define FIELDS .window = 33, .sinks = 5, .block = 64, .every = 128, .most = 4096
-
-static const struct recalled_case topk = {
-	.recipe = "topk:recall=60,every=128" AROUND, .kind = RECALLED_TOKENS, .budget = 60, FIELDS};
-static const struct recalled_case pages = {.recipe =
-                                               "pages:recall=60,page=8,gqa=group,every=128" AROUND,
-                                           .kind = RECALLED_PAGES,
-                                           .budget = 60,
-                                           .page = 8,
-                                           .grouped = true,
-                                           FIELDS};
-static const struct recalled_case codes = {
-	.recipe = "a2ats:recall=60,codes=32,gqa=group,every=128" AROUND,
-	.kind = RECALLED_CODES,
-	.budget = 60,
-	.grouped = true,
-	FIELDS};
+#define TOPK "topk:recall=60,every=128" AROUND
+#define PAGES "pages:recall=60,page=8,gqa=group,every=128" AROUND
+#define CODES "a2ats:recall=60,codes=32,gqa=group,every=128" AROUND
 
 /* Each kernel with one lane and with many, with fewer lanes than channels and as many; the device's own form is that of
  * all other suites, and check_recall_index compares what forms make of clusters, bit by bit. */
 static const struct {
-	const char *form;
-	const struct recalled_case *c;
+	const char *form, *recipe;
 } all[] = {
-	{"lanes=1,vec=1", &pages},  {"lanes=4,vec=4", &topk},  {"lanes=4,vec=4", &codes},
-	{"lanes=64,vec=1", &pages}, {"lanes=64,vec=1", &topk},
+	{"lanes=1,vec=1", PAGES},  {"lanes=4,vec=4", TOPK},  {"lanes=4,vec=4", CODES},
+	{"lanes=64,vec=1", PAGES}, {"lanes=64,vec=1", TOPK},
 };
 enum { ALL = sizeof all / sizeof all[0] };
 
 START_TEST(test_forms_choose_as_a_sort_does)
 {
 	static struct stream stream;
-	clkv_context *context = fixture_open_tuned(all[_i].form);
-	cl_command_queue queue = fixture_queue_of(context);
-	struct feed feed = {.geometry = feed_usual(2), .lse = true, .value = recalled_quarters};
+	const struct recalled_case c = recalled_case(all[_i].recipe);
+	struct feed feed = {.geometry = feed_usual(2), .context = fixture_open_tuned(all[_i].form)};
 	struct recalled r;
-	struct recalled_figures f = {0};
 	char text[512];
-	feed_open(&feed, context, queue, all[_i].c->recipe, NULL);
+	feed.queue = fixture_queue_of(feed.context);
+	recalled_start(&feed, &c, NULL, &stream, &r);
 	ck_assert_int_eq(clkv_cache_tuning(feed.cache, text, sizeof text), CLKV_OK);
 	ck_assert_msg(strncmp(text, all[_i].form, strlen(all[_i].form)) == 0 &&
 	                  !strstr(text, "refused"),
 	              "%s", text);
-	stream_open(&feed, &stream);
-	recalled_open(&r, all[_i].c);
-	recalled_one(&feed, &stream, &r, 303, CLKV_PROMPT_END, 1, &f);
-	recalled_one(&feed, &stream, &r, 1, CLKV_DECODE, 2, &f);
-	recalled_one(&feed, &stream, &r, 130, CLKV_DECODE, 3, NULL);
-	ck_assert_uint_eq(r.n, 2);
-	recalled_one(&feed, &stream, &r, 3, CLKV_DECODE, 4, &f);
-	ck_assert_uint_eq(f.left, f.heads);
-	ck_assert_uint_gt(f.lists, 0);
-	ck_assert_uint_le(5 * f.unsure, f.heads);
+	recalled_grow(&feed, &stream, &r);
 	feed_close(&feed);
-	clReleaseCommandQueue(queue);
-	clkv_context_destroy(context);
+	clReleaseCommandQueue(feed.queue);
+	clkv_context_destroy(feed.context);
 }
 END_TEST
 

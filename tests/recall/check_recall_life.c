@@ -12,26 +12,12 @@
 
 #define AROUND " ; window=32,sinks=5"
 #define OPEN 37 /* sinks and window */
-#define FIELDS .window = 32, .sinks = 5, .block = 64, .every = 128, .most = 1024
 
-static const struct recalled_case cases[] = {
-	{.recipe = "topk:recall=64,every=128,most=1024" AROUND,
-     .kind = RECALLED_TOKENS,
-     .budget = 64,
-     FIELDS},
-	{.recipe = "pages:recall=64,page=16,every=128,most=1024" AROUND,
-     .kind = RECALLED_PAGES,
-     .budget = 64,
-     .page = 16,
-     FIELDS},
-	{.recipe = "clusterkv:recall=64,per=8,every=128,most=1024" AROUND,
-     .kind = RECALLED_CLUSTERS,
-     .budget = 64,
-     FIELDS},
-	{.recipe = "a2ats:recall=64,codes=32,every=128,most=1024" AROUND,
-     .kind = RECALLED_CODES,
-     .budget = 64,
-     FIELDS},
+static const char *const recipes[] = {
+	"topk:recall=64,every=128,most=1024" AROUND,
+	"pages:recall=64,page=16,every=128,most=1024" AROUND,
+	"clusterkv:recall=64,per=8,every=128,most=1024" AROUND,
+	"a2ats:recall=64,codes=32,every=128,most=1024" AROUND,
 };
 enum { CASES = 4 };
 /* The last one leaves more tokens open than a window and a block. */
@@ -54,6 +40,15 @@ static void open_cache(struct feed *feed, const char *recipe)
 	feed_open(feed, fixture.context, fixture.queue, recipe, &o);
 }
 
+static void follow_one(struct feed *feed, const struct recalled_case *c, struct stream *stream,
+                       struct recalled *r)
+{
+	feed->value = recalled_quarters;
+	open_cache(feed, c->recipe);
+	stream_open(feed, stream);
+	recalled_open(r, c);
+}
+
 static void expect_choices(const struct recalled_figures *f, const struct recalled_case *c)
 {
 	ck_assert_uint_gt(f->lists, 0);
@@ -67,12 +62,11 @@ static void expect_choices(const struct recalled_figures *f, const struct recall
 START_TEST(test_long_prompts_are_several_segments)
 {
 	static struct stream stream;
-	struct feed feed = {.geometry = feed_usual(2), .value = recalled_quarters};
+	const struct recalled_case c = recalled_case(recipes[_i]);
+	struct feed feed = {.geometry = feed_usual(2)};
 	struct recalled r;
 	struct recalled_figures f = {0};
-	open_cache(&feed, cases[_i].recipe);
-	stream_open(&feed, &stream);
-	recalled_open(&r, &cases[_i]);
+	follow_one(&feed, &c, &stream, &r);
 	feed.append_only = true;
 	feed_one(&feed, &stream, 1100 + OPEN, CLKV_PROMPT_END, 1, NULL);
 	recalled_commit(&r, 1100 + OPEN, CLKV_PROMPT_END);
@@ -83,7 +77,7 @@ START_TEST(test_long_prompts_are_several_segments)
 		r.n, 3); /* 300 = 2 * 128 and a rest: what leaves the window together is one segment */
 	feed.append_only = false;
 	recalled_one(&feed, &stream, &r, 2, CLKV_DECODE, 3, &f);
-	expect_choices(&f, &cases[_i]);
+	expect_choices(&f, &c);
 	feed_close(&feed);
 }
 END_TEST
@@ -98,12 +92,12 @@ START_TEST(test_generation_to_the_last_token)
 	o.max_seq_tokens = 900;
 	o.max_step_tokens = 64;
 	o.max_sequences = 2;
-	static const char *const recipes[] = {
+	static const char *const whole[] = {
 		"topk:recall=900,every=128,most=1024" AROUND ",seal=chunk",
 		"pages:recall=900,page=4,every=128,most=1024" AROUND ",seal=chunk",
 		"clusterkv:recall=900,per=4,every=128,most=1024" AROUND ",seal=chunk",
 		"a2ats:recall=900,codes=200,every=128,most=1024" AROUND ",seal=chunk"};
-	feed_open(&feed, fixture.context, fixture.queue, recipes[_i], &o);
+	feed_open(&feed, fixture.context, fixture.queue, whole[_i], &o);
 	stream_open(&feed, &streams[0]);
 	stream_open(&feed, &streams[1]);
 	for (size_t n = 0; n < 900 - 2; n += 31 < 898 - n ? 31 : 898 - n) {
@@ -129,16 +123,15 @@ END_TEST
 START_TEST(test_forks_go_their_own_ways)
 {
 	static struct stream a, b;
-	struct feed feed = {.geometry = feed_usual(2), .value = recalled_quarters};
+	const struct recalled_case c = recalled_case(recipes[_i]);
+	struct feed feed = {.geometry = feed_usual(2)};
 	struct recalled ra, rb;
 	struct recalled *list[] = {&ra, &rb};
 	struct recalled_figures f = {0};
-	open_cache(&feed, cases[_i].recipe);
-	stream_open(&feed, &a);
-	recalled_open(&ra, &cases[_i]);
+	follow_one(&feed, &c, &a, &ra);
 	recalled_one(&feed, &a, &ra, 290, CLKV_PROMPT_END, 1, NULL);
 	size_t used = recalled_used(&feed);
-	ck_assert(cases[_i].kind == RECALLED_TOKENS || used > 0);
+	ck_assert(c.kind == RECALLED_TOKENS || used > 0);
 	stream_fork(&feed, &a, &b);
 	rb = ra;
 	ck_assert_uint_eq(recalled_used(&feed), used);
@@ -151,7 +144,7 @@ START_TEST(test_forks_go_their_own_ways)
 	recalled_step(&feed, next, other, 2, &f);
 	stream_close(&a);
 	recalled_one(&feed, &b, &rb, 1, CLKV_DECODE, 6, &f);
-	expect_choices(&f, &cases[_i]);
+	expect_choices(&f, &c);
 	stream_close(&b);
 	ck_assert_uint_eq(recalled_used(&feed), 0);
 	ck_assert_uint_eq(recalled_books(&feed), 0);
@@ -170,18 +163,16 @@ START_TEST(test_cut_tokens_are_gone)
 	static const size_t cuts[] = {5 + 270 + 100, 5 + 256, 5 + 70, 5 + 1, 4};
 	static const size_t page_cuts[] = {5 + 270 + 96, 5 + 256, 5 + 80, 5 + 16, 4};
 	static struct stream stream;
-	const struct recalled_case *c = &cases[_i % CASES];
+	const struct recalled_case c = recalled_case(recipes[_i % CASES]);
 	size_t cut = cuts[_i / CASES];
-	if (c->kind ==
-	    RECALLED_PAGES) /* between pages: the bounds of a page that is cut are those of all of it */
+	if (c.kind ==
+	    RECALLED_PAGES) /* between pages: the bounds of a cut page are those of all of it */
 		cut = page_cuts[_i / CASES];
-	struct feed feed = {.geometry = feed_usual(2), .value = recalled_quarters};
+	struct feed feed = {.geometry = feed_usual(2)};
 	struct recalled r;
 	struct recalled_figures f = {0};
 	clkv_error error;
-	open_cache(&feed, c->recipe);
-	stream_open(&feed, &stream);
-	recalled_open(&r, c);
+	follow_one(&feed, &c, &stream, &r);
 	recalled_one(&feed, &stream, &r, 270 + OPEN, CLKV_PROMPT_END, 1, NULL);
 	recalled_one(&feed, &stream, &r, 128, CLKV_DECODE, 2, NULL);
 	ck_assert_uint_eq(r.n, 2);
@@ -194,7 +185,7 @@ START_TEST(test_cut_tokens_are_gone)
 	recalled_one(&feed, &stream, &r, 170, CLKV_DECODE, 4, &f);
 	recalled_one(&feed, &stream, &r, 3, CLKV_DECODE, 5, &f);
 	ck_assert_uint_gt(f.rows, 0);
-	ck_assert_uint_le((c->kind <= RECALLED_PAGES ? 1000 : 5) * f.unsure, f.heads);
+	ck_assert_uint_le((c.kind <= RECALLED_PAGES ? 1000 : 5) * f.unsure, f.heads);
 	stream_close(&stream);
 	ck_assert_uint_eq(recalled_used(&feed), 0);
 	feed_close(&feed);
@@ -252,7 +243,7 @@ START_TEST(test_a_dropped_step_has_never_been)
 	static struct stream stream;
 	struct feed feed = {.geometry = feed_usual(2), .value = recalled_quarters};
 	struct feed_result first, second;
-	open_cache(&feed, cases[_i].recipe);
+	open_cache(&feed, recipes[_i]);
 	stream_open(&feed, &stream);
 	feed_one(&feed, &stream, 290, CLKV_PROMPT_END, 1, NULL);
 	size_t used = recalled_used(&feed);
@@ -281,7 +272,7 @@ START_TEST(test_a_full_pool_is_named)
 	o.max_tokens = 1000;
 	o.max_step_tokens = 512;
 	o.max_sequences = 8;
-	feed_open(&feed, fixture.context, fixture.queue, cases[_i].recipe, &o);
+	feed_open(&feed, fixture.context, fixture.queue, recipes[_i], &o);
 	stream_open(&feed, &streams[n++]);
 	feed_one(&feed, &streams[0], 300, CLKV_PROMPT_END, 1, NULL);
 	clkv_step *step = NULL;
@@ -316,7 +307,7 @@ START_TEST(test_failures_leave_the_step_open)
 	bool happened = true;
 	clkv_error error;
 	int failed = 0;
-	open_cache(&feed, cases[_i / FAULTS + 2].recipe);
+	open_cache(&feed, recipes[_i / FAULTS + 2]);
 	stream_open(&feed, &base);
 	feed_one(&feed, &base, 160, CLKV_PROMPT, 1, NULL);
 	for (int n = 0; n < 100 && happened; n++) {
@@ -353,32 +344,25 @@ END_TEST
 /* Tokens of sealed blocks one by one, whatever the codec: attention over what they read as. */
 START_TEST(test_all_codecs_are_listed)
 {
-	static const struct {
-		const char *recipe;
-		clkv_phase phase;
-		double limit;
-	} all[] = {
-		{"kivi:bits=4 | clusterkv:recall=2048,every=128" AROUND, CLKV_PROMPT_END,
-	     BOUND_ATTEND_CODES},
-		{"q:k=8,v=8 | pages:recall=2048,every=128" AROUND, CLKV_PROMPT_END, BOUND_ATTEND_CODES},
-		{"q:k=4,v=4,rot=hadamard | topk:recall=2048,every=128" AROUND, CLKV_PROMPT_END,
-	     BOUND_ATTEND_CODES},
-		{"kvcomp | topk:recall=2048,every=128" AROUND, CLKV_PROMPT_END, BOUND_ATTEND_CODES},
-		{"kvcomp:entropy=pack | a2ats:codes=32,recall=2048,every=128" AROUND, CLKV_PROMPT_END,
-	     BOUND_ATTEND_CODES},
-		{"spark:keep=0.5 | topk:recall=2048,every=128" AROUND, CLKV_PROMPT_END, BOUND_ATTEND_CODES},
-		{"think | clusterkv:recall=2048,every=128" AROUND, CLKV_PROMPT_END, BOUND_ATTEND_CODES},
+	static const char *const all[] = {
+		"kivi:bits=4 | clusterkv:recall=2048,every=128" AROUND,
+		"q:k=8,v=8 | pages:recall=2048,every=128" AROUND,
+		"q:k=4,v=4,rot=hadamard | topk:recall=2048,every=128" AROUND,
+		"kvcomp | topk:recall=2048,every=128" AROUND,
+		"kvcomp:entropy=pack | a2ats:codes=32,recall=2048,every=128" AROUND,
+		"spark:keep=0.5 | topk:recall=2048,every=128" AROUND,
+		"think | clusterkv:recall=2048,every=128" AROUND,
 	};
 	static struct stream stream;
 	struct feed feed = {.geometry = feed_usual(2)};
-	open_cache(&feed, all[_i].recipe);
+	open_cache(&feed, all[_i]);
 	stream_open(&feed, &stream);
-	feed_one(&feed, &stream, 263 + OPEN, all[_i].phase, 1, NULL);
+	feed_one(&feed, &stream, 263 + OPEN, CLKV_PROMPT_END, 1, NULL);
 	ck_assert_uint_eq(stream_info(&stream).sealed, 263);
-	expect_rows(&feed, &stream, 3, CLKV_DECODE, 2, EXPECT_DECODED, all[_i].limit);
+	expect_rows(&feed, &stream, 3, CLKV_DECODE, 2, EXPECT_DECODED, BOUND_ATTEND_CODES);
 	feed_one(&feed, &stream, 128, CLKV_DECODE, 3, NULL);
 	ck_assert_uint_eq(stream_info(&stream).sealed, 263 + 128);
-	expect_rows(&feed, &stream, 1, CLKV_DECODE, 4, EXPECT_DECODED, all[_i].limit);
+	expect_rows(&feed, &stream, 1, CLKV_DECODE, 4, EXPECT_DECODED, BOUND_ATTEND_CODES);
 	feed_close(&feed);
 }
 END_TEST

@@ -32,3 +32,12 @@ void ref_seal_commit(struct ref_seal *s, size_t n_tokens, enum ref_phase phase)
 		s->ended = true;
 	}
 }
+
+void ref_seal_cut(struct ref_seal *s, size_t n_tokens)
+{
+	s->length = n_tokens;
+	if (s->tail > n_tokens)
+		s->tail = n_tokens;
+	while (s->n_blocks > 0 && s->blocks[s->n_blocks - 1].from >= n_tokens)
+		s->n_blocks--;
+}

@@ -31,6 +31,8 @@ struct ref_seal {
 
 void ref_seal_open(struct ref_seal *s, size_t window, size_t sinks, size_t block, bool at_end);
 void ref_seal_commit(struct ref_seal *s, size_t n_tokens, enum ref_phase phase);
+/** Cuts the sequence to n_tokens, behind the sinks: a block may be cut in two. */
+void ref_seal_cut(struct ref_seal *s, size_t n_tokens);
 static inline size_t ref_seal_sealed(const struct ref_seal *s)
 {
 	return s->tail - s->sinks;

@@ -138,20 +138,37 @@ START_TEST(test_rings_are_those_of_a_walk)
 }
 END_TEST
 
-/* Without a prompt: rings fill one after the other. */
-START_TEST(test_rings_fill_row_by_row)
+static void fill_row_by_row(const struct cascade_case *c, clkv_context *context,
+                            cl_command_queue queue)
 {
 	static struct stream stream;
 	static struct walks w;
 	struct feed feed = {.geometry = feed_usual(1), .value = leveled};
 	levels = 3;
-	feed_open(&feed, fixture.context, fixture.queue, cases[_i].recipe, NULL);
+	feed_open(&feed, context, queue, c->recipe, NULL);
 	stream_open(&feed, &stream);
-	open_walks(&w, &cases[_i]);
+	open_walks(&w, c);
 	for (uint64_t i = 0; i < 40; i++)
 		feed_walk(&w, &feed, &stream, 9, CLKV_DECODE, i);
 	ck_assert_uint_gt(w.tail, 300 - w.c->window - 32);
 	feed_close(&feed);
+}
+
+/* Without a prompt: rings fill one after the other. */
+START_TEST(test_rings_fill_row_by_row)
+{
+	fill_row_by_row(&cases[_i], fixture.context, fixture.queue);
+}
+END_TEST
+
+/* In groups of more lanes than a block has tokens: those without one mark no slot. */
+START_TEST(test_more_lanes_than_tokens)
+{
+	clkv_context *context = fixture_open_tuned("lanes=64,vec=1");
+	cl_command_queue queue = fixture_queue_of(context);
+	fill_row_by_row(&cases[_i], context, queue);
+	clReleaseCommandQueue(queue);
+	clkv_context_destroy(context);
 }
 END_TEST
 
@@ -239,6 +256,7 @@ int main(void)
 	TCase *rings = fixture_case(suite, "rings", 60);
 	fixture_some(rings, test_rings_are_those_of_a_walk, CASES, 1, 2, 4);
 	fixture_some(rings, test_rings_fill_row_by_row, CASES, 1, 2, 4);
+	fixture_some(rings, test_more_lanes_than_tokens, CASES, 1, 2, 4);
 	tcase_add_test(rings, test_equal_scores_are_spaced);
 	tcase_add_test(rings, test_one_ring_is_streaming);
 	tcase_add_test(rings, test_rings_of_codes);

@@ -137,6 +137,49 @@ START_TEST(test_no_token_is_lost)
 }
 END_TEST
 
+/* ---------------------------------------------------------------- heavy ones ---- */
+
+enum { HEAVY_FROM = 150, HEAVY = 3 };
+static const uint32_t heavies[HEAVY] = {180, 183, 185};
+
+/* Three tokens that all queries look for, among others that none does. */
+static double heavy(uint64_t row, int layer, enum feed_side side, size_t head, size_t d)
+{
+	double x = feed_normal(row, layer, side, head, d);
+	if (side == FEED_Q)
+		return x + (d == 3 ? 8.0 : 0.0);
+	for (size_t i = 0; side == FEED_K && i < HEAVY; i++)
+		if (row == random_mix(2, heavies[i]))
+			return x + (d == 3 ? 9.0 : 0.0);
+	return x;
+}
+
+/* There are slots already, and room for two unmerged tokens: one of three heavy ones is merged, and weighs more than the
+ * lightest slot. So it gets a slot of its own; that none of the few tokens behind it joins it, the seeds see to. */
+START_TEST(test_a_heavy_token_begins_a_slot)
+{
+	static struct stream stream;
+	struct feed feed = {.geometry = feed_usual(2), .value = heavy};
+	feed_open(&feed, fixture.context, fixture.queue,
+	          "zeromerge:budget=64,tail=24,residual=34,evict=any" AROUND, NULL);
+	stream_open(&feed, &stream);
+	feed_one(&feed, &stream, HEAVY_FROM, CLKV_PROMPT_END, 1, NULL);
+	feed_one(&feed, &stream, 60, CLKV_PROMPT_END, 2, NULL);
+	for (int h = 0; h < 4; h++) {
+		struct selected_kept x;
+		size_t alone = 0;
+		selected_read(&feed, &stream, h / 2, (size_t)h % 2, &x);
+		for (size_t i = 0; i < x.kept.n; i++)
+			for (size_t n = 0; n < HEAVY; n++)
+				alone += x.kept.positions[i] == heavies[n] && x.kept.weights[i] == 1.0f;
+		EACH_MSG(alone == HEAVY, "head %d: %zu of %d heavy tokens have a slot of their own", h,
+		         alone, HEAVY);
+		selected_free(&x);
+	}
+	feed_close(&feed);
+}
+END_TEST
+
 /* ---------------------------------------------------------------- equal keys ---- */
 
 static bool same_values;
@@ -238,6 +281,7 @@ int main(void)
 	fixture_some(c, test_tokens_join_the_nearest_slot, 2 * CASES, 0, 1, 2, 4, CASES + 1, CASES + 4);
 	fixture_some(c, test_merging_equal_keys_is_exact, 8, 0, 3, 5, 6);
 	tcase_add_loop_test(c, test_no_token_is_lost, 0, 2);
+	tcase_add_test(c, test_a_heavy_token_begins_a_slot);
 	tcase_add_test(c, test_merging_is_nearer_to_dense_attention);
 	return fixture_run_shared(suite);
 }

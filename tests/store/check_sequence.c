@@ -15,16 +15,6 @@ static clkv_geometry geometry(void)
 	return feed_usual(2);
 }
 
-static void expect_nothing_used(const struct feed *feed)
-{
-	clkv_stats stats = feed_stats(feed);
-	ck_assert_uint_eq(stats.used_sealed, 0);
-	ck_assert_uint_eq(stats.used_open, 0);
-	ck_assert_uint_eq(stats.used_tables, 0);
-	ck_assert_uint_eq(stats.sequences, 0);
-	ck_assert_uint_eq(stats.tokens, 0);
-}
-
 /* ---------------------------------------------------------------- fork ---- */
 
 START_TEST(test_fork_then_diverge_equals_two_sequences)

@@ -218,3 +218,13 @@ void expect_refused(clkv_context *context, const clkv_geometry *geometry, const 
 		ck_assert_msg(strstr(error.text, words[i]) != NULL, "'%s': no '%s' in: %s", recipe,
 		              words[i], error.text);
 }
+
+void expect_nothing_used(const struct feed *feed)
+{
+	clkv_stats stats = feed_stats(feed);
+	ck_assert_uint_eq(stats.used_sealed, 0);
+	ck_assert_uint_eq(stats.used_open, 0);
+	ck_assert_uint_eq(stats.used_tables, 0);
+	ck_assert_uint_eq(stats.sequences, 0);
+	ck_assert_uint_eq(stats.tokens, 0);
+}

@@ -44,4 +44,7 @@ void expect_given(const struct feed *feed, const struct stream *stream);
 void expect_same_cache(const struct feed *feed, const struct stream *a, const struct stream *b);
 void expect_same_prefix(const struct feed *feed, const struct stream *a, const struct stream *b);
 
+/** No sequence is left, and none of its memory. */
+void expect_nothing_used(const struct feed *feed);
+
 #endif

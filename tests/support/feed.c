@@ -54,6 +54,15 @@ clkv_geometry feed_usual(int layers)
 	return feed_geometry(layers, 6, 2, 64, 64);
 }
 
+clkv_cache_options feed_room(size_t tokens, size_t sequences)
+{
+	clkv_cache_options o = CLKV_INIT(clkv_cache_options);
+	o.max_tokens = tokens;
+	o.max_sequences = sequences;
+	o.max_step_tokens = tokens < 512 ? tokens : 512;
+	return o;
+}
+
 void feed_open(struct feed *feed, clkv_context *context, cl_command_queue queue, const char *recipe,
                const clkv_cache_options *options)
 {

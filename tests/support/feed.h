@@ -69,6 +69,9 @@ void feed_ok(clkv_status status, const clkv_error *error, const char *what);
 clkv_geometry feed_usual(int layers);
 clkv_geometry feed_geometry(int layers, int q_heads, int kv_heads, int dk, int dv);
 
+/** Options of a cache whose steps have 512 tokens at most. */
+clkv_cache_options feed_room(size_t tokens, size_t sequences);
+
 /** Creates the cache of feed->geometry. options NULL: room for FEED_TOKENS in FEED_ITEMS sequences. */
 void feed_open(struct feed *feed, clkv_context *context, cl_command_queue queue, const char *recipe,
                const clkv_cache_options *options);

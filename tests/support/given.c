@@ -11,6 +11,11 @@
 #include <math.h>
 #include <stdlib.h>
 
+const struct given_codec given_11 = {
+	{REF_UNIT_CHANNEL, 0.1, 0}, {REF_UNIT_TOKEN, 0.1, 0}, 0, 0, 64};
+const struct given_codec given_16 = {
+	{REF_UNIT_CHANNEL, 0.0667, 0}, {REF_UNIT_TOKEN, 0.0667, 0}, 0, 0, 64};
+
 static double *new_doubles(size_t n)
 {
 	double *values = calloc(n + 1, sizeof *values);

@@ -26,6 +26,11 @@ struct given_codec {
 	size_t window, block;
 };
 
+/** 11 and 16 symbols on each side, and what that means. */
+#define GIVEN_11 "kvcomp:rel_k=0.1,rel_v=0.1,exact=0"
+#define GIVEN_16 "kvcomp:rel_k=0.0667,rel_v=0.0667,exact=0"
+extern const struct given_codec given_11, given_16;
+
 struct given {
 	struct given_codec codec;
 	struct ref_seal seal;

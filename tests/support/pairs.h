@@ -18,7 +18,7 @@ struct pairs {
 
 /** Rows of `factors` levels, below levels[f] each. Whole: the product, the last factor quickest. Else a cover: each pair
  *  of levels of two factors stands in a row, and there are about as many rows as the two largest factors have pairs.
- *  Equal seeds draw equal covers, on every machine. Fails the test if there are too many factors or rows. */
+ *  Equal seeds draw equal covers, on every machine. Ends the program if there are too many factors or rows. */
 void pairs_draw(struct pairs *p, size_t factors, const size_t *levels, bool whole, uint64_t seed);
 
 #endif

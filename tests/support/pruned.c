@@ -6,6 +6,8 @@
 #include "bounds.h"
 #include "each.h"
 #include "expect.h"
+#include "fixture.h"
+#include "recipe_text.h"
 
 #include <check.h>
 #include <math.h>
@@ -18,6 +20,45 @@ void *new_array(size_t n, size_t size)
 	void *p = calloc(n + 1, size);
 	ck_assert_ptr_nonnull(p);
 	return p;
+}
+
+/* The stage behind, if K goes through a codec. */
+static void read_codec(struct pruned_case *c, const char *stage)
+{
+	bool kivi = strstr(stage, "kivi") != NULL;
+	if (strstr(stage, "kvcomp")) {
+		c->codec = strstr(stage, "unit_k=block") ? PRUNED_BLOCK_RANGE : PRUNED_CHANNEL_RANGE;
+		c->step = recipe_number(stage, "rel_k", 0.0);
+		c->exact = (size_t)recipe_number(stage, "exact", 1);
+		return;
+	}
+	int bits = (int)recipe_number(stage, kivi ? "bits" : "k", 16);
+	if (bits == 16)
+		return;
+	c->codec = kivi || strstr(stage, "axis_k=channel") ? PRUNED_CHANNEL_CODES : PRUNED_TOKEN_CODES;
+	c->step = 1.0 / ((1 << bits) - 1);
+	c->group = 32;
+}
+
+struct pruned_case pruned_case(const struct pruned_row *row)
+{
+	static const char *const aggregations[] = {"mean", "rms", "abs", "norm"};
+	static const char *const fills[] = {"zero", "const", "signmag", "mean", "fit", "exp", "normal"};
+	struct pruned_case c = {.recipe = row->recipe, .kept = row->kept, .shape = row->shape};
+	const char *text = row->recipe, *behind = strchr(text, '|');
+	c.kind = strncmp(text, "spark", 5) == 0 ? PRUNED_SPARK : PRUNED_THINK;
+	c.obs = (size_t)recipe_number(text, "obs", 32);
+	c.block = (size_t)recipe_number(text, "block", 64);
+	c.qagg = (enum ref_qagg)recipe_word(text, "qagg", aggregations, 4, REF_QAGG_RMS);
+	int fill = recipe_word(text, "recover", fills, 7, REF_RECOVER_FIT);
+	c.recover = fill > REF_RECOVER_FIT ? REF_RECOVER_ZERO : (enum ref_recover)fill;
+	c.squared = c.kind == PRUNED_SPARK && strstr(text, "saliency=abs") == NULL;
+	c.fill = recipe_number(text, "fill", 0.01);
+	c.refine = (int)recipe_number(text, "refine", 2);
+	c.refresh = (size_t)recipe_number(text, "refresh", 1);
+	if (behind)
+		read_codec(&c, behind);
+	return c;
 }
 
 static size_t want_size(const struct watch *w)
@@ -239,17 +280,21 @@ void watch_step(struct watch *w, const struct stream *s, size_t n, clkv_phase ph
 		want_sealed(w, s, from, w->seal.tail);
 }
 
-void watch_cut(struct watch *w, struct stream *s, size_t n)
+/* A mask that stays is that of the last sealed token which is left. */
+void watch_cut(struct watch *w, size_t n)
 {
-	clkv_error error;
-	feed_ok(clkv_seq_truncate(s->seq, n, &error), &error, "clkv_seq_truncate");
-	s->n = w->seal.length = n;
-	if (w->seal.tail > n)
-		w->seal.tail = n;
-	while (w->seal.n_blocks > 0 && w->seal.blocks[w->seal.n_blocks - 1].from >= n)
-		w->seal.n_blocks--;
+	size_t heads = (size_t)w->c->shape.kv_heads, dk = (size_t)w->c->shape.dk;
+	ref_seal_cut(&w->seal, n);
 	w->blocks = w->seal.n_blocks;
-	ck_assert_uint_eq(stream_info(s).sealed, w->seal.tail);
+	if (w->blocks == 0)
+		return;
+	size_t last = w->seal.tail - 1;
+	for (int layer = 0; layer < w->feed->geometry.layers; layer++)
+		for (size_t head = 0; head < heads; head++) {
+			for (size_t i = 0; i < dk; i++)
+				w->mask[layer][head][i] = w->want[layer][(last * heads + head) * dk + i].kept;
+			w->mask_sure[layer][head] = w->sure[layer][head][last];
+		}
 }
 
 void watch_feed(struct watch *w, struct feed *feed, struct stream *s, size_t n, clkv_phase phase,
@@ -329,4 +374,54 @@ struct feed pruned_feed(const struct pruned_case *c)
 	struct feed feed = {.lse = true};
 	feed.geometry = feed_geometry(2, c->shape.q_heads, c->shape.kv_heads, c->shape.dk, c->shape.dv);
 	return feed;
+}
+
+static double up(double n, double to)
+{
+	return ceil(n / to) * to;
+}
+
+double pruned_section(double dk, double block, double kept, double amplitudes, bool factors,
+                      bool signs)
+{
+	return dk * block / 8.0 + amplitudes * block * 2.0 + (factors ? 2.0 * dk : 0.0) +
+	       (signs ? (dk - kept) * block / 8.0 : 0.0);
+}
+
+double pruned_page(double section, double block, double values)
+{
+	return up(up(section, 16.0) + 2.0 * block * values, 64.0);
+}
+
+/* 16 bytes of a table for each sealed block, 4 for one that isn't; a sequence may hold some more of them. */
+static void expect_taken(const clkv_geometry *g, const char *recipe, const clkv_cache_options *o,
+                         const struct pruned_bytes *want, uint64_t device)
+{
+	static struct stream s;
+	struct feed feed = {.geometry = *g, .append_only = true};
+	double blocks = 256.0 / want->block;
+	feed_open(&feed, fixture.context, fixture.queue, recipe, o);
+	ck_assert_uint_eq(feed_stats(&feed).allocated.device, device);
+	stream_open(&feed, &s);
+	feed_one(&feed, &s, 256, CLKV_PROMPT_END, 1, NULL);
+	double sealed = (double)feed_stats(&feed).used_sealed, bytes = (double)stream_info(&s).bytes;
+	double all = blocks * (want->pages + 16.0 * want->heads + want->dense);
+	ck_assert_msg(sealed == blocks * want->pages, "'%s': pages of %g bytes instead of %g", recipe,
+	              sealed, blocks * want->pages);
+	ck_assert_msg(bytes >= all && bytes <= all + 1024.0,
+	              "'%s': a sequence has %g bytes instead of %g", recipe, bytes, all);
+	feed_close(&feed);
+}
+
+void pruned_expect_bytes(const clkv_geometry *g, const char *recipe,
+                         const struct pruned_bytes *want, bool taken)
+{
+	clkv_cache_options o = CLKV_INIT(clkv_cache_options);
+	o.max_tokens = 1024;
+	clkv_bytes bytes = feed_required(fixture.context, g, recipe, &o);
+	double all = want->pages + 16.0 * want->heads + want->dense + 4.0 * want->dense_heads;
+	ck_assert_msg(fabs(bytes.per_token - all / want->block) < 1e-6, "'%s': %g instead of %g",
+	              recipe, bytes.per_token, all / want->block);
+	if (taken)
+		expect_taken(g, recipe, &o, want, bytes.device);
 }

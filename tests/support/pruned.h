@@ -27,25 +27,43 @@ enum pruned_codec {
 	PRUNED_BLOCK_RANGE
 };
 
-/** A recipe and what it means. */
+struct pruned_shape {
+	int q_heads, kv_heads, dk, dv;
+};
+/** That of feed_usual. */
+#define PRUNED_USUAL                                                                               \
+	{                                                                                              \
+		6, 2, 64, 64                                                                               \
+	}
+
+/** Of a table: a recipe, and how many channels of K it leaves a token. */
+struct pruned_row {
+	const char *recipe;
+	size_t kept;
+	struct pruned_shape shape;
+};
+
+/** A row and what its recipe means. */
 struct pruned_case {
 	const char *recipe;
-	struct {
-		int q_heads, kv_heads, dk, dv;
-	} shape;
+	size_t kept;
+	struct pruned_shape shape;
 	enum pruned_kind kind;
-	size_t kept, obs, block;
+	size_t obs, block;
 	enum ref_qagg qagg;
-	enum ref_recover recover; /* of SparK */
+	enum ref_recover recover; /**< of SparK; zeros also for draws, which have no reference */
 	bool squared;
 	double fill;
 	int refine;
-	size_t refresh; /* of ThinK */
+	size_t refresh; /**< of ThinK */
 	enum pruned_codec codec;
-	double step; /* of codes: 1 / (2^bits - 1), or rel_k */
+	double step; /**< of codes: 1 / (2^bits - 1), or rel_k */
 	size_t group;
-	size_t exact; /* first tokens, which kvcomp keeps whole */
+	size_t exact; /**< first tokens, which kvcomp keeps whole */
 };
+
+/** What a recipe's text says; keys that it doesn't name have their defaults. */
+struct pruned_case pruned_case(const struct pruned_row *row);
 
 /** Follows a stream and says what each of its sealed tokens must read as. */
 struct watch {
@@ -79,8 +97,8 @@ void watch_strengths(const struct watch *w, int layer, size_t head, size_t end, 
 double *watch_stored_k(const struct watch *w, const struct stream *s, int layer, size_t head,
                        size_t from, size_t count);
 
-/** Cuts the stream to n tokens. */
-void watch_cut(struct watch *w, struct stream *s, size_t n);
+/** The stream was cut to n tokens. */
+void watch_cut(struct watch *w, size_t n);
 
 /** The stream took a step of n rows, which are its newest. */
 void watch_step(struct watch *w, const struct stream *s, size_t n, clkv_phase phase);
@@ -95,6 +113,22 @@ void watch_attend(struct watch *w, struct feed *feed, struct stream *s, size_t n
 
 /** Reads all rows: each must be what the reference says, or in its range. */
 void watch_check(const struct watch *w, const struct stream *s);
+
+/** Bytes before the values of a block of so many tokens, whose K of dk channels keeps `kept` for each token: masks, so many
+ *  amplitudes for each token, a factor for each channel, a sign for each value that is lacking. */
+double pruned_section(double dk, double block, double kept, double amplitudes, bool factors,
+                      bool signs);
+/** Bytes of a full block's page of one KV head, whose tokens have `values` values of K and V together. */
+double pruned_page(double section, double block, double values);
+
+/** Bytes of each `block` tokens: of the pages of all KV heads that seal, and of how many; of those that keep all. */
+struct pruned_bytes {
+	double block, pages, heads, dense, dense_heads;
+};
+
+/** That is the estimate; with `taken` it's also what a cache allocates, and what 256 tokens take in it. */
+void pruned_expect_bytes(const clkv_geometry *g, const char *recipe,
+                         const struct pruned_bytes *want, bool taken);
 
 /** Two layers of the case's shape. */
 struct feed pruned_feed(const struct pruned_case *c);

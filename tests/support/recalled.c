@@ -5,7 +5,9 @@
 #include "../ref/ref_half.h"
 #include "bounds.h"
 #include "each.h"
+#include "fixture.h"
 #include "random.h"
+#include "recipe_text.h"
 #include "store/cache.h"
 
 #include <math.h>
@@ -33,6 +35,40 @@ double recalled_quarters(uint64_t row, int layer, enum feed_side side, size_t he
 }
 
 /* ---------------------------------------------------------------- segments ---- */
+
+/* A codebook needs four keys for each entry: a sequence's first segment may have to be larger than others. */
+struct recalled_case recalled_case(const char *recipe)
+{
+	static const char *const kinds[] = {"topk", "pages", "clusterkv", "a2ats"};
+	struct recalled_case c = {.recipe = recipe};
+	for (int i = 0; i < 4; i++)
+		if (strstr(recipe, kinds[i]))
+			c.kind = (enum recalled_kind)i;
+	c.budget = (size_t)recipe_number(recipe, "recall", 0);
+	c.grouped = strstr(recipe, "gqa=group") != NULL;
+	c.page = c.kind == RECALLED_PAGES ? (size_t)recipe_number(recipe, "page", 16) : 0;
+	c.window = (size_t)recipe_number(recipe, "window", 0);
+	c.sinks = (size_t)recipe_number(recipe, "sinks", 0);
+	c.block = (size_t)recipe_number(recipe, "block", 64);
+	c.every = (size_t)recipe_number(recipe, "every", 0);
+	c.most = (size_t)recipe_number(recipe, "most", 4096);
+	size_t keys = c.kind == RECALLED_CODES ? 4 * (size_t)recipe_number(recipe, "codes", 0) : 0;
+	c.first = keys > c.every ? keys : 0;
+	c.chunk = strstr(recipe, "seal=chunk") != NULL;
+	c.skip = (int)recipe_number(recipe, "skip", 0);
+	return c;
+}
+
+void recalled_start(struct feed *feed, const struct recalled_case *c,
+                    const clkv_cache_options *options, struct stream *stream, struct recalled *r)
+{
+	feed->value = recalled_quarters;
+	feed->lse = true;
+	feed_open(feed, feed->context ? feed->context : fixture.context,
+	          feed->queue ? feed->queue : fixture.queue, c->recipe, options);
+	stream_open(feed, stream);
+	recalled_open(r, c);
+}
 
 void recalled_open(struct recalled *r, const struct recalled_case *c)
 {
@@ -601,4 +637,30 @@ void recalled_one(struct feed *feed, struct stream *stream, struct recalled *r, 
 {
 	struct feed_item item = {.stream = stream, .n = n, .phase = phase, .seed = seed};
 	recalled_step(feed, &item, &r, 1, figures);
+}
+
+void recalled_expect(const struct recalled_figures *f, const struct recalled_case *c)
+{
+	bool exact = c->kind <= RECALLED_PAGES && !c->grouped;
+	ck_assert_uint_gt(f->rows, 0);
+	ck_assert_uint_eq(f->left, f->heads);
+	ck_assert_msg(exact ? f->unsure == 0 : 5 * f->unsure <= f->heads,
+	              "%zu of %zu choices are unsure", f->unsure, f->heads);
+	ck_assert_uint_gt(f->lists, 0);
+}
+
+void recalled_grow(struct feed *feed, struct stream *stream, struct recalled *r)
+{
+	struct recalled_figures f = {0};
+	recalled_one(feed, stream, r, 90 + r->c->window, CLKV_PROMPT, 1, &f);
+	recalled_one(feed, stream, r, 221, CLKV_PROMPT_END, 2, &f);
+	ck_assert_uint_eq(r->n, 1);
+	ck_assert_uint_eq(recalled_sealed(r), 311 - r->c->sinks);
+	recalled_one(feed, stream, r, 1, CLKV_DECODE, 3, &f);
+	struct feed_item drafts = {stream, 6, CLKV_DECODE, 4, 4};
+	recalled_step(feed, &drafts, &r, 1, &f);
+	recalled_one(feed, stream, r, r->c->every, CLKV_DECODE, 5, NULL);
+	ck_assert_uint_eq(r->n, 2);
+	recalled_one(feed, stream, r, 3, CLKV_DECODE, 6, &f);
+	recalled_expect(&f, r->c);
 }

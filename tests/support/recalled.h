@@ -30,6 +30,9 @@ struct recalled_case {
 	int skip;
 };
 
+/** What a recipe's text says, which names its window and sinks; other keys have their defaults. */
+struct recalled_case recalled_case(const char *recipe);
+
 struct recalled_segment {
 	size_t from, tokens, kept;
 	size_t
@@ -51,6 +54,9 @@ struct recalled {
 double recalled_quarters(uint64_t row, int layer, enum feed_side side, size_t head, size_t d);
 
 void recalled_open(struct recalled *r, const struct recalled_case *c);
+/** A cache of the case, of rows in quarters and with lse, a sequence, and r, which follows it. options may be NULL. */
+void recalled_start(struct feed *feed, const struct recalled_case *c,
+                    const clkv_cache_options *options, struct stream *stream, struct recalled *r);
 void recalled_commit(struct recalled *r, size_t n, clkv_phase phase);
 void recalled_truncate(struct recalled *r, size_t n);
 /** A commit has sealed n tokens, whatever rule says so: they become segments. */
@@ -71,6 +77,12 @@ void recalled_step(struct feed *feed, struct feed_item *items, struct recalled *
                    size_t n_items, struct recalled_figures *figures);
 void recalled_one(struct feed *feed, struct stream *stream, struct recalled *r, size_t n,
                   clkv_phase phase, uint64_t seed, struct recalled_figures *figures);
+
+/** A prompt of 311 tokens before the window, one row, drafts of which some are dropped, enough rows for another segment, and
+ *  rows again: every choice must leave something out, and most be sure enough to be compared. */
+void recalled_grow(struct feed *feed, struct stream *stream, struct recalled *r);
+/** Of a case whose scores are exact no choice is unsure. */
+void recalled_expect(const struct recalled_figures *f, const struct recalled_case *c);
 
 /** The sealed tokens that a row's heads of one KV head recall, by the index of the device: token gets n positions. q
  *  [q_heads][dk]; k [tokens][kv_heads][dk], keys as they are judged by. False: rounding may choose others, or a

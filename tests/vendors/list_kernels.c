@@ -257,6 +257,7 @@ static int list(const char *form, bool all)
 	options.log_level = CLKV_LOG_BUILD;
 	options.cache_dir = "";
 	setenv("CLKV_TUNE", form, 1);
+	setenv("CLKV_TEST_LANES", "1", 1); /* nothing is run */
 	if (clkv_context_open(getenv("CLKV_TEST_DEVICE"), &options, &context, &error) != CLKV_OK) {
 		fprintf(stderr, "list_kernels: %s\n", error.text);
 		return error.status == CLKV_ERROR_NO_DEVICE ? 77 : EXIT_FAILURE;
