@@ -43,7 +43,7 @@ static bool measure(struct bench_rig *rig, struct bench_rig *exact, struct bench
 static bool find_tail(const struct bench_rig *rig, size_t *tail, struct tool_error *error)
 {
 	clkv_seq_info info = CLKV_INIT(clkv_seq_info);
-	if (clkv_seq_get_info(rig->seqs[0], &info) != CLKV_OK)
+	if (clkv_seq_get_info(rig->seqs[0], &info, NULL) != CLKV_OK)
 		return tool_fail(error, "can't ask for a sequence's size");
 	*tail = info.min_length;
 	return true;

@@ -61,7 +61,7 @@ bool bench_machine_open(struct bench_machine *machine, const char *device, bool 
 	machine->cl = clkv_context_cl(machine->context);
 	machine->device = clkv_context_device(machine->context);
 	machine->info = (clkv_device_info)CLKV_INIT(clkv_device_info);
-	if (clkv_context_get_info(machine->context, &machine->info) != CLKV_OK)
+	if (clkv_context_get_info(machine->context, &machine->info, NULL) != CLKV_OK)
 		return tool_fail(error, "can't ask for the device's facts");
 	if (cpu_time && machine->info.is_gpu)
 		return tool_fail(error, "--cpu-time is for CPUs, and %s is none", machine->info.name);

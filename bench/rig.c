@@ -203,8 +203,7 @@ bool bench_rig_restart(struct bench_rig *rig, struct tool_error *error)
 {
 	clkv_error cause;
 	for (size_t i = 0; i < rig->problem->batch; i++) {
-		if (rig->seqs[i] != NULL && clkv_seq_destroy(rig->seqs[i]) != CLKV_OK)
-			return tool_fail(error, "can't destroy a sequence");
+		clkv_seq_destroy(rig->seqs[i]);
 		rig->seqs[i] = NULL;
 		if (clkv_seq_create(rig->cache, &rig->seqs[i], &cause) != CLKV_OK)
 			return tool_fail_clkv(error, "a sequence", &cause);
@@ -325,7 +324,7 @@ bool bench_rig_round(struct bench_rig *rig, double *us, struct tool_error *error
 
 bool bench_rig_stats(const struct bench_rig *rig, clkv_stats *stats, struct tool_error *error)
 {
-	return clkv_get_stats(rig->cache, stats) == CLKV_OK || tool_fail(error, "no statistics");
+	return clkv_get_stats(rig->cache, stats, NULL) == CLKV_OK || tool_fail(error, "no statistics");
 }
 
 bool bench_rig_finish(struct bench_rig *rig, struct tool_error *error)
@@ -340,7 +339,7 @@ bool bench_rig_stored(const struct bench_rig *rig, double *bytes, double *sealed
 	*bytes = *sealed = 0;
 	for (size_t i = 0; i < rig->problem->batch; i++) {
 		clkv_seq_info info = CLKV_INIT(clkv_seq_info);
-		if (clkv_seq_get_info(rig->seqs[i], &info) != CLKV_OK)
+		if (clkv_seq_get_info(rig->seqs[i], &info, NULL) != CLKV_OK)
 			return tool_fail(error, "can't ask for a sequence's size");
 		*bytes += (double)info.bytes / (double)rig->layers;
 		*sealed += (double)info.sealed;

@@ -98,7 +98,7 @@ int main(int argc, char **argv)
 	float out[4];
 	clEnqueueReadBuffer(e.queue, e.out, CL_TRUE, 0, sizeof out, out, 0, NULL, NULL);
 	clkv_seq_info info = CLKV_INIT(clkv_seq_info);
-	clkv_seq_get_info(seq, &info);
+	clkv_seq_get_info(seq, &info, &error);
 	printf("%s: %zu tokens, %zu of them sealed, %.1f bytes per token (in half %d)\n", recipe,
 	       info.length, info.sealed, (double)info.bytes / (double)info.length,
 	       LAYERS * KV_HEADS * DIM * 4);

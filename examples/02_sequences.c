@@ -92,14 +92,14 @@ static void decode(clkv_cache *cache, clkv_seq *seq, unsigned token, struct engi
 static size_t length_of(const clkv_seq *seq)
 {
 	clkv_seq_info info = CLKV_INIT(clkv_seq_info);
-	check(clkv_seq_get_info(seq, &info), "info");
+	check(clkv_seq_get_info(seq, &info, &error), "info");
 	return info.length;
 }
 
 static uint64_t bytes_in_use(const clkv_cache *cache)
 {
 	clkv_stats stats = CLKV_INIT(clkv_stats);
-	check(clkv_get_stats(cache, &stats), "stats");
+	check(clkv_get_stats(cache, &stats, &error), "stats");
 	return stats.used_sealed + stats.used_open;
 }
 
@@ -176,7 +176,7 @@ static void keep_half_a_draft(clkv_cache *cache, clkv_seq *seq, struct engine *e
 	decode(cache, twin, 4001, e, plain);
 	expect(length_of(seq) == length_of(twin) && memcmp(drafted, plain, sizeof plain) == 0,
 	       "a draft's rejected rows leave no trace");
-	check(clkv_seq_destroy(twin), "destroy");
+	clkv_seq_destroy(twin);
 }
 
 static void save_and_load(clkv_cache *cache, clkv_seq *seq, struct engine *e)
@@ -193,7 +193,7 @@ static void save_and_load(clkv_cache *cache, clkv_seq *seq, struct engine *e)
 	decode(cache, seq, 5001, e, here);
 	decode(cache, loaded, 5001, e, there);
 	expect(memcmp(here, there, sizeof here) == 0, "a loaded sequence goes on with the same bits");
-	check(clkv_seq_destroy(loaded), "destroy");
+	clkv_seq_destroy(loaded);
 }
 
 int main(int argc, char **argv)

@@ -18,11 +18,9 @@
  *     are not written. A clkv_error, owned by the caller, may be passed to learn the details.
  *   - Structures that the caller fills begin with struct_size; set it with CLKV_INIT(type) or by
  *     hand. A zero field means its default. Fields that this library doesn't know must be zero.
- *   - Nothing blocks but clkv_seq_read, clkv_seq_get_kept, clkv_save, clkv_codebook_save, clkv_load,
- *     clkv_cache_destroy and clkv_cache_warm; clkv_commit where it needs to know what only the device does: of blocks
- *     that have their own size (kvcomp) once in a block's tokens and at a prompt's end, of tokens that are selected
- *     whenever some are; clkv_attend where rows of generation recall tokens from host memory (place:host but via=map); and
- *     whatever meets a compiler: clkv_cache_create, and any call that is the first to launch a kernel.
+ *   - Few calls block. Which ones, for a given cache, and why, clkv_cache_blocks says: those that bring data from the device
+ *     or take it there, commits that must know what only the device does (sizes of blocks, tokens that are kept),
+ *     attention that recalls tokens from host memory, and whatever meets a compiler.
  *   - Kernels that a device may refuse for a tuning's sake are built by clkv_cache_create, which then takes another
  *     tuning. The others, on devices whose tuning has one lane (CPUs), are built by the call that needs
  *     them first; if that fails, it fails as if the launch had (BUILD). clkv_cache_warm builds them before.
@@ -97,11 +95,12 @@ typedef struct clkv_error {
 	char text[256]; /**< names what is wrong and what is allowed */
 } clkv_error;
 
-/** The name of a status ("pool full"); never NULL. Since 0.1. */
+/** Names a status ("pool full"); never NULL. Any thread. Since 0.1. */
 CLKV_API const char *clkv_status_string(clkv_status status);
 
-/** The version of the library at run time, as "major.minor.patch". Since 0.1. */
+/** Tells the version of the library at run time, as "major.minor.patch" and as a number like CLKV_VERSION_NUMBER. Since 0.1. */
 CLKV_API const char *clkv_version(void);
+CLKV_API unsigned clkv_version_number(void);
 
 /* ---------------------------------------------------------------- context ---- */
 
@@ -143,26 +142,26 @@ typedef struct clkv_context_options {
 	                               embedded ones */
 } clkv_context_options;
 
-/** A context on the caller's cl_context and device (both are retained).
+/** Makes a context on the caller's cl_context and device (both are retained). Blocks while it asks the device.
  *  Reads the environment (CLKV_CACHE_DIR, CLKV_KERNEL_DIR, CLKV_TUNE, CLKV_BUILD_THREADS: threads that
  *  build programs at once, the number of cores unless set) and the tunings that clkv_tune_store has kept here and
- *  never later. Since 0.1. */
+ *  never later. Errors: INVALID_ARGUMENT, NO_HOST_MEMORY, OPENCL, UNSUPPORTED. Since 0.1. */
 CLKV_API clkv_status clkv_context_create(cl_context context, cl_device_id device,
                                          const clkv_context_options *options, clkv_context **out,
                                          clkv_error *error);
 
-/** A context on a device chosen by name: NULL or "" (the first GPU, else the first device), "gpu",
+/** Opens a context on a device chosen by name: NULL or "" (the first GPU, else the first device), "gpu",
  *  "cpu", "accelerator", "P:D" (platform and device number as clkv-info lists them), or a part of the
  *  platform's or device's name in any case ("pocl", "radeon"). Platforms without a device are passed
  *  over. Errors: CLKV_ERROR_NO_DEVICE. Since 0.1. */
 CLKV_API clkv_status clkv_context_open(const char *device, const clkv_context_options *options,
                                        clkv_context **out, clkv_error *error);
 
-/** Caches must be destroyed before. NULL is allowed. Since 0.1. */
+/** Frees a context. Its caches must be destroyed before. NULL is allowed. Since 0.1. */
 CLKV_API void clkv_context_destroy(clkv_context *context);
 
-/** The cl_context and device of a context: for the buffers and queues of those who opened it by
- *  name. Not retained for the caller. Since 0.1. */
+/** Give the cl_context and device of a context: for the buffers and queues of those who opened it by
+ *  name. Not retained for the caller. Never NULL. Since 0.1. */
 CLKV_API cl_context clkv_context_cl(const clkv_context *context);
 CLKV_API cl_device_id clkv_context_device(const clkv_context *context);
 
@@ -181,7 +180,9 @@ typedef struct clkv_device_info {
 	char tuning[64];     /**< where these come from */
 } clkv_device_info;
 
-CLKV_API clkv_status clkv_context_get_info(const clkv_context *context, clkv_device_info *info);
+/** Fills info. Errors: INVALID_ARGUMENT. Since 0.1. */
+CLKV_API clkv_status clkv_context_get_info(const clkv_context *context, clkv_device_info *info,
+                                           clkv_error *error);
 
 /* ---------------------------------------------------------------- recipes ---- */
 
@@ -273,39 +274,75 @@ typedef struct clkv_cache_options {
 /** Bytes that clkv_cache_create takes: the allocator uses the very same functions. */
 typedef struct clkv_bytes {
 	size_t struct_size;
-	uint64_t device;      /**< all of the below */
-	uint64_t sealed;      /**< encoded blocks */
-	uint64_t open;        /**< half blocks: tails, sinks, uncompressed layers */
-	uint64_t tables;      /**< block tables */
-	uint64_t scratch;     /**< plans, partial results */
-	uint64_t host;        /**< host memory */
-	double per_token;     /**< of one sealed token, all layers, tables included; of entropy-coded
-	                           recipes the most */
+	uint64_t device;  /**< all of the below */
+	uint64_t sealed;  /**< encoded blocks */
+	uint64_t open;    /**< half blocks: tails, sinks, uncompressed layers */
+	uint64_t tables;  /**< block tables */
+	uint64_t scratch; /**< plans, partial results */
+	uint64_t host;    /**< host memory */
+	double per_token; /**< of one token more of a long text, sealed, all layers, tables included: of
+	                           entropy-coded recipes the most; where tokens are selected, of a number
+	                           of slots what layers take that select none (skip), of a share of the
+	                           tokens that part of per_slot */
 	double per_token_f16; /**< the same without compression and tables */
 	uint64_t code_tables; /**< of entropy coding; part of device */
 	uint64_t index;       /**< by which tokens are recalled; part of device */
 	uint64_t recalled;    /**< slots of rows that place:host,via=copy keeps; part of device */
+	double per_slot; /**< where tokens are selected: of one slot of each KV head, all layers that
+	                           select, tables included; else 0 */
 	uint64_t
 		host_sealed; /**< encoded blocks that lie in host memory (place:host), which sealed leaves
 	                           out; part of host. via=map: OpenCL makes it for the device, in the same
 	                           buffers as what is open */
 } clkv_bytes;
 
-/** Says whether this device runs this recipe on this geometry, before anything is allocated.
- *  why (size n, may be NULL) gets the reason if not. Since 0.1. */
+/** Checks whether this device runs this recipe on this geometry, before anything is allocated: OK, or the error says why
+ *  not. Never blocks. Errors: INVALID_ARGUMENT, INVALID_RECIPE, UNSUPPORTED. Since 0.1. */
 CLKV_API clkv_status clkv_supports(clkv_context *context, const clkv_geometry *geometry,
-                                   const char *recipe, char *why, size_t n);
+                                   const char *recipe, clkv_error *error);
 
-/** The bytes of a cache. A recipe of fixed rate takes exactly max_tokens tokens in them; of one whose
+/** Computes the bytes of a cache that isn't made. A recipe of fixed rate takes exactly max_tokens tokens in them; of one whose
  *  blocks have their own size (kvcomp) it's the room for max_tokens tokens that don't shrink, and as
- *  many more fit in as they do shrink. Since 0.1. */
+ *  many more fit in as they do shrink. Any thread; never blocks. Errors: INVALID_ARGUMENT, INVALID_RECIPE,
+ *  UNSUPPORTED. Since 0.1. */
 CLKV_API clkv_status clkv_bytes_required(clkv_context *context, const clkv_geometry *geometry,
                                          const char *recipe, const clkv_cache_options *options,
                                          clkv_bytes *bytes, clkv_error *error);
 
-/** Allocates all memory that the cache will ever take. Since 0.1.
+/** What sequences take of a cache's memory at a length. Reserved it is whole (clkv_bytes_required): this is how much of it
+ *  is in use, as clkv_stats and clkv_seq_info of such a cache say. Scratch, code tables, the newest queries (obs) and slots of
+ *  recalled rows aren't in it: they don't depend on lengths. */
+typedef struct clkv_bytes_used {
+	size_t struct_size;
+	int exact;       /**< 1: to the byte. 0: the most that it may be, as blocks have their own size
+	                (kvcomp), or scores and keys decide how much each head keeps */
+	uint64_t device; /**< all of the next four */
+	uint64_t sealed; /**< encoded blocks: clkv_stats.used_sealed */
+	uint64_t open;   /**< half blocks: clkv_stats.used_open */
+	uint64_t tables; /**< clkv_stats.used_tables */
+	uint64_t index;  /**< by which tokens are recalled, with codebooks */
+	uint64_t host;   /**< encoded blocks in host memory: clkv_stats.used_host */
+	uint64_t sequence;      /**< clkv_seq_info.bytes of each sequence */
+	uint64_t sequence_host; /**< clkv_seq_info.host_bytes of each */
+	size_t sealed_tokens;   /**< clkv_seq_info.sealed of each */
+} clkv_bytes_used;
+
+/** Computes what n_sequences sequences of n_tokens tokens each, which share nothing, have in use of the cache that these
+ *  options make, without making it. sealed 1: each is a prompt whose end was committed, in steps of max_step_tokens rows;
+ *  what stays in half are its sinks, its window and, of recipes that have an index, what is too short for a segment
+ *  (generation adds less than a block, or less than a segment, before it seals again). sealed 0: nothing has left its half
+ *  blocks, as until the end of a prompt that is sealed there (seal=prompt): the most that it will take in half. May be
+ *  called at any time by any thread; never blocks.
+ *  Errors: INVALID_ARGUMENT (more than the options allow), INVALID_RECIPE, UNSUPPORTED, POOL_FULL (so many half blocks
+ *  there are not: see max_open_tokens). Since 0.1. */
+CLKV_API clkv_status clkv_bytes_at(clkv_context *context, const clkv_geometry *geometry,
+                                   const char *recipe, const clkv_cache_options *options,
+                                   size_t n_tokens, size_t n_sequences, int sealed,
+                                   clkv_bytes_used *bytes, clkv_error *error);
+
+/** Makes a cache: allocates all memory that it will ever take, and builds kernels that the device may refuse. Blocks.
  *  Errors: INVALID_ARGUMENT, INVALID_RECIPE, UNSUPPORTED, NO_HOST_MEMORY, NO_DEVICE_MEMORY, OPENCL,
- *  BUILD. */
+ *  BUILD. Since 0.1. */
 CLKV_API clkv_status clkv_cache_create(clkv_context *context, const clkv_geometry *geometry,
                                        const char *recipe, const clkv_cache_options *options,
                                        clkv_cache **out, clkv_error *error);
@@ -325,19 +362,58 @@ typedef int (*clkv_progress_fn)(void *opaque, size_t done, size_t total, const c
 CLKV_API clkv_status clkv_cache_warm(clkv_cache *cache, clkv_progress_fn progress, void *opaque,
                                      clkv_error *error);
 
+/** X(name, value, function): calls on a cache, its steps and sequences that may block. Values are pinned. */
+#define CLKV_CALL_LIST(X)                                                                          \
+	X(CLKV_CALL_STEP_BEGIN, 0, "clkv_step_begin")                                                  \
+	X(CLKV_CALL_STEP_APPEND, 1, "clkv_append")                                                     \
+	X(CLKV_CALL_STEP_OBSERVE, 2, "clkv_step_observe")                                              \
+	X(CLKV_CALL_STEP_ATTEND, 3, "clkv_attend")                                                     \
+	X(CLKV_CALL_STEP_COMMIT, 4, "clkv_commit")                                                     \
+	X(CLKV_CALL_STEP_ABORT, 5, "clkv_step_abort")                                                  \
+	X(CLKV_CALL_SEQ_READ, 6, "clkv_seq_read")                                                      \
+	X(CLKV_CALL_SEQ_GET_KEPT, 7, "clkv_seq_get_kept")                                              \
+	X(CLKV_CALL_SEQ_SAVE, 8, "clkv_save")                                                          \
+	X(CLKV_CALL_SEQ_LOAD, 9, "clkv_load")                                                          \
+	X(CLKV_CALL_CODEBOOK_SAVE, 10, "clkv_codebook_save")                                           \
+	X(CLKV_CALL_CACHE_WARM, 11, "clkv_cache_warm")                                                 \
+	X(CLKV_CALL_CACHE_DESTROY, 12, "clkv_cache_destroy")
+
+typedef enum clkv_call {
+#define CLKV_X(name, value, function) name = value,
+	CLKV_CALL_LIST(CLKV_X)
+#undef CLKV_X
+} clkv_call;
+
+/** What a call may wait for. */
+typedef enum clkv_blocks {
+	CLKV_BLOCKS_DEVICE = 1,  /**< until the device has done something */
+	CLKV_BLOCKS_COMPILER = 2 /**< until a program is built, or read from the cache of programs */
+} clkv_blocks;
+
+/** Says what a call on this cache may wait for: 0 for nothing, else CLKV_BLOCKS_* added up. The answer follows from the
+ *  recipe and, of compilers, from what is built by now: behind clkv_cache_warm no call of a step meets one. *why (may be
+ *  NULL) becomes a text that needs no release; "" for 0. Functions that CLKV_CALL_LIST doesn't name never block, but for
+ *  clkv_context_create, clkv_context_open and clkv_cache_create. Not in it: that begin and commit wait when the device
+ *  hasn't yet read what the fourth write before this one sent. Any thread. Since 0.1. */
+CLKV_API unsigned clkv_cache_blocks(const clkv_cache *cache, clkv_call call, const char **why);
+
+/** The function's name; never NULL. Since 0.1. */
+CLKV_API const char *clkv_call_string(clkv_call call);
+
 /** Drops an open step and all sequences with it; waits for the device. NULL is allowed. */
 CLKV_API void clkv_cache_destroy(clkv_cache *cache);
 
 /* ---------------------------------------------------------------- tuning ---- */
 
-/** How a cache's kernels are shaped and its attention is cut:
+/** Writes how a cache's kernels are shaped and its attention is cut:
  *  "lanes=1,vec=16,queries=32,groups=6,min_blocks=4 (tuning file)": work-items per group, vector width
  *  of each, most queries of a tile, work-groups per compute unit, least blocks of a split, source.
  *  Behind it, if the device has refused others: "; refused: lanes=64,vec=1,queries=32 (build)".
  *  text has size n; 512 is enough. Errors: INVALID_ARGUMENT when n is too small. Since 0.1. */
-CLKV_API clkv_status clkv_cache_tuning(const clkv_cache *cache, char *text, size_t n);
+CLKV_API clkv_status clkv_cache_tuning(const clkv_cache *cache, char *text, size_t n,
+                                       clkv_error *error);
 
-/** The same for a cache to come, without building anything: CLKV_TUNE's, else the one kept for this
+/** Writes the same of a cache to come, without building anything: CLKV_TUNE's, else the one kept for this
  *  device, codec and shape, else that of the device's family. Since 0.1. */
 CLKV_API clkv_status clkv_tune_get(const clkv_context *context, const clkv_geometry *geometry,
                                    const char *recipe, char *text, size_t n, clkv_error *error);
@@ -353,19 +429,39 @@ CLKV_API clkv_status clkv_tune_store(const clkv_context *context, const clkv_geo
 
 /* ---------------------------------------------------------------- sequences ---- */
 
-/** An empty sequence. Errors: POOL_FULL when max_sequences exist. Since 0.1. */
+/** Makes an empty sequence. Also while a step is open. Never blocks. Errors: INVALID_ARGUMENT, POOL_FULL when max_sequences
+ *  exist, NO_HOST_MEMORY. Since 0.1. */
 CLKV_API clkv_status clkv_seq_create(clkv_cache *cache, clkv_seq **out, clkv_error *error);
 
-/** A second sequence with the same tokens. Blocks are shared until one of the two writes to them.
- *  Not during a step that holds the sequence (BUSY). Since 0.1. */
+/** Makes a second sequence with the same tokens. Blocks are shared until one of the two writes to them. Never blocks.
+ *  Errors: INVALID_ARGUMENT, POOL_FULL, BUSY (an open step holds the sequence), NO_HOST_MEMORY. Since 0.1. */
 CLKV_API clkv_status clkv_seq_fork(clkv_seq *seq, clkv_seq **out, clkv_error *error);
 
-/** Frees the blocks that no other sequence shares. Refused (BUSY) inside a step that holds it. */
-CLKV_API clkv_status clkv_seq_destroy(clkv_seq *seq);
+/** Frees the blocks that no other sequence shares. Inside an open step that happens when the step ends, and the sequence
+ *  can't be used for anything else till then. NULL is allowed. Never blocks. Since 0.1. */
+CLKV_API void clkv_seq_destroy(clkv_seq *seq);
 
 /** Keeps the first n_tokens tokens. Down to min_length of clkv_seq_info; below it only 0 is allowed, else refused
  *  (INVALID_ARGUMENT). An empty sequence is like a new one. Since 0.1. */
 CLKV_API clkv_status clkv_seq_truncate(clkv_seq *seq, size_t n_tokens, clkv_error *error);
+
+/** X(name, value, text): what tokens in half that are neither sinks nor in the window are waiting for. Values are pinned. */
+#define CLKV_WAITS_LIST(X)                                                                         \
+	X(CLKV_WAITS_WINDOW, 0, "nothing but sinks, window and part of a block is in half")            \
+	X(CLKV_WAITS_NEVER, 1, "the recipe seals nothing")                                             \
+	X(CLKV_WAITS_PROMPT_END, 2, "they are sealed when their prompt ends")                          \
+	X(CLKV_WAITS_INDEX, 3, "they are too few for an index or a codebook")                          \
+	X(CLKV_WAITS_BUDGET, 4, "each token has a slot of the budget")                                 \
+	X(CLKV_WAITS_ROOM, 5, "the index has no room for them")
+
+typedef enum clkv_waits {
+#define CLKV_X(name, value, text) name = value,
+	CLKV_WAITS_LIST(CLKV_X)
+#undef CLKV_X
+} clkv_waits;
+
+/** Names the reason ("they are too few for an index or a codebook"); never NULL. Since 0.1. */
+CLKV_API const char *clkv_waits_string(clkv_waits waits);
 
 typedef struct clkv_seq_info {
 	size_t struct_size;
@@ -376,9 +472,15 @@ typedef struct clkv_seq_info {
 	uint64_t bytes;      /**< device bytes that hold it: blocks in use (shared ones in full) and
 	                           table entries */
 	uint64_t host_bytes; /**< of its sealed blocks, if these lie in host memory */
+	clkv_waits waits;    /**< why what is in half hasn't been sealed */
+	size_t seals_at;     /**< length at which a commit of generation seals next, one row at a time;
+	                          not above length: the next commit. May be more than the sequence can
+	                          hold. 0: none will. A prompt's end seals all but the window, partial
+	                          blocks too, once in the life of a sequence */
 } clkv_seq_info;
 
-CLKV_API clkv_status clkv_seq_get_info(const clkv_seq *seq, clkv_seq_info *info);
+/** Fills info. Never blocks. Errors: INVALID_ARGUMENT. Since 0.1. */
+CLKV_API clkv_status clkv_seq_get_info(const clkv_seq *seq, clkv_seq_info *info, clkv_error *error);
 
 /** Element types of caller's tensors. Half and bfloat16 are rounded to nearest even. */
 typedef enum clkv_dtype { CLKV_F32 = 0, CLKV_F16 = 1, CLKV_BF16 = 2 } clkv_dtype;
@@ -421,20 +523,32 @@ typedef struct clkv_kept {
 CLKV_API clkv_status clkv_seq_get_kept(clkv_seq *seq, int layer, int kv_head, clkv_kept *kept,
                                        cl_command_queue queue, clkv_error *error);
 
-/** How many of the newest rows of a prompt must be attended with, not only appended: 0 for recipes that don't look at
- *  attention, SIZE_MAX for those that weigh tokens by that of all rows. Since 0.1. */
+/** Tells how many of the newest rows of a prompt must be attended with, or observed, not only appended: 0 for recipes that don't
+ *  look at queries, SIZE_MAX for those that weigh tokens by the attention of all rows. Since 0.1. */
 CLKV_API size_t clkv_cache_observes(const clkv_cache *cache);
+
+/** Tells whether the recipe weighs tokens by attention, so that clkv_step_observe needs log-sum-exps: 1 or 0. Since 0.1. */
+CLKV_API int clkv_cache_weighs(const clkv_cache *cache);
 
 /* ---------------------------------------------------------------- a step ---- */
 
 /** DECODE: rows of generation. PROMPT: a part of a prompt, more follows. PROMPT_END: the last part of
  *  a prompt: after its commit exactly `window` tokens stay unsealed (a later prompt's end leaves
- *  fewer than window + block, so that partial blocks don't pile up). */
-typedef enum clkv_phase { CLKV_DECODE = 0, CLKV_PROMPT = 1, CLKV_PROMPT_END = 2 } clkv_phase;
+ *  fewer than window + block, so that partial blocks don't pile up).
+ *  PROBE: rows of queries over a sequence as it is, for what was computed before, for scores, for attention across
+ *  sequences. They attend as one at the place of its last token would: all see all tokens (of a sliding window the newest),
+ *  none is recalled or left out, and RoPE by the library takes that position. Nothing is appended, observed or
+ *  reserved; commit (n_kept NULL) changes nothing, and abort does the same. All items of a step are probes, or none. */
+typedef enum clkv_phase {
+	CLKV_DECODE = 0,
+	CLKV_PROMPT = 1,
+	CLKV_PROMPT_END = 2,
+	CLKV_PROBE = 3
+} clkv_phase;
 
 typedef struct clkv_step_item {
 	clkv_seq *seq;
-	size_t n_tokens; /**< new rows, at least 1 */
+	size_t n_tokens; /**< new rows, at least 1; of PROBE rows of q */
 	clkv_phase phase;
 } clkv_step_item;
 
@@ -469,12 +583,33 @@ typedef struct clkv_attend_args {
 	size_t sinks_offset; /**< in floats */
 } clkv_attend_args;
 
-/** Attention of the step's rows over all tokens of their sequences up to themselves.
+/** Computes attention of the step's rows over all tokens of their sequences up to themselves.
  *  Accumulates in f32. Enqueues, doesn't block (but where tokens are recalled from host memory, once per
  *  row of a sequence); done: out (and lse) are written. */
 CLKV_API clkv_status clkv_attend(clkv_step *step, int layer, const clkv_attend_args *args,
                                  cl_uint n_wait, const cl_event *wait, cl_event *done,
                                  clkv_error *error);
+
+/** q    [rows][q_heads][head_dim_k], as clkv_attend takes it
+ *  lse  f32 [rows][q_heads]: natural log of the sum of exp(logit) over all that the row saw, as clkv_attend writes it.
+ *       NULL where the recipe doesn't weigh tokens by attention (clkv_cache_weighs) */
+typedef struct clkv_observe_args {
+	size_t struct_size;
+	clkv_tensor q;
+	cl_mem lse;
+	size_t lse_offset; /**< in floats */
+} clkv_observe_args;
+
+/** Hands the queries of the step's rows to the stages that judge by them, in place of clkv_attend: for engines that compute
+ *  the attention of a prompt by other means. In each layer behind its append; layers of `skip` may be left out. Nothing is
+ *  done of recipes that look at no queries (clkv_cache_observes is 0). Stages that look at queries alone (think, spark,
+ *  metric=query, morphkv) then do the same, bit for bit, as if the rows had been attended with; those that weigh tokens
+ *  do so but for the rounding of lse, which can decide between tokens of nearly equal scores.
+ *  Enqueues, doesn't block; done: q and lse may be reused. Errors: INVALID_ARGUMENT, INVALID_STATE (the layer wasn't
+ *  appended), OPENCL, BUILD. Since 0.1. */
+CLKV_API clkv_status clkv_step_observe(clkv_step *step, int layer, const clkv_observe_args *args,
+                                       cl_uint n_wait, const cl_event *wait, cl_event *done,
+                                       clkv_error *error);
 
 /** Ends the step: keeps the first n_kept[i] new rows of item i (NULL: all; fewer when a draft was
  *  rejected, with phase DECODE or PROMPT), seals what left the window, frees what is no longer needed.
@@ -536,25 +671,28 @@ typedef struct clkv_stats {
 	clkv_bytes allocated;                         /**< what the cache took at creation */
 	uint64_t used_sealed, used_open, used_tables; /**< device bytes in use now */
 	uint64_t sequences, tokens;                   /**< that exist now */
-	uint64_t steps, launches; /**< since creation: steps committed, kernels enqueued */
-	uint64_t host_ns;         /**< time inside step functions, OpenCL calls left out */
-	uint64_t not_finite;      /**< values replaced at append, known one commit later */
-	/* of recipes with error-bounded codes (kvcomp) */
+	uint64_t steps, launches;  /**< since creation: steps committed, kernels enqueued */
+	uint64_t host_ns;          /**< time inside step functions, OpenCL calls left out */
+	uint64_t not_finite;       /**< values replaced at append, known one commit later */
 	uint64_t used_code_tables; /**< device bytes of the code tables in use now */
-	double bound_k, bound_v;   /**< largest error that any value sealed so far may have; 0: none is
-	                                    sealed. Known one commit later, as the next two */
-	uint64_t values_checked;   /**< with verify=1: values decoded and compared since creation */
-	uint64_t values_broken;    /**< of those, beyond their bound: 0, or the device is at fault */
-	/* of recipes with sealed blocks in host memory (place:host); the last four since creation */
-	uint64_t used_host;     /**< bytes of these blocks; used_sealed is 0 then */
-	uint64_t moved_to_host; /**< bytes of blocks that have left the device */
-	uint64_t
-		moved_to_device; /**< bytes of rows that were recalled to it; via=attend: of partial sums */
-	uint64_t rows_asked; /**< rows that KV heads of layers recalled, */
-	uint64_t rows_found; /**< and those of them that were on the device already */
+	uint64_t used_host;        /**< bytes of sealed blocks in host memory; used_sealed is 0 then */
+	uint64_t used_index;       /**< device bytes of indexes and codebooks in use now */
 } clkv_stats;
 
-CLKV_API clkv_status clkv_get_stats(const clkv_cache *cache, clkv_stats *stats);
+/** Fills stats. Never blocks: what kernels count is known one commit later. Errors: INVALID_ARGUMENT. Since 0.1. */
+CLKV_API clkv_status clkv_get_stats(const clkv_cache *cache, clkv_stats *stats, clkv_error *error);
+
+/** Writes a figure that single methods count ("kvcomp.bound_k", "place.rows_found"): clkv_cache_list_figures names them.
+ *  Never blocks: what kernels count is known one commit later. Any thread. Errors: INVALID_ARGUMENT (no such name),
+ *  UNSUPPORTED (the cache's recipe has no such figure). Since 0.1. */
+CLKV_API clkv_status clkv_cache_figure(const clkv_cache *cache, const char *name, double *value,
+                                       clkv_error *error);
+
+/** Calls fn for each figure that the cache has; cache NULL: for all that there are. unit: "bytes", "values", "rows", or ""
+ *  where it is that of K or V. Since 0.1. */
+typedef void (*clkv_figure_fn)(void *opaque, const char *name, const char *unit,
+                               const char *meaning);
+CLKV_API void clkv_cache_list_figures(const clkv_cache *cache, clkv_figure_fn fn, void *opaque);
 
 #ifdef __cplusplus
 }

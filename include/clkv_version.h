@@ -7,5 +7,8 @@
 #define CLKV_VERSION_MINOR 1
 #define CLKV_VERSION_PATCH 0
 #define CLKV_VERSION_STRING "0.1.0"
+/** Grows with the version: #if CLKV_VERSION_NUMBER >= 1000 is 0.1.0 and later. Parts are below 1000. */
+#define CLKV_VERSION_NUMBER                                                                        \
+	(CLKV_VERSION_MAJOR * 1000000 + CLKV_VERSION_MINOR * 1000 + CLKV_VERSION_PATCH)
 
 #endif

@@ -74,7 +74,7 @@ done
 # rotated here: both kinds, all channels or the first ones
 for rope in '-DROPE=1 -DROPE_DIMS=80' '-DROPE=2 -DROPE_DIMS=80' '-DROPE=1 -DROPE_DIMS=40' '-DROPE=2 -DROPE_DIMS=26'; do
 	for form in '-DLANES=1 -DVEC=16' '-DLANES=64 -DVEC=1' '-DLANES=32 -DVEC=4 -DROT_K=1'; do
-		for file in append_rows attend_partial attend_merge; do
+		for file in append_rows attend_partial attend_merge observe_rows; do
 			# shellcheck disable=SC2086
 			compile "$dir"/*/$file.cl $rope $form -DROPE_BY_LIBRARY=1 -DOBSERVE=32 -DDK=80 -DDV=96 -DG=3
 		done

@@ -168,6 +168,8 @@ static void print_report(const struct session *session, const struct generate_re
 	(void)fprintf(stderr, "cache    %zu tokens in %.2f MiB; %.2f MiB in f16, ratio %.2f\n",
 	              r->cached, (double)r->cache_bytes / mib, (double)r->f16_bytes / mib,
 	              (double)r->f16_bytes / (double)r->cache_bytes);
+	if (r->half[0] != '\0')
+		(void)fprintf(stderr, "         %s\n", r->half);
 }
 
 static bool print_profile(const struct session *session, const struct generate_report *r,

@@ -96,7 +96,7 @@ static void show_device(size_t platform, size_t device, const struct wanted *wan
 		(void)fprintf(stderr, "%s: device %s can't be used: %s\n", program, id, cause.text);
 		return;
 	}
-	if (clkv_context_get_info(context, &info) == CLKV_OK && wanted->json) {
+	if (clkv_context_get_info(context, &info, NULL) == CLKV_OK && wanted->json) {
 		print_device_json(id, &info);
 		(void)fputs(", \"tunings\": ", stdout);
 		info_tuning_print_json(context, wanted->kernels);

@@ -87,7 +87,7 @@ static bool choose_shape(struct engine *e, const struct engine_options *options,
                          struct tool_error *error)
 {
 	clkv_device_info info = CLKV_INIT(clkv_device_info);
-	if (clkv_context_get_info(e->clkv, &info) != CLKV_OK)
+	if (clkv_context_get_info(e->clkv, &info, NULL) != CLKV_OK)
 		return tool_fail(error, "clkv_context_get_info failed");
 	size_t units = info.compute_units > 0 ? info.compute_units : 1;
 	e->lanes = options->lanes > 0 ? options->lanes : info.is_gpu ? 32 : 1;

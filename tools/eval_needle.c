@@ -179,9 +179,9 @@ static bool ask(struct eval *eval, struct tally *tally, const struct haystack *h
 }
 
 /* One trial: n rows of the exact prompt, compressed, then the rest of the question. */
-static bool try_once(struct eval *eval, struct tally *tally, const struct engine_stream *exact,
-                     size_t n, const struct haystack *hay, const struct tokens *rest,
-                     struct tool_error *error)
+static bool try_once(struct eval *eval, struct tally *tally, const char *recipe,
+                     const struct engine_stream *exact, size_t n, const struct haystack *hay,
+                     const struct tokens *rest, struct tool_error *error)
 {
 	uint64_t bytes;
 	if (!session_stream_restart(&tally->stream, error) ||
@@ -190,6 +190,8 @@ static bool try_once(struct eval *eval, struct tally *tally, const struct engine
 	    !engine_finish(eval->session.engine, error) ||
 	    !session_stream_bytes(&tally->stream, &bytes, error))
 		return false;
+	if (tally->bytes_per_token == 0.0) /* the first trial: all are alike */
+		session_half_say(&tally->stream, recipe);
 	tally->bytes_per_token = (double)bytes / (double)n;
 	return ask(eval, tally, hay, rest, error);
 }
@@ -205,8 +207,10 @@ static bool try_depth(struct eval *eval, struct engine_stream *exact, const stru
 		return false;
 	for (size_t i = 0; i < eval->options->n_recipes; i++) {
 		progress_show(eval->options->recipes[i], i, eval->options->n_recipes);
-		if (!try_once(eval, &tallies[i], exact, n + hay->question.n - 1, hay, &last, error) ||
-		    !try_once(eval, &tallies[i], exact, n, hay, &hay->question, error))
+		if (!try_once(eval, &tallies[i], eval->options->recipes[i], exact, n + hay->question.n - 1,
+		              hay, &last, error) ||
+		    !try_once(eval, &tallies[i], eval->options->recipes[i], exact, n, hay, &hay->question,
+		              error))
 			return false;
 	}
 	return true;

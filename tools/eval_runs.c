@@ -62,6 +62,7 @@ static bool note_bytes(struct eval_run *run, size_t n_tokens, struct tool_error 
 	if (!session_stream_bytes(&run->stream, &bytes, error))
 		return false;
 	run->bytes_per_token = (double)bytes / (double)n_tokens;
+	session_half_say(&run->stream, run->recipe);
 	return true;
 }
 

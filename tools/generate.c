@@ -173,6 +173,7 @@ static bool run(struct generation *g, struct tool_error *error)
 	    !run_decoding(g, error))
 		return false;
 	g->report->cached = g->stream.length;
+	(void)session_half_note(&g->stream, g->report->half);
 	g->report->f16_bytes = g->stream.length * session_f16_bytes(g->session);
 	return engine_finish(g->session->engine, error) &&
 	       session_stream_bytes(&g->stream, &g->report->cache_bytes, error);

@@ -26,6 +26,7 @@ struct generate_report {
 	size_t timed;  /**< steps that decode_seconds is the mean of */
 	size_t cached; /**< tokens in the cache at the end */
 	uint64_t cache_bytes, f16_bytes;
+	char half[SESSION_HALF_BYTES]; /**< why nothing is sealed, or "" */
 };
 
 /** Streams the text to standard output. */

@@ -37,7 +37,7 @@ static struct answer ask(clkv_context *context, bool build, size_t i)
 	if (build) {
 		status = clkv_cache_create(context, &g, a.recipe, &o, &cache, &error);
 		if (status == CLKV_OK) {
-			(void)clkv_cache_tuning(cache, a.tuning, sizeof a.tuning);
+			(void)clkv_cache_tuning(cache, a.tuning, sizeof a.tuning, NULL);
 			clkv_cache_destroy(cache);
 		}
 	} else {

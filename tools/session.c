@@ -31,7 +31,7 @@ static bool open_device(struct session *session, const char *name, struct tool_e
 	if (clkv_context_open(name, &options, &session->context, &cause) != CLKV_OK)
 		return tool_fail_clkv(error, "opening a device (clkv-info lists them)", &cause);
 	session->device = (clkv_device_info)CLKV_INIT(clkv_device_info);
-	if (clkv_context_get_info(session->context, &session->device) != CLKV_OK)
+	if (clkv_context_get_info(session->context, &session->device, NULL) != CLKV_OK)
 		return tool_fail(error, "clkv_context_get_info failed");
 	return true;
 }
@@ -103,8 +103,7 @@ bool session_stream_open(const struct session *session, const char *recipe, size
 bool session_stream_restart(struct engine_stream *stream, struct tool_error *error)
 {
 	clkv_error cause = {0};
-	if (stream->seq != NULL && clkv_seq_destroy(stream->seq) != CLKV_OK)
-		return tool_fail(error, "clkv_seq_destroy failed");
+	clkv_seq_destroy(stream->seq);
 	stream->seq = NULL;
 	stream->length = 0;
 	if (clkv_seq_create(stream->cache, &stream->seq, &cause) != CLKV_OK)
@@ -114,8 +113,7 @@ bool session_stream_restart(struct engine_stream *stream, struct tool_error *err
 
 void session_stream_close(struct engine_stream *stream)
 {
-	if (stream->seq != NULL)
-		(void)clkv_seq_destroy(stream->seq);
+	clkv_seq_destroy(stream->seq);
 	clkv_cache_destroy(stream->cache);
 	if (stream->queries != NULL)
 		(void)clReleaseMemObject(stream->queries);
@@ -127,11 +125,35 @@ bool session_stream_bytes(const struct engine_stream *stream, uint64_t *bytes,
 {
 	clkv_seq_info info = CLKV_INIT(clkv_seq_info);
 	clkv_stats stats = CLKV_INIT(clkv_stats);
-	if (clkv_seq_get_info(stream->seq, &info) != CLKV_OK ||
-	    clkv_get_stats(stream->cache, &stats) != CLKV_OK)
+	if (clkv_seq_get_info(stream->seq, &info, NULL) != CLKV_OK ||
+	    clkv_get_stats(stream->cache, &stats, NULL) != CLKV_OK)
 		return tool_fail(error, "the cache can't say what its sequence takes");
 	*bytes = info.bytes + stats.used_code_tables;
 	return true;
+}
+
+bool session_half_note(const struct engine_stream *stream, char *text)
+{
+	clkv_seq_info info = CLKV_INIT(clkv_seq_info);
+	text[0] = '\0';
+	if (clkv_seq_get_info(stream->seq, &info, NULL) != CLKV_OK || info.length == 0 ||
+	    info.sealed > 0 || info.waits == CLKV_WAITS_NEVER)
+		return false;
+	int n = snprintf(text, SESSION_HALF_BYTES, "all %zu tokens in half: %s", info.length,
+	                 clkv_waits_string(info.waits));
+	if (info.seals_at > info.length)
+		(void)snprintf(text + n, SESSION_HALF_BYTES - (size_t)n, "; seals from %zu tokens on",
+		               info.seals_at);
+	return true;
+}
+
+void session_half_say(const struct engine_stream *stream, const char *recipe)
+{
+	char text[SESSION_HALF_BYTES];
+	if (!session_half_note(stream, text))
+		return;
+	progress_clear();
+	(void)fprintf(stderr, "'%s': %s\n", recipe, text);
 }
 
 size_t session_f16_bytes(const struct session *session)

@@ -43,6 +43,14 @@ bool session_stream_restart(struct engine_stream *stream, struct tool_error *err
 bool session_stream_bytes(const struct engine_stream *stream, uint64_t *bytes,
                           struct tool_error *error);
 
+/** Says in words why a stream of a recipe that seals has sealed nothing, and from which length on it will; text holds
+ *  SESSION_HALF_BYTES. Returns false, and "", if there is nothing to say. */
+#define SESSION_HALF_BYTES 192
+bool session_half_note(const struct engine_stream *stream, char *text);
+
+/** Says it on standard error, with the recipe. */
+void session_half_say(const struct engine_stream *stream, const char *recipe);
+
 /** Bytes of a token in half, all layers. */
 size_t session_f16_bytes(const struct session *session);
 

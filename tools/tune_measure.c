@@ -43,7 +43,7 @@ bool tune_side_open(struct tune_side *side, const struct tune_task *task, const 
 	    bench_rig_open(&side->rig, &side->machine, &side->problem, true, error) &&
 	    bench_rig_fill(&side->rig, tokens - rows, error) &&
 	    bench_rig_round(&side->rig, &us, error) &&
-	    clkv_cache_tuning(side->rig.cache, side->in_force, sizeof side->in_force) == CLKV_OK)
+	    clkv_cache_tuning(side->rig.cache, side->in_force, sizeof side->in_force, NULL) == CLKV_OK)
 		return true;
 	tune_side_close(side);
 	return tool_fail(error, "can't ask for the tuning in force");

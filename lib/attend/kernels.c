@@ -246,6 +246,8 @@ static clkv_status plan_variant(struct builder *b, const struct clkv__variant *v
 	if (!variant->dense && clkv__weighs(&b->cache->plan.select))
 		clkv__macros_int(&merging, "KEEP_ALL", 1);
 	CLKV_TRY(plan(b, "attend_merge.cl", "attend_merge", &merging, &k->merge, error));
+	if (!variant->dense && clkv__plan_observes(&b->cache->plan))
+		CLKV_TRY(plan(b, "observe_rows.cl", "observe_rows", &merging, &k->observe, error));
 	CLKV_TRY(plan(b, "read_rows.cl", "read_rows", &codec, &k->read, error));
 	if (variant->codec && b->cache->sizes.segs > 0)
 		CLKV_TRY(plan_listed(b, &codec, k, error));

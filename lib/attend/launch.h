@@ -19,6 +19,12 @@ clkv_status clkv__launch_attend(clkv_cache *cache, struct clkv__chain *chain,
                                 const struct clkv__pass *pass, int layer,
                                 const clkv_attend_args *args, cl_uint n_wait, const cl_event *wait,
                                 cl_event *done, clkv_error *error);
+/** Leaves the queries of a pass's rows where stages look. Nothing is enqueued if none does; done gets an event all the
+ *  same. */
+clkv_status clkv__launch_observe(clkv_cache *cache, struct clkv__chain *chain,
+                                 const struct clkv__pass *pass, int layer,
+                                 const clkv_observe_args *args, cl_uint n_wait,
+                                 const cl_event *wait, cl_event *done, clkv_error *error);
 /** Of the seal jobs in jobs_mem, in layers that share a buffer: the channels that they keep; blocks of one
  *  size; histograms; sizes; blocks in their pages; the check of their values. */
 clkv_status clkv__launch_prune(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,

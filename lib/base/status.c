@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** \file status.c \brief The names of statuses, from the header's list; the version. */
+/** \file status.c \brief The names of statuses and reasons, from the header's lists; the version. */
 #include <clkv.h>
 
 const char *clkv_status_string(clkv_status status)
@@ -14,7 +14,24 @@ const char *clkv_status_string(clkv_status status)
 	return "unknown status";
 }
 
+const char *clkv_waits_string(clkv_waits waits)
+{
+	switch (waits) {
+#define CLKV_X(name, value, text)                                                                  \
+	case name:                                                                                     \
+		return text;
+		CLKV_WAITS_LIST(CLKV_X)
+#undef CLKV_X
+	}
+	return "unknown reason";
+}
+
 const char *clkv_version(void)
 {
 	return CLKV_VERSION_STRING;
+}
+
+unsigned clkv_version_number(void)
+{
+	return CLKV_VERSION_NUMBER;
 }

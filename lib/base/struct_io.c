@@ -28,12 +28,16 @@ clkv_status clkv__struct_read(void *dst, size_t size, const void *src, const cha
 	return CLKV_OK;
 }
 
-clkv_status clkv__struct_write(void *dst, const void *src, size_t size)
+clkv_status clkv__struct_write(void *dst, const void *src, size_t size, const char *type,
+                               clkv_error *error)
 {
 	size_t given;
+	if (!dst)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "%s is NULL", type);
 	memcpy(&given, dst, sizeof given);
 	if (given < sizeof given || given > ABSURD_SIZE)
-		return CLKV_ERROR_INVALID_ARGUMENT;
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
+		          "%s: struct_size is %zu; set it to sizeof(%s)", type, given, type);
 	memcpy(dst, src, given < size ? given : size);
 	memcpy(dst, &given, sizeof given);
 	return CLKV_OK;

@@ -10,7 +10,8 @@
 clkv_status clkv__struct_read(void *dst, size_t size, const void *src, const char *type,
                               clkv_error *error);
 
-/** Fills a caller's structure up to its own struct_size, which stays as it is. */
-clkv_status clkv__struct_write(void *dst, const void *src, size_t size);
+/** Fills a caller's structure up to its own struct_size, which stays as it is. Errors: INVALID_ARGUMENT, naming type. */
+clkv_status clkv__struct_write(void *dst, const void *src, size_t size, const char *type,
+                               clkv_error *error);
 
 #endif

@@ -14,35 +14,16 @@
 #include "shape/rope.h"
 #include "step/seal_select.h"
 #include "step/step.h"
+#include "store/options.h"
 
 #include <string.h>
 
 clkv_status clkv_supports(clkv_context *context, const clkv_geometry *geometry, const char *recipe,
-                          char *why, size_t n)
+                          clkv_error *error)
 {
 	struct clkv__resolved r;
-	clkv_error error;
-	clkv__error_clear(&error);
-	clkv_status status = clkv__resolve(context, geometry, recipe, &r, &error);
-	if (why && n > 0) {
-		size_t length = strlen(error.text) < n ? strlen(error.text) : n - 1;
-		memcpy(why, error.text, length);
-		why[length] = '\0';
-	}
-	return status;
-}
-
-/* The caller's options, and whether they give a codebook, whose bytes are checked when a cache is made. */
-static clkv_status read_options(struct clkv__plan *plan, const clkv_cache_options *options,
-                                clkv_cache_options *o, clkv_error *error)
-{
-	CLKV_TRY(clkv__struct_read(o, sizeof *o, options, "clkv_cache_options", error));
-	if (o->codebook && (!clkv__index_kind_of(&plan->recall)->book || plan->sealing.dense))
-		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
-		          "cache options: codebook is given, but the recipe has none; allowed: NULL, or a "
-		          "recipe with a2ats");
-	plan->recall.given = o->codebook != NULL;
-	return CLKV_OK;
+	clkv__error_clear(error);
+	return clkv__resolve(context, geometry, recipe, &r, error);
 }
 
 static clkv_status check_limits(const clkv_cache_options *o, const struct clkv__sizes *sizes,
@@ -67,12 +48,10 @@ clkv_status clkv_bytes_required(clkv_context *context, const clkv_geometry *geom
 	struct clkv__resolved r;
 	struct clkv__sizes sizes;
 	clkv_cache_options o;
-	if (!bytes)
-		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "bytes is NULL");
 	CLKV_TRY(clkv__resolve(context, geometry, recipe, &r, error));
-	CLKV_TRY(read_options(&r.plan, options, &o, error));
+	CLKV_TRY(clkv__options_read(&r.plan, options, &o, error));
 	CLKV_TRY(clkv__sizes_compute(&r.shape, &r.plan, options, &r.cut, &sizes, error));
-	return clkv__struct_write(bytes, &sizes.bytes, sizeof sizes.bytes);
+	return clkv__struct_write(bytes, &sizes.bytes, sizeof sizes.bytes, "clkv_bytes", error);
 }
 
 static clkv_status copy_windows(clkv_cache *cache, clkv_error *error)
@@ -266,7 +245,7 @@ clkv_status clkv__cache_create(clkv_context *context, const clkv_geometry *geome
 	CLKV_TRY(clkv__resolve(context, geometry, recipe, &r, error));
 	if (use != CLKV__CACHE_ATTENDS)
 		r.plan.recall = (struct clkv__recall){.kind = ABI_INDEX_NONE};
-	CLKV_TRY(read_options(&r.plan, options, &o, error));
+	CLKV_TRY(clkv__options_read(&r.plan, options, &o, error));
 	CLKV_TRY(clkv__sizes_compute(&r.shape, &r.plan, options, &r.cut, &sizes, error));
 	CLKV_TRY(check_limits(&o, &sizes, error));
 	if (o.codebook)

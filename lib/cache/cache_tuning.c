@@ -18,10 +18,13 @@ static bool describe(const struct clkv__tuning *t, const char *refused, char *te
 	return length >= 0 && (size_t)length < n;
 }
 
-clkv_status clkv_cache_tuning(const clkv_cache *cache, char *text, size_t n)
+clkv_status clkv_cache_tuning(const clkv_cache *cache, char *text, size_t n, clkv_error *error)
 {
-	if (!cache || !text || !describe(&cache->tuning, cache->refused, text, n))
-		return CLKV_ERROR_INVALID_ARGUMENT;
+	clkv__error_clear(error);
+	if (!cache)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "cache is NULL");
+	if (!text || !describe(&cache->tuning, cache->refused, text, n))
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "text is NULL or too small, n is %zu", n);
 	return CLKV_OK;
 }
 

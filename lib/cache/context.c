@@ -187,9 +187,12 @@ cl_device_id clkv_context_device(const clkv_context *context)
 	return context->device;
 }
 
-clkv_status clkv_context_get_info(const clkv_context *context, clkv_device_info *info)
+clkv_status clkv_context_get_info(const clkv_context *context, clkv_device_info *info,
+                                  clkv_error *error)
 {
-	if (!context || !info)
-		return CLKV_ERROR_INVALID_ARGUMENT;
-	return clkv__struct_write(info, &context->info, sizeof context->info);
+	clkv__error_clear(error);
+	if (!context)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "context is NULL");
+	return clkv__struct_write(info, &context->info, sizeof context->info, "clkv_device_info",
+	                          error);
 }

@@ -17,6 +17,11 @@ size_t clkv_cache_observes(const clkv_cache *cache)
 	return clkv__weighs(&cache->plan.select) ? SIZE_MAX : (size_t)clkv__plan_observe(&cache->plan);
 }
 
+int clkv_cache_weighs(const clkv_cache *cache)
+{
+	return cache && clkv__plan_weighs(&cache->plan);
+}
+
 /* The slots of one head as they lie there, dead ones among them. */
 struct slots {
 	uint32_t n;
@@ -183,6 +188,6 @@ clkv_status clkv_seq_get_kept(clkv_seq *seq, int layer, int kv_head, clkv_kept *
 	k.n = 0;
 	clkv_status status = get_kept(seq, layer, kv_head, &k, queue, error);
 	pthread_mutex_unlock(&cache->mutex);
-	clkv_status written = clkv__struct_write(kept, &k, sizeof k);
+	clkv_status written = clkv__struct_write(kept, &k, sizeof k, "clkv_kept", error);
 	return status != CLKV_OK ? status : written;
 }

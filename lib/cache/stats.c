@@ -5,17 +5,16 @@
 #include "place/place.h"
 #include "store/cache.h"
 
-#include <math.h>
-
 static uint64_t table_bytes(const clkv_cache *cache)
 {
 	return (uint64_t)cache->n_sequences * cache->sizes.slab_words * sizeof(uint32_t);
 }
 
-clkv_status clkv_get_stats(const clkv_cache *cache, clkv_stats *stats)
+clkv_status clkv_get_stats(const clkv_cache *cache, clkv_stats *stats, clkv_error *error)
 {
-	if (!cache || !stats)
-		return CLKV_ERROR_INVALID_ARGUMENT;
+	clkv__error_clear(error);
+	if (!cache)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "cache is NULL");
 	clkv_cache *c = (clkv_cache *)cache; /* for the mutex alone */
 	clkv_stats s = {.struct_size = sizeof s};
 	pthread_mutex_lock(&c->mutex);
@@ -31,15 +30,8 @@ clkv_status clkv_get_stats(const clkv_cache *cache, clkv_stats *stats)
 	s.host_ns = c->meter.total_ns - c->meter.opencl_ns;
 	clkv__counters_poll(&c->counters);
 	s.not_finite = c->counters.not_finite;
+	s.used_index = clkv__index_used(&c->index);
 	s.used_code_tables = clkv__code_tables_used(&c->code_tables);
-	s.bound_k = fmax((double)c->counters.bound_k, (double)c->loaded_scale[0] / 2);
-	s.bound_v = fmax((double)c->counters.bound_v, (double)c->loaded_scale[1] / 2);
-	s.values_checked = c->values_checked;
-	s.values_broken = c->counters.broken;
-	s.moved_to_host = c->place->moved.to_host;
-	s.moved_to_device = c->place->moved.to_device;
-	s.rows_asked = c->place->moved.asked;
-	s.rows_found = c->place->moved.found;
 	pthread_mutex_unlock(&c->mutex);
-	return clkv__struct_write(stats, &s, sizeof s);
+	return clkv__struct_write(stats, &s, sizeof s, "clkv_stats", error);
 }

@@ -112,6 +112,18 @@ static inline int clkv__plan_observe(const struct clkv__plan *plan)
 	return plan->select.observe > most ? plan->select.observe : most;
 }
 
+/** Whether a stage looks at queries, or at log-sum-exps too, those of rows that attend. */
+static inline bool clkv__plan_observes(const struct clkv__plan *plan)
+{
+	return clkv__plan_observe(plan) > 0 || clkv__weighs(&plan->select);
+}
+
+static inline bool clkv__plan_weighs(const struct clkv__plan *plan)
+{
+	const struct clkv__select *s = &plan->select;
+	return clkv__weighs(s) || (clkv__selects(s) && clkv__score_of(s)->attention && !s->old);
+}
+
 /** Bytes that every block begins with: the state of its slots, where tokens are selected. */
 static inline uint32_t clkv__plan_state(const struct clkv__plan *plan)
 {

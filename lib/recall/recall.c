@@ -37,6 +37,20 @@ uint32_t clkv__recall_first(const struct clkv__recall *r)
 	return (uint32_t)(trained > r->every ? trained : r->every);
 }
 
+uint32_t clkv__recall_parts(const struct clkv__recall *r, uint32_t n)
+{
+	uint32_t most = (uint32_t)r->most;
+	return n == 0 ? 0 : (n + most - 1) / most;
+}
+
+uint32_t clkv__recall_part(uint32_t n, uint32_t block, uint32_t parts, uint32_t i)
+{
+	uint32_t blocks = (n + block - 1) / block;
+	uint32_t from = (uint32_t)((uint64_t)blocks * i / parts) * block;
+	uint32_t to = (uint32_t)((uint64_t)blocks * (i + 1) / parts) * block;
+	return (to < n ? to : n) - from;
+}
+
 uint32_t clkv__recall_units(const struct clkv__recall *r, uint32_t n)
 {
 	return clkv__index_kind_of(r)->units(r, n);

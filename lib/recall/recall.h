@@ -38,6 +38,12 @@ static inline bool clkv__recalls(const struct clkv__recall *r)
 /** Tokens without which a sequence gets no first segment: a codebook needs more than other indexes do. */
 uint32_t clkv__recall_first(const struct clkv__recall *r);
 
+/** Segments into which n tokens are cut that are sealed together: even parts of whole blocks. */
+uint32_t clkv__recall_parts(const struct clkv__recall *r, uint32_t n);
+
+/** Tokens of part i of so many. */
+uint32_t clkv__recall_part(uint32_t n, uint32_t block, uint32_t parts, uint32_t i);
+
 /** Units of a segment of n tokens, and the number with which the next segment's begin. */
 uint32_t clkv__recall_units(const struct clkv__recall *r, uint32_t n);
 uint32_t clkv__recall_places(const struct clkv__recall *r, uint32_t n);

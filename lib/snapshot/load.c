@@ -65,7 +65,7 @@ static clkv_status load(clkv_cache *cache, cl_command_queue queue, struct clkv__
 	if (status == CLKV_OK)
 		*out = seq;
 	else
-		(void)clkv_seq_destroy(seq);
+		clkv_seq_destroy(seq);
 	return status;
 }
 

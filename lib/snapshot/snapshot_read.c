@@ -306,6 +306,6 @@ clkv_status clkv__snapshot_read(clkv_cache *cache, const struct clkv__snapshot_h
 	if (status == CLKV_OK)
 		*out = r.seq;
 	else
-		(void)clkv_seq_destroy(r.seq);
+		clkv_seq_destroy(r.seq);
 	return status;
 }

@@ -14,6 +14,7 @@
 #include "step/seal_encode.h"
 #include "step/seal_index.h"
 #include "store/cache.h"
+#include "store/leaving.h"
 
 #include <string.h>
 
@@ -21,23 +22,9 @@
 static void seal_range(const clkv_cache *cache, const struct clkv__step_item *item, uint32_t n_kept,
                        uint32_t *from, uint32_t *to)
 {
-	const struct clkv__general *g = &cache->plan.general;
-	const clkv_seq *seq = item->seq;
-	uint32_t length = seq->length + n_kept, sinks = clkv__sinks(cache, length);
-	uint32_t window = (uint32_t)g->window;
-	uint32_t first = seq->tail > sinks ? seq->tail : sinks;
-	*from = *to = first;
-	bool waits = item->phase == CLKV_PROMPT && g->seal == 1;
-	if (cache->plan.sealing.dense || waits || length - first <= window)
-		return;
-	uint32_t n = length - first - window, batch = clkv__plan_batch(&cache->plan, false);
-	bool exact = item->phase == CLKV_PROMPT_END && !seq->left_partial;
-	n = exact ? n : n / batch * batch;
-	/* too few for a segment, or one segment too many: attention goes on to see them all */
-	if (clkv__recalls(&cache->plan.recall) &&
-	    (n < clkv__plan_batch(&cache->plan, clkv__segments(seq) == 0) || !clkv__index_fits(seq, n)))
-		return;
-	*to = first + n;
+	const struct clkv__filling f = clkv__filling_of(item->seq);
+	*from = clkv__leaving_first(&cache->plan, &f, f.length + n_kept);
+	*to = *from + clkv__leaving_count(&cache->plan, &cache->sizes, &f, item->phase, n_kept);
 }
 
 uint32_t clkv__seal_count(const clkv_cache *cache, const struct clkv__step_item *item,

@@ -6,21 +6,6 @@
 #include "base/alloc.h"
 #include "base/error.h"
 
-uint32_t clkv__index_parts(const clkv_cache *cache, uint32_t n)
-{
-	uint32_t most = (uint32_t)cache->plan.recall.most;
-	return n == 0 ? 0 : (n + most - 1) / most;
-}
-
-uint32_t clkv__index_part(const clkv_cache *cache, uint32_t n, uint32_t parts, uint32_t i)
-{
-	/* even parts of whole blocks: segments begin with a block */
-	uint32_t bt = (uint32_t)cache->plan.general.block, blocks = (n + bt - 1) / bt;
-	uint32_t from = (uint32_t)((uint64_t)blocks * i / parts) * bt;
-	uint32_t to = (uint32_t)((uint64_t)blocks * (i + 1) / parts) * bt;
-	return (to < n ? to : n) - from;
-}
-
 /* A codebook of the sequence's own, from as many of its n tokens as one segment may have, evenly drawn. */
 static clkv_status train(clkv_seq *seq, struct clkv__chain *chain, uint32_t from, uint32_t n,
                          struct clkv__indexed *out, clkv_error *error)
@@ -63,21 +48,12 @@ static clkv_status make_part(clkv_seq *seq, struct clkv__chain *chain, uint32_t 
 	return clkv__launch_index(cache, chain, &job, error);
 }
 
-bool clkv__index_fits(const clkv_seq *seq, uint32_t n)
-{
-	const clkv_cache *cache = seq->cache;
-	uint32_t parts = clkv__index_parts(cache, n);
-	uint64_t places = clkv__segments_places(seq);
-	for (uint32_t i = 0; i < parts; i++)
-		places += clkv__recall_places(&cache->plan.recall, clkv__index_part(cache, n, parts, i));
-	return clkv__segments(seq) + parts <= cache->sizes.segs && places <= cache->sizes.max_places;
-}
-
 clkv_status clkv__index_make(clkv_seq *seq, struct clkv__chain *chain, uint32_t from, uint32_t n,
                              uint32_t end, struct clkv__indexed *out, clkv_error *error)
 {
 	clkv_cache *cache = seq->cache;
-	uint32_t parts = clkv__index_parts(cache, n);
+	uint32_t bt = (uint32_t)cache->plan.general.block;
+	uint32_t parts = clkv__recall_parts(&cache->plan.recall, n);
 	*out = (struct clkv__indexed){.end = end, .book = seq->book};
 	out->parts = clkv__calloc(&cache->context->allocator, parts, sizeof *out->parts);
 	if (!out->parts)
@@ -86,7 +62,7 @@ clkv_status clkv__index_make(clkv_seq *seq, struct clkv__chain *chain, uint32_t 
 	if (cache->sizes.book_units > 0 && seq->book == CLKV__NO_SLOT)
 		status = train(seq, chain, from, n, out, error);
 	for (uint32_t i = 0, at = 0; i < parts && status == CLKV_OK; i++) {
-		uint32_t tokens = clkv__index_part(cache, n, parts, i);
+		uint32_t tokens = clkv__recall_part(n, bt, parts, i);
 		status = make_part(seq, chain, from + at, tokens, out, error);
 		at += tokens;
 	}

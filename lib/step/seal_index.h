@@ -5,16 +5,6 @@
 
 #include "store/cache.h"
 
-/** Segments of n tokens that one sequence seals, at least 1. */
-uint32_t clkv__index_parts(const clkv_cache *cache, uint32_t n);
-
-/** Tokens of part i of so many. */
-uint32_t clkv__index_part(const clkv_cache *cache, uint32_t n, uint32_t parts, uint32_t i);
-
-/** Whether a sequence's list and the scores of its units have room for n tokens more: what was cut from the middle of a
- *  segment goes on taking some. */
-bool clkv__index_fits(const clkv_seq *seq, uint32_t n);
-
 /** What a sequence gets of a commit. */
 struct clkv__indexed {
 	uint32_t end; /**< its tokens behind the commit */

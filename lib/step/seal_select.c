@@ -18,6 +18,7 @@
 #include "base/error.h"
 #include "step/choose.h"
 #include "step/select_work.h"
+#include "store/leaving.h"
 
 #define NO_ITEM SIZE_MAX
 
@@ -32,55 +33,33 @@ static size_t n_heads(const clkv_cache *cache)
 	return (size_t)(cache->shape.layers * cache->shape.streams);
 }
 
-/* Tokens of which a share of a sequence of `end` tokens is a share: those of its prompts, and of a short text all. */
-static uint32_t counted_of(const clkv_seq *seq, clkv_phase phase, uint32_t end)
-{
-	bool grows = seq->kept.selected && phase == CLKV_DECODE;
-	return clkv__select_counts(grows ? seq->kept.counted : 0, end);
-}
-
-static struct clkv__quota quota_of(const clkv_cache *cache, uint32_t counted)
-{
-	const struct clkv__general *g = &cache->plan.general;
-	return clkv__select_quota(&cache->plan.select, (uint32_t)g->sinks, (uint32_t)g->window,
-	                          counted);
-}
-
-/* What leaves the window of an item whose sequence gets `end` tokens. */
+/* What leaves the window of an item of which n_new rows are kept, and the slots of its sequence. */
 static struct clkv__leaving leaving_of(const clkv_cache *cache, const struct clkv__step_item *item,
-                                       uint32_t end, const struct clkv__quota *q)
+                                       uint32_t n_new, struct clkv__quota *q)
 {
-	const struct clkv__select *s = &cache->plan.select;
 	clkv_seq *seq = item->seq;
-	uint32_t bt = (uint32_t)cache->plan.general.block, sinks = clkv__sinks(cache, end);
-	uint32_t tail = seq->tail > sinks ? seq->tail : sinks;
-	uint32_t all = q->sinks + q->window + q->kept + q->merged;
-	bool fits = !clkv__select_is_open(s) && end <= all && !seq->kept.selected &&
-	            clkv__plan_plain(&cache->plan);
-	bool waits = item->phase == CLKV_PROMPT && cache->plan.general.seal == 1;
+	const struct clkv__filling f = clkv__filling_of(seq);
+	uint32_t end = f.length + n_new, tail = clkv__leaving_first(&cache->plan, &f, end);
 	struct clkv__leaving l = {
 		.seq = seq,
 		.slab = seq->slab,
 		.open = seq->kept.merged_blocks,
-		.sinks = sinks,
+		.sinks = clkv__sinks(cache, end),
 		.tail = tail,
 		.from = tail,
 		.end = end,
 	};
 	l.blocks = clkv__selected_blocks(seq, end);
-	if (!fits && !waits && end > tail && end - tail > q->window) {
-		l.n = end - tail - q->window;
-		l.n = item->phase == CLKV_PROMPT_END ? l.n : l.n / bt * bt;
-	}
+	l.n = clkv__leaving_window(&cache->plan, &f, item->phase, n_new, q);
 	return l;
 }
 
 void clkv__select_needs(const clkv_cache *cache, const struct clkv__step_item *item,
                         uint64_t *sealed, uint64_t *half)
 {
-	uint32_t bt = (uint32_t)cache->plan.general.block, end = item->seq->length + item->n_new;
-	struct clkv__quota q = quota_of(cache, counted_of(item->seq, item->phase, end));
-	struct clkv__leaving l = leaving_of(cache, item, end, &q);
+	uint32_t bt = (uint32_t)cache->plan.general.block;
+	struct clkv__quota q;
+	struct clkv__leaving l = leaving_of(cache, item, item->n_new, &q);
 	const struct clkv__select *s = &cache->plan.select;
 	bool open = clkv__select_is_open(s) || !clkv__choice_of(s)->bounded;
 	uint32_t most = open || q.kept > l.n ? l.n : q.kept;
@@ -177,7 +156,7 @@ static struct clkv__work work_of(struct clkv_step *step, const struct clkv__step
                                  uint32_t n_kept)
 {
 	const clkv_cache *cache = step->cache;
-	uint32_t end = item->seq->length + n_kept;
+	const struct clkv__filling f = clkv__filling_of(item->seq);
 	bool weighs = clkv__weighs(&cache->plan.select);
 	struct clkv__work w = {.cache = step->cache,
 	                       .chain = &step->chain,
@@ -186,9 +165,8 @@ static struct clkv__work work_of(struct clkv_step *step, const struct clkv__step
 	                       .first = !item->seq->kept.selected,
 	                       .ends = item->phase == CLKV_PROMPT_END,
 	                       .done = true};
-	w.counted = counted_of(item->seq, item->phase, end);
-	w.quota = quota_of(cache, w.counted);
-	w.leaving = leaving_of(cache, item, end, &w.quota);
+	w.counted = clkv__leaving_counts(&f, item->phase, f.length + n_kept);
+	w.leaving = leaving_of(cache, item, n_kept, &w.quota);
 	if (n_kept == 0)
 		return w;
 	w.selects = w.leaving.n > 0;

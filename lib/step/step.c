@@ -13,10 +13,9 @@ static bool take_memory(struct clkv_step *step, const clkv_cache *cache)
 {
 	const clkv_allocator *a = &cache->context->allocator;
 	const struct clkv__sizes *s = &cache->sizes;
-	size_t items = s->max_sequences < s->max_step_tokens ? s->max_sequences : s->max_step_tokens;
 	size_t layers = (size_t)cache->shape.layers, asks = s->max_step_tokens;
 	size_t lists = s->asks == 0 ? 0 : s->moves ? asks : asks / s->asks + 1;
-	step->items = clkv__calloc(a, items, sizeof *step->items);
+	step->items = clkv__calloc(a, s->max_step_tokens, sizeof *step->items);
 	step->layers = clkv__calloc(a, layers, 1);
 	step->attended = clkv__calloc(a, layers, 1);
 	if (lists > 0)
@@ -98,6 +97,7 @@ void clkv__step_close(struct clkv_step *step)
 	step->n_items = 0;
 	step->cache->tables.n_changes = 0;
 	step->open = false;
+	clkv__seq_drop_gone(step->cache);
 }
 
 void clkv_step_abort(clkv_step *step)

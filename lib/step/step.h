@@ -12,6 +12,7 @@
 
 struct clkv__step_item {
 	clkv_seq *seq;
+	uint32_t length; /**< tokens before its rows */
 	uint32_t n_new, row;
 	clkv_phase phase;
 };
@@ -22,7 +23,9 @@ struct clkv_step {
 	clkv_cache *cache;
 	bool open;
 	struct clkv__chain chain;
-	struct clkv__step_item *items; /**< [max_sequences or max_step_tokens] */
+	bool
+		probes; /**< its rows attend and add nothing: each is an item, behind all but the last token */
+	struct clkv__step_item *items; /**< [max_step_tokens] */
 	size_t n_items;
 	struct clkv__pass pass;  /**< what launches are told of it */
 	unsigned char *layers;   /**< [layers] enum clkv__layer_state */

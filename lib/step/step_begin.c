@@ -3,7 +3,10 @@
 #include "base/error.h"
 #include "step/seal.h"
 #include "step/seal_select.h"
+#include "step/step_probe.h"
 #include "store/cache.h"
+
+#include <string.h>
 
 static clkv_status check_item(const clkv_cache *cache, const clkv_step_item *items, size_t i,
                               clkv_error *error)
@@ -15,15 +18,16 @@ static clkv_status check_item(const clkv_cache *cache, const clkv_step_item *ite
 	for (size_t j = 0; j < i; j++)
 		if (items[j].seq == item->seq)
 			CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "item %zu: its seq is item %zu's", i, j);
-	if (item->phase < CLKV_DECODE || item->phase > CLKV_PROMPT_END)
+	if (item->phase < CLKV_DECODE || item->phase > CLKV_PROBE)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
-		          "item %zu: phase is %d; allowed: decode, prompt, prompt's end", i,
+		          "item %zu: phase is %d; allowed: decode, prompt, prompt's end, probe", i,
 		          (int)item->phase);
 	if (item->n_tokens == 0 || item->n_tokens > cache->sizes.max_step_tokens)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
 		          "item %zu: n_tokens is %zu; allowed: 1 to max_step_tokens (%u)", i,
 		          item->n_tokens, cache->sizes.max_step_tokens);
-	if (item->n_tokens > cache->sizes.max_seq_tokens - item->seq->length)
+	if (item->phase != CLKV_PROBE &&
+	    item->n_tokens > cache->sizes.max_seq_tokens - item->seq->length)
 		CLKV_FAIL(error, CLKV_ERROR_POOL_FULL,
 		          "item %zu: %u tokens and %zu new ones; allowed: max_seq_tokens (%u)", i,
 		          item->seq->length, item->n_tokens, cache->sizes.max_seq_tokens);
@@ -39,10 +43,10 @@ static clkv_status check_place(const clkv_cache *cache, const clkv_step_item *it
 	if (cache->sizes.moves && clkv__seq_sealed(item->seq) > 0 && !recalls)
 		CLKV_FAIL(
 			error, CLKV_ERROR_UNSUPPORTED,
-			"item %zu: a prompt attends to all %u sealed tokens of its sequence, which place:host "
+			"item %zu: a %s attends to all %u sealed tokens of its sequence, which place:host "
 			"has "
 			"moved to host memory; allowed: phase decode, which recalls some of them; via=map",
-			i, clkv__seq_sealed(item->seq));
+			i, item->phase == CLKV_PROBE ? "probe" : "prompt", clkv__seq_sealed(item->seq));
 	return CLKV_OK;
 }
 
@@ -70,10 +74,10 @@ static void take_items(struct clkv_step *step, const clkv_step_item *items, size
 {
 	step->n_items = n_items;
 	step->pass.n_rows = 0;
-	step->cache->tables.n_changes = 0;
 	for (size_t i = 0; i < n_items; i++) {
 		step->items[i] = (struct clkv__step_item){
 			.seq = items[i].seq,
+			.length = items[i].seq->length,
 			.n_new = (uint32_t)items[i].n_tokens,
 			.row = step->pass.n_rows,
 			.phase = items[i].phase,
@@ -81,7 +85,7 @@ static void take_items(struct clkv_step *step, const clkv_step_item *items, size
 		step->pass.n_rows += (uint32_t)items[i].n_tokens;
 	}
 	for (int l = 0; l < step->cache->shape.layers; l++)
-		step->layers[l] = step->attended[l] = CLKV__LAYER_NEW;
+		step->layers[l] = CLKV__LAYER_NEW;
 }
 
 /* Half blocks that an item writes to: those of its new rows; where rows weigh tokens, all. */
@@ -271,7 +275,8 @@ static clkv_status send(struct clkv_step *step, clkv_error *error)
 {
 	clkv_cache *cache = step->cache;
 	struct clkv__staging *staging;
-	CLKV_TRY(own_seen(step, error));
+	if (!step->probes)
+		CLKV_TRY(own_seen(step, error));
 	CLKV_TRY(clkv__staging_next(&cache->staging, &staging, error));
 	uint32_t words = clkv__step_plan(step, staging->words);
 	CLKV_TRY(clkv__staging_write(staging, &step->chain, cache->plan_mem, words, error));
@@ -296,8 +301,11 @@ static clkv_status begin(clkv_cache *cache, const clkv_step_item *items, size_t 
 	if (step->open)
 		CLKV_FAIL(error, CLKV_ERROR_BUSY, "the cache has an open step: commit or abort it first");
 	CLKV_TRY(check_items(cache, items, n_items, error));
-	take_items(step, items, n_items);
-	clkv_status status = reserve(step, error);
+	CLKV_TRY(clkv__probe_check(items, n_items, &step->probes, error));
+	(step->probes ? clkv__probe_take : take_items)(step, items, n_items);
+	cache->tables.n_changes = 0;
+	memset(step->attended, 0, (size_t)cache->shape.layers);
+	clkv_status status = step->probes ? CLKV_OK : reserve(step, error);
 	if (status == CLKV_OK)
 		status = join_and_send(step, queue, error);
 	if (status != CLKV_OK) {

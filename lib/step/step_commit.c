@@ -5,6 +5,7 @@
 #include "place/place.h"
 #include "step/seal.h"
 #include "step/seal_select.h"
+#include "step/step_probe.h"
 #include "store/cache.h"
 
 static clkv_status check_commit(const struct clkv_step *step, const size_t *n_kept,
@@ -88,8 +89,14 @@ clkv_status clkv_commit(clkv_step *step, const size_t *n_kept, clkv_error *error
 	clkv__error_clear(error);
 	if (!step || !step->open)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "step is %s", step ? "not open" : "NULL");
-	CLKV_TRY(check_commit(step, n_kept, error));
 	clkv_cache *cache = step->cache;
+	if (step->probes) {
+		pthread_mutex_lock(&cache->mutex);
+		clkv_status ended = clkv__probe_commit(step, n_kept, error);
+		pthread_mutex_unlock(&cache->mutex);
+		return ended;
+	}
+	CLKV_TRY(check_commit(step, n_kept, error));
 	uint32_t *kept = clkv__calloc(&cache->context->allocator, step->n_items, sizeof *kept);
 	if (!kept)
 		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for %zu items", step->n_items);

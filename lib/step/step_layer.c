@@ -43,10 +43,20 @@ static clkv_status metered(const clkv_step *step, uint64_t start, clkv_status st
 	return status;
 }
 
+/* Rows of a probe have no K and V, and leave no queries. */
+static clkv_status check_adds(const clkv_step *step, clkv_error *error)
+{
+	if (step && step->open && step->probes)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_STATE,
+		          "the step's items have phase CLKV_PROBE; allowed: clkv_attend");
+	return CLKV_OK;
+}
+
 static clkv_status append(clkv_step *step, int layer, const clkv_tensor *k, const clkv_tensor *v,
                           bool stored, cl_uint n_wait, const cl_event *wait, cl_event *done,
                           clkv_error *error)
 {
+	CLKV_TRY(check_adds(step, error));
 	CLKV_TRY(check_layer(step, layer, CLKV__LAYER_NEW, "its rows were appended already", error));
 	CLKV_TRY(check_wait(n_wait, wait, error));
 	if (!k || !v)
@@ -107,5 +117,39 @@ clkv_status clkv_attend(clkv_step *step, int layer, const clkv_attend_args *args
 	uint64_t start = started(step);
 	clkv__error_clear(error);
 	clkv_status status = attend(step, layer, args, n_wait, wait, done, error);
+	return metered(step, start, status);
+}
+
+static clkv_status observe(clkv_step *step, int layer, const clkv_observe_args *args,
+                           cl_uint n_wait, const cl_event *wait, cl_event *done, clkv_error *error)
+{
+	CLKV_TRY(check_adds(step, error));
+	CLKV_TRY(
+		check_layer(step, layer, CLKV__LAYER_APPENDED, "its rows must be appended first", error));
+	CLKV_TRY(check_wait(n_wait, wait, error));
+	clkv_observe_args a;
+	CLKV_TRY(clkv__struct_read(&a, sizeof a, args, "clkv_observe_args", error));
+	const clkv_cache *cache = step->cache;
+	size_t heads = (size_t)cache->shape.q_heads;
+	CLKV_TRY(
+		clkv__tensor_check(&a.q, "q", step->pass.n_rows, cache->shape.q_heads, cache->shape.dk, error));
+	if (a.lse)
+		CLKV_TRY(clkv__floats_check(a.lse, "lse", a.lse_offset, step->pass.n_rows * heads, error));
+	else if (clkv__plan_weighs(&cache->plan))
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
+		          "lse is NULL: stage '%s' weighs tokens by logits and their log-sum-exp",
+		          cache->plan.select.stage);
+	CLKV_TRY(clkv__launch_observe(step->cache, &step->chain, &step->pass, layer, &a, n_wait, wait, done, error));
+	step->attended[layer] = true;
+	return CLKV_OK;
+}
+
+clkv_status clkv_step_observe(clkv_step *step, int layer, const clkv_observe_args *args,
+                              cl_uint n_wait, const cl_event *wait, cl_event *done,
+                              clkv_error *error)
+{
+	uint64_t start = started(step);
+	clkv__error_clear(error);
+	clkv_status status = observe(step, layer, args, n_wait, wait, done, error);
 	return metered(step, start, status);
 }

@@ -29,7 +29,7 @@ static uint32_t tile_rows(const clkv_cache *cache, const struct clkv__step_item 
 static uint32_t blocks_of_item(const clkv_cache *cache, const struct clkv__step_item *item)
 {
 	const clkv_seq *seq = item->seq;
-	uint32_t end = seq->length + item->n_new;
+	uint32_t end = item->length + item->n_new;
 	if (seq->kept.selected && cache->plan.general.skip == 0)
 		return clkv__selected_blocks(seq, end);
 	return clkv__blocks_of(cache, end);
@@ -102,15 +102,15 @@ static void put_items(const struct clkv_step *step, uint32_t *items, uint32_t *r
 	for (size_t i = 0; i < step->n_items; i++, items += ABI_ITEM_WORDS) {
 		const struct clkv__step_item *item = &step->items[i];
 		const clkv_seq *seq = item->seq;
-		uint32_t sinks = clkv__sinks(cache, seq->length + item->n_new);
+		uint32_t sinks = clkv__sinks(cache, item->length + item->n_new);
 		items[ABI_ITEM_SLAB] = seq->slab;
 		items[ABI_ITEM_CAP] = cache->sizes.cap;
-		items[ABI_ITEM_LEN] = seq->length;
+		items[ABI_ITEM_LEN] = item->length;
 		items[ABI_ITEM_NEW] = item->n_new;
 		items[ABI_ITEM_ROW] = item->row;
 		items[ABI_ITEM_TAIL] = seq->tail > sinks ? seq->tail : sinks;
 		items[ABI_ITEM_SINKS] = sinks;
-		items[ABI_ITEM_SEEN] = seq->seen;
+		items[ABI_ITEM_SEEN] = step->probes ? CLKV__NO_SLOT : seq->seen;
 		items[ABI_ITEM_BOOK] = seq->book;
 		items[ABI_ITEM_BOOK + 1] = items[ABI_ITEM_BOOK + 2] = items[ABI_ITEM_BOOK + 3] = 0;
 		uint32_t splits = splits_of(cache, item, per);

@@ -30,6 +30,7 @@ struct clkv_seq {
 	struct clkv__kept_counts kept; /**< where tokens are selected */
 	bool left_partial; /**< a sealed block isn't full: a prompt's end or a cut left it */
 	bool in_step;
+	bool goes; /**< was destroyed inside a step: it goes when that ends */
 };
 
 /** What a cache is for: those on the way to or from a file lack indexes, and kernels that they won't launch. */
@@ -138,6 +139,9 @@ clkv_status clkv__seq_new(clkv_cache *cache, size_t notes, clkv_seq **out, clkv_
 
 /** Frees a sequence and its blocks; the caller holds the mutex. */
 void clkv__seq_drop(clkv_seq *seq);
+
+/** Frees those that were destroyed inside a step that has ended; the caller holds the mutex. */
+void clkv__seq_drop_gone(clkv_cache *cache);
 
 /** Tokens of a sequence that lie in sealed blocks of a layer that seals. */
 uint32_t clkv__seq_sealed(const clkv_seq *seq);

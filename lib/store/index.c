@@ -53,6 +53,13 @@ uint64_t clkv__segments_bytes(const clkv_seq *seq)
 	return units * ABI_UNIT + (s->segs > 0 ? 4 * clkv__segment_notes(clkv__segments(seq)) : 0);
 }
 
+uint64_t clkv__index_used(const struct clkv__index *index)
+{
+	uint64_t books = index->books ? clkv__slots_used(&index->book_slots) : 0;
+	uint64_t units = index->mem ? clkv__pages_used(&index->pages) : 0;
+	return (units + books * index->book_slots.slot_units) * ABI_UNIT;
+}
+
 clkv_status clkv__segment_take(clkv_cache *cache, uint32_t tokens, struct clkv__segment *out,
                                clkv_error *error)
 {

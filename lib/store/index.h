@@ -24,6 +24,9 @@ struct clkv__index {
 	uint32_t given; /**< the codebook of all sequences, or CLKV__NO_SLOT */
 };
 
+/** Device bytes of all indexes and codebooks in use. */
+uint64_t clkv__index_used(const struct clkv__index *index);
+
 /** A segment that a commit has made but not entered. */
 struct clkv__segment {
 	uint32_t address, stride; /**< units of the index; of one (layer, stream) */

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/struct_io.h"
 #include "store/cache.h"
+#include "store/leaving.h"
 
 #include <string.h>
 
@@ -335,17 +336,26 @@ void clkv__seq_drop(clkv_seq *seq)
 	clkv__free(&cache->context->allocator, seq);
 }
 
-clkv_status clkv_seq_destroy(clkv_seq *seq)
+void clkv_seq_destroy(clkv_seq *seq)
 {
 	if (!seq)
-		return CLKV_OK;
+		return;
 	clkv_cache *cache = seq->cache;
 	pthread_mutex_lock(&cache->mutex);
-	clkv_status status = seq->in_step ? CLKV_ERROR_BUSY : CLKV_OK;
-	if (status == CLKV_OK)
+	if (seq->in_step)
+		seq->goes = true;
+	else
 		clkv__seq_drop(seq);
 	pthread_mutex_unlock(&cache->mutex);
-	return status;
+}
+
+void clkv__seq_drop_gone(clkv_cache *cache)
+{
+	for (clkv_seq *seq = cache->sequences, *next; seq; seq = next) {
+		next = seq->next;
+		if (seq->goes && !seq->in_step)
+			clkv__seq_drop(seq);
+	}
 }
 
 /* What a row takes on the device and, of sealed blocks that lie there, on the host. */
@@ -373,10 +383,11 @@ static uint64_t row_bytes(const clkv_seq *seq, int layer, int stream, uint64_t *
 	       half * ((uint64_t)cache->sizes.half_units * ABI_UNIT + 4) + 4 * ABI_ROW_HEAD;
 }
 
-clkv_status clkv_seq_get_info(const clkv_seq *seq, clkv_seq_info *info)
+clkv_status clkv_seq_get_info(const clkv_seq *seq, clkv_seq_info *info, clkv_error *error)
 {
-	if (!seq || !info)
-		return CLKV_ERROR_INVALID_ARGUMENT;
+	clkv__error_clear(error);
+	if (!seq)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "seq is NULL");
 	clkv_cache *cache = seq->cache;
 	clkv_seq_info i = {.struct_size = sizeof i};
 	pthread_mutex_lock(&cache->mutex);
@@ -384,9 +395,13 @@ clkv_status clkv_seq_get_info(const clkv_seq *seq, clkv_seq_info *info)
 	i.min_length = min_length(seq);
 	i.sealed = clkv__seq_sealed(seq);
 	i.bytes = clkv__segments_bytes(seq);
+	const struct clkv__filling filling = clkv__filling_of(seq);
+	uint32_t seals_at;
+	i.waits = clkv__leaving_waits(&cache->plan, &cache->sizes, &filling, &seals_at);
+	i.seals_at = seals_at;
 	for (int l = 0; l < cache->shape.layers; l++)
 		for (int s = 0; s < cache->shape.streams; s++)
 			i.bytes += row_bytes(seq, l, s, &i.host_bytes);
 	pthread_mutex_unlock(&cache->mutex);
-	return clkv__struct_write(info, &i, sizeof i);
+	return clkv__struct_write(info, &i, sizeof i, "clkv_seq_info", error);
 }

@@ -13,6 +13,7 @@
 #include "store/sizes_place.h"
 #include "store/sizes_recall.h"
 #include "store/sizes_select.h"
+#include "store/sizes_token.h"
 #include "store/staging.h"
 
 /* Tokens and rows are counted in 32 bits on the device, with room for sums. */
@@ -193,7 +194,8 @@ static void step_sizes(const struct clkv__shape *shape, const struct clkv__plan 
 	uint32_t items = s->max_sequences < rows ? s->max_sequences : rows;
 	uint32_t streams = (uint32_t)shape->streams;
 	uint32_t extra = cut->target_groups / streams + 1; /* work-groups beyond one per tile */
-	s->plan_words = items * ABI_ITEM_WORDS + rows * ABI_NEW_WORDS + (rows + extra) * ABI_WORK_WORDS;
+	/* rows that add nothing are items of their own */
+	s->plan_words = rows * (ABI_ITEM_WORDS + ABI_NEW_WORDS) + (rows + extra) * ABI_WORK_WORDS;
 	if (s->segs > 0)
 		s->plan_words += rows * ABI_ASK_WORDS;
 	s->part_rows = rows + (extra + items) * (uint32_t)cut->tile_rows;
@@ -256,11 +258,10 @@ static uint64_t host_bytes(const struct clkv__shape *shape, const struct clkv__p
 static void sum_bytes(const struct clkv__shape *shape, const struct clkv__plan *plan,
                       struct clkv__sizes *s)
 {
-	uint64_t layers = (uint64_t)shape->layers, streams = (uint64_t)shape->streams;
+	uint64_t layers = (uint64_t)shape->layers;
 	uint64_t dense = plan->sealing.dense ? layers : (uint64_t)plan->general.skip;
 	uint64_t sealing = layers - dense;
 	clkv_bytes *b = &s->bytes;
-	double bt = plan->general.block;
 	b->struct_size = sizeof *b;
 	b->sealed = 0;
 	for (int i = (int)dense; i < shape->layers; i++)
@@ -288,20 +289,7 @@ static void sum_bytes(const struct clkv__shape *shape, const struct clkv__plan *
 	b->device =
 		b->sealed + b->open + b->tables + b->scratch + b->code_tables + b->index + b->recalled;
 	b->host = host_bytes(shape, plan, s) + b->host_sealed;
-	b->per_token_f16 = (double)(layers * streams) * 2 * (shape->dk + shape->dv);
-	b->per_token = 0;
-	if (s->segs > 0)
-		b->per_token += (double)s->index_heads * ABI_UNIT *
-		                clkv__recall_index(&plan->recall, shape, (uint32_t)plan->recall.most) /
-		                plan->recall.most;
-	double half = 2.0 * (shape->dk + shape->dv) + 4 / bt;
-	b->per_token += (double)(streams * dense) * half;
-	for (int i = (int)dense; i < shape->layers; i++)
-		for (int j = 0; j < shape->streams; j++)
-			b->per_token +=
-				(clkv__plan_head(plan, shape->streams, i, j)->layout.units * (double)ABI_UNIT +
-			     4 * ABI_ENTRY_WORDS) /
-				bt;
+	clkv__sizes_token(shape, plan, s, b);
 }
 
 clkv_status clkv__sizes_compute(const struct clkv__shape *shape, const struct clkv__plan *plan,

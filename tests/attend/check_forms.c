@@ -38,7 +38,7 @@ static void check_form(clkv_context *context, cl_command_queue queue, const char
 	char text[512];
 	feed_open(&feed, context, queue, recipe, NULL);
 	/* it, and not one that stands in for it because the device refuses it */
-	ck_assert_int_eq(clkv_cache_tuning(feed.cache, text, sizeof text), CLKV_OK);
+	ck_assert_int_eq(clkv_cache_tuning(feed.cache, text, sizeof text, NULL), CLKV_OK);
 	ck_assert_msg(strncmp(text, form, strlen(form)) == 0 && !strstr(text, "refused"), "%s", text);
 	stream_open(&feed, &stream);
 	expect_rows(&feed, &stream, 40, CLKV_PROMPT, 1, EXPECT_DECODED, BOUND_ATTEND_CODES);
@@ -61,7 +61,7 @@ START_TEST(test_forms_agree_with_the_reference)
 	clkv_context *context = fixture_open_tuned(forms[(size_t)_i % FORMS]);
 	cl_command_queue queue = fixture_queue_of(context);
 	clkv_device_info info = CLKV_INIT(clkv_device_info);
-	ck_assert_int_eq(clkv_context_get_info(context, &info), CLKV_OK);
+	ck_assert_int_eq(clkv_context_get_info(context, &info, NULL), CLKV_OK);
 	ck_assert_str_eq(info.tuning, "CLKV_TUNE");
 	size_t shape = (size_t)_i / FORMS;
 	if (skipped(forms[(size_t)_i % FORMS], shapes[shape].recipe)) {

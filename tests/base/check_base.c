@@ -46,12 +46,30 @@ START_TEST(test_an_unknown_status_has_a_name_too)
 }
 END_TEST
 
+START_TEST(test_every_reason_to_wait_has_words_of_its_own)
+{
+#define X(name, value, text) name,
+	static const clkv_waits reasons[] = {CLKV_WAITS_LIST(X)};
+#undef X
+	enum { N = sizeof reasons / sizeof reasons[0] };
+	for (int i = 0; i < N; i++) {
+		ck_assert_str_ne(clkv_waits_string(reasons[i]), clkv_waits_string((clkv_waits)99));
+		for (int j = 0; j < i; j++)
+			ck_assert_str_ne(clkv_waits_string(reasons[i]), clkv_waits_string(reasons[j]));
+	}
+}
+END_TEST
+
 START_TEST(test_the_version_is_the_header_s)
 {
 	char text[64];
 	snprintf(text, sizeof text, "%d.%d.%d", CLKV_VERSION_MAJOR, CLKV_VERSION_MINOR,
 	         CLKV_VERSION_PATCH);
 	ck_assert_str_eq(clkv_version(), text);
+	ck_assert_uint_eq(clkv_version_number(), CLKV_VERSION_NUMBER);
+	ck_assert_int_eq(CLKV_VERSION_NUMBER / 1000000, CLKV_VERSION_MAJOR);
+	ck_assert_int_eq(CLKV_VERSION_NUMBER / 1000 % 1000, CLKV_VERSION_MINOR);
+	ck_assert_int_eq(CLKV_VERSION_NUMBER % 1000, CLKV_VERSION_PATCH);
 }
 END_TEST
 
@@ -278,7 +296,8 @@ START_TEST(test_garbage_sizes_are_refused)
 		ck_assert_ptr_nonnull(strstr(error.text, "struct_size"));
 		ck_assert_int_eq(out.a, 0x5a5a5a5a);
 		struct known full = {sizeof full, 4, 5, 6.0};
-		ck_assert_int_eq(clkv__struct_write(&in, &full, sizeof full), CLKV_ERROR_INVALID_ARGUMENT);
+		ck_assert_int_eq(clkv__struct_write(&in, &full, sizeof full, "clkv_seq_info", NULL),
+		                 CLKV_ERROR_INVALID_ARGUMENT);
 		ck_assert(in.struct_size == sizes[i] && in.a == 1 && in.b == 2 && in.c == 3.0);
 	}
 	struct known out;
@@ -294,7 +313,8 @@ START_TEST(test_structures_are_filled_up_to_their_size)
 		unsigned char out[sizeof full + 32];
 		memset(out, 0x5a, sizeof out);
 		memcpy(out, &given, sizeof given);
-		ck_assert_int_eq(clkv__struct_write(out, &full, sizeof full), CLKV_OK);
+		ck_assert_int_eq(clkv__struct_write(out, &full, sizeof full, "clkv_seq_info", NULL),
+		                 CLKV_OK);
 		size_t n = given < sizeof full ? given : sizeof full;
 		ck_assert_int_eq(memcmp(out, &given, sizeof given), 0);
 		ck_assert_int_eq(memcmp(out + sizeof given, (const unsigned char *)&full + sizeof given,
@@ -347,6 +367,7 @@ int main(void)
 	TCase *values = tcase_create("values"), *structures = tcase_create("structures");
 	tcase_add_test(values, test_every_status_has_a_name_of_its_own);
 	tcase_add_test(values, test_an_unknown_status_has_a_name_too);
+	tcase_add_test(values, test_every_reason_to_wait_has_words_of_its_own);
 	tcase_add_test(values, test_the_version_is_the_header_s);
 	tcase_add_test(values, test_sums_and_products_notice_overflow);
 	tcase_add_test(values, test_the_hash_is_fnv1a);

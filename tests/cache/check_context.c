@@ -14,7 +14,7 @@
 static clkv_device_info info_of(const clkv_context *context)
 {
 	clkv_device_info info = CLKV_INIT(clkv_device_info);
-	ck_assert_int_eq(clkv_context_get_info(context, &info), CLKV_OK);
+	ck_assert_int_eq(clkv_context_get_info(context, &info, NULL), CLKV_OK);
 	return info;
 }
 
@@ -279,8 +279,9 @@ START_TEST(test_nulls_are_refused)
 	ck_assert_ptr_nonnull(strstr(error.text, "out"));
 	ck_assert_int_eq(clkv_context_open(NULL, NULL, NULL, &error), CLKV_ERROR_INVALID_ARGUMENT);
 	ck_assert_ptr_eq(context, NOTHING);
-	ck_assert_int_eq(clkv_context_get_info(NULL, &info), CLKV_ERROR_INVALID_ARGUMENT);
-	ck_assert_int_eq(clkv_context_get_info(fixture.context, NULL), CLKV_ERROR_INVALID_ARGUMENT);
+	ck_assert_int_eq(clkv_context_get_info(NULL, &info, NULL), CLKV_ERROR_INVALID_ARGUMENT);
+	ck_assert_int_eq(clkv_context_get_info(fixture.context, NULL, NULL),
+	                 CLKV_ERROR_INVALID_ARGUMENT);
 }
 END_TEST
 

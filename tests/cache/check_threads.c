@@ -75,8 +75,8 @@ static void *make_and_drop(void *opaque)
 		if (clkv_seq_create(feed->cache, &seq, NULL) != CLKV_OK)
 			continue;
 		(void)clkv_seq_fork(seq, &fork, NULL);
-		(void)clkv_seq_destroy(seq);
-		(void)clkv_seq_destroy(fork);
+		clkv_seq_destroy(seq);
+		clkv_seq_destroy(fork);
 		(void)feed_stats(feed);
 	}
 	return NULL;

@@ -117,7 +117,7 @@ static struct bytes save(clkv_seq *seq)
 	struct bytes file = {NULL, 0, 0};
 	fuzz_require(clkv_save(seq, NULL, queue, put, &file, NULL) == CLKV_OK,
 	             "what was loaded can't be saved");
-	fuzz_require(clkv_seq_destroy(seq) == CLKV_OK, "what was loaded can't be destroyed");
+	clkv_seq_destroy(seq);
 	return file;
 }
 
@@ -137,7 +137,7 @@ static void check_loaded(clkv_cache *cache, clkv_seq *seq)
 static void check_empty(clkv_cache *cache)
 {
 	clkv_stats s = CLKV_INIT(clkv_stats);
-	fuzz_require(clkv_get_stats(cache, &s) == CLKV_OK, "no stats");
+	fuzz_require(clkv_get_stats(cache, &s, NULL) == CLKV_OK, "no stats");
 	fuzz_require(s.used_sealed == 0 && s.used_open == 0 && s.sequences == 0 && s.tokens == 0,
 	             "something is left in the cache");
 }

@@ -89,10 +89,11 @@ START_TEST(test_hits_are_those_of_a_simulation)
 			asked += list[0];
 			found += slots_ask(&slots[s], list + 1, list[0]);
 		}
-		clkv_stats stats = feed_stats(&p.feed[THERE]);
-		ck_assert_uint_eq(stats.rows_asked, asked);
-		ck_assert_uint_eq(stats.rows_found, found);
-		ck_assert_uint_eq(stats.moved_to_device, (asked - found) * (64 + 64) * 2);
+		const struct feed *there = &p.feed[THERE];
+		ck_assert_uint_eq((uint64_t)feed_figure(there, "place.rows_asked"), asked);
+		ck_assert_uint_eq((uint64_t)feed_figure(there, "place.rows_found"), found);
+		ck_assert_uint_eq((uint64_t)feed_figure(there, "place.moved_to_device"),
+		                  (asked - found) * (64 + 64) * 2);
 	}
 	/* there was something to find, and something to give up */
 	ck_assert_uint_gt(found, asked / 4);

@@ -21,7 +21,7 @@ double *model_new(size_t n)
 clkv_seq_info model_info(const struct model *m)
 {
 	clkv_seq_info info = CLKV_INIT(clkv_seq_info);
-	ck_assert_int_eq(clkv_seq_get_info(m->seq, &info), CLKV_OK);
+	ck_assert_int_eq(clkv_seq_get_info(m->seq, &info, NULL), CLKV_OK);
 	return info;
 }
 
@@ -79,7 +79,7 @@ struct model *model_add_copy(struct world *w, const struct model *from, clkv_seq
 void model_drop(struct world *w, size_t i)
 {
 	struct model *m = &w->models[i];
-	ck_assert_int_eq(clkv_seq_destroy(m->seq), CLKV_OK);
+	clkv_seq_destroy(m->seq);
 	for (int layer = 0; layer < w->geometry.layers; layer++)
 		for (int side = SIDE_K; side <= SIDE_V; side++) {
 			free(m->given[layer][side]);

@@ -116,7 +116,6 @@ static void try_busy(struct step_rows *s)
 	if (!world_one_in(w, 5))
 		return;
 	expect_busy(clkv_step_begin(w->cache, &item, 1, s->queue, &step, NULL), "clkv_step_begin");
-	expect_busy(clkv_seq_destroy(item.seq), "clkv_seq_destroy");
 	expect_busy(clkv_seq_fork(item.seq, &seq, NULL), "clkv_seq_fork");
 	expect_busy(clkv_seq_truncate(item.seq, 0, NULL), "clkv_seq_truncate");
 	if (!w->facts.selects)

@@ -145,16 +145,25 @@ static void check_bytes(const clkv_stats *s)
 	         (unsigned long long)s->used_code_tables, (unsigned long long)s->allocated.code_tables);
 	EACH_MSG(s->used_host <= s->allocated.host_sealed, "%llu bytes of the host's are used, of %llu",
 	         (unsigned long long)s->used_host, (unsigned long long)s->allocated.host_sealed);
-	EACH_MSG(s->values_broken == 0, "%llu of %llu values are beyond their bound",
-	         (unsigned long long)s->values_broken, (unsigned long long)s->values_checked);
+	EACH_MSG(s->used_index <= s->allocated.index, "%llu bytes of indexes are used, of %llu",
+	         (unsigned long long)s->used_index, (unsigned long long)s->allocated.index);
 	EACH_MSG(s->not_finite == 0, "%llu values weren't finite", (unsigned long long)s->not_finite);
+}
+
+static void check_bounds(const struct world *w)
+{
+	double broken, checked;
+	if (clkv_cache_figure(w->cache, "kvcomp.values_broken", &broken, NULL) != CLKV_OK)
+		return;
+	ck_assert_int_eq(clkv_cache_figure(w->cache, "kvcomp.values_checked", &checked, NULL), CLKV_OK);
+	EACH_MSG(broken == 0, "%g of %g values are beyond their bound", broken, checked);
 }
 
 void world_check(struct world *w)
 {
 	clkv_stats stats = CLKV_INIT(clkv_stats);
 	uint64_t tokens = 0;
-	ck_assert_int_eq(clkv_get_stats(w->cache, &stats), CLKV_OK);
+	ck_assert_int_eq(clkv_get_stats(w->cache, &stats, NULL), CLKV_OK);
 	for (size_t i = 0; i < w->n_models; i++) {
 		model_check_info(w, &w->models[i]);
 		tokens += w->models[i].n;
@@ -164,6 +173,7 @@ void world_check(struct world *w)
 	EACH_MSG(stats.tokens == tokens, "%llu tokens instead of %llu",
 	         (unsigned long long)stats.tokens, (unsigned long long)tokens);
 	check_bytes(&stats);
+	check_bounds(w);
 }
 
 void world_empty(struct world *w)
@@ -171,9 +181,9 @@ void world_empty(struct world *w)
 	clkv_stats stats = CLKV_INIT(clkv_stats);
 	while (w->n_models > 0)
 		model_drop(w, w->n_models - 1);
-	ck_assert_int_eq(clkv_get_stats(w->cache, &stats), CLKV_OK);
+	ck_assert_int_eq(clkv_get_stats(w->cache, &stats, NULL), CLKV_OK);
 	EACH_MSG(stats.used_sealed == 0 && stats.used_open == 0 && stats.used_tables == 0 &&
-	             stats.used_host == 0 && stats.tokens == 0,
+	             stats.used_host == 0 && stats.used_index == 0 && stats.tokens == 0,
 	         "with no sequence %llu sealed bytes, %llu open, %llu of tables, "
 	         "%llu of the host and %llu tokens are in use",
 	         (unsigned long long)stats.used_sealed, (unsigned long long)stats.used_open,

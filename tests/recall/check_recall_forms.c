@@ -29,7 +29,7 @@ START_TEST(test_forms_choose_as_a_sort_does)
 	char text[512];
 	feed.queue = fixture_queue_of(feed.context);
 	recalled_start(&feed, &c, NULL, &stream, &r);
-	ck_assert_int_eq(clkv_cache_tuning(feed.cache, text, sizeof text), CLKV_OK);
+	ck_assert_int_eq(clkv_cache_tuning(feed.cache, text, sizeof text, NULL), CLKV_OK);
 	ck_assert_msg(strncmp(text, all[_i].form, strlen(all[_i].form)) == 0 &&
 	                  !strstr(text, "refused"),
 	              "%s", text);

@@ -213,13 +213,19 @@ static bool commit_with(struct side *s, struct feed_item *items, const struct fe
 /* What figures the caches share: those of the device's memory and of what was sealed. */
 static void same_stats(const struct side *a, const struct side *b, const char *when)
 {
+	static const char *const names[] = {"kvcomp.values_checked", "kvcomp.values_broken",
+	                                    "place.moved_to_host"};
 	clkv_stats x = feed_stats(&a->feed), y = feed_stats(&b->feed);
-	const uint64_t got[] = {x.used_sealed,    x.used_open,     x.used_tables, x.sequences,
-	                        x.tokens,         x.steps,         x.not_finite,  x.used_code_tables,
-	                        x.values_checked, x.values_broken, x.used_host,   x.moved_to_host};
-	const uint64_t want[] = {y.used_sealed,    y.used_open,     y.used_tables, y.sequences,
-	                         y.tokens,         y.steps,         y.not_finite,  y.used_code_tables,
-	                         y.values_checked, y.values_broken, y.used_host,   y.moved_to_host};
+	const uint64_t got[] = {x.used_sealed, x.used_open, x.used_tables, x.sequences,
+	                        x.tokens,      x.steps,     x.not_finite,  x.used_code_tables,
+	                        x.used_host,   x.used_index};
+	const uint64_t want[] = {y.used_sealed, y.used_open, y.used_tables, y.sequences,
+	                         y.tokens,      y.steps,     y.not_finite,  y.used_code_tables,
+	                         y.used_host,   y.used_index};
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+		EACH_MSG(feed_figure(&a->feed, names[i]) == feed_figure(&b->feed, names[i]),
+		         "%s: %s is %g, not %g", when, names[i], feed_figure(&a->feed, names[i]),
+		         feed_figure(&b->feed, names[i]));
 	for (size_t i = 0; i < sizeof got / sizeof got[0]; i++)
 		EACH_MSG(got[i] == want[i], "%s: figure %zu is %llu, not %llu", when, i,
 		         (unsigned long long)got[i], (unsigned long long)want[i]);

@@ -67,9 +67,9 @@ START_TEST(test_launches_are_few)
 	feed_one(&feed, &b, 7, CLKV_PROMPT_END, 2, NULL);
 	struct feed_item rows[] = {{&a, 1, CLKV_DECODE, 1, 3}, {&b, 1, CLKV_DECODE, 1, 4}};
 	for (size_t n = 1; n <= 2; n++) {
-		ck_assert_int_eq(clkv_get_stats(feed.cache, &before), CLKV_OK);
+		ck_assert_int_eq(clkv_get_stats(feed.cache, &before, NULL), CLKV_OK);
 		feed_step(&feed, rows, n, &result);
-		ck_assert_int_eq(clkv_get_stats(feed.cache, &after), CLKV_OK);
+		ck_assert_int_eq(clkv_get_stats(feed.cache, &after, NULL), CLKV_OK);
 		uint64_t launches = after.launches - before.launches;
 		ck_assert_uint_ge(launches, 3u * (unsigned)feed.geometry.layers);
 		ck_assert_uint_le(launches, 3u * (unsigned)feed.geometry.layers + 2);
@@ -206,12 +206,46 @@ START_TEST(test_a_second_step_is_refused)
 	ck_assert_int_eq(error.status, CLKV_ERROR_BUSY);
 	ck_assert_int_eq(clkv_seq_fork(a.seq, &fork, &error), CLKV_ERROR_BUSY);
 	ck_assert_ptr_null(fork);
-	ck_assert_int_eq(clkv_seq_destroy(a.seq), CLKV_ERROR_BUSY);
 	ck_assert_int_eq(clkv_seq_truncate(a.seq, 10, &error), CLKV_ERROR_BUSY);
 	feed_ok(clkv_commit(step, NULL, &error), &error, "clkv_commit");
 	feed_kept(&item, 1);
 	ck_assert_uint_eq(stream_info(&a).length, 22);
 	feed_one(&feed, &b, 1, CLKV_DECODE, 1, NULL);
+	feed_close(&feed);
+}
+END_TEST
+
+/* How a step ends: committed, aborted, or as probes. */
+START_TEST(test_a_sequence_destroyed_inside_a_step_goes_with_it)
+{
+	struct feed feed = {.geometry = feed_usual(2)};
+	static struct stream a, b;
+	clkv_error error;
+	clkv_step *step;
+	open_pair(&feed, RECIPE, &a, &b);
+	feed_one(&feed, &b, 90, CLKV_PROMPT_END, 1, NULL);
+	clkv_stats one = feed_stats(&feed);
+	feed_one(&feed, &a, 150, CLKV_PROMPT_END, 1, NULL);
+	if (_i == 2) {
+		const clkv_step_item probes[] = {{a.seq, 2, CLKV_PROBE}, {b.seq, 1, CLKV_PROBE}};
+		feed_ok(clkv_step_begin(feed.cache, probes, 2, fixture.queue, &step, &error), &error,
+		        "begin");
+	} else {
+		struct feed_item item = {&a, 70, CLKV_DECODE, 0, 2};
+		step = feed_begin(&feed, &item, 1, NULL);
+	}
+	clkv_seq_destroy(a.seq);
+	ck_assert_uint_eq(feed_stats(&feed).sequences, 2);
+	if (_i == 1)
+		clkv_step_abort(step);
+	else
+		feed_ok(clkv_commit(step, NULL, &error), &error, "commit");
+	clkv_stats left = feed_stats(&feed);
+	ck_assert_uint_eq(left.sequences, 1);
+	ck_assert_uint_eq(left.used_open, one.used_open);
+	ck_assert_uint_eq(left.used_sealed, one.used_sealed);
+	clkv_seq_destroy(NULL);
+	feed_one(&feed, &b, 1, CLKV_DECODE, 3, NULL);
 	feed_close(&feed);
 }
 END_TEST
@@ -326,6 +360,7 @@ int main(void)
 	TCase *abort_case = fixture_case(suite, "abort", 60),
 		  *refuse = fixture_case(suite, "refuse", 60);
 	tcase_add_loop_test(batch, test_a_batch_equals_its_parts, 0, 2);
+	tcase_add_loop_test(batch, test_a_sequence_destroyed_inside_a_step_goes_with_it, 0, 3);
 	tcase_add_test(batch, test_items_in_any_order);
 	tcase_add_test(batch, test_launches_are_few);
 	tcase_add_loop_test(draft, test_dropped_rows_have_never_been, 0, 5);

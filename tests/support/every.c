@@ -141,6 +141,8 @@ static struct feed open_case(const struct every_case *c, int layers, clkv_contex
 	o.max_tokens = 512, o.max_step_tokens = 160, o.max_sequences = 3;
 	if (c->rope != CLKV_ROPE_NONE)
 		feed.geometry.rope = (clkv_rope){.kind = c->rope, .dims = 24, .by_library = 1};
+	/* one that looks at the newest queries, one at those of all rows */
+	feed.observe = strncmp(c->recipe, "snapkv", 6) == 0 || strncmp(c->recipe, "h2o", 3) == 0;
 	feed_open(&feed, context, queue, c->recipe, &o);
 	return feed;
 }

@@ -94,7 +94,7 @@ void stream_open(struct feed *feed, struct stream *stream)
 
 void stream_close(struct stream *stream)
 {
-	ck_assert_int_eq(clkv_seq_destroy(stream->seq), CLKV_OK);
+	clkv_seq_destroy(stream->seq);
 	stream->seq = NULL;
 }
 
@@ -169,6 +169,34 @@ static cl_mem sinks_buffer(const struct feed *feed)
 	return mem;
 }
 
+static void observe(clkv_step *step, int layer, const struct tensor *q, const struct tensor *lse)
+{
+	clkv_observe_args args = CLKV_INIT(clkv_observe_args);
+	clkv_error error;
+	args.q = q->t;
+	args.lse = lse->t.mem;
+	args.lse_offset = lse->t.offset;
+	feed_ok(clkv_step_observe(step, layer, &args, 0, NULL, NULL, &error), &error,
+	        "clkv_step_observe");
+}
+
+/* Hands queries in that others have attended with. */
+static void observe_layer(const struct feed *feed, clkv_step *step, int layer,
+                          const struct feed_item *items, size_t n_items)
+{
+	const struct feed_result *r = feed->observed;
+	struct tensor_layout layout = {.dtype = CLKV_F32, .offset = 5};
+	struct tensor q, lse;
+	open_rows(feed, layer, FEED_Q, items, n_items, &q);
+	ck_assert_uint_eq(q.rows, r->rows);
+	tensor_open(&lse, feed->queue, layout, q.rows, 1, r->lse_row,
+	            r->lse + (size_t)layer * r->rows * r->lse_row);
+	observe(step, layer, &q, &lse);
+	ck_assert_int_eq(clFinish(feed->queue), CL_SUCCESS);
+	tensor_close(&q);
+	tensor_close(&lse);
+}
+
 static void attend_layer(const struct feed *feed, clkv_step *step, int layer,
                          const struct feed_item *items, size_t n_items, struct feed_result *result)
 {
@@ -189,6 +217,8 @@ static void attend_layer(const struct feed *feed, clkv_step *step, int layer,
 	if (feed->sinks)
 		args.sinks = sinks_buffer(feed);
 	feed_ok(clkv_attend(step, layer, &args, 0, NULL, NULL, &error), &error, "clkv_attend");
+	if (feed->observe)
+		observe(step, layer, &q, &lse);
 	if (result)
 		tensor_read(&out, feed->queue, result->out + (size_t)layer * q.rows * result->out_row);
 	if (result && feed->lse)
@@ -243,7 +273,9 @@ clkv_step *feed_begin(struct feed *feed, struct feed_item *items, size_t n_items
 	        "clkv_step_begin");
 	for (int layer = 0; layer < feed->geometry.layers; layer++) {
 		append_layer(feed, step, layer, items, n_items);
-		if (!feed->append_only)
+		if (feed->observed)
+			observe_layer(feed, step, layer, items, n_items);
+		else if (!feed->append_only)
 			attend_layer(feed, step, layer, items, n_items, result);
 	}
 	return step;
@@ -304,15 +336,25 @@ void feed_read(const struct feed *feed, const struct stream *stream, int layer, 
 clkv_seq_info stream_info(const struct stream *stream)
 {
 	clkv_seq_info info = CLKV_INIT(clkv_seq_info);
-	ck_assert_int_eq(clkv_seq_get_info(stream->seq, &info), CLKV_OK);
+	ck_assert_int_eq(clkv_seq_get_info(stream->seq, &info, NULL), CLKV_OK);
 	return info;
 }
 
 clkv_stats feed_stats(const struct feed *feed)
 {
 	clkv_stats stats = CLKV_INIT(clkv_stats);
-	ck_assert_int_eq(clkv_get_stats(feed->cache, &stats), CLKV_OK);
+	ck_assert_int_eq(clkv_get_stats(feed->cache, &stats, NULL), CLKV_OK);
 	return stats;
+}
+
+double feed_figure(const struct feed *feed, const char *name)
+{
+	double value = 0;
+	clkv_error error;
+	clkv_status status = clkv_cache_figure(feed->cache, name, &value, &error);
+	if (status != CLKV_ERROR_UNSUPPORTED)
+		feed_ok(status, &error, name);
+	return value;
 }
 
 clkv_bytes feed_required(const clkv_context *context, const clkv_geometry *g, const char *recipe,

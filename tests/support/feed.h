@@ -24,6 +24,8 @@ enum feed_side { FEED_K, FEED_V, FEED_Q };
 /** The value of element d of a head's row, before any rounding. */
 typedef double (*feed_value)(uint64_t row, int layer, enum feed_side side, size_t head, size_t d);
 
+struct feed_result;
+
 struct feed {
 	clkv_context *context;
 	cl_command_queue queue;
@@ -33,8 +35,10 @@ struct feed {
 	feed_value value;             /**< feed_normal if not set */
 	struct tensor_layout in, out; /**< of k, v, q; of the output */
 	bool lse;
-	bool append_only;   /**< no attention: tests of what is stored */
-	const float *sinks; /**< host values [q_heads], or NULL */
+	bool append_only; /**< no attention: tests of what is stored */
+	bool observe;     /**< queries are handed in once more behind attention; lse is needed */
+	const struct feed_result *observed; /**< or instead of it, with these log-sum-exps */
+	const float *sinks;                 /**< host values [q_heads], or NULL */
 };
 
 struct stream {
@@ -107,6 +111,8 @@ void feed_read(const struct feed *feed, const struct stream *stream, int layer, 
 
 clkv_seq_info stream_info(const struct stream *stream);
 clkv_stats feed_stats(const struct feed *feed);
+/** A figure by its name; 0 of a recipe that has no such. */
+double feed_figure(const struct feed *feed, const char *name);
 
 /** What clkv_bytes_required says; fails the test if it can't. */
 clkv_bytes feed_required(const clkv_context *context, const clkv_geometry *g, const char *recipe,

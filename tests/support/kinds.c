@@ -152,7 +152,9 @@ void kind_same_streams(const struct kind *kind, const struct feed *feed_a, const
 	clkv_seq_info x = stream_info(a), y = stream_info(b);
 	ck_assert_uint_eq(x.length, a->n);
 	ck_assert_msg(
-		memcmp(&x, &y, sizeof x) == 0,
+		x.length == y.length && x.min_length == y.min_length && x.sealed == y.sealed &&
+			x.bytes == y.bytes && x.host_bytes == y.host_bytes && x.waits == y.waits &&
+			x.seals_at == y.seals_at,
 		"%s: length %zu, from %zu, sealed %zu, %llu + %llu bytes; not %zu, %zu, %zu, %llu + "
 		"%llu",
 		when, x.length, x.min_length, x.sealed, (unsigned long long)x.bytes,

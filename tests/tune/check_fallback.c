@@ -66,7 +66,7 @@ static void check_works(clkv_context *context, clkv_geometry geometry, const cha
 	uint64_t before = inject_device_bytes();
 	feed_open(&feed, context, queue, RECIPE, &o);
 	ck_assert_uint_eq(inject_device_bytes() - before, bytes.device);
-	ck_assert_int_eq(clkv_cache_tuning(feed.cache, text, sizeof text), CLKV_OK);
+	ck_assert_int_eq(clkv_cache_tuning(feed.cache, text, sizeof text, NULL), CLKV_OK);
 	ck_assert_msg(strncmp(text, in_force, strlen(in_force)) == 0, "%s", text);
 	ck_assert_msg(strstr(text, refused) != NULL, "%s", text);
 	stream_open(&feed, &stream);

@@ -144,11 +144,11 @@ START_TEST(test_a_cache_takes_the_entry)
 	clkv_context *context = open_with("");
 	cl_command_queue queue = fixture_queue_of(context);
 	feed_open(&feed, context, queue, RECIPE, NULL);
-	ck_assert_int_eq(clkv_cache_tuning(feed.cache, text, sizeof text), CLKV_OK);
+	ck_assert_int_eq(clkv_cache_tuning(feed.cache, text, sizeof text, NULL), CLKV_OK);
 	ck_assert_str_eq(text, TUNING " (tuning file)");
-	ck_assert_int_eq(clkv_cache_tuning(feed.cache, text, strlen(text)),
+	ck_assert_int_eq(clkv_cache_tuning(feed.cache, text, strlen(text), NULL),
 	                 CLKV_ERROR_INVALID_ARGUMENT);
-	ck_assert_int_eq(clkv_cache_tuning(NULL, text, sizeof text), CLKV_ERROR_INVALID_ARGUMENT);
+	ck_assert_int_eq(clkv_cache_tuning(NULL, text, sizeof text, NULL), CLKV_ERROR_INVALID_ARGUMENT);
 	feed_close(&feed);
 	clReleaseCommandQueue(queue);
 	clkv_context_destroy(context);

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/* observe_rows: leaves the queries of a step's rows where attend_merge does, of a caller who attends by other means.
+ * Grid: (LANES * n_rows, Q_HEADS). Local: none.
+ * q    caller's tensor [n_rows][Q_HEADS][DK] | lse [n_rows][Q_HEADS] natural log of the sum of exp(logit)
+ * Numbers: queries are rounded to half, as attend_merge does. */
+#include "keep_query.clh"
+
+#define LOG2_E 1.44269504088896340736f
+
+__kernel GROUP_SIZE void observe_rows(__global const uint *plan, uint rows, __global const uchar *q,
+                                      uint q_dtype, ulong q_offset, ulong q_token_stride,
+                                      ulong q_head_stride, __global const float *lse,
+                                      ulong lse_offset, uint has_lse, __global uchar *seen,
+                                      uint layers, uint layer, __global const ulong *turns,
+                                      float magnitude, __global uchar *all_rows, uint most_rows)
+{
+#if OBSERVE || KEEP_ALL
+	const uint row = (uint)get_group_id(0), head = (uint)get_group_id(1);
+	__global const uint *item =
+		plan + plan[rows + row * ABI_NEW_WORDS + ABI_NEW_ITEM] * ABI_ITEM_WORDS;
+	const struct kept_query k = {q,
+	                             q_dtype,
+	                             q_offset + row * q_token_stride + head * q_head_stride,
+	                             head,
+	                             item[ABI_ITEM_LEN] + row - item[ABI_ITEM_ROW],
+	                             has_lse ? lse[lse_offset + (ulong)row * Q_HEADS + head] * LOG2_E
+	                                     : 0.0f};
+	keep_row(k, item, row, seen, all_rows, most_rows, layers, layer, turns, magnitude);
+#endif
+}
