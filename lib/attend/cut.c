@@ -14,7 +14,7 @@ enum { MAX_TILE_ROWS = 16, MAX_GROUPS = 32768 };
 static size_t query_bytes(const struct clkv__shape *shape, const struct clkv__plan *plan)
 {
 	size_t dk = (size_t)shape->dk, dv = (size_t)shape->dv, bt = (size_t)plan->general.block;
-	size_t kept = plan->sealing.prune.kind == ABI_PRUNE_CHANNELS ? dk : 0;
+	size_t kept = clkv__prune_kind_of(&plan->sealing.prune)->drops ? dk : 0;
 	return sizeof(float) * (2 * dk + kept + dv + 2 * bt + 2 + 3);
 }
 
@@ -22,7 +22,7 @@ void clkv__cut_narrow(const struct clkv__plan *plan, struct clkv__tuning *tuning
 {
 	for (int i = 0; i <= plan->n_more; i++) {
 		const struct clkv__variant *v = clkv__plan_sealing(plan, i);
-		bool folds = v->prune.kind == ABI_PRUNE_CHANNELS && v->codec->codes(&v->spec, 0);
+		bool folds = clkv__prune_kind_of(&v->prune)->drops && v->codec->codes(&v->spec, 0);
 		while (folds && v->layout.kept.k_rows % (int)tuning->vec)
 			tuning->vec /= 2;
 	}
@@ -35,7 +35,7 @@ static size_t whole_bytes(const struct clkv__plan *plan, const struct clkv__tuni
 	const struct clkv__variant *v = &plan->sealing;
 	size_t bt = (size_t)plan->general.block, rows = tuning->lanes == 1 ? 32 : 8;
 	size_t tile = 0, rest = 0;
-	if (v->prune.kind == ABI_PRUNE_TOKENS) {
+	if (clkv__prune_kind_of(&v->prune)->holes) {
 		tile = rows * bt * sizeof(float);
 		rest = ((size_t)dk + 4 * bt) * sizeof(float) + (size_t)dk * 2 +
 		       (v->codec->codes(&v->spec, 0) ? (size_t)dk * bt + 16 : 0);

@@ -29,8 +29,7 @@ static void shape_macros(const clkv_cache *cache, const struct clkv__variant *va
 	if (clkv__selects(&cache->plan.select))
 		clkv__macros_int(m, "STATE_BYTES", (int)clkv__plan_state(&cache->plan));
 	clkv__prune_macros(&variant->prune, s, clkv__plan_section(&cache->plan), m);
-	if (!variant->dense && variant->prune.kind == ABI_PRUNE_NONE &&
-	    clkv__plan_observe(&cache->plan) > 0)
+	if (!variant->dense && !clkv__prunes_k(&variant->prune) && clkv__plan_observe(&cache->plan) > 0)
 		clkv__macros_int(m, "OBSERVE", clkv__plan_observe(&cache->plan));
 }
 
@@ -104,10 +103,9 @@ static clkv_status plan_codec(struct builder *b, const struct clkv__variant *var
 {
 	const struct clkv__codec *c = variant->codec;
 	CLKV_TRY(plan(b, c->seal.file, c->seal.name, macros, &k->seal, error));
-	if (variant->prune.kind == ABI_PRUNE_CHANNELS)
-		CLKV_TRY(plan(b, "prune_channels.cl", "prune_channels", shape, &k->prune, error));
-	if (variant->prune.kind == ABI_PRUNE_TOKENS)
-		CLKV_TRY(plan(b, "prune_tokens.cl", "prune_tokens", shape, &k->prune, error));
+	const struct clkv__kernel_file prune = clkv__prune_kind_of(&variant->prune)->kernel;
+	if (prune.file)
+		CLKV_TRY(plan(b, prune.file, prune.name, shape, &k->prune, error));
 	if (variant->prune.lacking_v > 0)
 		CLKV_TRY(plan(b, "prune_values.cl", "prune_values", shape, &k->prune_v, error));
 	if (!variant->layout.sized)
@@ -117,7 +115,7 @@ static clkv_status plan_codec(struct builder *b, const struct clkv__variant *var
 	CLKV_TRY(plan(b, c->size.file, c->size.name, macros, &k->size, error));
 	if (!variant->layout.flat)
 		CLKV_TRY(plan(b, c->count.file, c->count.name, macros, &k->count, error));
-	if (variant->spec.bounded.verify)
+	if (variant->layout.verify)
 		CLKV_TRY(plan(b, c->verify.file, c->verify.name, macros, &k->verify, error));
 	return CLKV_OK;
 }
@@ -125,9 +123,9 @@ static clkv_status plan_codec(struct builder *b, const struct clkv__variant *var
 static int place_of(const clkv_cache *cache)
 {
 	const struct clkv__placement *p = &cache->plan.place;
-	return !clkv__moves(p)         ? ABI_PLACE_BLOCKS
+	return clkv__fills_slots(p)    ? ABI_PLACE_SLOTS
 	       : clkv__host_attends(p) ? ABI_PLACE_HOST
-	                               : ABI_PLACE_SLOTS;
+	                               : ABI_PLACE_BLOCKS;
 }
 
 /* One row of all heads that share a group, as in decoding. */
@@ -145,9 +143,9 @@ static clkv_status plan_listed(struct builder *b, const clkv__macros *codec,
 	row_macros(b, &m);
 	clkv__macros_int(&m, "PLACE", place_of(b->cache));
 	CLKV_TRY(plan(b, "recall_attend.cl", "recall_attend", &m, &k->recall, error));
-	if (b->cache->plan.recall.kind != ABI_INDEX_TOKENS)
+	if (!clkv__index_kind_of(&b->cache->plan.recall)->by_keys)
 		return CLKV_OK;
-	clkv__macros_int(&m, "INDEX", ABI_INDEX_TOKENS);
+	clkv__macros_int(&m, "INDEX", b->cache->plan.recall.kind);
 	return plan(b, "recall_score_tokens.cl", "recall_score_tokens", &m, &k->score, error);
 }
 
@@ -161,7 +159,7 @@ static clkv_status plan_selecting(struct builder *b, const clkv__macros *codec,
 	tile = m;
 	clkv__macros_int(&tile, "HT", b->cache->cut.tile_heads);
 	clkv__macros_int(&tile, "TR", b->cache->cut.tile_rows);
-	if (s->score == ABI_SCORE_MASS || s->score == ABI_SCORE_SEEN)
+	if (clkv__score_of(s)->attention)
 		CLKV_TRY(plan_tile(b, "score_rows.cl", "score_rows", &tile, &k->score_rows, error));
 	if (s->old)
 		CLKV_TRY(plan_tile(b, "score_sums.cl", "score_sums", &tile, &k->score_sums, error));
@@ -172,21 +170,15 @@ static clkv_status plan_selecting(struct builder *b, const clkv__macros *codec,
 	return plan(b, "merge_slots.cl", "merge_slots", &m, &k->merge_slots, error);
 }
 
-/* What chooses, by the kind of selection. */
+/* What chooses, and what else the kind of choice wants. */
 static clkv_status plan_choice(struct builder *b, const clkv__macros *m,
                                struct clkv__select_kernels *k, clkv_error *error)
 {
-	switch (b->cache->plan.select.kind) {
-	case ABI_SELECT_CASCADE:
-		return plan(b, "select_cascade.cl", "select_cascade", m, &k->choose, error);
-	case ABI_SELECT_RUNS:
-		CLKV_TRY(plan(b, "key_cosines.cl", "key_cosines", m, &k->cosines, error));
-		CLKV_TRY(plan(b, "select_alone.cl", "select_alone", m, &k->alone, error));
-		CLKV_TRY(plan(b, "merge_runs.cl", "merge_runs", m, &k->merge_runs, error));
-		return plan(b, "select_runs.cl", "select_runs", m, &k->choose, error);
-	default:
-		return plan(b, "select_best.cl", "select_best", m, &k->choose, error);
-	}
+	const struct clkv__kernel_file *files = clkv__choice_of(&b->cache->plan.select)->kernels;
+	for (int i = 0; i < CLKV__CHOICE_ROLES; i++)
+		if (files[i].file)
+			CLKV_TRY(plan(b, files[i].file, files[i].name, m, &k->choice[i], error));
+	return CLKV_OK;
 }
 
 static clkv_status plan_select(struct builder *b, clkv_error *error)
@@ -215,6 +207,7 @@ static clkv_status plan_select(struct builder *b, clkv_error *error)
 static clkv_status plan_recall(struct builder *b, clkv_error *error)
 {
 	const struct clkv__recall *r = &b->cache->plan.recall;
+	const struct clkv__index_kind *kind = clkv__index_kind_of(r);
 	struct clkv__recall_kernels *k = &b->cache->kernels->recall;
 	/* not of a codec, but of keys that are turned: so are queries */
 	const struct clkv__variant plain = {.dense = true, .rotate = b->cache->plan.sealing.rotate};
@@ -224,18 +217,16 @@ static clkv_status plan_recall(struct builder *b, clkv_error *error)
 	row_macros(b, &m);
 	CLKV_TRY(plan(b, "recall_select.cl", "recall_select", &m, &k->select, error));
 	CLKV_TRY(plan(b, "recall_list.cl", "recall_list", &m, &k->list, error));
-	if (place_of(b->cache) == ABI_PLACE_SLOTS)
+	if (clkv__fills_slots(&b->cache->plan.place))
 		CLKV_TRY(plan(b, "place_rows.cl", "place_rows", &m, &k->place, error));
-	if (r->kind == ABI_INDEX_TOKENS)
+	if (kind->by_keys)
 		return CLKV_OK;
 	clkv__rope_macros(&b->cache->shape.rope, r->distance > 0, &m);
 	CLKV_TRY(plan(b, "recall_score.cl", "recall_score", &m, &k->score, error));
 	CLKV_TRY(plan(b, "index_points.cl", "index_points", &m, &k->points, error));
-	if (r->kind == ABI_INDEX_PAGES)
-		return plan(b, "index_pages.cl", "index_pages", &m, &k->build, error);
 	if (r->observe > 0)
 		CLKV_TRY(plan(b, "index_metric.cl", "index_metric", &m, &k->metric, error));
-	return plan(b, "index_clusters.cl", "index_clusters", &m, &k->build, error);
+	return plan(b, kind->build.file, kind->build.name, &m, &k->build, error);
 }
 
 static clkv_status plan_variant(struct builder *b, const struct clkv__variant *variant,

@@ -43,8 +43,8 @@ struct clkv__recall_kernels {
 
 /** Kernels of selection that look at no values. */
 struct clkv__select_kernels {
-	struct clkv__kernel list, choose, mark;
-	struct clkv__kernel cosines, alone, merge_runs; /**< none: no runs become one slot */
+	struct clkv__kernel list, mark;
+	struct clkv__kernel choice[CLKV__CHOICE_ROLES]; /**< those that the kind of choice has */
 	struct clkv__kernel pool, mean,
 		mix; /**< none: scores are tokens' and heads' own, and attention's alone */
 	struct clkv__kernel weigh; /**< none: merged tokens count alike */

@@ -61,19 +61,24 @@ static clkv_status launch_pages(clkv_cache *cache, struct clkv__chain *chain,
 	return run(&a, chain, 3, groups, lanes_of(cache), 0, NULL, NULL, error);
 }
 
-static clkv_status launch_clusters(clkv_cache *cache, struct clkv__chain *chain,
-                                   const struct clkv__index_job *job, int layer, int n_layers,
-                                   clkv_error *error)
+/* Where the representatives lie that k-means makes or labels by: at an address, heads a stride apart. */
+struct representatives {
+	cl_mem mem;
+	uint32_t address, stride;
+};
+
+static clkv_status launch_means(clkv_cache *cache, struct clkv__chain *chain,
+                                const struct clkv__index_job *job, const struct representatives *to,
+                                int layer, int n_layers, clkv_error *error)
 {
 	const struct clkv__recall *r = &cache->plan.recall;
 	const struct clkv__segment *s = job->segment;
-	bool codes = r->kind == ABI_INDEX_CODES;
 	struct args a = args_of(cache, &cache->kernels->recall.build, error);
 	put_mem(&a, cache->index.build);
 	put_ulong(&a, (size_t)cache->sizes.build_bytes);
-	put_mem(&a, codes ? cache->index.books : cache->index.mem);
-	put_uint(&a, codes ? job->book : s->address);
-	put_uint(&a, codes ? clkv__recall_book(r, &cache->shape) : s->stride);
+	put_mem(&a, to->mem);
+	put_uint(&a, to->address);
+	put_uint(&a, to->stride);
 	put_mem(&a, cache->index.mem);
 	put_uint(&a, s ? s->address : 0);
 	put_uint(&a, s ? s->stride : 0);
@@ -86,6 +91,33 @@ static clkv_status launch_clusters(clkv_cache *cache, struct clkv__chain *chain,
 	size_t groups[3] = {1, (size_t)cache->shape.streams, (size_t)n_layers};
 	return run(&a, chain, 3, groups, lanes_of(cache), 0, NULL, NULL, error);
 }
+
+static clkv_status launch_clusters(clkv_cache *cache, struct clkv__chain *chain,
+                                   const struct clkv__index_job *job, int layer, int n_layers,
+                                   clkv_error *error)
+{
+	const struct clkv__segment *s = job->segment;
+	const struct representatives to = {cache->index.mem, s->address, s->stride};
+	return launch_means(cache, chain, job, &to, layer, n_layers, error);
+}
+
+static clkv_status launch_codes(clkv_cache *cache, struct clkv__chain *chain,
+                                const struct clkv__index_job *job, int layer, int n_layers,
+                                clkv_error *error)
+{
+	const struct representatives to = {cache->index.books, job->book,
+	                                   clkv__recall_book(&cache->plan.recall, &cache->shape)};
+	return launch_means(cache, chain, job, &to, layer, n_layers, error);
+}
+
+/* What makes the index of a segment, or a codebook, of layers that share a buffer; a new kind is a row here. */
+static clkv_status (*const builders[])(clkv_cache *cache, struct clkv__chain *chain,
+                                       const struct clkv__index_job *job, int layer, int n_layers,
+                                       clkv_error *error) = {
+	[ABI_INDEX_PAGES] = launch_pages,
+	[ABI_INDEX_CLUSTERS] = launch_clusters,
+	[ABI_INDEX_CODES] = launch_codes,
+};
 
 clkv_status clkv__launch_index(clkv_cache *cache, struct clkv__chain *chain,
                                const struct clkv__index_job *job, clkv_error *error)
@@ -102,10 +134,7 @@ clkv_status clkv__launch_index(clkv_cache *cache, struct clkv__chain *chain,
 		CLKV_TRY(launch_points(cache, chain, job, layer, n, error));
 		if (cache->plan.recall.observe > 0)
 			CLKV_TRY(launch_metric(cache, chain, job, layer, n, error));
-		if (cache->plan.recall.kind == ABI_INDEX_PAGES)
-			CLKV_TRY(launch_pages(cache, chain, job, layer, n, error));
-		else
-			CLKV_TRY(launch_clusters(cache, chain, job, layer, n, error));
+		CLKV_TRY(builders[cache->plan.recall.kind](cache, chain, job, layer, n, error));
 	}
 	return CLKV_OK;
 }

@@ -183,7 +183,7 @@ static clkv_status recall(clkv_cache *cache, struct clkv__chain *chain, const st
                           clkv_error *error)
 {
 	const int streams = cache->shape.streams;
-	bool tokens = cache->plan.recall.kind == ABI_INDEX_TOKENS;
+	bool tokens = clkv__index_kind_of(&cache->plan.recall)->by_keys;
 	struct clkv__span span;
 	if (!tokens)
 		CLKV_TRY(score_units(cache, chain, rows, error));

@@ -2,36 +2,8 @@
 /** \file launch_select.c \brief Launches of a commit that selects tokens. */
 #include "attend/launch_select.h"
 
-#include "attend/args.h"
-
-/* candidates.clh: CANDIDATES_ARGS */
-static void put_candidates(struct args *a, const clkv_cache *cache,
-                           const struct clkv__leaving *leaving, const struct clkv__span *span)
-{
-	put_uint(a, leaving->slab);
-	put_uint(a, cache->sizes.cap);
-	put_uint(a, leaving->sinks);
-	put_uint(a, leaving->tail);
-	put_uint(a, leaving->open);
-	put_uint(a, leaving->from);
-	put_uint(a, leaving->n);
-	put_uint(a, cache->sizes.places);
-	put_uint(a, (cl_uint)span->first_layer);
-	put_uint(a, (cl_uint)span->first_stream);
-}
-
-static clkv_status run_span(clkv_cache *cache, struct clkv__chain *chain, struct args *a,
-                            const struct clkv__span *span, size_t first, clkv_error *error)
-{
-	size_t groups[3] = {first, (size_t)span->n_streams, (size_t)span->n_layers};
-	return run(a, chain, 3, groups, lanes_of(cache), 0, NULL, NULL, error);
-}
-
-/* Whether a candidate's score is what it was judged by: that of attention so far goes on by itself. */
-static bool by_rank(const clkv_cache *cache)
-{
-	return !clkv__weighs(&cache->plan.select);
-}
+#include "attend/launch_choice.h"
+#include "attend/select_args.h"
 
 struct scoring {
 	const struct clkv__leaving *leaving;
@@ -136,25 +108,6 @@ static clkv_status list(clkv_cache *cache, struct clkv__chain *chain, const void
 	return run_span(cache, chain, &a, span, 1, error);
 }
 
-/* All layers that seal. */
-static struct clkv__span every_layer(const clkv_cache *cache)
-{
-	int skip = cache->plan.general.skip;
-	return (struct clkv__span){skip, cache->shape.layers - skip, 0, cache->shape.streams, 0};
-}
-
-/* A kernel that looks at no blocks, a group for each head. */
-static clkv_status run_heads(clkv_cache *cache, struct clkv__chain *chain, struct args *a,
-                             clkv_error *error)
-{
-	const struct clkv__span all = every_layer(cache);
-	put_uint(a, cache->sizes.cap);
-	put_uint(a, cache->sizes.places);
-	put_uint(a, (cl_uint)all.first_layer);
-	put_uint(a, (cl_uint)all.first_stream);
-	return run_span(cache, chain, a, &all, 1, error);
-}
-
 static clkv_status pool_scores(clkv_cache *cache, struct clkv__chain *chain, clkv_error *error)
 {
 	struct args a = args_of(cache, &cache->kernels->select.pool, error);
@@ -167,12 +120,12 @@ static clkv_status pool_scores(clkv_cache *cache, struct clkv__chain *chain, clk
 static clkv_status mean_scores(clkv_cache *cache, struct clkv__chain *chain,
                                const struct clkv__leaving *leaving, clkv_error *error)
 {
-	bool runs = cache->plan.select.kind == ABI_SELECT_RUNS;
+	bool adds = clkv__choice_of(&cache->plan.select)->adds;
 	struct clkv__span all = every_layer(cache);
 	struct args a = args_of(cache, &cache->kernels->select.mean, error);
 	put_mem(&a, cache->selection.ranks);
 	put_mem(&a, cache->selection.found);
-	put_uint(&a, runs ? leaving->n : UINT32_MAX);
+	put_uint(&a, adds ? leaving->n : UINT32_MAX);
 	put_uint(&a, cache->sizes.cap);
 	put_uint(&a, cache->sizes.places);
 	put_uint(&a, (cl_uint)all.first_layer);
@@ -209,78 +162,6 @@ clkv_status clkv__launch_candidates(clkv_cache *cache, struct clkv__chain *chain
 	if (cache->plan.select.layers)
 		CLKV_TRY(mean_scores(cache, chain, leaving, error));
 	return CLKV_OK;
-}
-
-/* What all choices begin with. */
-static void put_choice(struct args *a, const struct clkv__selection *s)
-{
-	put_mem(a, s->order);
-	put_mem(a, s->ranks);
-	put_mem(a, s->keep);
-	put_mem(a, s->chosen);
-	put_mem(a, s->found);
-	put_mem(a, s->quotas);
-}
-
-clkv_status clkv__launch_select(clkv_cache *cache, struct clkv__chain *chain, bool newest,
-                                clkv_error *error)
-{
-	const struct clkv__selection *s = &cache->selection;
-	struct args a = args_of(cache, &cache->kernels->select.choose, error);
-	put_choice(&a, s);
-	put_uint(&a, newest);
-	return run_heads(cache, chain, &a, error);
-}
-
-clkv_status clkv__launch_cascade(clkv_cache *cache, struct clkv__chain *chain,
-                                 const struct clkv__leaving *leaving,
-                                 const struct clkv__quota *quota, clkv_error *error)
-{
-	struct args a = args_of(cache, &cache->kernels->select.choose, error);
-	uint32_t rings = (uint32_t)cache->plan.select.cascades - 1;
-	uint32_t even = rings > 0 ? quota->kept / rings : 0;
-	put_choice(&a, &cache->selection);
-	put_uint(&a, leaving->n);
-	put_uint(&a, leaving->from - leaving->sinks);
-	put_uint(&a, even < quota->window ? even : quota->window);
-	return run_heads(cache, chain, &a, error);
-}
-
-static clkv_status cosines(clkv_cache *cache, struct clkv__chain *chain, const void *what,
-                           const struct clkv__span *span, clkv_error *error)
-{
-	const struct clkv__leaving *leaving = what;
-	uint32_t bt = (uint32_t)cache->plan.general.block;
-	struct args a = args_of(cache, &cache->kernels->select.cosines, error);
-	put_mem(&a, cache->pool.layers[span->first_layer].mem);
-	put_mem(&a, cache->tables.mem);
-	put_mem(&a, cache->selection.work);
-	put_candidates(&a, cache, leaving, span);
-	return run_span(cache, chain, &a, span, (leaving->n + bt - 1) / bt, error);
-}
-
-clkv_status clkv__launch_alone(clkv_cache *cache, struct clkv__chain *chain,
-                               const struct clkv__leaving *leaving, clkv_error *error)
-{
-	const struct clkv__selection *s = &cache->selection;
-	struct args a = args_of(cache, &cache->kernels->select.alone, error);
-	CLKV_TRY(clkv__for_spans(cache, chain, cosines, leaving, error));
-	put_mem(&a, s->ranks);
-	put_mem(&a, s->keep);
-	put_mem(&a, s->found);
-	put_mem(&a, s->quotas);
-	put_uint(&a, leaving->n);
-	return run_heads(cache, chain, &a, error);
-}
-
-clkv_status clkv__launch_runs(clkv_cache *cache, struct clkv__chain *chain,
-                              const struct clkv__leaving *leaving, clkv_error *error)
-{
-	struct args a = args_of(cache, &cache->kernels->select.choose, error);
-	put_choice(&a, &cache->selection);
-	put_mem(&a, cache->selection.work);
-	put_uint(&a, leaving->n);
-	return run_heads(cache, chain, &a, error);
 }
 
 struct merging {
@@ -340,15 +221,10 @@ clkv_status clkv__launch_merge(clkv_cache *cache, struct clkv__chain *chain,
 	return clkv__for_spans(cache, chain, merge, &what, error);
 }
 
-struct staging {
-	const struct clkv__leaving *leaving;
-	uint32_t n_jobs;
-};
-
 static clkv_status gather(clkv_cache *cache, struct clkv__chain *chain, const void *what,
                           const struct clkv__span *span, clkv_error *error)
 {
-	const struct staging *w = what;
+	const struct clkv__gathering *w = what;
 	const struct clkv__selection *s = &cache->selection;
 	struct args a = args_of(cache, &span_kernels(cache, span)->gather, error);
 	put_mem(&a, cache->pool.layers[span->first_layer].mem);
@@ -365,41 +241,21 @@ static clkv_status gather(clkv_cache *cache, struct clkv__chain *chain, const vo
 	return run_span(cache, chain, &a, span, w->n_jobs, error);
 }
 
-static clkv_status merge_runs(clkv_cache *cache, struct clkv__chain *chain, const void *what,
-                              const struct clkv__span *span, clkv_error *error)
-{
-	const struct staging *w = what;
-	const struct clkv__selection *s = &cache->selection;
-	struct args a = args_of(cache, &cache->kernels->select.merge_runs, error);
-	put_mem(&a, cache->pool.layers[span->first_layer].mem);
-	put_mem(&a, cache->tables.mem);
-	put_mem(&a, cache->jobs_mem);
-	put_mem(&a, s->scores);
-	put_mem(&a, s->ranks);
-	put_mem(&a, s->order);
-	put_mem(&a, s->chosen);
-	put_mem(&a, s->found);
-	put_mem(&a, s->work);
-	put_uint(&a, by_rank(cache));
-	put_candidates(&a, cache, w->leaving, span);
-	return run_span(cache, chain, &a, span, w->n_jobs, error);
-}
-
 clkv_status clkv__launch_gather(clkv_cache *cache, struct clkv__chain *chain,
                                 const struct clkv__leaving *leaving, uint32_t n_jobs,
                                 clkv_error *error)
 {
-	const struct staging what = {leaving, n_jobs};
+	const struct clkv__gathering what = {leaving, n_jobs};
 	CLKV_TRY(clkv__for_spans(cache, chain, gather, &what, error));
-	return cache->kernels->select.merge_runs.program
-	           ? clkv__for_spans(cache, chain, merge_runs, &what, error)
+	return cache->kernels->select.choice[CLKV__CHOICE_JOINS].program
+	           ? clkv__for_spans(cache, chain, clkv__launch_join, &what, error)
 	           : CLKV_OK;
 }
 
 static clkv_status mark(clkv_cache *cache, struct clkv__chain *chain, const void *what,
                         const struct clkv__span *span, clkv_error *error)
 {
-	const struct staging *w = what;
+	const struct clkv__gathering *w = what;
 	const struct clkv__selection *s = &cache->selection;
 	struct args a = args_of(cache, &cache->kernels->select.mark, error);
 	put_mem(&a, cache->pool.layers[span->first_layer].mem);
@@ -423,13 +279,13 @@ clkv_status clkv__launch_states(clkv_cache *cache, struct clkv__chain *chain,
                                 const struct clkv__leaving *leaving, uint32_t n_jobs,
                                 clkv_error *error)
 {
-	const struct staging what = {leaving, n_jobs};
+	const struct clkv__gathering what = {leaving, n_jobs};
 	return clkv__for_spans(cache, chain, mark, &what, error);
 }
 
 struct marking {
-	struct staging all; /* of no jobs */
-	uint32_t at;        /* launches so far, those of before among them */
+	struct clkv__gathering all; /* of no jobs */
+	uint32_t at;                /* launches so far, those of before among them */
 	uint32_t *done;
 };
 

@@ -25,6 +25,12 @@ struct clkv__scoring {
 	uint32_t byte_units; /**< where they begin in queries */
 };
 
+/** Jobs whose tokens are gathered, and seen as these. */
+struct clkv__gathering {
+	const struct clkv__leaving *leaving;
+	uint32_t n_jobs;
+};
+
 /** Scores of all tokens by these rows, in `scores`. */
 clkv_status clkv__launch_score_rows(clkv_cache *cache, struct clkv__chain *chain,
                                     const struct clkv__leaving *leaving,
@@ -33,22 +39,6 @@ clkv_status clkv__launch_score_rows(clkv_cache *cache, struct clkv__chain *chain
 /** Candidates with their scores, pooled and averaged as the recipe wants. */
 clkv_status clkv__launch_candidates(clkv_cache *cache, struct clkv__chain *chain,
                                     const struct clkv__leaving *leaving, clkv_error *error);
-
-/** The choice by quotas, which are on the device. newest: the last candidate is kept in any case. */
-clkv_status clkv__launch_select(clkv_cache *cache, struct clkv__chain *chain, bool newest,
-                                clkv_error *error);
-
-/** The same by rings; quota: of the sequence. */
-clkv_status clkv__launch_cascade(clkv_cache *cache, struct clkv__chain *chain,
-                                 const struct clkv__leaving *leaving,
-                                 const struct clkv__quota *quota, clkv_error *error);
-
-/** Cosines of neighbours in `work`, and which tokens stay alone in `keep`; then the choice by runs. In place of quotas
- *  there are bounds (cl/select/runs.clh). */
-clkv_status clkv__launch_alone(clkv_cache *cache, struct clkv__chain *chain,
-                               const struct clkv__leaving *leaving, clkv_error *error);
-clkv_status clkv__launch_runs(clkv_cache *cache, struct clkv__chain *chain,
-                              const struct clkv__leaving *leaving, clkv_error *error);
 
 /** Dropped tokens join merged slots, in new blocks whose addresses are in `spots`. */
 clkv_status clkv__launch_merge(clkv_cache *cache, struct clkv__chain *chain,

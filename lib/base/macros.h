@@ -17,6 +17,11 @@ typedef struct clkv__macros {
 	} list[CLKV__MAX_MACROS];
 } clkv__macros;
 
+/** A kernel and the file that holds it; both NULL: there is none. */
+struct clkv__kernel_file {
+	const char *file, *name;
+};
+
 void clkv__macros_init(clkv__macros *macros);
 
 /** Sets a macro, once. Another value for the same name is a bug of the library's: it's noted, and

@@ -31,13 +31,13 @@ static clkv_status check_moves(const struct clkv__shape *shape, const struct clk
 		          "stage 'place': via=%s moves rows that an index recalls, and what '%s' keeps is "
 		          "attended to in full; allowed: via=map where the device can",
 		          via, plan->select.stage);
-	if (!clkv__recalls(r) || r->kind == ABI_INDEX_TOKENS)
+	if (!clkv__recalls(r) || clkv__index_kind_of(r)->by_keys)
 		CLKV_FAIL(error, CLKV_ERROR_UNSUPPORTED,
 		          "stage 'place': via=%s needs a stage that recalls tokens by an index%s; allowed: "
 		          "behind "
 		          "clusterkv, a2ats or pages, or via=map where the device can",
 		          via, clkv__recalls(r) ? ", and topk reads all keys" : "");
-	if (plan->sealing.codec != &clkv__codec_rows)
+	if (!plan->sealing.codec->by_token)
 		CLKV_FAIL(
 			error, CLKV_ERROR_UNSUPPORTED,
 			"stage 'place': via=%s needs sealed blocks of whole rows in half, but a stage prunes "

@@ -71,20 +71,29 @@ struct clkv__codec_layout {
 	int k_lane_cols, v_lane_cols;       /**< columns of a lane */
 	struct clkv__alphabet alphabet[2];  /**< of K's and V's code tables; 0 symbols: none */
 	bool flat;                          /**< no other tables than the flat ones */
+	bool verify;                        /**< each sealed value is decoded and compared */
 	uint32_t decoded_bytes; /**< of a side in local memory, where attention decodes it first */
 	struct clkv__kept kept; /**< what the codec stores */
 };
 
-/** A kernel and its file. */
-struct clkv__codec_kernel {
-	const char *file, *name;
+/** A sealed block in host memory, on its way to or from a file: what its codec asks of it. */
+struct clkv__codec_page {
+	const union clkv__codec_spec *spec;
+	const struct clkv__codec_layout *layout;
+	const struct clkv__prune *prune;
+	const struct clkv__shape *shape;
+	int block;           /**< tokens of a whole block */
+	uint32_t pos, count; /**< first token, tokens */
+	uint32_t flags;      /**< of its entry; tables by the file's numbers */
+	uint32_t bytes;      /**< all, the section of a pruned block among them */
 };
 
 struct clkv__codec {
 	const char *name;
-	struct clkv__codec_kernel seal; /**< writes blocks to where they belong */
+	struct clkv__kernel_file seal; /**< writes blocks to where they belong */
 	/** If blocks are sized: histograms for code tables, sizes, the check of every value. */
-	struct clkv__codec_kernel count, size, verify;
+	struct clkv__kernel_file count, size, verify;
+	bool by_token; /**< K lies token by token: a listed token is two consecutive reads */
 	/** Whether a side, 0 for K and 1 for V, is codes, not halves. Eight rows of codes share bytes: of K their
 	 *  number must be a multiple of 8. */
 	bool (*codes)(const union clkv__codec_spec *spec, int side);
@@ -98,6 +107,12 @@ struct clkv__codec {
 	/** The macros of its device half. */
 	void (*macros)(const union clkv__codec_spec *spec, const struct clkv__codec_layout *layout,
 	               clkv__macros *macros);
+	/** Zeroes what the device never wrote, so that the same tokens always make the same file. */
+	void (*tidy)(const struct clkv__codec_page *page, unsigned char *bytes);
+	/** What in a page from outside is wrong, or NULL: kernels must be able to read whatever it says, and its numbers must be
+	 *  numbers. scale: the largest of K and V so far, raised by codecs that bound errors. */
+	const char *(*check)(const struct clkv__codec_page *page, const unsigned char *bytes,
+	                     float scale[2]);
 };
 
 extern const struct clkv__codec clkv__codec_affine;

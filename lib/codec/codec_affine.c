@@ -8,9 +8,11 @@
  * load of codes is aligned.
  */
 #include "base/error.h"
+#include "base/halves.h"
 #include "codec/codec.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* Units of a side with `dim` channels in a block. */
 static uint32_t n_units(const struct clkv__affine_side *s, uint32_t dim, uint32_t block)
@@ -103,6 +105,45 @@ static void affine_label(const union clkv__codec_spec *spec, char *text, size_t 
 	snprintf(text, n, "k%s,v%s", k, v);
 }
 
+/* Where what was written of a page ends: everything before it is, for absent tokens too. */
+static uint32_t written(const struct clkv__codec_page *p, const unsigned char *bytes,
+                        uint32_t *k_values)
+{
+	const struct clkv__codec_layout *l = p->layout;
+	uint32_t bits = (uint32_t)p->spec->affine.v.bits, cols = (uint32_t)l->kept.v_cols;
+	*k_values = l->v_params;
+	if (!l->sized)
+		return l->section + l->v_codes + cols * (uint32_t)p->block * bits / 8;
+	return l->section + l->k_codes +
+	       clkv__prune_grouped_bytes(p->prune, p->shape, p->block, bytes, k_values);
+}
+
+static void affine_tidy(const struct clkv__codec_page *p, unsigned char *bytes)
+{
+	uint32_t values, end = written(p, bytes, &values);
+	if (end < p->bytes)
+		memset(bytes + end, 0, p->bytes - end);
+}
+
+/* Any code is a number; scales, minimums and values in half must be numbers too. */
+static const char *affine_check(const struct clkv__codec_page *p, const unsigned char *bytes,
+                                float scale[2])
+{
+	const struct clkv__codec_layout *l = p->layout;
+	bool k_half = p->spec->affine.k.bits == 16, v_half = p->spec->affine.v.bits == 16;
+	uint32_t values, end = written(p, bytes, &values), all = p->bytes;
+	(void)scale;
+	if (end > all || (l->sized && all - end >= ABI_UNIT))
+		return "its masks don't fit its size";
+	bytes += l->section;
+	uint32_t k = k_half ? l->v_params : l->k_codes;
+	uint32_t v_end = l->sized ? l->k_codes : all - l->section, v = v_half ? v_end : l->v_codes;
+	bool finite = clkv__halves_finite(bytes, k / 2) &&
+	              clkv__halves_finite(bytes + l->v_params, (v - l->v_params) / 2) &&
+	              (!l->sized || clkv__halves_finite(bytes + l->k_codes, values / 2));
+	return finite ? NULL : "a scale, minimum or value isn't finite";
+}
+
 const struct clkv__codec clkv__codec_affine = {
 	.name = "affine",
 	.seal = {"seal_affine.cl", "seal_affine"},
@@ -110,4 +151,6 @@ const struct clkv__codec clkv__codec_affine = {
 	.layout = affine_layout,
 	.label = affine_label,
 	.macros = affine_macros,
+	.tidy = affine_tidy,
+	.check = affine_check,
 };

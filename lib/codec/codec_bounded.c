@@ -6,6 +6,7 @@
  * Source: KVComp, arXiv 2509.00579; the packed form: PackKV. cl/codec/bounded_block.clh draws the block.
  */
 #include "base/error.h"
+#include "codec/bounded_page.h"
 #include "codec/code_tables.h"
 #include "codec/codec.h"
 #include "codec/huffman.h"
@@ -82,6 +83,7 @@ static clkv_status bounded_layout(const union clkv__codec_spec *any,
 	CLKV_TRY(check_lmax(spec, spec->v.symbols, "V", error));
 	memset(l, 0, sizeof *l);
 	l->sized = true;
+	l->verify = spec->verify;
 	l->flat = spec->entropy != ABI_ENTROPY_HUFFMAN;
 	if (!packed) {
 		l->decoded_bytes = (uint32_t)((shape->dk > dv ? shape->dk : dv) * block);
@@ -161,4 +163,6 @@ const struct clkv__codec clkv__codec_bounded = {
 	.layout = bounded_layout,
 	.label = bounded_label,
 	.macros = bounded_macros,
+	.tidy = clkv__bounded_tidy,
+	.check = clkv__bounded_check,
 };

@@ -5,7 +5,10 @@
  */
 #include "codec/codec.h"
 
+#include "base/halves.h"
+
 #include <stdio.h>
+#include <string.h>
 
 static bool rows_codes(const union clkv__codec_spec *spec, int side)
 {
@@ -48,11 +51,29 @@ static void rows_macros(const union clkv__codec_spec *spec, const struct clkv__c
 	clkv__macros_int(m, "V_CODES_OFF", (int)layout->v_codes);
 }
 
+/* V's end: the rest of the last unit is never written. */
+static void rows_tidy(const struct clkv__codec_page *page, unsigned char *bytes)
+{
+	uint32_t end = clkv__half_block_bytes(page->shape, page->block);
+	if (end < page->bytes)
+		memset(bytes + end, 0, page->bytes - end);
+}
+
+static const char *rows_check(const struct clkv__codec_page *page, const unsigned char *bytes,
+                              float scale[2])
+{
+	(void)scale;
+	return clkv__halves_finite(bytes, page->bytes / 2) ? NULL : "a value isn't finite";
+}
+
 const struct clkv__codec clkv__codec_rows = {
 	.name = "rows",
 	.seal = {"seal_rows.cl", "seal_rows"},
+	.by_token = true,
 	.codes = rows_codes,
 	.layout = rows_layout,
 	.label = rows_label,
 	.macros = rows_macros,
+	.tidy = rows_tidy,
+	.check = rows_check,
 };

@@ -31,6 +31,12 @@ static inline bool clkv__moves(const struct clkv__placement *p)
 	return p->host && (p->via == CLKV__VIA_COPY || p->via == CLKV__VIA_ATTEND);
 }
 
+/** Recalled rows come to slots of the device. */
+static inline bool clkv__fills_slots(const struct clkv__placement *p)
+{
+	return p->host && p->via == CLKV__VIA_COPY;
+}
+
 /** What the device does for a list of recalled tokens is left to the host. */
 static inline bool clkv__host_attends(const struct clkv__placement *p)
 {

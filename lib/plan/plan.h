@@ -88,8 +88,8 @@ static inline const struct clkv__variant *clkv__plan_sealing(const struct clkv__
 static inline bool clkv__plan_plain(const struct clkv__plan *plan)
 {
 	const struct clkv__variant *v = &plan->sealing;
-	return v->codec == &clkv__codec_affine && !clkv__prunes(&v->prune) &&
-	       !v->codec->codes(&v->spec, 0) && !v->codec->codes(&v->spec, 1);
+	return v->codec && !clkv__prunes(&v->prune) && !v->codec->codes(&v->spec, 0) &&
+	       !v->codec->codes(&v->spec, 1);
 }
 
 /** Tokens that are sealed together, at least, once they have left the window: a block, or a segment of an index; first:
@@ -107,7 +107,7 @@ static inline int clkv__plan_observe(const struct clkv__plan *plan)
 {
 	if (plan->sealing.dense)
 		return 0;
-	int most = plan->sealing.prune.kind == ABI_PRUNE_NONE ? 0 : plan->sealing.prune.observe;
+	int most = clkv__prunes_k(&plan->sealing.prune) ? plan->sealing.prune.observe : 0;
 	most = plan->recall.observe > most ? plan->recall.observe : most;
 	return plan->select.observe > most ? plan->select.observe : most;
 }
@@ -121,7 +121,7 @@ static inline bool clkv__plan_observes(const struct clkv__plan *plan)
 static inline bool clkv__plan_weighs(const struct clkv__plan *plan)
 {
 	const struct clkv__select *s = &plan->select;
-	return clkv__weighs(s) || (clkv__selects(s) && s->score == ABI_SCORE_SEEN && !s->old);
+	return clkv__weighs(s) || (clkv__selects(s) && clkv__score_of(s)->attention && !s->old);
 }
 
 /** Bytes that every block begins with: the state of its slots, where tokens are selected. */

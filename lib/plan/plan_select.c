@@ -19,7 +19,7 @@ static struct need need_of(const struct clkv__select *s, const struct clkv__gene
 	struct need n = {.budget = (uint32_t)s->budget, .sinks = (uint32_t)g->sinks, .kept = 1};
 	uint32_t left = n.budget > n.sinks ? n.budget - n.sinks : 0;
 	n.window = clkv__select_part(s->tail, n.budget);
-	if (s->kind == ABI_SELECT_CASCADE) {
+	if (clkv__choice_of(s)->rings) {
 		n.window = most(left / (uint32_t)s->cascades, 1);
 		n.kept = (uint32_t)s->cascades - 1;
 	} else if (s->tail == 1) { /* whatever the sinks leave, and nothing else */
@@ -65,7 +65,7 @@ clkv_status clkv__plan_select(const struct clkv__plan *plan, clkv_error *error)
 		          "stage '%s' shares slots out by the scores of a whole prompt; general key 'seal' "
 		          "is 'chunk'; allowed: seal=prompt",
 		          s->stage);
-	if (s->observe > 0 && prune->kind != ABI_PRUNE_NONE && prune->observe != s->observe)
+	if (s->observe > 0 && clkv__prunes_k(prune) && prune->observe != s->observe)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE,
 		          "stage '%s' looks at the %d newest queries, the stage that prunes at %d, and the "
 		          "same are kept for both; allowed: their keys 'obs' set alike",

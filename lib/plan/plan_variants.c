@@ -170,7 +170,7 @@ clkv_status clkv__plan_variants(const struct clkv__list *keep, const struct clkv
 {
 	if (keep->n > 0)
 		CLKV_TRY(plan_list(keep, shape, p, error));
-	else if (p->sealing.prune.kind != ABI_PRUNE_NONE)
+	else if (clkv__prunes_k(&p->sealing.prune))
 		round_kept(&p->sealing, shape->dk);
 	choose_codec(&p->sealing, p);
 	if (p->sealing.codec)

@@ -7,6 +7,17 @@
 #include <stdio.h>
 #include <string.h>
 
+static const struct clkv__prune_kind kinds[] = {
+	[ABI_PRUNE_NONE] = {.drops = false},
+	[ABI_PRUNE_CHANNELS] = {.kernel = {"prune_channels.cl", "prune_channels"}, .drops = true},
+	[ABI_PRUNE_TOKENS] = {.kernel = {"prune_tokens.cl", "prune_tokens"}, .holes = true},
+};
+
+const struct clkv__prune_kind *clkv__prune_kind_of(const struct clkv__prune *prune)
+{
+	return &kinds[prune->kind];
+}
+
 /* Where the parts of a section lie, as cl/prune/prune_block.clh says. */
 struct section {
 	uint32_t amplitudes, factors, signs, k_end; /* of K; each ends where the next begins */
@@ -104,7 +115,7 @@ void clkv__prune_macros(const struct clkv__prune *p, const struct clkv__shape *s
 	clkv__macros_int(m, "RECOVER_CONST", bits_of(p->filled));
 	if (p->lacking_v > 0)
 		clkv__macros_int(m, "V_KEPT", shape->dv - p->lacking_v);
-	if (p->kind == ABI_PRUNE_NONE)
+	if (!clkv__prunes_k(p))
 		return;
 	clkv__macros_int(m, "K_PRUNE", p->kind);
 	clkv__macros_int(m, "K_KEPT", p->kept);

@@ -33,6 +33,16 @@ struct clkv__prune {
 	bool squared;  /**< tokens: saliency = strength * value squared */
 };
 
+/** A row by ABI_PRUNE_*: what pruning K means to kernels and to the local memory that they need. */
+struct clkv__prune_kind {
+	struct clkv__kernel_file kernel; /**< chooses channels and writes sections; no file: none */
+	bool drops; /**< a block lacks rows of K, and queries lose the same channels */
+	bool
+		holes; /**< each token lacks channels of its own: rows of K are made whole before they are multiplied */
+};
+
+const struct clkv__prune_kind *clkv__prune_kind_of(const struct clkv__prune *prune);
+
 /** What a codec stores: rows of K, those that have units of their own, channels of V. */
 struct clkv__kept {
 	int k_rows, k_channels, v_cols;
@@ -47,9 +57,15 @@ static inline int clkv__prune_round(float share, int dim)
 struct clkv__kept clkv__prune_kept(const struct clkv__prune *prune,
                                    const struct clkv__shape *shape);
 
+/** Whether tokens lack channels of K. */
+static inline bool clkv__prunes_k(const struct clkv__prune *prune)
+{
+	return prune->kind != ABI_PRUNE_NONE;
+}
+
 static inline bool clkv__prunes(const struct clkv__prune *prune)
 {
-	return prune->kind != ABI_PRUNE_NONE || prune->lacking_v > 0;
+	return clkv__prunes_k(prune) || prune->lacking_v > 0;
 }
 
 /** Bytes that a block of so many tokens begins with, a multiple of 16; 0 if nothing is pruned. */

@@ -17,19 +17,23 @@ static uint32_t to_units(uint64_t bytes)
 
 static bool has_members(const struct clkv__recall *r)
 {
-	return r->kind == ABI_INDEX_CLUSTERS || r->kind == ABI_INDEX_CODES;
+	return clkv__index_kind_of(r)->members;
+}
+
+static bool has_book(const struct clkv__recall *r)
+{
+	return clkv__index_kind_of(r)->book;
 }
 
 /* Bytes of what stands for a unit in its segment. */
 static uint64_t rep_bytes(const struct clkv__recall *r, const struct clkv__shape *shape)
 {
-	uint64_t one = 2 * (uint64_t)shape->dk;
-	return r->kind == ABI_INDEX_CLUSTERS ? one : r->kind == ABI_INDEX_PAGES ? 2 * one : 0;
+	return 2 * (uint64_t)clkv__index_kind_of(r)->vectors * (uint64_t)shape->dk;
 }
 
 uint32_t clkv__recall_first(const struct clkv__recall *r)
 {
-	int trained = r->kind == ABI_INDEX_CODES && !r->given ? KEYS_OF_CODE * r->codes : 0;
+	int trained = has_book(r) && !r->given ? KEYS_OF_CODE * r->codes : 0;
 	return (uint32_t)(trained > r->every ? trained : r->every);
 }
 
@@ -49,22 +53,19 @@ uint32_t clkv__recall_part(uint32_t n, uint32_t block, uint32_t parts, uint32_t 
 
 uint32_t clkv__recall_units(const struct clkv__recall *r, uint32_t n)
 {
-	uint32_t per = (uint32_t)r->per;
-	switch (r->kind) {
-	case ABI_INDEX_CODES:
-		return (uint32_t)r->codes;
-	case ABI_INDEX_CLUSTERS:
-		return n / per > 0 ? n / per : 1;
-	case ABI_INDEX_PAGES:
-		return (n + per - 1) / per;
-	default:
-		return n;
-	}
+	return clkv__index_kind_of(r)->units(r, n);
 }
 
 uint32_t clkv__recall_places(const struct clkv__recall *r, uint32_t n)
 {
 	return (uint32_t)align_up(clkv__recall_units(r, n), ABI_TILE);
+}
+
+uint64_t clkv__recall_places_most(const struct clkv__recall *r, uint64_t n, uint64_t segments)
+{
+	if (has_book(r))
+		return segments * clkv__recall_places(r, 1);
+	return n / (uint64_t)r->per + segments * ABI_TILE;
 }
 
 uint32_t clkv__recall_index(const struct clkv__recall *r, const struct clkv__shape *shape,
@@ -80,8 +81,8 @@ uint64_t clkv__recall_index_most(const struct clkv__recall *r, const struct clkv
 {
 	/* of a token; of a segment, whose last tile may hold one unit and whose end is rounded up */
 	uint64_t unit = rep_bytes(r, shape) + (has_members(r) ? 2 : 0);
-	uint64_t units = r->kind == ABI_INDEX_CODES ? 0 : n / (uint64_t)(r->per > 0 ? r->per : 1);
-	uint64_t more = r->kind == ABI_INDEX_CODES ? align_up((uint64_t)r->codes, ABI_TILE) : ABI_TILE;
+	uint64_t units = has_book(r) ? 0 : n / (uint64_t)(r->per > 0 ? r->per : 1);
+	uint64_t more = has_book(r) ? align_up((uint64_t)r->codes, ABI_TILE) : ABI_TILE;
 	uint64_t bytes =
 		units * unit + (has_members(r) ? 2 * n : 0) + segments * (more * unit + ABI_UNIT);
 	return unit == 0 ? 0 : bytes / ABI_UNIT + 1;
@@ -89,7 +90,7 @@ uint64_t clkv__recall_index_most(const struct clkv__recall *r, const struct clkv
 
 uint32_t clkv__recall_book(const struct clkv__recall *r, const struct clkv__shape *shape)
 {
-	if (r->kind != ABI_INDEX_CODES)
+	if (!has_book(r))
 		return 0;
 	return to_units(align_up((uint64_t)r->codes, ABI_TILE) * 2 * (uint64_t)shape->dk);
 }
@@ -98,7 +99,7 @@ uint64_t clkv__recall_build(const struct clkv__recall *r, const struct clkv__sha
 {
 	uint64_t n = align_up((uint64_t)r->most, ABI_POINTS);
 	uint64_t c = has_members(r) ? align_up(clkv__recall_units(r, (uint32_t)r->most), ABI_NEAR) : 0;
-	if (r->kind == ABI_INDEX_TOKENS || r->kind == ABI_INDEX_NONE)
+	if (!clkv__index_kind_of(r)->build.file)
 		return 0;
 	return align_up(ABI_BUILD_BYTES(n, c, (uint64_t)shape->dk), ABI_UNIT);
 }
@@ -113,12 +114,10 @@ void clkv__recall_macros(const struct clkv__recall *r, const struct clkv__shape 
 {
 	clkv__macros_int(m, "INDEX", r->kind);
 	clkv__macros_int(m, "GROUPED_CHOICE", r->grouped);
-	if (r->kind == ABI_INDEX_PAGES)
-		clkv__macros_int(m, "PAGE", r->per);
-	if (r->kind == ABI_INDEX_CODES)
+	if (clkv__index_kind_of(r)->macros)
+		clkv__index_kind_of(r)->macros(r, m);
+	if (has_book(r))
 		clkv__macros_int(m, "BOOK_HALVES", (int)(clkv__recall_book(r, shape) * ABI_UNIT / 2));
-	if (has_members(r))
-		clkv__macros_int(m, "METRIC", r->metric);
 	if (r->distance > 0)
 		clkv__macros_int(m, "DISTANCE", r->distance);
 	if (r->observe > 0)

@@ -10,6 +10,7 @@
 
 #include "../cl/base/abi.clh"
 #include "base/macros.h"
+#include "recall/index_kinds.h"
 #include "shape/shape.h"
 
 #include <stdbool.h>
@@ -46,6 +47,9 @@ uint32_t clkv__recall_part(uint32_t n, uint32_t block, uint32_t parts, uint32_t 
 /** Units of a segment of n tokens, and the number with which the next segment's begin. */
 uint32_t clkv__recall_units(const struct clkv__recall *r, uint32_t n);
 uint32_t clkv__recall_places(const struct clkv__recall *r, uint32_t n);
+
+/** The same numbers for n tokens in as many segments as there may be, at most. */
+uint64_t clkv__recall_places_most(const struct clkv__recall *r, uint64_t n, uint64_t segments);
 
 /** Index of one (layer, stream) of a segment of n tokens, in ABI_UNIT bytes. */
 uint32_t clkv__recall_index(const struct clkv__recall *r, const struct clkv__shape *shape,

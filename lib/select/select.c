@@ -28,7 +28,7 @@ uint32_t clkv__select_part(float part, uint32_t of)
 /* The newest tokens that the stage itself wants in half, of budget slots, sinks included. */
 static uint32_t tail_of(const struct clkv__select *s, uint32_t sinks, uint32_t budget)
 {
-	if (s->kind == ABI_SELECT_CASCADE)
+	if (clkv__choice_of(s)->rings)
 		return budget > sinks ? (budget - sinks) / (uint32_t)s->cascades : 0;
 	return clkv__select_part(s->tail, budget);
 }
@@ -77,12 +77,12 @@ void clkv__select_macros(const struct clkv__select *s, clkv__macros *m)
 	clkv__macros_int(m, "SCORE_SUM", s->score_sum);
 	clkv__macros_int(m, "POOL", s->pool);
 	clkv__macros_int(m, "POOL_MAX", s->pool_max);
-	clkv__macros_int(m, "ABOVE", s->rule == CLKV__BUDGET_ABOVE);
+	clkv__macros_int(m, "ABOVE", clkv__rule_of(s)->above);
 	clkv__macros_int(m, "OLD", s->old);
 	clkv__macros_int(m, "NEAR", s->metric);
 	clkv__macros_int(m, "INIT", s->init);
 	clkv__macros_int(m, "AGED", s->aged);
-	if (s->kind == ABI_SELECT_CASCADE)
+	if (clkv__choice_of(s)->rings)
 		clkv__macros_int(m, "CASCADES", s->cascades);
 	clkv__macros_int(m, "MEAN", s->mean);
 	clkv__macros_int(m, "SEEDS", s->init == ABI_INIT_BEST);

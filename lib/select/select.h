@@ -11,6 +11,7 @@
 
 #include "../cl/base/abi.clh"
 #include "base/macros.h"
+#include "select/select_kinds.h"
 #include "shape/shape.h"
 
 #include <stdbool.h>
@@ -79,21 +80,20 @@ static inline bool clkv__selects(const struct clkv__select *s)
 /** Whether each row's attention counts, and each step's commit has to weigh it. */
 static inline bool clkv__weighs(const struct clkv__select *s)
 {
-	return s->kind != ABI_SELECT_NONE && s->score == ABI_SCORE_MASS;
+	return clkv__selects(s) && clkv__score_of(s)->each;
 }
 
 /** Whether a rule finds out how many tokens a head keeps, of whose slots the budget says nothing. */
 static inline bool clkv__select_is_open(const struct clkv__select *s)
 {
-	return s->rule == CLKV__BUDGET_ENERGY || s->rule == CLKV__BUDGET_ABOVE ||
-	       (s->kind == ABI_SELECT_RUNS && s->similar > 0);
+	const struct clkv__choice *c = clkv__choice_of(s);
+	return clkv__rule_of(s)->open || (c->open && c->open(s));
 }
 
 /** Whether the rule looks at a prompt's end at the scores of more than one head. */
 static inline bool clkv__select_compares(const struct clkv__select *s)
 {
-	return s->rule == CLKV__BUDGET_HEADS || s->rule == CLKV__BUDGET_CURVE ||
-	       s->rule == CLKV__BUDGET_ENERGY;
+	return clkv__rule_of(s)->compares;
 }
 
 /** Whether tokens that are merged are weighted, for means or as seeds. */

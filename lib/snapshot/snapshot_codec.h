@@ -36,6 +36,9 @@ void clkv__page_tidy(const clkv_cache *cache, const struct clkv__record *record,
 void clkv__section_of(struct clkv__codec_section *section, const clkv_seq *seq);
 uint32_t clkv__section_flags(const struct clkv__codec_section *section, uint32_t flags);
 
+/** From an entry's flags in the file to those in the cache that it is loaded into; false if the file has no such table. */
+bool clkv__section_translate(const struct clkv__codec_section *section, uint32_t *flags);
+
 /** Writes the record of kind CLKV__RECORD_CODEC, if the codec has one. */
 clkv_status clkv__section_put(const struct clkv__codec_section *section,
                               struct clkv__snapshot_out *out, clkv_error *error);

@@ -201,6 +201,31 @@ clkv_status clkv__section_get(struct clkv__codec_section *section, clkv_cache *c
 	return status;
 }
 
+/* The cache's number of a side's table; false if the file has no such table. */
+static bool from_file(const struct clkv__codec_section *section, int side, uint32_t table,
+                      uint32_t *number)
+{
+	*number = table;
+	if (table == ABI_TABLE_HALF)
+		return true;
+	if (table > section->n[side])
+		return false;
+	*number = section->number[side][table];
+	return true;
+}
+
+bool clkv__section_translate(const struct clkv__codec_section *section, uint32_t *flags)
+{
+	uint32_t k, v;
+	if (!has_section(section->cache))
+		return true;
+	if (!from_file(section, 0, ABI_FLAGS_K(*flags), &k) ||
+	    !from_file(section, 1, ABI_FLAGS_V(*flags), &v))
+		return false;
+	*flags = ABI_FLAGS(k | (*flags & ABI_FLAG_EXACT), v, ABI_FLAGS_UNITS(*flags));
+	return true;
+}
+
 void clkv__section_end(struct clkv__codec_section *section)
 {
 	clkv_cache *cache = section->cache;

@@ -4,13 +4,14 @@
  * \brief   A stage is one row of a table: its keys and what it makes of a layer's plan.
  *
  * To add a method: write stage_<name>.c with its keys and its plan function, add one line to
- * stage_table.c, and tests. The parser, printer and lister read the keys. What a plan can't say with the parameters that
+ * stage_list.h, and tests. The parser, printer and lister read the keys. What a plan can't say with the parameters that
  * there are needs a codec, a score or a kernel of its own, too.
  */
 #ifndef CLKV__STAGE_H
 #define CLKV__STAGE_H
 
 #include "plan/plan.h"
+#include "stage/stage_list.h"
 
 #include <stddef.h>
 
@@ -71,27 +72,7 @@ struct clkv__stage {
 extern const struct clkv__stage *const clkv__stages[];
 extern const size_t clkv__n_stages;
 
-extern const struct clkv__stage clkv__stage_a2ats;
-extern const struct clkv__stage clkv__stage_cascade;
-extern const struct clkv__stage clkv__stage_clusterkv;
-extern const struct clkv__stage clkv__stage_corm;
-extern const struct clkv__stage clkv__stage_dbudgetkv;
-extern const struct clkv__stage clkv__stage_f16;
-extern const struct clkv__stage clkv__stage_h2o;
-extern const struct clkv__stage clkv__stage_kivi;
-extern const struct clkv__stage clkv__stage_kvcomp;
-extern const struct clkv__stage clkv__stage_kvmerger;
-extern const struct clkv__stage clkv__stage_l2norm;
-extern const struct clkv__stage clkv__stage_morphkv;
-extern const struct clkv__stage clkv__stage_pages;
-extern const struct clkv__stage clkv__stage_place;
-extern const struct clkv__stage clkv__stage_prefixkv;
-extern const struct clkv__stage clkv__stage_q;
-extern const struct clkv__stage clkv__stage_snapkv;
-extern const struct clkv__stage clkv__stage_spark;
-extern const struct clkv__stage clkv__stage_streaming;
-extern const struct clkv__stage clkv__stage_think;
-extern const struct clkv__stage clkv__stage_topk;
-extern const struct clkv__stage clkv__stage_zeromerge;
+#define CLKV__STAGE_DECLARE(name) extern const struct clkv__stage clkv__stage_##name;
+CLKV__STAGES(CLKV__STAGE_DECLARE)
 
 #endif

@@ -43,7 +43,7 @@ static clkv_status make_part(clkv_seq *seq, struct clkv__chain *chain, uint32_t 
 		.end = out->end,
 		.segment = segment,
 		.book = out->book,
-		.trains = cache->plan.recall.kind != ABI_INDEX_CODES,
+		.trains = !clkv__index_kind_of(&cache->plan.recall)->book,
 	};
 	return clkv__launch_index(cache, chain, &job, error);
 }

@@ -8,11 +8,25 @@
  */
 #include "step/seal_runs.h"
 
+#include "attend/launch_choice.h"
 #include "base/alloc.h"
 #include "base/error.h"
 #include "select/budget.h"
 
 #include <string.h>
+
+/* What runs of a commit are made from. */
+struct runs {
+	const struct clkv__leaving *leaving;
+	const struct clkv__quota *quota;
+	const uint32_t *quotas; /* [layers][streams] what each head keeps of a prompt */
+	bool prompt;            /* ends, and nothing was kept before: what is found stays */
+};
+
+static struct runs runs_of(const struct clkv__work *w)
+{
+	return (struct runs){&w->leaving, &w->quota, w->quotas, w->first && w->ends};
+}
 
 static uint32_t bits_of(float x)
 {
@@ -30,7 +44,7 @@ static float float_of(uint32_t bits)
 
 /* Slots for the tokens that leave the window: those of a prompt; of others the part that the budget is of all, or what
  * the budget has left. */
-static uint32_t slots_of(const struct clkv__runs *r, uint32_t head)
+static uint32_t slots_of(const struct runs *r, uint32_t head)
 {
 	const struct clkv__leaving *l = r->leaving;
 	uint32_t behind = l->end - r->quota->window - l->sinks, live = l->seq->kept.live[head];
@@ -41,7 +55,7 @@ static uint32_t slots_of(const struct clkv__runs *r, uint32_t head)
 }
 
 /* The least cosine that is known, or 0. */
-static float known(const clkv_cache *cache, const struct clkv__runs *r, uint32_t head)
+static float known(const clkv_cache *cache, const struct runs *r, uint32_t head)
 {
 	float given = cache->plan.select.similar;
 	return given > 0 ? given : r->prompt ? 0 : r->leaving->seq->kept.similar[head];
@@ -66,8 +80,8 @@ static clkv_status write_bounds(const clkv_cache *cache, struct clkv__chain *cha
 
 /* Room for a head's cosines, and behind them which tokens are alone. */
 static clkv_status find_bound(const clkv_cache *cache, struct clkv__chain *chain,
-                              const struct clkv__runs *r, uint32_t head, float *cosines,
-                              uint32_t *bound, clkv_error *error)
+                              const struct runs *r, uint32_t head, float *cosines, uint32_t *bound,
+                              clkv_error *error)
 {
 	size_t n = r->leaving->n, places = cache->sizes.places;
 	unsigned char *alone = (unsigned char *)(cosines + n);
@@ -85,7 +99,7 @@ static clkv_status find_bound(const clkv_cache *cache, struct clkv__chain *chain
 
 /* By the budget, of heads that have none yet. */
 static clkv_status find_bounds(const clkv_cache *cache, struct clkv__chain *chain,
-                               const struct clkv__runs *r, uint32_t *bounds, clkv_error *error)
+                               const struct runs *r, uint32_t *bounds, clkv_error *error)
 {
 	const clkv_allocator *a = &cache->context->allocator;
 	clkv_status status = CLKV_OK;
@@ -99,10 +113,12 @@ static clkv_status find_bounds(const clkv_cache *cache, struct clkv__chain *chai
 	return status == CLKV_OK ? write_bounds(cache, chain, bounds, error) : status;
 }
 
-clkv_status clkv__seal_runs(clkv_cache *cache, struct clkv__chain *chain,
-                            const struct clkv__runs *runs, uint32_t *bounds, clkv_error *error)
+/* Bounds by what is known, and else by the budget; cosines are in the work buffer then. */
+static clkv_status make_bounds(struct clkv__work *w, const struct runs *runs, clkv_error *error)
 {
+	const clkv_cache *cache = w->cache;
 	const struct clkv__select *s = &cache->plan.select;
+	uint32_t *bounds = w->bounds;
 	bool all_known = true;
 	for (uint32_t h = 0; h < n_heads(cache); h++) {
 		float similar = known(cache, runs, h);
@@ -111,27 +127,29 @@ clkv_status clkv__seal_runs(clkv_cache *cache, struct clkv__chain *chain,
 		bounds[2 * h + 1] = bits_of(similar);
 		all_known = all_known && (similar > 0 || h < first_head(cache));
 	}
-	CLKV_TRY(write_bounds(cache, chain, bounds, error));
-	CLKV_TRY(clkv__launch_alone(cache, chain, runs->leaving, error));
-	if (!all_known)
-		CLKV_TRY(find_bounds(cache, chain, runs, bounds, error));
-	return clkv__launch_runs(cache, chain, runs->leaving, error);
+	CLKV_TRY(write_bounds(cache, w->chain, bounds, error));
+	CLKV_TRY(clkv__launch_alone(w->cache, w->chain, runs->leaving, error));
+	return all_known ? CLKV_OK : find_bounds(cache, w->chain, runs, bounds, error);
 }
 
-clkv_status clkv__seal_runs_again(clkv_cache *cache, struct clkv__chain *chain,
-                                  const struct clkv__leaving *leaving, const uint32_t *bounds,
-                                  clkv_error *error)
+clkv_status clkv__seal_runs(struct clkv__work *w, bool again, clkv_error *error)
 {
-	CLKV_TRY(write_bounds(cache, chain, bounds, error));
-	CLKV_TRY(clkv__launch_alone(cache, chain, leaving, error));
-	return clkv__launch_runs(cache, chain, leaving, error);
+	const struct runs runs = runs_of(w);
+	if (again) {
+		CLKV_TRY(write_bounds(w->cache, w->chain, w->bounds, error));
+		CLKV_TRY(clkv__launch_alone(w->cache, w->chain, &w->leaving, error));
+	} else {
+		CLKV_TRY(make_bounds(w, &runs, error));
+	}
+	return clkv__launch_runs(w->cache, w->chain, &w->leaving, error);
 }
 
-void clkv__seal_runs_note(clkv_cache *cache, const struct clkv__runs *runs, const uint32_t *bounds)
+void clkv__seal_runs_note(const struct clkv__work *w)
 {
-	float *similar = runs->leaving->seq->kept.similar;
-	for (uint32_t h = first_head(cache); h < n_heads(cache) && runs->prompt; h++) {
-		float x = float_of(bounds[2 * h + 1]);
+	const clkv_cache *cache = w->cache;
+	float *similar = w->seq->kept.similar;
+	for (uint32_t h = first_head(cache); h < n_heads(cache) && runs_of(w).prompt; h++) {
+		float x = float_of(w->bounds[2 * h + 1]);
 		similar[h] = x <= 1 ? x : 0; /* above 1: all fitted */
 	}
 }

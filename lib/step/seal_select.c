@@ -16,6 +16,7 @@
 
 #include "base/alloc.h"
 #include "base/error.h"
+#include "step/choose.h"
 #include "step/select_work.h"
 #include "store/leaving.h"
 
@@ -60,7 +61,7 @@ void clkv__select_needs(const clkv_cache *cache, const struct clkv__step_item *i
 	struct clkv__quota q;
 	struct clkv__leaving l = leaving_of(cache, item, item->n_new, &q);
 	const struct clkv__select *s = &cache->plan.select;
-	bool open = clkv__select_is_open(s) || s->kind == ABI_SELECT_RUNS;
+	bool open = clkv__select_is_open(s) || !clkv__choice_of(s)->bounded;
 	uint32_t most = open || q.kept > l.n ? l.n : q.kept;
 	*sealed += l.n > 0 ? (most + bt - 1) / bt : 0;
 	*half += l.n > 0 ? (q.merged + bt - 1) / bt : 0;
@@ -70,7 +71,7 @@ static clkv_status check_attended(const struct clkv_step *step, bool selects, cl
 {
 	const clkv_cache *cache = step->cache;
 	const struct clkv__select *s = &cache->plan.select;
-	bool wanted = clkv__weighs(s) || (s->score == ABI_SCORE_SEEN && selects);
+	bool wanted = clkv__weighs(s) || (clkv__score_of(s)->attention && selects);
 	for (int l = cache->plan.general.skip; wanted && l < cache->shape.layers; l++)
 		if (!step->attended[l])
 			CLKV_FAIL(error, CLKV_ERROR_INVALID_STATE,
@@ -93,22 +94,6 @@ static struct clkv__scoring scoring_of(const struct clkv__work *w, uint32_t row,
 		cache->seen.mem, observe, observe ? (end - n) % observe : 0, n, end - n, w->seq->seen};
 }
 
-static clkv_status launch_choice(struct clkv__work *w, bool again, clkv_error *error)
-{
-	clkv_cache *cache = w->cache;
-	switch (cache->plan.select.kind) {
-	case ABI_SELECT_CASCADE:
-		return clkv__launch_cascade(cache, w->chain, &w->leaving, &w->quota, error);
-	case ABI_SELECT_RUNS: {
-		const struct clkv__runs runs = clkv__runs_of(w);
-		return again ? clkv__seal_runs_again(cache, w->chain, &w->leaving, w->bounds, error)
-		             : clkv__seal_runs(cache, w->chain, &runs, w->bounds, error);
-	}
-	default:
-		return clkv__launch_select(cache, w->chain, !w->first && !cache->plan.select.any, error);
-	}
-}
-
 /* Scores of all tokens and, if some leave the window, what is kept of them. Again: as it was found before. */
 static clkv_status choose(struct clkv__work *w, bool again, clkv_error *error)
 {
@@ -119,7 +104,7 @@ static clkv_status choose(struct clkv__work *w, bool again, clkv_error *error)
 		return CLKV_OK;
 	CLKV_TRY(clkv__launch_candidates(cache, w->chain, &w->leaving, error));
 	CLKV_TRY(again ? clkv__select_write_quotas(w, error) : clkv__select_set_quotas(w, error));
-	return launch_choice(w, again, error);
+	return clkv__chooser_of(cache)->launch(w, again, error);
 }
 
 static clkv_status get_memory(struct clkv__work *w, clkv_error *error)
@@ -185,7 +170,7 @@ static struct clkv__work work_of(struct clkv_step *step, const struct clkv__step
 	if (n_kept == 0)
 		return w;
 	w.selects = w.leaving.n > 0;
-	w.scores = weighs || (w.selects && cache->plan.select.score == ABI_SCORE_SEEN);
+	w.scores = weighs || (w.selects && clkv__score_of(&cache->plan.select)->attention);
 	w.done = !weighs && !w.selects;
 	if (w.scores)
 		w.by = scoring_of(&w, item->row, n_kept);

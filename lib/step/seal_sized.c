@@ -103,12 +103,6 @@ static void note_sizes(clkv_cache *cache, const uint32_t *dst, uint32_t n_jobs)
 	clkv__code_tables_note(&cache->code_tables, 1, bytes[1], n * block * (uint64_t)cache->shape.dv);
 }
 
-static bool verifies(const clkv_cache *cache)
-{
-	const struct clkv__variant *v = &cache->plan.sealing;
-	return v->codec->verify.file && v->spec.bounded.verify;
-}
-
 /* Blocks are there: their values will have been checked. */
 static void count_checked(clkv_cache *cache, const uint32_t *words, uint32_t n_jobs)
 {
@@ -125,7 +119,7 @@ static clkv_status write_blocks(const struct clkv__seal_jobs *jobs, clkv_error *
 {
 	clkv_cache *cache = jobs->cache;
 	CLKV_TRY(clkv__seal_layers(cache, jobs->chain, clkv__launch_write, jobs->n, error));
-	if (!verifies(cache))
+	if (!cache->plan.sealing.layout.verify)
 		return CLKV_OK;
 	return clkv__seal_layers(cache, jobs->chain, clkv__launch_verify, jobs->n, error);
 }
@@ -146,7 +140,7 @@ clkv_status clkv__seal_sized(const struct clkv__seal_jobs *jobs, clkv_error *err
 	CLKV_TRY(place_all(cache, words, jobs->n, error));
 	CLKV_TRY(clkv__staging_write(jobs->staging, chain, cache->jobs_mem, jobs->n_words, error));
 	CLKV_TRY(write_blocks(jobs, error));
-	if (verifies(cache))
+	if (cache->plan.sealing.layout.verify)
 		count_checked(cache, words, jobs->n);
 	return CLKV_OK;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** \file select_enter.c \brief Tables of a sequence as a selection leaves them. */
+#include "step/choose.h"
 #include "step/select_work.h"
 
 /* Entries of a row as they will be. */
@@ -83,8 +84,6 @@ void clkv__select_enter_item(struct clkv__work *w)
 	seq->kept.shared = seq->kept.shared || w->shares;
 	seq->kept.selected = true;
 	seq->tail = w->leaving.from + w->leaving.n;
-	if (cache->plan.select.kind == ABI_SELECT_RUNS) {
-		const struct clkv__runs runs = clkv__runs_of(w);
-		clkv__seal_runs_note(cache, &runs, w->bounds);
-	}
+	if (clkv__chooser_of(cache)->note)
+		clkv__chooser_of(cache)->note(w);
 }

@@ -13,6 +13,12 @@ static clkv_status read_floats(const struct clkv__work *w, cl_mem mem, size_t he
 	return clkv__chain_read_now(w->chain, mem, at, n * sizeof *to, to, error);
 }
 
+/* Scores of one head, at most. */
+static size_t room_of(const struct clkv__work *w)
+{
+	return (w->leaving.blocks + 1) * (size_t)w->cache->plan.general.block;
+}
+
 /* A layer's slots to the heads with the best scores. */
 static clkv_status share_heads(struct clkv__work *w, float *scores, int layer, clkv_error *error)
 {
@@ -52,11 +58,13 @@ static clkv_status share_energy(struct clkv__work *w, float *scores, int layer, 
 }
 
 /* All layers' slots so that each keeps the same share of its scores. */
-static clkv_status share_curve(struct clkv__work *w, float *scores, size_t *kept, clkv_error *error)
+static clkv_status share_curve(struct clkv__work *w, float *scores, int layer, clkv_error *error)
 {
 	clkv_cache *cache = w->cache;
-	size_t skip = (size_t)cache->plan.general.skip, n = w->leaving.n;
-	size_t layers = (size_t)cache->shape.layers - skip, streams = (size_t)cache->shape.streams;
+	size_t skip = (size_t)layer, n = w->leaving.n, all = (size_t)cache->shape.layers;
+	size_t layers = all - skip, streams = (size_t)cache->shape.streams;
+	/* the counts behind the scores: a multiple of 64 floats in front keeps them aligned */
+	size_t *kept = (size_t *)(void *)(scores + all * room_of(w));
 	for (size_t l = 0; l < layers; l++) /* all heads' are their mean */
 		CLKV_TRY(
 			read_floats(w, cache->selection.ranks, (skip + l) * streams, n, scores + l * n, error));
@@ -67,27 +75,32 @@ static clkv_status share_curve(struct clkv__work *w, float *scores, size_t *kept
 	return CLKV_OK;
 }
 
+/* How slots are shared out by a rule that compares heads; a new one is a row here. */
+static const struct sharing {
+	bool
+		together; /* layers from this one on at once, a row of scores for each; else one, a row for a head and one more */
+	clkv_status (*share)(struct clkv__work *w, float *scores, int layer, clkv_error *error);
+} sharings[] = {
+	[CLKV__BUDGET_HEADS] = {false, share_heads},
+	[CLKV__BUDGET_ENERGY] = {false, share_energy},
+	[CLKV__BUDGET_CURVE] = {true, share_curve},
+};
+
 /* Quotas that depend on the scores of more than one head. */
 static clkv_status share(struct clkv__work *w, clkv_error *error)
 {
 	clkv_cache *cache = w->cache;
-	int rule = cache->plan.select.rule, skip = cache->plan.general.skip;
+	const struct sharing *by = &sharings[cache->plan.select.rule];
 	size_t streams = (size_t)cache->shape.streams, layers = (size_t)cache->shape.layers;
-	size_t rows = rule == CLKV__BUDGET_CURVE ? layers : streams + 1;
-	size_t n = (w->leaving.blocks + 1) * (size_t)cache->plan.general.block;
-	size_t bytes = rows * n * sizeof(float) + layers * sizeof(size_t);
+	size_t values = (by->together ? layers : streams + 1) * room_of(w);
+	size_t bytes = values * sizeof(float) + layers * sizeof(size_t);
 	float *scores = clkv__calloc(&cache->context->allocator, 1, bytes);
 	clkv_status status = CLKV_OK;
 	if (!scores)
-		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for %zu scores", rows * n);
-	if (rule == CLKV__BUDGET_CURVE) {
-		/* the counts behind the scores: a multiple of 64 floats in front keeps them aligned */
-		status = share_curve(w, scores, (size_t *)(void *)(scores + rows * n), error);
-	} else {
-		for (int l = skip; l < cache->shape.layers && status == CLKV_OK; l++)
-			status = rule == CLKV__BUDGET_HEADS ? share_heads(w, scores, l, error)
-			                                    : share_energy(w, scores, l, error);
-	}
+		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for %zu scores", values);
+	int first = cache->plan.general.skip, end = by->together ? first + 1 : cache->shape.layers;
+	for (int l = first; l < end && status == CLKV_OK; l++)
+		status = by->share(w, scores, l, error);
 	clkv__free(&cache->context->allocator, scores);
 	return status;
 }
@@ -110,13 +123,13 @@ static uint32_t own_quota(const struct clkv__work *w, uint32_t head)
 clkv_status clkv__select_set_quotas(struct clkv__work *w, clkv_error *error)
 {
 	clkv_cache *cache = w->cache;
-	int rule = cache->plan.select.rule;
+	bool unlimited = clkv__rule_of(&cache->plan.select)->unlimited;
 	for (uint32_t h = 0; h < w->n_heads; h++)
-		w->quotas[h] = rule == CLKV__BUDGET_ENERGY ? UINT32_MAX
-		               : w->seq->kept.shared       ? own_quota(w, h)
-		                                           : w->quota.kept;
+		w->quotas[h] = unlimited             ? UINT32_MAX
+		               : w->seq->kept.shared ? own_quota(w, h)
+		                                     : w->quota.kept;
 	w->shares = clkv__select_compares(&cache->plan.select) && w->first && w->ends &&
-	            (rule == CLKV__BUDGET_ENERGY || w->leaving.n > w->quota.kept);
+	            (unlimited || w->leaving.n > w->quota.kept);
 	if (w->shares)
 		CLKV_TRY(share(w, error));
 	return clkv__select_write_quotas(w, error);

@@ -4,7 +4,6 @@
 #define CLKV__SELECT_WORK_H
 
 #include "attend/launch_select.h"
-#include "step/seal_runs.h"
 #include "step/step.h"
 #include "store/cache.h"
 
@@ -38,12 +37,6 @@ struct clkv__work {
 static inline uint32_t clkv__found_words(const clkv_cache *cache)
 {
 	return cache->sizes.cap + 2;
-}
-
-/** What runs are made from. */
-static inline struct clkv__runs clkv__runs_of(const struct clkv__work *w)
-{
-	return (struct clkv__runs){&w->leaving, &w->quota, w->quotas, w->first && w->ends};
 }
 
 /** Writes how many tokens each head keeps; where a prompt ends, by a rule that looks at more than one head, these are found

@@ -123,7 +123,7 @@ static void release(clkv_seq *seq, uint32_t i)
 	clkv__segment_release(seq->cache, &s);
 }
 
-/* The first n tokens of a segment stay. Pages and tokens follow each other, so theirs is then a shorter segment; lists of
+/* The first n tokens of a segment stay. Where the tokens of units follow each other, it is then a shorter segment; lists of
  * members stay as they are. */
 static void cut_segment(clkv_seq *seq, uint32_t i, uint32_t n)
 {
@@ -132,7 +132,7 @@ static void cut_segment(clkv_seq *seq, uint32_t i, uint32_t n)
 	if (n >= get(seq, i, ABI_SEG_KEPT))
 		return;
 	clkv__tables_set(t, segment_word(seq, i) + ABI_SEG_KEPT, n);
-	if (r->kind != ABI_INDEX_PAGES && r->kind != ABI_INDEX_TOKENS)
+	if (clkv__index_kind_of(r)->members)
 		return;
 	clkv__tables_set(t, segment_word(seq, i) + ABI_SEG_TOKENS, n);
 	clkv__tables_set(t, segment_word(seq, i) + ABI_SEG_UNITS, clkv__recall_units(r, n));

@@ -9,7 +9,7 @@ clkv_status clkv__options_read(struct clkv__plan *plan, const clkv_cache_options
                                clkv_cache_options *o, clkv_error *error)
 {
 	CLKV_TRY(clkv__struct_read(o, sizeof *o, options, "clkv_cache_options", error));
-	if (o->codebook && (plan->recall.kind != ABI_INDEX_CODES || plan->sealing.dense))
+	if (o->codebook && (!clkv__index_kind_of(&plan->recall)->book || plan->sealing.dense))
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
 		          "cache options: codebook is given, but the recipe has none; allowed: NULL, or a "
 		          "recipe with a2ats");

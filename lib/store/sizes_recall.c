@@ -46,9 +46,7 @@ static void choice_sizes(const struct clkv__shape *shape, const struct clkv__rec
                          struct clkv__sizes *s)
 {
 	uint64_t tokens = (uint64_t)s->max_seq_tokens + longest_cut(r, s);
-	uint64_t places = r->kind == ABI_INDEX_CODES
-	                      ? (uint64_t)s->segs * clkv__recall_places(r, 1)
-	                      : tokens / (uint64_t)r->per + (uint64_t)s->segs * ABI_TILE;
+	uint64_t places = clkv__recall_places_most(r, tokens, s->segs);
 	uint64_t listed = clkv__recall_listed(r, shape);
 	s->max_places = (uint32_t)((places + ABI_TILE - 1) / ABI_TILE * ABI_TILE);
 	s->asks = s->max_sequences < s->max_step_tokens ? s->max_sequences : s->max_step_tokens;

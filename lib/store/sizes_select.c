@@ -16,18 +16,22 @@ static uint64_t items(const struct clkv__sizes *s)
 	return s->max_sequences < s->max_step_tokens ? s->max_sequences : s->max_step_tokens;
 }
 
+/* Whether the budget says how many slots a layer's heads have, at most. */
+static bool is_bounded(const struct clkv__select *p)
+{
+	return clkv__rule_of(p)->bounded && clkv__choice_of(p)->bounded;
+}
+
 /* Blocks of one stream for the kept tokens of all sequences. */
 static uint64_t kept_blocks(const struct clkv__shape *shape, const struct clkv__plan *plan,
                             const struct clkv__sizes *s, uint64_t all)
 {
 	const struct clkv__select *p = &plan->select;
 	uint64_t bt = (uint64_t)plan->general.block, q = s->max_sequences;
-	uint64_t heads = p->rule == CLKV__BUDGET_HEADS ? (uint64_t)shape->streams : 1;
+	uint64_t heads = clkv__rule_of(p)->pooled ? (uint64_t)shape->streams : 1;
 	struct clkv__quota most = clkv__sizes_quota(plan, s);
 	uint64_t one = clkv__kept_blocks((uint32_t)(most.kept * heads), (uint32_t)bt);
-	bool fixed = p->rule == CLKV__BUDGET_FIXED || p->rule == CLKV__BUDGET_HEADS;
-	/* how many runs there are depends on keys */
-	if (!fixed || p->kind == ABI_SELECT_RUNS)
+	if (!is_bounded(p))
 		return all + all / 4 + 2 * q;
 	/* of shares, all sequences together can't have more than that of all tokens, or what each has at least */
 	uint64_t floor =
@@ -59,11 +63,10 @@ static uint32_t most_entries(const struct clkv__shape *shape, const struct clkv_
                              const struct clkv__sizes *s)
 {
 	const struct clkv__select *p = &plan->select;
-	uint32_t heads = p->rule == CLKV__BUDGET_HEADS ? (uint32_t)shape->streams : 1;
-	bool known = p->rule == CLKV__BUDGET_FIXED || p->rule == CLKV__BUDGET_HEADS;
+	uint32_t heads = clkv__rule_of(p)->pooled ? (uint32_t)shape->streams : 1;
 	uint32_t kept = clkv__sizes_quota(plan, s).kept * heads;
 	uint32_t entries = s->merged_blocks + clkv__kept_blocks(kept, (uint32_t)plan->general.block);
-	return known && p->kind != ABI_SELECT_RUNS && entries < s->cap ? entries : s->cap;
+	return is_bounded(p) && entries < s->cap ? entries : s->cap;
 }
 
 void clkv__sizes_selection(const struct clkv__shape *shape, const struct clkv__plan *plan,
@@ -80,8 +83,8 @@ void clkv__sizes_selection(const struct clkv__shape *shape, const struct clkv__p
 	if (plan->select.old)
 		s->sums_bytes =
 			(uint64_t)shape->layers * (uint64_t)shape->q_heads * (uint64_t)plan->select.observe * 4;
-	if (plan->select.kind == ABI_SELECT_RUNS)
-		s->merge_bytes = heads * s->places * 8; /* cl/select/runs.clh */
+	if (clkv__choice_of(&plan->select)->work_bytes)
+		s->merge_bytes = clkv__choice_of(&plan->select)->work_bytes(heads, s->places);
 	if (clkv__weighs(&plan->select))
 		s->rows_bytes = ABI_SEEN_BYTES((uint64_t)shape->layers, (uint64_t)s->max_step_tokens,
 		                               (uint64_t)shape->q_heads, (uint64_t)shape->dk);

@@ -45,7 +45,9 @@ static void fill(const struct clkv__shape *shape, const struct clkv__plan *plan,
 /* Whether each head keeps as many tokens as it has slots, whatever they are. */
 static bool is_even(const struct clkv__select *s)
 {
-	return s->rule == CLKV__BUDGET_FIXED && s->kind == ABI_SELECT_BEST;
+	const struct clkv__rule *rule = clkv__rule_of(s);
+	const struct clkv__choice *choice = clkv__choice_of(s);
+	return rule->bounded && !rule->pooled && choice->bounded && !choice->rings;
 }
 
 /* Slots of a head, on average of all that share theirs; at most, where scores or keys say how many. */
@@ -53,7 +55,7 @@ static uint32_t most_kept(const struct clkv__plan *plan, const struct clkv__quot
                           uint32_t leaving)
 {
 	const struct clkv__select *s = &plan->select;
-	bool found = clkv__select_is_open(s) || s->kind == ABI_SELECT_RUNS;
+	bool found = clkv__select_is_open(s) || !clkv__choice_of(s)->bounded;
 	return found || q->kept > leaving ? leaving : q->kept;
 }
 
