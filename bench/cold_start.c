@@ -92,8 +92,8 @@ static int attend(struct start *s, clkv_step *step)
 	a.q = rows;
 	a.out = (clkv_tensor){s->out, 0, CLKV_F32, 0, 0};
 	for (int layer = 0; layer < LAYERS; layer++)
-		if (clkv_append(step, layer, &rows, &rows, 0, NULL, NULL, &s->error) != CLKV_OK ||
-		    clkv_attend(step, layer, &a, 0, NULL, NULL, &s->error) != CLKV_OK)
+		if (clkv_step_append(step, layer, &rows, &rows, 0, NULL, NULL, &s->error) != CLKV_OK ||
+		    clkv_step_attend(step, layer, &a, 0, NULL, NULL, &s->error) != CLKV_OK)
 			return 0;
 	return 1;
 }
@@ -104,7 +104,7 @@ static int step_of(struct start *s, size_t rows, clkv_phase phase)
 	clkv_step *step = NULL;
 	const clkv_step_item item = {s->seq, rows, phase};
 	if (clkv_step_begin(s->cache, &item, 1, s->queue, &step, &s->error) == CLKV_OK &&
-	    attend(s, step) && clkv_commit(step, NULL, &s->error) == CLKV_OK)
+	    attend(s, step) && clkv_step_commit(step, NULL, &s->error) == CLKV_OK)
 		return clFinish(s->queue) == CL_SUCCESS;
 	clkv_step_abort(step);
 	return 0;

@@ -224,7 +224,7 @@ static bool begin_and_append(struct bench_rig *rig, size_t n_items, size_t n_row
 		clkv_tensor k_rows = {rig->input, at, CLKV_F16, 0, 0};
 		clkv_tensor v_rows = {rig->input, at + v, CLKV_F16, 0, 0};
 		rig->next_copy = (rig->next_copy + 1) % rig->copies;
-		if (clkv_append(*step, (int)layer, &k_rows, &v_rows, 0, NULL, NULL, &cause) == CLKV_OK)
+		if (clkv_step_append(*step, (int)layer, &k_rows, &v_rows, 0, NULL, NULL, &cause) == CLKV_OK)
 			continue;
 		clkv_step_abort(*step);
 		return tool_fail_clkv(error, "appending", &cause);
@@ -245,7 +245,7 @@ bool bench_rig_step(struct bench_rig *rig, size_t n_rows, clkv_step **step,
 bool bench_rig_commit(clkv_step *step, struct tool_error *error)
 {
 	clkv_error cause;
-	if (clkv_commit(step, NULL, &cause) == CLKV_OK)
+	if (clkv_step_commit(step, NULL, &cause) == CLKV_OK)
 		return true;
 	clkv_step_abort(step);
 	return tool_fail_clkv(error, "sealing", &cause);
@@ -304,7 +304,7 @@ bool bench_rig_attend(struct bench_rig *rig, clkv_step *step, struct tool_error 
 	args.q = (clkv_tensor){rig->q, 0, CLKV_F32, 0, 0};
 	args.out = (clkv_tensor){rig->out, 0, CLKV_F32, 0, 0};
 	for (size_t layer = 0; layer < rig->layers; layer++)
-		if (clkv_attend(step, (int)layer, &args, 0, NULL, NULL, &cause) != CLKV_OK)
+		if (clkv_step_attend(step, (int)layer, &args, 0, NULL, NULL, &cause) != CLKV_OK)
 			return tool_fail_clkv(error, "attention", &cause);
 	return true;
 }
@@ -324,7 +324,8 @@ bool bench_rig_round(struct bench_rig *rig, double *us, struct tool_error *error
 
 bool bench_rig_stats(const struct bench_rig *rig, clkv_stats *stats, struct tool_error *error)
 {
-	return clkv_get_stats(rig->cache, stats, NULL) == CLKV_OK || tool_fail(error, "no statistics");
+	return clkv_cache_stats(rig->cache, stats, NULL) == CLKV_OK ||
+	       tool_fail(error, "no statistics");
 }
 
 bool bench_rig_finish(struct bench_rig *rig, struct tool_error *error)

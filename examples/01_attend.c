@@ -60,10 +60,10 @@ static void forward(clkv_cache *cache, clkv_seq *seq, size_t n, clkv_phase phase
 		clkv_attend_args args = CLKV_INIT(clkv_attend_args);
 		args.q = q;
 		args.out = out;
-		check(clkv_append(step, layer, &k, &v, 0, NULL, NULL, &error), "append");
-		check(clkv_attend(step, layer, &args, 0, NULL, NULL, &error), "attend");
+		check(clkv_step_append(step, layer, &k, &v, 0, NULL, NULL, &error), "append");
+		check(clkv_step_attend(step, layer, &args, 0, NULL, NULL, &error), "attend");
 	}
-	check(clkv_commit(step, NULL, &error), "commit");
+	check(clkv_step_commit(step, NULL, &error), "commit");
 }
 
 int main(int argc, char **argv)

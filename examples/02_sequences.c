@@ -72,10 +72,10 @@ static void forward(clkv_cache *cache, const clkv_step_item *items, size_t n_ite
 		clkv_attend_args args = CLKV_INIT(clkv_attend_args);
 		args.q = q;
 		args.out = result;
-		check(clkv_append(step, layer, &k, &v, 0, NULL, NULL, &error), "append");
-		check(clkv_attend(step, layer, &args, 0, NULL, NULL, &error), "attend");
+		check(clkv_step_append(step, layer, &k, &v, 0, NULL, NULL, &error), "append");
+		check(clkv_step_attend(step, layer, &args, 0, NULL, NULL, &error), "attend");
 	}
-	check(clkv_commit(step, n_kept, &error), "commit");
+	check(clkv_step_commit(step, n_kept, &error), "commit");
 	size_t size = Q_HEADS * DIM * sizeof(float);
 	if (clEnqueueReadBuffer(e->queue, e->out, CL_TRUE, (rows - 1) * size, size, out, 0, NULL,
 	                        NULL) != CL_SUCCESS)
@@ -99,7 +99,7 @@ static size_t length_of(const clkv_seq *seq)
 static uint64_t bytes_in_use(const clkv_cache *cache)
 {
 	clkv_stats stats = CLKV_INIT(clkv_stats);
-	check(clkv_get_stats(cache, &stats, &error), "stats");
+	check(clkv_cache_stats(cache, &stats, &error), "stats");
 	return stats.used_sealed + stats.used_open;
 }
 
@@ -186,9 +186,9 @@ static void save_and_load(clkv_cache *cache, clkv_seq *seq, struct engine *e)
 	FILE *file = tmpfile();
 	if (file == NULL)
 		exit(1);
-	check(clkv_save(seq, NULL, e->queue, put, file, &error), "save");
+	check(clkv_seq_save(seq, NULL, e->queue, put, file, &error), "save");
 	rewind(file);
-	check(clkv_load(cache, e->queue, get, file, &loaded, &error), "load");
+	check(clkv_seq_load(cache, e->queue, get, file, &loaded, &error), "load");
 	fclose(file);
 	decode(cache, seq, 5001, e, here);
 	decode(cache, loaded, 5001, e, there);

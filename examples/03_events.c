@@ -155,8 +155,8 @@ static void run_layer(struct engine *e, clkv_step *step, int layer, struct layer
 	clkv_attend_args args = CLKV_INIT(clkv_attend_args);
 	args.q = q;
 	args.out = out;
-	check(clkv_append(step, layer, &k, &v, 2, kv_written, &now.appended, &error), "append");
-	check(clkv_attend(step, layer, &args, 1, &q_written, &now.attended, &error), "attend");
+	check(clkv_step_append(step, layer, &k, &v, 2, kv_written, &now.appended, &error), "append");
+	check(clkv_step_attend(step, layer, &args, 1, &q_written, &now.attended, &error), "attend");
 	clReleaseEvent(kv_written[0]);
 	clReleaseEvent(kv_written[1]);
 	clReleaseEvent(q_written);
@@ -172,7 +172,7 @@ static void forward(struct engine *e, clkv_cache *cache, clkv_seq *seq, float *o
 	check(clkv_step_begin(cache, &item, 1, e->queue, &step, &error), "begin");
 	for (int layer = 0; layer < LAYERS; layer++)
 		run_layer(e, step, layer, &last);
-	check(clkv_commit(step, NULL, &error), "commit");
+	check(clkv_step_commit(step, NULL, &error), "commit");
 	check_cl(clEnqueueReadBuffer(e->queue, e->out, CL_TRUE, 0, ROWS * Q_HEADS * DIM * sizeof *out,
 	                             out, 1, &last.attended, NULL),
 	         "read");

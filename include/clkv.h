@@ -9,11 +9,12 @@
  *
  *     clkv_step_begin(cache, items, n_items, queue, &step, &err);   one plan for all layers
  *     for each layer
- *         clkv_append(step, layer, &k, &v, ...);                    this layer's new rows
- *         clkv_attend(step, layer, &args, ...);                     attention of the new rows
- *     clkv_commit(step, NULL, &err);                                seal what left the window
+ *         clkv_step_append(step, layer, &k, &v, ...);                    this layer's new rows
+ *         clkv_step_attend(step, layer, &args, ...);                     attention of the new rows
+ *     clkv_step_commit(step, NULL, &err);                                seal what left the window
  *
  * Rules for all functions
+ *   - Functions are named clkv_<object>_<verb>, or by what they tell (clkv_cache_stats); types clkv_*, constants CLKV_*.
  *   - They return a clkv_status. On failure the object is as it was before the call and results
  *     are not written. A clkv_error, owned by the caller, may be passed to learn the details.
  *   - Structures that the caller fills begin with struct_size; set it with CLKV_INIT(type) or by
@@ -144,7 +145,7 @@ typedef struct clkv_context_options {
 
 /** Makes a context on the caller's cl_context and device (both are retained). Blocks while it asks the device.
  *  Reads the environment (CLKV_CACHE_DIR, CLKV_KERNEL_DIR, CLKV_TUNE, CLKV_BUILD_THREADS: threads that
- *  build programs at once, the number of cores unless set) and the tunings that clkv_tune_store has kept here and
+ *  build programs at once, the number of cores unless set) and the tunings that clkv_tuning_store has kept here and
  *  never later. Errors: INVALID_ARGUMENT, NO_HOST_MEMORY, OPENCL, UNSUPPORTED. Since 0.1. */
 CLKV_API clkv_status clkv_context_create(cl_context context, cl_device_id device,
                                          const clkv_context_options *options, clkv_context **out,
@@ -260,8 +261,8 @@ typedef struct clkv_cache_options {
 	size_t max_bytes;       /**< refuse to create a cache above this; 0: no limit */
 	size_t max_host_bytes;  /**< the same for host memory (tables' mirrors, staging) */
 	uint64_t seed;          /**< of stages that draw at random */
-	const void
-		*codebook; /**< of recipes with one (a2ats): what clkv_codebook_save wrote, read during the
+	const void *
+		codebook; /**< of recipes with one (a2ats): what clkv_seq_save_codebook wrote, read during the
 	                             call; NULL: each sequence's first prompt trains its own */
 	size_t codebook_size;
 	uint64_t model; /**< the caller's number for the model's weights: must be the codebook's */
@@ -298,8 +299,8 @@ typedef struct clkv_bytes {
 
 /** Checks whether this device runs this recipe on this geometry, before anything is allocated: OK, or the error says why
  *  not. Never blocks. Errors: INVALID_ARGUMENT, INVALID_RECIPE, UNSUPPORTED. Since 0.1. */
-CLKV_API clkv_status clkv_supports(clkv_context *context, const clkv_geometry *geometry,
-                                   const char *recipe, clkv_error *error);
+CLKV_API clkv_status clkv_recipe_check(clkv_context *context, const clkv_geometry *geometry,
+                                       const char *recipe, clkv_error *error);
 
 /** Computes the bytes of a cache that isn't made. A recipe of fixed rate takes exactly max_tokens tokens in them; of one whose
  *  blocks have their own size (kvcomp) it's the room for max_tokens tokens that don't shrink, and as
@@ -356,7 +357,7 @@ typedef int (*clkv_progress_fn)(void *opaque, size_t done, size_t total, const c
  *  calling thread, with done from 0 to total; never, if there is nothing to build. Stopped by it, the function returns
  *  CLKV_OK: what is missing is built when it is needed. Steps may go on meanwhile, on other threads; the cache must not be destroyed.
  *  What a driver compiles no earlier than at a kernel's first launch (PoCL its work-group functions) can't be had by
- *  this call: OpenCL has no means for it. Where clkv_save and clkv_load go through another recipe, they build its
+ *  this call: OpenCL has no means for it. Where clkv_seq_save and clkv_seq_load go through another recipe, they build its
  *  programs. Errors: BUILD, OPENCL, NO_HOST_MEMORY; what was built stays, and the cache is as usable as before.
  *  Since 0.1. */
 CLKV_API clkv_status clkv_cache_warm(clkv_cache *cache, clkv_progress_fn progress, void *opaque,
@@ -365,16 +366,16 @@ CLKV_API clkv_status clkv_cache_warm(clkv_cache *cache, clkv_progress_fn progres
 /** X(name, value, function): calls on a cache, its steps and sequences that may block. Values are pinned. */
 #define CLKV_CALL_LIST(X)                                                                          \
 	X(CLKV_CALL_STEP_BEGIN, 0, "clkv_step_begin")                                                  \
-	X(CLKV_CALL_STEP_APPEND, 1, "clkv_append")                                                     \
+	X(CLKV_CALL_STEP_APPEND, 1, "clkv_step_append")                                                \
 	X(CLKV_CALL_STEP_OBSERVE, 2, "clkv_step_observe")                                              \
-	X(CLKV_CALL_STEP_ATTEND, 3, "clkv_attend")                                                     \
-	X(CLKV_CALL_STEP_COMMIT, 4, "clkv_commit")                                                     \
+	X(CLKV_CALL_STEP_ATTEND, 3, "clkv_step_attend")                                                \
+	X(CLKV_CALL_STEP_COMMIT, 4, "clkv_step_commit")                                                \
 	X(CLKV_CALL_STEP_ABORT, 5, "clkv_step_abort")                                                  \
 	X(CLKV_CALL_SEQ_READ, 6, "clkv_seq_read")                                                      \
 	X(CLKV_CALL_SEQ_GET_KEPT, 7, "clkv_seq_get_kept")                                              \
-	X(CLKV_CALL_SEQ_SAVE, 8, "clkv_save")                                                          \
-	X(CLKV_CALL_SEQ_LOAD, 9, "clkv_load")                                                          \
-	X(CLKV_CALL_CODEBOOK_SAVE, 10, "clkv_codebook_save")                                           \
+	X(CLKV_CALL_SEQ_SAVE, 8, "clkv_seq_save")                                                      \
+	X(CLKV_CALL_SEQ_LOAD, 9, "clkv_seq_load")                                                      \
+	X(CLKV_CALL_SEQ_SAVE_CODEBOOK, 10, "clkv_seq_save_codebook")                                   \
 	X(CLKV_CALL_CACHE_WARM, 11, "clkv_cache_warm")                                                 \
 	X(CLKV_CALL_CACHE_DESTROY, 12, "clkv_cache_destroy")
 
@@ -415,17 +416,17 @@ CLKV_API clkv_status clkv_cache_tuning(const clkv_cache *cache, char *text, size
 
 /** Writes the same of a cache to come, without building anything: CLKV_TUNE's, else the one kept for this
  *  device, codec and shape, else that of the device's family. Since 0.1. */
-CLKV_API clkv_status clkv_tune_get(const clkv_context *context, const clkv_geometry *geometry,
-                                   const char *recipe, char *text, size_t n, clkv_error *error);
+CLKV_API clkv_status clkv_tuning_get(const clkv_context *context, const clkv_geometry *geometry,
+                                     const char *recipe, char *text, size_t n, clkv_error *error);
 
 /** Keeps a measured tuning ("lanes=..,vec=..,queries=..,groups=..,min_blocks=..", all five) in the folder
  *  of programs, for contexts opened later on this device and driver. It counts for every recipe and
  *  geometry with this codec, block size, head sizes and number of query heads per KV head.
  *  path (size n, may be NULL) gets the file's name.
  *  Errors: INVALID_ARGUMENT, INVALID_RECIPE, UNSUPPORTED, IO, NO_HOST_MEMORY. Since 0.1. */
-CLKV_API clkv_status clkv_tune_store(const clkv_context *context, const clkv_geometry *geometry,
-                                     const char *recipe, const char *tuning, char *path, size_t n,
-                                     clkv_error *error);
+CLKV_API clkv_status clkv_tuning_store(const clkv_context *context, const clkv_geometry *geometry,
+                                       const char *recipe, const char *tuning, char *path, size_t n,
+                                       clkv_error *error);
 
 /* ---------------------------------------------------------------- sequences ---- */
 
@@ -566,9 +567,9 @@ CLKV_API clkv_status clkv_step_begin(clkv_cache *cache, const clkv_step_item *it
  *  in half at first). A value that isn't finite is stored as 0 (NaN) or +-65504 (infinity, or beyond
  *  half), and counted in clkv_stats. Whether k is rotated already, rope.by_library of the geometry says.
  *  Enqueues, doesn't block. done (may be NULL) receives an event: k and v may be reused after it. */
-CLKV_API clkv_status clkv_append(clkv_step *step, int layer, const clkv_tensor *k,
-                                 const clkv_tensor *v, cl_uint n_wait, const cl_event *wait,
-                                 cl_event *done, clkv_error *error);
+CLKV_API clkv_status clkv_step_append(clkv_step *step, int layer, const clkv_tensor *k,
+                                      const clkv_tensor *v, cl_uint n_wait, const cl_event *wait,
+                                      cl_event *done, clkv_error *error);
 
 /** q   [rows][q_heads][head_dim_k], rotated already or not yet, as k is
  *  out [rows][q_heads][head_dim_v]
@@ -586,12 +587,12 @@ typedef struct clkv_attend_args {
 /** Computes attention of the step's rows over all tokens of their sequences up to themselves.
  *  Accumulates in f32. Enqueues, doesn't block (but where tokens are recalled from host memory, once per
  *  row of a sequence); done: out (and lse) are written. */
-CLKV_API clkv_status clkv_attend(clkv_step *step, int layer, const clkv_attend_args *args,
-                                 cl_uint n_wait, const cl_event *wait, cl_event *done,
-                                 clkv_error *error);
+CLKV_API clkv_status clkv_step_attend(clkv_step *step, int layer, const clkv_attend_args *args,
+                                      cl_uint n_wait, const cl_event *wait, cl_event *done,
+                                      clkv_error *error);
 
-/** q    [rows][q_heads][head_dim_k], as clkv_attend takes it
- *  lse  f32 [rows][q_heads]: natural log of the sum of exp(logit) over all that the row saw, as clkv_attend writes it.
+/** q    [rows][q_heads][head_dim_k], as clkv_step_attend takes it
+ *  lse  f32 [rows][q_heads]: natural log of the sum of exp(logit) over all that the row saw, as clkv_step_attend writes it.
  *       NULL where the recipe doesn't weigh tokens by attention (clkv_cache_weighs) */
 typedef struct clkv_observe_args {
 	size_t struct_size;
@@ -600,7 +601,7 @@ typedef struct clkv_observe_args {
 	size_t lse_offset; /**< in floats */
 } clkv_observe_args;
 
-/** Hands the queries of the step's rows to the stages that judge by them, in place of clkv_attend: for engines that compute
+/** Hands the queries of the step's rows to the stages that judge by them, in place of clkv_step_attend: for engines that compute
  *  the attention of a prompt by other means. In each layer behind its append; layers of `skip` may be left out. Nothing is
  *  done of recipes that look at no queries (clkv_cache_observes is 0). Stages that look at queries alone (think, spark,
  *  metric=query, morphkv) then do the same, bit for bit, as if the rows had been attended with; those that weigh tokens
@@ -619,7 +620,7 @@ CLKV_API clkv_status clkv_step_observe(clkv_step *step, int layer, const clkv_ob
  *  no room; destroy or truncate other sequences and commit again, or abort. Errors: INVALID_ARGUMENT, INVALID_STATE
  *  (a layer wasn't appended, or not attended with where tokens are chosen by attention), POOL_FULL, OPENCL,
  *  NO_HOST_MEMORY, NO_DEVICE_MEMORY. */
-CLKV_API clkv_status clkv_commit(clkv_step *step, const size_t *n_kept, clkv_error *error);
+CLKV_API clkv_status clkv_step_commit(clkv_step *step, const size_t *n_kept, clkv_error *error);
 
 /** Drops the step, also one whose commit has failed; its sequences are as before clkv_step_begin. One exception: of a
  *  recipe that looks at the newest queries (obs), those of the step may have displaced older ones. NULL is allowed. */
@@ -640,10 +641,10 @@ typedef size_t (*clkv_read_fn)(void *opaque, void *data, size_t size);
  *  length of the call. The sequence stays as it is. Not while the cache has an open step, and none may
  *  begin before it returns (BUSY). Blocks until all is written. Errors: IO (write took less than it was given), BUSY, INVALID_RECIPE,
  *  UNSUPPORTED, NO_HOST_MEMORY, NO_DEVICE_MEMORY, OPENCL, BUILD. Since 0.1. */
-CLKV_API clkv_status clkv_save(clkv_seq *seq, const char *recipe, cl_command_queue queue,
-                               clkv_write_fn write, void *opaque, clkv_error *error);
+CLKV_API clkv_status clkv_seq_save(clkv_seq *seq, const char *recipe, cl_command_queue queue,
+                                   clkv_write_fn write, void *opaque, clkv_error *error);
 
-/** Reads a sequence that clkv_save wrote, and no byte behind it. It goes in as it is if the recipe's stages
+/** Reads a sequence that clkv_seq_save wrote, and no byte behind it. It goes in as it is if the recipe's stages
  *  and its block, sinks and skip are the cache's, and if no more tokens are open than the cache's window
  *  allows. Else it is decoded, through a cache of the file's recipe that exists for the length of the call
  *  (its kernel is built when every record has been checked), and appended as a prompt, which the cache's own
@@ -653,16 +654,16 @@ CLKV_API clkv_status clkv_save(clkv_seq *seq, const char *recipe, cl_command_que
  *  Errors: CORRUPT (says which part is damaged), UNSUPPORTED (another geometry, an unknown recipe or version),
  *  POOL_FULL, IO (read returned more than it was asked for), BUSY, NO_HOST_MEMORY, NO_DEVICE_MEMORY, OPENCL,
  *  BUILD. Since 0.1. */
-CLKV_API clkv_status clkv_load(clkv_cache *cache, cl_command_queue queue, clkv_read_fn read,
-                               void *opaque, clkv_seq **out, clkv_error *error);
+CLKV_API clkv_status clkv_seq_load(clkv_cache *cache, cl_command_queue queue, clkv_read_fn read,
+                                   void *opaque, clkv_seq **out, clkv_error *error);
 
 /** Writes the codebooks of a sequence, for clkv_cache_options.codebook of later caches: what a long prompt of
  *  many kinds of text has trained serves all sequences of that model, at once and from their first token on.
  *  model: any number that tells its weights from others'. doc/file-format.md describes the bytes. Blocks until all
  *  is written. Errors: INVALID_STATE (the recipe has no codebook, or the sequence none yet), BUSY, IO,
  *  NO_HOST_MEMORY, OPENCL. Since 0.1. */
-CLKV_API clkv_status clkv_codebook_save(clkv_seq *seq, uint64_t model, cl_command_queue queue,
-                                        clkv_write_fn write, void *opaque, clkv_error *error);
+CLKV_API clkv_status clkv_seq_save_codebook(clkv_seq *seq, uint64_t model, cl_command_queue queue,
+                                            clkv_write_fn write, void *opaque, clkv_error *error);
 
 /* ---------------------------------------------------------------- figures ---- */
 
@@ -680,7 +681,8 @@ typedef struct clkv_stats {
 } clkv_stats;
 
 /** Fills stats. Never blocks: what kernels count is known one commit later. Errors: INVALID_ARGUMENT. Since 0.1. */
-CLKV_API clkv_status clkv_get_stats(const clkv_cache *cache, clkv_stats *stats, clkv_error *error);
+CLKV_API clkv_status clkv_cache_stats(const clkv_cache *cache, clkv_stats *stats,
+                                      clkv_error *error);
 
 /** Writes a figure that single methods count ("kvcomp.bound_k", "place.rows_found"): clkv_cache_list_figures names them.
  *  Never blocks: what kernels count is known one commit later. Any thread. Errors: INVALID_ARGUMENT (no such name),

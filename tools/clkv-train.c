@@ -151,8 +151,8 @@ static bool save(struct session *session, const struct engine_stream *stream, co
 	FILE *file = fopen(path, "wb");
 	if (file == NULL)
 		return tool_fail(error, "'%s' can't be written", path);
-	clkv_status status = clkv_codebook_save(stream->seq, model_fingerprint(session->model), queue,
-	                                        write_bytes, file, &cause);
+	clkv_status status = clkv_seq_save_codebook(stream->seq, model_fingerprint(session->model),
+	                                            queue, write_bytes, file, &cause);
 	if (fclose(file) != 0 && status == CLKV_OK)
 		return tool_fail(error, "'%s' can't be written to its end", path);
 	return status == CLKV_OK || tool_fail_clkv(error, "writing the codebooks", &cause);

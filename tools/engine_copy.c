@@ -21,7 +21,7 @@ static bool append_layers(struct engine *e, clkv_step *step, const struct engine
 		if (source != NULL &&
 		    clkv_seq_read(source->seq, layer, from, n, &k, &v, e->queue, &cause) != CLKV_OK)
 			return tool_fail_clkv(error, "reading rows of the prompt", &cause);
-		if (clkv_append(step, layer, &k, &v, 0, NULL, NULL, &cause) != CLKV_OK)
+		if (clkv_step_append(step, layer, &k, &v, 0, NULL, NULL, &cause) != CLKV_OK)
 			return tool_fail_clkv(error, "appending rows of the prompt", &cause);
 		if (asks && engine_trace_has(source, from) &&
 		    !engine_trace_ask(e, step, source, layer, from, n, error))
@@ -43,7 +43,7 @@ static bool append_rows(struct engine *e, struct engine_stream *to,
 		clkv_step_abort(step);
 		return false;
 	}
-	if (clkv_commit(step, NULL, &cause) != CLKV_OK) {
+	if (clkv_step_commit(step, NULL, &cause) != CLKV_OK) {
 		clkv_step_abort(step);
 		return tool_fail_clkv(error, "committing a step", &cause);
 	}

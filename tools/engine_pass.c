@@ -121,8 +121,8 @@ static bool attention(struct pass *p, int layer, struct tool_error *error)
 		cl_event events[2] = {NULL, NULL};
 		cl_event *stored = e->profile != NULL ? &events[0] : NULL;
 		cl_event *attended = e->profile != NULL ? &events[1] : NULL;
-		if (clkv_append(p->steps[s], layer, &k, &v, 0, NULL, stored, &cause) != CLKV_OK ||
-		    clkv_attend(p->steps[s], layer, &args, 0, NULL, attended, &cause) != CLKV_OK)
+		if (clkv_step_append(p->steps[s], layer, &k, &v, 0, NULL, stored, &cause) != CLKV_OK ||
+		    clkv_step_attend(p->steps[s], layer, &args, 0, NULL, attended, &cause) != CLKV_OK)
 			return tool_fail_clkv(error, "attention", &cause);
 		if (!engine_trace_keep(e, p->in->streams[s], layer, args.q.offset, p->in->n_each, error))
 			return false;
@@ -206,7 +206,7 @@ static bool end_steps(struct pass *p, struct tool_error *error)
 		clkv_error cause = {0};
 		if (p->in->dry) {
 			clkv_step_abort(p->steps[s]);
-		} else if (clkv_commit(p->steps[s], NULL, &cause) != CLKV_OK) {
+		} else if (clkv_step_commit(p->steps[s], NULL, &cause) != CLKV_OK) {
 			return tool_fail_clkv(error, "committing a step", &cause);
 		} else {
 			p->in->streams[s]->length += p->in->n_each;

@@ -78,6 +78,6 @@ bool engine_trace_ask(struct engine *e, clkv_step *step, const struct engine_str
 	args.out = (clkv_tensor){.mem = e->attended, .dtype = CLKV_F32};
 	if (!move(e, source, false, layer, from, 0, rows, error))
 		return false;
-	return clkv_attend(step, layer, &args, 0, NULL, NULL, &cause) == CLKV_OK ||
+	return clkv_step_attend(step, layer, &args, 0, NULL, NULL, &cause) == CLKV_OK ||
 	       tool_fail_clkv(error, "asking the prompt's queries", &cause);
 }

@@ -41,7 +41,7 @@ static struct answer ask(clkv_context *context, bool build, size_t i)
 			clkv_cache_destroy(cache);
 		}
 	} else {
-		status = clkv_tune_get(context, &g, a.recipe, a.tuning, sizeof a.tuning, &error);
+		status = clkv_tuning_get(context, &g, a.recipe, a.tuning, sizeof a.tuning, &error);
 	}
 	if (status != CLKV_OK)
 		(void)snprintf(a.tuning, sizeof a.tuning, "none: %s", error.text);

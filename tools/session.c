@@ -126,7 +126,7 @@ bool session_stream_bytes(const struct engine_stream *stream, uint64_t *bytes,
 	clkv_seq_info info = CLKV_INIT(clkv_seq_info);
 	clkv_stats stats = CLKV_INIT(clkv_stats);
 	if (clkv_seq_get_info(stream->seq, &info, NULL) != CLKV_OK ||
-	    clkv_get_stats(stream->cache, &stats, NULL) != CLKV_OK)
+	    clkv_cache_stats(stream->cache, &stats, NULL) != CLKV_OK)
 		return tool_fail(error, "the cache can't say what its sequence takes");
 	*bytes = info.bytes + stats.used_code_tables;
 	return true;

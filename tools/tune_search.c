@@ -59,7 +59,7 @@ static bool find_default(struct search *s, struct tool_error *error)
 	options.cache_dir = "";
 	if (clkv_context_open(s->task->device, &options, &context, &cause) != CLKV_OK)
 		return tool_fail_clkv(error, "the device", &cause);
-	clkv_status status = clkv_tune_get(context, &g, s->task->recipe, text, sizeof text, &cause);
+	clkv_status status = clkv_tuning_get(context, &g, s->task->recipe, text, sizeof text, &cause);
 	clkv_context_destroy(context);
 	if (status != CLKV_OK)
 		return tool_fail_clkv(error, s->task->recipe, &cause);
@@ -165,8 +165,8 @@ static bool store(struct search *s, struct tool_error *error)
 	clkv_error cause;
 	clkv_geometry g = geometry_of(s->task);
 	tune_numbers_print(&s->best, text);
-	if (!s->task->dry_run && clkv_tune_store(s->row.machine.context, &g, s->task->recipe, text,
-	                                         path, sizeof path, &cause) != CLKV_OK)
+	if (!s->task->dry_run && clkv_tuning_store(s->row.machine.context, &g, s->task->recipe, text,
+	                                           path, sizeof path, &cause) != CLKV_OK)
 		return tool_fail_clkv(error, "the result can't be stored", &cause);
 	tune_report_best(s->task, text, s->best_row, s->best_prompt, s->task->dry_run ? NULL : path);
 	return true;

@@ -29,7 +29,7 @@ static const char *device_reason(const clkv_cache *cache, clkv_call call)
 	case CLKV_CALL_SEQ_GET_KEPT:
 	case CLKV_CALL_SEQ_SAVE:
 	case CLKV_CALL_SEQ_LOAD:
-	case CLKV_CALL_CODEBOOK_SAVE:
+	case CLKV_CALL_SEQ_SAVE_CODEBOOK:
 		return "data comes from the device or goes there before it returns";
 	case CLKV_CALL_CACHE_DESTROY:
 		return "what was enqueued ends first";
@@ -47,7 +47,7 @@ static const char *compiler_reason(const clkv_cache *cache, clkv_call call)
 		return "another recipe's kernels are built on the way";
 	case CLKV_CALL_STEP_ABORT:
 	case CLKV_CALL_CACHE_DESTROY:
-	case CLKV_CALL_CODEBOOK_SAVE:
+	case CLKV_CALL_SEQ_SAVE_CODEBOOK:
 		return NULL;
 	default:
 		return has_unbuilt(cache) ? "a kernel is built when it is needed first" : NULL;

@@ -18,8 +18,8 @@
 
 #include <string.h>
 
-clkv_status clkv_supports(clkv_context *context, const clkv_geometry *geometry, const char *recipe,
-                          clkv_error *error)
+clkv_status clkv_recipe_check(clkv_context *context, const clkv_geometry *geometry,
+                              const char *recipe, clkv_error *error)
 {
 	struct clkv__resolved r;
 	clkv__error_clear(error);

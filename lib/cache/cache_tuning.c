@@ -28,8 +28,8 @@ clkv_status clkv_cache_tuning(const clkv_cache *cache, char *text, size_t n, clk
 	return CLKV_OK;
 }
 
-clkv_status clkv_tune_get(const clkv_context *context, const clkv_geometry *geometry,
-                          const char *recipe, char *text, size_t n, clkv_error *error)
+clkv_status clkv_tuning_get(const clkv_context *context, const clkv_geometry *geometry,
+                            const char *recipe, char *text, size_t n, clkv_error *error)
 {
 	struct clkv__resolved r;
 	clkv__error_clear(error);
@@ -39,9 +39,9 @@ clkv_status clkv_tune_get(const clkv_context *context, const clkv_geometry *geom
 	return CLKV_OK;
 }
 
-clkv_status clkv_tune_store(const clkv_context *context, const clkv_geometry *geometry,
-                            const char *recipe, const char *tuning, char *path, size_t n,
-                            clkv_error *error)
+clkv_status clkv_tuning_store(const clkv_context *context, const clkv_geometry *geometry,
+                              const char *recipe, const char *tuning, char *path, size_t n,
+                              clkv_error *error)
 {
 	struct clkv__resolved r;
 	struct clkv__tune_entry entry = {.key = ""};

@@ -10,7 +10,7 @@ static uint64_t table_bytes(const clkv_cache *cache)
 	return (uint64_t)cache->n_sequences * cache->sizes.slab_words * sizeof(uint32_t);
 }
 
-clkv_status clkv_get_stats(const clkv_cache *cache, clkv_stats *stats, clkv_error *error)
+clkv_status clkv_cache_stats(const clkv_cache *cache, clkv_stats *stats, clkv_error *error)
 {
 	clkv__error_clear(error);
 	if (!cache)

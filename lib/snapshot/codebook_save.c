@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** \file codebook_save.c \brief clkv_codebook_save: what a sequence's prompt has trained, for other sequences. */
+/** \file codebook_save.c \brief clkv_seq_save_codebook: what a sequence's prompt has trained, for other sequences. */
 #include "base/alloc.h"
 #include "base/error.h"
 #include "cache/idle.h"
@@ -59,8 +59,8 @@ static clkv_status save(clkv_seq *seq, uint64_t model, cl_command_queue queue, c
 	return status;
 }
 
-clkv_status clkv_codebook_save(clkv_seq *seq, uint64_t model, cl_command_queue queue,
-                               clkv_write_fn write, void *opaque, clkv_error *error)
+clkv_status clkv_seq_save_codebook(clkv_seq *seq, uint64_t model, cl_command_queue queue,
+                                   clkv_write_fn write, void *opaque, clkv_error *error)
 {
 	clkv__error_clear(error);
 	CLKV_TRY(check(seq, write, error));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** \file load.c \brief clkv_load: pages as they are, or decoded and sealed anew by the cache's recipe. */
+/** \file load.c \brief clkv_seq_load: pages as they are, or decoded and sealed anew by the cache's recipe. */
 #include "cache/idle.h"
 #include "snapshot/snapshot.h"
 
@@ -69,8 +69,8 @@ static clkv_status load(clkv_cache *cache, cl_command_queue queue, struct clkv__
 	return status;
 }
 
-clkv_status clkv_load(clkv_cache *cache, cl_command_queue queue, clkv_read_fn read, void *opaque,
-                      clkv_seq **out, clkv_error *error)
+clkv_status clkv_seq_load(clkv_cache *cache, cl_command_queue queue, clkv_read_fn read,
+                          void *opaque, clkv_seq **out, clkv_error *error)
 {
 	struct clkv__snapshot_in in = CLKV__SNAPSHOT_STREAM(read, opaque);
 	clkv__error_clear(error);

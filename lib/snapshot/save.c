@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** \file save.c \brief clkv_save: as it is stored, or in the cold form of another recipe. */
+/** \file save.c \brief clkv_seq_save: as it is stored, or in the cold form of another recipe. */
 #include "cache/idle.h"
 #include "cache/resolve.h"
 #include "snapshot/snapshot.h"
@@ -23,8 +23,8 @@ static clkv_status save_as(clkv_seq *seq, const char *recipe, cl_command_queue q
 	return status;
 }
 
-clkv_status clkv_save(clkv_seq *seq, const char *recipe, cl_command_queue queue,
-                      clkv_write_fn write, void *opaque, clkv_error *error)
+clkv_status clkv_seq_save(clkv_seq *seq, const char *recipe, cl_command_queue queue,
+                          clkv_write_fn write, void *opaque, clkv_error *error)
 {
 	struct clkv__snapshot_out out = CLKV__SNAPSHOT_STREAM(write, opaque);
 	struct clkv__resolved other;

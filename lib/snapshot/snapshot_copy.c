@@ -61,7 +61,7 @@ static clkv_status copy_rows(clkv_seq *from, clkv_seq *to, size_t first, const s
 	for (int l = 0; l < to->cache->shape.layers && status == CLKV_OK; l++)
 		status = copy_layer(from, step, l, first, rows, queue, error);
 	if (status == CLKV_OK)
-		status = clkv_commit(step, NULL, error);
+		status = clkv_step_commit(step, NULL, error);
 	if (status != CLKV_OK)
 		clkv_step_abort(step);
 	return status;

@@ -29,7 +29,7 @@ struct clkv_step {
 	size_t n_items;
 	struct clkv__pass pass;  /**< what launches are told of it */
 	unsigned char *layers;   /**< [layers] enum clkv__layer_state */
-	unsigned char *attended; /**< [layers] whether clkv_attend was called */
+	unsigned char *attended; /**< [layers] whether clkv_step_attend was called */
 };
 
 /** Makes the step of a cache: there is one, open or not. Errors: NO_HOST_MEMORY; then it may be there in part. */

@@ -84,7 +84,7 @@ static clkv_status commit(struct clkv_step *step, const size_t *n_kept, uint32_t
 	return CLKV_OK;
 }
 
-clkv_status clkv_commit(clkv_step *step, const size_t *n_kept, clkv_error *error)
+clkv_status clkv_step_commit(clkv_step *step, const size_t *n_kept, clkv_error *error)
 {
 	clkv__error_clear(error);
 	if (!step || !step->open)

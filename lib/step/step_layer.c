@@ -48,7 +48,7 @@ static clkv_status check_adds(const clkv_step *step, clkv_error *error)
 {
 	if (step && step->open && step->probes)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_STATE,
-		          "the step's items have phase CLKV_PROBE; allowed: clkv_attend");
+		          "the step's items have phase CLKV_PROBE; allowed: clkv_step_attend");
 	return CLKV_OK;
 }
 
@@ -71,8 +71,9 @@ static clkv_status append(clkv_step *step, int layer, const clkv_tensor *k, cons
 	return CLKV_OK;
 }
 
-clkv_status clkv_append(clkv_step *step, int layer, const clkv_tensor *k, const clkv_tensor *v,
-                        cl_uint n_wait, const cl_event *wait, cl_event *done, clkv_error *error)
+clkv_status clkv_step_append(clkv_step *step, int layer, const clkv_tensor *k, const clkv_tensor *v,
+                             cl_uint n_wait, const cl_event *wait, cl_event *done,
+                             clkv_error *error)
 {
 	uint64_t start = started(step);
 	clkv__error_clear(error);
@@ -111,8 +112,9 @@ static clkv_status attend(clkv_step *step, int layer, const clkv_attend_args *ar
 	return CLKV_OK;
 }
 
-clkv_status clkv_attend(clkv_step *step, int layer, const clkv_attend_args *args, cl_uint n_wait,
-                        const cl_event *wait, cl_event *done, clkv_error *error)
+clkv_status clkv_step_attend(clkv_step *step, int layer, const clkv_attend_args *args,
+                             cl_uint n_wait, const cl_event *wait, cl_event *done,
+                             clkv_error *error)
 {
 	uint64_t start = started(step);
 	clkv__error_clear(error);

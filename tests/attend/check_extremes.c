@@ -344,13 +344,13 @@ START_TEST(test_more_tokens_than_16_bits_count)
 		clkv_tensor rk = tk.t, rv = tv.t;
 		rk.offset = rv.offset = i < TIMES ? 0 : (size_t)N * ROW;
 		feed_ok(clkv_step_begin(feed.cache, &item, 1, feed.queue, &step, &error), &error, "begin");
-		feed_ok(clkv_append(step, 0, &rk, &rv, 0, NULL, NULL, &error), &error, "append");
+		feed_ok(clkv_step_append(step, 0, &rk, &rv, 0, NULL, NULL, &error), &error, "append");
 		clkv_attend_args args = CLKV_INIT(clkv_attend_args);
 		args.q = tq.t;
 		args.out = to.t;
 		if (i == TIMES)
-			feed_ok(clkv_attend(step, 0, &args, 0, NULL, NULL, &error), &error, "attend");
-		feed_ok(clkv_commit(step, NULL, &error), &error, "commit");
+			feed_ok(clkv_step_attend(step, 0, &args, 0, NULL, NULL, &error), &error, "attend");
+		feed_ok(clkv_step_commit(step, NULL, &error), &error, "commit");
 	}
 	tensor_read(&to, feed.queue, out);
 	/* the rows as they are stored: every block of the 17 parts holds the same, as blocks divide N */

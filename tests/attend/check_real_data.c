@@ -60,7 +60,7 @@ static void append(clkv_step *step, const struct halves *h, int layer, size_t fr
 	clkv_tensor k = rows_from(h->device[0], layer, REAL_STREAMS, from);
 	clkv_tensor v = rows_from(h->device[1], layer, REAL_STREAMS, from);
 	clkv_error error;
-	feed_ok(clkv_append(step, layer, &k, &v, 0, NULL, NULL, &error), &error, "append");
+	feed_ok(clkv_step_append(step, layer, &k, &v, 0, NULL, NULL, &error), &error, "append");
 }
 
 /* Mean over query heads and queries of ||o - exact|| / ||exact|| of one layer; lse must agree if exact. */
@@ -77,7 +77,7 @@ static double attend(struct feed *feed, clkv_step *step, const struct halves *h,
 	args.q = rows_from(h->device[2], layer, REAL_HEADS, REAL_QUERIES - REAL_ASKED);
 	args.out = out.t;
 	args.lse = lse.t.mem;
-	feed_ok(clkv_attend(step, layer, &args, 0, NULL, NULL, &error), &error, "attend");
+	feed_ok(clkv_step_attend(step, layer, &args, 0, NULL, NULL, &error), &error, "attend");
 	tensor_read(&out, feed->queue, got);
 	tensor_read(&lse, feed->queue, got_lse);
 	for (size_t i = 0; i < REAL_ASKED; i++)
@@ -110,7 +110,7 @@ static double error_of(const char *recipe, int text, bool exact, double *bytes)
 	step = begin(&feed, stream.seq, REAL_TOKENS, CLKV_PROMPT_END);
 	for (int layer = 0; layer < REAL_LAYERS; layer++)
 		append(step, &h, layer, 0);
-	feed_ok(clkv_commit(step, NULL, &error), &error, "commit");
+	feed_ok(clkv_step_commit(step, NULL, &error), &error, "commit");
 	*bytes = (double)stream_info(&stream).bytes / REAL_TOKENS;
 	feed_ok(clkv_seq_truncate(stream.seq, REAL_TOKENS - REAL_ASKED, &error), &error, "truncate");
 	step = begin(&feed, stream.seq, REAL_ASKED, CLKV_DECODE);
@@ -118,7 +118,7 @@ static double error_of(const char *recipe, int text, bool exact, double *bytes)
 		append(step, &h, layer, REAL_TOKENS - REAL_ASKED);
 		sum += attend(&feed, step, &h, layer, exact);
 	}
-	feed_ok(clkv_commit(step, NULL, &error), &error, "commit");
+	feed_ok(clkv_step_commit(step, NULL, &error), &error, "commit");
 	stream_close(&stream);
 	feed_close(&feed);
 	halves_close(&h);

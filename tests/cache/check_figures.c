@@ -119,7 +119,7 @@ START_TEST(test_commits_that_are_said_to_wait_do)
 	clkv_step *step = feed_begin(&feed, &item, 1, NULL);
 	ck_assert_int_eq(clFinish(fixture.queue), CL_SUCCESS);
 	inject_refuse("clEnqueueReadBuffer", 0, 1000, CL_OUT_OF_RESOURCES);
-	clkv_status status = clkv_commit(step, NULL, &error);
+	clkv_status status = clkv_step_commit(step, NULL, &error);
 	inject_refuse("clEnqueueReadBuffer", 0, 0, CL_SUCCESS);
 	ck_assert_msg((status == CLKV_OK) == !waits(&feed, CLKV_CALL_STEP_COMMIT), "'%s': commit: %s",
 	              kinds[_i].recipe, clkv_status_string(status));
@@ -150,8 +150,8 @@ START_TEST(test_attention_that_is_said_to_wait_does)
 	feed_ok(clkv_step_begin(feed.cache, &item, 1, fixture.queue, &step, &error), &error, "begin");
 	int layer = kinds[_i].layers - 1;
 	inject_refuse("clEnqueueReadBuffer", 0, 1000, CL_OUT_OF_RESOURCES);
-	feed_ok(clkv_append(step, layer, &k.t, &k.t, 0, NULL, NULL, &error), &error, "append");
-	clkv_status status = clkv_attend(step, layer, &args, 0, NULL, NULL, &error);
+	feed_ok(clkv_step_append(step, layer, &k.t, &k.t, 0, NULL, NULL, &error), &error, "append");
+	clkv_status status = clkv_step_attend(step, layer, &args, 0, NULL, NULL, &error);
 	inject_refuse("clEnqueueReadBuffer", 0, 0, CL_SUCCESS);
 	ck_assert_msg((status == CLKV_OK) == !waits(&feed, CLKV_CALL_STEP_ATTEND), "'%s': attend: %s",
 	              kinds[_i].recipe, clkv_status_string(status));

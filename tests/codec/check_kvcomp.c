@@ -315,7 +315,7 @@ static void check_error(size_t i)
 	for (size_t w = 0; w < 3 && errors[i].words[w]; w++)
 		ck_assert_msg(strstr(error.text, errors[i].words[w]) != NULL, "'%s': '%s' lacks '%s'",
 		              recipe, error.text, errors[i].words[w]);
-	ck_assert_int_eq(clkv_supports(fixture.context, &geometry, recipe, &why),
+	ck_assert_int_eq(clkv_recipe_check(fixture.context, &geometry, recipe, &why),
 	                 CLKV_ERROR_INVALID_RECIPE);
 	ck_assert_str_eq(why.text, error.text);
 }

@@ -25,7 +25,7 @@ static clkv_status try_prompt(struct feed *feed, struct given *given, struct str
 	feed->value = value;
 	*step = feed_begin(feed, &item, 1, NULL);
 	given_rows(given, feed, stream, n);
-	clkv_status status = clkv_commit(*step, NULL, error);
+	clkv_status status = clkv_step_commit(*step, NULL, error);
 	if (status == CLKV_OK) {
 		feed_kept(&item, 1);
 		given_kept(given, stream, n, CLKV_PROMPT_END);
@@ -161,9 +161,9 @@ static void commit_again(struct full *f)
 {
 	struct feed_item item = {.stream = &f->victim, .n = FULL_TOKENS};
 	clkv_error error;
-	ck_assert_int_eq(clkv_commit(f->step, NULL, &error), CLKV_ERROR_POOL_FULL);
+	ck_assert_int_eq(clkv_step_commit(f->step, NULL, &error), CLKV_ERROR_POOL_FULL);
 	stream_close(&f->stream[1]);
-	feed_ok(clkv_commit(f->step, NULL, &error), &error, "clkv_commit");
+	feed_ok(clkv_step_commit(f->step, NULL, &error), &error, "clkv_step_commit");
 	feed_kept(&item, 1);
 	given_kept(&f->victims, &f->victim, FULL_TOKENS, CLKV_PROMPT_END);
 	given_check(&f->victims, &f->feed, &f->victim);

@@ -89,7 +89,7 @@ static void step_of(struct feed *feed, const struct stream *stream, const struct
 	clkv_error error;
 	tk.offset = tv.offset = from * DIM;
 	feed_ok(clkv_step_begin(feed->cache, &item, 1, feed->queue, step, &error), &error, "begin");
-	feed_ok(clkv_append(*step, 0, &tk, &tv, 0, NULL, NULL, &error), &error, "append");
+	feed_ok(clkv_step_append(*step, 0, &tk, &tv, 0, NULL, NULL, &error), &error, "append");
 }
 
 /* Query i of each head, as the query of the last token. */
@@ -107,7 +107,7 @@ static void check_query(const struct feed *feed, clkv_step *step, const struct t
 	args.q.head_stride = (size_t)ASKED * DIM;
 	args.q.token_stride = DIM;
 	args.out = result.t;
-	feed_ok(clkv_attend(step, 0, &args, 0, NULL, NULL, &error), &error, "attend");
+	feed_ok(clkv_step_attend(step, 0, &args, 0, NULL, NULL, &error), &error, "attend");
 	tensor_read(&result, feed->queue, out);
 	for (size_t h = 0; h < HEADS; h++)
 		ck_assert_double_le(ref_relative_error(out + h * DIM, want + (h * ASKED + i) * DIM, DIM),
@@ -127,7 +127,7 @@ START_TEST(test_the_library_equals_numpy)
 	feed_open(&feed, fixture.context, fixture.queue, cases[_i].recipe, NULL);
 	stream_open(&feed, &stream);
 	step_of(&feed, &stream, &tk, &tv, 0, TOKENS, &step);
-	feed_ok(clkv_commit(step, NULL, &error), &error, "commit");
+	feed_ok(clkv_step_commit(step, NULL, &error), &error, "commit");
 	ck_assert_uint_eq(stream_info(&stream).sealed, _i ? SEALED : 0);
 	feed_ok(clkv_seq_truncate(stream.seq, TOKENS - 1, &error), &error, "truncate");
 	step_of(&feed, &stream, &tk, &tv, TOKENS - 1, 1, &step);

@@ -106,7 +106,7 @@ static clkv_status load(clkv_cache *cache, struct bytes *file, clkv_seq **seq)
 {
 	clkv_error error = {.position = -1};
 	file->at = 0;
-	clkv_status status = clkv_load(cache, queue, get, file, seq, &error);
+	clkv_status status = clkv_seq_load(cache, queue, get, file, seq, &error);
 	fuzz_require(error.status == status, "error and status differ");
 	fuzz_require(status == CLKV_OK || strlen(error.text) > 10, "refused without a sentence");
 	return status;
@@ -115,7 +115,7 @@ static clkv_status load(clkv_cache *cache, struct bytes *file, clkv_seq **seq)
 static struct bytes save(clkv_seq *seq)
 {
 	struct bytes file = {NULL, 0, 0};
-	fuzz_require(clkv_save(seq, NULL, queue, put, &file, NULL) == CLKV_OK,
+	fuzz_require(clkv_seq_save(seq, NULL, queue, put, &file, NULL) == CLKV_OK,
 	             "what was loaded can't be saved");
 	clkv_seq_destroy(seq);
 	return file;
@@ -137,7 +137,7 @@ static void check_loaded(clkv_cache *cache, clkv_seq *seq)
 static void check_empty(clkv_cache *cache)
 {
 	clkv_stats s = CLKV_INIT(clkv_stats);
-	fuzz_require(clkv_get_stats(cache, &s, NULL) == CLKV_OK, "no stats");
+	fuzz_require(clkv_cache_stats(cache, &s, NULL) == CLKV_OK, "no stats");
 	fuzz_require(s.used_sealed == 0 && s.used_open == 0 && s.sequences == 0 && s.tokens == 0,
 	             "something is left in the cache");
 }

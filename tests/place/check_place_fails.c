@@ -209,7 +209,7 @@ START_TEST(test_refusals_say_why)
 	g.window = window;
 	if (refusals[_i].apart)
 		context->unified = false;
-	clkv_status status = clkv_supports(context, &g, refusals[_i].recipe, &why);
+	clkv_status status = clkv_recipe_check(context, &g, refusals[_i].recipe, &why);
 	ck_assert_msg(status == refusals[_i].status, "%s: %s: %s", refusals[_i].recipe,
 	              clkv_status_string(status), why.text);
 	for (int i = 0; i < 3 && refusals[_i].words[i]; i++)
@@ -218,7 +218,8 @@ START_TEST(test_refusals_say_why)
 	ck_assert_uint_lt(strlen(why.text), sizeof why.text - 1);
 	/* a layer that sees a window is no matter where it doesn't seal, or where kernels read the host's memory */
 	if (refusals[_i].window)
-		ck_assert_int_eq(clkv_supports(context, &g, "pages | place:host,via=map", NULL), CLKV_OK);
+		ck_assert_int_eq(clkv_recipe_check(context, &g, "pages | place:host,via=map", NULL),
+		                 CLKV_OK);
 	clkv_context_destroy(context);
 }
 END_TEST

@@ -275,14 +275,16 @@ static void step_through(const struct feed *feed, struct stream *stream, const s
 		feed_ok(clkv_step_begin(feed->cache, &item, 1, feed->queue, &step, &error), &error,
 		        "begin");
 	refuse(refusing);
-	if (failed(refusing, clkv_append(step, 0, &r->k.t, &r->v.t, 0, NULL, NULL, &error), &error))
-		feed_ok(clkv_append(step, 0, &r->k.t, &r->v.t, 0, NULL, NULL, &error), &error, "append");
+	if (failed(refusing, clkv_step_append(step, 0, &r->k.t, &r->v.t, 0, NULL, NULL, &error),
+	           &error))
+		feed_ok(clkv_step_append(step, 0, &r->k.t, &r->v.t, 0, NULL, NULL, &error), &error,
+		        "append");
 	refuse(refusing);
-	if (failed(refusing, clkv_attend(step, 0, &args, 0, NULL, NULL, &error), &error))
-		feed_ok(clkv_attend(step, 0, &args, 0, NULL, NULL, &error), &error, "attend");
+	if (failed(refusing, clkv_step_attend(step, 0, &args, 0, NULL, NULL, &error), &error))
+		feed_ok(clkv_step_attend(step, 0, &args, 0, NULL, NULL, &error), &error, "attend");
 	refuse(refusing);
-	if (failed(refusing, clkv_commit(step, NULL, &error), &error))
-		feed_ok(clkv_commit(step, NULL, &error), &error, "commit");
+	if (failed(refusing, clkv_step_commit(step, NULL, &error), &error))
+		feed_ok(clkv_step_commit(step, NULL, &error), &error, "commit");
 }
 
 static void run_step(bool refusing, double *out, double *k)

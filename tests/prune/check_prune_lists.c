@@ -391,7 +391,7 @@ START_TEST(test_no_room_is_never_another_error)
 			stream_close(&s[i]);
 			file.at = 0;
 			clkv_status status =
-				clkv_load(feed.cache, feed.queue, memory_read, &file, &s[i].seq, &error);
+				clkv_seq_load(feed.cache, feed.queue, memory_read, &file, &s[i].seq, &error);
 			ck_assert_msg(status == CLKV_OK || status == CLKV_ERROR_POOL_FULL, "round %zu: %s: %s",
 			              round, clkv_status_string(status), error.text);
 			s[i].n = s[i].seq ? s[i].n : 0;
@@ -408,7 +408,7 @@ START_TEST(test_no_room_is_never_another_error)
 		clkv_step_abort(step);
 		struct feed_item item = {.stream = &s[i], .n = n, .phase = CLKV_DECODE, .seed = round};
 		step = feed_begin(&feed, &item, 1, NULL);
-		status = clkv_commit(step, NULL, &error);
+		status = clkv_step_commit(step, NULL, &error);
 		ck_assert_msg(status == CLKV_OK || status == CLKV_ERROR_POOL_FULL, "round %zu: %s: %s",
 		              round, clkv_status_string(status), error.text);
 		if (status == CLKV_OK) {

@@ -119,7 +119,8 @@ static void try_busy(struct step_rows *s)
 	expect_busy(clkv_seq_fork(item.seq, &seq, NULL), "clkv_seq_fork");
 	expect_busy(clkv_seq_truncate(item.seq, 0, NULL), "clkv_seq_truncate");
 	if (!w->facts.selects)
-		expect_busy(clkv_save(item.seq, NULL, s->queue, memory_write, &file, NULL), "clkv_save");
+		expect_busy(clkv_seq_save(item.seq, NULL, s->queue, memory_write, &file, NULL),
+		            "clkv_seq_save");
 	memory_close(&file);
 }
 
@@ -168,7 +169,7 @@ static clkv_status commit(struct step_rows *s, clkv_error *error)
 		all = all && kept[i] == s->item[i].n;
 	}
 	strike_arm(s->w);
-	return clkv_commit(s->step, all && world_one_in(s->w, 2) ? NULL : kept, error);
+	return clkv_step_commit(s->step, all && world_one_in(s->w, 2) ? NULL : kept, error);
 }
 
 /* Drops a sequence that isn't in the step, to make room. */
@@ -187,7 +188,7 @@ static bool commit_or_not(struct step_rows *s)
 	for (size_t tries = 0; tries < 4; tries++) {
 		clkv_error error;
 		clkv_status status = commit(s, &error);
-		if (strike_happened(s->w, status, &error, "clkv_commit") ||
+		if (strike_happened(s->w, status, &error, "clkv_step_commit") ||
 		    status == CLKV_ERROR_POOL_FULL) {
 			s->w->progress->full += status == CLKV_ERROR_POOL_FULL;
 			if (world_one_in(s->w, 3))
@@ -196,7 +197,7 @@ static bool commit_or_not(struct step_rows *s)
 				drop_other(s);
 			continue;
 		}
-		EACH_MSG(status == CLKV_OK, "clkv_commit: %s: %s (%s %d)", clkv_status_string(status),
+		EACH_MSG(status == CLKV_OK, "clkv_step_commit: %s: %s (%s %d)", clkv_status_string(status),
 		         error.text, error.call, (int)error.cl_code);
 		return true;
 	}

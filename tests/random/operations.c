@@ -95,16 +95,16 @@ static void load(struct world *w, struct model *from, struct memory_file *file, 
 	file->at = file->calls = 0;
 	file->chunk = world_one_in(w, 2) ? world_between(w, 1, 100) : 0;
 	strike_arm(w);
-	clkv_status status = clkv_load(w->cache, world_queue(w), memory_read, file, &seq, &error);
-	if (strike_happened(w, status, &error, "clkv_load"))
+	clkv_status status = clkv_seq_load(w->cache, world_queue(w), memory_read, file, &seq, &error);
+	if (strike_happened(w, status, &error, "clkv_seq_load"))
 		return;
 	if (status == CLKV_ERROR_POOL_FULL) {
 		w->progress->full++;
 		return;
 	}
-	EACH_MSG(status == CLKV_OK, "clkv_load: %s: %s (%s %d)", clkv_status_string(status), error.text,
-	         error.call, (int)error.cl_code);
-	EACH_MSG(file->at == file->n, "clkv_load read %zu of %zu bytes", file->at, file->n);
+	EACH_MSG(status == CLKV_OK, "clkv_seq_load: %s: %s (%s %d)", clkv_status_string(status),
+	         error.text, error.call, (int)error.cl_code);
+	EACH_MSG(file->at == file->n, "clkv_seq_load read %zu of %zu bytes", file->at, file->n);
 	model_load(w, model_add_copy(w, from, seq), other);
 }
 
@@ -119,13 +119,13 @@ void operate_save(struct world *w)
 	clkv_error error;
 	strike_arm(w);
 	clkv_status status =
-		clkv_save(from->seq, other ? "f16" : NULL, world_queue(w), memory_write, &file, &error);
-	bool struck = strike_happened(w, status, &error, "clkv_save");
+		clkv_seq_save(from->seq, other ? "f16" : NULL, world_queue(w), memory_write, &file, &error);
+	bool struck = strike_happened(w, status, &error, "clkv_seq_save");
 	if (!struck && w->facts.selects)
-		EACH_MSG(status == CLKV_ERROR_UNSUPPORTED, "clkv_save of what was selected: %s",
+		EACH_MSG(status == CLKV_ERROR_UNSUPPORTED, "clkv_seq_save of what was selected: %s",
 		         clkv_status_string(status));
 	else if (!struck)
-		EACH_MSG(status == CLKV_OK, "clkv_save: %s: %s (%s %d)", clkv_status_string(status),
+		EACH_MSG(status == CLKV_OK, "clkv_seq_save: %s: %s (%s %d)", clkv_status_string(status),
 		         error.text, error.call, (int)error.cl_code);
 	if (status == CLKV_OK)
 		load(w, from, &file, other);

@@ -108,9 +108,9 @@ bool step_append(struct step_rows *s, int layer)
 	cl_event wait = draw_wait(s->w, s->queue), done = NULL;
 	cl_event *asked = world_one_in(s->w, 2) ? &done : NULL;
 	strike_arm(s->w);
-	clkv_status status = clkv_append(s->step, layer, &x[SIDE_K].t, &x[SIDE_V].t, wait ? 1 : 0,
-	                                 wait ? &wait : NULL, asked, &error);
-	bool ok = strike_ok(s->w, status, &error, "clkv_append");
+	clkv_status status = clkv_step_append(s->step, layer, &x[SIDE_K].t, &x[SIDE_V].t, wait ? 1 : 0,
+	                                      wait ? &wait : NULL, asked, &error);
+	bool ok = strike_ok(s->w, status, &error, "clkv_step_append");
 	finish(s->queue, wait, done);
 	for (size_t i = 0; ok && i < s->n_items && s->w->facts.ruled; i++)
 		append_rule(s, i, layer);
@@ -373,8 +373,8 @@ bool step_attend(struct step_rows *s, int layer)
 	cl_event *asked = world_one_in(s->w, 2) ? &done : NULL;
 	strike_arm(s->w);
 	clkv_status status =
-		clkv_attend(s->step, layer, &c.args, wait ? 1 : 0, wait ? &wait : NULL, asked, &error);
-	bool ok = strike_ok(s->w, status, &error, "clkv_attend");
+		clkv_step_attend(s->step, layer, &c.args, wait ? 1 : 0, wait ? &wait : NULL, asked, &error);
+	bool ok = strike_ok(s->w, status, &error, "clkv_step_attend");
 	finish(s->queue, wait, done);
 	if (ok) {
 		read_answers(s, &c, &a);

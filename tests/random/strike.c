@@ -25,12 +25,12 @@ void strike_arm(struct world *w)
 static bool may_fail(const struct world *w, const char *name, bool call_failed)
 {
 	const char *call = inject_cl_name();
-	if (w->facts.selects && strcmp(name, "clkv_commit") == 0)
+	if (w->facts.selects && strcmp(name, "clkv_step_commit") == 0)
 		return true;
 	if (!call_failed)
 		return false;
 	return strcmp(call, "clEnqueueMarkerWithWaitList") == 0 ||
-	       (strcmp(call, "clEnqueueReadBuffer") == 0 && strcmp(name, "clkv_commit") == 0);
+	       (strcmp(call, "clEnqueueReadBuffer") == 0 && strcmp(name, "clkv_step_commit") == 0);
 }
 
 bool strike_happened(struct world *w, clkv_status status, const clkv_error *error, const char *name)

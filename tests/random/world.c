@@ -163,7 +163,7 @@ void world_check(struct world *w)
 {
 	clkv_stats stats = CLKV_INIT(clkv_stats);
 	uint64_t tokens = 0;
-	ck_assert_int_eq(clkv_get_stats(w->cache, &stats, NULL), CLKV_OK);
+	ck_assert_int_eq(clkv_cache_stats(w->cache, &stats, NULL), CLKV_OK);
 	for (size_t i = 0; i < w->n_models; i++) {
 		model_check_info(w, &w->models[i]);
 		tokens += w->models[i].n;
@@ -181,7 +181,7 @@ void world_empty(struct world *w)
 	clkv_stats stats = CLKV_INIT(clkv_stats);
 	while (w->n_models > 0)
 		model_drop(w, w->n_models - 1);
-	ck_assert_int_eq(clkv_get_stats(w->cache, &stats, NULL), CLKV_OK);
+	ck_assert_int_eq(clkv_cache_stats(w->cache, &stats, NULL), CLKV_OK);
 	EACH_MSG(stats.used_sealed == 0 && stats.used_open == 0 && stats.used_tables == 0 &&
 	             stats.used_host == 0 && stats.used_index == 0 && stats.tokens == 0,
 	         "with no sequence %llu sealed bytes, %llu open, %llu of tables, "

@@ -48,7 +48,7 @@ static struct feed open_feed(const char *recipe, const struct memory_file *book)
 
 static clkv_status save(const struct stream *stream, struct memory_file *file, clkv_error *error)
 {
-	return clkv_codebook_save(stream->seq, MODEL, fixture.queue, memory_write, file, error);
+	return clkv_seq_save_codebook(stream->seq, MODEL, fixture.queue, memory_write, file, error);
 }
 
 /* A codebook of the recipe, trained on 400 tokens; *after gets what three rows of generation see then. */
@@ -211,7 +211,7 @@ START_TEST(test_saving_says_what_is_missing)
 	ck_assert_int_eq(save(&stream, &book, &error), CLKV_ERROR_IO);
 	book.fails = 0;
 	feed_ok(save(&stream, &book, &error), &error, "save");
-	ck_assert_int_eq(clkv_codebook_save(stream.seq, MODEL, fixture.queue, NULL, NULL, &error),
+	ck_assert_int_eq(clkv_seq_save_codebook(stream.seq, MODEL, fixture.queue, NULL, NULL, &error),
 	                 CLKV_ERROR_INVALID_ARGUMENT);
 	stream_close(&stream);
 	feed_close(&feed);

@@ -212,7 +212,7 @@ START_TEST(test_truncation_again_and_again)
 		feed.append_only = true;
 		struct feed_item item = {&stream, FEED_TOKENS - 200 - stream.n, CLKV_PROMPT_END, 0, 2 + i};
 		clkv_step *step = feed_begin(&feed, &item, 1, NULL);
-		clkv_status status = clkv_commit(step, NULL, &error);
+		clkv_status status = clkv_step_commit(step, NULL, &error);
 		if (status == CLKV_OK) {
 			feed_kept(&item, 1);
 		} else {
@@ -316,7 +316,7 @@ START_TEST(test_failures_leave_the_step_open)
 		struct feed_item item = {&fork, 60, CLKV_PROMPT_END, 0, 2};
 		clkv_step *step = feed_begin(&feed, &item, 1, NULL);
 		fault_arm(fault, n);
-		clkv_status status = clkv_commit(step, NULL, &error);
+		clkv_status status = clkv_step_commit(step, NULL, &error);
 		happened = fault_disarm(fault);
 		fault_expect(fault, status, &error);
 		if (status != CLKV_OK) {
@@ -324,7 +324,7 @@ START_TEST(test_failures_leave_the_step_open)
 			ck_assert_int_eq(error.cl_code, fault == FAULT_ALLOC ? 0 : INJECT_CODE);
 			ck_assert_uint_eq(recalled_used(&feed), 0);
 			ck_assert_uint_eq(recalled_books(&feed), 0);
-			feed_ok(clkv_commit(step, NULL, &error), &error, "commit again");
+			feed_ok(clkv_step_commit(step, NULL, &error), &error, "commit again");
 		}
 		feed_kept(&item, 1);
 		ck_assert_uint_eq(stream_info(&fork).sealed, 220 - OPEN);

@@ -340,7 +340,7 @@ START_TEST(test_steps_without_attention)
 		feed_one(&feed, &stream, 30, CLKV_PROMPT, 1, NULL);
 	struct feed_item item = {&stream, 150, CLKV_PROMPT_END, 0, 2};
 	clkv_step *step = feed_begin(&feed, &item, 1, NULL);
-	clkv_status status = clkv_commit(step, NULL, &error);
+	clkv_status status = clkv_step_commit(step, NULL, &error);
 	if (!seen && !mass) {
 		ck_assert_int_eq(status, CLKV_OK);
 		feed_close(&feed);

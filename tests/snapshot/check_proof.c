@@ -130,7 +130,7 @@ static bool fail_write(struct feed *feed, int n)
 	stream_open(feed, &stream);
 	clkv_step *step = feed_begin(feed, &item, 1, NULL);
 	inject_refuse("clEnqueueWriteBuffer", n, 1, INJECT_CODE);
-	clkv_status status = clkv_commit(step, NULL, &error);
+	clkv_status status = clkv_step_commit(step, NULL, &error);
 	inject_refuse("clEnqueueWriteBuffer", 0, 0, INJECT_CODE);
 	if (status == CLKV_OK)
 		feed_kept(&item, 1);

@@ -220,14 +220,14 @@ START_TEST(test_one_behind_the_other)
 	for (size_t i = 0; i < 3; i++) {
 		stream_open(&feed, &stream[i]);
 		feed_one(&feed, &stream[i], 100 + 50 * i, CLKV_PROMPT_END, i, NULL);
-		feed_ok(clkv_save(stream[i].seq, NULL, feed.queue, memory_write, &file, &error), &error,
-		        "clkv_save");
+		feed_ok(clkv_seq_save(stream[i].seq, NULL, feed.queue, memory_write, &file, &error), &error,
+		        "clkv_seq_save");
 	}
 	file.chunk = 13;
 	for (size_t i = 0; i < 3; i++) {
 		loaded = stream[i];
-		feed_ok(clkv_load(feed.cache, feed.queue, memory_read, &file, &loaded.seq, &error), &error,
-		        "clkv_load");
+		feed_ok(clkv_seq_load(feed.cache, feed.queue, memory_read, &file, &loaded.seq, &error),
+		        &error, "clkv_seq_load");
 		expect_same_cache(&feed, &stream[i], &loaded);
 		stream_close(&loaded);
 	}

@@ -183,8 +183,8 @@ static bool is_taken(struct snap *snap, clkv_error *error)
 	loaded = snap->stream;
 	loaded.seq = NULL;
 	snap->file.at = 0;
-	clkv_status status =
-		clkv_load(snap->feed.cache, snap->feed.queue, memory_read, &snap->file, &loaded.seq, error);
+	clkv_status status = clkv_seq_load(snap->feed.cache, snap->feed.queue, memory_read, &snap->file,
+	                                   &loaded.seq, error);
 	ck_assert((status == CLKV_OK) == (loaded.seq != NULL));
 	if (status != CLKV_OK)
 		return false;

@@ -97,7 +97,7 @@ START_TEST(test_the_pool_runs_out_underway)
 		snap.file.at = 0;
 		s[n] = snap.stream;
 		clkv_status status =
-			clkv_load(small.cache, small.queue, memory_read, &snap.file, &s[n].seq, &error);
+			clkv_seq_load(small.cache, small.queue, memory_read, &snap.file, &s[n].seq, &error);
 		full = status == CLKV_ERROR_POOL_FULL;
 		ck_assert_msg(status == CLKV_OK || full, "%s", error.text);
 		after = feed_stats(&small);
@@ -139,7 +139,7 @@ START_TEST(test_code_tables_run_out)
 		lengths[last] = first;
 		snap_seal(&snap);
 		snap.file.at = 0;
-		status = clkv_load(many.cache, many.queue, memory_read, &snap.file, &seqs[i], &error);
+		status = clkv_seq_load(many.cache, many.queue, memory_read, &snap.file, &seqs[i], &error);
 		if (status == CLKV_OK)
 			continue;
 		ck_assert_msg(status == CLKV_ERROR_POOL_FULL && strstr(error.text, "code tables"), "%s",
@@ -165,8 +165,8 @@ static clkv_status save(const struct snap *snap, enum given seq, const char *rec
                         const cl_command_queue queues[3], enum given queue, enum given write,
                         clkv_error *error)
 {
-	return clkv_save(seq == NONE ? NULL : snap->stream.seq, recipe, queues[queue],
-	                 write == NONE ? NULL : memory_write, NULL, error);
+	return clkv_seq_save(seq == NONE ? NULL : snap->stream.seq, recipe, queues[queue],
+	                     write == NONE ? NULL : memory_write, NULL, error);
 }
 
 static clkv_status load(struct snap *snap, enum given cache, const cl_command_queue queues[3],
@@ -174,9 +174,9 @@ static clkv_status load(struct snap *snap, enum given cache, const cl_command_qu
 {
 	clkv_seq *seq = NULL;
 	snap->file.at = 0;
-	clkv_status status =
-		clkv_load(cache == NONE ? NULL : snap->feed.cache, queues[queue],
-	              read == NONE ? NULL : memory_read, &snap->file, out == NONE ? NULL : &seq, error);
+	clkv_status status = clkv_seq_load(cache == NONE ? NULL : snap->feed.cache, queues[queue],
+	                                   read == NONE ? NULL : memory_read, &snap->file,
+	                                   out == NONE ? NULL : &seq, error);
 	ck_assert_ptr_null(seq);
 	return status;
 }
@@ -260,7 +260,7 @@ START_TEST(test_every_write_may_fail)
 	for (; status != CLKV_OK; n++) {
 		struct memory_file file = {.fails = n};
 		status =
-			clkv_save(snap.stream.seq, forms[_i], snap.feed.queue, memory_write, &file, &error);
+			clkv_seq_save(snap.stream.seq, forms[_i], snap.feed.queue, memory_write, &file, &error);
 		if (status != CLKV_OK)
 			ck_assert_int_eq(status, CLKV_ERROR_IO);
 		memory_close(&file);
@@ -291,8 +291,9 @@ START_TEST(test_every_read_may_fail)
 	for (snap.file.fails = 1; snap.file.fails <= calls; snap.file.fails++)
 		ck_assert_int_eq(memory_refused(&snap.feed, &snap.file, NULL), CLKV_ERROR_CORRUPT);
 	snap.file.fails = 0;
-	ck_assert_int_eq(clkv_load(snap.feed.cache, snap.feed.queue, greedy_read, NULL, &seq, &error),
-	                 CLKV_ERROR_IO);
+	ck_assert_int_eq(
+		clkv_seq_load(snap.feed.cache, snap.feed.queue, greedy_read, NULL, &seq, &error),
+		CLKV_ERROR_IO);
 	snap.file.chunk = 1;
 	snap_close(&snap);
 }
@@ -323,13 +324,13 @@ START_TEST(test_every_call_may_fail)
 		uint64_t device = inject_device_bytes();
 		fault_arm(fault, n);
 		clkv_status saved =
-			clkv_save(snap.stream.seq, form, snap.feed.queue, memory_write, &again, &error);
+			clkv_seq_save(snap.stream.seq, form, snap.feed.queue, memory_write, &again, &error);
 		happened = fault_disarm(fault);
 		fault_expect(fault, saved, &error);
 		file.at = 0;
 		fault_arm(fault, n);
 		clkv_status read =
-			clkv_load(snap.feed.cache, snap.feed.queue, memory_read, &file, &seq, &error);
+			clkv_seq_load(snap.feed.cache, snap.feed.queue, memory_read, &file, &seq, &error);
 		happened = fault_disarm(fault) || happened;
 		failed += read != CLKV_OK;
 		fault_expect(fault, read, &error);

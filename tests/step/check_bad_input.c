@@ -72,7 +72,7 @@ START_TEST(test_absurd_geometry_is_refused)
 	ck_assert_msg(strstr(error.text, geometries[_i].word) != NULL || _i == 21, "'%s' lacks '%s'",
 	              error.text, geometries[_i].word);
 	ck_assert_int_ne(clkv_bytes_required(fixture.context, &g, "kivi", &o, &bytes, &error), CLKV_OK);
-	ck_assert_int_ne(clkv_supports(fixture.context, &g, "kivi", &why), CLKV_OK);
+	ck_assert_int_ne(clkv_recipe_check(fixture.context, &g, "kivi", &why), CLKV_OK);
 	ck_assert_uint_gt(strlen(why.text), 10);
 }
 END_TEST
@@ -146,9 +146,10 @@ START_TEST(test_nulls_are_refused)
 	                 CLKV_ERROR_INVALID_ARGUMENT);
 	ck_assert_int_eq(clkv_bytes_required(NULL, &g, "f16", &o, &bytes, &error),
 	                 CLKV_ERROR_INVALID_ARGUMENT);
-	ck_assert_int_eq(clkv_supports(NULL, &g, "f16", NULL), CLKV_ERROR_INVALID_ARGUMENT);
-	ck_assert_int_eq(clkv_supports(fixture.context, &g, "f16", NULL), CLKV_OK);
-	ck_assert_int_eq(clkv_supports(fixture.context, &g, "kiwi", NULL), CLKV_ERROR_INVALID_RECIPE);
+	ck_assert_int_eq(clkv_recipe_check(NULL, &g, "f16", NULL), CLKV_ERROR_INVALID_ARGUMENT);
+	ck_assert_int_eq(clkv_recipe_check(fixture.context, &g, "f16", NULL), CLKV_OK);
+	ck_assert_int_eq(clkv_recipe_check(fixture.context, &g, "kiwi", NULL),
+	                 CLKV_ERROR_INVALID_RECIPE);
 	ck_assert_int_eq(
 		clkv_context_create(NULL, clkv_context_device(fixture.context), NULL, &context, &error),
 		CLKV_ERROR_INVALID_ARGUMENT);
@@ -162,11 +163,11 @@ START_TEST(test_nulls_are_refused)
 	ck_assert_int_eq(clkv_seq_create(NULL, NULL, &error), CLKV_ERROR_INVALID_ARGUMENT);
 	ck_assert_int_eq(clkv_seq_fork(NULL, NULL, &error), CLKV_ERROR_INVALID_ARGUMENT);
 	ck_assert_int_eq(clkv_seq_truncate(NULL, 0, &error), CLKV_ERROR_INVALID_ARGUMENT);
-	ck_assert_int_eq(clkv_get_stats(NULL, NULL, NULL), CLKV_ERROR_INVALID_ARGUMENT);
-	ck_assert_int_eq(clkv_commit(NULL, NULL, &error), CLKV_ERROR_INVALID_ARGUMENT);
-	ck_assert_int_eq(clkv_append(NULL, 0, NULL, NULL, 0, NULL, NULL, &error),
+	ck_assert_int_eq(clkv_cache_stats(NULL, NULL, NULL), CLKV_ERROR_INVALID_ARGUMENT);
+	ck_assert_int_eq(clkv_step_commit(NULL, NULL, &error), CLKV_ERROR_INVALID_ARGUMENT);
+	ck_assert_int_eq(clkv_step_append(NULL, 0, NULL, NULL, 0, NULL, NULL, &error),
 	                 CLKV_ERROR_INVALID_ARGUMENT);
-	ck_assert_int_eq(clkv_attend(NULL, 0, NULL, 0, NULL, NULL, &error),
+	ck_assert_int_eq(clkv_step_attend(NULL, 0, NULL, 0, NULL, NULL, &error),
 	                 CLKV_ERROR_INVALID_ARGUMENT);
 	ck_assert_ptr_null(context);
 }
@@ -233,7 +234,7 @@ START_TEST(test_recipes_that_do_not_fit_the_shape)
 	for (int i = 0; i < 3 && cases[_i].words[i]; i++)
 		ck_assert_msg(strstr(error.text, cases[_i].words[i]) != NULL, "'%s' lacks '%s'", error.text,
 		              cases[_i].words[i]);
-	ck_assert_int_eq(clkv_supports(fixture.context, &g, cases[_i].recipe, &why),
+	ck_assert_int_eq(clkv_recipe_check(fixture.context, &g, cases[_i].recipe, &why),
 	                 CLKV_ERROR_INVALID_RECIPE);
 	ck_assert_str_eq(why.text, error.text);
 }
@@ -314,42 +315,42 @@ START_TEST(test_tensors_that_leave_their_buffer_are_refused)
 	clkv_tensor bad_k = wrong_tensor(t.k.t, _i), fit = t.k.t;
 	if (_i == 6)
 		bad_k.token_stride = 2 * 64 + 9;
-	ck_assert_int_eq(clkv_append(t.step, 0, &bad_k, &t.k.t, 0, NULL, NULL, &error),
+	ck_assert_int_eq(clkv_step_append(t.step, 0, &bad_k, &t.k.t, 0, NULL, NULL, &error),
 	                 CLKV_ERROR_INVALID_ARGUMENT);
 	ck_assert_msg(strncmp(error.text, "k", 1) == 0, "'%s' doesn't name k", error.text);
-	ck_assert_int_eq(clkv_append(t.step, 0, &t.k.t, &bad_k, 0, NULL, NULL, &error),
+	ck_assert_int_eq(clkv_step_append(t.step, 0, &t.k.t, &bad_k, 0, NULL, NULL, &error),
 	                 CLKV_ERROR_INVALID_ARGUMENT);
 	ck_assert_msg(strncmp(error.text, "v", 1) == 0, "'%s' doesn't name v", error.text);
-	ck_assert_int_eq(clkv_append(t.step, 0, NULL, &fit, 0, NULL, NULL, &error),
+	ck_assert_int_eq(clkv_step_append(t.step, 0, NULL, &fit, 0, NULL, NULL, &error),
 	                 CLKV_ERROR_INVALID_ARGUMENT);
 	fit.offset = 16;
-	feed_ok(clkv_append(t.step, 0, &fit, &t.k.t, 0, NULL, NULL, &error), &error, "append");
+	feed_ok(clkv_step_append(t.step, 0, &fit, &t.k.t, 0, NULL, NULL, &error), &error, "append");
 
 	clkv_attend_args args = CLKV_INIT(clkv_attend_args);
 	args.q = wrong_tensor(t.q.t, _i);
 	args.out = t.out.t;
-	ck_assert_int_eq(clkv_attend(t.step, 0, &args, 0, NULL, NULL, &error),
+	ck_assert_int_eq(clkv_step_attend(t.step, 0, &args, 0, NULL, NULL, &error),
 	                 CLKV_ERROR_INVALID_ARGUMENT);
 	ck_assert_msg(strncmp(error.text, "q", 1) == 0, "'%s' doesn't name q", error.text);
 	args.q = t.q.t;
 	args.out = wrong_tensor(t.out.t, _i);
-	ck_assert_int_eq(clkv_attend(t.step, 0, &args, 0, NULL, NULL, &error),
+	ck_assert_int_eq(clkv_step_attend(t.step, 0, &args, 0, NULL, NULL, &error),
 	                 CLKV_ERROR_INVALID_ARGUMENT);
 	ck_assert_msg(strncmp(error.text, "out", 3) == 0, "'%s' doesn't name out", error.text);
 	args.out = t.out.t;
 	args.lse = t.out.t.mem;
 	args.lse_offset = t.out.bytes / 4 - 17; /* 18 floats */
-	ck_assert_int_eq(clkv_attend(t.step, 0, &args, 0, NULL, NULL, &error),
+	ck_assert_int_eq(clkv_step_attend(t.step, 0, &args, 0, NULL, NULL, &error),
 	                 CLKV_ERROR_INVALID_ARGUMENT);
 	ck_assert_msg(strncmp(error.text, "lse", 3) == 0, "'%s' doesn't name lse", error.text);
 	args.lse = NULL;
 	args.sinks = t.q.t.mem;
 	args.sinks_offset = t.q.bytes / 4 - 5; /* 6 floats */
-	ck_assert_int_eq(clkv_attend(t.step, 0, &args, 0, NULL, NULL, &error),
+	ck_assert_int_eq(clkv_step_attend(t.step, 0, &args, 0, NULL, NULL, &error),
 	                 CLKV_ERROR_INVALID_ARGUMENT);
 	ck_assert_msg(strncmp(error.text, "sinks", 5) == 0, "'%s' doesn't name sinks", error.text);
 	args.sinks = NULL;
-	feed_ok(clkv_attend(t.step, 0, &args, 0, NULL, NULL, &error), &error, "attend");
+	feed_ok(clkv_step_attend(t.step, 0, &args, 0, NULL, NULL, &error), &error, "attend");
 	tensors_close(&t);
 }
 END_TEST

@@ -167,7 +167,7 @@ static clkv_status commit(clkv_step *step, const struct feed_item *items, clkv_e
 {
 	size_t kept[ITEMS];
 	keep(items, kept);
-	return clkv_commit(step, kept, error);
+	return clkv_step_commit(step, kept, error);
 }
 
 /* Between a failure and the next try: another sequence comes and goes. */

@@ -93,13 +93,14 @@ static void run_gated(cl_command_queue queue, cl_command_queue io)
 	args.q = q.shown.t;
 	args.out = out.t;
 	feed_ok(clkv_step_begin(feed.cache, &item, 1, queue, &step, &error), &error, "clkv_step_begin");
-	feed_ok(clkv_append(step, 0, &k.shown.t, &v.shown.t, 2, inputs, &appended, &error), &error,
-	        "clkv_append");
+	feed_ok(clkv_step_append(step, 0, &k.shown.t, &v.shown.t, 2, inputs, &appended, &error), &error,
+	        "clkv_step_append");
 	code = clEnqueueCopyBuffer(io, q.source.t.mem, k.shown.t.mem, 0, 0, k.shown.bytes, 1, &appended,
 	                           &filled);
 	ck_assert_int_eq(code, CL_SUCCESS);
-	feed_ok(clkv_attend(step, 0, &args, 1, &q.written, &attended, &error), &error, "clkv_attend");
-	feed_ok(clkv_commit(step, NULL, &error), &error, "clkv_commit");
+	feed_ok(clkv_step_attend(step, 0, &args, 1, &q.written, &attended, &error), &error,
+	        "clkv_step_attend");
+	feed_ok(clkv_step_commit(step, NULL, &error), &error, "clkv_step_commit");
 	clFlush(queue);
 	clFlush(io);
 	ck_assert_int_eq(

@@ -145,7 +145,7 @@ START_TEST(test_what_is_handed_in_wrongly_is_refused)
 	args.q = rows.t;
 	ck_assert_int_eq(clkv_step_observe(step, 0, &args, 0, NULL, NULL, &error),
 	                 CLKV_ERROR_INVALID_STATE); /* not appended */
-	feed_ok(clkv_append(step, 0, &rows.t, &rows.t, 0, NULL, NULL, &error), &error, "append");
+	feed_ok(clkv_step_append(step, 0, &rows.t, &rows.t, 0, NULL, NULL, &error), &error, "append");
 	ck_assert_int_eq(clkv_step_observe(step, 0, &args, 0, NULL, NULL, &error),
 	                 CLKV_ERROR_INVALID_ARGUMENT);
 	ck_assert_msg(strstr(error.text, "lse is NULL: stage 'h2o'") != NULL, "%s", error.text);
@@ -161,9 +161,9 @@ START_TEST(test_what_is_handed_in_wrongly_is_refused)
 	                 CLKV_ERROR_INVALID_ARGUMENT);
 	ck_assert_int_eq(clkv_step_observe(step, 0, &args, 1, NULL, NULL, &error),
 	                 CLKV_ERROR_INVALID_ARGUMENT);
-	ck_assert_int_eq(clkv_commit(step, NULL, &error), CLKV_ERROR_INVALID_STATE);
+	ck_assert_int_eq(clkv_step_commit(step, NULL, &error), CLKV_ERROR_INVALID_STATE);
 	feed_ok(clkv_step_observe(step, 0, &args, 0, NULL, NULL, &error), &error, "observe");
-	feed_ok(clkv_commit(step, NULL, &error), &error, "commit");
+	feed_ok(clkv_step_commit(step, NULL, &error), &error, "commit");
 	tensor_close(&rows);
 	feed_close(&feed);
 }
@@ -182,7 +182,7 @@ START_TEST(test_an_event_comes_in_any_case)
 	clkv_step *step = begin_appended(&feed, &stream, &rows);
 	cl_event done = NULL;
 	args.q = rows.t;
-	feed_ok(clkv_append(step, 0, &rows.t, &rows.t, 0, NULL, NULL, &error), &error, "append");
+	feed_ok(clkv_step_append(step, 0, &rows.t, &rows.t, 0, NULL, NULL, &error), &error, "append");
 	feed_ok(clkv_step_observe(step, 0, &args, 0, NULL, &done, &error), &error, "observe");
 	ck_assert_ptr_nonnull(done);
 	ck_assert_int_eq(clWaitForEvents(1, &done), CL_SUCCESS);
@@ -214,12 +214,12 @@ static void probe(const struct feed *feed, const clkv_step_item *items, size_t n
 		feed_rows(feed, layer, FEED_Q, row, rows, q);
 		tensor_open(&in, feed->queue, f32, rows, HEADS, DIM, q);
 		args.q = in.t, args.out = to.t;
-		feed_ok(clkv_attend(step, layer, &args, 0, NULL, NULL, &error), &error, "attend");
+		feed_ok(clkv_step_attend(step, layer, &args, 0, NULL, NULL, &error), &error, "attend");
 		tensor_read(&to, feed->queue, out + (size_t)layer * rows * HEADS * DIM);
 		tensor_close(&in);
 	}
 	tensor_close(&to);
-	feed_ok(clkv_commit(step, NULL, &error), &error, "commit");
+	feed_ok(clkv_step_commit(step, NULL, &error), &error, "commit");
 }
 
 static void probe_one(const struct feed *feed, const struct stream *stream, uint64_t row,
@@ -379,13 +379,13 @@ START_TEST(test_probes_that_are_refused)
 	tensor_open(&rows, fixture.queue, (struct tensor_layout){.dtype = CLKV_F32}, 700, 6, 64, NULL);
 	clkv_observe_args args = CLKV_INIT(clkv_observe_args);
 	args.q = rows.t;
-	ck_assert_int_eq(clkv_append(step, 0, &rows.t, &rows.t, 0, NULL, NULL, &error),
+	ck_assert_int_eq(clkv_step_append(step, 0, &rows.t, &rows.t, 0, NULL, NULL, &error),
 	                 CLKV_ERROR_INVALID_STATE);
 	ck_assert_int_eq(clkv_step_observe(step, 0, &args, 0, NULL, NULL, &error),
 	                 CLKV_ERROR_INVALID_STATE);
 	ck_assert_int_eq(clkv_seq_truncate(a.seq, 1, &error), CLKV_ERROR_BUSY);
 	const size_t kept = 0;
-	ck_assert_int_eq(clkv_commit(step, &kept, &error), CLKV_ERROR_INVALID_ARGUMENT);
+	ck_assert_int_eq(clkv_step_commit(step, &kept, &error), CLKV_ERROR_INVALID_ARGUMENT);
 	clkv_step_abort(step);
 	feed_ok(clkv_seq_truncate(a.seq, 1, &error), &error, "truncate");
 	tensor_close(&rows);

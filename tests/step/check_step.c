@@ -67,9 +67,9 @@ START_TEST(test_launches_are_few)
 	feed_one(&feed, &b, 7, CLKV_PROMPT_END, 2, NULL);
 	struct feed_item rows[] = {{&a, 1, CLKV_DECODE, 1, 3}, {&b, 1, CLKV_DECODE, 1, 4}};
 	for (size_t n = 1; n <= 2; n++) {
-		ck_assert_int_eq(clkv_get_stats(feed.cache, &before, NULL), CLKV_OK);
+		ck_assert_int_eq(clkv_cache_stats(feed.cache, &before, NULL), CLKV_OK);
 		feed_step(&feed, rows, n, &result);
-		ck_assert_int_eq(clkv_get_stats(feed.cache, &after, NULL), CLKV_OK);
+		ck_assert_int_eq(clkv_cache_stats(feed.cache, &after, NULL), CLKV_OK);
 		uint64_t launches = after.launches - before.launches;
 		ck_assert_uint_ge(launches, 3u * (unsigned)feed.geometry.layers);
 		ck_assert_uint_le(launches, 3u * (unsigned)feed.geometry.layers + 2);
@@ -207,7 +207,7 @@ START_TEST(test_a_second_step_is_refused)
 	ck_assert_int_eq(clkv_seq_fork(a.seq, &fork, &error), CLKV_ERROR_BUSY);
 	ck_assert_ptr_null(fork);
 	ck_assert_int_eq(clkv_seq_truncate(a.seq, 10, &error), CLKV_ERROR_BUSY);
-	feed_ok(clkv_commit(step, NULL, &error), &error, "clkv_commit");
+	feed_ok(clkv_step_commit(step, NULL, &error), &error, "clkv_step_commit");
 	feed_kept(&item, 1);
 	ck_assert_uint_eq(stream_info(&a).length, 22);
 	feed_one(&feed, &b, 1, CLKV_DECODE, 1, NULL);
@@ -239,7 +239,7 @@ START_TEST(test_a_sequence_destroyed_inside_a_step_goes_with_it)
 	if (_i == 1)
 		clkv_step_abort(step);
 	else
-		feed_ok(clkv_commit(step, NULL, &error), &error, "commit");
+		feed_ok(clkv_step_commit(step, NULL, &error), &error, "commit");
 	clkv_stats left = feed_stats(&feed);
 	ck_assert_uint_eq(left.sequences, 1);
 	ck_assert_uint_eq(left.used_open, one.used_open);
@@ -275,31 +275,32 @@ START_TEST(test_calls_out_of_order_are_refused)
 	args.out = out.t;
 	clkv_step_item item = {a.seq, 1, CLKV_DECODE};
 	feed_ok(clkv_step_begin(feed.cache, &item, 1, fixture.queue, &step, &error), &error, "begin");
-	ck_assert_int_eq(clkv_attend(step, 0, &args, 0, NULL, NULL, &error), CLKV_ERROR_INVALID_STATE);
-	ck_assert_int_eq(clkv_commit(step, NULL, &error), CLKV_ERROR_INVALID_STATE);
-	feed_ok(clkv_append(step, 0, &k.t, &k.t, 0, NULL, NULL, &error), &error, "append");
-	ck_assert_int_eq(clkv_append(step, 0, &k.t, &k.t, 0, NULL, NULL, &error),
+	ck_assert_int_eq(clkv_step_attend(step, 0, &args, 0, NULL, NULL, &error),
 	                 CLKV_ERROR_INVALID_STATE);
-	ck_assert_int_eq(clkv_append(step, 2, &k.t, &k.t, 0, NULL, NULL, &error),
+	ck_assert_int_eq(clkv_step_commit(step, NULL, &error), CLKV_ERROR_INVALID_STATE);
+	feed_ok(clkv_step_append(step, 0, &k.t, &k.t, 0, NULL, NULL, &error), &error, "append");
+	ck_assert_int_eq(clkv_step_append(step, 0, &k.t, &k.t, 0, NULL, NULL, &error),
+	                 CLKV_ERROR_INVALID_STATE);
+	ck_assert_int_eq(clkv_step_append(step, 2, &k.t, &k.t, 0, NULL, NULL, &error),
 	                 CLKV_ERROR_INVALID_ARGUMENT);
-	ck_assert_int_eq(clkv_append(step, -1, &k.t, &k.t, 0, NULL, NULL, &error),
+	ck_assert_int_eq(clkv_step_append(step, -1, &k.t, &k.t, 0, NULL, NULL, &error),
 	                 CLKV_ERROR_INVALID_ARGUMENT);
-	ck_assert_int_eq(clkv_attend(step, 2, &args, 0, NULL, NULL, &error),
+	ck_assert_int_eq(clkv_step_attend(step, 2, &args, 0, NULL, NULL, &error),
 	                 CLKV_ERROR_INVALID_ARGUMENT);
-	ck_assert_int_eq(clkv_commit(step, NULL, &error), CLKV_ERROR_INVALID_STATE);
-	feed_ok(clkv_append(step, 1, &k.t, &k.t, 0, NULL, NULL, &error), &error, "append");
-	feed_ok(clkv_attend(step, 0, &args, 0, NULL, NULL, &error), &error, "attend");
-	feed_ok(clkv_attend(step, 0, &args, 0, NULL, NULL, &error), &error, "attend again");
-	ck_assert_int_eq(clkv_commit(step, &too_many, &error), CLKV_ERROR_INVALID_ARGUMENT);
-	feed_ok(clkv_commit(step, NULL, &error), &error, "commit");
+	ck_assert_int_eq(clkv_step_commit(step, NULL, &error), CLKV_ERROR_INVALID_STATE);
+	feed_ok(clkv_step_append(step, 1, &k.t, &k.t, 0, NULL, NULL, &error), &error, "append");
+	feed_ok(clkv_step_attend(step, 0, &args, 0, NULL, NULL, &error), &error, "attend");
+	feed_ok(clkv_step_attend(step, 0, &args, 0, NULL, NULL, &error), &error, "attend again");
+	ck_assert_int_eq(clkv_step_commit(step, &too_many, &error), CLKV_ERROR_INVALID_ARGUMENT);
+	feed_ok(clkv_step_commit(step, NULL, &error), &error, "commit");
 	ck_assert_uint_eq(stream_info(&a).length, 1);
 
 	item.phase = CLKV_PROMPT_END;
 	feed_ok(clkv_step_begin(feed.cache, &item, 1, fixture.queue, &step, &error), &error, "begin");
 	for (int layer = 0; layer < 2; layer++)
-		feed_ok(clkv_append(step, layer, &k.t, &k.t, 0, NULL, NULL, &error), &error, "append");
-	ck_assert_int_eq(clkv_commit(step, &none, &error), CLKV_ERROR_INVALID_ARGUMENT);
-	feed_ok(clkv_commit(step, NULL, &error), &error, "commit");
+		feed_ok(clkv_step_append(step, layer, &k.t, &k.t, 0, NULL, NULL, &error), &error, "append");
+	ck_assert_int_eq(clkv_step_commit(step, &none, &error), CLKV_ERROR_INVALID_ARGUMENT);
+	feed_ok(clkv_step_commit(step, NULL, &error), &error, "commit");
 	ck_assert_uint_eq(stream_info(&a).length, 2);
 	tensor_close(&k);
 	tensor_close(&q);

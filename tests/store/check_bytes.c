@@ -171,9 +171,9 @@ static double stored(const char *recipe, size_t tokens)
 	clkv_step_item item = {stream.seq, tokens, CLKV_PROMPT_END};
 	feed_ok(clkv_step_begin(feed.cache, &item, 1, fixture.queue, &step, &error), &error, "begin");
 	for (int layer = 0; layer < 30; layer++)
-		feed_ok(clkv_append(step, layer, &rows.t, &rows.t, 0, NULL, NULL, &error), &error,
+		feed_ok(clkv_step_append(step, layer, &rows.t, &rows.t, 0, NULL, NULL, &error), &error,
 		        "append");
-	feed_ok(clkv_commit(step, NULL, &error), &error, "commit");
+	feed_ok(clkv_step_commit(step, NULL, &error), &error, "commit");
 	double bytes = (double)stream_info(&stream).bytes / (double)tokens;
 	clkv_stats stats = feed_stats(&feed);
 	/* the one sequence holds all blocks in use, and of its tables the entries that are set */

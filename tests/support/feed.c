@@ -153,7 +153,8 @@ static void append_layer(const struct feed *feed, clkv_step *step, int layer,
 	clkv_error error;
 	open_rows(feed, layer, FEED_K, items, n_items, &k);
 	open_rows(feed, layer, FEED_V, items, n_items, &v);
-	feed_ok(clkv_append(step, layer, &k.t, &v.t, 0, NULL, NULL, &error), &error, "clkv_append");
+	feed_ok(clkv_step_append(step, layer, &k.t, &v.t, 0, NULL, NULL, &error), &error,
+	        "clkv_step_append");
 	ck_assert_int_eq(clFinish(feed->queue), CL_SUCCESS);
 	tensor_close(&k);
 	tensor_close(&v);
@@ -216,7 +217,8 @@ static void attend_layer(const struct feed *feed, clkv_step *step, int layer,
 	}
 	if (feed->sinks)
 		args.sinks = sinks_buffer(feed);
-	feed_ok(clkv_attend(step, layer, &args, 0, NULL, NULL, &error), &error, "clkv_attend");
+	feed_ok(clkv_step_attend(step, layer, &args, 0, NULL, NULL, &error), &error,
+	        "clkv_step_attend");
 	if (feed->observe)
 		observe(step, layer, &q, &lse);
 	if (result)
@@ -298,7 +300,7 @@ void feed_step(struct feed *feed, struct feed_item *items, size_t n_items,
 		kept[i] = items[i].n - items[i].dropped;
 		all = all && items[i].dropped == 0;
 	}
-	feed_ok(clkv_commit(step, all ? NULL : kept, &error), &error, "clkv_commit");
+	feed_ok(clkv_step_commit(step, all ? NULL : kept, &error), &error, "clkv_step_commit");
 	feed_kept(items, n_items);
 }
 
@@ -343,7 +345,7 @@ clkv_seq_info stream_info(const struct stream *stream)
 clkv_stats feed_stats(const struct feed *feed)
 {
 	clkv_stats stats = CLKV_INIT(clkv_stats);
-	ck_assert_int_eq(clkv_get_stats(feed->cache, &stats, NULL), CLKV_OK);
+	ck_assert_int_eq(clkv_cache_stats(feed->cache, &stats, NULL), CLKV_OK);
 	return stats;
 }
 

@@ -87,7 +87,7 @@ void given_feed(struct given *g, struct feed *feed, struct stream *stream, feed_
 	feed->value = value;
 	clkv_step *step = feed_begin(feed, &item, 1, NULL);
 	given_rows(g, feed, stream, n);
-	feed_ok(clkv_commit(step, NULL, &error), &error, "clkv_commit");
+	feed_ok(clkv_step_commit(step, NULL, &error), &error, "clkv_step_commit");
 	feed_kept(&item, 1);
 	given_kept(g, stream, n, phase);
 }

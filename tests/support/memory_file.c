@@ -48,8 +48,8 @@ void memory_save(const struct feed *feed, const struct stream *from, const char 
 {
 	clkv_error error;
 	file->n = file->at = file->calls = 0;
-	feed_ok(clkv_save(from->seq, recipe, feed->queue, memory_write, file, &error), &error,
-	        "clkv_save");
+	feed_ok(clkv_seq_save(from->seq, recipe, feed->queue, memory_write, file, &error), &error,
+	        "clkv_seq_save");
 }
 
 void memory_load(const struct feed *feed, struct memory_file *file, const struct stream *from,
@@ -59,8 +59,8 @@ void memory_load(const struct feed *feed, struct memory_file *file, const struct
 	file->at = file->calls = 0;
 	to->n = from->n;
 	memcpy(to->row, from->row, sizeof to->row);
-	feed_ok(clkv_load(feed->cache, feed->queue, memory_read, file, &to->seq, &error), &error,
-	        "clkv_load");
+	feed_ok(clkv_seq_load(feed->cache, feed->queue, memory_read, file, &to->seq, &error), &error,
+	        "clkv_seq_load");
 	ck_assert_uint_eq(stream_info(to).length, from->n);
 }
 
@@ -71,7 +71,7 @@ clkv_status memory_refused(const struct feed *feed, struct memory_file *file, cl
 	clkv_seq *seq = NULL;
 	clkv_stats before = feed_stats(feed), after;
 	file->at = file->calls = 0;
-	clkv_status status = clkv_load(feed->cache, feed->queue, memory_read, file, &seq, e);
+	clkv_status status = clkv_seq_load(feed->cache, feed->queue, memory_read, file, &seq, e);
 	after = feed_stats(feed);
 	ck_assert_msg(status != CLKV_OK, "a bad snapshot of %zu bytes was loaded", file->n);
 	ck_assert_ptr_null(seq);

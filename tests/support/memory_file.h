@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** \file memory_file.h \brief A file in memory for clkv_save and clkv_load, with faults on demand. */
+/** \file memory_file.h \brief A file in memory for clkv_seq_save and clkv_seq_load, with faults on demand. */
 #ifndef TEST_MEMORY_FILE_H
 #define TEST_MEMORY_FILE_H
 

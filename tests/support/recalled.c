@@ -623,7 +623,7 @@ void recalled_step(struct feed *feed, struct feed_item *items, struct recalled *
 		            figures ? figures : &none);
 	for (size_t i = 0; i < n_items; i++)
 		kept[i] = items[i].n - items[i].dropped;
-	feed_ok(clkv_commit(step, kept, &error), &error, "clkv_commit");
+	feed_ok(clkv_step_commit(step, kept, &error), &error, "clkv_step_commit");
 	feed_kept(items, n_items);
 	for (size_t i = 0; i < n_items; i++) {
 		recalled_commit(r[i], kept[i], items[i].phase);

@@ -510,7 +510,7 @@ void selected_step(struct feed *feed, struct feed_item *items, struct selected *
 			check_rows(s[i], &items[i], layer, first, feed->append_only ? NULL : &result, f);
 	for (size_t i = 0; i < n_items; i++)
 		kept[i] = items[i].n - items[i].dropped;
-	feed_ok(clkv_commit(step, kept, &error), &error, "clkv_commit");
+	feed_ok(clkv_step_commit(step, kept, &error), &error, "clkv_step_commit");
 	feed_kept(items, n_items);
 	for (size_t i = 0; i < n_items; i++)
 		selected_commit(s[i], items[i].stream, kept[i], items[i].phase, f);

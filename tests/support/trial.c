@@ -90,14 +90,15 @@ static void run_layers(struct trial *t, clkv_step *step)
 		enum trial_operation append = layer ? TRIAL_APPEND : TRIAL_NOTHING;
 		enum trial_operation attend = layer ? TRIAL_ATTEND : TRIAL_NOTHING;
 		arm(t, append);
-		clkv_status status = clkv_append(step, layer, &t->k.t, &t->v.t, 0, NULL, NULL, &error);
+		clkv_status status = clkv_step_append(step, layer, &t->k.t, &t->v.t, 0, NULL, NULL, &error);
 		if (failed(t, append, status, &error))
-			feed_ok(clkv_append(step, layer, &t->k.t, &t->v.t, 0, NULL, NULL, &error), &error,
+			feed_ok(clkv_step_append(step, layer, &t->k.t, &t->v.t, 0, NULL, NULL, &error), &error,
 			        "append again");
 		arm(t, attend);
-		status = clkv_attend(step, layer, &args, 0, NULL, NULL, &error);
+		status = clkv_step_attend(step, layer, &args, 0, NULL, NULL, &error);
 		if (failed(t, attend, status, &error))
-			feed_ok(clkv_attend(step, layer, &args, 0, NULL, NULL, &error), &error, "attend again");
+			feed_ok(clkv_step_attend(step, layer, &args, 0, NULL, NULL, &error), &error,
+			        "attend again");
 	}
 }
 
@@ -107,7 +108,7 @@ void trial_run(struct trial *t, double *out)
 	clkv_step *step = begin(t);
 	run_layers(t, step);
 	arm(t, TRIAL_COMMIT);
-	clkv_status status = clkv_commit(step, NULL, &error);
+	clkv_status status = clkv_step_commit(step, NULL, &error);
 	if (failed(t, TRIAL_COMMIT, status, &error)) {
 		if (t->n % 2) {
 			clkv_step_abort(step);
@@ -115,7 +116,7 @@ void trial_run(struct trial *t, double *out)
 			step = begin(t);
 			run_layers(t, step);
 		}
-		feed_ok(clkv_commit(step, NULL, &error), &error, "commit again");
+		feed_ok(clkv_step_commit(step, NULL, &error), &error, "commit again");
 	}
 	tensor_read(&t->out, t->feed->queue, out);
 	for (size_t i = 0; i < t->k.rows; i++) /* rows of its own: they aren't named by the feed */

@@ -56,7 +56,7 @@ static const char *taken(const clkv_context *context, const char *recipe)
 	static char text[256];
 	clkv_geometry g = feed_usual(1);
 	clkv_error error;
-	feed_ok(clkv_tune_get(context, &g, recipe, text, sizeof text, &error), &error, recipe);
+	feed_ok(clkv_tuning_get(context, &g, recipe, text, sizeof text, &error), &error, recipe);
 	return text;
 }
 
@@ -64,7 +64,7 @@ static clkv_status store_as(const clkv_context *context, const char *recipe, con
                             clkv_error *error)
 {
 	clkv_geometry g = feed_usual(1);
-	return clkv_tune_store(context, &g, recipe, tuning, path, sizeof path, error);
+	return clkv_tuning_store(context, &g, recipe, tuning, path, sizeof path, error);
 }
 
 static void store(const char *recipe, const char *tuning)
