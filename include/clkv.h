@@ -565,7 +565,9 @@ CLKV_API clkv_status clkv_step_begin(clkv_cache *cache, const clkv_step_item *it
 /** Stores the new rows of one layer. Once per layer and step, before its attend.
  *  k [rows][kv_heads][head_dim_k], v [rows][kv_heads][head_dim_v]; finite, |x| <= 65504 (they are kept
  *  in half at first). A value that isn't finite is stored as 0 (NaN) or +-65504 (infinity, or beyond
- *  half), and counted in clkv_stats. Whether k is rotated already, rope.by_library of the geometry says.
+ *  half), and counted in clkv_stats. A recipe that turns rows (rot=hadamard) keeps them turned in half, where a
+ *  channel may be larger by up to the root of the head size: beyond 65504 it's clamped there too, which isn't
+ *  counted. Whether k is rotated already, rope.by_library of the geometry says.
  *  Enqueues, doesn't block. done (may be NULL) receives an event: k and v may be reused after it. */
 CLKV_API clkv_status clkv_step_append(clkv_step *step, int layer, const clkv_tensor *k,
                                       const clkv_tensor *v, cl_uint n_wait, const cl_event *wait,

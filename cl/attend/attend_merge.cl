@@ -9,9 +9,6 @@
 #include "hadamard.clh"
 #include "keep_query.clh"
 
-#ifndef Q_HEADS
-#define Q_HEADS 1 /* query heads */
-#endif
 #ifndef ROT_V
 #define ROT_V 0 /* 1: V is turned by a Hadamard matrix, which is undone here */
 #endif
