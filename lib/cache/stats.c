@@ -27,7 +27,7 @@ clkv_status clkv_cache_stats(const clkv_cache *cache, clkv_stats *stats, clkv_er
 		s.tokens += seq->length;
 	s.steps = c->steps;
 	s.launches = c->meter.launches;
-	s.host_ns = c->meter.total_ns - c->meter.opencl_ns;
+	s.host_ns = c->meter.host_ns;
 	clkv__counters_poll(&c->counters);
 	s.not_finite = c->counters.not_finite;
 	s.used_index = clkv__index_used(&c->index);

@@ -6,11 +6,12 @@
 #include <stdint.h>
 #include <time.h>
 
+/** The first two are read by any thread while a step counts on. The others belong to whoever enqueues. */
 struct clkv__meter {
-	uint64_t launches;
-	uint64_t total_ns;  /**< inside step functions, builds left out */
-	uint64_t opencl_ns; /**< of that, inside clEnqueue* */
-	uint64_t build_ns;  /**< of kernels that were made when they were first launched */
+	_Atomic uint64_t launches;
+	_Atomic uint64_t host_ns; /**< inside step functions, without the next two */
+	uint64_t opencl_ns;       /**< inside clEnqueue*, of all functions */
+	uint64_t build_ns;        /**< of kernels that were made when they were first launched */
 };
 
 static inline uint64_t clkv__now_ns(void)
@@ -20,10 +21,10 @@ static inline uint64_t clkv__now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/** A clock that stands still while kernels are made. */
+/** A clock that stands still inside clEnqueue* and while kernels are made. */
 static inline uint64_t clkv__meter_now(const struct clkv__meter *meter)
 {
-	return clkv__now_ns() - meter->build_ns;
+	return clkv__now_ns() - meter->opencl_ns - meter->build_ns;
 }
 
 #endif

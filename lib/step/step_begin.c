@@ -328,7 +328,7 @@ clkv_status clkv_step_begin(clkv_cache *cache, const clkv_step_item *items, size
 	pthread_mutex_lock(&cache->mutex);
 	uint64_t start = clkv__meter_now(&cache->meter);
 	clkv_status status = begin(cache, items, n_items, queue, error);
-	cache->meter.total_ns += clkv__meter_now(&cache->meter) - start;
+	cache->meter.host_ns += clkv__meter_now(&cache->meter) - start;
 	if (status == CLKV_OK)
 		*out = cache->step;
 	pthread_mutex_unlock(&cache->mutex);

@@ -103,7 +103,7 @@ clkv_status clkv_step_commit(clkv_step *step, const size_t *n_kept, clkv_error *
 	pthread_mutex_lock(&cache->mutex);
 	uint64_t start = clkv__meter_now(&cache->meter);
 	clkv_status status = commit(step, n_kept, kept, error);
-	cache->meter.total_ns += clkv__meter_now(&cache->meter) - start;
+	cache->meter.host_ns += clkv__meter_now(&cache->meter) - start;
 	pthread_mutex_unlock(&cache->mutex);
 	clkv__free(&cache->context->allocator, kept);
 	return status;

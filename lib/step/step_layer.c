@@ -39,7 +39,7 @@ static uint64_t started(const clkv_step *step)
 static clkv_status metered(const clkv_step *step, uint64_t start, clkv_status status)
 {
 	if (step && step->open)
-		step->cache->meter.total_ns += started(step) - start;
+		step->cache->meter.host_ns += started(step) - start;
 	return status;
 }
 

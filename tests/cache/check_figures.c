@@ -72,6 +72,23 @@ START_TEST(test_a_cache_has_the_figures_that_it_lists)
 }
 END_TEST
 
+/* What OpenCL's calls take isn't the library's, whoever makes them: reads that wait, behind a step, change nothing. */
+START_TEST(test_time_is_that_inside_step_functions)
+{
+	static struct stream stream;
+	static double k[100 * 2 * 64];
+	struct feed feed = open_recipe("kivi:bits=4 ; window=40,sinks=3");
+	stream_open(&feed, &stream);
+	feed_one(&feed, &stream, 100, CLKV_PROMPT_END, 1, NULL);
+	uint64_t before = feed_stats(&feed).host_ns;
+	ck_assert_uint_gt(before, 0);
+	for (int i = 0; i < 3; i++)
+		feed_read(&feed, &stream, 0, 0, 100, k, NULL);
+	ck_assert_uint_eq(feed_stats(&feed).host_ns, before);
+	feed_close(&feed);
+}
+END_TEST
+
 START_TEST(test_other_names_are_refused)
 {
 	struct feed feed = open_recipe("f16");
@@ -206,6 +223,7 @@ int main(void)
 		  *blocks = fixture_case(suite, "blocks", 60);
 	tcase_add_test(figures, test_a_cache_has_the_figures_that_it_lists);
 	tcase_add_test(figures, test_other_names_are_refused);
+	tcase_add_test(figures, test_time_is_that_inside_step_functions);
 	tcase_add_loop_test(blocks, test_commits_that_are_said_to_wait_do, 0, n_kinds);
 	tcase_add_loop_test(blocks, test_attention_that_is_said_to_wait_does, 0, n_kinds);
 	tcase_add_test(blocks, test_who_warms_a_cache_meets_no_compiler_later);
