@@ -395,7 +395,8 @@ typedef enum clkv_blocks {
  *  recipe and, of compilers, from what is built by now: behind clkv_cache_warm no call of a step meets one. *why (may be
  *  NULL) becomes a text that needs no release; "" for 0. Functions that CLKV_CALL_LIST doesn't name never block, but for
  *  clkv_context_create, clkv_context_open and clkv_cache_create. Not in it: that begin and commit wait when the device
- *  hasn't yet read what the fourth write before this one sent. Any thread. Since 0.1. */
+ *  hasn't yet read what the fourth write before this one sent, and that calls of other threads on the same
+ *  cache wait while one is inside begin or commit. Any thread. Since 0.1. */
 CLKV_API unsigned clkv_cache_blocks(const clkv_cache *cache, clkv_call call, const char **why);
 
 /** The function's name; never NULL. Since 0.1. */

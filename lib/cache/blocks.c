@@ -45,13 +45,21 @@ static const char *compiler_reason(const clkv_cache *cache, clkv_call call)
 	case CLKV_CALL_SEQ_SAVE:
 	case CLKV_CALL_SEQ_LOAD:
 		return "another recipe's kernels are built on the way";
+	case CLKV_CALL_STEP_BEGIN:
+	case CLKV_CALL_STEP_APPEND:
+	case CLKV_CALL_STEP_OBSERVE:
+	case CLKV_CALL_STEP_ATTEND:
+	case CLKV_CALL_STEP_COMMIT:
+	case CLKV_CALL_SEQ_READ:
+	case CLKV_CALL_SEQ_GET_KEPT:
+	case CLKV_CALL_CACHE_WARM:
+		return has_unbuilt(cache) ? "a kernel is built when it is needed first" : NULL;
 	case CLKV_CALL_STEP_ABORT:
 	case CLKV_CALL_CACHE_DESTROY:
 	case CLKV_CALL_SEQ_SAVE_CODEBOOK:
-		return NULL;
-	default:
-		return has_unbuilt(cache) ? "a kernel is built when it is needed first" : NULL;
+		break;
 	}
+	return NULL; /* no call of the list blocks for a compiler beside those above */
 }
 
 unsigned clkv_cache_blocks(const clkv_cache *cache, clkv_call call, const char **why)

@@ -210,6 +210,7 @@ START_TEST(test_a_cache_that_is_cold_meets_a_compiler)
 	ck_assert(clkv_cache_blocks(feed.cache, CLKV_CALL_STEP_APPEND, NULL) & CLKV_BLOCKS_COMPILER);
 	ck_assert(clkv_cache_blocks(feed.cache, CLKV_CALL_CACHE_WARM, NULL) & CLKV_BLOCKS_COMPILER);
 	ck_assert(clkv_cache_blocks(feed.cache, CLKV_CALL_STEP_ABORT, NULL) == 0);
+	ck_assert(clkv_cache_blocks(feed.cache, (clkv_call)99, NULL) == 0);
 	feed_close(&feed);
 	clReleaseCommandQueue(queue);
 	clkv_context_destroy(context);
