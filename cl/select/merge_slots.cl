@@ -105,6 +105,21 @@ INLINE floatv nearness(const struct slots s, __local const float *x, int j)
 	return LOADV(s.weights + j) > (floatv)(0.0f) ? dot : (floatv)(-INFINITY);
 }
 
+/* The slot of the largest value among those that lanes found, of several the first. All lanes call it. */
+INLINE int first_of_lanes(float best, int at, __local float *bests, __local int *which)
+{
+	bests[LANE] = best;
+	which[LANE] = at;
+	SYNC();
+	for (int i = 0; i < LANES; i++)
+		if (bests[i] > best || (bests[i] == best && which[i] < at)) {
+			best = bests[i];
+			at = which[i];
+		}
+	SYNC();
+	return at;
+}
+
 /* The slot that a key is nearest to, of several the first. All lanes call it. */
 INLINE int nearest(const struct slots s, __local const float *x, int used, __local float *near,
                    __local int *which)
@@ -119,16 +134,7 @@ INLINE int nearest(const struct slots s, __local const float *x, int used, __loc
 			at = j + FIRST_OF(x_near >= (floatv)(top));
 		}
 	}
-	near[LANE] = best;
-	which[LANE] = at;
-	SYNC();
-	for (int i = 0; i < LANES; i++)
-		if (near[i] > best || (near[i] == best && which[i] < at)) {
-			best = near[i];
-			at = which[i];
-		}
-	SYNC();
-	return at;
+	return first_of_lanes(best, at, near, which);
 }
 
 /* A token with key x joins slot j: returns its part in the mean. All lanes call it. */
@@ -163,7 +169,7 @@ INLINE float join_key(const struct slots s, int j, const struct joining t, __loc
 }
 
 /* The slot of least score, of several the first. All lanes call it. */
-INLINE int lightest(const struct slots s, int used, __local float *least, __local int *which)
+INLINE int lightest(const struct slots s, int used, __local float *near, __local int *which)
 {
 	float score = INFINITY;
 	int at = 0;
@@ -172,16 +178,7 @@ INLINE int lightest(const struct slots s, int used, __local float *least, __loca
 			score = s.scores[j];
 			at = j;
 		}
-	least[LANE] = score;
-	which[LANE] = at;
-	SYNC();
-	for (int i = 0; i < LANES; i++)
-		if (least[i] < score || (least[i] == score && which[i] < at)) {
-			score = least[i];
-			at = which[i];
-		}
-	SYNC();
-	return at;
+	return first_of_lanes(-score, at, near, which);
 }
 
 /* Slot j, whose key goes to key [DK], stands for nothing any more; its values stay for whom they join. All lanes call it. */
@@ -279,9 +276,10 @@ __kernel GROUP_SIZE void merge_slots(__global uchar *pool, __global const uint *
 				.mass = masses[head + list[n]],
 			};
 			__local const float *x = rows + n * LISTED_ROW(DK);
-			const int least = REPLACES && used >= (int)merged ? lightest(s, used, near, which) : 0;
-			const bool replaces =
-				REPLACES && used >= (int)merged && used > 1 && s.scores[least] < t.mass;
+			/* not with the first choice, whose slots began with the tokens that weigh most */
+			const bool may = REPLACES && open > 0 && used > 1 && used >= (int)merged;
+			const int least = may ? lightest(s, used, near, which) : 0;
+			const bool replaces = may && s.scores[least] < t.mass;
 			int toward = -1;
 			float moved_part = 0.0f;
 			if (replaces) { /* the same in all lanes */
