@@ -4,7 +4,6 @@
 #include "cache/resolve.h"
 #include "cache/tune_file.h"
 #include "store/cache.h"
-#include "tune/family.h"
 
 #include <stdio.h>
 
@@ -47,18 +46,8 @@ clkv_status clkv_tuning_store(const clkv_context *context, const clkv_geometry *
 	struct clkv__tune_entry entry = {.key = ""};
 	clkv__error_clear(error);
 	CLKV_TRY(clkv__resolve(context, geometry, recipe, &r, error));
-	unsigned most = clkv__most_lanes(&context->info);
 	entry.tuning = r.tuning;
-	const char *one = clkv__lanes_refusal(&context->info);
-	if (one && tuning && !clkv__tuning_parse(tuning, most, true, &entry.tuning) &&
-	    clkv__tuning_parse(tuning, CLKV__MAX_LANES, true, &entry.tuning))
-		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "tuning is '%.60s': %s", tuning, one);
-	if (!tuning || !clkv__tuning_parse(tuning, most, true, &entry.tuning))
-		CLKV_FAIL(
-			error, CLKV_ERROR_INVALID_ARGUMENT,
-			"tuning is '%.60s'; allowed: lanes=L,vec=V,queries=Q,groups=N,min_blocks=B, L and "
-			"V powers of two up to %u and %d, the others 1 to 64",
-			tuning ? tuning : "NULL", most, CLKV__MAX_VEC);
+	CLKV_TRY(clkv__tune_read(&context->info, "tuning", tuning, true, &entry.tuning, error));
 	snprintf(entry.key, sizeof entry.key, "%s", r.key);
 	return clkv__tune_file_store(context, &entry, path, n, error);
 }

@@ -14,28 +14,32 @@ static struct clkv__tuning from(struct clkv__tuning t, const char *source)
 	return t;
 }
 
-/* What is wrong with CLKV_TUNE's text. */
-static clkv_status refuse(const clkv_device_info *info, struct clkv__tuning any, const char *text,
-                          clkv_error *error)
+clkv_status clkv__tune_read(const clkv_device_info *info, const char *what, const char *text,
+                            bool whole, struct clkv__tuning *tuning, clkv_error *error)
 {
+	unsigned most = clkv__most_lanes(info);
 	const char *one = clkv__lanes_refusal(info);
-	if (one && clkv__tuning_parse(text, CLKV__MAX_LANES, false, &any))
-		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "CLKV_TUNE is '%.60s': %s", text, one);
+	struct clkv__tuning any = *tuning;
+	if (text && clkv__tuning_parse(text, most, whole, tuning))
+		return CLKV_OK;
+	if (one && text && clkv__tuning_parse(text, CLKV__MAX_LANES, whole, &any))
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "%s is '%.60s': %s", what, text, one);
 	CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
-	          "CLKV_TUNE is '%.60s'; allowed: lanes=L,vec=V[,queries=Q][,groups=N]"
-	          "[,min_blocks=B], L and V powers of two up to %u and %d, the others 1 to 64",
-	          text, clkv__most_lanes(info), CLKV__MAX_VEC);
+	          "%s is '%.60s'; allowed: lanes=L,vec=V%s, L and V powers of two up to %u and %d, "
+	          "the others 1 to 64",
+	          what, text ? text : "NULL",
+	          whole ? ",queries=Q,groups=N,min_blocks=B" : "[,queries=Q][,groups=N][,min_blocks=B]",
+	          most, CLKV__MAX_VEC);
 }
 
 clkv_status clkv__tune_choose(const clkv_device_info *info, const struct clkv__device_hints *hints,
                               const char *text, struct clkv__tune *tune, clkv_error *error)
 {
-	unsigned most = clkv__most_lanes(info);
 	tune->family = clkv__family_tuning(clkv__family_find(info, hints), info);
 	tune->forced = text && text[0];
 	struct clkv__tuning general = tune->family;
-	if (tune->forced && !clkv__tuning_parse(text, most, false, &general))
-		return refuse(info, tune->family, text, error);
+	if (tune->forced)
+		CLKV_TRY(clkv__tune_read(info, "CLKV_TUNE", text, false, &general, error));
 	tune->general = tune->forced ? from(general, "CLKV_TUNE") : general;
 	return CLKV_OK;
 }

@@ -34,6 +34,11 @@ struct clkv__tune {
 
 struct clkv__device_hints;
 
+/** Reads a tuning's text for this device over what tuning holds; whole: each number must be there. what names the text in the
+ *  error. text may be NULL, which is no tuning. Errors: INVALID_ARGUMENT, naming what text may hold. */
+clkv_status clkv__tune_read(const clkv_device_info *info, const char *what, const char *text,
+                            bool whole, struct clkv__tuning *tuning, clkv_error *error);
+
 /** Chooses what doesn't depend on a cache; text is CLKV_TUNE, may be NULL. Leaves the list alone.
  *  Errors: INVALID_ARGUMENT, naming what text may hold. */
 clkv_status clkv__tune_choose(const clkv_device_info *info, const struct clkv__device_hints *hints,
