@@ -66,6 +66,13 @@ struct clkv__quota clkv__select_quota(const struct clkv__select *s, uint32_t sin
 	return q;
 }
 
+uint32_t clkv__select_most(const struct clkv__select *s, const struct clkv__quota *quota,
+                           uint32_t leaving)
+{
+	bool found = clkv__select_is_open(s) || !clkv__choice_of(s)->bounded;
+	return found ? leaving : least(quota->kept, leaving);
+}
+
 void clkv__select_macros(const struct clkv__select *s, clkv__macros *m)
 {
 	clkv__macros_int(m, "SELECT", s->kind);

@@ -120,6 +120,10 @@ struct clkv__quota {
 struct clkv__quota clkv__select_quota(const struct clkv__select *s, uint32_t sinks, uint32_t window,
                                       uint32_t tokens);
 
+/** Tokens that a head may keep of so many that leave its window: its quota's, or all where scores or keys say how many. */
+uint32_t clkv__select_most(const struct clkv__select *s, const struct clkv__quota *quota,
+                           uint32_t leaving);
+
 /** What a share is at least, in slots, of a sequence that has as many tokens. */
 uint32_t clkv__select_floor(uint32_t sinks, uint32_t window);
 

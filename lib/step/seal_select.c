@@ -57,14 +57,11 @@ static struct clkv__leaving leaving_of(const clkv_cache *cache, const struct clk
 void clkv__select_needs(const clkv_cache *cache, const struct clkv__step_item *item,
                         uint64_t *sealed, uint64_t *half)
 {
-	uint32_t bt = (uint32_t)cache->plan.general.block;
 	struct clkv__quota q;
 	struct clkv__leaving l = leaving_of(cache, item, item->n_new, &q);
-	const struct clkv__select *s = &cache->plan.select;
-	bool open = clkv__select_is_open(s) || !clkv__choice_of(s)->bounded;
-	uint32_t most = open || q.kept > l.n ? l.n : q.kept;
-	*sealed += l.n > 0 ? (most + bt - 1) / bt : 0;
-	*half += l.n > 0 ? (q.merged + bt - 1) / bt : 0;
+	uint32_t most = clkv__select_most(&cache->plan.select, &q, l.n);
+	*sealed += l.n > 0 ? clkv__blocks_of(cache, most) : 0;
+	*half += l.n > 0 ? clkv__blocks_of(cache, q.merged) : 0;
 }
 
 static clkv_status check_attended(const struct clkv_step *step, bool selects, clkv_error *error)

@@ -2,18 +2,19 @@
 /** \file used.c \brief The blocks, entries and indexes of a sequence of n tokens. */
 #include "store/used.h"
 
+#include "base/checked.h"
 #include "store/sizes_select.h"
 
-static uint32_t ceil_div(uint32_t a, uint32_t b)
+static uint32_t blocks_of(const struct clkv__plan *plan, uint32_t tokens)
 {
-	return (a + b - 1) / b;
+	return (uint32_t)clkv__ceil_div(tokens, (uint64_t)plan->general.block);
 }
 
 /* Half blocks that are left when all tokens before the tail but the sinks are sealed: those between are given back. */
 static uint32_t half_blocks(const struct clkv__plan *plan, const struct clkv__filling *f)
 {
-	uint32_t bt = (uint32_t)plan->general.block, all = ceil_div(f->length, bt);
-	uint32_t first = ceil_div(clkv__plan_sinks(plan, f->length), bt), tail = f->tail / bt;
+	uint32_t bt = (uint32_t)plan->general.block, all = blocks_of(plan, f->length);
+	uint32_t first = blocks_of(plan, clkv__plan_sinks(plan, f->length)), tail = f->tail / bt;
 	return tail > first ? all - (tail - first) : all;
 }
 
@@ -36,7 +37,7 @@ static void fill(const struct clkv__shape *shape, const struct clkv__plan *plan,
 		rows = n < s->max_step_tokens ? n : s->max_step_tokens;
 		clkv_phase phase = rows < n ? CLKV_PROMPT : CLKV_PROMPT_END;
 		uint32_t sealed = clkv__leaving_commit(plan, s, &u->filling, phase, rows);
-		u->entries += ceil_div(sealed, (uint32_t)plan->general.block);
+		u->entries += blocks_of(plan, sealed);
 		if (s->segs > 0)
 			u->index_units += index_units(shape, plan, s, sealed);
 	}
@@ -50,15 +51,6 @@ static bool is_even(const struct clkv__select *s)
 	return rule->bounded && !rule->pooled && choice->bounded && !choice->rings;
 }
 
-/* Slots of a head, on average of all that share theirs; at most, where scores or keys say how many. */
-static uint32_t most_kept(const struct clkv__plan *plan, const struct clkv__quota *q,
-                          uint32_t leaving)
-{
-	const struct clkv__select *s = &plan->select;
-	bool found = clkv__select_is_open(s) || !clkv__choice_of(s)->bounded;
-	return found || q->kept > leaving ? leaving : q->kept;
-}
-
 /* Tokens are selected: blocks of those kept, and of merged slots. */
 static void select_fill(const struct clkv__plan *plan, const struct clkv__sizes *s, uint32_t n,
                         struct clkv__used *u)
@@ -66,16 +58,18 @@ static void select_fill(const struct clkv__plan *plan, const struct clkv__sizes 
 	struct clkv__quota q;
 	uint32_t bt = (uint32_t)plan->general.block;
 	uint32_t leaving = clkv__leaving_window(plan, &u->filling, CLKV_PROMPT_END, n, &q);
-	uint32_t kept = most_kept(plan, &q, leaving);
+	uint32_t kept = clkv__select_most(&plan->select, &q, leaving);
 	bool even = is_even(&plan->select), once = plan->general.seal == 1 || n <= s->max_step_tokens;
 	u->filling.length = n;
 	if (leaving == 0)
 		return;
 	u->filling.tail = n - q.window;
 	u->filling.selected = true;
-	u->merged = leaving > kept || !even ? ceil_div(q.merged, bt) : 0;
+	u->merged = leaving > kept || !even ? blocks_of(plan, q.merged) : 0;
 	/* a choice that is made again leaves blocks half empty, and so do heads whose slots differ */
-	u->entries = even && once ? ceil_div(kept, bt) : kept > 0 ? clkv__kept_blocks(kept, bt) + 2 : 0;
+	u->entries = even && once ? blocks_of(plan, kept)
+	             : kept > 0   ? clkv__kept_blocks(kept, bt) + 2
+	                          : 0;
 	u->exact = u->exact && ((even && once) || kept == 0);
 }
 
@@ -112,11 +106,11 @@ static uint64_t sealed_units(const struct clkv__shape *shape, const struct clkv_
 static uint64_t table_bytes(const struct clkv__shape *shape, const struct clkv__plan *plan,
                             const struct clkv__sizes *s, const struct clkv__used *u)
 {
-	uint64_t words = 0, bt = (uint64_t)plan->general.block;
+	uint64_t words = 0;
 	for (int l = 0; l < shape->layers; l++)
 		words += ABI_ROW_HEAD +
 		         (clkv__layer_is_dense(plan, l)
-		              ? (u->filling.length + bt - 1) / bt
+		              ? blocks_of(plan, u->filling.length)
 		              : (uint64_t)u->half + ABI_ENTRY_WORDS * ((uint64_t)u->entries + u->merged));
 	uint64_t list = s->segs > 0 ? 1 + (uint64_t)u->filling.segments * ABI_SEG_WORDS : 0;
 	return 4 * (words * (uint64_t)shape->streams + list);
@@ -126,14 +120,14 @@ void clkv__used_bytes(const struct clkv__shape *shape, const struct clkv__plan *
                       const struct clkv__sizes *s, const struct clkv__used *one, uint32_t m,
                       clkv_bytes_used *b)
 {
-	uint64_t streams = (uint64_t)shape->streams, bt = (uint64_t)plan->general.block;
+	uint64_t streams = (uint64_t)shape->streams;
 	uint64_t half = (uint64_t)s->half_units * ABI_UNIT * streams, open = 0, sealed = 0;
 	bool given = plan->recall.given, booked = given || one->filling.segments > 0;
 	uint64_t book = booked ? (uint64_t)s->book_units * ABI_UNIT : 0;
 	for (int l = 0; l < shape->layers; l++) {
 		bool dense = clkv__layer_is_dense(plan, l);
 		open += half *
-		        (dense ? (one->filling.length + bt - 1) / bt : (uint64_t)one->half + one->merged);
+		        (dense ? blocks_of(plan, one->filling.length) : (uint64_t)one->half + one->merged);
 		sealed += dense ? 0 : sealed_units(shape, plan, s, one, l) * ABI_UNIT;
 	}
 	uint64_t index = one->index_units * ABI_UNIT;
