@@ -3,6 +3,7 @@
 #include "attend/launch.h"
 #include "attend/tensor.h"
 #include "base/error.h"
+#include "cache/idle.h"
 #include "cache/read_placed.h"
 #include "step/step.h"
 #include "store/cache.h"
@@ -62,14 +63,9 @@ clkv_status clkv_seq_read(clkv_seq *seq, int layer, size_t from, size_t n, const
 		vt = *v;
 		CLKV_TRY(clkv__tensor_check(&vt, "v", n, shape->streams, shape->dv, error));
 	}
-	pthread_mutex_lock(&cache->mutex);
-	clkv_status status = CLKV_OK;
-	if (cache->step->open) {
-		status = clkv__error_set(error, CLKV_ERROR_BUSY, "the cache has an open step");
-	} else {
-		const struct reading r = {seq, layer, from, n, k ? &kt : NULL, v ? &vt : NULL};
-		status = read_rows(&r, queue, error);
-	}
+	const struct reading r = {seq, layer, from, n, k ? &kt : NULL, v ? &vt : NULL};
+	CLKV_TRY(clkv__cache_lock_idle(cache, error));
+	clkv_status status = read_rows(&r, queue, error);
 	pthread_mutex_unlock(&cache->mutex);
 	return status;
 }
