@@ -377,7 +377,8 @@ CLKV_API clkv_status clkv_cache_warm(clkv_cache *cache, clkv_progress_fn progres
 	X(CLKV_CALL_SEQ_LOAD, 9, "clkv_seq_load")                                                      \
 	X(CLKV_CALL_SEQ_SAVE_CODEBOOK, 10, "clkv_seq_save_codebook")                                   \
 	X(CLKV_CALL_CACHE_WARM, 11, "clkv_cache_warm")                                                 \
-	X(CLKV_CALL_CACHE_DESTROY, 12, "clkv_cache_destroy")
+	X(CLKV_CALL_CACHE_DESTROY, 12, "clkv_cache_destroy")                                           \
+	X(CLKV_CALL_SEQ_END_PROMPT, 13, "clkv_seq_end_prompt")
 
 typedef enum clkv_call {
 #define CLKV_X(name, value, function) name = value,
@@ -624,6 +625,17 @@ CLKV_API clkv_status clkv_step_observe(clkv_step *step, int layer, const clkv_ob
  *  (a layer wasn't appended, or not attended with where tokens are chosen by attention), POOL_FULL, OPENCL,
  *  NO_HOST_MEMORY, NO_DEVICE_MEMORY. */
 CLKV_API clkv_status clkv_step_commit(clkv_step *step, const size_t *n_kept, clkv_error *error);
+
+/** Ends a prompt whose last rows were committed with CLKV_PROMPT: seals and selects as the commit of CLKV_PROMPT_END would,
+ *  with no new rows. For engines that don't know which rows are a prompt's last. Of recipes that seal a prompt at its end
+ *  (seal=prompt) the sequence becomes what it would be, bit for bit, had the last rows come with CLKV_PROMPT_END; with
+ *  seal=chunk the earlier commits have sealed whole blocks, as ever. Does nothing where a prompt's end has nothing to do.
+ *  Stages that choose tokens by the attention of the newest rows (snapkv, morphkv, corm, ...) need that the last committed
+ *  step kept all its rows of the sequence and was attended with, or observed, in all layers that seal, and that nothing was
+ *  cut off since: else INVALID_STATE.
+ *  Enqueues on queue as a commit does. On failure the sequence is as before. Errors: INVALID_ARGUMENT, INVALID_STATE, BUSY
+ *  (the cache has an open step), POOL_FULL, OPENCL, BUILD, NO_HOST_MEMORY, NO_DEVICE_MEMORY. Since 0.1. */
+CLKV_API clkv_status clkv_seq_end_prompt(clkv_seq *seq, cl_command_queue queue, clkv_error *error);
 
 /** Drops the step, also one whose commit has failed; its sequences are as before clkv_step_begin. One exception: of a
  *  recipe that looks at the newest queries (obs), those of the step may have displaced older ones. NULL is allowed. */

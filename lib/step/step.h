@@ -36,6 +36,9 @@ struct clkv_step {
 clkv_status clkv__step_init(clkv_cache *cache, clkv_error *error);
 void clkv__step_free(clkv_cache *cache);
 
+/** Begins the cache's step with an end of a prompt that brings no rows. Errors: as clkv_step_begin. */
+clkv_status clkv__step_begin_end(clkv_seq *seq, cl_command_queue queue, clkv_error *error);
+
 /** Fills words with the plan of the step's items, and the pass with where it lies. Returns the words used. */
 uint32_t clkv__step_plan(struct clkv_step *step, uint32_t *words);
 

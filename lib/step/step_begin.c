@@ -88,13 +88,13 @@ static void take_items(struct clkv_step *step, const clkv_step_item *items, size
 		step->layers[l] = CLKV__LAYER_NEW;
 }
 
-/* Half blocks that an item writes to: those of its new rows; where rows weigh tokens, all. */
+/* Half blocks that an item writes to: those of its new rows; where rows weigh tokens, all. Without rows: none. */
 static void item_blocks(const clkv_cache *cache, const struct clkv__step_item *item, uint32_t *from,
                         uint32_t *to)
 {
 	bool weighs = clkv__weighs(&cache->plan.select);
 	*from = weighs ? 0 : item->seq->length / (uint32_t)cache->plan.general.block;
-	*to = clkv__blocks_of(cache, item->seq->length + item->n_new);
+	*to = item->n_new > 0 ? clkv__blocks_of(cache, item->seq->length + item->n_new) : *from;
 }
 
 static clkv_status fail_full(const clkv_cache *cache, const char *kind, int layer,
@@ -294,14 +294,11 @@ static clkv_status join_and_send(struct clkv_step *step, cl_command_queue queue,
 	return status;
 }
 
-static clkv_status begin(clkv_cache *cache, const clkv_step_item *items, size_t n_items,
-                         cl_command_queue queue, clkv_error *error)
+/* Opens the cache's step of items that were checked. */
+static clkv_status open_step(clkv_cache *cache, const clkv_step_item *items, size_t n_items,
+                             cl_command_queue queue, clkv_error *error)
 {
 	struct clkv_step *step = cache->step;
-	if (step->open)
-		CLKV_FAIL(error, CLKV_ERROR_BUSY, "the cache has an open step: commit or abort it first");
-	CLKV_TRY(check_items(cache, items, n_items, error));
-	CLKV_TRY(clkv__probe_check(items, n_items, &step->probes, error));
 	(step->probes ? clkv__probe_take : take_items)(step, items, n_items);
 	cache->tables.n_changes = 0;
 	memset(step->attended, 0, (size_t)cache->shape.layers);
@@ -317,6 +314,36 @@ static clkv_status begin(clkv_cache *cache, const clkv_step_item *items, size_t 
 		items[i].seq->in_step = true;
 	step->open = true;
 	return CLKV_OK;
+}
+
+static clkv_status check_idle(const clkv_cache *cache, clkv_error *error)
+{
+	if (cache->step->open)
+		CLKV_FAIL(error, CLKV_ERROR_BUSY, "the cache has an open step: commit or abort it first");
+	return CLKV_OK;
+}
+
+static clkv_status begin(clkv_cache *cache, const clkv_step_item *items, size_t n_items,
+                         cl_command_queue queue, clkv_error *error)
+{
+	CLKV_TRY(check_idle(cache, error));
+	CLKV_TRY(check_items(cache, items, n_items, error));
+	CLKV_TRY(clkv__probe_check(items, n_items, &cache->step->probes, error));
+	return open_step(cache, items, n_items, queue, error);
+}
+
+clkv_status clkv__step_begin_end(clkv_seq *seq, cl_command_queue queue, clkv_error *error)
+{
+	clkv_cache *cache = seq->cache;
+	const clkv_step_item item = {seq, 0, CLKV_PROMPT_END};
+	pthread_mutex_lock(&cache->mutex);
+	clkv_status status = check_idle(cache, error);
+	if (status == CLKV_OK) {
+		cache->step->probes = false;
+		status = open_step(cache, &item, 1, queue, error);
+	}
+	pthread_mutex_unlock(&cache->mutex);
+	return status;
 }
 
 clkv_status clkv_step_begin(clkv_cache *cache, const clkv_step_item *items, size_t n_items,

@@ -29,6 +29,8 @@ struct clkv_seq {
 	uint32_t book;                 /**< its codebook, or CLKV__NO_SLOT */
 	struct clkv__kept_counts kept; /**< where tokens are selected */
 	bool left_partial; /**< a sealed block isn't full: a prompt's end or a cut left it */
+	uint32_t
+		attended; /**< its length when the newest row was attended with in all layers that seal */
 	bool in_step;
 	bool goes; /**< was destroyed inside a step: it goes when that ends */
 };

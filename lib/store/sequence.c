@@ -152,6 +152,7 @@ clkv_status clkv_seq_fork(clkv_seq *seq, clkv_seq **out, clkv_error *error)
 		copy->length = seq->length;
 		copy->tail = seq->tail;
 		copy->left_partial = seq->left_partial;
+		copy->attended = seq->attended;
 		share_counts(&copy->kept, &seq->kept, n_rows(cache));
 		copy->seen = seq->seen;
 		clkv__seen_share(&cache->seen, copy->seen);

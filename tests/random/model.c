@@ -319,7 +319,7 @@ void model_commit(struct world *w, struct model *m, size_t n, clkv_phase phase,
                   double *rows[WORLD_LAYERS][2])
 {
 	size_t before = m->tail;
-	for (int layer = 0; layer < w->geometry.layers; layer++)
+	for (int layer = 0; layer < w->geometry.layers && n > 0; layer++)
 		for (int side = SIDE_K; side <= SIDE_V; side++) {
 			size_t row = world_row(w, (enum side)side);
 			memcpy(m->given[layer][side] + m->n * row, rows[layer][side], n * row * sizeof(double));

@@ -15,7 +15,7 @@ void model_drop(struct world *w, size_t i);
 /** The sequence was cut to n tokens. */
 void model_cut(struct world *w, struct model *m, size_t n);
 
-/** n rows were kept of a step, k and v [layers][n][kv_heads][dim] as they are stored: what they sealed is
+/** n rows (0: none, and rows isn't looked at) were kept of a step, k and v [layers][n][kv_heads][dim] as they are stored: what they sealed is
  *  compared with the rule and with what was given, what was there before must be there still. */
 void model_commit(struct world *w, struct model *m, size_t n, clkv_phase phase,
                   double *rows[WORLD_LAYERS][2]);

@@ -11,6 +11,8 @@ void operate_fork(struct world *w);
 void operate_truncate(struct world *w);
 /** A step of one to three sequences: begun, appended, attended with; committed, some rows rejected; or aborted. */
 void operate_step(struct world *w);
+/** Ends the prompt of a sequence, whatever its rows were. */
+void operate_end_prompt(struct world *w);
 /** Saves a sequence, by its own recipe or another, and loads it beside it. */
 void operate_save(struct world *w);
 /** Calls that must be refused. */
