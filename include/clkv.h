@@ -564,6 +564,17 @@ typedef struct clkv_step_item {
 CLKV_API clkv_status clkv_step_begin(clkv_cache *cache, const clkv_step_item *items, size_t n_items,
                                      cl_command_queue queue, clkv_step **out, clkv_error *error);
 
+/** The same for rows that don't follow each other, as in padded batches: those of item i are rows first_rows[i] and on of k,
+ *  v, q, out and lse, in every layer. Items may lie in any order and leave any rows between them, which are neither read
+ *  nor written; none may overlap. first_rows NULL: as clkv_step_begin. Such a tensor [batch][padded][heads][dim] with
+ *  n[b] rows at the right of batch row b has first_rows[b] = (b + 1) * padded - n[b]. In the texts of the calls of a step,
+ *  [rows] is then as many as the last of these rows needs. What a step may reserve counts its own rows only.
+ *  Errors: those of clkv_step_begin; INVALID_ARGUMENT (rows of two items overlap). Since 0.1. */
+CLKV_API clkv_status clkv_step_begin_rows(clkv_cache *cache, const clkv_step_item *items,
+                                          const size_t *first_rows, size_t n_items,
+                                          cl_command_queue queue, clkv_step **out,
+                                          clkv_error *error);
+
 /** Stores the new rows of one layer. Once per layer and step, before its attend.
  *  k [rows][kv_heads][head_dim_k], v [rows][kv_heads][head_dim_v]; finite, |x| <= 65504 (they are kept
  *  in half at first). A value that isn't finite is stored as 0 (NaN) or +-65504 (infinity, or beyond

@@ -48,8 +48,10 @@ recall_attend(__global const uchar *pool, __global const uint *tables, __global 
 		return;
 
 	for (int u = 0; u < NQ; u++)
-		load_query(q, q_dtype, q_offset + row0 * q_token_stride + (head + u) * q_head_stride, true,
-		           softcap > 0.0f ? scale : scale * LOG2_E, position, turns, magnitude,
+		load_query(q, q_dtype,
+		           q_offset + (row0 + item[ABI_ITEM_GAP]) * q_token_stride +
+		               (head + u) * q_head_stride,
+		           true, softcap > 0.0f ? scale : scale * LOG2_E, position, turns, magnitude,
 		           queries + u * DK);
 	start_sums(sums, m, l);
 	SYNC();

@@ -14,6 +14,7 @@ struct clkv__step_item {
 	clkv_seq *seq;
 	uint32_t length; /**< tokens before its rows */
 	uint32_t n_new, row;
+	uint32_t gap; /**< its row r lies at row + gap + r of the caller's tensors, modulo 2^32 */
 	clkv_phase phase;
 };
 

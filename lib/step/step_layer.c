@@ -63,8 +63,10 @@ static clkv_status append(clkv_step *step, int layer, const clkv_tensor *k, cons
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "%s is NULL", k ? "v" : "k");
 	const struct clkv__shape *shape = &step->cache->shape;
 	clkv_tensor kt = *k, vt = *v;
-	CLKV_TRY(clkv__tensor_check(&kt, "k", step->pass.n_rows, shape->streams, shape->dk, error));
-	CLKV_TRY(clkv__tensor_check(&vt, "v", step->pass.n_rows, shape->streams, shape->dv, error));
+	CLKV_TRY(
+		clkv__tensor_check(&kt, "k", step->pass.tensor_rows, shape->streams, shape->dk, error));
+	CLKV_TRY(
+		clkv__tensor_check(&vt, "v", step->pass.tensor_rows, shape->streams, shape->dv, error));
 	CLKV_TRY(clkv__launch_append(step->cache, &step->chain, &step->pass, layer, &kt, &vt, stored,
 	                             n_wait, wait, done, error));
 	step->layers[layer] = CLKV__LAYER_APPENDED;
@@ -99,11 +101,13 @@ static clkv_status attend(clkv_step *step, int layer, const clkv_attend_args *ar
 	CLKV_TRY(clkv__struct_read(&a, sizeof a, args, "clkv_attend_args", error));
 	const struct clkv__shape *shape = &step->cache->shape;
 	size_t heads = (size_t)shape->q_heads;
-	CLKV_TRY(clkv__tensor_check(&a.q, "q", step->pass.n_rows, shape->q_heads, shape->dk, error));
 	CLKV_TRY(
-		clkv__tensor_check(&a.out, "out", step->pass.n_rows, shape->q_heads, shape->dv, error));
+		clkv__tensor_check(&a.q, "q", step->pass.tensor_rows, shape->q_heads, shape->dk, error));
+	CLKV_TRY(clkv__tensor_check(&a.out, "out", step->pass.tensor_rows, shape->q_heads, shape->dv,
+	                            error));
 	if (a.lse)
-		CLKV_TRY(clkv__floats_check(a.lse, "lse", a.lse_offset, step->pass.n_rows * heads, error));
+		CLKV_TRY(
+			clkv__floats_check(a.lse, "lse", a.lse_offset, step->pass.tensor_rows * heads, error));
 	if (a.sinks)
 		CLKV_TRY(clkv__floats_check(a.sinks, "sinks", a.sinks_offset, heads, error));
 	CLKV_TRY(clkv__launch_attend(step->cache, &step->chain, &step->pass, layer, &a, n_wait, wait,
@@ -133,10 +137,11 @@ static clkv_status observe(clkv_step *step, int layer, const clkv_observe_args *
 	CLKV_TRY(clkv__struct_read(&a, sizeof a, args, "clkv_observe_args", error));
 	const clkv_cache *cache = step->cache;
 	size_t heads = (size_t)cache->shape.q_heads;
-	CLKV_TRY(clkv__tensor_check(&a.q, "q", step->pass.n_rows, cache->shape.q_heads, cache->shape.dk,
-	                            error));
+	CLKV_TRY(clkv__tensor_check(&a.q, "q", step->pass.tensor_rows, cache->shape.q_heads,
+	                            cache->shape.dk, error));
 	if (a.lse)
-		CLKV_TRY(clkv__floats_check(a.lse, "lse", a.lse_offset, step->pass.n_rows * heads, error));
+		CLKV_TRY(
+			clkv__floats_check(a.lse, "lse", a.lse_offset, step->pass.tensor_rows * heads, error));
 	else if (clkv__plan_weighs(&cache->plan))
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
 		          "lse is NULL: stage '%s' weighs tokens by logits and their log-sum-exp",

@@ -128,21 +128,58 @@ void feed_rows(const struct feed *feed, int layer, enum feed_side side, const ui
 				*values++ = tensor_round(feed->in.dtype, feed->value(row[i], layer, side, h, d));
 }
 
-/* The rows of all items, one behind the other. */
+/* Rows that a step's tensors have; *packed, if it's given, gets those of the items alone. */
+static size_t tensor_rows(const struct feed *feed, const struct feed_item *items, size_t n_items,
+                          size_t *packed)
+{
+	size_t rows = 0, end = 0;
+	for (size_t i = 0; i < n_items; i++) {
+		size_t last = (feed->first_rows ? feed->first_rows[i] : rows) + items[i].n;
+		rows += items[i].n;
+		end = last > end ? last : end;
+	}
+	if (packed)
+		*packed = rows;
+	return end;
+}
+
+/* The rows of all items where they belong. */
 static void open_rows(const struct feed *feed, int layer, enum feed_side side,
                       const struct feed_item *items, size_t n_items, struct tensor *x)
 {
-	size_t row_size = feed_heads(feed, side) * feed_dim(feed, side), rows = 0;
-	for (size_t i = 0; i < n_items; i++)
-		rows += items[i].n;
-	double *values = new_doubles(rows * row_size), *at = values;
+	size_t row_size = feed_heads(feed, side) * feed_dim(feed, side), at = 0;
+	size_t rows = tensor_rows(feed, items, n_items, NULL);
+	double *values = new_doubles(rows * row_size);
+	for (size_t i = 0; i < rows * row_size; i++)
+		values[i] = (double)NAN;
 	for (size_t i = 0; i < n_items; i++) {
 		const struct stream *s = items[i].stream;
-		feed_rows(feed, layer, side, s->row + s->n, items[i].n, at);
-		at += items[i].n * row_size;
+		at = feed->first_rows ? feed->first_rows[i] : at;
+		feed_rows(feed, layer, side, s->row + s->n, items[i].n, values + at * row_size);
+		at += items[i].n;
 	}
 	tensor_open(x, feed->queue, feed->in, rows, feed_heads(feed, side), feed_dim(feed, side),
 	            values);
+	free(values);
+}
+
+/* The items' rows of a tensor behind each other; those beside them were not written. */
+static void collect_rows(const struct feed *feed, const struct feed_item *items, size_t n_items,
+                         const struct tensor *x, double *to)
+{
+	size_t row_size = x->heads * x->dim, at = 0;
+	double *values = new_doubles(x->rows * row_size), guard = tensor_guard(x->t.dtype);
+	tensor_read(x, feed->queue, values);
+	for (size_t i = 0; i < n_items; i++) {
+		size_t n = items[i].n * row_size;
+		at = feed->first_rows ? feed->first_rows[i] * row_size : at;
+		for (size_t j = 0; j < n; j++, at++) {
+			*to++ = values[at];
+			values[at] = guard;
+		}
+	}
+	for (size_t i = 0; i < x->rows * row_size; i++)
+		ck_assert_msg(values[i] == guard, "row %zu of no item was written", i / row_size);
 	free(values);
 }
 
@@ -222,9 +259,11 @@ static void attend_layer(const struct feed *feed, clkv_step *step, int layer,
 	if (feed->observe)
 		observe(step, layer, &q, &lse);
 	if (result)
-		tensor_read(&out, feed->queue, result->out + (size_t)layer * q.rows * result->out_row);
+		collect_rows(feed, items, n_items, &out,
+		             result->out + (size_t)layer * result->rows * result->out_row);
 	if (result && feed->lse)
-		tensor_read(&lse, feed->queue, result->lse + (size_t)layer * q.rows * heads);
+		collect_rows(feed, items, n_items, &lse,
+		             result->lse + (size_t)layer * result->rows * heads);
 	ck_assert_int_eq(clFinish(feed->queue), CL_SUCCESS);
 	if (args.sinks)
 		clReleaseMemObject(args.sinks);
@@ -263,16 +302,17 @@ clkv_step *feed_begin(struct feed *feed, struct feed_item *items, size_t n_items
 	clkv_step_item list[FEED_ITEMS];
 	clkv_step *step = NULL;
 	clkv_error error;
-	size_t rows = 0;
+	size_t rows;
 	for (size_t i = 0; i < n_items; i++) {
 		name_rows(&items[i]);
 		list[i] = (clkv_step_item){items[i].stream->seq, items[i].n, items[i].phase};
-		rows += items[i].n;
 	}
+	(void)tensor_rows(feed, items, n_items, &rows);
 	if (result)
 		result_open(feed, rows, result);
-	feed_ok(clkv_step_begin(feed->cache, list, n_items, feed->queue, &step, &error), &error,
-	        "clkv_step_begin");
+	feed_ok(clkv_step_begin_rows(feed->cache, list, feed->first_rows, n_items, feed->queue, &step,
+	                             &error),
+	        &error, "clkv_step_begin_rows");
 	for (int layer = 0; layer < feed->geometry.layers; layer++) {
 		append_layer(feed, step, layer, items, n_items);
 		if (feed->observed)

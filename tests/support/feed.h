@@ -39,6 +39,9 @@ struct feed {
 	bool observe;     /**< queries are handed in once more behind attention; lse is needed */
 	const struct feed_result *observed; /**< or instead of it, with these log-sum-exps */
 	const float *sinks;                 /**< host values [q_heads], or NULL */
+	const size_t *
+		first_rows; /**< of each item in the tensors of a step, rows beside them being NaN; NULL: they follow
+	                             each other. Not with observed */
 };
 
 struct stream {

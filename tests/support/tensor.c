@@ -51,6 +51,12 @@ static double decode(clkv_dtype dtype, const unsigned char *at)
 	return dtype == CLKV_F16 ? ref_from_half(bits) : ref_from_bfloat(bits);
 }
 
+double tensor_guard(clkv_dtype dtype)
+{
+	const unsigned char bytes[4] = {GUARD, GUARD, GUARD, GUARD};
+	return decode(dtype, bytes);
+}
+
 /* Byte of element (row, head, 0). */
 static size_t row_at(const struct tensor *x, size_t row, size_t head)
 {

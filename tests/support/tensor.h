@@ -29,6 +29,9 @@ void tensor_close(struct tensor *x);
 /** Reads values [rows][heads][dim]; fails the test if a byte between elements has changed. */
 void tensor_read(const struct tensor *x, cl_command_queue queue, double *values);
 
+/** What an element reads as that nobody has written. */
+double tensor_guard(clkv_dtype dtype);
+
 /** The value after it went through the type. */
 double tensor_round(clkv_dtype dtype, double value);
 
