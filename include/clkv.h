@@ -440,6 +440,14 @@ CLKV_API clkv_status clkv_seq_create(clkv_cache *cache, clkv_seq **out, clkv_err
  *  Errors: INVALID_ARGUMENT, POOL_FULL, BUSY (an open step holds the sequence), NO_HOST_MEMORY. Since 0.1. */
 CLKV_API clkv_status clkv_seq_fork(clkv_seq *seq, clkv_seq **out, clkv_error *error);
 
+/** Gives each of n different sequences of one cache what another of them, or itself, holds: seqs[i] becomes what seqs[from[i]]
+ *  was before the call, as beam search does after each step. Blocks are shared as by clkv_seq_fork, but no room for more
+ *  sequences is needed; a beam that nobody wants is freed, and one that is wanted once costs nothing. All or nothing. Never
+ *  blocks. Errors: INVALID_ARGUMENT (a sequence twice, or of another cache; from[i] not below n), BUSY (an open step
+ *  holds one of them), NO_HOST_MEMORY. Since 0.1. */
+CLKV_API clkv_status clkv_seq_reorder(clkv_seq *const *seqs, const size_t *from, size_t n,
+                                      clkv_error *error);
+
 /** Frees the blocks that no other sequence shares. Inside an open step that happens when the step ends, and the sequence
  *  can't be used for anything else till then. NULL is allowed. Never blocks. Since 0.1. */
 CLKV_API void clkv_seq_destroy(clkv_seq *seq);

@@ -139,6 +139,19 @@ void clkv__seq_release_entry(clkv_cache *cache, int layer, uint32_t entry);
  *  The caller holds the mutex. Errors: POOL_FULL, NO_HOST_MEMORY. */
 clkv_status clkv__seq_new(clkv_cache *cache, size_t notes, clkv_seq **out, clkv_error *error);
 
+/** Words of a table that sharing all of a sequence changes, at most. */
+size_t clkv__seq_notes(const clkv_seq *seq);
+
+/** Gives a sequence that holds nothing all that another holds; notes were reserved. The caller holds the mutex. */
+void clkv__seq_share(clkv_seq *to, const clkv_seq *from);
+
+/** Drops a sequence's hold on everything but its slab, which another's contents may take then: nothing else may be done
+ *  with it. The caller holds the mutex. */
+void clkv__seq_let_go(clkv_seq *seq);
+
+/** Exchanges the contents of two sequences of a cache, neither in a step. The caller holds the mutex. */
+void clkv__seq_swap(clkv_seq *a, clkv_seq *b);
+
 /** Frees a sequence and its blocks; the caller holds the mutex. */
 void clkv__seq_drop(clkv_seq *seq);
 

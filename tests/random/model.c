@@ -32,10 +32,8 @@ size_t model_sinks(const struct world *w, const struct model *m)
 
 /* ---------------------------------------------------------------- life ---- */
 
-struct model *model_add(struct world *w, clkv_seq *seq)
+static struct model *model_open(struct world *w, struct model *m, clkv_seq *seq)
 {
-	EACH_MSG(w->n_models < WORLD_SEQS, "more sequences than max_sequences");
-	struct model *m = &w->models[w->n_models++];
 	*m = (struct model){.seq = seq};
 	recalled_open(&m->recalled, &w->facts.recall);
 	for (int layer = 0; layer < w->geometry.layers; layer++)
@@ -51,9 +49,14 @@ struct model *model_add(struct world *w, clkv_seq *seq)
 	return m;
 }
 
-struct model *model_add_copy(struct world *w, const struct model *from, clkv_seq *seq)
+struct model *model_add(struct world *w, clkv_seq *seq)
 {
-	struct model *m = model_add(w, seq);
+	EACH_MSG(w->n_models < WORLD_SEQS, "more sequences than max_sequences");
+	return model_open(w, &w->models[w->n_models++], seq);
+}
+
+static void model_copy(struct world *w, const struct model *from, struct model *m)
+{
 	m->n = from->n;
 	m->most = from->most;
 	m->tail = from->tail;
@@ -73,13 +76,17 @@ struct model *model_add_copy(struct world *w, const struct model *from, clkv_seq
 		selected_fork(&from->rule, &m->rule);
 	}
 	m->lost = from->lost;
+}
+
+struct model *model_add_copy(struct world *w, const struct model *from, clkv_seq *seq)
+{
+	struct model *m = model_add(w, seq);
+	model_copy(w, from, m);
 	return m;
 }
 
-void model_drop(struct world *w, size_t i)
+static void model_close(struct world *w, struct model *m)
 {
-	struct model *m = &w->models[i];
-	clkv_seq_destroy(m->seq);
 	for (int layer = 0; layer < w->geometry.layers; layer++)
 		for (int side = SIDE_K; side <= SIDE_V; side++) {
 			free(m->given[layer][side]);
@@ -89,7 +96,24 @@ void model_drop(struct world *w, size_t i)
 		kept_close(w, m);
 	if (w->facts.ruled)
 		selected_close(&m->rule);
-	*m = w->models[--w->n_models];
+}
+
+void model_drop(struct world *w, size_t i)
+{
+	clkv_seq_destroy(w->models[i].seq);
+	model_close(w, &w->models[i]);
+	w->models[i] = w->models[--w->n_models];
+}
+
+void model_reorder(struct world *w, const size_t *from)
+{
+	struct model old[WORLD_SEQS];
+	memcpy(old, w->models, sizeof old);
+	for (size_t i = 0; i < w->n_models; i++)
+		model_copy(w, &old[from[i]], model_open(w, &w->models[i], old[i].seq));
+	for (size_t i = 0; i < w->n_models; i++)
+		model_close(w, &old[i]);
+	w->scattered = true;
 }
 
 static void cut_rule(const struct world *w, struct model *m, size_t n)

@@ -12,6 +12,9 @@ struct model *model_add_copy(struct world *w, const struct model *from, clkv_seq
 /** Destroys the sequence and forgets its model; the last one takes its number. */
 void model_drop(struct world *w, size_t i);
 
+/** Each model's sequence became what that of from[i] was. */
+void model_reorder(struct world *w, const size_t *from);
+
 /** The sequence was cut to n tokens. */
 void model_cut(struct world *w, struct model *m, size_t n);
 

@@ -33,3 +33,25 @@ void operate_end_prompt(struct world *w)
 	else
 		model_check(w, m);
 }
+
+/* Sequences of the cache in any order, some twice and some not at all. */
+void operate_reorder(struct world *w)
+{
+	clkv_seq *seqs[WORLD_SEQS];
+	size_t from[WORLD_SEQS], n = w->n_models;
+	clkv_error error;
+	for (size_t i = 0; i < n; i++) {
+		seqs[i] = w->models[i].seq;
+		from[i] = world_below(w, n);
+		world_trace(w, "sequence %zu becomes what %zu was", i, from[i]);
+	}
+	strike_arm(w);
+	clkv_status status = clkv_seq_reorder(seqs, from, n, &error);
+	if (!strike_happened(w, status, &error, "clkv_seq_reorder")) {
+		EACH_MSG(status == CLKV_OK, "clkv_seq_reorder: %s: %s", clkv_status_string(status),
+		         error.text);
+		model_reorder(w, from);
+	}
+	for (size_t i = 0; i < n; i++)
+		model_check(w, &w->models[i]);
+}

@@ -13,6 +13,8 @@ void operate_truncate(struct world *w);
 void operate_step(struct world *w);
 /** Ends the prompt of a sequence, whatever its rows were. */
 void operate_end_prompt(struct world *w);
+/** Gives sequences each other's contents. */
+void operate_reorder(struct world *w);
 /** Saves a sequence, by its own recipe or another, and loads it beside it. */
 void operate_save(struct world *w);
 /** Calls that must be refused. */
