@@ -496,14 +496,20 @@ CLKV_API clkv_status clkv_seq_get_info(const clkv_seq *seq, clkv_seq_info *info,
 /** Element types of caller's tensors. Half and bfloat16 are rounded to nearest even. */
 typedef enum clkv_dtype { CLKV_F32 = 0, CLKV_F16 = 1, CLKV_BF16 = 2 } clkv_dtype;
 
-/** Rows in the caller's buffer: element (token, head, d) lies at
+/** Rows in the caller's buffer, or in host memory: element (token, head, d) lies at
  *  offset + token * token_stride + head * head_stride + d, all in elements of dtype.
- *  Strides of 0 mean packed: head_stride = head size, token_stride = heads * head_stride. */
+ *  Strides of 0 mean packed: head_stride = head size, token_stride = heads * head_stride.
+ *  Host memory (host, with mem NULL) may lie at any multiple of its element's size, and is the library's from the call
+ *  until the call's event, or anything that the queue does behind it, has completed: what is read must stay as it is,
+ *  what is written may be read then, and not before. Devices that share the host's memory (CPUs) read and write it in place.
+ *  For others each call makes buffers, which clkv_bytes doesn't count, reads all between the first and the last element,
+ *  and of an output writes what lies between its elements back as it was; pinned or mapped memory makes that faster. */
 typedef struct clkv_tensor {
 	cl_mem mem;
 	size_t offset;
 	clkv_dtype dtype;
 	size_t token_stride, head_stride;
+	void *host; /**< in place of mem; of tensors that are only read it isn't written to */
 } clkv_tensor;
 
 /** Decodes rows from .. from + n - 1 of one layer into k and v [n][kv_heads][head size]; either may
@@ -605,6 +611,8 @@ typedef struct clkv_attend_args {
 	size_t lse_offset; /**< in floats */
 	cl_mem sinks;
 	size_t sinks_offset; /**< in floats */
+	float *lse_host;     /**< host memory in place of lse; as clkv_tensor.host; lse_offset counts */
+	const float *sinks_host; /**< in place of sinks */
 } clkv_attend_args;
 
 /** Computes attention of the step's rows over all tokens of their sequences up to themselves.
@@ -621,7 +629,8 @@ typedef struct clkv_observe_args {
 	size_t struct_size;
 	clkv_tensor q;
 	cl_mem lse;
-	size_t lse_offset; /**< in floats */
+	size_t lse_offset;     /**< in floats */
+	const float *lse_host; /**< in place of lse, as clkv_attend_args has it */
 } clkv_observe_args;
 
 /** Hands the queries of the step's rows to the stages that judge by them, in place of clkv_step_attend: for engines that compute

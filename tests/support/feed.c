@@ -213,6 +213,7 @@ static void observe(clkv_step *step, int layer, const struct tensor *q, const st
 	clkv_error error;
 	args.q = q->t;
 	args.lse = lse->t.mem;
+	args.lse_host = lse->t.host;
 	args.lse_offset = lse->t.offset;
 	feed_ok(clkv_step_observe(step, layer, &args, 0, NULL, NULL, &error), &error,
 	        "clkv_step_observe");
@@ -223,7 +224,7 @@ static void observe_layer(const struct feed *feed, clkv_step *step, int layer,
                           const struct feed_item *items, size_t n_items)
 {
 	const struct feed_result *r = feed->observed;
-	struct tensor_layout layout = {.dtype = CLKV_F32, .offset = 5};
+	struct tensor_layout layout = {.dtype = CLKV_F32, .offset = 5, .host = feed->in.host};
 	struct tensor q, lse;
 	open_rows(feed, layer, FEED_Q, items, n_items, &q);
 	ck_assert_uint_eq(q.rows, r->rows);
@@ -247,12 +248,16 @@ static void attend_layer(const struct feed *feed, clkv_step *step, int layer,
 	args.q = q.t;
 	args.out = out.t;
 	if (feed->lse) {
-		struct tensor_layout layout = {.dtype = CLKV_F32, .offset = 3};
+		struct tensor_layout layout = {
+			.dtype = CLKV_F32, .offset = 3, .host = feed->out.host, .skew = feed->out.skew / 4 * 4};
 		tensor_open(&lse, feed->queue, layout, q.rows, 1, heads, NULL);
 		args.lse = lse.t.mem;
+		args.lse_host = lse.t.host;
 		args.lse_offset = layout.offset;
 	}
-	if (feed->sinks)
+	if (feed->sinks && feed->in.host)
+		args.sinks_host = feed->sinks;
+	else if (feed->sinks)
 		args.sinks = sinks_buffer(feed);
 	feed_ok(clkv_step_attend(step, layer, &args, 0, NULL, NULL, &error), &error,
 	        "clkv_step_attend");
