@@ -378,7 +378,8 @@ CLKV_API clkv_status clkv_cache_warm(clkv_cache *cache, clkv_progress_fn progres
 	X(CLKV_CALL_SEQ_SAVE_CODEBOOK, 10, "clkv_seq_save_codebook")                                   \
 	X(CLKV_CALL_CACHE_WARM, 11, "clkv_cache_warm")                                                 \
 	X(CLKV_CALL_CACHE_DESTROY, 12, "clkv_cache_destroy")                                           \
-	X(CLKV_CALL_SEQ_END_PROMPT, 13, "clkv_seq_end_prompt")
+	X(CLKV_CALL_SEQ_END_PROMPT, 13, "clkv_seq_end_prompt")                                         \
+	X(CLKV_CALL_SEQ_REMOVE, 14, "clkv_seq_remove")
 
 typedef enum clkv_call {
 #define CLKV_X(name, value, function) name = value,
@@ -664,6 +665,22 @@ CLKV_API clkv_status clkv_step_commit(clkv_step *step, const size_t *n_kept, clk
  *  Enqueues on queue as a commit does. On failure the sequence is as before. Errors: INVALID_ARGUMENT, INVALID_STATE, BUSY
  *  (the cache has an open step), POOL_FULL, OPENCL, BUILD, NO_HOST_MEMORY, NO_DEVICE_MEMORY. Since 0.1. */
 CLKV_API clkv_status clkv_seq_end_prompt(clkv_seq *seq, cl_command_queue queue, clkv_error *error);
+
+/** Removes tokens from .. to - 1; those behind move forward by to - from positions, as engines that run out of context do.
+ *  Keys are turned back by that many positions, if the geometry's rope says how (kind; whoever rotated them); with kind 0
+ *  they stay as they are. Rows that move are decoded, turned, and appended in half: what leaves the window is sealed anew, so
+ *  codes lose once more what they lose; rows in half are rounded once more. Tokens before `from` aren't touched, nor
+ *  are forks. The next row's position is the new length.
+ *  Of the newest tokens (to = length) it's clkv_seq_truncate. Else what is left is made beside what there is: one sequence more
+ *  must be allowed than exist (max_sequences), and the pool must have room for the tokens behind `to` once more. Then the
+ *  old ones are freed: all or nothing. Tokens that were selected stay in order: from must be min_length of clkv_seq_info at
+ *  least (INVALID_ARGUMENT). Recipes that look at queries, or leave out channels, are refused (UNSUPPORTED names the
+ *  stage): what they keep belongs to the positions that tokens had.
+ *  Not while the cache has an open step, and none may begin before it returns (BUSY). Blocks: each row that moves comes to
+ *  the host. Errors: INVALID_ARGUMENT, UNSUPPORTED, BUSY, POOL_FULL, OPENCL, BUILD, NO_HOST_MEMORY, NO_DEVICE_MEMORY.
+ *  Since 0.1. */
+CLKV_API clkv_status clkv_seq_remove(clkv_seq *seq, size_t from, size_t to, cl_command_queue queue,
+                                     clkv_error *error);
 
 /** Drops the step, also one whose commit has failed; its sequences are as before clkv_step_begin. One exception: of a
  *  recipe that looks at the newest queries (obs), those of the step may have displaced older ones. NULL is allowed. */

@@ -27,6 +27,7 @@ static const char *device_reason(const clkv_cache *cache, clkv_call call)
 		       : s->moves ? "a commit that seals waits for blocks on their way to the host"
 		                  : NULL;
 	case CLKV_CALL_SEQ_READ:
+	case CLKV_CALL_SEQ_REMOVE:
 	case CLKV_CALL_SEQ_GET_KEPT:
 	case CLKV_CALL_SEQ_SAVE:
 	case CLKV_CALL_SEQ_LOAD:
@@ -54,6 +55,7 @@ static const char *compiler_reason(const clkv_cache *cache, clkv_call call)
 	case CLKV_CALL_SEQ_READ:
 	case CLKV_CALL_SEQ_GET_KEPT:
 	case CLKV_CALL_SEQ_END_PROMPT:
+	case CLKV_CALL_SEQ_REMOVE:
 	case CLKV_CALL_CACHE_WARM:
 		return has_unbuilt(cache) ? "a kernel is built when it is needed first" : NULL;
 	case CLKV_CALL_STEP_ABORT:

@@ -112,6 +112,12 @@ static inline int clkv__plan_observe(const struct clkv__plan *plan)
 	return plan->select.observe > most ? plan->select.observe : most;
 }
 
+/** Whether sealed blocks have all channels of K and V. */
+static inline bool clkv__plan_plain_channels(const struct clkv__plan *plan)
+{
+	return !clkv__prunes(&plan->sealing.prune);
+}
+
 /** Whether a stage looks at queries, or at log-sum-exps too, those of rows that attend. */
 static inline bool clkv__plan_observes(const struct clkv__plan *plan)
 {

@@ -382,3 +382,35 @@ void model_load(struct world *w, struct model *m, bool other)
 	m->maybe = true;
 	check_new(w, m, 0);
 }
+
+/* What passes of generation seal of rows that come back. */
+static void follow_moved(struct world *w, struct model *m, size_t rest, size_t most)
+{
+	for (size_t n; rest > 0; rest -= n) {
+		n = rest < most ? rest : most;
+		size_t before = m->tail, sinks;
+		m->n += n;
+		m->tail = tail_after(w, m, CLKV_DECODE, true);
+		sinks = model_sinks(w, m);
+		if (w->facts.recalls && m->tail > before)
+			recalled_seal(&m->recalled, m->tail - (before > sinks ? before : sinks));
+	}
+}
+
+void model_remove(struct world *w, struct model *m, size_t from, size_t to, size_t most)
+{
+	size_t rest = m->n - to;
+	for (int layer = 0; layer < w->geometry.layers; layer++)
+		for (int side = SIDE_K; side <= SIDE_V; side++) {
+			size_t row = world_row(w, (enum side)side);
+			double *given = m->given[layer][side] + from * row;
+			for (size_t i = 0; i < rest * row; i++)
+				given[i] = ref_half(m->read[layer][side][to * row + i]);
+		}
+	model_cut(w, m, from);
+	m->maybe = true;
+	size_t before = m->tail;
+	follow_moved(w, m, rest, most);
+	model_check_info(w, m);
+	check_new(w, m, before);
+}

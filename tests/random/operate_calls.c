@@ -55,3 +55,40 @@ void operate_reorder(struct world *w)
 	for (size_t i = 0; i < n; i++)
 		model_check(w, &w->models[i]);
 }
+
+/* Mostly to an end that leaves something to move; of recipes that select, only the newest, as a cut would. */
+static void draw_range(struct world *w, const struct model *m, size_t *from, size_t *to)
+{
+	*from = world_below(w, m->n + 1);
+	*to = w->facts.selects || world_one_in(w, 6) ? m->n : world_between(w, *from, m->n);
+	if (w->facts.selects)
+		*from = world_between(w, model_info(m).min_length, m->n);
+}
+
+void operate_remove(struct world *w)
+{
+	struct model *m = any(w);
+	size_t from, to, block = w->facts.block, most = w->options.max_step_tokens;
+	clkv_error error;
+	draw_range(w, m, &from, &to);
+	bool moves = from < to && to < m->n, full = w->n_models == w->options.max_sequences;
+	world_trace(w, "sequence %zu of %zu tokens loses %zu to %zu", (size_t)(m - w->models), m->n,
+	            from, to);
+	strike_arm(w);
+	clkv_status status = clkv_seq_remove(m->seq, from, to, world_queue(w), &error);
+	if (strike_happened(w, status, &error, "clkv_seq_remove")) {
+		model_check(w, m);
+		return;
+	}
+	w->progress->full += status == CLKV_ERROR_POOL_FULL;
+	bool refused = status == CLKV_ERROR_UNSUPPORTED && (w->observes > 0 || w->facts.prunes);
+	EACH_MSG(status == CLKV_OK || (moves && (status == CLKV_ERROR_POOL_FULL || refused)),
+	         "clkv_seq_remove: %s: %s (%s %d)", clkv_status_string(status), error.text, error.call,
+	         (int)error.cl_code);
+	EACH_MSG(!moves || !full || status != CLKV_OK, "no sequence was free to make the rest in");
+	if (status == CLKV_OK && moves)
+		model_remove(w, m, from, to, block < most ? block : most);
+	else if (status == CLKV_OK && from < to)
+		model_cut(w, m, from);
+	model_check(w, m);
+}

@@ -208,6 +208,7 @@ static const struct operation {
 	{"refuse", operate_refuse, 3},
 	{"look", operate_look, 4},
 	{"empty", operate_empty, 1},
+	{"remove", operate_remove, 4},
 };
 
 static const struct operation *draw(struct world *w)

@@ -15,6 +15,8 @@ void operate_step(struct world *w);
 void operate_end_prompt(struct world *w);
 /** Gives sequences each other's contents. */
 void operate_reorder(struct world *w);
+/** Takes tokens out of the middle of a sequence. */
+void operate_remove(struct world *w);
 /** Saves a sequence, by its own recipe or another, and loads it beside it. */
 void operate_save(struct world *w);
 /** Calls that must be refused. */

@@ -277,12 +277,12 @@ static void attend_layer(const struct feed *feed, clkv_step *step, int layer,
 	tensor_close(&lse);
 }
 
-static void name_rows(struct feed_item *item)
+static void name_rows(const struct feed *feed, struct feed_item *item)
 {
 	struct stream *s = item->stream;
 	ck_assert_uint_le(s->n + item->n, FEED_TOKENS);
 	for (size_t i = 0; i < item->n; i++)
-		s->row[s->n + i] = random_mix(item->seed, s->n + i);
+		s->row[s->n + i] = feed->named ? feed->named[i] : random_mix(item->seed, s->n + i);
 }
 
 static void result_open(const struct feed *feed, size_t rows, struct feed_result *result)
@@ -309,7 +309,7 @@ clkv_step *feed_begin(struct feed *feed, struct feed_item *items, size_t n_items
 	clkv_error error;
 	size_t rows;
 	for (size_t i = 0; i < n_items; i++) {
-		name_rows(&items[i]);
+		name_rows(feed, &items[i]);
 		list[i] = (clkv_step_item){items[i].stream->seq, items[i].n, items[i].phase};
 	}
 	(void)tensor_rows(feed, items, n_items, &rows);
@@ -354,6 +354,14 @@ void feed_one(struct feed *feed, struct stream *stream, size_t n, clkv_phase pha
 {
 	struct feed_item item = {.stream = stream, .n = n, .phase = phase, .seed = seed};
 	feed_step(feed, &item, 1, result);
+}
+
+void feed_named(struct feed *feed, struct stream *stream, const uint64_t *row, size_t n,
+                clkv_phase phase)
+{
+	feed->named = row;
+	feed_one(feed, stream, n, phase, 0, NULL);
+	feed->named = NULL;
 }
 
 void feed_read(const struct feed *feed, const struct stream *stream, int layer, size_t from,
