@@ -73,6 +73,7 @@ struct clkv__codec_layout {
 	bool flat;                          /**< no other tables than the flat ones */
 	bool verify;                        /**< each sealed value is decoded and compared */
 	uint32_t decoded_bytes; /**< of a side in local memory, where attention decodes it first */
+	int query_floats;       /**< of a query in local memory, on top of what all codecs need */
 	struct clkv__kept kept; /**< what the codec stores */
 };
 
