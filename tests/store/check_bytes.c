@@ -32,6 +32,7 @@ static const struct {
 	{"kivi | clusterkv:per=4,recall=300 ; sinks=5,window=33", 2, 6, 2, 64, 64, 1000, 700, 2},
 	{"a2ats:codes=50,recall=1,every=128 ; seal=chunk", 4, 6, 2, 64, 64, 5000, 512, 16},
 	{"clusterkv ; skip=2", 2, 6, 2, 64, 64, 1, 1, 1},
+	{"kitty:boost=0.3 ; skip=1,window=33", 3, 6, 2, 64, 64, 2049, 17, 5},
 };
 
 /* topk needs none, nor do layers that don't seal. */
