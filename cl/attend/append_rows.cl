@@ -6,16 +6,10 @@
  * Numbers: rounded to nearest half. NaN becomes 0, what half can't hold +-65504; both are counted, in what was given
  * and in what a rotation made of it.
  * Rows of one block are taken together: K lies there by channels, and is stored VEC tokens at a time. */
+#include "project.clh"
 #include "rope.clh"
 #include "rows.clh"
 #include "slots.clh"
-
-#ifndef ROT_K
-#define ROT_K 0 /* 1: K is turned by a Hadamard matrix */
-#endif
-#ifndef ROT_V
-#define ROT_V 0
-#endif
 
 /* n rows of one stream: mem's elements first + row * stride + channel. */
 struct rows {
@@ -42,8 +36,8 @@ INLINE floatv take(const struct rows rows, int row, int d, intv *replaced)
 	return limit(load_elements(rows.mem, rows.dtype, at), replaced);
 }
 
-INLINE void take_tile(const struct rows rows, const int dim, const int turned, __local floatv *tile,
-                      intv *replaced)
+INLINE void take_tile(const struct rows rows, const int dim, const bool turned,
+                      __local floatv *tile, intv *replaced)
 {
 	for (int u = LANE; u < rows.n * (dim / VEC); u += LANES) {
 		const int row = u / (dim / VEC), i = u % (dim / VEC);
@@ -64,10 +58,10 @@ INLINE void rotate_tile(__local floatv *tile, int n, int position, __global cons
 	for (int u = LANE; u < n * (DK / VEC); u += LANES) {
 		__local floatv *x = tile + u / (DK / VEC) * TILE_ROW(DK) + u % (DK / VEC);
 		const floatv rotated = limit(*x, replaced);
-		*x = ROT_K ? turn_vector(rotated) : rotated;
+		*x = PROJECT_K == ABI_PROJECT_HADAMARD ? turn_vector(rotated) : rotated;
 	}
 	SYNC();
-	if (ROT_K)
+	if (PROJECT_K == ABI_PROJECT_HADAMARD)
 		turn_rows(tile, DK, n, replaced);
 }
 
@@ -99,14 +93,14 @@ INLINE void store_k(__local const floatv *tile, int n, __global half *k, int t)
 INLINE void store_v(const struct rows rows, __local floatv *tile, __global half *v, int t,
                     intv *replaced)
 {
-	if (ROT_V)
-		take_tile(rows, DV, ROT_V, tile, replaced);
+	if (PROJECT_V)
+		take_tile(rows, DV, PROJECT_V == ABI_PROJECT_HADAMARD, tile, replaced);
 	for (int u = LANE; u < rows.n * (DV / VEC); u += LANES) {
 		const int row = u / (DV / VEC), i = u % (DV / VEC);
-		STOREV_HALF(ROT_V ? tile[row * TILE_ROW(DV) + i] : take(rows, row, i * VEC, replaced),
+		STOREV_HALF(PROJECT_V ? tile[row * TILE_ROW(DV) + i] : take(rows, row, i * VEC, replaced),
 		            v + (t + row) * DV + i * VEC);
 	}
-	if (ROT_V)
+	if (PROJECT_V)
 		SYNC();
 }
 
@@ -137,7 +131,8 @@ append_rows(__global uchar *pool, __global const uint *tables, __global const ui
 			rows_at(v, v_dtype, v_offset + stream * v_head_stride, v_token_stride, r, n, ahead);
 		for (int c = LANE; c < DK; c += LANES) /* each channel has a line of its own */
 			FETCH(block + c * BT + t);
-		take_tile(new_k, DK, ROPE_BY_LIBRARY ? 0 : ROT_K, tile, &replaced);
+		take_tile(new_k, DK, ROPE_BY_LIBRARY ? false : PROJECT_K == ABI_PROJECT_HADAMARD, tile,
+		          &replaced);
 		if (ROPE_BY_LIBRARY)
 			rotate_tile(tile, (int)n, (int)token, turns, magnitude, stored, &replaced);
 		store_k(tile, (int)n, block, (int)t);

@@ -9,6 +9,7 @@
  */
 #include "base/error.h"
 #include "codec/codec.h"
+#include "plan/projection.h"
 #include "stage/stage.h"
 
 struct q_options {
@@ -43,10 +44,11 @@ static clkv_status plan_q(const void *options, const struct clkv__shape *shape,
 	bool v_channel = o->axis_v == ABI_AXIS_CHANNEL && o->v != 16;
 	if (o->rot && (k_channel || v_channel))
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE,
-		          "stage 'q': rot=hadamard needs axis_k=token and axis_v=token: a rotation mixes "
-		          "the channels that scales per channel keep apart");
+		          "stage 'q': rot=%s needs axis_k=token and axis_v=token: a rotation mixes "
+		          "the channels that scales per channel keep apart",
+		          clkv__projection_name(o->rot));
 	variant->codec = &clkv__codec_affine;
-	variant->rotate = o->rot != 0;
+	variant->project = o->rot;
 	variant->spec.affine.k = (struct clkv__affine_side){o->k, o->axis_k, o->group, o->sym != 0};
 	variant->spec.affine.v = (struct clkv__affine_side){o->v, o->axis_v, o->group, o->sym != 0};
 	return CLKV_OK;
