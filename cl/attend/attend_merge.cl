@@ -19,7 +19,8 @@ attend_merge(__global const uint *plan, __global const float *part_acc,
              uint has_lse, __global const float *sinks, ulong sinks_offset, uint has_sinks,
              uint rows, __global const uchar *q, uint q_dtype, ulong q_offset, ulong q_token_stride,
              ulong q_head_stride, __global uchar *seen, uint layers, uint layer,
-             __global const ulong *turns, float magnitude, __global uchar *all_rows, uint most_rows)
+             __global const ulong *turns, float magnitude, __global uchar *all_rows, uint most_rows,
+             __global const float *projections, uint first_projection)
 {
 	__local float x[DV];
 	uint row = (uint)get_group_id(0), head = (uint)get_group_id(1);
@@ -41,7 +42,7 @@ attend_merge(__global const uint *plan, __global const float *part_acc,
 			x[d] = fma(weight, part_acc[record * DV + d], x[d]);
 	}
 	SYNC();
-	unproject_value(x);
+	unproject_value(x, projections, first_projection + head / (Q_HEADS / STREAMS));
 	float scale = 1.0f / sum;
 	for (int d = LANE; d < DV; d += LANES)
 		tensor_store(out, out_dtype,

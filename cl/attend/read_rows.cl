@@ -29,7 +29,7 @@ read_rows(__global const uchar *pool, __global const uint *tables, __global ucha
           uint v_dtype, ulong v_offset, ulong v_token_stride, ulong v_head_stride, uint has_v,
           __global const uint *code_tables, uint slab, uint cap, uint tail, uint sinks, uint dense,
           uint layer, uint from, uint n, uint first_stream, uint landing, uint landed,
-          uint block_units, uint slots)
+          uint block_units, uint slots, __global const float *projections, uint first_projection)
 {
 	__local float x[DK > DV ? DK : DV];
 	__local uchar codes[SEALED_CODES] __attribute__((aligned(16)));
@@ -60,7 +60,7 @@ read_rows(__global const uchar *pool, __global const uint *tables, __global ucha
 			x[c] = in_half ? vload_half(c * BT + t, (__global const half *)block)
 			               : sealed_k(block, flags, codes, fills, c, t);
 		SYNC();
-		unproject_key(x);
+		unproject_key(x, projections, first_projection + stream);
 		for (int c = LANE; c < DK; c += LANES)
 			tensor_store(k, k_dtype, k_offset + i * k_token_stride + stream * k_head_stride + c,
 			             x[c]);
@@ -73,7 +73,7 @@ read_rows(__global const uchar *pool, __global const uint *tables, __global ucha
 			x[d] = in_half ? vload_half(DK * BT + t * DV + d, (__global const half *)block)
 			               : sealed_v(block, flags, codes, t, d);
 		SYNC();
-		unproject_value(x);
+		unproject_value(x, projections, first_projection + stream);
 		for (int d = LANE; d < DV; d += LANES)
 			tensor_store(v, v_dtype, v_offset + i * v_token_stride + stream * v_head_stride + d,
 			             x[d]);

@@ -28,7 +28,8 @@ INLINE void add_query(__local const float *q, __global float *metric)
 __kernel GROUP_SIZE void index_metric(__global uchar *build, ulong stride,
                                       __global const uchar *seen, uint at, uint end, uint layers,
                                       uint layer, uint n, uint c, __global const ulong *turns,
-                                      float magnitude)
+                                      float magnitude, __global const float *projections,
+                                      uint first_projection)
 {
 	__local float q[DK];
 	const uint stream = (uint)get_group_id(1), number = (uint)get_group_id(2);
@@ -46,7 +47,7 @@ __kernel GROUP_SIZE void index_metric(__global uchar *build, ulong stride,
 			SYNC();
 			if (DISTANCE > 0)
 				rope_head(q, DISTANCE - (int)(s.tags[row] - 1), turns, 1.0f);
-			project_key(q);
+			project_key(q, projections, first_projection + number * STREAMS + stream);
 			add_query(q, b.metric);
 		}
 	}

@@ -61,7 +61,8 @@ __kernel GROUP_SIZE void recall_score(__global const uchar *index, __global cons
                                       ulong q_head_stride, __global const uchar *codebooks,
                                       __global float *scores, uint items, uint work, uint segments,
                                       uint layer, uint max_units, __global const ulong *turns,
-                                      float magnitude)
+                                      float magnitude, __global const float *projections,
+                                      uint first_projection)
 {
 	__local float queries[QUERY_PARTS * NQ * DK], tile[NQ * UT],
 		below[QUERY_PARTS == 2 ? NQ * UT : 1];
@@ -87,7 +88,7 @@ __kernel GROUP_SIZE void recall_score(__global const uchar *index, __global cons
 		          1.0f);
 #endif
 	for (int u = 0; u < NQ; u++)
-		project_key(queries + u * DK);
+		project_key(queries + u * DK, projections, first_projection + stream);
 #if QUERY_PARTS == 2
 	for (int i = LANE; i < NQ * DK; i += LANES) {
 		queries[NQ * DK + i] = fmin(queries[i], 0.0f);

@@ -5,7 +5,8 @@
  *
  * rot=hadamard turns K and V by an orthonormal Walsh-Hadamard matrix before they are stored, q by the
  * same, and the output back: it spreads outlier channels over all, which helps scales per token and
- * undoes the point of scales per channel; so the pair of the last two is refused.
+ * undoes the point of scales per channel; so the pair of the last two is refused. rot=file takes orthogonal matrices that come
+ * with the cache's options, one for K and one for V of each (layer, KV head): learned ones do better than a fixed one.
  */
 #include "base/error.h"
 #include "codec/codec.h"
@@ -31,7 +32,7 @@ static const struct clkv__key q_keys[] = {
      "what a scale of V belongs to"},
 	{"sym", CLKV__KEY_INT, offsetof(struct q_options, sym), 0, 1, NULL, 0,
      "1: symmetric, no minimum is stored"},
-	{"rot", CLKV__KEY_NAME, offsetof(struct q_options, rot), 0, 0, "none|hadamard", 0,
+	{"rot", CLKV__KEY_NAME, offsetof(struct q_options, rot), 0, 0, "none|hadamard|file", 0,
      "rotation of K and V before a codec per token"},
 };
 
