@@ -29,7 +29,7 @@ struct clkv__general {
 /** What the layers of one kind do with their tokens. */
 struct clkv__variant {
 	bool dense;                      /**< never seals: all tokens stay in half */
-	bool rotate;                     /**< K, V and q are turned by a Hadamard matrix */
+	int project;                     /**< ABI_PROJECT_*: how K, V and q are turned */
 	struct clkv__prune prune;        /**< channels of K that sealed blocks lack */
 	const struct clkv__codec *codec; /**< of sealed blocks; NULL if dense */
 	union clkv__codec_spec spec;

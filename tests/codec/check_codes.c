@@ -22,6 +22,7 @@ static const char *const recipes[] = {
 	"q:k=3,v=3,rot=hadamard,sym=1 ; window=20,sinks=2",
 	"kitty",
 	"kitty:boost=0.3,group=16 ; window=33,sinks=5",
+	"q:k=3,v=3,rot=file,sym=1 ; window=20,sinks=2,skip=1",
 };
 enum { RECIPES = sizeof recipes / sizeof recipes[0] };
 
@@ -63,6 +64,7 @@ START_TEST(test_other_head_sizes)
 		{"kivi:bits=2", {1, 8, 1, 112, 112}},
 		{"q:k=4,v=4,rot=hadamard", {1, 4, 1, 128, 128}},
 		{"kivi:k=4,v=2", {1, 3, 1, 192, 128}},
+		{"q:k=4,v=4,rot=file", {1, 4, 2, 80, 112}},
 		{"q:k=8,v=4", {1, 8, 1, 256, 256}},
 		{"kitty", {1, 3, 1, 192, 128}},
 	};
@@ -169,8 +171,8 @@ int main(void)
 	Suite *suite = suite_create("codes");
 	TCase *equal = fixture_case(suite, "equal", 120), *better = fixture_case(suite, "better", 120);
 	fixture_some(equal, test_attention_equals_that_over_decoded_rows, RECIPES, 0, 1, 2, 4, 7, 10,
-	             11, 13);
-	fixture_some(equal, test_other_head_sizes, 6, 0, 3);
+	             11, 13, 14);
+	fixture_some(equal, test_other_head_sizes, 7, 0, 3, 4);
 	pairs_draw(&crossed, 3, (const size_t[]){RECIPES, 3, 3}, false, CROSSED_SEED);
 	tcase_add_loop_test(equal, test_recipes_in_other_shapes, 0,
 	                    fixture_full() ? (int)crossed.rows : 0);

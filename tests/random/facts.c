@@ -89,7 +89,7 @@ static void read_q(const char *stage, struct facts *f)
 		affine(facts_number(stage, "k", 8), group, facts_is(stage, "axis_k", "channel"), symmetric);
 	f->side[1] =
 		affine(facts_number(stage, "v", 4), group, facts_is(stage, "axis_v", "channel"), symmetric);
-	f->turned = facts_is(stage, "rot", "hadamard");
+	f->turned = facts_is(stage, "rot", "hadamard") || facts_is(stage, "rot", "file");
 }
 
 static void read_kvcomp(const char *stage, struct facts *f)

@@ -32,7 +32,8 @@ struct facts {
 	bool at_end;               /**< seal=prompt */
 	bool dense;                /**< nothing is sealed: f16, or all layers are skipped */
 	struct side_facts side[2]; /**< K, V */
-	bool turned; /**< both sides are rotated by a Hadamard matrix before they are encoded */
+	bool
+		turned; /**< both sides are rotated by a Hadamard matrix before they are encoded: worlds give such a file to rot=file */
 	bool prunes;
 	size_t exact;   /**< first tokens of a sequence that enter no range */
 	bool selects;   /**< tokens are dropped or merged */

@@ -24,6 +24,7 @@ static const char *const recipes[] = {
 	"q:k=4,v=16,axis_k=channel,sym=1,group=128 ; window=10,block=128",
 	"q:k=4,v=4,rot=hadamard ; window=16,sinks=2",
 	"q:k=8,v=3,sym=1,rot=hadamard,group=16" SMALL,
+	"q:k=4,v=6,rot=file" SMALL,
 	"kvcomp ; window=16",
 	"kvcomp:entropy=huffman" SMALL,
 	"kvcomp:entropy=huffman,rel_k=0.02,rel_v=0.05,lane_codes=64,exact=3 ; window=0",

@@ -27,6 +27,7 @@ RECIPES = [
     ("q:k=8,v=4", 64, 0, (8, "token", 32, 0), (4, "token", 32, 0)),
     ("q:k=5,v=6,group=16", 64, 0, (5, "token", 16, 0), (6, "token", 16, 0)),
     ("q:k=4,v=4,sym=1,rot=hadamard", 64, 0, (4, "token", 32, 1), (4, "token", 32, 1)),
+    ("q:k=4,v=4,rot=file", 64, 0, (4, "token", 32, 0), (4, "token", 32, 0)),
     ("q:k=16,v=2,axis_v=channel", 64, 0, (16, "token", 32, 0), (2, "channel", 32, 0)),
     ("kitty", 64, 0, (2, "channel", 32, 0, 0.1), (2, "token", 32, 0)),
     ("kitty:boost=0.25,group=64", 64, 0, (2, "channel", 64, 0, 0.25), (2, "token", 64, 0)),

@@ -27,6 +27,7 @@ static const struct {
 	{"q:k=5,v=6 ; block=32", 1, 6, 2, 64, 64, 63, 1, 2},
 	{"q:k=16,v=2 ; seal=prompt", 4, 6, 2, 64, 64, 5000, 512, 16},
 	{"kivi ; skip=2", 2, 6, 2, 64, 64, 1, 1, 1},
+	{"q:k=4,v=4,rot=file ; skip=1", 3, 6, 2, 64, 96, 1000, 0, 2},
 	{"topk:recall=100,every=128", 2, 6, 2, 64, 64, 1000, 0, 3},
 	{"pages:recall=900,page=4,gqa=group,every=256 ; skip=1,block=32", 3, 6, 2, 64, 64, 2049, 17, 5},
 	{"kivi | clusterkv:per=4,recall=300 ; sinks=5,window=33", 2, 6, 2, 64, 64, 1000, 700, 2},
@@ -52,8 +53,12 @@ START_TEST(test_the_estimate_is_the_allocation)
 	o.max_step_tokens = estimates[_i].step;
 	o.max_sequences = estimates[_i].sequences;
 	clkv_bytes want = feed_required(fixture.context, &g, estimates[_i].recipe, &o);
-	ck_assert_uint_eq(want.device,
-	                  want.sealed + want.open + want.tables + want.scratch + want.index);
+	ck_assert_uint_eq(want.device, want.sealed + want.open + want.tables + want.scratch +
+	                                   want.index + want.rotation);
+	/* f32, of each layer and KV head a matrix of K and one of V */
+	ck_assert_uint_eq(want.rotation, strstr(estimates[_i].recipe, "rot=file")
+	                                     ? 3 * 2 * (64 * 64 + 96 * 96) * 4
+	                                     : 0);
 	ck_assert(want.index > 0 || !has_index(estimates[_i].recipe));
 	uint64_t before = inject_device_bytes();
 	feed_open(&feed, fixture.context, fixture.queue, estimates[_i].recipe, &o);

@@ -22,6 +22,7 @@ const struct every_case every_cases[] = {
 	{"f16 ; block=32", 32, 16, 60, CLKV_ROPE_NONE, false},
 	{"kivi:bits=2,group=16" AROUND, 32, 32, 60, CLKV_ROPE_HALVES, false},
 	{"q:k=5,v=8,rot=hadamard" AROUND, 32, 32, 60, CLKV_ROPE_PAIRS, true},
+	{"q:k=4,v=8,rot=file" AROUND, 32, 48, 60, CLKV_ROPE_HALVES, false},
 	{"q:k=3,v=6,axis_k=channel,axis_v=channel,sym=1" AROUND, 48, 32, 60, CLKV_ROPE_NONE, true},
 	{"kvcomp:entropy=huffman,verify=1" AROUND, 32, 48, 60, CLKV_ROPE_NONE, false},
 	{"kvcomp:entropy=pack,unit_k=block,verify=1" AROUND, 32, 32, 60, CLKV_ROPE_NONE, true},
