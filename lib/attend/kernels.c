@@ -159,8 +159,9 @@ static clkv_status plan_selecting(struct builder *b, const clkv__macros *codec,
 	tile = m;
 	clkv__macros_int(&tile, "HT", b->cache->cut.tile_heads);
 	clkv__macros_int(&tile, "TR", b->cache->cut.tile_rows);
-	if (clkv__score_of(s)->attention)
-		CLKV_TRY(plan_tile(b, "score_rows.cl", "score_rows", &tile, &k->score_rows, error));
+	const struct clkv__kernel_file rows = clkv__score_of(s)->rows;
+	if (rows.file)
+		CLKV_TRY(plan_tile(b, rows.file, rows.name, &tile, &k->score_rows, error));
 	if (s->old)
 		CLKV_TRY(plan_tile(b, "score_sums.cl", "score_sums", &tile, &k->score_sums, error));
 	row_macros(b, &m);

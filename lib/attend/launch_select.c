@@ -5,34 +5,6 @@
 #include "attend/launch_choice.h"
 #include "attend/select_args.h"
 
-struct scoring {
-	const struct clkv__leaving *leaving;
-	const struct clkv__scoring *by;
-};
-
-/* What kernels that look at rows of queries share. */
-static void put_asked(struct args *a, const clkv_cache *cache, const struct scoring *s,
-                      const struct clkv__span *span)
-{
-	const struct clkv__shape *shape = &cache->shape;
-	put_uint(a, s->leaving->slab);
-	put_uint(a, cache->sizes.cap);
-	put_uint(a, s->leaving->sinks);
-	put_uint(a, s->leaving->tail);
-	put_uint(a, s->by->byte_units);
-	put_uint(a, s->by->many);
-	put_uint(a, s->by->first);
-	put_uint(a, s->by->n);
-	put_uint(a, s->by->position);
-	put_uint(a, (cl_uint)shape->layers);
-	put_uint(a, (cl_uint)span->first_layer);
-	put_uint(a, (cl_uint)span->first_stream);
-	put_uint(a, shape->window ? (cl_uint)shape->window[span->first_layer] : 0);
-	put_float(a, shape->scale);
-	put_float(a, shape->softcap);
-	put_float(a, cache->plan.select.alpha);
-}
-
 /* Log-sums of the rows' logits of candidates alone. */
 static clkv_status sum_rows(clkv_cache *cache, struct clkv__chain *chain, const struct scoring *s,
                             const struct clkv__span *span, clkv_error *error)
@@ -85,12 +57,27 @@ static clkv_status score_layers(clkv_cache *cache, struct clkv__chain *chain, co
 	return CLKV_OK;
 }
 
+static clkv_status weigh_rows(clkv_cache *cache, struct clkv__chain *chain, const struct scoring *s,
+                              clkv_error *error)
+{
+	return clkv__for_spans(cache, chain, score_layers, s, error);
+}
+
+/* What launches a score's rows; a new one is a row here. */
+static const struct scorer {
+	clkv_status (*rows)(clkv_cache *cache, struct clkv__chain *chain, const struct scoring *s,
+	                    clkv_error *error);
+} scorers[] = {
+	[ABI_SCORE_MASS] = {weigh_rows},
+	[ABI_SCORE_SEEN] = {weigh_rows},
+};
+
 clkv_status clkv__launch_score_rows(clkv_cache *cache, struct clkv__chain *chain,
                                     const struct clkv__leaving *leaving,
                                     const struct clkv__scoring *by, clkv_error *error)
 {
 	const struct scoring what = {leaving, by};
-	return clkv__for_spans(cache, chain, score_layers, &what, error);
+	return scorers[cache->plan.select.score].rows(cache, chain, &what, error);
 }
 
 static clkv_status list(clkv_cache *cache, struct clkv__chain *chain, const void *what,

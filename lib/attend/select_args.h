@@ -6,6 +6,35 @@
 #include "attend/args.h"
 #include "attend/launch_select.h"
 
+/* What weighs tokens: what leaves, and the rows of queries that judge. */
+struct scoring {
+	const struct clkv__leaving *leaving;
+	const struct clkv__scoring *by;
+};
+
+/* What kernels that look at rows of queries share. */
+static inline void put_asked(struct args *a, const clkv_cache *cache, const struct scoring *s,
+                             const struct clkv__span *span)
+{
+	const struct clkv__shape *shape = &cache->shape;
+	put_uint(a, s->leaving->slab);
+	put_uint(a, cache->sizes.cap);
+	put_uint(a, s->leaving->sinks);
+	put_uint(a, s->leaving->tail);
+	put_uint(a, s->by->byte_units);
+	put_uint(a, s->by->many);
+	put_uint(a, s->by->first);
+	put_uint(a, s->by->n);
+	put_uint(a, s->by->position);
+	put_uint(a, (cl_uint)shape->layers);
+	put_uint(a, (cl_uint)span->first_layer);
+	put_uint(a, (cl_uint)span->first_stream);
+	put_uint(a, shape->window ? (cl_uint)shape->window[span->first_layer] : 0);
+	put_float(a, shape->scale);
+	put_float(a, shape->softcap);
+	put_float(a, cache->plan.select.alpha);
+}
+
 /* candidates.clh: CANDIDATES_ARGS */
 static inline void put_candidates(struct args *a, const clkv_cache *cache,
                                   const struct clkv__leaving *leaving,

@@ -52,6 +52,8 @@ struct clkv__rule {
 struct clkv__score {
 	bool attention; /**< rows of queries judge: layers must have been attended with */
 	bool each; /**< every row does, so every commit weighs; else the newest, when tokens leave */
+	bool lse;  /**< by weights, for which rows' log-sum-exps are wanted */
+	struct clkv__kernel_file rows; /**< holds tiles of the queries against a block; no file: none */
 };
 
 const struct clkv__choice *clkv__choice_of(const struct clkv__select *s);
