@@ -3,6 +3,7 @@
 #include "attend/launch_select.h"
 
 #include "attend/launch_choice.h"
+#include "attend/launch_expect.h"
 #include "attend/select_args.h"
 
 /* Log-sums of the rows' logits of candidates alone. */
@@ -19,6 +20,8 @@ static clkv_status sum_rows(clkv_cache *cache, struct clkv__chain *chain, const 
 	put_uint(&a, s->leaving->from);
 	put_uint(&a, s->leaving->n);
 	put_asked(&a, cache, s, span);
+	put_float(&a, cache->shape.softcap);
+	put_float(&a, cache->plan.select.alpha);
 	return run_span(cache, chain, &a, span, (s->by->n + rows - 1) / rows, error);
 }
 
@@ -37,6 +40,8 @@ static clkv_status score_rows(clkv_cache *cache, struct clkv__chain *chain, cons
 	put_mem(&a, cache->selection.scores);
 	put_uint(&a, cache->sizes.places);
 	put_asked(&a, cache, s, span);
+	put_float(&a, cache->shape.softcap);
+	put_float(&a, cache->plan.select.alpha);
 	put_float(&a, clkv__weighs(p) ? p->lambda : 1.0f);
 	put_uint(&a, clkv__weighs(p));
 	put_mem(&a, cache->selection.traces);
@@ -44,17 +49,10 @@ static clkv_status score_rows(clkv_cache *cache, struct clkv__chain *chain, cons
 	return run_span(cache, chain, &a, span, s->leaving->blocks, error);
 }
 
-/* A launch knows one window: layers go one by one where they have some. */
 static clkv_status score_layers(clkv_cache *cache, struct clkv__chain *chain, const void *what,
                                 const struct clkv__span *span, clkv_error *error)
 {
-	struct clkv__span one = *span;
-	if (!cache->shape.window)
-		return score_rows(cache, chain, what, span, error);
-	one.n_layers = 1;
-	for (; one.first_layer < span->first_layer + span->n_layers; one.first_layer++)
-		CLKV_TRY(score_rows(cache, chain, what, &one, error));
-	return CLKV_OK;
+	return by_window(cache, chain, score_rows, what, span, error);
 }
 
 static clkv_status weigh_rows(clkv_cache *cache, struct clkv__chain *chain, const struct scoring *s,
@@ -70,6 +68,7 @@ static const struct scorer {
 } scorers[] = {
 	[ABI_SCORE_MASS] = {weigh_rows},
 	[ABI_SCORE_SEEN] = {weigh_rows},
+	[ABI_SCORE_EXPECTED] = {clkv__launch_expect},
 };
 
 clkv_status clkv__launch_score_rows(clkv_cache *cache, struct clkv__chain *chain,
@@ -142,6 +141,8 @@ clkv_status clkv__launch_candidates(clkv_cache *cache, struct clkv__chain *chain
                                     const struct clkv__leaving *leaving, clkv_error *error)
 {
 	CLKV_TRY(clkv__for_spans(cache, chain, list, leaving, error));
+	if (cache->kernels->select.shares.program)
+		CLKV_TRY(clkv__for_spans(cache, chain, clkv__launch_shares, leaving, error));
 	if (cache->kernels->select.mix.program)
 		CLKV_TRY(clkv__for_spans(cache, chain, mix_scores, leaving, error));
 	if (cache->plan.select.pool > 1)

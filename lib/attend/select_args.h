@@ -31,8 +31,6 @@ static inline void put_asked(struct args *a, const clkv_cache *cache, const stru
 	put_uint(a, (cl_uint)span->first_stream);
 	put_uint(a, shape->window ? (cl_uint)shape->window[span->first_layer] : 0);
 	put_float(a, shape->scale);
-	put_float(a, shape->softcap);
-	put_float(a, cache->plan.select.alpha);
 }
 
 /* candidates.clh: CANDIDATES_ARGS */
@@ -63,6 +61,20 @@ static inline clkv_status run_span(clkv_cache *cache, struct clkv__chain *chain,
 static inline bool by_rank(const clkv_cache *cache)
 {
 	return !clkv__weighs(&cache->plan.select);
+}
+
+/* A launch knows one window: layers go one by one where they have some. */
+static inline clkv_status by_window(clkv_cache *cache, struct clkv__chain *chain,
+                                    clkv__span_launch launch, const void *what,
+                                    const struct clkv__span *span, clkv_error *error)
+{
+	struct clkv__span one = *span;
+	if (!cache->shape.window)
+		return launch(cache, chain, what, span, error);
+	one.n_layers = 1;
+	for (; one.first_layer < span->first_layer + span->n_layers; one.first_layer++)
+		CLKV_TRY(launch(cache, chain, what, &one, error));
+	return CLKV_OK;
 }
 
 /* All layers that seal. */

@@ -64,6 +64,13 @@ static const struct clkv__score scores[] = {
 			.lse = true,
 			.rows = {"score_rows.cl", "score_rows"},
 		},
+	[ABI_SCORE_EXPECTED] =
+		{
+			.attention = true,
+			.turns = {"expect_queries.cl", "expect_queries"},
+			.rows = {"expect_rows.cl", "expect_rows"},
+			.shares = {"expect_shares.cl", "expect_shares"},
+		},
 };
 
 const struct clkv__choice *clkv__choice_of(const struct clkv__select *s)

@@ -68,7 +68,7 @@ static clkv_status check_before(const struct clkv__select *s, const struct kvmer
 	if (why)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE,
 		          "stage 'kvmerger' can't come behind '%s', which %s; allowed: prefixkv, h2o, "
-		          "snapkv, morphkv, or kvmerger alone",
+		          "snapkv, expected, morphkv, or kvmerger alone",
 		          s->stage, why);
 	if (o->budget > 0 || o->similar > 0)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE,
