@@ -127,7 +127,7 @@ static inline bool clkv__plan_observes(const struct clkv__plan *plan)
 static inline bool clkv__plan_weighs(const struct clkv__plan *plan)
 {
 	const struct clkv__select *s = &plan->select;
-	return clkv__weighs(s) || (clkv__selects(s) && clkv__score_of(s)->attention && !s->old);
+	return clkv__weighs(s) || (clkv__selects(s) && clkv__score_of(s)->lse && !s->old);
 }
 
 /** Bytes that every block begins with: the state of its slots, where tokens are selected. */

@@ -25,6 +25,7 @@
 	X(streaming)                                                                                   \
 	X(h2o)                                                                                         \
 	X(snapkv)                                                                                      \
+	X(expected)                                                                                    \
 	X(l2norm)                                                                                      \
 	X(corm)                                                                                        \
 	X(morphkv)                                                                                     \

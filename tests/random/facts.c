@@ -143,9 +143,9 @@ static void read_recall(const char *stage, enum recalled_kind kind, struct facts
 
 static void read_stages(const char *text, struct facts *f)
 {
-	static const char *const select[] = {"streaming", "h2o",       "snapkv",  "l2norm",
-	                                     "corm",      "morphkv",   "cascade", "prefixkv",
-	                                     "dbudgetkv", "zeromerge", "kvmerger"};
+	static const char *const select[] = {"streaming", "h2o",       "snapkv",   "l2norm",
+	                                     "corm",      "morphkv",   "cascade",  "prefixkv",
+	                                     "dbudgetkv", "zeromerge", "kvmerger", "expected"};
 	static const char *const recall[] = {"topk", "pages", "clusterkv", "a2ats"};
 	const char *at;
 	if ((at = facts_stage(text, "kivi")))

@@ -50,6 +50,7 @@ const struct every_case every_cases[] = {
 	{"kvmerger:budget=24,heavy=0.2" AROUND, 32, 16, 60, CLKV_ROPE_NONE, false},
 	{"cascade:budget=40,rings=3" AROUND, 16, 16, 60, CLKV_ROPE_NONE, false},
 	{"corm:obs=8" AROUND, 32, 16, 60, CLKV_ROPE_NONE, true},
+	{"expected:budget=24,obs=8,ahead=64" AROUND, 32, 16, 60, CLKV_ROPE_HALVES, false},
 	{"l2norm:budget=24" AROUND, 32, 16, 60, CLKV_ROPE_NONE, true},
 	{"streaming:budget=24" AROUND, 32, 16, 60, CLKV_ROPE_NONE, true},
 	{"dbudgetkv:tau=0.2" AROUND, 32, 16, 60, CLKV_ROPE_NONE, true},

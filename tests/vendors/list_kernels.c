@@ -141,6 +141,8 @@ static const struct choice choices[] = {
 	{"h2o:budget=512 | spark:keep=0.5", {9, 3, 64, 64}, {0}},
 	{"snapkv:budget=512 | kvcomp:entropy=huffman", {9, 3, 64, 64}, {0}},
 	{"morphkv:budget=600", {32, 8, 128, 128}, {0}},
+	{"expected:budget=512", {9, 3, 64, 64}, {.kind = CLKV_ROPE_PAIRS}},
+	{"expected:budget=512 | kivi:bits=4", {32, 8, 128, 128}, {.kind = CLKV_ROPE_HALVES}},
 	{"prefixkv:budget=0.3 | kvmerger", {9, 3, 64, 64}, {0}},
 	{"cascade:budget=2048", {32, 8, 128, 128}, {0}},
 	{"l2norm:budget=0.5 | think:keep=0.6", {9, 3, 64, 64}, {0}},
