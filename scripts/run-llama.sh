@@ -3,7 +3,7 @@
 # it with the engine's own caches: text, memory, speed, loss.
 # usage: run-llama.sh [--check] [OPTION...]     options go to engines/ggml/compare_llama.py
 #
-#   --check      tests instead of the comparison; exits with 77 and a word where the wheel can't be had
+#   --check      tests instead of the comparison, of the server too; exits with 77 and a word where the wheel can't be had
 #   CLKV_BUILD   a build folder of clkv; default build
 #   CLKV_LLAMA   where what is installed is kept; default ~/.cache/clkv-llama
 set -euo pipefail
@@ -49,6 +49,7 @@ libs=$(cd "$build" && pwd)/engines/ggml/.libs
 export CLKV_GGML_BACKEND=$libs/libggml-clkv.so CLKV_GGML_GLUE=$libs/libllama-glue.so OMP_WAIT_POLICY=passive
 model=$(scripts/get-model.sh) || skip "the model can't be had"
 if [ "${1:-}" = --check ]; then
-	exec "$cache/venv/bin/python" engines/ggml/check_llama.py "$model" "${CLKV_TEXT:-/usr/share/common-licenses/GPL-3}"
+	"$cache/venv/bin/python" engines/ggml/check_llama.py "$model" "${CLKV_TEXT:-/usr/share/common-licenses/GPL-3}"
+	exec "$cache/venv/bin/python" engines/ggml/serve_llama.py "$model" 2>/dev/null
 fi
 exec "$cache/venv/bin/python" engines/ggml/compare_llama.py --model "$model" "$@"

@@ -27,6 +27,9 @@ CLKV_GGML_API struct ggml_backend_reg *ggml_backend_init(void);
  *  than 511 characters. */
 CLKV_GGML_API int clkv_ggml_set(const char *name, const char *value);
 
+/** Counts the forward passes whose tokens were kept, of all contexts of the process. Any thread. */
+CLKV_GGML_API unsigned long long clkv_ggml_passes(void);
+
 #ifdef __cplusplus
 }
 #endif

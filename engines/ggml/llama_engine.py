@@ -44,10 +44,11 @@ def load_backend():
     return 1
 
 
-def rss():
-    """MiB of this process that lie in memory."""
-    with open("/proc/self/statm") as f:
-        return int(f.read().split()[1]) * os.sysconf("SC_PAGESIZE") / 2**20
+def memory():
+    """MiB of this process that lie in memory: all of them (RSS), and those that no file is behind."""
+    with open("/proc/self/status") as f:
+        lines = dict(line.split(":", 1) for line in f)
+    return [int(lines[name].split()[0]) / 1024 for name in ("VmRSS", "RssAnon")]
 
 
 class Engine:
@@ -80,7 +81,8 @@ class Engine:
         out = b""
         for t in tokens:
             piece = ctypes.create_string_buffer(256)
-            out += piece.raw[:max(0, glue.glue_piece(self.g, t, piece, 256))]
+            n = glue.glue_piece(self.g, t, piece, 256)
+            out += piece.raw[:max(0, n)]
         return out.decode(errors="replace")
 
     def decode(self, tokens, pos, seq=0, all=False, logits=True):

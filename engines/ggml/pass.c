@@ -1,14 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "clkv_ggml.h"
 #include "mask.h"
 #include "store.h"
 
 /** Rows of a batch behind generated tokens that count as generation still: drafts. Longer ones are prompts. */
 enum { DRAFT_ROWS = 32 };
+
+static atomic_ullong passes_of_all;
+
+unsigned long long clkv_ggml_passes(void)
+{
+	return atomic_load(&passes_of_all);
+}
 
 static uint64_t now_ns(void)
 {
@@ -207,6 +216,7 @@ static int commit(struct store *store, const struct pass *next)
 		store->streams[p->spans[i].stream].length = p->spans[i].first + kept[i];
 	free(kept);
 	store->passes++;
+	atomic_fetch_add(&passes_of_all, 1);
 	look_at_figures(store);
 	return 1;
 }
