@@ -106,7 +106,7 @@ static bool device_supports_op(ggml_backend_dev_t dev, const struct ggml_tensor 
 	case GGML_OP_TRANSPOSE:
 		return true;
 	default:
-		return cache_of(node) != NULL;
+		return touches_cache(node);
 	}
 }
 

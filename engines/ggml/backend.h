@@ -14,6 +14,9 @@ struct store *store_of(const struct ggml_tensor *tensor);
 /** Finds the KV cache that a node reads or writes, itself or through a view. Returns NULL: none. */
 struct store *cache_of(const struct ggml_tensor *node);
 
+/** Tells whether a node reads or writes a KV cache that lies here, or would, were it allocated. */
+int touches_cache(const struct ggml_tensor *node);
+
 /** Computes a node of a graph. */
 enum ggml_status compute_graph(ggml_backend_t backend, struct ggml_cgraph *graph);
 

@@ -15,6 +15,21 @@ struct store *cache_of(const struct ggml_tensor *node)
 	return NULL;
 }
 
+/** Looks at the type of the buffer alone: that of an engine which only tries what would fit has nothing behind it. */
+static int is_ours(const struct ggml_tensor *tensor)
+{
+	const struct ggml_tensor *root = tensor && tensor->view_src ? tensor->view_src : tensor;
+	return root && root->buffer && root->buffer->buft == &clkv_buffer_type && store_is_named(root);
+}
+
+int touches_cache(const struct ggml_tensor *node)
+{
+	int touches = is_ours(node);
+	for (int i = 0; i < GGML_MAX_SRC && !touches; i++)
+		touches = is_ours(node->src[i]);
+	return touches;
+}
+
 static int is_view(const struct ggml_tensor *node)
 {
 	return node->op == GGML_OP_NONE || node->op == GGML_OP_VIEW || node->op == GGML_OP_RESHAPE ||

@@ -20,7 +20,6 @@ def parameters(model):
     p.n_ctx, p.n_batch, p.n_ubatch, p.n_parallel = 1024, 256, 128, 2
     p.n_gpu_layers = 99
     p.tensor_buft_overrides = ".*=CPU"
-    p.fit_params = False
     p.kv_unified = False
     p.ctx_shift = False
     p.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_ENABLED

@@ -95,6 +95,12 @@ static int name_of(const char *name, int *layer)
 	return k ? SIDE_K : SIDE_V;
 }
 
+int store_is_named(const struct ggml_tensor *tensor)
+{
+	int layer;
+	return name_of(tensor->view_src ? tensor->view_src->name : tensor->name, &layer) >= 0;
+}
+
 static struct layer *layer_numbered(struct store *store, int number)
 {
 	for (size_t i = 0; i < store->n_layers; i++) {

@@ -97,6 +97,10 @@ void store_destroy(struct store *store);
 /** Takes note of a tensor that the engine has placed here. Returns 0 after a line on the log if memory is short. */
 int store_note(struct store *store, const struct ggml_tensor *tensor);
 
+/** Tells by its name whether a tensor, or what it's a view of, is a part of a KV cache: also where nothing is allocated, as when
+ *  an engine tries what would fit. */
+int store_is_named(const struct ggml_tensor *tensor);
+
 /** Finds the layer and side of a tensor, or of a view of one. Returns NULL if it isn't of a KV cache. */
 struct layer *store_find(struct store *store, const struct ggml_tensor *tensor, int *side);
 
