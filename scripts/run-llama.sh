@@ -44,9 +44,11 @@ install_headers()
 mkdir -p "$cache"
 install_wheel || skip "$wheel can't be installed"
 install_headers || skip "$source can't be downloaded"
-make -s -C "$build" GGML_HEADERS="$cache/llama.cpp" engines/ggml/libggml-clkv.la engines/ggml/libllama-glue.la
+make -s -C "$build" GGML_HEADERS="$cache/llama.cpp" engines/ggml/libggml-clkv.la engines/ggml/libllama-glue.la \
+	engines/ggml/libggml-cases.la
 libs=$(cd "$build" && pwd)/engines/ggml/.libs
-export CLKV_GGML_BACKEND=$libs/libggml-clkv.so CLKV_GGML_GLUE=$libs/libllama-glue.so OMP_WAIT_POLICY=passive
+export CLKV_GGML_BACKEND=$libs/libggml-clkv.so CLKV_GGML_GLUE=$libs/libllama-glue.so CLKV_GGML_CASES=$libs/libggml-cases.so
+export OMP_WAIT_POLICY=passive
 model=$(scripts/get-model.sh) || skip "the model can't be had"
 if [ "${1:-}" = --check ]; then
 	"$cache/venv/bin/python" engines/ggml/check_llama.py "$model" "${CLKV_TEXT:-/usr/share/common-licenses/GPL-3}"

@@ -5,7 +5,7 @@ import os
 import sys
 import tempfile
 
-from llama_engine import F16, Q8_0, Engine, divergence, np
+from llama_engine import Q8_0, Engine, divergence, np, run_case
 
 MODEL, TEXT = sys.argv[1], open(sys.argv[2], encoding="utf-8").read()
 NOISE = 5e-2  # nats, of one row: Q4_1 products round activations to 8 bits, so any last bit grows
@@ -215,7 +215,35 @@ def selection():
         e.decode(t[:100], 0)
 
 
-TESTS = [f16_is_stock, truncation, draft, streams, clear, state, copies, refusals, selection]
+def shapes():
+    """Heads, head sizes and capped logits that the model doesn't have: f16 is ggml's own attention but for its rounding."""
+    batches = [(0, 70), (70, 1), (71, 5), (60, 20), (80, 1)]
+    for options in (dict(), dict(q_heads=8, kv_heads=8), dict(q_heads=16, kv_heads=2, dim_k=128, dim_v=128),
+                    dict(dim_k=64, dim_v=32), dict(softcap=5.0), dict(dim_k=256, dim_v=256, q_heads=2, kv_heads=1)):
+        status, want = run_case(None, batches, **options)
+        assert status == 0
+        status, got = run_case("f16", batches, **options)
+        assert status == 0, options
+        # values are in [-2, 2]; ggml sums V in f16
+        assert np.abs(got - want).max() < 4e-3, (options, np.abs(got - want).max())
+
+
+def odd_graphs():
+    """Attention that the library doesn't have is refused in words."""
+    for words, options in {"ALiBi": dict(max_bias=8.0), "sinks": dict(sinks=1), "isn't causal": dict(window=4),
+                           "clkv takes one size for all": dict(other_dims=1), "new rows of its own": dict(no_rows=1),
+                           "head_dim": dict(dim_k=40, dim_v=40), "head_dim_v": dict(dim_v=8)}.items():
+        with said() as lines:
+            status, _ = run_case("f16", [(0, 10)], **options)
+        assert status != 0, words
+        assert words in lines[0], (words, lines[0])
+    for batches in ([(0, 10), (11, 5)], [(5, 5)]):
+        with said() as lines:
+            status, _ = run_case("f16", batches)
+        assert status != 0 and "clear it first" in lines[0], lines[0]
+
+
+TESTS = [f16_is_stock, truncation, draft, streams, clear, state, copies, refusals, selection, shapes, odd_graphs]
 bad = 0
 for test in TESTS:
     if len(sys.argv) > 3 and test.__name__ not in sys.argv[3:]:

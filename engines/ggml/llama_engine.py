@@ -30,6 +30,7 @@ glue = ctypes.CDLL(os.environ["CLKV_GGML_GLUE"])
 for name, result in {"glue_open": ctypes.c_void_p, "glue_state_get": ctypes.c_size_t,
                      "glue_state_set": ctypes.c_size_t}.items():
     getattr(glue, name).restype = result
+cases = ctypes.CDLL(os.environ["CLKV_GGML_CASES"]) if "CLKV_GGML_CASES" in os.environ else None
 backend = None
 
 
@@ -131,6 +132,32 @@ class Engine:
 
     def restore(self, data, seq=0):
         return glue.glue_state_set(self.g, seq, data, ctypes.c_size_t(len(data)))
+
+
+class Case(ctypes.Structure):
+    """struct graph_case of ggml_cases.c."""
+    _fields_ = [(n, ctypes.c_int) for n in ("dim_k", "dim_v", "q_heads", "kv_heads", "cells", "first", "rows")] + \
+               [("softcap", ctypes.c_float), ("max_bias", ctypes.c_float)] + \
+               [(n, ctypes.c_int) for n in ("sinks", "window", "other_dims", "no_rows")]
+
+
+def run_case(clkv, batches, **options):
+    """Attention of two layers over batches (first cell, rows), by the device CLKV0 or by ggml's CPU. Returns a status and the
+    results of the last batch."""
+    shape = dict(dict(dim_k=64, dim_v=64, q_heads=6, kv_heads=2, cells=256), **options)
+    cases.graph_open.restype = ctypes.c_void_p
+    if clkv:
+        load_backend()
+        backend.clkv_ggml_set(b"recipe", clkv.encode())
+    c = Case(first=0, rows=max(rows for _, rows in batches), **shape)
+    g = ctypes.c_void_p(cases.graph_open(ctypes.byref(c), bool(clkv)))
+    for c.first, c.rows in batches:
+        out = np.empty((2, c.rows, c.q_heads, c.dim_v), np.float32)
+        status = cases.graph_run(g, ctypes.byref(c), out.ctypes.data_as(ctypes.c_void_p))
+        if status:
+            break
+    cases.graph_close(g)
+    return status, out
 
 
 def log_softmax(logits):
