@@ -160,12 +160,22 @@ static clkv_status check_middle(const clkv_seq *seq, size_t from, clkv_error *er
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
 		          "from is %zu: of the tokens before %u only some were kept; allowed: %u and up",
 		          from, seq->tail, seq->tail);
-	if (seq->cache->n_sequences == seq->cache->sizes.max_sequences)
+	return CLKV_OK;
+}
+
+/* A sequence for what is left. */
+static clkv_status fork_seq(clkv_seq *seq, clkv_seq **out, clkv_error *error)
+{
+	clkv_cache *cache = seq->cache;
+	pthread_mutex_lock(&cache->mutex);
+	uint32_t n = cache->n_sequences, most = cache->sizes.max_sequences;
+	pthread_mutex_unlock(&cache->mutex);
+	if (n == most)
 		CLKV_FAIL(error, CLKV_ERROR_POOL_FULL,
 		          "%u sequences exist; allowed: one less than max_sequences (%u), as what is left "
 		          "is made in a sequence of its own",
-		          seq->cache->n_sequences, seq->cache->sizes.max_sequences);
-	return CLKV_OK;
+		          n, most);
+	return clkv_seq_fork(seq, out, error);
 }
 
 clkv_status clkv_seq_remove(clkv_seq *seq, size_t from, size_t to, cl_command_queue queue,
@@ -179,7 +189,7 @@ clkv_status clkv_seq_remove(clkv_seq *seq, size_t from, size_t to, cl_command_qu
 	if (to == seq->length)
 		return clkv_seq_truncate(seq, from, error);
 	CLKV_TRY(check_middle(seq, from, error));
-	CLKV_TRY(clkv_seq_fork(seq, &left, error));
+	CLKV_TRY(fork_seq(seq, &left, error));
 	clkv_status status = clkv_seq_truncate(left, from, error);
 	if (status == CLKV_OK)
 		status = move_rows(seq, left, to, queue, error);

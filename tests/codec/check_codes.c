@@ -30,7 +30,9 @@ struct shape {
 	int layers, q_heads, kv_heads, dk, dv;
 };
 static const struct tensor_layout layouts[] = {
-	{CLKV_F32, 0, 0, 0}, {CLKV_F16, 3, 5, 1}, {CLKV_BF16, 1, 0, 7}};
+	{.dtype = CLKV_F32, .offset = 0, .head_gap = 0, .token_gap = 0},
+	{.dtype = CLKV_F16, .offset = 3, .head_gap = 5, .token_gap = 1},
+	{.dtype = CLKV_BF16, .offset = 1, .head_gap = 0, .token_gap = 7}};
 
 static void check_recipe(const char *recipe, const struct shape *x, struct tensor_layout in)
 {

@@ -180,7 +180,7 @@ START_TEST(test_memory_that_cannot_be_is_refused)
 	open_feed(&feed, &hosted[0], layouts[0], s);
 	const clkv_step_item item = {s[0].seq, 1, CLKV_DECODE};
 	feed_ok(clkv_step_begin(feed.cache, &item, 1, feed.queue, &open, &error), &error, "begin");
-	clkv_tensor good = {.host = numbers}, skewed = {.host = (char *)numbers + 2}, none = {NULL};
+	clkv_tensor good = {.host = numbers}, skewed = {.host = (char *)numbers + 2}, none = {.mem = NULL};
 	tensor_open(&k, feed.queue, (struct tensor_layout){.dtype = CLKV_F32}, 1, 2, 64, NULL);
 	clkv_tensor both = k.t;
 	both.host = numbers;
