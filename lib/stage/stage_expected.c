@@ -19,7 +19,7 @@ struct expected_options {
 
 static const struct clkv__key expected_keys[] = {
 	BUDGET_KEY(AT(budget), 512),
-	JUDGES_KEY(AT(obs), 1, 128, "newest queries whose mean and covariance those to come have"),
+	JUDGES_KEY(AT(obs), 1, 256, "newest queries whose mean and covariance those to come have"),
 	{"ahead", CLKV__KEY_INT, AT(ahead), 1, 1 << 16, NULL, 512,
      "positions to come over which their rotation is averaged"},
 	{"spread", CLKV__KEY_INT, AT(spread), 0, 1, NULL, 1, "1: the variance of logits counts"},
@@ -62,6 +62,7 @@ const struct clkv__stage clkv__stage_expected = {
 	.keys = expected_keys,
 	.n_keys = sizeof expected_keys / sizeof expected_keys[0],
 	.window = 32,
+	.sinks = 4,
 	.prompt = true,
 	.plan = plan_expected,
 };

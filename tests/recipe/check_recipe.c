@@ -92,7 +92,7 @@ START_TEST(test_the_print_has_every_key_and_what_was_given)
 		{"corm", {"corm:obs=256 ;", "window=256", "sinks=0", "seal=prompt"}},
 		{"morphkv", {"budget=600", "obs=30", "agg=sum", "gqa=max"}},
 		{"expected",
-	     {"budget=512,obs=128,ahead=512,spread=1,lengths=1,gqa=mean", "window=32", "sinks=0",
+	     {"budget=512,obs=256,ahead=512,spread=1,lengths=1,gqa=mean", "window=32", "sinks=4",
 	      "seal=prompt"}},
 		{"cascade", {"budget=2048,rings=4,beta=0.9999", "gqa=mean", "sinks=64", "seal=chunk"}},
 		{"prefixkv", {"budget=0.2", "window=32", "sinks=4", "skip=0"}},
