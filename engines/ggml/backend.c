@@ -71,10 +71,13 @@ static enum ggml_backend_dev_type device_type(ggml_backend_dev_t dev)
 	return GGML_BACKEND_DEVICE_TYPE_GPU;
 }
 
+/** No weights come here, so that this device doesn't keep the engine from mapping them. */
 static void device_props(ggml_backend_dev_t dev, struct ggml_backend_dev_props *props)
 {
-	*props = (struct ggml_backend_dev_props){
-		.name = device_name(dev), .description = device_description(dev), .type = device_type(dev)};
+	*props = (struct ggml_backend_dev_props){.name = device_name(dev),
+	                                         .description = device_description(dev),
+	                                         .type = device_type(dev),
+	                                         .caps = {.mmap_support = true}};
 }
 
 static ggml_backend_buffer_type_t device_buffer_type(ggml_backend_dev_t dev)

@@ -76,7 +76,7 @@ def prompt_loss(e, t, n, batch):
 
 
 def run(a, folder):
-    """One cache: writes result.json and logits.npy."""
+    """One cache: writes result.json and logits."""
     e = open_engine(a, a.child)
     t = e.tokens("".join(open(f, encoding="utf-8").read() for f in a.text))
     if len(t) <= max(a.depth) + a.tokens:
@@ -88,20 +88,20 @@ def run(a, folder):
         e.clear()
         result["prompt_loss"] = prompt_loss(e, t, a.prompt_loss, a.batch)
     e.clear()
-    rows, at = [], 0
+    at, losses, logits = 0, [], open(os.path.join(folder, "logits"), "wb")
     for depth in a.depth:
         clock = Clock()
         prompt(e, t, at, depth, a.batch)
         result["prompt"].append(clock.read(depth - at))
         clock = Clock()
         for i in range(depth, depth + a.tokens):
-            rows.append(e.decode([t[i]], i)[0])
+            row = e.decode([t[i]], i)
+            losses += loss_of(row, t[i + 1:i + 2])
+            logits.write(row.tobytes())  # in memory they would count
         result["decode"].append(clock.read(a.tokens))
         at = depth + a.tokens
-    rows = np.stack(rows)
-    result["loss"] = loss_of(rows, [t[i + 1] for d in a.depth for i in range(d, d + a.tokens)])
-    np.save(os.path.join(folder, "logits.npy"), rows)
-    del rows
+    logits.close()
+    result.update(loss=losses, vocab=e.vocab)
     prompt(e, t, at, min(a.context, len(t)), a.batch)
     result["full"] = memory()
     with open(os.path.join(folder, "result.json"), "w") as f:
@@ -117,7 +117,8 @@ def run_child(cache):
             print("%s: failed" % cache)
             return None
         with open(os.path.join(folder, "result.json")) as f:
-            return json.load(f), np.load(os.path.join(folder, "logits.npy"))
+            result = json.load(f)
+        return result, np.fromfile(os.path.join(folder, "logits"), np.float32).reshape(-1, result["vocab"])
 
 
 def row_of(a, cache, result, logits, first):

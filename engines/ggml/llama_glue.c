@@ -20,7 +20,7 @@ struct glue_options {
 	int n_ctx, n_ubatch, n_threads;
 	int type_k, type_v;       /**< of enum ggml_type */
 	int flash;                /**< of enum llama_flash_attn_type */
-	int n_seq, unified, clkv; /**< clkv: caches on the device CLKV0, weights on the CPU */
+	int n_seq, unified, clkv; /**< clkv: caches on the device CLKV0 */
 	int swa_full;
 };
 
@@ -34,15 +34,12 @@ static void quiet(enum ggml_log_level level, const char *text, void *opaque)
 static struct llama_model *load(const char *path, int clkv)
 {
 	static ggml_backend_dev_t devices[2];
-	struct llama_model_tensor_buft_override weights[2] = {{".*", ggml_backend_cpu_buffer_type()},
-	                                                      {NULL, NULL}};
 	struct llama_model_params p = llama_model_default_params();
 	p.n_gpu_layers = 0;
 	if (clkv) {
 		devices[0] = ggml_backend_dev_by_name("CLKV0");
 		p.devices = devices;
 		p.n_gpu_layers = 99;
-		p.tensor_buft_overrides = weights;
 	}
 	return llama_model_load_from_file(path, p);
 }

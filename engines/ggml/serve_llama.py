@@ -19,7 +19,6 @@ def parameters(model):
     p.model.path = model
     p.n_ctx, p.n_batch, p.n_ubatch, p.n_parallel = 1024, 256, 128, 2
     p.n_gpu_layers = 99
-    p.tensor_buft_overrides = ".*=CPU"
     p.kv_unified = False
     p.ctx_shift = False
     p.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_ENABLED
@@ -50,7 +49,6 @@ def with_draft(p, model):
     p.speculative.types = [xllamacpp.common_speculative_type.COMMON_SPECULATIVE_TYPE_DRAFT_SIMPLE]
     p.speculative.draft.mparams.path = model
     p.speculative.draft.n_gpu_layers = 99
-    p.speculative.draft.tensor_buft_overrides = ".*=CPU"
     return p
 
 
