@@ -150,6 +150,12 @@ def state():
             assert e.state() == saved  # before any graph: what was written
             got = e.decode([t[150]], 150)
             assert (got == want).all() if recipe == "f16" else divergence(want, got).max() < 0.5
+    for recipe in ("snapkv:budget=64 ; window=16", "spark:keep=0.5"):
+        with engine(recipe, n_seq=2) as e:
+            assert e.restore(saved)
+            assert "a saved state has none" in fails(e, [t[150]], 150)
+            e.remove(0, 0, -1)
+            e.decode(t[:20], 0)
     with engine(clkv=None, n_seq=2) as e:  # the engine's own cache reads it too
         assert e.restore(saved)
         assert divergence(want, e.decode([t[150]], 150)).max() < NOISE

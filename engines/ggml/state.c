@@ -321,6 +321,8 @@ int state_flush(struct store *store, size_t stream)
 	int good = 0;
 	if (!is_whole(store, &s->pending))
 		say_error("a state was written for some layers only");
+	else if (clkv_cache_observes(store->cache))
+		say_error("recipe %s judges tokens by queries, and a saved state has none", store->recipe);
 	else if (s->pending.from > s->length)
 		say_error("a state begins at cell %zu of stream %zu, which holds %zu tokens",
 		          s->pending.from, stream, s->length);
