@@ -273,7 +273,8 @@ typedef struct clkv_cache_options {
 	                             POOL_FULL when there is no room. Layers that never seal have room for
 	                             max_tokens all the same */
 	const void *rotation; /**< of recipes with rot=file, which need one: what clkv_rotation_write
-	                             wrote, read during the call; its model must be `model` */
+	                             or clkv-train --for rotation wrote, read during the call; its model
+	                             must be `model` */
 	size_t rotation_size;
 } clkv_cache_options;
 
@@ -717,7 +718,8 @@ CLKV_API clkv_status clkv_seq_save(clkv_seq *seq, const char *recipe, cl_command
  *  recipe seals. q heads, scale, softcap and windows of the geometry may differ. So may rope.by_library: a
  *  file's keys are rotated, and aren't again; that it was by the same rope is the caller's to know. Not while the cache has an open step, and none may begin before it
  *  returns (BUSY). Blocks until done. On failure the cache holds what it held.
- *  Errors: CORRUPT (says which part is damaged), UNSUPPORTED (another geometry, an unknown recipe or version),
+ *  Errors: CORRUPT (says which part is damaged), UNSUPPORTED (another geometry, an unknown recipe or version,
+ *  rows turned by another rotation),
  *  POOL_FULL, IO (read returned more than it was asked for), BUSY, NO_HOST_MEMORY, NO_DEVICE_MEMORY, OPENCL,
  *  BUILD. Since 0.1. */
 CLKV_API clkv_status clkv_seq_load(clkv_cache *cache, cl_command_queue queue, clkv_read_fn read,
