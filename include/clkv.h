@@ -265,11 +265,17 @@ typedef struct clkv_cache_options {
 		codebook; /**< of recipes with one (a2ats): what clkv_seq_save_codebook wrote, read during the
 	                             call; NULL: each sequence's first prompt trains its own */
 	size_t codebook_size;
-	uint64_t model; /**< the caller's number for the model's weights: must be the codebook's */
+	uint64_t
+		model; /**< the caller's number for the model's weights: must be the codebook's, and the
+	                             rotation's */
 	size_t max_open_tokens; /**< that lie in half at once, of all sequences; 0: max_tokens. Prompts
 	                             that are sealed at their end (seal=prompt) must fit in; begin answers
 	                             POOL_FULL when there is no room. Layers that never seal have room for
 	                             max_tokens all the same */
+	const void *rotation; /**< of recipes with rot=file, which need one: what clkv_rotation_write
+	                             or clkv-train --for rotation wrote, read during the call; its model
+	                             must be `model` */
+	size_t rotation_size;
 } clkv_cache_options;
 
 /** Bytes that clkv_cache_create takes: the allocator uses the very same functions. */
@@ -292,9 +298,10 @@ typedef struct clkv_bytes {
 	double per_slot; /**< where tokens are selected: of one slot of each KV head, all layers that
 	                           select, tables included; else 0 */
 	uint64_t
-		host_sealed; /**< encoded blocks that lie in host memory (place:host), which sealed leaves
+		host_sealed;   /**< encoded blocks that lie in host memory (place:host), which sealed leaves
 	                           out; part of host. via=map: OpenCL makes it for the device, in the same
 	                           buffers as what is open */
+	uint64_t rotation; /**< matrices of rot=file; part of device */
 } clkv_bytes;
 
 /** Checks whether this device runs this recipe on this geometry, before anything is allocated: OK, or the error says why
@@ -711,7 +718,8 @@ CLKV_API clkv_status clkv_seq_save(clkv_seq *seq, const char *recipe, cl_command
  *  recipe seals. q heads, scale, softcap and windows of the geometry may differ. So may rope.by_library: a
  *  file's keys are rotated, and aren't again; that it was by the same rope is the caller's to know. Not while the cache has an open step, and none may begin before it
  *  returns (BUSY). Blocks until done. On failure the cache holds what it held.
- *  Errors: CORRUPT (says which part is damaged), UNSUPPORTED (another geometry, an unknown recipe or version),
+ *  Errors: CORRUPT (says which part is damaged), UNSUPPORTED (another geometry, an unknown recipe or version,
+ *  rows turned by another rotation),
  *  POOL_FULL, IO (read returned more than it was asked for), BUSY, NO_HOST_MEMORY, NO_DEVICE_MEMORY, OPENCL,
  *  BUILD. Since 0.1. */
 CLKV_API clkv_status clkv_seq_load(clkv_cache *cache, cl_command_queue queue, clkv_read_fn read,
@@ -724,6 +732,16 @@ CLKV_API clkv_status clkv_seq_load(clkv_cache *cache, cl_command_queue queue, cl
  *  NO_HOST_MEMORY, OPENCL. Since 0.1. */
 CLKV_API clkv_status clkv_seq_save_codebook(clkv_seq *seq, uint64_t model, cl_command_queue queue,
                                             clkv_write_fn write, void *opaque, clkv_error *error);
+
+/** Writes orthogonal matrices, for clkv_cache_options.rotation of caches with rot=file. A row x of a layer's KV head is stored
+ *  as x R, with R of k [layers][kv_heads][head_dim_k][head_dim_k] for keys and of v
+ *  [layers][kv_heads][head_dim_v][head_dim_v] for values: [channel of the model][channel as stored]. Keys are behind RoPE.
+ *  R R^T may differ from the identity by 2^-16 in each entry. model: any number that tells the model's weights from others'.
+ *  doc/file-format.md describes the bytes. Any thread; waits for write alone. Errors: INVALID_ARGUMENT, CORRUPT (a matrix that
+ *  isn't finite or orthogonal), IO, NO_HOST_MEMORY. Since 0.1. */
+CLKV_API clkv_status clkv_rotation_write(const clkv_geometry *geometry, uint64_t model,
+                                         const float *k, const float *v, clkv_write_fn write,
+                                         void *opaque, clkv_error *error);
 
 /* ---------------------------------------------------------------- figures ---- */
 

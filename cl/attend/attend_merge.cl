@@ -6,12 +6,9 @@
  * part_acc [record][DV] | part_ml [record][2]: maximum of logit * log2(e), sum of exp2(logit - maximum)
  * lse [n_rows][Q_HEADS] natural log | sinks [Q_HEADS] natural logits that take mass and have no value
  * Numbers: f32; records that saw no token have maximum -inf and sum 0, and add nothing. */
-#include "hadamard.clh"
 #include "keep_query.clh"
+#include "project.clh"
 
-#ifndef ROT_V
-#define ROT_V 0 /* 1: V is turned by a Hadamard matrix, which is undone here */
-#endif
 #define LOG2_E 1.44269504088896340736f
 #define LN_2 0.69314718055994530942f
 
@@ -22,7 +19,8 @@ attend_merge(__global const uint *plan, __global const float *part_acc,
              uint has_lse, __global const float *sinks, ulong sinks_offset, uint has_sinks,
              uint rows, __global const uchar *q, uint q_dtype, ulong q_offset, ulong q_token_stride,
              ulong q_head_stride, __global uchar *seen, uint layers, uint layer,
-             __global const ulong *turns, float magnitude, __global uchar *all_rows, uint most_rows)
+             __global const ulong *turns, float magnitude, __global uchar *all_rows, uint most_rows,
+             __global const float *projections, uint first_projection)
 {
 	__local float x[DV];
 	uint row = (uint)get_group_id(0), head = (uint)get_group_id(1);
@@ -47,8 +45,7 @@ attend_merge(__global const uint *plan, __global const float *part_acc,
 			x[d] = fma(weight, part_acc[record * DV + d], x[d]);
 	}
 	SYNC();
-	if (ROT_V)
-		hadamard(x, DV);
+	unproject_value(x, projections, first_projection + head / (Q_HEADS / STREAMS));
 	float scale = 1.0f / sum;
 	for (int d = LANE; d < DV; d += LANES)
 		tensor_store(out, out_dtype,

@@ -39,6 +39,7 @@ static clkv_status read_span(clkv_seq *seq, struct clkv__chain *chain,
 	put_uint(&a, r->landed);
 	put_uint(&a, cache->sizes.sealed_units);
 	put_uint(&a, r->slots);
+	put_projections(&a, cache, layer);
 	size_t groups[3] = {r->n, (size_t)span->n_streams, 1};
 	return run(&a, chain, 2, groups, lanes_of(cache), 0, NULL, NULL, error);
 }

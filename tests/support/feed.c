@@ -3,6 +3,7 @@
 #include "feed.h"
 
 #include "random.h"
+#include "rotation.h"
 
 #include <check.h>
 #include <math.h>
@@ -68,15 +69,23 @@ void feed_open(struct feed *feed, clkv_context *context, cl_command_queue queue,
 {
 	clkv_cache_options room = CLKV_INIT(clkv_cache_options);
 	clkv_error error;
+	struct memory_file rotation = {0};
 	room.max_tokens = FEED_TOKENS;
 	room.max_sequences = FEED_ITEMS;
+	if (options)
+		room = *options;
+	if (strstr(recipe, "rot=file") && !room.rotation) {
+		rotation = rotation_file(&feed->geometry, ROTATION_RANDOM, 1);
+		room.rotation = rotation.bytes;
+		room.rotation_size = rotation.n;
+	}
 	feed->context = context;
 	feed->queue = queue;
 	if (!feed->value)
 		feed->value = feed_normal;
-	feed_ok(clkv_cache_create(context, &feed->geometry, recipe, options ? options : &room,
-	                          &feed->cache, &error),
+	feed_ok(clkv_cache_create(context, &feed->geometry, recipe, &room, &feed->cache, &error),
 	        &error, recipe);
+	memory_close(&rotation);
 }
 
 void feed_close(struct feed *feed)
