@@ -24,15 +24,15 @@
 
 /* rows [NQ][DK]: tiles of expected queries, scaled. Ends with a barrier. */
 INLINE void load_expected(__global const float *expected, uint n, uint r0, uint head, float factor,
-                          __local float *rows)
+                          const struct asked a, __local float *rows)
 {
 	for (int u = LANE; u < NQ * DK; u += LANES) {
 		const uint r = r0 + u / DK / HT, h = head + u / DK % HT;
 		rows[u] = r < n ? expected[((ulong)h * n + r) * DK + u % DK] * factor : 0.0f;
 	}
 	SYNC();
-	for (int u = 0; ROT_K && u < NQ; u++)
-		hadamard(rows + u * DK, DK);
+	for (int u = 0; u < NQ; u++)
+		project_key(rows + u * DK, a.projections, a.projection);
 }
 
 /* base, sum, squares [HT][BT]: logits of a tile of rows join those before, of which there are `count`; returns how many
@@ -70,7 +70,7 @@ expect_rows(__global const uchar *pool, __global const uint *tables, __global co
             __global const uint *code_tables, __global const float *expected, __global float *logs,
             uint places, uint slab, uint cap, uint sinks, uint tail, uint at, uint many, uint first,
             uint n, uint position, uint layers, uint first_layer, uint first_stream, uint window,
-            float scale)
+            float scale, __global const float *projections, uint first_projection)
 {
 	__local float rows[NQ * DK], logits[NQ * BT], scratch[SHARE_SCRATCH], folded_k[FOLDED_K];
 	__local float base[HT * BT], sum[HT * BT], squares[HT * BT];
@@ -82,7 +82,15 @@ expect_rows(__global const uchar *pool, __global const uint *tables, __global co
 	const uint i = (uint)get_group_id(0), stream = first_stream + (uint)get_group_id(1),
 			   layer = first_layer + (uint)get_group_id(2), end = position + n;
 	__global const uint *row = table_row(tables, slab, cap, layer, stream);
-	const struct asked a = {queries + unit_bytes(at), many, first, n, position, layers, layer};
+	const struct asked a = {queries + unit_bytes(at),
+	                        many,
+	                        first,
+	                        n,
+	                        position,
+	                        layers,
+	                        layer,
+	                        projections,
+	                        first_projection + (uint)get_group_id(2) * STREAMS + stream};
 	const struct view see = {row, cap, row[ABI_ROW_SEALED], sinks, tail, end};
 	if (i >= view_blocks(see))
 		return;
@@ -93,7 +101,7 @@ expect_rows(__global const uchar *pool, __global const uint *tables, __global co
 		uint count = 0;
 		for (uint r0 = 0; r0 < n; r0 += TR) {
 			load_expected(expected + (ulong)layer * Q_HEADS * n * DK, n, r0, head, scale * LOG2_E,
-			              rows);
+			              a, rows);
 			sum_groups(rows, folded_k);
 			SYNC();
 			block_scores(b, block, 0, draw_key(layer, stream), 0, code_tables, rows, pruning,

@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "device/context.h"
+#include "plan/projection.h"
 #include "program/build.h"
 #include "shape/rope.h"
 #include "store/cache.h"
@@ -24,8 +25,7 @@ static void shape_macros(const clkv_cache *cache, const struct clkv__variant *va
 	clkv__macros_int(m, "G", s->g);
 	clkv__macros_int(m, "STREAMS", s->streams);
 	clkv__macros_int(m, "Q_HEADS", s->q_heads);
-	clkv__macros_int(m, "ROT_K", variant->rotate);
-	clkv__macros_int(m, "ROT_V", variant->rotate);
+	clkv__projection_macros(variant->project, m);
 	if (clkv__selects(&cache->plan.select))
 		clkv__macros_int(m, "STATE_BYTES", (int)clkv__plan_state(&cache->plan));
 	clkv__prune_macros(&variant->prune, s, clkv__plan_section(&cache->plan), m);
@@ -225,7 +225,7 @@ static clkv_status plan_recall(struct builder *b, clkv_error *error)
 	const struct clkv__index_kind *kind = clkv__index_kind_of(r);
 	struct clkv__recall_kernels *k = &b->cache->kernels->recall;
 	/* not of a codec, but of keys that are turned: so are queries */
-	const struct clkv__variant plain = {.dense = true, .rotate = b->cache->plan.sealing.rotate};
+	const struct clkv__variant plain = {.dense = true, .project = b->cache->plan.sealing.project};
 	clkv__macros m;
 	shape_macros(b->cache, &plain, &m);
 	clkv__recall_macros(r, &b->cache->shape, &m);

@@ -36,6 +36,7 @@ static clkv_status expect_rows(clkv_cache *cache, struct clkv__chain *chain, con
 	put_mem(&a, cache->selection.sums);
 	put_uint(&a, cache->sizes.places);
 	put_asked(&a, cache, s, span);
+	put_projections(&a, cache, span->first_layer);
 	return run_span(cache, chain, &a, span, s->leaving->blocks, error);
 }
 

@@ -22,6 +22,7 @@ static clkv_status sum_rows(clkv_cache *cache, struct clkv__chain *chain, const 
 	put_asked(&a, cache, s, span);
 	put_float(&a, cache->shape.softcap);
 	put_float(&a, cache->plan.select.alpha);
+	put_projections(&a, cache, span->first_layer);
 	return run_span(cache, chain, &a, span, (s->by->n + rows - 1) / rows, error);
 }
 
@@ -46,6 +47,7 @@ static clkv_status score_rows(clkv_cache *cache, struct clkv__chain *chain, cons
 	put_uint(&a, clkv__weighs(p));
 	put_mem(&a, cache->selection.traces);
 	put_mem(&a, cache->selection.sums ? cache->selection.sums : cache->selection.scores);
+	put_projections(&a, cache, span->first_layer);
 	return run_span(cache, chain, &a, span, s->leaving->blocks, error);
 }
 

@@ -29,7 +29,7 @@ struct clkv__general {
 /** What the layers of one kind do with their tokens. */
 struct clkv__variant {
 	bool dense;                      /**< never seals: all tokens stay in half */
-	bool rotate;                     /**< K, V and q are turned by a Hadamard matrix */
+	int project;                     /**< ABI_PROJECT_*: how K, V and q are turned */
 	struct clkv__prune prune;        /**< channels of K that sealed blocks lack */
 	const struct clkv__codec *codec; /**< of sealed blocks; NULL if dense */
 	union clkv__codec_spec spec;
@@ -110,6 +110,12 @@ static inline int clkv__plan_observe(const struct clkv__plan *plan)
 	int most = clkv__prunes_k(&plan->sealing.prune) ? plan->sealing.prune.observe : 0;
 	most = plan->recall.observe > most ? plan->recall.observe : most;
 	return plan->select.observe > most ? plan->select.observe : most;
+}
+
+/** Whether sealed blocks have all channels of K and V. */
+static inline bool clkv__plan_plain_channels(const struct clkv__plan *plan)
+{
+	return !clkv__prunes(&plan->sealing.prune);
 }
 
 /** Whether a stage looks at queries, or at log-sum-exps too, those of rows that attend. */

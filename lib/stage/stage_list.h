@@ -11,6 +11,7 @@
 #define CLKV__STAGES(X)                                                                            \
 	X(f16)                                                                                         \
 	X(kivi)                                                                                        \
+	X(kitty)                                                                                       \
 	X(q)                                                                                           \
 	X(kvcomp)                                                                                      \
 	X(think)                                                                                       \

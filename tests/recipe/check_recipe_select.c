@@ -134,7 +134,7 @@ START_TEST(test_selection_with_other_stages)
 	ck_assert(clkv__selects(&p.select) && clkv__prunes(&p.sealing.prune));
 	ck_assert_int_eq(clkv__plan_observe(&p), 32);
 	p = planned("zeromerge | q:rot=hadamard");
-	ck_assert(p.sealing.rotate);
+	ck_assert_int_eq(p.sealing.project, ABI_PROJECT_HADAMARD);
 	p = planned("corm:obs=64 | spark:obs=64");
 	ck_assert_int_eq(clkv__plan_observe(&p), 64);
 	p = planned("corm:obs=64 | think:keep=1");

@@ -623,7 +623,8 @@ void ref_select_choose(struct ref_head *h, size_t n, enum ref_phase phase)
 	size_t counted = counted_of(h, phase);
 	struct ref_quota q = ref_select_quota(h->s, counted);
 	size_t leave = leaving(h, &q, phase);
-	if (n == 0 || leave == 0)
+	/* only the end of a prompt chooses without new rows */
+	if ((n == 0 && phase != REF_PROMPT_END) || leave == 0)
 		return;
 	choose(h, &q, leave);
 	h->tail = (h->tail > q.sinks ? h->tail : q.sinks) + leave;
