@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # clkv inside an unmodified llama.cpp: installs the PyPI wheel xllamacpp and the test model, builds the backend, and compares
 # it with the engine's own caches: text, memory, speed, loss.
-# usage: run-llama.sh [--check] [OPTION...]     options go to engines/ggml/compare_llama.py
+# usage: run-llama.sh [OPTION...]         options go to engines/ggml/compare_llama.py
+#        run-llama.sh --check [NAME...]   tests instead of the comparison: those of engines/ggml/check_llama.py that are named,
+#                                         or all and the server's; exits with 77 and a word where the wheel can't be had
 #
-#   --check      tests instead of the comparison, of the server too; exits with 77 and a word where the wheel can't be had
 #   CLKV_BUILD   a build folder of clkv; default build
 #   CLKV_LLAMA   where what is installed is kept; default ~/.cache/clkv-llama
 set -euo pipefail
@@ -51,7 +52,9 @@ export CLKV_GGML_BACKEND=$libs/libggml-clkv.so CLKV_GGML_GLUE=$libs/libllama-glu
 export OMP_WAIT_POLICY=passive
 model=$(scripts/get-model.sh) || skip "the model can't be had"
 if [ "${1:-}" = --check ]; then
-	"$cache/venv/bin/python" engines/ggml/check_llama.py "$model" "${CLKV_TEXT:-/usr/share/common-licenses/GPL-3}"
+	shift
+	"$cache/venv/bin/python" engines/ggml/check_llama.py "$model" "${CLKV_TEXT:-/usr/share/common-licenses/GPL-3}" "$@"
+	[ $# = 0 ] || exit 0
 	exec "$cache/venv/bin/python" engines/ggml/serve_llama.py "$model" 2>/dev/null
 fi
 exec "$cache/venv/bin/python" engines/ggml/compare_llama.py --model "$model" "$@"

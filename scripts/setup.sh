@@ -11,7 +11,7 @@ packages=(
 	gcc g++ make autoconf automake libtool pkg-config          # build
 	ocl-icd-opencl-dev opencl-headers libclblast-dev libpcre2-dev liblapacke-dev
 	check pocl-opencl-icd                                       # tests
-	gnuplot-nox python3-pip unzip ca-certificates               # plots, the test model
+	gnuplot-nox python3-pip python3-venv unzip ca-certificates  # plots, the test model, llama.cpp
 )
 vendor_packages=(
 	oclgrind                                                    # races
