@@ -45,6 +45,20 @@ for bits in 2 3 4 5 6 8; do
 		done
 	done
 done
+# two bits and four, with boosted channels and without; behind channels that are left out, for all tokens and for each
+for boosted in 0 12; do
+	for prune in '' '-DK_PRUNE=1 -DK_KEPT=40' '-DK_PRUNE=2 -DK_KEPT=40 -DRECOVER=4'; do
+		for form in '-DLANES=1 -DVEC=8' '-DLANES=64 -DVEC=1' '-DLANES=32 -DVEC=4'; do
+			for file in attend_partial seal_kitty read_rows recall_attend recall_score_tokens score_rows; do
+				# shellcheck disable=SC2086 # several words each
+				compile "$dir"/*/$file.cl $prune $form -DDK=80 -DDV=96 -DG=3 -DLAYERS=2 -DK_CODEC=4 -DV_CODEC=1 \
+					-DK_BITS=2 -DV_BITS=2 -DK_AXIS=0 -DV_AXIS=1 -DK_GROUP=32 -DV_GROUP=32 -DK_SYM=0 -DV_SYM=0 \
+					-DK_PARAMS_OFF=0 -DK_CODES_OFF=640 -DBOOSTED=$boosted -DBOOST_PLANE_OFF=1920 \
+					-DBOOST_LIST_OFF=2112 -DV_PARAMS_OFF=2128 -DV_CODES_OFF=2896
+			done
+		done
+	done
+done
 for recover in 0 1 2 3 4 5 6; do
 	for form in '-DLANES=1 -DVEC=8' '-DLANES=64 -DVEC=1'; do
 		for file in prune_tokens prune_size; do

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* append_rows: stores a step's new rows of one layer in the half blocks of their sequences.
  * Grid: (LANES * ceil(n_rows / ROWS), STREAMS). Local: ROWS rows of max(DK, DV) floats, at most 17.4 KB.
- * k, v  caller's tensors [n_rows][STREAMS][DK], [DV] | half block: K [DK][BT], then V [BT][DV]
+ * k, v  caller's tensors [n_rows][STREAMS][DK], [DV], rows of an item where its gap says | half block: K [DK][BT], then V [BT][DV]
  * K that comes before RoPE is rotated first, unless it is `stored`: read from a cache.
  * Numbers: rounded to nearest half. NaN becomes 0, what half can't hold +-65504; both are counted, in what was given
  * and in what a rotation made of it.
@@ -145,11 +145,12 @@ append_rows(__global uchar *pool, __global const uint *tables, __global const ui
 		__global half *block = (__global half *)(pool + half_block(row, cap, token / BT));
 		/* as many as follow each other in this block */
 		const uint left = MIN_OF(end - r, item[ABI_ITEM_NEW] - of_item), n = MIN_OF(left, BT - t);
-		const ulong ahead = r + ROWS < n_rows ? ROWS : 0;
+		const uint at = r + item[ABI_ITEM_GAP];
+		const ulong ahead = of_item + ROWS + n <= item[ABI_ITEM_NEW] ? ROWS : 0;
 		const struct rows new_k =
-			rows_at(k, k_dtype, k_offset + stream * k_head_stride, k_token_stride, r, n, ahead);
+			rows_at(k, k_dtype, k_offset + stream * k_head_stride, k_token_stride, at, n, ahead);
 		const struct rows new_v =
-			rows_at(v, v_dtype, v_offset + stream * v_head_stride, v_token_stride, r, n, ahead);
+			rows_at(v, v_dtype, v_offset + stream * v_head_stride, v_token_stride, at, n, ahead);
 		for (int c = LANE; c < DK; c += LANES) /* each channel has a line of its own */
 			FETCH(block + c * BT + t);
 		take_tile(new_k, DK, ROPE_BY_LIBRARY ? false : PROJECT_K == ABI_PROJECT_HADAMARD, tile,

@@ -24,6 +24,9 @@ attend_merge(__global const uint *plan, __global const float *part_acc,
 {
 	__local float x[DV];
 	uint row = (uint)get_group_id(0), head = (uint)get_group_id(1);
+	__global const uint *item =
+		plan + plan[rows + row * ABI_NEW_WORDS + ABI_NEW_ITEM] * ABI_ITEM_WORDS;
+	const uint at = row + item[ABI_ITEM_GAP]; /* in the caller's tensors */
 	uint first = plan[rows + row * ABI_NEW_WORDS + ABI_NEW_PART];
 	uint splits = plan[rows + row * ABI_NEW_WORDS + ABI_NEW_SPLITS];
 	float sink = has_sinks ? sinks[sinks_offset + head] * LOG2_E : -INFINITY, top = sink;
@@ -46,19 +49,16 @@ attend_merge(__global const uint *plan, __global const float *part_acc,
 	float scale = 1.0f / sum;
 	for (int d = LANE; d < DV; d += LANES)
 		tensor_store(out, out_dtype,
-		             out_offset + row * out_token_stride + head * out_head_stride + d,
-		             x[d] * scale);
+		             out_offset + at * out_token_stride + head * out_head_stride + d, x[d] * scale);
 #if OBSERVE || KEEP_ALL
-	__global const uint *item =
-		plan + plan[rows + row * ABI_NEW_WORDS + ABI_NEW_ITEM] * ABI_ITEM_WORDS;
 	const uint position = item[ABI_ITEM_LEN] + row - item[ABI_ITEM_ROW];
 	const struct kept_query k = {
-		q,    q_dtype,  q_offset + row * q_token_stride + head * q_head_stride,
+		q,    q_dtype,  q_offset + at * q_token_stride + head * q_head_stride,
 		head, position, top + log2(sum)};
 	keep_row(k, item, row, seen, all_rows, most_rows, layers, layer, turns, magnitude);
 #endif
 	if (!has_lse)
 		return;
 	if (LANE == 0)
-		lse[lse_offset + (ulong)row * Q_HEADS + head] = (top + log2(sum)) * LN_2;
+		lse[lse_offset + (ulong)at * Q_HEADS + head] = (top + log2(sum)) * LN_2;
 }

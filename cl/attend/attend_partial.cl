@@ -34,7 +34,7 @@ __kernel GROUP_SIZE void attend_partial(__global const uchar *pool, __global con
 	const uint stream = first_stream + (uint)get_group_id(1) / (G / HT);
 	const uint head = stream * G + (uint)get_group_id(1) % (G / HT) * HT;
 	const uint cap = item[ABI_ITEM_CAP], n_rows = job[ABI_WORK_ROWS];
-	const uint row0 = item[ABI_ITEM_ROW] + job[ABI_WORK_ROW]; /* of the tile, in q */
+	const uint row0 = item[ABI_ITEM_ROW] + job[ABI_WORK_ROW], q_row = row0 + item[ABI_ITEM_GAP];
 	const uint position = item[ABI_ITEM_LEN] + job[ABI_WORK_ROW], end = position + n_rows;
 	__global const uint *row = table_row(tables, item[ABI_ITEM_SLAB], cap, layer, stream);
 	const struct view see = {
@@ -50,7 +50,7 @@ __kernel GROUP_SIZE void attend_partial(__global const uchar *pool, __global con
 
 	for (int u = 0; u < NQ; u++) {
 		uint r = (uint)u / HT;
-		ulong at = q_offset + (row0 + r) * q_token_stride + (head + (uint)u % HT) * q_head_stride;
+		ulong at = q_offset + (q_row + r) * q_token_stride + (head + (uint)u % HT) * q_head_stride;
 		load_query(q, q_dtype, at, r<n_rows, softcap> 0.0f ? scale : scale * LOG2_E, position + r,
 		           turns, magnitude, projections, first_projection + stream, queries + u * DK);
 	}

@@ -49,9 +49,11 @@ recall_attend(__global const uchar *pool, __global const uint *tables, __global 
 		return;
 
 	for (int u = 0; u < NQ; u++)
-		load_query(q, q_dtype, q_offset + row0 * q_token_stride + (head + u) * q_head_stride, true,
-		           softcap > 0.0f ? scale : scale * LOG2_E, position, turns, magnitude, projections,
-		           first_projection + stream, queries + u * DK);
+		load_query(q, q_dtype,
+		           q_offset + (row0 + item[ABI_ITEM_GAP]) * q_token_stride +
+		               (head + u) * q_head_stride,
+		           true, softcap > 0.0f ? scale : scale * LOG2_E, position, turns, magnitude,
+		           projections, first_projection + stream, queries + u * DK);
 	start_sums(sums, m, l);
 	SYNC();
 	const uint first = (uint)((ulong)n * split / splits),

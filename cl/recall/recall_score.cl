@@ -75,9 +75,10 @@ __kernel GROUP_SIZE void recall_score(__global const uchar *index, __global cons
 	if (t0 * UT >= all_units(tables, list, n))
 		return;
 	for (int i = LANE; i < NQ * DK; i += LANES)
-		queries[i] = tensor_load(q, q_dtype,
-		                         q_offset + job[ABI_ASK_ROW] * q_token_stride +
-		                             (head + i / DK) * q_head_stride + i % DK);
+		queries[i] =
+			tensor_load(q, q_dtype,
+		                q_offset + (job[ABI_ASK_ROW] + item[ABI_ITEM_GAP]) * q_token_stride +
+		                    (head + i / DK) * q_head_stride + i % DK);
 	SYNC();
 #if ROPE_BY_LIBRARY || DISTANCE > 0
 	/* from where the query is to where it shall be */

@@ -41,8 +41,9 @@ recall_score_tokens(__global const uchar *pool, __global const uint *tables,
 	const struct block b = view_block(see, entry);
 	for (int u = 0; u < NQ; u++)
 		load_query(q, q_dtype,
-		           q_offset + job[ABI_ASK_ROW] * q_token_stride + (head + u) * q_head_stride, true,
-		           1.0f, item[ABI_ITEM_LEN] + job[ABI_ASK_ROW] - item[ABI_ITEM_ROW], turns,
+		           q_offset + (job[ABI_ASK_ROW] + item[ABI_ITEM_GAP]) * q_token_stride +
+		               (head + u) * q_head_stride,
+		           true, 1.0f, item[ABI_ITEM_LEN] + job[ABI_ASK_ROW] - item[ABI_ITEM_ROW], turns,
 		           magnitude, projections, first_projection + stream, queries + u * DK);
 	sum_groups(queries, folded_k);
 	SYNC();

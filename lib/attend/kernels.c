@@ -159,8 +159,9 @@ static clkv_status plan_selecting(struct builder *b, const clkv__macros *codec,
 	tile = m;
 	clkv__macros_int(&tile, "HT", b->cache->cut.tile_heads);
 	clkv__macros_int(&tile, "TR", b->cache->cut.tile_rows);
-	if (clkv__score_of(s)->attention)
-		CLKV_TRY(plan_tile(b, "score_rows.cl", "score_rows", &tile, &k->score_rows, error));
+	const struct clkv__kernel_file rows = clkv__score_of(s)->rows;
+	if (rows.file)
+		CLKV_TRY(plan_tile(b, rows.file, rows.name, &tile, &k->score_rows, error));
 	if (s->old)
 		CLKV_TRY(plan_tile(b, "score_sums.cl", "score_sums", &tile, &k->score_sums, error));
 	row_macros(b, &m);
@@ -181,6 +182,19 @@ static clkv_status plan_choice(struct builder *b, const clkv__macros *m,
 	return CLKV_OK;
 }
 
+/* What a score wants beside the rows that it holds against blocks. */
+static clkv_status plan_score(struct builder *b, const clkv__macros *m,
+                              struct clkv__select_kernels *k, clkv_error *error)
+{
+	const struct clkv__score *score = clkv__score_of(&b->cache->plan.select);
+	const struct clkv__kernel_file turns = score->turns, shares = score->shares;
+	clkv__macros turning = *m;
+	clkv__rope_macros(&b->cache->shape.rope, true, &turning);
+	if (turns.file)
+		CLKV_TRY(plan(b, turns.file, turns.name, &turning, &k->turns, error));
+	return shares.file ? plan(b, shares.file, shares.name, m, &k->shares, error) : CLKV_OK;
+}
+
 static clkv_status plan_select(struct builder *b, clkv_error *error)
 {
 	const struct clkv__select *s = &b->cache->plan.select;
@@ -191,6 +205,7 @@ static clkv_status plan_select(struct builder *b, clkv_error *error)
 	clkv__select_macros(s, &m);
 	row_macros(b, &m);
 	CLKV_TRY(plan(b, "select_list.cl", "select_list", &m, &k->list, error));
+	CLKV_TRY(plan_score(b, &m, k, error));
 	CLKV_TRY(plan_choice(b, &m, k, error));
 	CLKV_TRY(plan(b, "mark_slots.cl", "mark_slots", &m, &k->mark, error));
 	if (s->pool > 1)

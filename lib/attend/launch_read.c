@@ -16,7 +16,7 @@ static clkv_status read_span(clkv_seq *seq, struct clkv__chain *chain,
 {
 	int layer = span->first_layer;
 	clkv_cache *cache = seq->cache;
-	clkv_tensor none = {cache->part_ml, 0, CLKV_F32, 1, 1};
+	clkv_tensor none = {cache->part_ml, 0, CLKV_F32, 1, 1, NULL};
 	uint32_t sinks = clkv__sinks(cache, seq->length);
 	struct args a = args_of(cache, &span_kernels(cache, span)->read, error);
 	put_mem(&a, cache->pool.layers[layer].mem);

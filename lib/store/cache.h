@@ -29,6 +29,8 @@ struct clkv_seq {
 	uint32_t book;                 /**< its codebook, or CLKV__NO_SLOT */
 	struct clkv__kept_counts kept; /**< where tokens are selected */
 	bool left_partial; /**< a sealed block isn't full: a prompt's end or a cut left it */
+	uint32_t
+		attended; /**< its length when the newest row was attended with in all layers that seal */
 	bool in_step;
 	bool goes; /**< was destroyed inside a step: it goes when that ends */
 };
@@ -139,6 +141,19 @@ void clkv__seq_release_entry(clkv_cache *cache, int layer, uint32_t entry);
 /** A linked sequence with a slab of its own, empty on the host only, and room to note so many words.
  *  The caller holds the mutex. Errors: POOL_FULL, NO_HOST_MEMORY. */
 clkv_status clkv__seq_new(clkv_cache *cache, size_t notes, clkv_seq **out, clkv_error *error);
+
+/** Words of a table that sharing all of a sequence changes, at most. */
+size_t clkv__seq_notes(const clkv_seq *seq);
+
+/** Gives a sequence that holds nothing all that another holds; notes were reserved. The caller holds the mutex. */
+void clkv__seq_share(clkv_seq *to, const clkv_seq *from);
+
+/** Drops a sequence's hold on everything but its slab, which another's contents may take then: nothing else may be done
+ *  with it. The caller holds the mutex. */
+void clkv__seq_let_go(clkv_seq *seq);
+
+/** Exchanges the contents of two sequences of a cache, neither in a step. The caller holds the mutex. */
+void clkv__seq_swap(clkv_seq *a, clkv_seq *b);
 
 /** Frees a sequence and its blocks; the caller holds the mutex. */
 void clkv__seq_drop(clkv_seq *seq);

@@ -56,6 +56,8 @@ struct tensor_layout world_layout(struct world *w)
 		layout.head_gap = world_below(w, 6);
 	if (world_one_in(w, 2))
 		layout.token_gap = world_below(w, 9);
+	layout.host = world_one_in(w, 4);
+	layout.skew = 4 * world_below(w, 20);
 	return layout;
 }
 
