@@ -11,6 +11,7 @@
 #include "cache/resolve.h"
 #include "place/place.h"
 #include "plan/codebook.h"
+#include "plan/projection.h"
 #include "shape/rope.h"
 #include "step/seal_select.h"
 #include "step/step.h"
@@ -145,6 +146,8 @@ static clkv_status create_buffers(clkv_cache *cache, clkv_error *error)
 		CLKV_TRY(create_buffer(cache, &cache->sections, (size_t)s->section_bytes, error));
 	if (s->turns_bytes > 0)
 		CLKV_TRY(create_buffer(cache, &cache->turns, s->turns_bytes, error));
+	if (s->projections_bytes > 0 && !cache->projections)
+		CLKV_TRY(create_buffer(cache, &cache->projections, (size_t)s->projections_bytes, error));
 	if (s->seen_units > 0)
 		CLKV_TRY(create_seen(cache, error));
 	if (s->segs > 0)
@@ -190,8 +193,29 @@ static clkv_status write_given(clkv_cache *cache, const void *codebook, cl_comma
 	return status;
 }
 
-/* Fills in what kernels read before anything has been written there: zeroes, tables, a given codebook. */
-static clkv_status fill_buffers(clkv_cache *cache, const void *codebook, clkv_error *error)
+/* The matrices of the options, if there are some; a cache that shares another's has theirs. */
+static clkv_status write_rotation(clkv_cache *cache, const void *rotation, cl_command_queue queue,
+                                  clkv_error *error)
+{
+	const clkv_allocator *a = &cache->context->allocator;
+	size_t bytes = (size_t)cache->sizes.projections_bytes;
+	if (!rotation || bytes == 0)
+		return CLKV_OK;
+	float *matrices = clkv__calloc(a, bytes, 1);
+	if (!matrices)
+		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for %zu bytes of matrices",
+		          bytes);
+	clkv__rotation_unpack(&cache->shape, rotation, matrices);
+	clkv_status status = clkv__cl_check(
+		error,
+		clEnqueueWriteBuffer(queue, cache->projections, CL_TRUE, 0, bytes, matrices, 0, NULL, NULL),
+		"clEnqueueWriteBuffer");
+	clkv__free(a, matrices);
+	return status;
+}
+
+/* Fills in what kernels read before anything has been written there: zeroes, tables, what options give. */
+static clkv_status fill_buffers(clkv_cache *cache, const clkv_cache_options *o, clkv_error *error)
 {
 	cl_int code;
 	const cl_uint zero = 0;
@@ -207,7 +231,9 @@ static clkv_status fill_buffers(clkv_cache *cache, const void *codebook, clkv_er
 	if (status == CLKV_OK)
 		status = write_turns(cache, queue, error);
 	if (status == CLKV_OK)
-		status = write_given(cache, codebook, queue, error);
+		status = write_given(cache, o->codebook, queue, error);
+	if (status == CLKV_OK)
+		status = write_rotation(cache, o->rotation, queue, error);
 	if (status == CLKV_OK)
 		status = clkv__code_tables_init(&cache->code_tables, cache->context,
 		                                &cache->plan.sealing.layout, queue, error);
@@ -217,7 +243,7 @@ static clkv_status fill_buffers(clkv_cache *cache, const void *codebook, clkv_er
 	return status;
 }
 
-static clkv_status build(clkv_cache *cache, const void *codebook, clkv_error *error)
+static clkv_status build(clkv_cache *cache, const clkv_cache_options *o, clkv_error *error)
 {
 	clkv_context *context = cache->context;
 	CLKV_TRY(copy_windows(cache, error));
@@ -232,12 +258,41 @@ static clkv_status build(clkv_cache *cache, const void *codebook, clkv_error *er
 	CLKV_TRY(clkv__step_init(cache, error));
 	if (cache->use != CLKV__CACHE_READS)
 		CLKV_TRY(clkv__kernels_build_any(cache, error));
-	return fill_buffers(cache, codebook, error);
+	return fill_buffers(cache, o, error);
+}
+
+/* What the options give for the recipe, distrusted. */
+static clkv_status check_given(const struct clkv__resolved *r, const clkv_cache_options *o,
+                               const clkv_cache *like, clkv_error *error)
+{
+	if (o->codebook)
+		CLKV_TRY(clkv__codebook_check(&r->plan, &r->shape, o->codebook, o->codebook_size, o->model,
+		                              error));
+	if (!clkv__projection_given(&r->plan))
+		return CLKV_OK;
+	if (!like)
+		return clkv__rotation_check(&r->shape, o->rotation, o->rotation_size, o->model, error);
+	if (!clkv__projection_given(&like->plan))
+		CLKV_FAIL(error, CLKV_ERROR_UNSUPPORTED,
+		          "a recipe with rot=file needs its matrices; allowed: caches that have some");
+	return CLKV_OK;
+}
+
+/* Where the matrices of a recipe with rot=file are: with another cache, or in the options and not on the device yet. */
+static void take_rotation(clkv_cache *cache, const clkv_cache_options *o, const clkv_cache *like)
+{
+	if (!clkv__projection_given(&cache->plan))
+		return;
+	cache->rotation =
+		like ? like->rotation : clkv__rotation_fingerprint(o->rotation, o->rotation_size);
+	cache->projections = like ? like->projections : NULL;
+	cache->borrows = like != NULL;
 }
 
 clkv_status clkv__cache_create(clkv_context *context, const clkv_geometry *geometry,
                                const char *recipe, const clkv_cache_options *options,
-                               enum clkv__cache_use use, clkv_cache **out, clkv_error *error)
+                               enum clkv__cache_use use, const clkv_cache *like, clkv_cache **out,
+                               clkv_error *error)
 {
 	struct clkv__resolved r;
 	struct clkv__sizes sizes;
@@ -248,9 +303,7 @@ clkv_status clkv__cache_create(clkv_context *context, const clkv_geometry *geome
 	CLKV_TRY(clkv__options_read(&r.plan, options, &o, error));
 	CLKV_TRY(clkv__sizes_compute(&r.shape, &r.plan, options, &r.cut, &sizes, error));
 	CLKV_TRY(check_limits(&o, &sizes, error));
-	if (o.codebook)
-		CLKV_TRY(
-			clkv__codebook_check(&r.plan, &r.shape, o.codebook, o.codebook_size, o.model, error));
+	CLKV_TRY(check_given(&r, &o, like, error));
 	clkv_cache *cache = clkv__calloc(&context->allocator, 1, sizeof *cache);
 	if (!cache)
 		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for a cache");
@@ -264,7 +317,8 @@ clkv_status clkv__cache_create(clkv_context *context, const clkv_geometry *geome
 	cache->sizes = sizes;
 	pthread_mutex_init(&cache->mutex, NULL);
 	cache->index.given = CLKV__NO_SLOT;
-	clkv_status status = build(cache, o.codebook, error);
+	take_rotation(cache, &o, like);
+	clkv_status status = build(cache, &o, error);
 	if (status != CLKV_OK) {
 		clkv_cache_destroy(cache);
 		return status;
@@ -282,7 +336,8 @@ clkv_status clkv_cache_create(clkv_context *context, const clkv_geometry *geomet
 	clkv__error_clear(error);
 	if (!out)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "out is NULL");
-	return clkv__cache_create(context, geometry, recipe, options, CLKV__CACHE_ATTENDS, out, error);
+	return clkv__cache_create(context, geometry, recipe, options, CLKV__CACHE_ATTENDS, NULL, out,
+	                          error);
 }
 
 static void release_mem(cl_mem mem)
@@ -314,6 +369,7 @@ void clkv_cache_destroy(clkv_cache *cache)
 	release_mem(cache->histograms);
 	release_mem(cache->sections);
 	release_mem(cache->turns);
+	release_mem(cache->borrows ? NULL : cache->projections);
 	release_mem(cache->seen.mem);
 	clkv__select_free(cache);
 	clkv__selection_free(&cache->selection);

@@ -42,6 +42,7 @@ static clkv_status prove(const clkv_cache *cache, struct clkv__snapshot_in *in,
 	CLKV_TRY(clkv__head_get(in, head, error));
 	CLKV_TRY(clkv__head_check(in, head, &cache->shape, plan, error));
 	CLKV_TRY(clkv__snapshot_check(plan, error));
+	CLKV_TRY(clkv__head_check_rotation(head, cache, error));
 	if (head->length > cache->sizes.max_seq_tokens)
 		CLKV_FAIL(error, CLKV_ERROR_POOL_FULL,
 		          "the snapshot has %u tokens; allowed: max_seq_tokens (%u)", head->length,

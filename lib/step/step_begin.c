@@ -70,7 +70,30 @@ static clkv_status check_items(const clkv_cache *cache, const clkv_step_item *it
 	return CLKV_OK;
 }
 
-static void take_items(struct clkv_step *step, const clkv_step_item *items, size_t n_items)
+/* Rows of items in the caller's tensors: none belongs to two. *end: rows that these have. */
+static clkv_status check_rows(const clkv_step_item *items, const size_t *first_rows, size_t n_items,
+                              uint32_t *end, clkv_error *error)
+{
+	size_t packed = 0, last = 0;
+	for (size_t i = 0; i < n_items; packed += items[i++].n_tokens) {
+		size_t first = first_rows ? first_rows[i] : packed, n = items[i].n_tokens;
+		if (first > UINT32_MAX - n)
+			CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
+			          "first_rows[%zu] is %zu; allowed: 0 to %zu", i, first, UINT32_MAX - n);
+		for (size_t j = 0; first_rows && j < i; j++)
+			if (first < first_rows[j] + items[j].n_tokens && first_rows[j] < first + n)
+				CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
+				          "first_rows[%zu] is %zu: its %zu rows and item %zu's %zu rows from %zu "
+				          "overlap",
+				          i, first, n, j, items[j].n_tokens, first_rows[j]);
+		last = first + n > last ? first + n : last;
+	}
+	*end = (uint32_t)last;
+	return CLKV_OK;
+}
+
+static void take_items(struct clkv_step *step, const clkv_step_item *items,
+                       const size_t *first_rows, size_t n_items)
 {
 	step->n_items = n_items;
 	step->pass.n_rows = 0;
@@ -80,6 +103,7 @@ static void take_items(struct clkv_step *step, const clkv_step_item *items, size
 			.length = items[i].seq->length,
 			.n_new = (uint32_t)items[i].n_tokens,
 			.row = step->pass.n_rows,
+			.gap = first_rows ? (uint32_t)first_rows[i] - step->pass.n_rows : 0,
 			.phase = items[i].phase,
 		};
 		step->pass.n_rows += (uint32_t)items[i].n_tokens;
@@ -88,13 +112,13 @@ static void take_items(struct clkv_step *step, const clkv_step_item *items, size
 		step->layers[l] = CLKV__LAYER_NEW;
 }
 
-/* Half blocks that an item writes to: those of its new rows; where rows weigh tokens, all. */
+/* Half blocks that an item writes to: those of its new rows; where rows weigh tokens, all. Without rows: none. */
 static void item_blocks(const clkv_cache *cache, const struct clkv__step_item *item, uint32_t *from,
                         uint32_t *to)
 {
 	bool weighs = clkv__weighs(&cache->plan.select);
 	*from = weighs ? 0 : item->seq->length / (uint32_t)cache->plan.general.block;
-	*to = clkv__blocks_of(cache, item->seq->length + item->n_new);
+	*to = item->n_new > 0 ? clkv__blocks_of(cache, item->seq->length + item->n_new) : *from;
 }
 
 static clkv_status fail_full(const clkv_cache *cache, const char *kind, int layer,
@@ -294,15 +318,13 @@ static clkv_status join_and_send(struct clkv_step *step, cl_command_queue queue,
 	return status;
 }
 
-static clkv_status begin(clkv_cache *cache, const clkv_step_item *items, size_t n_items,
-                         cl_command_queue queue, clkv_error *error)
+/* Opens the cache's step of items that were checked. */
+static clkv_status open_step(clkv_cache *cache, const clkv_step_item *items,
+                             const size_t *first_rows, size_t n_items, cl_command_queue queue,
+                             clkv_error *error)
 {
 	struct clkv_step *step = cache->step;
-	if (step->open)
-		CLKV_FAIL(error, CLKV_ERROR_BUSY, "the cache has an open step: commit or abort it first");
-	CLKV_TRY(check_items(cache, items, n_items, error));
-	CLKV_TRY(clkv__probe_check(items, n_items, &step->probes, error));
-	(step->probes ? clkv__probe_take : take_items)(step, items, n_items);
+	(step->probes ? clkv__probe_take : take_items)(step, items, first_rows, n_items);
 	cache->tables.n_changes = 0;
 	memset(step->attended, 0, (size_t)cache->shape.layers);
 	clkv_status status = step->probes ? CLKV_OK : reserve(step, error);
@@ -319,15 +341,53 @@ static clkv_status begin(clkv_cache *cache, const clkv_step_item *items, size_t 
 	return CLKV_OK;
 }
 
+static clkv_status check_idle(const clkv_cache *cache, clkv_error *error)
+{
+	if (cache->step->open)
+		CLKV_FAIL(error, CLKV_ERROR_BUSY, "the cache has an open step: commit or abort it first");
+	return CLKV_OK;
+}
+
+static clkv_status begin(clkv_cache *cache, const clkv_step_item *items, const size_t *first_rows,
+                         size_t n_items, cl_command_queue queue, clkv_error *error)
+{
+	CLKV_TRY(check_idle(cache, error));
+	CLKV_TRY(check_items(cache, items, n_items, error));
+	CLKV_TRY(check_rows(items, first_rows, n_items, &cache->step->pass.tensor_rows, error));
+	CLKV_TRY(clkv__probe_check(items, n_items, &cache->step->probes, error));
+	return open_step(cache, items, first_rows, n_items, queue, error);
+}
+
+clkv_status clkv__step_begin_end(clkv_seq *seq, cl_command_queue queue, clkv_error *error)
+{
+	clkv_cache *cache = seq->cache;
+	const clkv_step_item item = {seq, 0, CLKV_PROMPT_END};
+	pthread_mutex_lock(&cache->mutex);
+	clkv_status status = check_idle(cache, error);
+	if (status == CLKV_OK) {
+		cache->step->probes = false;
+		status = open_step(cache, &item, NULL, 1, queue, error);
+	}
+	pthread_mutex_unlock(&cache->mutex);
+	return status;
+}
+
 clkv_status clkv_step_begin(clkv_cache *cache, const clkv_step_item *items, size_t n_items,
                             cl_command_queue queue, clkv_step **out, clkv_error *error)
+{
+	return clkv_step_begin_rows(cache, items, NULL, n_items, queue, out, error);
+}
+
+clkv_status clkv_step_begin_rows(clkv_cache *cache, const clkv_step_item *items,
+                                 const size_t *first_rows, size_t n_items, cl_command_queue queue,
+                                 clkv_step **out, clkv_error *error)
 {
 	clkv__error_clear(error);
 	if (!cache || !out)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "%s is NULL", cache ? "out" : "cache");
 	pthread_mutex_lock(&cache->mutex);
 	uint64_t start = clkv__meter_now(&cache->meter);
-	clkv_status status = begin(cache, items, n_items, queue, error);
+	clkv_status status = begin(cache, items, first_rows, n_items, queue, error);
 	cache->meter.host_ns += clkv__meter_now(&cache->meter) - start;
 	if (status == CLKV_OK)
 		*out = cache->step;

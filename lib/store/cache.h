@@ -29,6 +29,8 @@ struct clkv_seq {
 	uint32_t book;                 /**< its codebook, or CLKV__NO_SLOT */
 	struct clkv__kept_counts kept; /**< where tokens are selected */
 	bool left_partial; /**< a sealed block isn't full: a prompt's end or a cut left it */
+	uint32_t
+		attended; /**< its length when the newest row was attended with in all layers that seal */
 	bool in_step;
 	bool goes; /**< was destroyed inside a step: it goes when that ends */
 };
@@ -62,9 +64,12 @@ struct clkv_cache {
 	struct clkv__code_tables code_tables;
 	struct clkv__stagings staging;
 	cl_mem plan_mem, jobs_mem, pairs_mem, part_acc, part_ml;
-	cl_mem histograms; /**< [layers][2][ABI_SYMBOLS], or NULL if blocks have one size */
-	cl_mem sections;   /**< [jobs][layers][streams] what pruned blocks begin with, or NULL */
-	cl_mem turns;      /**< of the rope: [dims / 2] ulong, or NULL if there is none */
+	cl_mem histograms;  /**< [layers][2][ABI_SYMBOLS], or NULL if blocks have one size */
+	cl_mem sections;    /**< [jobs][layers][streams] what pruned blocks begin with, or NULL */
+	cl_mem turns;       /**< of the rope: [dims / 2] ulong, or NULL if there is none */
+	cl_mem projections; /**< [layers][streams] matrices (project.clh), or NULL if none are given */
+	bool borrows;       /**< projections are another cache's, which lives longer */
+	uint64_t rotation;  /**< what tells them from others: of the file that they came from */
 	struct clkv__seen seen;
 	struct clkv__selection selection;
 	struct clkv__index index;
@@ -136,6 +141,19 @@ void clkv__seq_release_entry(clkv_cache *cache, int layer, uint32_t entry);
 /** A linked sequence with a slab of its own, empty on the host only, and room to note so many words.
  *  The caller holds the mutex. Errors: POOL_FULL, NO_HOST_MEMORY. */
 clkv_status clkv__seq_new(clkv_cache *cache, size_t notes, clkv_seq **out, clkv_error *error);
+
+/** Words of a table that sharing all of a sequence changes, at most. */
+size_t clkv__seq_notes(const clkv_seq *seq);
+
+/** Gives a sequence that holds nothing all that another holds; notes were reserved. The caller holds the mutex. */
+void clkv__seq_share(clkv_seq *to, const clkv_seq *from);
+
+/** Drops a sequence's hold on everything but its slab, which another's contents may take then: nothing else may be done
+ *  with it. The caller holds the mutex. */
+void clkv__seq_let_go(clkv_seq *seq);
+
+/** Exchanges the contents of two sequences of a cache, neither in a step. The caller holds the mutex. */
+void clkv__seq_swap(clkv_seq *a, clkv_seq *b);
 
 /** Frees a sequence and its blocks; the caller holds the mutex. */
 void clkv__seq_drop(clkv_seq *seq);

@@ -127,6 +127,36 @@ static void share_counts(struct clkv__kept_counts *to, const struct clkv__kept_c
 		memcpy(live, from->live, n * (sizeof *live + sizeof *similar));
 }
 
+size_t clkv__seq_notes(const clkv_seq *seq)
+{
+	const clkv_cache *cache = seq->cache;
+	size_t notes = (size_t)n_rows(cache) *
+	                   (1 + (size_t)clkv__blocks_of(cache, seq->length) * (ABI_ENTRY_WORDS + 1) +
+	                    2 * ABI_ENTRY_WORDS) +
+	               clkv__segment_notes(clkv__segments(seq));
+	for (int l = 0; l < cache->shape.layers; l++)
+		for (int s = 0; s < cache->shape.streams; s++)
+			notes += ABI_ENTRY_WORDS *
+			         clkv__tables_get(&cache->tables, clkv__seq_row(seq, l, s) + ABI_ROW_SEALED);
+	return notes;
+}
+
+void clkv__seq_share(clkv_seq *to, const clkv_seq *from)
+{
+	clkv_cache *cache = to->cache;
+	to->length = from->length;
+	to->tail = from->tail;
+	to->left_partial = from->left_partial;
+	to->attended = from->attended;
+	share_counts(&to->kept, &from->kept, n_rows(cache));
+	to->seen = from->seen;
+	clkv__seen_share(&cache->seen, to->seen);
+	clkv__segments_share(to, from);
+	for (int l = 0; l < cache->shape.layers; l++)
+		for (int s = 0; s < cache->shape.streams; s++)
+			share_row(to, from, l, s);
+}
+
 clkv_status clkv_seq_fork(clkv_seq *seq, clkv_seq **out, clkv_error *error)
 {
 	clkv__error_clear(error);
@@ -136,29 +166,12 @@ clkv_status clkv_seq_fork(clkv_seq *seq, clkv_seq **out, clkv_error *error)
 	pthread_mutex_lock(&cache->mutex);
 	clkv_seq *copy = NULL;
 	clkv_status status = CLKV_OK;
-	size_t notes = (size_t)n_rows(cache) *
-	                   (1 + (size_t)clkv__blocks_of(cache, seq->length) * (ABI_ENTRY_WORDS + 1) +
-	                    2 * ABI_ENTRY_WORDS) +
-	               clkv__segment_notes(clkv__segments(seq));
-	for (int l = 0; l < cache->shape.layers; l++)
-		for (int s = 0; s < cache->shape.streams; s++)
-			notes += ABI_ENTRY_WORDS *
-			         clkv__tables_get(&cache->tables, clkv__seq_row(seq, l, s) + ABI_ROW_SEALED);
 	if (seq->in_step)
 		status = clkv__error_set(error, CLKV_ERROR_BUSY, "the sequence is in an open step");
 	else
-		status = clkv__seq_new(cache, notes, &copy, error);
+		status = clkv__seq_new(cache, clkv__seq_notes(seq), &copy, error);
 	if (status == CLKV_OK) {
-		copy->length = seq->length;
-		copy->tail = seq->tail;
-		copy->left_partial = seq->left_partial;
-		share_counts(&copy->kept, &seq->kept, n_rows(cache));
-		copy->seen = seq->seen;
-		clkv__seen_share(&cache->seen, copy->seen);
-		clkv__segments_share(copy, seq);
-		for (int l = 0; l < cache->shape.layers; l++)
-			for (int s = 0; s < cache->shape.streams; s++)
-				share_row(copy, seq, l, s);
+		clkv__seq_share(copy, seq);
 		*out = copy;
 	}
 	pthread_mutex_unlock(&cache->mutex);
@@ -321,7 +334,7 @@ static void release_sealed_row(clkv_seq *seq, int layer, uint32_t row)
 		clkv__seq_release_entry(seq->cache, layer, row + ABI_ROW_ENTRY(i));
 }
 
-void clkv__seq_drop(clkv_seq *seq)
+void clkv__seq_let_go(clkv_seq *seq)
 {
 	clkv_cache *cache = seq->cache;
 	clkv__seq_release_half(seq, 0, clkv__blocks_of(cache, seq->length), false);
@@ -330,6 +343,29 @@ void clkv__seq_drop(clkv_seq *seq)
 			release_sealed_row(seq, l, clkv__seq_row(seq, l, s));
 	clkv__seen_drop(&cache->seen, seq->seen);
 	clkv__segments_drop(seq);
+	seq->book = CLKV__NO_SLOT;
+}
+
+void clkv__seq_swap(clkv_seq *a, clkv_seq *b)
+{
+	const clkv_seq was = *a;
+	*a = *b;
+	a->next = was.next;
+	a->previous = was.previous;
+	b->slab = was.slab;
+	b->length = was.length;
+	b->tail = was.tail;
+	b->seen = was.seen;
+	b->book = was.book;
+	b->kept = was.kept;
+	b->left_partial = was.left_partial;
+	b->attended = was.attended;
+}
+
+void clkv__seq_drop(clkv_seq *seq)
+{
+	clkv_cache *cache = seq->cache;
+	clkv__seq_let_go(seq);
 	clkv__tables_release(&cache->tables, seq->slab);
 	unlink_seq(seq);
 	clkv__free(&cache->context->allocator, seq->kept.live);
