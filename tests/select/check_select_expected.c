@@ -112,7 +112,11 @@ START_TEST(test_the_choice_is_that_of_the_formulas)
 	struct selected_figures f = {0};
 	feed.geometry.rope = ropes[cases[_i].rope];
 	run(&feed, &cases[_i].c, &f);
-	selected_expect(&f, false);
+	/* keys that are off by more than rounding leave few choices sure, but each is one that they admit */
+	if (cases[_i].c.approx == 0.0)
+		selected_expect(&f, false);
+	ck_assert_uint_gt(f.choices, 0);
+	ck_assert_uint_gt(f.dropped, 0);
 }
 END_TEST
 
@@ -335,7 +339,7 @@ int main(void)
 {
 	Suite *suite = suite_create("select expected");
 	TCase *choice = fixture_case(suite, "choice", 120), *rest = fixture_case(suite, "rest", 60);
-	fixture_some(choice, test_the_choice_is_that_of_the_formulas, CASES, 0, 2, 5, 6);
+	fixture_some(choice, test_the_choice_is_that_of_the_formulas, CASES, 0, 2, 5, 6, 7);
 	tcase_add_test(choice, test_layers_with_a_window);
 	tcase_add_test(choice, test_rope_by_the_library);
 	tcase_add_loop_test(rest, test_what_will_be_looked_at_stays, 0, 4);
