@@ -272,7 +272,7 @@ typedef struct clkv_cache_options {
 	                             that are sealed at their end (seal=prompt) must fit in; begin answers
 	                             POOL_FULL when there is no room. Layers that never seal have room for
 	                             max_tokens all the same */
-	const void *rotation; /**< of recipes with rot=file, which need one: what clkv_rotation_write
+	const void *rotation;   /**< of recipes with rot=file, which need one: what clkv_rotation_write
 	                             or clkv-train --for rotation wrote, read during the call; its model
 	                             must be `model` */
 	size_t rotation_size;
