@@ -1,58 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/** \file cache.c \brief A cache: asked about, created, destroyed. */
+/** \file cache.c \brief A cache: created, destroyed. */
 #include "store/cache.h"
 
 #include "attend/fallback.h"
 #include "attend/kernels.h"
 #include "base/alloc.h"
 #include "base/error.h"
-#include "base/struct_io.h"
 #include "cache/create.h"
-#include "cache/resolve.h"
+#include "cache/demand.h"
 #include "place/place.h"
 #include "plan/codebook.h"
 #include "shape/rope.h"
 #include "step/seal_select.h"
 #include "step/step.h"
-#include "store/options.h"
 
 #include <string.h>
-
-clkv_status clkv_recipe_check(clkv_context *context, const clkv_geometry *geometry,
-                              const char *recipe, clkv_error *error)
-{
-	struct clkv__resolved r;
-	clkv__error_clear(error);
-	return clkv__resolve(context, geometry, recipe, &r, error);
-}
-
-static clkv_status check_limits(const clkv_cache_options *o, const struct clkv__sizes *sizes,
-                                clkv_error *error)
-{
-	if (o->max_bytes && sizes->bytes.device > o->max_bytes)
-		CLKV_FAIL(error, CLKV_ERROR_NO_DEVICE_MEMORY,
-		          "the cache needs %llu device bytes; allowed: max_bytes (%zu)",
-		          (unsigned long long)sizes->bytes.device, o->max_bytes);
-	if (o->max_host_bytes && sizes->bytes.host > o->max_host_bytes)
-		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY,
-		          "the cache needs %llu host bytes; allowed: max_host_bytes (%zu)",
-		          (unsigned long long)sizes->bytes.host, o->max_host_bytes);
-	return CLKV_OK;
-}
-
-clkv_status clkv_bytes_required(clkv_context *context, const clkv_geometry *geometry,
-                                const char *recipe, const clkv_cache_options *options,
-                                clkv_bytes *bytes, clkv_error *error)
-{
-	clkv__error_clear(error);
-	struct clkv__resolved r;
-	struct clkv__sizes sizes;
-	clkv_cache_options o;
-	CLKV_TRY(clkv__resolve(context, geometry, recipe, &r, error));
-	CLKV_TRY(clkv__options_read(&r.plan, options, &o, error));
-	CLKV_TRY(clkv__sizes_compute(&r.shape, &r.plan, options, &r.cut, &sizes, error));
-	return clkv__struct_write(bytes, &sizes.bytes, sizeof sizes.bytes, "clkv_bytes", error);
-}
 
 static clkv_status copy_windows(clkv_cache *cache, clkv_error *error)
 {
@@ -235,43 +197,92 @@ static clkv_status build(clkv_cache *cache, const void *codebook, clkv_error *er
 	return fill_buffers(cache, codebook, error);
 }
 
-clkv_status clkv__cache_create(clkv_context *context, const clkv_geometry *geometry,
-                               const char *recipe, const clkv_cache_options *options,
+/* The cache of one band. */
+static clkv_status create_band(clkv_context *context, const struct clkv__demand *demand,
                                enum clkv__cache_use use, clkv_cache **out, clkv_error *error)
 {
-	struct clkv__resolved r;
-	struct clkv__sizes sizes;
-	clkv_cache_options o;
-	CLKV_TRY(clkv__resolve(context, geometry, recipe, &r, error));
-	if (use != CLKV__CACHE_ATTENDS)
-		r.plan.recall = (struct clkv__recall){.kind = ABI_INDEX_NONE};
-	CLKV_TRY(clkv__options_read(&r.plan, options, &o, error));
-	CLKV_TRY(clkv__sizes_compute(&r.shape, &r.plan, options, &r.cut, &sizes, error));
-	CLKV_TRY(check_limits(&o, &sizes, error));
-	if (o.codebook)
-		CLKV_TRY(
-			clkv__codebook_check(&r.plan, &r.shape, o.codebook, o.codebook_size, o.model, error));
+	const struct clkv__resolved *r = &demand->resolved;
 	clkv_cache *cache = clkv__calloc(&context->allocator, 1, sizeof *cache);
 	if (!cache)
 		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for a cache");
 	cache->context = context;
 	cache->use = use;
-	cache->shape = r.shape;
-	cache->plan = r.plan;
-	memcpy(cache->recipe, r.recipe, sizeof r.recipe);
-	cache->tuning = r.tuning;
-	cache->cut = r.cut;
-	cache->sizes = sizes;
+	cache->shape = r->shape;
+	cache->plan = r->plan;
+	memcpy(cache->recipe, r->recipe, sizeof r->recipe);
+	cache->tuning = r->tuning;
+	cache->cut = r->cut;
+	cache->sizes = demand->sizes;
 	pthread_mutex_init(&cache->mutex, NULL);
 	cache->index.given = CLKV__NO_SLOT;
-	clkv_status status = build(cache, o.codebook, error);
-	if (status != CLKV_OK) {
+	clkv_status status = build(cache, demand->options.codebook, error);
+	if (status == CLKV_OK)
+		*out = cache;
+	else
 		clkv_cache_destroy(cache);
+	return status;
+}
+
+/* What the first of several bands knows of all; the bands' caches refer to it. */
+static clkv_status describe(clkv_cache *first, const struct clkv__division *division,
+                            const char *recipe, clkv_error *error)
+{
+	const struct clkv__shape *all = &division->whole;
+	if (!division->parts.layered)
+		return CLKV_OK;
+	struct clkv__whole *whole = clkv__calloc(&first->context->allocator, 1, sizeof *whole);
+	if (!whole)
+		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for the bands of %d layers",
+		          all->layers);
+	first->whole = whole;
+	whole->bands = division->bands;
+	whole->has_windows = all->window != NULL;
+	if (all->window)
+		memcpy(whole->window, all->window, (size_t)all->layers * sizeof *whole->window);
+	for (clkv_cache *c = first; c; c = c->next_band)
+		c->shape.bands = &whole->bands;
+	return clkv__division_print(first->context, division, recipe, whole->recipe, error);
+}
+
+static clkv_status create_all(clkv_context *context, const struct clkv__division *division,
+                              const char *recipe, const clkv_cache_options *options,
+                              enum clkv__cache_use use, clkv_cache **out, clkv_error *error)
+{
+	clkv_cache *first = NULL, **last = &first;
+	clkv_status status = CLKV_OK;
+	for (int i = 0; i < division->bands.n && status == CLKV_OK; i++) {
+		struct clkv__demand d;
+		status = clkv__demand_band(context, division, recipe, options, i, use, &d, error);
+		if (status == CLKV_OK)
+			status = create_band(context, &d, use, last, error);
+		if (status == CLKV_OK)
+			last = &(*last)->next_band;
+	}
+	if (status == CLKV_OK)
+		status = describe(first, division, recipe, error);
+	if (status != CLKV_OK) {
+		clkv_cache_destroy(first);
 		return status;
 	}
+	for (clkv_cache *c = first; c->next_band; c = c->next_band)
+		c->step->next_band = c->next_band->step;
+	*out = first;
+	return CLKV_OK;
+}
+
+clkv_status clkv__cache_create(clkv_context *context, const clkv_geometry *geometry,
+                               const char *recipe, const clkv_cache_options *options,
+                               enum clkv__cache_use use, clkv_cache **out, clkv_error *error)
+{
+	struct clkv__division division;
+	clkv_bytes bytes;
+	if (!context)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "context is NULL");
+	CLKV_TRY(clkv__divide(geometry, recipe, &division, error));
+	CLKV_TRY(clkv__demand_all(context, &division, recipe, options, use, &bytes, error));
+	CLKV_TRY(create_all(context, &division, recipe, options, use, out, error));
 	clkv__log(context, CLKV_LOG_CACHE, "cache", "'%s': %llu device bytes, %.1f per token", recipe,
-	          (unsigned long long)sizes.bytes.device, sizes.bytes.per_token);
-	*out = cache;
+	          (unsigned long long)bytes.device, bytes.per_token);
 	return CLKV_OK;
 }
 
@@ -291,11 +302,8 @@ static void release_mem(cl_mem mem)
 		clReleaseMemObject(mem);
 }
 
-void clkv_cache_destroy(clkv_cache *cache)
+static void destroy_band(clkv_cache *cache)
 {
-	if (!cache)
-		return;
-	clkv_step_abort(cache->step);
 	if (cache->last_event) {
 		clWaitForEvents(1, &cache->last_event);
 		clReleaseEvent(cache->last_event);
@@ -334,5 +342,16 @@ void clkv_cache_destroy(clkv_cache *cache)
 	clkv__free(&cache->context->allocator, cache->window);
 	clkv__free(&cache->context->allocator, cache->factors);
 	pthread_mutex_destroy(&cache->mutex);
+	clkv__free(&cache->context->allocator, cache->whole);
 	clkv__free(&cache->context->allocator, cache);
+}
+
+void clkv_cache_destroy(clkv_cache *cache)
+{
+	if (cache)
+		clkv_step_abort(cache->step);
+	for (clkv_cache *next; cache; cache = next) {
+		next = cache->next_band;
+		destroy_band(cache);
+	}
 }

@@ -6,6 +6,7 @@
 #include "store/cache.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* False if it doesn't fit. */
 static bool describe(const struct clkv__tuning *t, const char *refused, char *text, size_t n)
@@ -22,7 +23,14 @@ clkv_status clkv_cache_tuning(const clkv_cache *cache, char *text, size_t n, clk
 	clkv__error_clear(error);
 	if (!cache)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "cache is NULL");
-	if (!text || !describe(&cache->tuning, cache->refused, text, n))
+	size_t at = 0;
+	for (const clkv_cache *c = cache; text && c; c = c->next_band, at += strlen(text + at)) {
+		if (c != cache)
+			at += (size_t)snprintf(text + at, n - at, " | ");
+		if (at >= n || !describe(&c->tuning, c->refused, text + at, n - at))
+			text = NULL;
+	}
+	if (!text)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "text is NULL or too small, n is %zu", n);
 	return CLKV_OK;
 }

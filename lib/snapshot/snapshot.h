@@ -9,11 +9,11 @@
  *  bytes, or of one page if that is larger. */
 enum { CLKV__BATCH_PAGES = 64, CLKV__BATCH_BYTES = 1 << 20 };
 
-/** Writes a sequence as it is stored. */
+/** Writes a sequence as it is stored, in all bands. */
 clkv_status clkv__snapshot_write(clkv_seq *seq, cl_command_queue queue,
                                  struct clkv__snapshot_out *out, clkv_error *error);
 
-/** A new sequence of what follows the header: pages go in as they are. On failure it's gone again. */
+/** A new sequence of one band, of its records: pages go in as they are. On failure it's gone again. */
 clkv_status clkv__snapshot_read(clkv_cache *cache, const struct clkv__snapshot_head *head,
                                 const struct clkv__plan *plan, struct clkv__snapshot_in *in,
                                 cl_command_queue queue, clkv_seq **out, clkv_error *error);

@@ -28,7 +28,7 @@ void clkv__probe_take(struct clkv_step *step, const clkv_step_item *items, size_
 	for (size_t i = 0; i < n_items; i++)
 		for (size_t r = 0; r < items[i].n_tokens; r++, step->n_items++)
 			step->items[step->n_items] = (struct clkv__step_item){
-				.seq = items[i].seq,
+				.seq = clkv__seq_in(items[i].seq, step->cache),
 				.length = items[i].seq->length - 1,
 				.n_new = 1,
 				.row = (uint32_t)step->n_items,

@@ -22,7 +22,8 @@
 struct clkv_seq {
 	clkv_cache *cache;
 	clkv_seq *next, *previous;
-	uint32_t slab; /**< first word of its tables */
+	clkv_seq *next_band; /**< the same tokens in the cache of the next band */
+	uint32_t slab;       /**< first word of its tables */
 	uint32_t length;
 	uint32_t tail;
 	uint32_t seen;                 /**< where its newest queries are kept, or CLKV__NO_SLOT */
@@ -44,8 +45,20 @@ enum clkv__cache_use {
 struct clkv__kernels;
 struct clkv__place;
 
+/** What the first of several bands knows of all. */
+struct clkv__whole {
+	struct clkv__banding bands;
+	char recipe[CLKV__RECIPE_TEXT]; /**< of all bands, in full, with its layers by number */
+	int window[CLKV__MAX_LAYERS];   /**< of all layers, if the geometry has windows */
+	bool has_windows;
+};
+
+/** Of one recipe. Where layers have several, it's the cache of a band; the caller knows that of the first, and functions
+ *  that the caller calls go on to the next ones. */
 struct clkv_cache {
 	clkv_context *context;
+	clkv_cache *next_band;
+	struct clkv__whole *whole; /**< of the first of several bands, else NULL */
 	enum clkv__cache_use use;
 	pthread_mutex_t mutex; /**< guards everything below but the open step */
 	struct clkv__shape shape;
@@ -98,6 +111,51 @@ static inline const struct clkv__variant *clkv__cache_head(const clkv_cache *cac
 	return clkv__plan_head(&cache->plan, cache->shape.streams, layer, stream);
 }
 
+/** Layers of the model. */
+static inline int clkv__cache_layers(const clkv_cache *cache)
+{
+	return cache->whole ? cache->whole->bands.layers : cache->shape.layers;
+}
+
+/** The recipe of all layers, in full. */
+static inline const char *clkv__cache_recipe(const clkv_cache *cache)
+{
+	return cache->whole ? cache->whole->recipe : cache->recipe;
+}
+
+/** Turns a layer of the model into its number in its band; returns the band's. */
+static inline int clkv__cache_band(const clkv_cache *cache, int *layer)
+{
+	if (!cache->whole)
+		return 0;
+	int band = cache->whole->bands.of[*layer];
+	*layer = cache->whole->bands.number_in[*layer];
+	return band;
+}
+
+/** The sequence in the band of a layer of the model, which becomes its number there. */
+static inline clkv_seq *clkv__seq_at(clkv_seq *seq, int *layer)
+{
+	for (int band = clkv__cache_band(seq->cache, layer); band > 0; band--)
+		seq = seq->next_band;
+	return seq;
+}
+
+/** The sequence in the cache of a band. */
+static inline clkv_seq *clkv__seq_in(clkv_seq *seq, const clkv_cache *cache)
+{
+	while (seq->cache != cache)
+		seq = seq->next_band;
+	return seq;
+}
+
+/** Takes and gives back the mutexes of all bands, in their order. */
+void clkv__cache_lock(clkv_cache *cache);
+void clkv__cache_unlock(clkv_cache *cache);
+
+/** The geometry of all layers; its arrays are the cache's. */
+clkv_geometry clkv__cache_geometry(const clkv_cache *cache);
+
 /** Whether decoded rows of a layer recall: where a row sees only so many tokens, these are few enough. */
 static inline bool clkv__layer_recalls(const clkv_cache *cache, int layer)
 {
@@ -142,6 +200,9 @@ void clkv__seq_drop(clkv_seq *seq);
 
 /** Frees those that were destroyed inside a step that has ended; the caller holds the mutex. */
 void clkv__seq_drop_gone(clkv_cache *cache);
+
+/** Tokens that a cut must leave, in all bands: what was selected can't be undone. */
+uint32_t clkv__seq_least(const clkv_seq *seq);
 
 /** Tokens of a sequence that lie in sealed blocks of a layer that seals. */
 uint32_t clkv__seq_sealed(const clkv_seq *seq);
