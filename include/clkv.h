@@ -197,7 +197,8 @@ CLKV_API void clkv_recipe_list(clkv_recipe_list_fn fn, void *opaque);
  *  own: "layers=0-1: f16 ; 2-: kivi:bits=2 ; window=64" gives layers 0 and 1 the first, all others the second. In front of a
  *  colon stand numbers and ranges, one of which may have no end, or one of the names sliding and full, for layers whose
  *  window in the geometry isn't 0, or is. Each layer must have exactly one. skip counts the model's layers, a list of
- *  keep those of its recipe. Such a cache is used as any other; its bytes are the sum of its recipes'.
+ *  keep those of its recipe. Such a cache is used as any other; its bytes are the sum of its recipes'. Where a layer's
+ *  window isn't 0 and its recipe is "f16", such a cache keeps the window alone.
  *
  *  Writes the recipe in full, with every key, into text (size n, always terminated).
  *  Parsing the result gives the same recipe. Errors: CLKV_ERROR_INVALID_RECIPE (position set),
@@ -475,8 +476,10 @@ CLKV_API const char *clkv_waits_string(clkv_waits waits);
 
 typedef struct clkv_seq_info {
 	size_t struct_size;
-	size_t length;     /**< tokens */
-	size_t min_length; /**< truncate goes down to here */
+	size_t length; /**< tokens */
+	size_t
+		min_length; /**< truncate goes down to here: above 0 where tokens were selected, or have left the
+	                           sliding window of a layer that keeps no more (layers=) */
 	size_t
 		sealed; /**< tokens in encoded blocks (of the layer that seals most); where tokens are selected,
 	                           those that left the window, kept or not */

@@ -49,6 +49,12 @@ clkv_status clkv_seq_read(clkv_seq *seq, int layer, size_t from, size_t n, const
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
 		          "rows %zu to %zu + %zu; allowed: at least one, within the sequence's %u", from,
 		          from, n, seq->length);
+	if (cache->plan.slides > 0 && from < seq->tail)
+		CLKV_FAIL(
+			error, CLKV_ERROR_INVALID_ARGUMENT,
+			"rows %zu to %zu + %zu: those before %u have left the window of layer %d; allowed: "
+			"others",
+			from, from, n, seq->tail, clkv__shape_layer(&cache->shape, layer));
 	uint32_t sinks = clkv__sinks(cache, seq->length);
 	if (seq->kept.selected && !clkv__layer_is_dense(&cache->plan, layer) && from < seq->tail &&
 	    from + n > sinks)

@@ -8,12 +8,40 @@
 #include "plan/tune_key.h"
 #include "recipe/recipe.h"
 
+/* Whether a part never seals. What is wrong with it is found when it's resolved. */
+static bool is_plain(const char *recipe, const struct clkv__recipe_part *part,
+                     const struct clkv__shape *shape)
+{
+	struct clkv__recipe parsed;
+	struct clkv__plan plan;
+	return clkv__recipe_parse_part(recipe, part->begin, part->end, &parsed, NULL) == CLKV_OK &&
+	       clkv__recipe_plan(&parsed, shape, &plan, NULL) == CLKV_OK && plan.sealing.dense;
+}
+
+/* A band whose layers all see only so many tokens, and which never seals, keeps no more of them. */
+static void slide(const struct clkv__shape *shape, struct clkv__plan *plan)
+{
+	int most = 0;
+	if (!shape->bands || !shape->window || !plan->sealing.dense)
+		return;
+	for (int i = 0; i < shape->layers; i++) {
+		if (shape->window[i] == 0)
+			return;
+		most = shape->window[i] > most ? shape->window[i] : most;
+	}
+	plan->slides = (uint32_t)most;
+	plan->general.sinks = 0;
+}
+
 clkv_status clkv__divide(const clkv_geometry *geometry, const char *recipe,
                          struct clkv__division *out, clkv_error *error)
 {
 	CLKV_TRY(clkv__shape_read(geometry, &out->whole, error));
+	bool plain[CLKV__MAX_BANDS] = {false};
 	CLKV_TRY(clkv__recipe_split(recipe, &out->parts, error));
-	return clkv__recipe_bands(&out->parts, &out->whole, &out->bands, error);
+	for (int i = 0; out->parts.layered && out->whole.window && i < out->parts.n; i++)
+		plain[i] = is_plain(recipe, &out->parts.part[i], &out->whole);
+	return clkv__recipe_bands(&out->parts, &out->whole, plain, &out->bands, error);
 }
 
 /* The shape of a band's layers. */
@@ -77,6 +105,7 @@ clkv_status clkv__resolve_band(const clkv_context *context, const struct clkv__d
 	CLKV_TRY(clkv__recipe_parse_part(recipe, part->begin, part->end, r, error));
 	CLKV_TRY(localize_skip(division, band, r, &skip, error));
 	CLKV_TRY(clkv__recipe_plan(r, &out->shape, &out->plan, error));
+	slide(&out->shape, &out->plan);
 	CLKV_TRY(clkv__place_settle(context, &out->shape, &out->plan, error));
 	settle_recipe(r, &out->plan);
 	if (!clkv__recipe_format(r, out->recipe, sizeof out->recipe))

@@ -239,22 +239,43 @@ static clkv_status check_model(const struct clkv__recipe_parts *p, const struct 
 	return CLKV_OK;
 }
 
+static int window_of(const struct clkv__shape *shape, int layer)
+{
+	return shape->window ? shape->window[layer] : 0;
+}
+
+/* The next band: layers of the first one's part that none has yet, of its window if the part is plain. */
+static void add_band(const struct clkv__recipe_parts *parts, const struct clkv__shape *shape,
+                     int part, bool plain, int first, struct clkv__banding *b)
+{
+	uint16_t n = 0;
+	for (int i = first; i < shape->layers; i++)
+		if (b->of[i] == CLKV__NO_BAND && part_of(parts, shape, i) == part &&
+		    (!plain || window_of(shape, i) == window_of(shape, first))) {
+			b->of[i] = (unsigned char)b->n;
+			b->number_in[i] = n++;
+		}
+	b->part[b->n++] = (unsigned char)part;
+}
+
 clkv_status clkv__recipe_bands(const struct clkv__recipe_parts *parts,
-                               const struct clkv__shape *shape, struct clkv__banding *bands,
-                               clkv_error *error)
+                               const struct clkv__shape *shape, const bool *plain,
+                               struct clkv__banding *bands, clkv_error *error)
 {
 	struct clkv__banding b = {.layers = shape->layers};
 	CLKV_TRY(check_model(parts, shape, error));
-	for (int part = 0; part < parts->n; part++) {
-		uint16_t n = 0;
-		for (int i = 0; i < shape->layers; i++)
-			if (part_of(parts, shape, i) == part) {
-				b.of[i] = (unsigned char)b.n;
-				b.number_in[i] = n++;
-			}
-		b.part[b.n] = (unsigned char)part;
-		b.n += n > 0;
-	}
+	memset(b.of, CLKV__NO_BAND, sizeof b.of);
+	for (int part = 0; part < parts->n; part++)
+		for (int i = 0; i < shape->layers; i++) {
+			if (b.of[i] != CLKV__NO_BAND || part_of(parts, shape, i) != part)
+				continue;
+			if (b.n == CLKV__MAX_BANDS)
+				return clkv__recipe_fail(error, parts->part[part].position,
+				                         "layers: recipes and sliding windows make more than %d "
+				                         "kinds of layers",
+				                         CLKV__MAX_BANDS);
+			add_band(parts, shape, part, parts->layered && plain[part], i, &b);
+		}
 	*bands = b;
 	return CLKV_OK;
 }

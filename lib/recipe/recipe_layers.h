@@ -40,11 +40,12 @@ clkv_status clkv__recipe_split(const char *text, struct clkv__recipe_parts *part
 clkv_status clkv__recipe_parse_part(const char *text, int begin, int end,
                                     struct clkv__recipe *recipe, clkv_error *error);
 
-/** Gives each layer of a model to the band of its part. Parts of which no layer is are left out, if they have a name.
- *  Errors: INVALID_RECIPE names the layer that has no recipe, or that the model hasn't. */
+/** Gives each layer of a model to a band of its part: a part that never seals (plain[part]) has one for each sliding window, as
+ *  such bands keep no more than that; others have one. Parts of which no layer is are left out, if they have a name.
+ *  Errors: INVALID_RECIPE names the layer that has no recipe, or that the model hasn't; too many bands. */
 clkv_status clkv__recipe_bands(const struct clkv__recipe_parts *parts,
-                               const struct clkv__shape *shape, struct clkv__banding *bands,
-                               clkv_error *error);
+                               const struct clkv__shape *shape, const bool *plain,
+                               struct clkv__banding *bands, clkv_error *error);
 
 /** Appends "layers=0-1,4: " or " ; 2-3: " for the layers of a band or part; false if it doesn't fit. */
 bool clkv__recipe_format_layers(const unsigned char *of, int n, int part, bool open, bool first,

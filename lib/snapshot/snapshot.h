@@ -24,7 +24,7 @@ clkv_status clkv__snapshot_cache(const clkv_cache *like, enum clkv__cache_use us
                                  const char *recipe, size_t tokens, size_t blocks, size_t block,
                                  clkv_cache **out, clkv_error *error);
 
-/** Refuses recipes that select tokens. Errors: UNSUPPORTED names the stage. */
+/** Refuses recipes that don't keep all tokens. Errors: UNSUPPORTED names the stage, or the window. */
 clkv_status clkv__snapshot_check(const struct clkv__plan *plan, clkv_error *error);
 
 /** Appends all tokens of one sequence to another, of another cache, as a prompt. */

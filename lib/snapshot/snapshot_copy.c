@@ -91,6 +91,13 @@ clkv_status clkv__snapshot_copy(clkv_seq *from, clkv_seq *to, cl_command_queue q
 
 clkv_status clkv__snapshot_check(const struct clkv__plan *plan, clkv_error *error)
 {
+	if (plan->slides > 0)
+		CLKV_FAIL(
+			error, CLKV_ERROR_UNSUPPORTED,
+			"layers= with f16 keeps only the window of %u tokens in layers that slide: files hold "
+			"sequences with all of their tokens; allowed: f16 for all layers, or stages that "
+			"encode for these",
+			plan->slides);
 	if (clkv__selects(&plan->select))
 		CLKV_FAIL(error, CLKV_ERROR_UNSUPPORTED,
 		          "stage '%s' keeps some tokens of each head: files hold sequences with all of "

@@ -36,6 +36,11 @@ static void finish_item(clkv_cache *cache, const struct clkv__step_item *item, u
 	clkv__seq_release_half(seq, clkv__blocks_of(cache, seq->length), reserved, false);
 	/* Blocks before the tail and behind the sinks are wholly sealed. */
 	uint32_t bt = (uint32_t)cache->plan.general.block;
+	uint32_t slid = clkv__plan_slid(&cache->plan, seq->length);
+	if (slid > seq->tail) {
+		clkv__seq_release_half(seq, seq->tail / bt, slid / bt, false);
+		seq->tail = slid;
+	}
 	uint32_t first = clkv__blocks_of(cache, clkv__sinks(cache, seq->length));
 	if (!cache->plan.sealing.dense && seq->tail / bt > first)
 		clkv__seq_release_half(seq, first, seq->tail / bt, true);

@@ -18,7 +18,8 @@
 #include <pthread.h>
 
 /** Tokens [0, min(sinks, length)) and [tail, length) lie in half blocks, the others in sealed ones;
- *  half block number j holds tokens j * BT and on. Layers that never seal keep all in half. */
+ *  half block number j holds tokens j * BT and on. Layers that never seal keep all in half, and tail is 0; or, where they slide, from
+ *  tail on. */
 struct clkv_seq {
 	clkv_cache *cache;
 	clkv_seq *next, *previous;
@@ -201,7 +202,7 @@ void clkv__seq_drop(clkv_seq *seq);
 /** Frees those that were destroyed inside a step that has ended; the caller holds the mutex. */
 void clkv__seq_drop_gone(clkv_cache *cache);
 
-/** Tokens that a cut must leave, in all bands: what was selected can't be undone. */
+/** Tokens that a cut must leave, in all bands: what was selected can't be undone, nor what has left a sliding window. */
 uint32_t clkv__seq_least(const clkv_seq *seq);
 
 /** Tokens of a sequence that lie in sealed blocks of a layer that seals. */

@@ -308,9 +308,13 @@ static void cut(clkv_seq *seq, uint32_t n)
 uint32_t clkv__seq_least(const clkv_seq *seq)
 {
 	uint32_t least = 0;
-	for (; seq; seq = seq->next_band)
-		if (seq->kept.selected && seq->tail > least)
-			least = seq->tail;
+	for (; seq; seq = seq->next_band) {
+		/* a window must be whole behind the cut */
+		uint32_t slides = seq->cache->plan.slides;
+		bool lacks = seq->kept.selected || (slides > 0 && seq->tail > 0);
+		if (lacks && seq->tail + slides > least)
+			least = seq->tail + slides;
+	}
 	return least;
 }
 
@@ -322,8 +326,8 @@ static clkv_status check_cut(const clkv_seq *seq, size_t n, clkv_error *error)
 		CLKV_FAIL(error, CLKV_ERROR_BUSY, "the sequence is in an open step");
 	if (n > 0 && n < least)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
-		          "n_tokens is %zu: of the tokens before %u only some were kept; "
-		          "allowed: 0, or %u to %u",
+		          "n_tokens is %zu: of the tokens before %u not all that rows behind them see were "
+		          "kept; allowed: 0, or %u to %u",
 		          n, least, least, seq->length);
 	for (; seq; seq = seq->next_band)
 		CLKV_TRY(
