@@ -3,39 +3,26 @@
  * \file    clkv-info.c
  * \brief   The OpenCL devices of this machine as clkv sees them, and the stages of recipes.
  */
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "info_tuning.h"
 #include "json_string.h"
-#include "options.h"
+#include "tool_main.h"
 
-static const char program[] = "clkv-info";
+static const char tool_name[] = "clkv-info";
 
-static const char help[] =
-	"usage: clkv-info [--json] [--kernels] [--recipes]\n"
-	"\n"
-	"Lists the OpenCL devices, what they support, and the tuning that clkv chose for them.\n"
-	"\n"
-	"  --kernels      build the kernels of the tunings shown, so that what a device refuses is "
-	"named\n"
-	"  --recipes      the stages of recipes instead, with their keys\n"
-	"  --json         a JSON line per device\n"
-	"  --help         this text\n"
-	"  --version      the version of the library\n";
+static struct {
+	bool json, kernels, recipes;
+} o;
 
-enum { OPTION_JSON = 256, OPTION_KERNELS, OPTION_RECIPES, OPTION_HELP, OPTION_VERSION };
-
-static const struct option long_options[] = {
-	{"json", no_argument, NULL, OPTION_JSON},       {"kernels", no_argument, NULL, OPTION_KERNELS},
-	{"recipes", no_argument, NULL, OPTION_RECIPES}, {"help", no_argument, NULL, OPTION_HELP},
-	{"version", no_argument, NULL, OPTION_VERSION}, {NULL, 0, NULL, 0},
-};
-
-struct wanted {
-	bool json, kernels;
+static const struct tool_option options[] = {
+	{"kernels", NULL,
+     "build the kernels of the tunings shown, so that what a device refuses is named",
+     .flag = &o.kernels},
+	{"recipes", NULL, "the stages of recipes instead, with their keys", .flag = &o.recipes},
+	{"json", NULL, "a JSON line per device", .flag = &o.json},
 };
 
 static void print_device(const char *id, const clkv_device_info *d)
@@ -85,7 +72,7 @@ static void print_device_json(const char *id, const clkv_device_info *d)
 }
 
 /* Opens a device as any program would; one that clkv can't use is named with the reason. */
-static void show_device(size_t platform, size_t device, const struct wanted *wanted)
+static void show_device(size_t platform, size_t device)
 {
 	char id[48];
 	clkv_context *context;
@@ -93,56 +80,52 @@ static void show_device(size_t platform, size_t device, const struct wanted *wan
 	clkv_device_info info = CLKV_INIT(clkv_device_info);
 	(void)snprintf(id, sizeof id, "%zu:%zu", platform, device);
 	if (clkv_context_open(id, NULL, &context, &cause) != CLKV_OK) {
-		(void)fprintf(stderr, "%s: device %s can't be used: %s\n", program, id, cause.text);
+		(void)fprintf(stderr, "%s: device %s can't be used: %s\n", tool_name, id, cause.text);
 		return;
 	}
-	if (clkv_context_get_info(context, &info, NULL) == CLKV_OK && wanted->json) {
+	if (clkv_context_get_info(context, &info, NULL) == CLKV_OK && o.json) {
 		print_device_json(id, &info);
 		(void)fputs(", \"tunings\": ", stdout);
-		info_tuning_print_json(context, wanted->kernels);
+		info_tuning_print_json(context, o.kernels);
 		(void)puts("}");
-	} else if (!wanted->json) {
+	} else if (!o.json) {
 		print_device(id, &info);
-		info_tuning_print(context, wanted->kernels);
+		info_tuning_print(context, o.kernels);
 	}
 	clkv_context_destroy(context);
 }
 
-static size_t show_platform(cl_platform_id platform, size_t index, const struct wanted *wanted)
+static size_t show_platform(cl_platform_id platform, size_t index)
 {
 	cl_uint n = 0;
 	/* a platform without a device answers with an error: drivers of hardware that isn't there */
 	if (clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, 0, NULL, &n) != CL_SUCCESS)
 		return 0;
 	for (size_t i = 0; i < n; i++)
-		show_device(index, i, wanted);
+		show_device(index, i);
 	return n;
 }
 
-static int show_devices(const struct wanted *wanted)
+static bool show_devices(struct tool_error *error)
 {
 	cl_uint n = 0;
 	size_t shown = 0;
 	(void)clGetPlatformIDs(0, NULL, &n);
 	cl_platform_id *platforms = calloc((size_t)n + 1, sizeof *platforms);
-	if (platforms == NULL) {
-		(void)fprintf(stderr, "%s: out of memory\n", program);
-		return TOOL_FAILED;
-	}
+	if (platforms == NULL)
+		return tool_fail(error, "out of memory");
 	if (n > 0 && clGetPlatformIDs(n, platforms, NULL) != CL_SUCCESS)
 		n = 0;
 	for (size_t i = 0; i < n; i++)
-		shown += show_platform(platforms[i], i, wanted);
+		shown += show_platform(platforms[i], i);
 	free(platforms);
 	if (shown > 0)
-		return TOOL_DONE;
+		return true;
 	clkv_context *context = NULL;
 	clkv_error cause = {0};
 	if (clkv_context_open(NULL, NULL, &context, &cause) == CLKV_OK) /* it came this moment */
 		clkv_context_destroy(context);
-	(void)fprintf(stderr, "%s: %s%s\n", program, cause.text,
-	              n == 0 ? " For the CPU: pocl-opencl-icd" : "");
-	return TOOL_FAILED;
+	return tool_fail(error, "%s%s", cause.text, n == 0 ? " For the CPU: pocl-opencl-icd" : "");
 }
 
 static void print_stage(void *opaque, const char *stage, const char *brief, const char *source,
@@ -160,41 +143,26 @@ static void print_stage(void *opaque, const char *stage, const char *brief, cons
 	}
 }
 
+static bool run(struct tool_error *error)
+{
+	if (!o.recipes)
+		return show_devices(error);
+	clkv_recipe_list(print_stage, NULL);
+	return true;
+}
+
 int main(int argc, char **argv)
 {
-	struct wanted wanted = {false, false};
-	bool recipes = false;
-	int option;
-	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-		switch (option) {
-		case OPTION_JSON:
-			wanted.json = true;
-			break;
-		case OPTION_KERNELS:
-			wanted.kernels = true;
-			break;
-		case OPTION_RECIPES:
-			recipes = true;
-			break;
-		case OPTION_HELP:
-			(void)fputs(help, stdout);
-			return tool_close_output(program, TOOL_DONE);
-		case OPTION_VERSION:
-			(void)printf("%s %s\n", program, clkv_version());
-			return tool_close_output(program, TOOL_DONE);
-		default:
-			(void)fprintf(stderr, "%s: try clkv-info --help\n", program);
-			return TOOL_USAGE;
-		}
-	}
-	if (optind < argc) {
-		(void)fprintf(stderr, "%s: '%s' belongs to no option; try clkv-info --help\n", program,
-		              argv[optind]);
-		return TOOL_USAGE;
-	}
-	if (recipes) {
-		clkv_recipe_list(print_stage, NULL);
-		return tool_close_output(program, TOOL_DONE);
-	}
-	return tool_close_output(program, show_devices(&wanted));
+	const struct tool tool = {
+		.name = tool_name,
+		.usage = "usage: clkv-info [--json] [--kernels] [--recipes]\n"
+				 "\n"
+				 "Lists the OpenCL devices, what they support, and the tuning that clkv chose for "
+				 "them.\n"
+				 "\n",
+		.options = options,
+		.n_options = sizeof options / sizeof options[0],
+		.run = run,
+	};
+	return tool_main(&tool, argc, argv);
 }

@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,17 +58,4 @@ bool option_check_heads(size_t head_dim, size_t q_heads, size_t kv_heads, struct
 		                 "with %zu",
 		                 q_heads, kv_heads);
 	return true;
-}
-
-void tool_complain(const char *program, const struct tool_error *error)
-{
-	(void)fprintf(stderr, "%s: %s\n", program, error->text);
-}
-
-int tool_close_output(const char *program, int status)
-{
-	if (fflush(stdout) == 0 && ferror(stdout) == 0)
-		return status;
-	(void)fprintf(stderr, "%s: can't write to standard output: %s\n", program, strerror(errno));
-	return TOOL_FAILED;
 }

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * \file    options.h
- * \brief   Reading numbers from the command line, and the exit statuses of all tools.
+ * \brief   Values of the command line.
  */
 #ifndef OPTIONS_H
 #define OPTIONS_H
 
 #include "engine.h"
-
-enum { TOOL_DONE = 0, TOOL_FAILED = 1, TOOL_USAGE = 2 };
 
 /** A whole number from least to most; false (with *error) on anything else. */
 bool option_size(const char *name, const char *text, size_t least, size_t most, size_t *out,
@@ -22,11 +20,5 @@ bool option_check_heads(size_t head_dim, size_t q_heads, size_t kv_heads, struct
 
 /** "auto", "blocked" or "blas". */
 bool option_products(const char *text, enum engine_products *out, struct tool_error *error);
-
-/** Prints "program: message" to standard error. */
-void tool_complain(const char *program, const struct tool_error *error);
-
-/** Flushes standard output; what couldn't be written (a full disk) is a failure, not a success. */
-int tool_close_output(const char *program, int status);
 
 #endif
