@@ -87,10 +87,10 @@ static int create(struct start *s)
 
 static int attend(struct start *s, clkv_step *step)
 {
-	const clkv_tensor rows = {s->in, 0, CLKV_F32, 0, 0};
+	const clkv_tensor rows = {s->in, 0, CLKV_F32, 0, 0, NULL};
 	clkv_attend_args a = CLKV_INIT(clkv_attend_args);
 	a.q = rows;
-	a.out = (clkv_tensor){s->out, 0, CLKV_F32, 0, 0};
+	a.out = (clkv_tensor){s->out, 0, CLKV_F32, 0, 0, NULL};
 	for (int layer = 0; layer < LAYERS; layer++)
 		if (clkv_step_append(step, layer, &rows, &rows, 0, NULL, NULL, &s->error) != CLKV_OK ||
 		    clkv_step_attend(step, layer, &a, 0, NULL, NULL, &s->error) != CLKV_OK)

@@ -221,8 +221,8 @@ static bool begin_and_append(struct bench_rig *rig, size_t n_items, size_t n_row
 	size_t v = n_rows * rig->problem->kv_heads * rig->problem->head_dim;
 	for (size_t layer = 0; layer < rig->layers; layer++) {
 		size_t at = rig->next_copy * rig->input_elements;
-		clkv_tensor k_rows = {rig->input, at, CLKV_F16, 0, 0};
-		clkv_tensor v_rows = {rig->input, at + v, CLKV_F16, 0, 0};
+		clkv_tensor k_rows = {rig->input, at, CLKV_F16, 0, 0, NULL};
+		clkv_tensor v_rows = {rig->input, at + v, CLKV_F16, 0, 0, NULL};
 		rig->next_copy = (rig->next_copy + 1) % rig->copies;
 		if (clkv_step_append(*step, (int)layer, &k_rows, &v_rows, 0, NULL, NULL, &cause) == CLKV_OK)
 			continue;
@@ -301,8 +301,8 @@ bool bench_rig_attend(struct bench_rig *rig, clkv_step *step, struct tool_error 
 {
 	clkv_error cause;
 	clkv_attend_args args = CLKV_INIT(clkv_attend_args);
-	args.q = (clkv_tensor){rig->q, 0, CLKV_F32, 0, 0};
-	args.out = (clkv_tensor){rig->out, 0, CLKV_F32, 0, 0};
+	args.q = (clkv_tensor){rig->q, 0, CLKV_F32, 0, 0, NULL};
+	args.out = (clkv_tensor){rig->out, 0, CLKV_F32, 0, 0, NULL};
 	for (size_t layer = 0; layer < rig->layers; layer++)
 		if (clkv_step_attend(step, (int)layer, &args, 0, NULL, NULL, &cause) != CLKV_OK)
 			return tool_fail_clkv(error, "attention", &cause);

@@ -55,8 +55,8 @@ static void forward(clkv_cache *cache, clkv_seq *seq, size_t n, clkv_phase phase
 	clkv_step *step;
 	check(clkv_step_begin(cache, &item, 1, e->queue, &step, &error), "begin");
 	for (int layer = 0; layer < LAYERS; layer++) {
-		clkv_tensor k = {e->k, 0, CLKV_F32, 0, 0}, v = {e->v, 0, CLKV_F32, 0, 0};
-		clkv_tensor q = {e->q, 0, CLKV_F32, 0, 0}, out = {e->out, 0, CLKV_F32, 0, 0};
+		clkv_tensor k = {e->k, 0, CLKV_F32, 0, 0, NULL}, v = {e->v, 0, CLKV_F32, 0, 0, NULL};
+		clkv_tensor q = {e->q, 0, CLKV_F32, 0, 0, NULL}, out = {e->out, 0, CLKV_F32, 0, 0, NULL};
 		clkv_attend_args args = CLKV_INIT(clkv_attend_args);
 		args.q = q;
 		args.out = out;

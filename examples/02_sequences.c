@@ -67,8 +67,8 @@ static void forward(clkv_cache *cache, const clkv_step_item *items, size_t n_ite
 	write_rows(e, e->q, tokens, rows, Q_HEADS * DIM);
 	check(clkv_step_begin(cache, items, n_items, e->queue, &step, &error), "begin");
 	for (int layer = 0; layer < LAYERS; layer++) {
-		clkv_tensor k = {e->k, 0, CLKV_F32, 0, 0}, v = {e->v, 0, CLKV_F32, 0, 0};
-		clkv_tensor q = {e->q, 0, CLKV_F32, 0, 0}, result = {e->out, 0, CLKV_F32, 0, 0};
+		clkv_tensor k = {e->k, 0, CLKV_F32, 0, 0, NULL}, v = {e->v, 0, CLKV_F32, 0, 0, NULL};
+		clkv_tensor q = {e->q, 0, CLKV_F32, 0, 0, NULL}, result = {e->out, 0, CLKV_F32, 0, 0, NULL};
 		clkv_attend_args args = CLKV_INIT(clkv_attend_args);
 		args.q = q;
 		args.out = result;

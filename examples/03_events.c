@@ -150,8 +150,8 @@ static void run_layer(struct engine *e, clkv_step *step, int layer, struct layer
 	fill(e, e->v, ROWS * KV_HEADS * DIM, SEED_V, before->appended, &kv_written[1]);
 	fill(e, e->q, ROWS * Q_HEADS * DIM, SEED_Q, before->attended, &q_written);
 
-	clkv_tensor k = {e->k, 0, CLKV_F32, 0, 0}, v = {e->v, 0, CLKV_F32, 0, 0};
-	clkv_tensor q = {e->q, 0, CLKV_F32, 0, 0}, out = {e->out, 0, CLKV_F32, 0, 0};
+	clkv_tensor k = {e->k, 0, CLKV_F32, 0, 0, NULL}, v = {e->v, 0, CLKV_F32, 0, 0, NULL};
+	clkv_tensor q = {e->q, 0, CLKV_F32, 0, 0, NULL}, out = {e->out, 0, CLKV_F32, 0, 0, NULL};
 	clkv_attend_args args = CLKV_INIT(clkv_attend_args);
 	args.q = q;
 	args.out = out;

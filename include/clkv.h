@@ -272,11 +272,17 @@ typedef struct clkv_cache_options {
 		codebook; /**< of recipes with one (a2ats): what clkv_seq_save_codebook wrote, read during the
 	                             call; NULL: each sequence's first prompt trains its own. Not with layers= */
 	size_t codebook_size;
-	uint64_t model; /**< the caller's number for the model's weights: must be the codebook's */
+	uint64_t
+		model; /**< the caller's number for the model's weights: must be the codebook's, and the
+	                             rotation's */
 	size_t max_open_tokens; /**< that lie in half at once, of all sequences; 0: max_tokens. Prompts
 	                             that are sealed at their end (seal=prompt) must fit in; begin answers
 	                             POOL_FULL when there is no room. Layers that never seal have room for
 	                             max_tokens all the same */
+	const void *rotation; /**< of recipes with rot=file, which need one: what clkv_rotation_write
+	                             or clkv-train --for rotation wrote, read during the call; its model
+	                             must be `model` */
+	size_t rotation_size;
 } clkv_cache_options;
 
 /** Bytes that clkv_cache_create takes: the allocator uses the very same functions. */
@@ -299,9 +305,10 @@ typedef struct clkv_bytes {
 	double per_slot; /**< where tokens are selected: of one slot of each KV head, all layers that
 	                           select, tables included; else 0 */
 	uint64_t
-		host_sealed; /**< encoded blocks that lie in host memory (place:host), which sealed leaves
+		host_sealed;   /**< encoded blocks that lie in host memory (place:host), which sealed leaves
 	                           out; part of host. via=map: OpenCL makes it for the device, in the same
 	                           buffers as what is open */
+	uint64_t rotation; /**< matrices of rot=file; part of device */
 } clkv_bytes;
 
 /** Checks whether this device runs this recipe on this geometry, before anything is allocated: OK, or the error says why
@@ -384,7 +391,9 @@ CLKV_API clkv_status clkv_cache_warm(clkv_cache *cache, clkv_progress_fn progres
 	X(CLKV_CALL_SEQ_LOAD, 9, "clkv_seq_load")                                                      \
 	X(CLKV_CALL_SEQ_SAVE_CODEBOOK, 10, "clkv_seq_save_codebook")                                   \
 	X(CLKV_CALL_CACHE_WARM, 11, "clkv_cache_warm")                                                 \
-	X(CLKV_CALL_CACHE_DESTROY, 12, "clkv_cache_destroy")
+	X(CLKV_CALL_CACHE_DESTROY, 12, "clkv_cache_destroy")                                           \
+	X(CLKV_CALL_SEQ_END_PROMPT, 13, "clkv_seq_end_prompt")                                         \
+	X(CLKV_CALL_SEQ_REMOVE, 14, "clkv_seq_remove")
 
 typedef enum clkv_call {
 #define CLKV_X(name, value, function) name = value,
@@ -448,6 +457,14 @@ CLKV_API clkv_status clkv_seq_create(clkv_cache *cache, clkv_seq **out, clkv_err
  *  Errors: INVALID_ARGUMENT, POOL_FULL, BUSY (an open step holds the sequence), NO_HOST_MEMORY. Since 0.1. */
 CLKV_API clkv_status clkv_seq_fork(clkv_seq *seq, clkv_seq **out, clkv_error *error);
 
+/** Gives each of n different sequences of one cache what another of them, or itself, holds: seqs[i] becomes what seqs[from[i]]
+ *  was before the call, as beam search does after each step. Blocks are shared as by clkv_seq_fork, but no room for more
+ *  sequences is needed; a beam that nobody wants is freed, and one that is wanted once costs nothing. All or nothing. Never
+ *  blocks. Errors: INVALID_ARGUMENT (a sequence twice, or of another cache; from[i] not below n), BUSY (an open step
+ *  holds one of them), NO_HOST_MEMORY. Since 0.1. */
+CLKV_API clkv_status clkv_seq_reorder(clkv_seq *const *seqs, const size_t *from, size_t n,
+                                      clkv_error *error);
+
 /** Frees the blocks that no other sequence shares. Inside an open step that happens when the step ends, and the sequence
  *  can't be used for anything else till then. NULL is allowed. Never blocks. Since 0.1. */
 CLKV_API void clkv_seq_destroy(clkv_seq *seq);
@@ -500,14 +517,20 @@ CLKV_API clkv_status clkv_seq_get_info(const clkv_seq *seq, clkv_seq_info *info,
 /** Element types of caller's tensors. Half and bfloat16 are rounded to nearest even. */
 typedef enum clkv_dtype { CLKV_F32 = 0, CLKV_F16 = 1, CLKV_BF16 = 2 } clkv_dtype;
 
-/** Rows in the caller's buffer: element (token, head, d) lies at
+/** Rows in the caller's buffer, or in host memory: element (token, head, d) lies at
  *  offset + token * token_stride + head * head_stride + d, all in elements of dtype.
- *  Strides of 0 mean packed: head_stride = head size, token_stride = heads * head_stride. */
+ *  Strides of 0 mean packed: head_stride = head size, token_stride = heads * head_stride.
+ *  Host memory (host, with mem NULL) may lie at any multiple of its element's size, and is the library's from the call
+ *  until the call's event, or anything that the queue does behind it, has completed: what is read must stay as it is,
+ *  what is written may be read then, and not before. Devices that share the host's memory (CPUs) read and write it in place.
+ *  For others each call makes buffers, which clkv_bytes doesn't count, reads all between the first and the last element,
+ *  and of an output writes what lies between its elements back as it was; pinned or mapped memory makes that faster. */
 typedef struct clkv_tensor {
 	cl_mem mem;
 	size_t offset;
 	clkv_dtype dtype;
 	size_t token_stride, head_stride;
+	void *host; /**< in place of mem; of tensors that are only read it isn't written to */
 } clkv_tensor;
 
 /** Decodes rows from .. from + n - 1 of one layer into k and v [n][kv_heads][head size]; either may
@@ -576,6 +599,17 @@ typedef struct clkv_step_item {
 CLKV_API clkv_status clkv_step_begin(clkv_cache *cache, const clkv_step_item *items, size_t n_items,
                                      cl_command_queue queue, clkv_step **out, clkv_error *error);
 
+/** The same for rows that don't follow each other, as in padded batches: those of item i are rows first_rows[i] and on of k,
+ *  v, q, out and lse, in every layer. Items may lie in any order and leave any rows between them, which are neither read
+ *  nor written; none may overlap. first_rows NULL: as clkv_step_begin. Such a tensor [batch][padded][heads][dim] with
+ *  n[b] rows at the right of batch row b has first_rows[b] = (b + 1) * padded - n[b]. In the texts of the calls of a step,
+ *  [rows] is then as many as the last of these rows needs. What a step may reserve counts its own rows only.
+ *  Errors: those of clkv_step_begin; INVALID_ARGUMENT (rows of two items overlap). Since 0.1. */
+CLKV_API clkv_status clkv_step_begin_rows(clkv_cache *cache, const clkv_step_item *items,
+                                          const size_t *first_rows, size_t n_items,
+                                          cl_command_queue queue, clkv_step **out,
+                                          clkv_error *error);
+
 /** Stores the new rows of one layer. Once per layer and step, before its attend.
  *  k [rows][kv_heads][head_dim_k], v [rows][kv_heads][head_dim_v]; finite, |x| <= 65504 (they are kept
  *  in half at first). A value that isn't finite is stored as 0 (NaN) or +-65504 (infinity, or beyond
@@ -598,6 +632,8 @@ typedef struct clkv_attend_args {
 	size_t lse_offset; /**< in floats */
 	cl_mem sinks;
 	size_t sinks_offset; /**< in floats */
+	float *lse_host;     /**< host memory in place of lse; as clkv_tensor.host; lse_offset counts */
+	const float *sinks_host; /**< in place of sinks */
 } clkv_attend_args;
 
 /** Computes attention of the step's rows over all tokens of their sequences up to themselves.
@@ -614,7 +650,8 @@ typedef struct clkv_observe_args {
 	size_t struct_size;
 	clkv_tensor q;
 	cl_mem lse;
-	size_t lse_offset; /**< in floats */
+	size_t lse_offset;     /**< in floats */
+	const float *lse_host; /**< in place of lse, as clkv_attend_args has it */
 } clkv_observe_args;
 
 /** Hands the queries of the step's rows to the stages that judge by them, in place of clkv_step_attend: for engines that compute
@@ -637,6 +674,33 @@ CLKV_API clkv_status clkv_step_observe(clkv_step *step, int layer, const clkv_ob
  *  (a layer wasn't appended, or not attended with where tokens are chosen by attention), POOL_FULL, OPENCL,
  *  NO_HOST_MEMORY, NO_DEVICE_MEMORY. */
 CLKV_API clkv_status clkv_step_commit(clkv_step *step, const size_t *n_kept, clkv_error *error);
+
+/** Ends a prompt whose last rows were committed with CLKV_PROMPT: seals and selects as the commit of CLKV_PROMPT_END would,
+ *  with no new rows. For engines that don't know which rows are a prompt's last. Of recipes that seal a prompt at its end
+ *  (seal=prompt) the sequence becomes what it would be, bit for bit, had the last rows come with CLKV_PROMPT_END; with
+ *  seal=chunk the earlier commits have sealed whole blocks, as ever. Does nothing where a prompt's end has nothing to do.
+ *  Stages that choose tokens by the attention of the newest rows (snapkv, morphkv, corm, ...) need that the last committed
+ *  step kept all its rows of the sequence and was attended with, or observed, in all layers that seal, and that nothing was
+ *  cut off since: else INVALID_STATE.
+ *  Enqueues on queue as a commit does. On failure the sequence is as before. Errors: INVALID_ARGUMENT, INVALID_STATE, BUSY
+ *  (the cache has an open step), POOL_FULL, OPENCL, BUILD, NO_HOST_MEMORY, NO_DEVICE_MEMORY. Since 0.1. */
+CLKV_API clkv_status clkv_seq_end_prompt(clkv_seq *seq, cl_command_queue queue, clkv_error *error);
+
+/** Removes tokens from .. to - 1; those behind move forward by to - from positions, as engines that run out of context do.
+ *  Keys are turned back by that many positions, if the geometry's rope says how (kind; whoever rotated them); with kind 0
+ *  they stay as they are. Rows that move are decoded, turned, and appended in half: what leaves the window is sealed anew, so
+ *  codes lose once more what they lose; rows in half are rounded once more. Tokens before `from` aren't touched, nor
+ *  are forks. The next row's position is the new length.
+ *  Of the newest tokens (to = length) it's clkv_seq_truncate. Else what is left is made beside what there is: one sequence more
+ *  must be allowed than exist (max_sequences), and the pool must have room for the tokens behind `to` once more. Then the
+ *  old ones are freed: all or nothing. Tokens that were selected stay in order: from must be min_length of clkv_seq_info at
+ *  least (INVALID_ARGUMENT). Recipes that look at queries, or leave out channels, are refused (UNSUPPORTED names the
+ *  stage): what they keep belongs to the positions that tokens had.
+ *  Not while the cache has an open step, and none may begin before it returns (BUSY). Blocks: each row that moves comes to
+ *  the host. Errors: INVALID_ARGUMENT, UNSUPPORTED, BUSY, POOL_FULL, OPENCL, BUILD, NO_HOST_MEMORY, NO_DEVICE_MEMORY.
+ *  Since 0.1. */
+CLKV_API clkv_status clkv_seq_remove(clkv_seq *seq, size_t from, size_t to, cl_command_queue queue,
+                                     clkv_error *error);
 
 /** Drops the step, also one whose commit has failed; its sequences are as before clkv_step_begin. One exception: of a
  *  recipe that looks at the newest queries (obs), those of the step may have displaced older ones. NULL is allowed. */
@@ -667,7 +731,8 @@ CLKV_API clkv_status clkv_seq_save(clkv_seq *seq, const char *recipe, cl_command
  *  recipe seals. q heads, scale, softcap and windows of the geometry may differ. So may rope.by_library: a
  *  file's keys are rotated, and aren't again; that it was by the same rope is the caller's to know. Not while the cache has an open step, and none may begin before it
  *  returns (BUSY). Blocks until done. On failure the cache holds what it held.
- *  Errors: CORRUPT (says which part is damaged), UNSUPPORTED (another geometry, an unknown recipe or version),
+ *  Errors: CORRUPT (says which part is damaged), UNSUPPORTED (another geometry, an unknown recipe or version,
+ *  rows turned by another rotation),
  *  POOL_FULL, IO (read returned more than it was asked for), BUSY, NO_HOST_MEMORY, NO_DEVICE_MEMORY, OPENCL,
  *  BUILD. Since 0.1. */
 CLKV_API clkv_status clkv_seq_load(clkv_cache *cache, cl_command_queue queue, clkv_read_fn read,
@@ -680,6 +745,16 @@ CLKV_API clkv_status clkv_seq_load(clkv_cache *cache, cl_command_queue queue, cl
  *  NO_HOST_MEMORY, OPENCL. Since 0.1. */
 CLKV_API clkv_status clkv_seq_save_codebook(clkv_seq *seq, uint64_t model, cl_command_queue queue,
                                             clkv_write_fn write, void *opaque, clkv_error *error);
+
+/** Writes orthogonal matrices, for clkv_cache_options.rotation of caches with rot=file. A row x of a layer's KV head is stored
+ *  as x R, with R of k [layers][kv_heads][head_dim_k][head_dim_k] for keys and of v
+ *  [layers][kv_heads][head_dim_v][head_dim_v] for values: [channel of the model][channel as stored]. Keys are behind RoPE.
+ *  R R^T may differ from the identity by 2^-16 in each entry. model: any number that tells the model's weights from others'.
+ *  doc/file-format.md describes the bytes. Any thread; waits for write alone. Errors: INVALID_ARGUMENT, CORRUPT (a matrix that
+ *  isn't finite or orthogonal), IO, NO_HOST_MEMORY. Since 0.1. */
+CLKV_API clkv_status clkv_rotation_write(const clkv_geometry *geometry, uint64_t model,
+                                         const float *k, const float *v, clkv_write_fn write,
+                                         void *opaque, clkv_error *error);
 
 /* ---------------------------------------------------------------- figures ---- */
 

@@ -9,7 +9,7 @@
 set -euo pipefail
 packages=(
 	gcc g++ make autoconf automake libtool pkg-config          # build
-	ocl-icd-opencl-dev opencl-headers libclblast-dev libpcre2-dev
+	ocl-icd-opencl-dev opencl-headers libclblast-dev libpcre2-dev liblapacke-dev
 	check pocl-opencl-icd                                       # tests
 	gnuplot-nox python3-pip unzip ca-certificates               # plots, the test model
 )

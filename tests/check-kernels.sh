@@ -23,7 +23,7 @@ for file in "$dir"/*/*.cl; do
 	compile "$file"
 	for form in '-DLANES=1 -DVEC=16' '-DLANES=64 -DVEC=1' '-DLANES=32 -DVEC=4'; do
 		# shellcheck disable=SC2086 # a form is several words
-		compile "$file" $form -DDK=128 -DDV=128 -DG=4 -DTR=2 -DSTREAMS=8 -DQ_HEADS=32 -DROT_K=1 -DROT_V=1
+		compile "$file" $form -DDK=128 -DDV=128 -DG=4 -DTR=2 -DSTREAMS=8 -DQ_HEADS=32 -DPROJECT_K=1 -DPROJECT_V=1
 	done
 done
 # behind what numbers work-groups anew for tests: backwards, and shuffled
@@ -41,6 +41,20 @@ for bits in 2 3 4 5 6 8; do
 					-DK_BITS=$bits -DK_AXIS=$axis -DK_GROUP=32 -DK_SYM=$sym -DV_BITS=$bits \
 					-DV_AXIS=$((1 - axis)) -DV_GROUP=32 -DV_SYM=$sym -DK_PARAMS_OFF=0 \
 					-DK_CODES_OFF=4096 -DV_PARAMS_OFF=16384 -DV_CODES_OFF=20480
+			done
+		done
+	done
+done
+# two bits and four, with boosted channels and without; behind channels that are left out, for all tokens and for each
+for boosted in 0 12; do
+	for prune in '' '-DK_PRUNE=1 -DK_KEPT=40' '-DK_PRUNE=2 -DK_KEPT=40 -DRECOVER=4'; do
+		for form in '-DLANES=1 -DVEC=8' '-DLANES=64 -DVEC=1' '-DLANES=32 -DVEC=4'; do
+			for file in attend_partial seal_kitty read_rows recall_attend recall_score_tokens score_rows; do
+				# shellcheck disable=SC2086 # several words each
+				compile "$dir"/*/$file.cl $prune $form -DDK=80 -DDV=96 -DG=3 -DLAYERS=2 -DK_CODEC=4 -DV_CODEC=1 \
+					-DK_BITS=2 -DV_BITS=2 -DK_AXIS=0 -DV_AXIS=1 -DK_GROUP=32 -DV_GROUP=32 -DK_SYM=0 -DV_SYM=0 \
+					-DK_PARAMS_OFF=0 -DK_CODES_OFF=640 -DBOOSTED=$boosted -DBOOST_PLANE_OFF=1920 \
+					-DBOOST_LIST_OFF=2112 -DV_PARAMS_OFF=2128 -DV_CODES_OFF=2896
 			done
 		done
 	done
@@ -71,9 +85,18 @@ for prune in '-DK_PRUNE=1 -DK_KEPT=40' '-DK_PRUNE=2 -DK_KEPT=40 -DRECOVER=4 -DRE
 		done
 	done
 done
+# turned by matrices
+for file in append_rows attend_partial attend_merge read_rows recall_attend recall_score recall_score_tokens index_metric \
+	score_rows score_sums; do
+	for form in '-DLANES=1 -DVEC=16' '-DLANES=64 -DVEC=1' '-DLANES=32 -DVEC=4'; do
+		# shellcheck disable=SC2086
+		compile "$dir"/*/$file.cl $form -DPROJECT_K=2 -DPROJECT_V=2 -DDK=80 -DDV=112 -DG=3 -DSTREAMS=2 -DQ_HEADS=6 \
+			-DOBSERVE=32
+	done
+done
 # rotated here: both kinds, all channels or the first ones
 for rope in '-DROPE=1 -DROPE_DIMS=80' '-DROPE=2 -DROPE_DIMS=80' '-DROPE=1 -DROPE_DIMS=40' '-DROPE=2 -DROPE_DIMS=26'; do
-	for form in '-DLANES=1 -DVEC=16' '-DLANES=64 -DVEC=1' '-DLANES=32 -DVEC=4 -DROT_K=1'; do
+	for form in '-DLANES=1 -DVEC=16' '-DLANES=64 -DVEC=1' '-DLANES=32 -DVEC=4 -DPROJECT_K=1'; do
 		for file in append_rows attend_partial attend_merge observe_rows; do
 			# shellcheck disable=SC2086
 			compile "$dir"/*/$file.cl $rope $form -DROPE_BY_LIBRARY=1 -DOBSERVE=32 -DDK=80 -DDV=96 -DG=3

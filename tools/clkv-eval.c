@@ -61,6 +61,8 @@ static const struct tool_option options[] = {
      .text = &o.plot},
 	{"html", "FILE", "write one page with table and plot (needs gnuplot)", .text = &o.html},
 	{"codebook", "FILE", "codebooks for recipes with a2ats, of clkv-train", .text = &o.codebook},
+	{"rotation", "FILE", "matrices for recipes with rot=file, of clkv-train --for rotation",
+     .text = &o.rotation},
 	{"device", "D", "gpu, cpu, P:D or a part of a name; clkv-info lists devices",
      .text = &o.device},
 	{"products", "P", "matrix products of the prompt: auto, blocked or blas", .set = set_products},
@@ -103,14 +105,15 @@ static bool read_text(struct eval *eval, int32_t **all, struct tool_error *error
 	return true;
 }
 
-static bool read_codebook(struct session *session, const char *path, char **codebook,
-                          struct tool_error *error)
+/* What the session gives to recipes that take it: *codebook and *rotation are the caller's to free. */
+static bool read_given(struct session *session, char **codebook, char **rotation,
+                       struct tool_error *error)
 {
-	if (path == NULL)
-		return true;
-	if (!text_file_read(path, codebook, &session->codebook_size, error))
+	if ((o.codebook && !text_file_read(o.codebook, codebook, &session->codebook_size, error)) ||
+	    (o.rotation && !text_file_read(o.rotation, rotation, &session->rotation_size, error)))
 		return false;
 	session->codebook = *codebook;
+	session->rotation = *rotation;
 	return true;
 }
 
@@ -123,7 +126,7 @@ static bool draw(const struct eval *eval, const struct eval_result *results,
 
 static bool run(struct tool_error *error)
 {
-	char *codebook = NULL;
+	char *codebook = NULL, *rotation = NULL;
 	struct eval eval = {.options = &o};
 	struct engine_options engine_options = {.products = o.products};
 	int32_t *all = NULL;
@@ -136,7 +139,7 @@ static bool run(struct tool_error *error)
 	if (done && o.context > (size_t)eval.session.model->context)
 		(void)fprintf(stderr, "%s: note: the model was trained for %d tokens\n", tool_name,
 		              eval.session.model->context);
-	done = done && read_codebook(&eval.session, o.codebook, &codebook, error) &&
+	done = done && read_given(&eval.session, &codebook, &rotation, error) &&
 	       read_text(&eval, &all, error) &&
 	       (o.needle      ? eval_needle
 	        : o.attention ? eval_attention
@@ -146,6 +149,7 @@ static bool run(struct tool_error *error)
 	done = done && draw(&eval, results, error);
 	session_close(&eval.session);
 	free(codebook);
+	free(rotation);
 	free(all);
 	free(results);
 	return done;

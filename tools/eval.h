@@ -11,7 +11,7 @@
 #define EVAL_MOST_RECIPES 64
 
 struct eval_options {
-	const char *model, *text, *device, *plot, *html, *codebook;
+	const char *model, *text, *device, *plot, *html, *codebook, *rotation;
 	const char *const *argv; /**< NULL behind the last word: the command, for the page */
 	const char *recipes[EVAL_MOST_RECIPES];
 	size_t n_recipes;

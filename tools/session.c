@@ -84,6 +84,11 @@ bool session_stream_open(const struct session *session, const char *recipe, size
 		options.codebook_size = session->codebook_size;
 		options.model = model_fingerprint(session->model);
 	}
+	if (session->rotation != NULL && strstr(recipe, "rot=file") != NULL) {
+		options.rotation = session->rotation;
+		options.rotation_size = session->rotation_size;
+		options.model = model_fingerprint(session->model);
+	}
 	memset(stream, 0, sizeof *stream);
 	progress_show("building kernels", 0, 1);
 	clkv_status status =

@@ -18,6 +18,9 @@ struct session {
 	/* codebooks for recipes that have some: the caller's; NULL: each prompt trains its own */
 	const char *codebook;
 	size_t codebook_size;
+	/* matrices for recipes with rot=file: the caller's, or NULL */
+	const char *rotation;
+	size_t rotation_size;
 };
 
 /** device is a name as clkv_context_open() takes it, or NULL. On failure *session is closed. */

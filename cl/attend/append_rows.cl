@@ -1,21 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* append_rows: stores a step's new rows of one layer in the half blocks of their sequences.
  * Grid: (LANES * ceil(n_rows / ROWS), STREAMS). Local: ROWS rows of max(DK, DV) floats, at most 17.4 KB.
- * k, v  caller's tensors [n_rows][STREAMS][DK], [DV] | half block: K [DK][BT], then V [BT][DV]
+ * k, v  caller's tensors [n_rows][STREAMS][DK], [DV], rows of an item where its gap says | half block: K [DK][BT], then V [BT][DV]
  * K that comes before RoPE is rotated first, unless it is `stored`: read from a cache.
  * Numbers: rounded to nearest half. NaN becomes 0, what half can't hold +-65504; both are counted, in what was given
  * and in what a rotation made of it.
  * Rows of one block are taken together: K lies there by channels, and is stored VEC tokens at a time. */
+#include "project.clh"
 #include "rope.clh"
 #include "rows.clh"
 #include "slots.clh"
-
-#ifndef ROT_K
-#define ROT_K 0 /* 1: K is turned by a Hadamard matrix */
-#endif
-#ifndef ROT_V
-#define ROT_V 0
-#endif
 
 /* n rows of one stream: mem's elements first + row * stride + channel. */
 struct rows {
@@ -42,8 +36,8 @@ INLINE floatv take(const struct rows rows, int row, int d, intv *replaced)
 	return limit(load_elements(rows.mem, rows.dtype, at), replaced);
 }
 
-INLINE void take_tile(const struct rows rows, const int dim, const int turned, __local floatv *tile,
-                      intv *replaced)
+INLINE void take_tile(const struct rows rows, const int dim, const bool turned,
+                      __local floatv *tile, intv *replaced)
 {
 	for (int u = LANE; u < rows.n * (dim / VEC); u += LANES) {
 		const int row = u / (dim / VEC), i = u % (dim / VEC);
@@ -64,11 +58,29 @@ INLINE void rotate_tile(__local floatv *tile, int n, int position, __global cons
 	for (int u = LANE; u < n * (DK / VEC); u += LANES) {
 		__local floatv *x = tile + u / (DK / VEC) * TILE_ROW(DK) + u % (DK / VEC);
 		const floatv rotated = limit(*x, replaced);
-		*x = ROT_K ? turn_vector(rotated) : rotated;
+		*x = PROJECT_K == ABI_PROJECT_HADAMARD ? turn_vector(rotated) : rotated;
 	}
 	SYNC();
-	if (ROT_K)
+	if (PROJECT_K == ABI_PROJECT_HADAMARD)
 		turn_rows(tile, DK, n, replaced);
+}
+
+/* Turns n rows of a tile by their head's matrix; the limit behind it, as a turned value can be sqrt(dim) times as large. */
+INLINE void project_tile(__local floatv *tile, const int dim, const bool key, int n,
+                         __global const float *projections, uint head, intv *replaced)
+{
+	for (int row = 0; row < n; row++) {
+		__local float *x = (__local float *)(tile + row * TILE_ROW(dim));
+		if (key)
+			project_key(x, projections, head);
+		else
+			project_value(x, projections, head);
+	}
+	for (int u = LANE; u < n * (dim / VEC); u += LANES) {
+		__local floatv *x = tile + u / (dim / VEC) * TILE_ROW(dim) + u % (dim / VEC);
+		*x = limit(*x, replaced);
+	}
+	SYNC();
 }
 
 /* Tokens t and on of K [DK][BT]: squares of VEC tokens and VEC channels, then the tokens that are left. */
@@ -97,16 +109,18 @@ INLINE void store_k(__local const floatv *tile, int n, __global half *k, int t)
 
 /* Tokens t and on of V [BT][DV]. */
 INLINE void store_v(const struct rows rows, __local floatv *tile, __global half *v, int t,
-                    intv *replaced)
+                    __global const float *projections, uint head, intv *replaced)
 {
-	if (ROT_V)
-		take_tile(rows, DV, ROT_V, tile, replaced);
+	if (PROJECT_V)
+		take_tile(rows, DV, PROJECT_V == ABI_PROJECT_HADAMARD, tile, replaced);
+	if (PROJECT_V == ABI_PROJECT_MATRIX)
+		project_tile(tile, DV, false, rows.n, projections, head, replaced);
 	for (int u = LANE; u < rows.n * (DV / VEC); u += LANES) {
 		const int row = u / (DV / VEC), i = u % (DV / VEC);
-		STOREV_HALF(ROT_V ? tile[row * TILE_ROW(DV) + i] : take(rows, row, i * VEC, replaced),
+		STOREV_HALF(PROJECT_V ? tile[row * TILE_ROW(DV) + i] : take(rows, row, i * VEC, replaced),
 		            v + (t + row) * DV + i * VEC);
 	}
-	if (ROT_V)
+	if (PROJECT_V)
 		SYNC();
 }
 
@@ -115,11 +129,12 @@ append_rows(__global uchar *pool, __global const uint *tables, __global const ui
             __global uint *counters, __global const uchar *k, uint k_dtype, ulong k_offset,
             ulong k_token_stride, ulong k_head_stride, __global const uchar *v, uint v_dtype,
             ulong v_offset, ulong v_token_stride, ulong v_head_stride, uint items, uint rows,
-            uint layer, uint n_rows, __global const ulong *turns, float magnitude, uint stored)
+            uint layer, uint n_rows, __global const ulong *turns, float magnitude, uint stored,
+            __global const float *projections, uint first_projection)
 {
 	__local floatv tile[ROWS * TILE_ROW(DK > DV ? DK : DV)];
 	const uint stream = (uint)get_group_id(1), first = (uint)get_group_id(0) * ROWS,
-			   end = MIN_OF(n_rows, first + ROWS);
+			   end = MIN_OF(n_rows, first + ROWS), head = first_projection + stream;
 	intv replaced = 0;
 	for (uint r = first; r < end;) {
 		__global const uint *item =
@@ -130,18 +145,22 @@ append_rows(__global uchar *pool, __global const uint *tables, __global const ui
 		__global half *block = (__global half *)(pool + half_block(row, cap, token / BT));
 		/* as many as follow each other in this block */
 		const uint left = MIN_OF(end - r, item[ABI_ITEM_NEW] - of_item), n = MIN_OF(left, BT - t);
-		const ulong ahead = r + ROWS < n_rows ? ROWS : 0;
+		const uint at = r + item[ABI_ITEM_GAP];
+		const ulong ahead = of_item + ROWS + n <= item[ABI_ITEM_NEW] ? ROWS : 0;
 		const struct rows new_k =
-			rows_at(k, k_dtype, k_offset + stream * k_head_stride, k_token_stride, r, n, ahead);
+			rows_at(k, k_dtype, k_offset + stream * k_head_stride, k_token_stride, at, n, ahead);
 		const struct rows new_v =
-			rows_at(v, v_dtype, v_offset + stream * v_head_stride, v_token_stride, r, n, ahead);
+			rows_at(v, v_dtype, v_offset + stream * v_head_stride, v_token_stride, at, n, ahead);
 		for (int c = LANE; c < DK; c += LANES) /* each channel has a line of its own */
 			FETCH(block + c * BT + t);
-		take_tile(new_k, DK, ROPE_BY_LIBRARY ? 0 : ROT_K, tile, &replaced);
+		take_tile(new_k, DK, ROPE_BY_LIBRARY ? false : PROJECT_K == ABI_PROJECT_HADAMARD, tile,
+		          &replaced);
 		if (ROPE_BY_LIBRARY)
 			rotate_tile(tile, (int)n, (int)token, turns, magnitude, stored, &replaced);
+		if (PROJECT_K == ABI_PROJECT_MATRIX)
+			project_tile(tile, DK, true, (int)n, projections, head, &replaced);
 		store_k(tile, (int)n, block, (int)t);
-		store_v(new_v, tile, block + DK * BT, (int)t, &replaced);
+		store_v(new_v, tile, block + DK * BT, (int)t, projections, head, &replaced);
 		for (uint i = LANE; STATE_BYTES && i < n; i += LANES) {
 			slot_scores((__global const uchar *)block)[t + i] = 0.0f;
 			((__global uint *)slot_traces((__global const uchar *)block))[t + i] = 0;

@@ -6,12 +6,9 @@
  * part_acc [record][DV] | part_ml [record][2]: maximum of logit * log2(e), sum of exp2(logit - maximum)
  * lse [n_rows][Q_HEADS] natural log | sinks [Q_HEADS] natural logits that take mass and have no value
  * Numbers: f32; records that saw no token have maximum -inf and sum 0, and add nothing. */
-#include "hadamard.clh"
 #include "keep_query.clh"
+#include "project.clh"
 
-#ifndef ROT_V
-#define ROT_V 0 /* 1: V is turned by a Hadamard matrix, which is undone here */
-#endif
 #define LOG2_E 1.44269504088896340736f
 #define LN_2 0.69314718055994530942f
 
@@ -22,10 +19,14 @@ attend_merge(__global const uint *plan, __global const float *part_acc,
              uint has_lse, __global const float *sinks, ulong sinks_offset, uint has_sinks,
              uint rows, __global const uchar *q, uint q_dtype, ulong q_offset, ulong q_token_stride,
              ulong q_head_stride, __global uchar *seen, uint layers, uint layer,
-             __global const ulong *turns, float magnitude, __global uchar *all_rows, uint most_rows)
+             __global const ulong *turns, float magnitude, __global uchar *all_rows, uint most_rows,
+             __global const float *projections, uint first_projection)
 {
 	__local float x[DV];
 	uint row = (uint)get_group_id(0), head = (uint)get_group_id(1);
+	__global const uint *item =
+		plan + plan[rows + row * ABI_NEW_WORDS + ABI_NEW_ITEM] * ABI_ITEM_WORDS;
+	const uint at = row + item[ABI_ITEM_GAP]; /* in the caller's tensors */
 	uint first = plan[rows + row * ABI_NEW_WORDS + ABI_NEW_PART];
 	uint splits = plan[rows + row * ABI_NEW_WORDS + ABI_NEW_SPLITS];
 	float sink = has_sinks ? sinks[sinks_offset + head] * LOG2_E : -INFINITY, top = sink;
@@ -44,24 +45,20 @@ attend_merge(__global const uint *plan, __global const float *part_acc,
 			x[d] = fma(weight, part_acc[record * DV + d], x[d]);
 	}
 	SYNC();
-	if (ROT_V)
-		hadamard(x, DV);
+	unproject_value(x, projections, first_projection + head / (Q_HEADS / STREAMS));
 	float scale = 1.0f / sum;
 	for (int d = LANE; d < DV; d += LANES)
 		tensor_store(out, out_dtype,
-		             out_offset + row * out_token_stride + head * out_head_stride + d,
-		             x[d] * scale);
+		             out_offset + at * out_token_stride + head * out_head_stride + d, x[d] * scale);
 #if OBSERVE || KEEP_ALL
-	__global const uint *item =
-		plan + plan[rows + row * ABI_NEW_WORDS + ABI_NEW_ITEM] * ABI_ITEM_WORDS;
 	const uint position = item[ABI_ITEM_LEN] + row - item[ABI_ITEM_ROW];
 	const struct kept_query k = {
-		q,    q_dtype,  q_offset + row * q_token_stride + head * q_head_stride,
+		q,    q_dtype,  q_offset + at * q_token_stride + head * q_head_stride,
 		head, position, top + log2(sum)};
 	keep_row(k, item, row, seen, all_rows, most_rows, layers, layer, turns, magnitude);
 #endif
 	if (!has_lse)
 		return;
 	if (LANE == 0)
-		lse[lse_offset + (ulong)row * Q_HEADS + head] = (top + log2(sum)) * LN_2;
+		lse[lse_offset + (ulong)at * Q_HEADS + head] = (top + log2(sum)) * LN_2;
 }

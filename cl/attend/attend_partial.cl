@@ -19,7 +19,8 @@ __kernel GROUP_SIZE void attend_partial(__global const uchar *pool, __global con
                                         __global float *part_ml, __global const uint *code_tables,
                                         uint items, uint rows, uint work, uint layer, uint dense,
                                         uint window, float scale, float softcap, uint first_stream,
-                                        __global const ulong *turns, float magnitude, float alpha)
+                                        __global const ulong *turns, float magnitude, float alpha,
+                                        __global const float *projections, uint first_projection)
 {
 	__local float queries[NQ * DK], sums[NQ * DV], scores[NQ * BT], scratch[SHARE_SCRATCH];
 	__local float m[NQ], l[NQ], shrink[NQ], folded_k[FOLDED_K], folded_v[FOLDED_V];
@@ -33,7 +34,7 @@ __kernel GROUP_SIZE void attend_partial(__global const uchar *pool, __global con
 	const uint stream = first_stream + (uint)get_group_id(1) / (G / HT);
 	const uint head = stream * G + (uint)get_group_id(1) % (G / HT) * HT;
 	const uint cap = item[ABI_ITEM_CAP], n_rows = job[ABI_WORK_ROWS];
-	const uint row0 = item[ABI_ITEM_ROW] + job[ABI_WORK_ROW]; /* of the tile, in q */
+	const uint row0 = item[ABI_ITEM_ROW] + job[ABI_WORK_ROW], q_row = row0 + item[ABI_ITEM_GAP];
 	const uint position = item[ABI_ITEM_LEN] + job[ABI_WORK_ROW], end = position + n_rows;
 	__global const uint *row = table_row(tables, item[ABI_ITEM_SLAB], cap, layer, stream);
 	const struct view see = {
@@ -49,9 +50,9 @@ __kernel GROUP_SIZE void attend_partial(__global const uchar *pool, __global con
 
 	for (int u = 0; u < NQ; u++) {
 		uint r = (uint)u / HT;
-		ulong at = q_offset + (row0 + r) * q_token_stride + (head + (uint)u % HT) * q_head_stride;
+		ulong at = q_offset + (q_row + r) * q_token_stride + (head + (uint)u % HT) * q_head_stride;
 		load_query(q, q_dtype, at, r<n_rows, softcap> 0.0f ? scale : scale * LOG2_E, position + r,
-		           turns, magnitude, queries + u * DK);
+		           turns, magnitude, projections, first_projection + stream, queries + u * DK);
 	}
 	sum_groups(queries, folded_k);
 	start_sums(sums, m, l);

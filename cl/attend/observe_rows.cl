@@ -18,12 +18,13 @@ __kernel GROUP_SIZE void observe_rows(__global const uint *plan, uint rows, __gl
 	const uint row = (uint)get_group_id(0), head = (uint)get_group_id(1);
 	__global const uint *item =
 		plan + plan[rows + row * ABI_NEW_WORDS + ABI_NEW_ITEM] * ABI_ITEM_WORDS;
+	const uint at = row + item[ABI_ITEM_GAP]; /* in the caller's tensors */
 	const struct kept_query k = {q,
 	                             q_dtype,
-	                             q_offset + row * q_token_stride + head * q_head_stride,
+	                             q_offset + at * q_token_stride + head * q_head_stride,
 	                             head,
 	                             item[ABI_ITEM_LEN] + row - item[ABI_ITEM_ROW],
-	                             has_lse ? lse[lse_offset + (ulong)row * Q_HEADS + head] * LOG2_E
+	                             has_lse ? lse[lse_offset + (ulong)at * Q_HEADS + head] * LOG2_E
 	                                     : 0.0f};
 	keep_row(k, item, row, seen, all_rows, most_rows, layers, layer, turns, magnitude);
 #endif

@@ -4,17 +4,10 @@
  * k [n][STREAMS][DK], v [n][STREAMS][DV]; has_k, has_v: which of them are wanted.
  * slots: 1, if slots of entries are meant, in place of positions: where tokens were selected.
  * landing: if not 0, sealed blocks from entry number landed on lie there, by entry and KV head, in block_units each.
- * Numbers: value = minimum + scale * code in f32; a rotation of the codec is undone. */
-#include "hadamard.clh"
+ * Numbers: value = minimum + scale * code in f32; turned rows are turned back. */
+#include "project.clh"
 #include "sealed_value.clh"
 #include "tensor.clh"
-
-#ifndef ROT_K
-#define ROT_K 0
-#endif
-#ifndef ROT_V
-#define ROT_V 0
-#endif
 
 /* The sealed entry that holds a position: entries lie in the order of time. */
 INLINE __global const uint *find_entry(__global const uint *row, uint position)
@@ -36,7 +29,7 @@ read_rows(__global const uchar *pool, __global const uint *tables, __global ucha
           uint v_dtype, ulong v_offset, ulong v_token_stride, ulong v_head_stride, uint has_v,
           __global const uint *code_tables, uint slab, uint cap, uint tail, uint sinks, uint dense,
           uint layer, uint from, uint n, uint first_stream, uint landing, uint landed,
-          uint block_units, uint slots)
+          uint block_units, uint slots, __global const float *projections, uint first_projection)
 {
 	__local float x[DK > DV ? DK : DV];
 	__local uchar codes[SEALED_CODES] __attribute__((aligned(16)));
@@ -67,8 +60,7 @@ read_rows(__global const uchar *pool, __global const uint *tables, __global ucha
 			x[c] = in_half ? vload_half(c * BT + t, (__global const half *)block)
 			               : sealed_k(block, flags, codes, fills, c, t);
 		SYNC();
-		if (ROT_K)
-			hadamard(x, DK);
+		unproject_key(x, projections, first_projection + stream);
 		for (int c = LANE; c < DK; c += LANES)
 			tensor_store(k, k_dtype, k_offset + i * k_token_stride + stream * k_head_stride + c,
 			             x[c]);
@@ -81,8 +73,7 @@ read_rows(__global const uchar *pool, __global const uint *tables, __global ucha
 			x[d] = in_half ? vload_half(DK * BT + t * DV + d, (__global const half *)block)
 			               : sealed_v(block, flags, codes, t, d);
 		SYNC();
-		if (ROT_V)
-			hadamard(x, DV);
+		unproject_value(x, projections, first_projection + stream);
 		for (int d = LANE; d < DV; d += LANES)
 			tensor_store(v, v_dtype, v_offset + i * v_token_stride + stream * v_head_stride + d,
 			             x[d]);

@@ -5,14 +5,11 @@
  * heads of the group, as they come to attention; the original's lie at a fixed distance (wrope).
  * Grid: (LANES, STREAMS, layers). Local: DK floats. build: index_build.clh; its metric is written
  * Numbers: f32; H is scaled so that its mean eigenvalue is 1, and RIDGE is added to each. No query seen: the identity. */
-#include "hadamard.clh"
 #include "index_build.clh"
+#include "project.clh"
 #include "rope.clh"
 #include "strength.clh"
 
-#ifndef ROT_K
-#define ROT_K 0
-#endif
 #ifndef DISTANCE
 #define DISTANCE 0 /* not 0: at which queries lie (recall_score.cl) */
 #endif
@@ -31,7 +28,8 @@ INLINE void add_query(__local const float *q, __global float *metric)
 __kernel GROUP_SIZE void index_metric(__global uchar *build, ulong stride,
                                       __global const uchar *seen, uint at, uint end, uint layers,
                                       uint layer, uint n, uint c, __global const ulong *turns,
-                                      float magnitude)
+                                      float magnitude, __global const float *projections,
+                                      uint first_projection)
 {
 	__local float q[DK];
 	const uint stream = (uint)get_group_id(1), number = (uint)get_group_id(2);
@@ -49,8 +47,7 @@ __kernel GROUP_SIZE void index_metric(__global uchar *build, ulong stride,
 			SYNC();
 			if (DISTANCE > 0)
 				rope_head(q, DISTANCE - (int)(s.tags[row] - 1), turns, 1.0f);
-			if (ROT_K)
-				hadamard(q, DK);
+			project_key(q, projections, first_projection + number * STREAMS + stream);
 			add_query(q, b.metric);
 		}
 	}

@@ -14,7 +14,8 @@ recall_attend(__global const uchar *pool, __global const uint *tables, __global 
               ulong q_head_stride, __global float *part_acc, __global float *part_ml,
               __global const uint *code_tables, __global const uint *lists, uint items, uint rows,
               uint work, uint layer, float scale, float softcap, uint first_stream, uint first_ask,
-              uint room, __global const ulong *turns, float magnitude, uint slots)
+              uint room, __global const ulong *turns, float magnitude, uint slots,
+              __global const float *projections, uint first_projection)
 {
 	__local float queries[NQ * DK], sums[NQ * DV], scores[NQ * BT], scratch[SHARE_SCRATCH];
 	__local float m[NQ], l[NQ], alpha[NQ], listed[LISTED_ROOM];
@@ -48,9 +49,11 @@ recall_attend(__global const uchar *pool, __global const uint *tables, __global 
 		return;
 
 	for (int u = 0; u < NQ; u++)
-		load_query(q, q_dtype, q_offset + row0 * q_token_stride + (head + u) * q_head_stride, true,
-		           softcap > 0.0f ? scale : scale * LOG2_E, position, turns, magnitude,
-		           queries + u * DK);
+		load_query(q, q_dtype,
+		           q_offset + (row0 + item[ABI_ITEM_GAP]) * q_token_stride +
+		               (head + u) * q_head_stride,
+		           true, softcap > 0.0f ? scale : scale * LOG2_E, position, turns, magnitude,
+		           projections, first_projection + stream, queries + u * DK);
 	start_sums(sums, m, l);
 	SYNC();
 	const uint first = (uint)((ulong)n * split / splits),

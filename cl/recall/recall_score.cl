@@ -6,14 +6,11 @@
  * q       caller's tensor [rows][Q_HEADS][DK] | scores [row][Q_HEADS][max_units], of units that fill a tile anything
  * Numbers: f32, no scale: only their order counts. DISTANCE: windowed RoPE (A2ATS, section 3.2): every key is scored as if
  * it lay that far behind the query. */
-#include "hadamard.clh"
+#include "project.clh"
 #include "rope.clh"
 #include "segment.clh"
 #include "tensor.clh"
 
-#ifndef ROT_K
-#define ROT_K 0 /* 1: K is turned by a Hadamard matrix, so q is */
-#endif
 #ifndef DISTANCE
 #define DISTANCE 0 /* not 0: at which keys are scored, which are as they were before RoPE */
 #endif
@@ -64,7 +61,8 @@ __kernel GROUP_SIZE void recall_score(__global const uchar *index, __global cons
                                       ulong q_head_stride, __global const uchar *codebooks,
                                       __global float *scores, uint items, uint work, uint segments,
                                       uint layer, uint max_units, __global const ulong *turns,
-                                      float magnitude)
+                                      float magnitude, __global const float *projections,
+                                      uint first_projection)
 {
 	__local float queries[QUERY_PARTS * NQ * DK], tile[NQ * UT],
 		below[QUERY_PARTS == 2 ? NQ * UT : 1];
@@ -77,9 +75,10 @@ __kernel GROUP_SIZE void recall_score(__global const uchar *index, __global cons
 	if (t0 * UT >= all_units(tables, list, n))
 		return;
 	for (int i = LANE; i < NQ * DK; i += LANES)
-		queries[i] = tensor_load(q, q_dtype,
-		                         q_offset + job[ABI_ASK_ROW] * q_token_stride +
-		                             (head + i / DK) * q_head_stride + i % DK);
+		queries[i] =
+			tensor_load(q, q_dtype,
+		                q_offset + (job[ABI_ASK_ROW] + item[ABI_ITEM_GAP]) * q_token_stride +
+		                    (head + i / DK) * q_head_stride + i % DK);
 	SYNC();
 #if ROPE_BY_LIBRARY || DISTANCE > 0
 	/* from where the query is to where it shall be */
@@ -89,10 +88,8 @@ __kernel GROUP_SIZE void recall_score(__global const uchar *index, __global cons
 		          (DISTANCE > 0 ? DISTANCE : position) - (ROPE_BY_LIBRARY ? 0 : position), turns,
 		          1.0f);
 #endif
-#if ROT_K
 	for (int u = 0; u < NQ; u++)
-		hadamard(queries + u * DK, DK);
-#endif
+		project_key(queries + u * DK, projections, first_projection + stream);
 #if QUERY_PARTS == 2
 	for (int i = LANE; i < NQ * DK; i += LANES) {
 		queries[NQ * DK + i] = fmin(queries[i], 0.0f);

@@ -13,7 +13,8 @@ recall_score_tokens(__global const uchar *pool, __global const uint *tables,
                     ulong q_offset, ulong q_token_stride, ulong q_head_stride,
                     __global const uint *code_tables, __global float *scores, uint items, uint work,
                     uint segments, uint layer, uint first_stream, uint max_units,
-                    __global const ulong *turns, float magnitude)
+                    __global const ulong *turns, float magnitude, __global const float *projections,
+                    uint first_projection)
 {
 	__local float queries[NQ * DK], tile_scores[NQ * BT], scratch[SHARE_SCRATCH],
 		folded_k[FOLDED_K];
@@ -40,9 +41,10 @@ recall_score_tokens(__global const uchar *pool, __global const uint *tables,
 	const struct block b = view_block(see, entry);
 	for (int u = 0; u < NQ; u++)
 		load_query(q, q_dtype,
-		           q_offset + job[ABI_ASK_ROW] * q_token_stride + (head + u) * q_head_stride, true,
-		           1.0f, item[ABI_ITEM_LEN] + job[ABI_ASK_ROW] - item[ABI_ITEM_ROW], turns,
-		           magnitude, queries + u * DK);
+		           q_offset + (job[ABI_ASK_ROW] + item[ABI_ITEM_GAP]) * q_token_stride +
+		               (head + u) * q_head_stride,
+		           true, 1.0f, item[ABI_ITEM_LEN] + job[ABI_ASK_ROW] - item[ABI_ITEM_ROW], turns,
+		           magnitude, projections, first_projection + stream, queries + u * DK);
 	sum_groups(queries, folded_k);
 	SYNC();
 	block_scores(b, pool + b.at, 0, draw_key(layer, stream), 0, code_tables, queries, pruning,

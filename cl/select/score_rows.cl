@@ -89,14 +89,13 @@ INLINE void add_rows(const struct asked a, uint r0, float lambda, __local const 
 	}
 }
 
-__kernel GROUP_SIZE void score_rows(__global const uchar *pool, __global const uint *tables,
-                                    __global const uchar *queries, __global const uint *code_tables,
-                                    __global float *scores, uint places, uint slab, uint cap,
-                                    uint sinks, uint tail, uint at, uint many, uint first, uint n,
-                                    uint position, uint layers, uint first_layer, uint first_stream,
-                                    uint window, float scale, float softcap, float alpha,
-                                    float lambda, uint add, __global half *traces,
-                                    __global const float *sums)
+__kernel GROUP_SIZE void
+score_rows(__global const uchar *pool, __global const uint *tables, __global const uchar *queries,
+           __global const uint *code_tables, __global float *scores, uint places, uint slab,
+           uint cap, uint sinks, uint tail, uint at, uint many, uint first, uint n, uint position,
+           uint layers, uint first_layer, uint first_stream, uint window, float scale,
+           float softcap, float alpha, float lambda, uint add, __global half *traces,
+           __global const float *sums, __global const float *projections, uint first_projection)
 {
 	__local float rows[NQ * DK], logits[NQ * BT], scratch[SHARE_SCRATCH];
 	__local float lse[NQ], folded_k[FOLDED_K], best[TR * BT], total[BT];
@@ -109,7 +108,15 @@ __kernel GROUP_SIZE void score_rows(__global const uchar *pool, __global const u
 	const uint i = (uint)get_group_id(0), stream = first_stream + (uint)get_group_id(1),
 			   layer = first_layer + (uint)get_group_id(2);
 	__global const uint *row = table_row(tables, slab, cap, layer, stream);
-	const struct asked a = {queries + unit_bytes(at), many, first, n, position, layers, layer};
+	const struct asked a = {queries + unit_bytes(at),
+	                        many,
+	                        first,
+	                        n,
+	                        position,
+	                        layers,
+	                        layer,
+	                        projections,
+	                        first_projection + (uint)get_group_id(2) * STREAMS + stream};
 	const struct view see = {row, cap, row[ABI_ROW_SEALED], sinks, tail, position + n};
 	if (i >= view_blocks(see))
 		return;

@@ -22,7 +22,8 @@ __kernel GROUP_SIZE void score_sums(__global const uchar *pool, __global const u
                                     uint cap, uint sinks, uint tail, uint at, uint many, uint first,
                                     uint n, uint position, uint layers, uint first_layer,
                                     uint first_stream, uint window, float scale, float softcap,
-                                    float alpha)
+                                    float alpha, __global const float *projections,
+                                    uint first_projection)
 {
 	__local float rows[NQ * DK], logits[NQ * BT], scratch[SHARE_SCRATCH];
 	__local float m[NQ], l[NQ], shrink[NQ], folded_k[FOLDED_K];
@@ -34,7 +35,15 @@ __kernel GROUP_SIZE void score_sums(__global const uchar *pool, __global const u
 	const uint r0 = (uint)get_group_id(0) * TR, stream = first_stream + (uint)get_group_id(1),
 			   layer = first_layer + (uint)get_group_id(2);
 	__global const uint *row = table_row(tables, slab, cap, layer, stream);
-	const struct asked a = {queries + unit_bytes(at), many, first, n, position, layers, layer};
+	const struct asked a = {queries + unit_bytes(at),
+	                        many,
+	                        first,
+	                        n,
+	                        position,
+	                        layers,
+	                        layer,
+	                        projections,
+	                        first_projection + (uint)get_group_id(2) * STREAMS + stream};
 	const struct view see = {row, cap, row[ABI_ROW_SEALED], sinks, tail, position + n};
 	const uint blocks = view_blocks(see);
 	for (int h0 = 0; h0 < G; h0 += HT) {

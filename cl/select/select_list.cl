@@ -25,6 +25,8 @@ INLINE float score_at(const struct candidates c, uint place, __global const floa
 #elif SCORE == ABI_SCORE_PLACE
 	return (float)(is_old(c, place) ? slot_positions(place_block(c, place))[place % BT]
 	                                : new_position(c, place));
+#elif SCORE == ABI_SCORE_EXPECTED
+	return 0.0f; /* expect_shares.cl makes it */
 #else
 	return scores[place];
 #endif

@@ -97,6 +97,13 @@ static inline void put_rope(struct args *a, const clkv_cache *cache)
 	put_float(a, clkv__rope_magnitude(&cache->shape.rope));
 }
 
+/* The matrices by which rows are turned, those of a launch's first layer ahead: of kernels that include project.clh. */
+static inline void put_projections(struct args *a, const clkv_cache *cache, int layer)
+{
+	put_mem(a, cache->projections ? cache->projections : cache->pairs_mem);
+	put_uint(a, (cl_uint)(layer * cache->shape.streams));
+}
+
 static inline size_t lanes_of(const clkv_cache *cache)
 {
 	return cache->tuning.lanes;

@@ -10,12 +10,13 @@
 enum { MAX_TILE_ROWS = 16, MAX_GROUPS = 32768 };
 
 /* Local memory of one query in attend_partial, codecs that fold on both sides: itself and folded, its
- * sums, its scores and folded weights of a block, two sums of minimums, and three numbers. */
+ * sums, its scores and folded weights of a block, two sums of minimums, three numbers, and what the codec adds. */
 static size_t query_bytes(const struct clkv__shape *shape, const struct clkv__plan *plan)
 {
 	size_t dk = (size_t)shape->dk, dv = (size_t)shape->dv, bt = (size_t)plan->general.block;
 	size_t kept = clkv__prune_kind_of(&plan->sealing.prune)->drops ? dk : 0;
-	return sizeof(float) * (2 * dk + kept + dv + 2 * bt + 2 + 3);
+	size_t more = (size_t)plan->sealing.layout.query_floats;
+	return sizeof(float) * (2 * dk + kept + dv + 2 * bt + 2 + 3 + more);
 }
 
 void clkv__cut_narrow(const struct clkv__plan *plan, struct clkv__tuning *tuning)

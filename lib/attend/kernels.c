@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "device/context.h"
+#include "plan/projection.h"
 #include "program/build.h"
 #include "shape/rope.h"
 #include "store/cache.h"
@@ -24,8 +25,7 @@ static void shape_macros(const clkv_cache *cache, const struct clkv__variant *va
 	clkv__macros_int(m, "G", s->g);
 	clkv__macros_int(m, "STREAMS", s->streams);
 	clkv__macros_int(m, "Q_HEADS", s->q_heads);
-	clkv__macros_int(m, "ROT_K", variant->rotate);
-	clkv__macros_int(m, "ROT_V", variant->rotate);
+	clkv__projection_macros(variant->project, m);
 	if (clkv__selects(&cache->plan.select))
 		clkv__macros_int(m, "STATE_BYTES", (int)clkv__plan_state(&cache->plan));
 	clkv__prune_macros(&variant->prune, s, clkv__plan_section(&cache->plan), m);
@@ -159,8 +159,9 @@ static clkv_status plan_selecting(struct builder *b, const clkv__macros *codec,
 	tile = m;
 	clkv__macros_int(&tile, "HT", b->cache->cut.tile_heads);
 	clkv__macros_int(&tile, "TR", b->cache->cut.tile_rows);
-	if (clkv__score_of(s)->attention)
-		CLKV_TRY(plan_tile(b, "score_rows.cl", "score_rows", &tile, &k->score_rows, error));
+	const struct clkv__kernel_file rows = clkv__score_of(s)->rows;
+	if (rows.file)
+		CLKV_TRY(plan_tile(b, rows.file, rows.name, &tile, &k->score_rows, error));
 	if (s->old)
 		CLKV_TRY(plan_tile(b, "score_sums.cl", "score_sums", &tile, &k->score_sums, error));
 	row_macros(b, &m);
@@ -181,6 +182,19 @@ static clkv_status plan_choice(struct builder *b, const clkv__macros *m,
 	return CLKV_OK;
 }
 
+/* What a score wants beside the rows that it holds against blocks. */
+static clkv_status plan_score(struct builder *b, const clkv__macros *m,
+                              struct clkv__select_kernels *k, clkv_error *error)
+{
+	const struct clkv__score *score = clkv__score_of(&b->cache->plan.select);
+	const struct clkv__kernel_file turns = score->turns, shares = score->shares;
+	clkv__macros turning = *m;
+	clkv__rope_macros(&b->cache->shape.rope, true, &turning);
+	if (turns.file)
+		CLKV_TRY(plan(b, turns.file, turns.name, &turning, &k->turns, error));
+	return shares.file ? plan(b, shares.file, shares.name, m, &k->shares, error) : CLKV_OK;
+}
+
 static clkv_status plan_select(struct builder *b, clkv_error *error)
 {
 	const struct clkv__select *s = &b->cache->plan.select;
@@ -191,6 +205,7 @@ static clkv_status plan_select(struct builder *b, clkv_error *error)
 	clkv__select_macros(s, &m);
 	row_macros(b, &m);
 	CLKV_TRY(plan(b, "select_list.cl", "select_list", &m, &k->list, error));
+	CLKV_TRY(plan_score(b, &m, k, error));
 	CLKV_TRY(plan_choice(b, &m, k, error));
 	CLKV_TRY(plan(b, "mark_slots.cl", "mark_slots", &m, &k->mark, error));
 	if (s->pool > 1)
@@ -210,7 +225,7 @@ static clkv_status plan_recall(struct builder *b, clkv_error *error)
 	const struct clkv__index_kind *kind = clkv__index_kind_of(r);
 	struct clkv__recall_kernels *k = &b->cache->kernels->recall;
 	/* not of a codec, but of keys that are turned: so are queries */
-	const struct clkv__variant plain = {.dense = true, .rotate = b->cache->plan.sealing.rotate};
+	const struct clkv__variant plain = {.dense = true, .project = b->cache->plan.sealing.project};
 	clkv__macros m;
 	shape_macros(b->cache, &plain, &m);
 	clkv__recall_macros(r, &b->cache->shape, &m);

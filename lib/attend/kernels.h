@@ -47,7 +47,8 @@ struct clkv__select_kernels {
 	struct clkv__kernel choice[CLKV__CHOICE_ROLES]; /**< those that the kind of choice has */
 	struct clkv__kernel pool, mean,
 		mix; /**< none: scores are tokens' and heads' own, and attention's alone */
-	struct clkv__kernel weigh; /**< none: merged tokens count alike */
+	struct clkv__kernel turns, shares; /**< none: queries judge as they are, by weights */
+	struct clkv__kernel weigh;         /**< none: merged tokens count alike */
 };
 
 struct clkv__kernels {

@@ -32,6 +32,7 @@ clkv_status clkv__launch_append(clkv_cache *cache, struct clkv__chain *chain,
 	put_uint(&a, pass->n_rows);
 	put_rope(&a, cache);
 	put_uint(&a, stored);
+	put_projections(&a, cache, layer);
 	size_t groups[3] = {(pass->n_rows + APPEND_ROWS - 1) / APPEND_ROWS,
 	                    (size_t)cache->shape.streams, 1};
 	return run(&a, chain, 2, groups, lanes_of(cache), n_wait, wait, done, error);
@@ -67,6 +68,7 @@ static clkv_status attend_list(clkv_cache *cache, struct clkv__chain *chain,
 	put_uint(&a, (cl_uint)span->first_stream);
 	put_rope(&a, cache);
 	put_float(&a, cache->plan.select.alpha);
+	put_projections(&a, cache, layer);
 	size_t parts = (size_t)(shape->g / cache->cut.tile_heads);
 	size_t groups[3] = {works->n, (size_t)span->n_streams * parts, 1};
 	return run(&a, chain, 2, groups, lanes_of(cache), n_wait, wait, NULL, error);
@@ -96,6 +98,7 @@ static clkv_status merge(clkv_cache *cache, struct clkv__chain *chain,
 	put_rope(&a, cache);
 	put_mem(&a, cache->selection.rows ? cache->selection.rows : cache->part_ml);
 	put_uint(&a, cache->sizes.max_step_tokens);
+	put_projections(&a, cache, layer);
 	size_t groups[3] = {pass->n_rows, (size_t)cache->shape.q_heads, 1};
 	return run(&a, chain, 2, groups, lanes_of(cache), 0, NULL, done, error);
 }

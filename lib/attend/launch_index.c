@@ -40,6 +40,7 @@ static clkv_status launch_metric(clkv_cache *cache, struct clkv__chain *chain,
 	put_uint(&a, job->n);
 	put_uint(&a, clkv__recall_units(&cache->plan.recall, job->n));
 	put_rope(&a, cache);
+	put_projections(&a, cache, layer);
 	size_t groups[3] = {1, (size_t)cache->shape.streams, (size_t)n_layers};
 	return run(&a, chain, 3, groups, lanes_of(cache), 0, NULL, NULL, error);
 }

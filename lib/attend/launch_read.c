@@ -16,7 +16,7 @@ static clkv_status read_span(clkv_seq *seq, struct clkv__chain *chain,
 {
 	int layer = span->first_layer;
 	clkv_cache *cache = seq->cache;
-	clkv_tensor none = {cache->part_ml, 0, CLKV_F32, 1, 1};
+	clkv_tensor none = {cache->part_ml, 0, CLKV_F32, 1, 1, NULL};
 	uint32_t sinks = clkv__sinks(cache, seq->length);
 	struct args a = args_of(cache, &span_kernels(cache, span)->read, error);
 	put_mem(&a, cache->pool.layers[layer].mem);
@@ -39,6 +39,7 @@ static clkv_status read_span(clkv_seq *seq, struct clkv__chain *chain,
 	put_uint(&a, r->landed);
 	put_uint(&a, cache->sizes.sealed_units);
 	put_uint(&a, r->slots);
+	put_projections(&a, cache, layer);
 	size_t groups[3] = {r->n, (size_t)span->n_streams, 1};
 	return run(&a, chain, 2, groups, lanes_of(cache), 0, NULL, NULL, error);
 }

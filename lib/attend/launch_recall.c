@@ -43,6 +43,7 @@ static clkv_status score_units(clkv_cache *cache, struct clkv__chain *chain,
 	put_mem(&a, cache->index.scores);
 	put_segments(&a, cache, rows);
 	put_rope(&a, cache);
+	put_projections(&a, cache, rows->layer);
 	size_t tiles = rows->list->places / ABI_TILE;
 	size_t groups[3] = {(tiles + TILES - 1) / TILES,
 	                    (size_t)cache->shape.streams * head_parts(cache), rows->list->n};
@@ -67,6 +68,7 @@ static clkv_status score_tokens(clkv_cache *cache, struct clkv__chain *chain,
 	put_uint(&a, (cl_uint)span->first_stream);
 	put_uint(&a, cache->sizes.max_places);
 	put_rope(&a, cache);
+	put_projections(&a, cache, rows->layer);
 	size_t groups[3] = {rows->list->blocks, (size_t)span->n_streams * head_parts(cache),
 	                    rows->list->n};
 	return run(&a, chain, 3, groups, lanes_of(cache), rows->n_wait, rows->wait, NULL, error);
@@ -125,6 +127,7 @@ static clkv_status attend_listed(clkv_cache *cache, struct clkv__chain *chain,
 	put_uint(&a, cache->sizes.listed);
 	put_rope(&a, cache);
 	put_uint(&a, cache->pool.layers[rows->layer].rows);
+	put_projections(&a, cache, rows->layer);
 	size_t groups[3] = {rows->list->works.n, (size_t)span->n_streams * head_parts(cache), 1};
 	return run(&a, chain, 2, groups, lanes_of(cache), 0, NULL, NULL, error);
 }

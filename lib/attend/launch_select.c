@@ -3,35 +3,8 @@
 #include "attend/launch_select.h"
 
 #include "attend/launch_choice.h"
+#include "attend/launch_expect.h"
 #include "attend/select_args.h"
-
-struct scoring {
-	const struct clkv__leaving *leaving;
-	const struct clkv__scoring *by;
-};
-
-/* What kernels that look at rows of queries share. */
-static void put_asked(struct args *a, const clkv_cache *cache, const struct scoring *s,
-                      const struct clkv__span *span)
-{
-	const struct clkv__shape *shape = &cache->shape;
-	put_uint(a, s->leaving->slab);
-	put_uint(a, cache->sizes.cap);
-	put_uint(a, s->leaving->sinks);
-	put_uint(a, s->leaving->tail);
-	put_uint(a, s->by->byte_units);
-	put_uint(a, s->by->many);
-	put_uint(a, s->by->first);
-	put_uint(a, s->by->n);
-	put_uint(a, s->by->position);
-	put_uint(a, (cl_uint)shape->layers);
-	put_uint(a, (cl_uint)span->first_layer);
-	put_uint(a, (cl_uint)span->first_stream);
-	put_uint(a, shape->window ? (cl_uint)shape->window[span->first_layer] : 0);
-	put_float(a, shape->scale);
-	put_float(a, shape->softcap);
-	put_float(a, cache->plan.select.alpha);
-}
 
 /* Log-sums of the rows' logits of candidates alone. */
 static clkv_status sum_rows(clkv_cache *cache, struct clkv__chain *chain, const struct scoring *s,
@@ -47,6 +20,9 @@ static clkv_status sum_rows(clkv_cache *cache, struct clkv__chain *chain, const 
 	put_uint(&a, s->leaving->from);
 	put_uint(&a, s->leaving->n);
 	put_asked(&a, cache, s, span);
+	put_float(&a, cache->shape.softcap);
+	put_float(&a, cache->plan.select.alpha);
+	put_projections(&a, cache, span->first_layer);
 	return run_span(cache, chain, &a, span, (s->by->n + rows - 1) / rows, error);
 }
 
@@ -65,32 +41,44 @@ static clkv_status score_rows(clkv_cache *cache, struct clkv__chain *chain, cons
 	put_mem(&a, cache->selection.scores);
 	put_uint(&a, cache->sizes.places);
 	put_asked(&a, cache, s, span);
+	put_float(&a, cache->shape.softcap);
+	put_float(&a, cache->plan.select.alpha);
 	put_float(&a, clkv__weighs(p) ? p->lambda : 1.0f);
 	put_uint(&a, clkv__weighs(p));
 	put_mem(&a, cache->selection.traces);
 	put_mem(&a, cache->selection.sums ? cache->selection.sums : cache->selection.scores);
+	put_projections(&a, cache, span->first_layer);
 	return run_span(cache, chain, &a, span, s->leaving->blocks, error);
 }
 
-/* A launch knows one window: layers go one by one where they have some. */
 static clkv_status score_layers(clkv_cache *cache, struct clkv__chain *chain, const void *what,
                                 const struct clkv__span *span, clkv_error *error)
 {
-	struct clkv__span one = *span;
-	if (!cache->shape.window)
-		return score_rows(cache, chain, what, span, error);
-	one.n_layers = 1;
-	for (; one.first_layer < span->first_layer + span->n_layers; one.first_layer++)
-		CLKV_TRY(score_rows(cache, chain, what, &one, error));
-	return CLKV_OK;
+	return by_window(cache, chain, score_rows, what, span, error);
 }
+
+static clkv_status weigh_rows(clkv_cache *cache, struct clkv__chain *chain, const struct scoring *s,
+                              clkv_error *error)
+{
+	return clkv__for_spans(cache, chain, score_layers, s, error);
+}
+
+/* What launches a score's rows; a new one is a row here. */
+static const struct scorer {
+	clkv_status (*rows)(clkv_cache *cache, struct clkv__chain *chain, const struct scoring *s,
+	                    clkv_error *error);
+} scorers[] = {
+	[ABI_SCORE_MASS] = {weigh_rows},
+	[ABI_SCORE_SEEN] = {weigh_rows},
+	[ABI_SCORE_EXPECTED] = {clkv__launch_expect},
+};
 
 clkv_status clkv__launch_score_rows(clkv_cache *cache, struct clkv__chain *chain,
                                     const struct clkv__leaving *leaving,
                                     const struct clkv__scoring *by, clkv_error *error)
 {
 	const struct scoring what = {leaving, by};
-	return clkv__for_spans(cache, chain, score_layers, &what, error);
+	return scorers[cache->plan.select.score].rows(cache, chain, &what, error);
 }
 
 static clkv_status list(clkv_cache *cache, struct clkv__chain *chain, const void *what,
@@ -155,6 +143,8 @@ clkv_status clkv__launch_candidates(clkv_cache *cache, struct clkv__chain *chain
                                     const struct clkv__leaving *leaving, clkv_error *error)
 {
 	CLKV_TRY(clkv__for_spans(cache, chain, list, leaving, error));
+	if (cache->kernels->select.shares.program)
+		CLKV_TRY(clkv__for_spans(cache, chain, clkv__launch_shares, leaving, error));
 	if (cache->kernels->select.mix.program)
 		CLKV_TRY(clkv__for_spans(cache, chain, mix_scores, leaving, error));
 	if (cache->plan.select.pool > 1)

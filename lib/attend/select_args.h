@@ -6,6 +6,33 @@
 #include "attend/args.h"
 #include "attend/launch_select.h"
 
+/* What weighs tokens: what leaves, and the rows of queries that judge. */
+struct scoring {
+	const struct clkv__leaving *leaving;
+	const struct clkv__scoring *by;
+};
+
+/* What kernels that look at rows of queries share. */
+static inline void put_asked(struct args *a, const clkv_cache *cache, const struct scoring *s,
+                             const struct clkv__span *span)
+{
+	const struct clkv__shape *shape = &cache->shape;
+	put_uint(a, s->leaving->slab);
+	put_uint(a, cache->sizes.cap);
+	put_uint(a, s->leaving->sinks);
+	put_uint(a, s->leaving->tail);
+	put_uint(a, s->by->byte_units);
+	put_uint(a, s->by->many);
+	put_uint(a, s->by->first);
+	put_uint(a, s->by->n);
+	put_uint(a, s->by->position);
+	put_uint(a, (cl_uint)shape->layers);
+	put_uint(a, (cl_uint)span->first_layer);
+	put_uint(a, (cl_uint)span->first_stream);
+	put_uint(a, shape->window ? (cl_uint)shape->window[span->first_layer] : 0);
+	put_float(a, shape->scale);
+}
+
 /* candidates.clh: CANDIDATES_ARGS */
 static inline void put_candidates(struct args *a, const clkv_cache *cache,
                                   const struct clkv__leaving *leaving,
@@ -34,6 +61,20 @@ static inline clkv_status run_span(clkv_cache *cache, struct clkv__chain *chain,
 static inline bool by_rank(const clkv_cache *cache)
 {
 	return !clkv__weighs(&cache->plan.select);
+}
+
+/* A launch knows one window: layers go one by one where they have some. */
+static inline clkv_status by_window(clkv_cache *cache, struct clkv__chain *chain,
+                                    clkv__span_launch launch, const void *what,
+                                    const struct clkv__span *span, clkv_error *error)
+{
+	struct clkv__span one = *span;
+	if (!cache->shape.window)
+		return launch(cache, chain, what, span, error);
+	one.n_layers = 1;
+	for (; one.first_layer < span->first_layer + span->n_layers; one.first_layer++)
+		CLKV_TRY(launch(cache, chain, what, &one, error));
+	return CLKV_OK;
 }
 
 /* All layers that seal. */

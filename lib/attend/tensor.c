@@ -13,6 +13,19 @@ static clkv_status buffer_size(cl_mem mem, const char *name, size_t *size, clkv_
 	return CLKV_OK;
 }
 
+/* Bytes of what a tensor lies in; of host memory only its owner knows. */
+static clkv_status memory_size(const clkv_tensor *t, const char *name, size_t *size,
+                               clkv_error *error)
+{
+	if (t->mem && t->host)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
+		          "%s: mem and host are given; allowed: one of "
+		          "the two",
+		          name);
+	*size = SIZE_MAX;
+	return t->host ? CLKV_OK : buffer_size(t->mem, name, size, error);
+}
+
 static clkv_status check_strides(clkv_tensor *t, const char *name, size_t heads, size_t dim,
                                  clkv_error *error)
 {
@@ -33,7 +46,7 @@ clkv_status clkv__tensor_check(clkv_tensor *tensor, const char *name, size_t n_r
                                int dim, clkv_error *error)
 {
 	size_t size, token, head, end, bytes;
-	CLKV_TRY(buffer_size(tensor->mem, name, &size, error));
+	CLKV_TRY(memory_size(tensor, name, &size, error));
 	if (tensor->dtype < CLKV_F32 || tensor->dtype > CLKV_BF16)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "%s: dtype is %d; allowed: f32, f16, bf16",
 		          name, (int)tensor->dtype);

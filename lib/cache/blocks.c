@@ -21,11 +21,13 @@ static const char *device_reason(const clkv_cache *cache, clkv_call call)
 	case CLKV_CALL_STEP_ATTEND:
 		return s->moves ? "rows of generation recall tokens from host memory" : NULL;
 	case CLKV_CALL_STEP_COMMIT:
+	case CLKV_CALL_SEQ_END_PROMPT:
 		return clkv__selects(&cache->plan.select) ? "commits that select read what each head keeps"
 		       : s->sized ? "a commit that seals reads how large its blocks get"
 		       : s->moves ? "a commit that seals waits for blocks on their way to the host"
 		                  : NULL;
 	case CLKV_CALL_SEQ_READ:
+	case CLKV_CALL_SEQ_REMOVE:
 	case CLKV_CALL_SEQ_GET_KEPT:
 	case CLKV_CALL_SEQ_SAVE:
 	case CLKV_CALL_SEQ_LOAD:
@@ -52,6 +54,8 @@ static const char *compiler_reason(const clkv_cache *cache, clkv_call call)
 	case CLKV_CALL_STEP_COMMIT:
 	case CLKV_CALL_SEQ_READ:
 	case CLKV_CALL_SEQ_GET_KEPT:
+	case CLKV_CALL_SEQ_END_PROMPT:
+	case CLKV_CALL_SEQ_REMOVE:
 	case CLKV_CALL_CACHE_WARM:
 		return has_unbuilt(cache) ? "a kernel is built when it is needed first" : NULL;
 	case CLKV_CALL_STEP_ABORT:

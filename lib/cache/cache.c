@@ -10,6 +10,7 @@
 #include "cache/demand.h"
 #include "place/place.h"
 #include "plan/codebook.h"
+#include "plan/projection.h"
 #include "shape/rope.h"
 #include "step/seal_select.h"
 #include "step/step.h"
@@ -107,6 +108,8 @@ static clkv_status create_buffers(clkv_cache *cache, clkv_error *error)
 		CLKV_TRY(create_buffer(cache, &cache->sections, (size_t)s->section_bytes, error));
 	if (s->turns_bytes > 0)
 		CLKV_TRY(create_buffer(cache, &cache->turns, s->turns_bytes, error));
+	if (s->projections_bytes > 0)
+		CLKV_TRY(create_buffer(cache, &cache->projections, (size_t)s->projections_bytes, error));
 	if (s->seen_units > 0)
 		CLKV_TRY(create_seen(cache, error));
 	if (s->segs > 0)
@@ -152,8 +155,53 @@ static clkv_status write_given(clkv_cache *cache, const void *codebook, cl_comma
 	return status;
 }
 
-/* Fills in what kernels read before anything has been written there: zeroes, tables, a given codebook. */
-static clkv_status fill_buffers(clkv_cache *cache, const void *codebook, clkv_error *error)
+/* The matrices of the options, of the cache's layers. */
+static clkv_status write_rotation(clkv_cache *cache, const void *rotation, cl_command_queue queue,
+                                  clkv_error *error)
+{
+	const clkv_allocator *a = &cache->context->allocator;
+	size_t bytes = (size_t)cache->sizes.projections_bytes;
+	float *matrices = clkv__calloc(a, bytes, 1);
+	if (!matrices)
+		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for %zu bytes of matrices",
+		          bytes);
+	clkv__rotation_unpack(&cache->shape, rotation, matrices);
+	clkv_status status = clkv__cl_check(
+		error,
+		clEnqueueWriteBuffer(queue, cache->projections, CL_TRUE, 0, bytes, matrices, 0, NULL, NULL),
+		"clEnqueueWriteBuffer");
+	clkv__free(a, matrices);
+	return status;
+}
+
+/* Those of another cache, whose bands may have other layers. */
+static clkv_status copy_rotation(clkv_cache *cache, const clkv_cache *like, cl_command_queue queue,
+                                 clkv_error *error)
+{
+	size_t size = (size_t)cache->sizes.projections_bytes / (size_t)cache->shape.layers;
+	for (int i = 0; i < cache->shape.layers; i++) {
+		int layer = clkv__shape_layer(&cache->shape, i);
+		const clkv_cache *from = clkv__cache_at(like, &layer);
+		CLKV_CL(error,
+		        clEnqueueCopyBuffer(queue, from->projections, cache->projections,
+		                            (size_t)layer * size, (size_t)i * size, size, 0, NULL, NULL));
+	}
+	return CLKV_OK;
+}
+
+/* The matrices of a recipe with rot=file. */
+static clkv_status fill_rotation(clkv_cache *cache, const clkv_cache_options *o,
+                                 const clkv_cache *like, cl_command_queue queue, clkv_error *error)
+{
+	if (cache->sizes.projections_bytes == 0)
+		return CLKV_OK;
+	return like ? copy_rotation(cache, like, queue, error)
+	            : write_rotation(cache, o->rotation, queue, error);
+}
+
+/* Fills in what kernels read before anything has been written there: zeroes, tables, what options give. */
+static clkv_status fill_buffers(clkv_cache *cache, const clkv_cache_options *o,
+                                const clkv_cache *like, clkv_error *error)
 {
 	cl_int code;
 	const cl_uint zero = 0;
@@ -169,7 +217,9 @@ static clkv_status fill_buffers(clkv_cache *cache, const void *codebook, clkv_er
 	if (status == CLKV_OK)
 		status = write_turns(cache, queue, error);
 	if (status == CLKV_OK)
-		status = write_given(cache, codebook, queue, error);
+		status = write_given(cache, o->codebook, queue, error);
+	if (status == CLKV_OK)
+		status = fill_rotation(cache, o, like, queue, error);
 	if (status == CLKV_OK)
 		status = clkv__code_tables_init(&cache->code_tables, cache->context,
 		                                &cache->plan.sealing.layout, queue, error);
@@ -179,7 +229,8 @@ static clkv_status fill_buffers(clkv_cache *cache, const void *codebook, clkv_er
 	return status;
 }
 
-static clkv_status build(clkv_cache *cache, const void *codebook, clkv_error *error)
+static clkv_status build(clkv_cache *cache, const clkv_cache_options *o, const clkv_cache *like,
+                         clkv_error *error)
 {
 	clkv_context *context = cache->context;
 	CLKV_TRY(copy_windows(cache, error));
@@ -194,19 +245,72 @@ static clkv_status build(clkv_cache *cache, const void *codebook, clkv_error *er
 	CLKV_TRY(clkv__step_init(cache, error));
 	if (cache->use != CLKV__CACHE_READS)
 		CLKV_TRY(clkv__kernels_build_any(cache, error));
-	return fill_buffers(cache, codebook, error);
+	return fill_buffers(cache, o, like, error);
+}
+
+/* What a cache is made of. */
+struct making {
+	clkv_context *context;
+	const struct clkv__division *division;
+	const char *recipe;
+	const clkv_cache_options *options;
+	enum clkv__cache_use use;
+	const clkv_cache *like; /* has the matrices of rot=file; NULL: the options do */
+	bool checked;           /* these */
+};
+
+/* Whether the other cache has matrices of all of the shape's layers. */
+static clkv_status check_like(const clkv_cache *like, const struct clkv__shape *shape,
+                              clkv_error *error)
+{
+	for (int i = 0; i < shape->layers; i++) {
+		int layer = clkv__shape_layer(shape, i);
+		if (!clkv__projection_given(&clkv__cache_at(like, &layer)->plan))
+			CLKV_FAIL(error, CLKV_ERROR_UNSUPPORTED,
+			          "a recipe with rot=file needs its matrices, and the cache has none of layer "
+			          "%d; allowed: caches that have some",
+			          clkv__shape_layer(shape, i));
+	}
+	return CLKV_OK;
+}
+
+/* Matrices for a band whose recipe has rot=file; those of options, distrusted, are of all layers. */
+static clkv_status check_rotation(struct making *m, const struct clkv__demand *d, clkv_error *error)
+{
+	const clkv_cache_options *o = &d->options;
+	bool checked = m->checked;
+	if (!clkv__projection_given(&d->resolved.plan))
+		return CLKV_OK;
+	if (m->like)
+		return check_like(m->like, &d->resolved.shape, error);
+	m->checked = true;
+	return checked ? CLKV_OK
+	               : clkv__rotation_check(&m->division->whole, o->rotation, o->rotation_size,
+	                                      o->model, error);
+}
+
+/* What tells the matrices of a cache from others. */
+static uint64_t fingerprint(const clkv_cache *cache, const clkv_cache_options *o,
+                            const clkv_cache *like)
+{
+	int layer = clkv__shape_layer(&cache->shape, 0);
+	if (!clkv__projection_given(&cache->plan))
+		return 0;
+	return like ? clkv__cache_at(like, &layer)->rotation
+	            : clkv__rotation_fingerprint(o->rotation, o->rotation_size);
 }
 
 /* The cache of one band. */
-static clkv_status create_band(clkv_context *context, const struct clkv__demand *demand,
-                               enum clkv__cache_use use, clkv_cache **out, clkv_error *error)
+static clkv_status create_band(const struct making *m, const struct clkv__demand *demand,
+                               clkv_cache **out, clkv_error *error)
 {
+	clkv_context *context = m->context;
 	const struct clkv__resolved *r = &demand->resolved;
 	clkv_cache *cache = clkv__calloc(&context->allocator, 1, sizeof *cache);
 	if (!cache)
 		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for a cache");
 	cache->context = context;
-	cache->use = use;
+	cache->use = m->use;
 	cache->shape = r->shape;
 	cache->plan = r->plan;
 	memcpy(cache->recipe, r->recipe, sizeof r->recipe);
@@ -215,7 +319,8 @@ static clkv_status create_band(clkv_context *context, const struct clkv__demand 
 	cache->sizes = demand->sizes;
 	pthread_mutex_init(&cache->mutex, NULL);
 	cache->index.given = CLKV__NO_SLOT;
-	clkv_status status = build(cache, demand->options.codebook, error);
+	cache->rotation = fingerprint(cache, &demand->options, m->like);
+	clkv_status status = build(cache, &demand->options, m->like, error);
 	if (status == CLKV_OK)
 		*out = cache;
 	else
@@ -244,22 +349,23 @@ static clkv_status describe(clkv_cache *first, const struct clkv__division *divi
 	return clkv__division_print(first->context, division, recipe, whole->recipe, error);
 }
 
-static clkv_status create_all(clkv_context *context, const struct clkv__division *division,
-                              const char *recipe, const clkv_cache_options *options,
-                              enum clkv__cache_use use, clkv_cache **out, clkv_error *error)
+static clkv_status create_all(struct making *m, clkv_cache **out, clkv_error *error)
 {
 	clkv_cache *first = NULL, **last = &first;
 	clkv_status status = CLKV_OK;
-	for (int i = 0; i < division->bands.n && status == CLKV_OK; i++) {
+	for (int i = 0; i < m->division->bands.n && status == CLKV_OK; i++) {
 		struct clkv__demand d;
-		status = clkv__demand_band(context, division, recipe, options, i, use, &d, error);
+		status =
+			clkv__demand_band(m->context, m->division, m->recipe, m->options, i, m->use, &d, error);
 		if (status == CLKV_OK)
-			status = create_band(context, &d, use, last, error);
+			status = check_rotation(m, &d, error);
+		if (status == CLKV_OK)
+			status = create_band(m, &d, last, error);
 		if (status == CLKV_OK)
 			last = &(*last)->next_band;
 	}
 	if (status == CLKV_OK)
-		status = describe(first, division, recipe, error);
+		status = describe(first, m->division, m->recipe, error);
 	if (status != CLKV_OK) {
 		clkv_cache_destroy(first);
 		return status;
@@ -272,15 +378,17 @@ static clkv_status create_all(clkv_context *context, const struct clkv__division
 
 clkv_status clkv__cache_create(clkv_context *context, const clkv_geometry *geometry,
                                const char *recipe, const clkv_cache_options *options,
-                               enum clkv__cache_use use, clkv_cache **out, clkv_error *error)
+                               enum clkv__cache_use use, const clkv_cache *like, clkv_cache **out,
+                               clkv_error *error)
 {
 	struct clkv__division division;
+	struct making m = {context, &division, recipe, options, use, like, false};
 	clkv_bytes bytes;
 	if (!context)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "context is NULL");
 	CLKV_TRY(clkv__divide(geometry, recipe, &division, error));
 	CLKV_TRY(clkv__demand_all(context, &division, recipe, options, use, &bytes, error));
-	CLKV_TRY(create_all(context, &division, recipe, options, use, out, error));
+	CLKV_TRY(create_all(&m, out, error));
 	clkv__log(context, CLKV_LOG_CACHE, "cache", "'%s': %llu device bytes, %.1f per token", recipe,
 	          (unsigned long long)bytes.device, bytes.per_token);
 	return CLKV_OK;
@@ -293,7 +401,8 @@ clkv_status clkv_cache_create(clkv_context *context, const clkv_geometry *geomet
 	clkv__error_clear(error);
 	if (!out)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "out is NULL");
-	return clkv__cache_create(context, geometry, recipe, options, CLKV__CACHE_ATTENDS, out, error);
+	return clkv__cache_create(context, geometry, recipe, options, CLKV__CACHE_ATTENDS, NULL, out,
+	                          error);
 }
 
 static void release_mem(cl_mem mem)
@@ -322,6 +431,7 @@ static void destroy_band(clkv_cache *cache)
 	release_mem(cache->histograms);
 	release_mem(cache->sections);
 	release_mem(cache->turns);
+	release_mem(cache->projections);
 	release_mem(cache->seen.mem);
 	clkv__select_free(cache);
 	clkv__selection_free(&cache->selection);

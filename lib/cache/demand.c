@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/struct_io.h"
 #include "plan/codebook.h"
+#include "plan/projection.h"
 #include "store/options.h"
 
 #include <string.h>
@@ -20,6 +21,16 @@ clkv_status clkv_recipe_check(clkv_context *context, const clkv_geometry *geomet
 	CLKV_TRY(clkv__divide(geometry, recipe, &d, error));
 	for (int i = 0; i < d.bands.n; i++)
 		CLKV_TRY(clkv__resolve_band(context, &d, recipe, i, &r, error));
+	return CLKV_OK;
+}
+
+/* One of the recipes must have use for the matrices. */
+static clkv_status check_turned(const clkv_cache_options *o, bool turned, clkv_error *error)
+{
+	if (o->rotation && !turned)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
+		          "cache options: rotation is given, but the recipe has none; allowed: NULL, or a "
+		          "recipe with rot=file");
 	return CLKV_OK;
 }
 
@@ -68,6 +79,7 @@ void clkv__bytes_add(clkv_bytes *sum, const clkv_bytes *band)
 	sum->recalled += band->recalled;
 	sum->per_slot += band->per_slot;
 	sum->host_sealed += band->host_sealed;
+	sum->rotation += band->rotation;
 }
 
 static clkv_status check_limits(const clkv_context *context, const clkv_cache_options *o,
@@ -97,14 +109,16 @@ static clkv_status sum_bands(clkv_context *context, const struct clkv__division 
                              clkv_error *error)
 {
 	clkv_bytes sum = {.struct_size = sizeof sum};
+	bool turned = false;
 	for (int i = 0; i < division->bands.n; i++) {
 		struct clkv__demand d;
 		CLKV_TRY(clkv__demand_band(context, division, recipe, options, i, use, &d, error));
 		clkv__bytes_add(&sum, &d.sizes.bytes);
+		turned = turned || clkv__projection_given(&d.resolved.plan);
 		*o = d.options;
 	}
 	*bytes = sum;
-	return CLKV_OK;
+	return check_turned(o, turned, error);
 }
 
 clkv_status clkv__demand_all(clkv_context *context, const struct clkv__division *division,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** \file read.c \brief Rows of a sequence, decoded for the caller: clkv_seq_read. */
+#include "attend/host_tensor.h"
 #include "attend/launch.h"
 #include "attend/tensor.h"
 #include "base/error.h"
@@ -16,15 +17,41 @@ struct reading {
 	const clkv_tensor *k, *v;
 };
 
+/* A tensor in host memory gets a buffer. */
+static clkv_status take(struct clkv__host_tensors *host, const struct reading *r,
+                        const clkv_tensor *from, clkv_tensor *to, const char *name, int dim,
+                        clkv_error *error)
+{
+	const struct clkv__extent extent = {r->n, (size_t)r->seq->cache->shape.streams, (size_t)dim,
+	                                    false};
+	if (!from)
+		return CLKV_OK;
+	*to = *from;
+	return clkv__host_tensor_take(host, to, name, &extent, true, error);
+}
+
+static clkv_status launch(const struct reading *r, struct clkv__chain *chain, clkv_error *error)
+{
+	clkv_cache *cache = r->seq->cache;
+	struct clkv__host_tensors host = {.context = cache->context, .chain = chain};
+	clkv_tensor k, v;
+	CLKV_TRY(clkv__step_send_tables(cache, chain, error));
+	clkv_status status = take(&host, r, r->k, &k, "k", cache->shape.dk, error);
+	if (status == CLKV_OK)
+		status = take(&host, r, r->v, &v, "v", cache->shape.dv, error);
+	if (status == CLKV_OK)
+		status = (cache->sizes.moves ? clkv__place_read : clkv__launch_read)(
+			r->seq, chain, r->layer, (cl_uint)r->from, (cl_uint)r->n, r->k ? &k : NULL,
+			r->v ? &v : NULL, error);
+	return clkv__host_tensors_end(&host, status, NULL, error);
+}
+
 static clkv_status read_rows(const struct reading *r, cl_command_queue queue, clkv_error *error)
 {
 	clkv_cache *cache = r->seq->cache;
 	struct clkv__chain chain;
 	CLKV_TRY(clkv__cache_join(cache, &chain, queue, error));
-	clkv_status status = clkv__step_send_tables(cache, &chain, error);
-	if (status == CLKV_OK)
-		status = (cache->sizes.moves ? clkv__place_read : clkv__launch_read)(
-			r->seq, &chain, r->layer, (cl_uint)r->from, (cl_uint)r->n, r->k, r->v, error);
+	clkv_status status = launch(r, &chain, error);
 	clkv__cache_leave(cache, &chain);
 	if (status == CLKV_OK)
 		status = clkv__cl_check(error, clFinish(queue), "clFinish");

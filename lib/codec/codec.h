@@ -30,6 +30,12 @@ struct clkv__affine_spec {
 	struct clkv__affine_side k, v;
 };
 
+/** What the codec of two bits and four is told; it begins as the other integers do. */
+struct clkv__kitty_spec {
+	struct clkv__affine_spec codes; /**< K: 2 bits by channel, asymmetric */
+	float boost;                    /**< share of K's channels that have 4 bits, 0 to 1 */
+};
+
 /** One side of the error-bounded codec. */
 struct clkv__bounded_side {
 	float step;    /**< of a code: this part of its unit's range, or absolute */
@@ -51,6 +57,7 @@ struct clkv__bounded_spec {
 union clkv__codec_spec {
 	struct clkv__affine_spec affine;
 	struct clkv__bounded_spec bounded;
+	struct clkv__kitty_spec kitty;
 };
 
 /** The symbols of one side and the longest code that a symbol may have, bits. */
@@ -73,6 +80,9 @@ struct clkv__codec_layout {
 	bool flat;                          /**< no other tables than the flat ones */
 	bool verify;                        /**< each sealed value is decoded and compared */
 	uint32_t decoded_bytes; /**< of a side in local memory, where attention decodes it first */
+	uint32_t boost_plane, boost_list; /**< of the codec of two bits and four */
+	int boosted;                      /**< channels that have four; kept.k_channels are all */
+	int query_floats;       /**< of a query in local memory, on top of what all codecs need */
 	struct clkv__kept kept; /**< what the codec stores */
 };
 
@@ -117,6 +127,7 @@ struct clkv__codec {
 
 extern const struct clkv__codec clkv__codec_affine;
 extern const struct clkv__codec clkv__codec_bounded;
+extern const struct clkv__codec clkv__codec_kitty;
 extern const struct clkv__codec clkv__codec_rows;
 
 /** Bytes that say how long a lane of so many codes is, as cl/codec/bounded_block.clh reads them. */

@@ -154,6 +154,35 @@ clkv_status clkv__chain_read_now(struct clkv__chain *chain, cl_mem mem, size_t o
 	return read_buffer(chain, mem, CL_TRUE, offset, size, data, NULL, error);
 }
 
+static clkv_status map(struct clkv__chain *chain, cl_mem mem, size_t offset, size_t size,
+                       void **mapped, clkv_error *error)
+{
+	struct wait_list w;
+	cl_event event = NULL;
+	cl_int code;
+	CLKV_TRY(gather(chain, 0, NULL, &w, error));
+	uint64_t start = clkv__now_ns();
+	*mapped = clEnqueueMapBuffer(chain->queue, mem, CL_FALSE, CL_MAP_READ, offset, size, w.n,
+	                             w.list, slot(chain, &event, NULL), &code);
+	chain->meter->opencl_ns += clkv__now_ns() - start;
+	CLKV_CL_CODE(error, code, "clEnqueueMapBuffer");
+	return advance(chain, event, NULL, error);
+}
+
+clkv_status clkv__chain_show(struct clkv__chain *chain, cl_mem mem, size_t offset, size_t size,
+                             cl_event *done, clkv_error *error)
+{
+	struct wait_list w;
+	cl_event event = NULL;
+	void *mapped = NULL;
+	CLKV_TRY(map(chain, mem, offset, size, &mapped, error));
+	CLKV_TRY(gather(chain, 0, NULL, &w, error));
+	ENQUEUE(
+		chain, error,
+		clEnqueueUnmapMemObject(chain->queue, mem, mapped, w.n, w.list, slot(chain, &event, done)));
+	return advance(chain, event, done, error);
+}
+
 clkv_status clkv__chain_zero(struct clkv__chain *chain, cl_mem mem, size_t offset, size_t size,
                              clkv_error *error)
 {
@@ -181,9 +210,11 @@ clkv_status clkv__chain_copy(struct clkv__chain *chain, cl_mem mem, size_t from,
 
 clkv_status clkv__chain_wait(struct clkv__chain *chain, cl_event other, clkv_error *error)
 {
+	struct wait_list w;
 	cl_event event = NULL;
+	CLKV_TRY(gather(chain, 1, &other, &w, error));
 	CLKV_CL(error,
-	        clEnqueueBarrierWithWaitList(chain->queue, 1, &other, slot(chain, &event, NULL)));
+	        clEnqueueBarrierWithWaitList(chain->queue, w.n, w.list, slot(chain, &event, NULL)));
 	return advance(chain, event, NULL, error);
 }
 

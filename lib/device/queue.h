@@ -38,6 +38,10 @@ clkv_status clkv__chain_read(struct clkv__chain *chain, cl_mem mem, size_t offse
 clkv_status clkv__chain_copy(struct clkv__chain *chain, cl_mem mem, size_t from, size_t to,
                              size_t size, clkv_error *error);
 
+/** Lets the host see bytes of a buffer that is its own memory. */
+clkv_status clkv__chain_show(struct clkv__chain *chain, cl_mem mem, size_t offset, size_t size,
+                             cl_event *done, clkv_error *error);
+
 /** The same, and wait until they are done. */
 clkv_status clkv__chain_write_now(struct clkv__chain *chain, cl_mem mem, size_t offset, size_t size,
                                   const void *data, clkv_error *error);

@@ -29,7 +29,7 @@ struct clkv__general {
 /** What the layers of one kind do with their tokens. */
 struct clkv__variant {
 	bool dense;                      /**< never seals: all tokens stay in half */
-	bool rotate;                     /**< K, V and q are turned by a Hadamard matrix */
+	int project;                     /**< ABI_PROJECT_*: how K, V and q are turned */
 	struct clkv__prune prune;        /**< channels of K that sealed blocks lack */
 	const struct clkv__codec *codec; /**< of sealed blocks; NULL if dense */
 	union clkv__codec_spec spec;
@@ -123,6 +123,12 @@ static inline int clkv__plan_observe(const struct clkv__plan *plan)
 	return plan->select.observe > most ? plan->select.observe : most;
 }
 
+/** Whether sealed blocks have all channels of K and V. */
+static inline bool clkv__plan_plain_channels(const struct clkv__plan *plan)
+{
+	return !clkv__prunes(&plan->sealing.prune);
+}
+
 /** Whether a stage looks at queries, or at log-sum-exps too, those of rows that attend. */
 static inline bool clkv__plan_observes(const struct clkv__plan *plan)
 {
@@ -132,7 +138,7 @@ static inline bool clkv__plan_observes(const struct clkv__plan *plan)
 static inline bool clkv__plan_weighs(const struct clkv__plan *plan)
 {
 	const struct clkv__select *s = &plan->select;
-	return clkv__weighs(s) || (clkv__selects(s) && clkv__score_of(s)->attention && !s->old);
+	return clkv__weighs(s) || (clkv__selects(s) && clkv__score_of(s)->lse && !s->old);
 }
 
 /** Bytes that every block begins with: the state of its slots, where tokens are selected. */

@@ -3,6 +3,7 @@
 #include "plan/plan_variants.h"
 
 #include "base/error.h"
+#include "plan/projection.h"
 
 #include <string.h>
 
@@ -21,9 +22,10 @@ static void round_kept(struct clkv__variant *v, int dk)
 /* What can't follow a stage that prunes. */
 static clkv_status check_pruned(const struct clkv__variant *v, clkv_error *error)
 {
-	if (clkv__prunes(&v->prune) && v->rotate)
+	if (clkv__prunes(&v->prune) && v->project)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE,
-		          "rot=hadamard can't come behind a stage that prunes channels: it mixes them");
+		          "rot=%s can't come behind a stage that prunes channels: it mixes them",
+		          clkv__projection_name(v->project));
 	if (v->prune.grouped && v->codec->codes(&v->spec, 0))
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE,
 		          "codes of K can't come behind mode=group, whose tokens keep different numbers of "

@@ -92,6 +92,11 @@ void clkv__select_macros(const struct clkv__select *s, clkv__macros *m)
 	if (clkv__choice_of(s)->rings)
 		clkv__macros_int(m, "CASCADES", s->cascades);
 	clkv__macros_int(m, "MEAN", s->mean);
+	if (clkv__select_expects(s)) {
+		clkv__macros_int(m, "AHEAD", s->ahead);
+		clkv__macros_int(m, "VARIANCE", s->spread);
+		clkv__macros_int(m, "LENGTHS", s->lengths);
+	}
 	clkv__macros_int(m, "SEEDS", s->init == ABI_INIT_BEST);
 	clkv__macros_int(m, "TRACED",
 	                 clkv__weighs(s) && (s->peak > 0 || clkv__select_weighs_merged(s)));

@@ -38,7 +38,10 @@ struct clkv__select {
 
 	int kind;      /**< ABI_SELECT_* */
 	int score;     /**< ABI_SCORE_* */
-	int observe;   /**< ABI_SCORE_SEEN: newest queries that judge */
+	int observe;   /**< ABI_SCORE_SEEN, ABI_SCORE_EXPECTED: newest queries that judge */
+	int ahead;     /**< ABI_SCORE_EXPECTED: positions that these are taken to */
+	bool spread;   /**< ABI_SCORE_EXPECTED: the variance of logits counts */
+	bool lengths;  /**< ABI_SCORE_EXPECTED: so does the length of a value */
 	int rows;      /**< ABI_ROWS_*: how the queries' weights become one */
 	int group;     /**< ABI_GROUP_*: how those of a group's heads do */
 	int pool;      /**< tokens around a token whose scores count for it: odd; 1: its own */
@@ -81,6 +84,12 @@ static inline bool clkv__selects(const struct clkv__select *s)
 static inline bool clkv__weighs(const struct clkv__select *s)
 {
 	return clkv__selects(s) && clkv__score_of(s)->each;
+}
+
+/** Whether queries are taken to positions to come, and each query head's logits lie by themselves. */
+static inline bool clkv__select_expects(const struct clkv__select *s)
+{
+	return clkv__selects(s) && clkv__score_of(s)->turns.file;
 }
 
 /** Whether a rule finds out how many tokens a head keeps, of whose slots the budget says nothing. */

@@ -51,8 +51,26 @@ static const struct clkv__rule rules[] = {
 static const struct clkv__score scores[] = {
 	[ABI_SCORE_PLACE] = {0},
 	[ABI_SCORE_NORM] = {0},
-	[ABI_SCORE_MASS] = {.attention = true, .each = true},
-	[ABI_SCORE_SEEN] = {.attention = true},
+	[ABI_SCORE_MASS] =
+		{
+			.attention = true,
+			.each = true,
+			.lse = true,
+			.rows = {"score_rows.cl", "score_rows"},
+		},
+	[ABI_SCORE_SEEN] =
+		{
+			.attention = true,
+			.lse = true,
+			.rows = {"score_rows.cl", "score_rows"},
+		},
+	[ABI_SCORE_EXPECTED] =
+		{
+			.attention = true,
+			.turns = {"expect_queries.cl", "expect_queries"},
+			.rows = {"expect_rows.cl", "expect_rows"},
+			.shares = {"expect_shares.cl", "expect_shares"},
+		},
 };
 
 const struct clkv__choice *clkv__choice_of(const struct clkv__select *s)

@@ -25,7 +25,7 @@ clkv_status clkv__snapshot_cache(const clkv_cache *like, enum clkv__cache_use us
 	clkv_cache_options o = CLKV_INIT(clkv_cache_options);
 	o.max_tokens = tokens > blocks * block ? tokens : blocks * block;
 	o.max_tokens = o.max_tokens > 0 ? o.max_tokens : 1;
-	return clkv__cache_create(like->context, &g, recipe, &o, use, out, error);
+	return clkv__cache_create(like->context, &g, recipe, &o, use, like, out, error);
 }
 
 static clkv_status create_buffer(const clkv_cache *cache, size_t bytes, cl_mem *mem,

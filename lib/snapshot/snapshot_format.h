@@ -40,7 +40,9 @@ enum clkv__head_word {
 	CLKV__HEAD_WORDS
 };
 
-#define CLKV__HEAD_LEFT_PARTIAL 1u /**< bit of the flags; the others are 0 */
+/** Bits of the flags; the others are 0. */
+#define CLKV__HEAD_LEFT_PARTIAL 1u
+#define CLKV__HEAD_ROTATION 2u /**< the number of the rotation (8 bytes) stands behind the recipe */
 
 /** What a record holds. */
 enum clkv__record_kind {

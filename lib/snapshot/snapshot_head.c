@@ -2,6 +2,7 @@
 /** \file snapshot_head.c \brief The header, and whether it can be believed. */
 #include "snapshot/snapshot_head.h"
 
+#include "plan/projection.h"
 #include "recipe/recipe.h"
 
 #include <string.h>
@@ -18,6 +19,8 @@ void clkv__head_of(const clkv_seq *seq, struct clkv__snapshot_head *head)
 		.length = seq->length,
 		.tail = seq->tail,
 		.left_partial = seq->left_partial,
+		.rotated = clkv__projection_given(&cache->plan),
+		.rotation = cache->rotation,
 	};
 	/* The last layer seals if any does; all that do seal alike. */
 	uint32_t row = clkv__seq_row(seq, shape->layers - 1, 0);
@@ -40,6 +43,17 @@ void clkv__head_of_all(const clkv_seq *seq, struct clkv__snapshot_head *head)
 	memcpy(head->recipe, cache->whole->recipe, sizeof head->recipe);
 }
 
+/* The number of the matrices by which rows were turned, where a file gave them. */
+static clkv_status put_rotation(struct clkv__snapshot_out *out,
+                                const struct clkv__snapshot_head *head, clkv_error *error)
+{
+	unsigned char bytes[8];
+	if (!head->rotated)
+		return CLKV_OK;
+	clkv__put_le(bytes, head->rotation, 8);
+	return clkv__snapshot_put(out, bytes, sizeof bytes, error);
+}
+
 clkv_status clkv__head_put(struct clkv__snapshot_out *out, const struct clkv__snapshot_head *head,
                            clkv_error *error)
 {
@@ -55,13 +69,15 @@ clkv_status clkv__head_put(struct clkv__snapshot_out *out, const struct clkv__sn
 		[CLKV__HEAD_LENGTH] = head->length,
 		[CLKV__HEAD_TAIL] = head->tail,
 		[CLKV__HEAD_BLOCKS] = head->bands > 0 ? head->bands : head->blocks,
-		[CLKV__HEAD_FLAGS] = head->left_partial ? CLKV__HEAD_LEFT_PARTIAL : 0,
+		[CLKV__HEAD_FLAGS] = (head->left_partial ? CLKV__HEAD_LEFT_PARTIAL : 0) |
+	                         (head->rotated ? CLKV__HEAD_ROTATION : 0),
 	};
 	memcpy(bytes, CLKV__SNAPSHOT_MAGIC, CLKV__MAGIC_BYTES);
 	for (size_t i = 0; i < CLKV__HEAD_WORDS; i++)
 		clkv__put32(bytes + CLKV__MAGIC_BYTES + 4 * i, words[i]);
 	CLKV_TRY(clkv__snapshot_put(out, bytes, sizeof bytes, error));
 	CLKV_TRY(clkv__snapshot_put(out, head->recipe, recipe, error));
+	CLKV_TRY(put_rotation(out, head, error));
 	return clkv__snapshot_put_checksum(out, error);
 }
 
@@ -85,6 +101,17 @@ static clkv_status get_words(struct clkv__snapshot_in *in, uint32_t *words, clkv
 	return CLKV_OK;
 }
 
+static clkv_status get_rotation(struct clkv__snapshot_in *in, struct clkv__snapshot_head *head,
+                                clkv_error *error)
+{
+	unsigned char bytes[8];
+	if (!head->rotated)
+		return CLKV_OK;
+	CLKV_TRY(clkv__snapshot_get(in, bytes, sizeof bytes, error));
+	head->rotation = clkv__get_le(bytes, 8);
+	return CLKV_OK;
+}
+
 clkv_status clkv__head_get(struct clkv__snapshot_in *in, struct clkv__snapshot_head *head,
                            clkv_error *error)
 {
@@ -95,10 +122,12 @@ clkv_status clkv__head_get(struct clkv__snapshot_in *in, struct clkv__snapshot_h
 		return clkv__snapshot_damaged(in, error, "its recipe has %u characters",
 		                              words[CLKV__HEAD_RECIPE]);
 	CLKV_TRY(clkv__snapshot_get(in, h.recipe, words[CLKV__HEAD_RECIPE], error));
+	h.rotated = words[CLKV__HEAD_FLAGS] & CLKV__HEAD_ROTATION;
+	CLKV_TRY(get_rotation(in, &h, error));
 	CLKV_TRY(clkv__snapshot_get_checksum(in, error));
 	if (strlen(h.recipe) != words[CLKV__HEAD_RECIPE])
 		return clkv__snapshot_damaged(in, error, "its recipe holds a zero byte");
-	if (words[CLKV__HEAD_FLAGS] & ~CLKV__HEAD_LEFT_PARTIAL)
+	if (words[CLKV__HEAD_FLAGS] & ~(CLKV__HEAD_LEFT_PARTIAL | CLKV__HEAD_ROTATION))
 		return clkv__snapshot_damaged(in, error, "its flags are %u", words[CLKV__HEAD_FLAGS]);
 	h.layers = words[CLKV__HEAD_LAYERS];
 	h.kv_heads = words[CLKV__HEAD_KV_HEADS];
@@ -109,7 +138,8 @@ clkv_status clkv__head_get(struct clkv__snapshot_in *in, struct clkv__snapshot_h
 	h.blocks = words[CLKV__HEAD_BLOCKS];
 	h.left_partial = words[CLKV__HEAD_FLAGS] & CLKV__HEAD_LEFT_PARTIAL;
 	if (words[CLKV__HEAD_VERSION] == CLKV__SNAPSHOT_BANDS) {
-		if (h.tail > 0 || h.left_partial || h.blocks == 0 || h.blocks > CLKV__MAX_BANDS)
+		if (h.tail > 0 || h.left_partial || h.rotated || h.blocks == 0 ||
+		    h.blocks > CLKV__MAX_BANDS)
 			return clkv__snapshot_damaged(in, error, "it has %u recipes", h.blocks);
 		h.bands = h.blocks;
 		h.blocks = 0;
@@ -178,8 +208,28 @@ clkv_status clkv__head_check(const struct clkv__snapshot_in *in,
 	if (status != CLKV_OK)
 		CLKV_FAIL(error, CLKV_ERROR_UNSUPPORTED, "the snapshot's recipe isn't known here: %s",
 		          why.text);
+	if (head->rotated != clkv__projection_given(plan))
+		return clkv__snapshot_damaged(in, error, "its recipe and its flags differ on a rotation");
 	const char *text = doubt(head, plan);
 	return text ? clkv__snapshot_damaged(in, error, "%s", text) : CLKV_OK;
+}
+
+clkv_status clkv__head_check_rotation(const struct clkv__snapshot_head *head,
+                                      const clkv_cache *cache, clkv_error *error)
+{
+	if (!head->rotated)
+		return CLKV_OK;
+	if (!clkv__projection_given(&cache->plan))
+		CLKV_FAIL(error, CLKV_ERROR_UNSUPPORTED,
+		          "the snapshot's rows were turned by the rotation file %016llx; allowed: a cache "
+		          "with rot=file and that file",
+		          (unsigned long long)head->rotation);
+	if (head->rotation != cache->rotation)
+		CLKV_FAIL(error, CLKV_ERROR_UNSUPPORTED,
+		          "the snapshot's rows were turned by the rotation file %016llx; allowed: the "
+		          "cache's, %016llx",
+		          (unsigned long long)head->rotation, (unsigned long long)cache->rotation);
+	return CLKV_OK;
 }
 
 /* A sealed page with its record, at least. */

@@ -13,6 +13,8 @@ struct clkv__snapshot_head {
 	uint32_t blocks; /**< sealed pages of each (layer, KV head) that seals */
 	uint32_t bands;  /**< of the header of all bands: how many follow; else 0 */
 	bool left_partial;
+	bool rotated;      /**< by matrices of a file */
+	uint64_t rotation; /**< which: clkv__rotation_fingerprint; else 0 */
 	char recipe[CLKV__RECIPE_TEXT];
 };
 
@@ -38,6 +40,10 @@ clkv_status clkv__head_check(const struct clkv__snapshot_in *in,
                              const struct clkv__snapshot_head *head,
                              const struct clkv__shape *shape, struct clkv__plan *plan,
                              clkv_error *error);
+
+/** Whether the cache has the matrices by which the file's rows were turned. Errors: UNSUPPORTED. */
+clkv_status clkv__head_check_rotation(const struct clkv__snapshot_head *head,
+                                      const clkv_cache *cache, clkv_error *error);
 
 /** Bytes of the records that the numbers of a checked header announce, at least. */
 uint64_t clkv__head_least(const struct clkv__snapshot_head *head, const struct clkv__plan *plan);

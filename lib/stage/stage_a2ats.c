@@ -7,6 +7,7 @@
  * code per token: a step looks at codes and at the tokens that it recalls, not at all of them.
  */
 #include "base/error.h"
+#include "plan/projection.h"
 #include "stage/recall_keys.h"
 
 struct a2ats_options {
@@ -41,11 +42,11 @@ static clkv_status plan_a2ats(const void *options, const struct clkv__shape *sha
 			"stage 'a2ats': key 'wrope' is %d, but the geometry's rope.kind is 0: to turn keys "
 			"back the library must know the model's RoPE; allowed: 0",
 			o->wrope);
-	if (o->wrope > 0 && variant->rotate)
+	if (o->wrope > 0 && variant->project)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE,
-		          "stage 'a2ats': key 'wrope' is %d behind rot=hadamard, which mixes the channels "
+		          "stage 'a2ats': key 'wrope' is %d behind rot=%s, which mixes the channels "
 		          "that RoPE turns; allowed: 0",
-		          o->wrope);
+		          o->wrope, clkv__projection_name(variant->project));
 	plan->recall = (struct clkv__recall){
 		.kind = ABI_INDEX_CODES,
 		.budget = o->recall,

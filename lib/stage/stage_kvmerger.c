@@ -54,7 +54,7 @@ static const char *unfit(const struct clkv__select *s)
 		return "has rings of its own";
 	if (s->residual > 0)
 		return "merges what it doesn't keep itself";
-	if (s->score != ABI_SCORE_MASS && s->score != ABI_SCORE_SEEN)
+	if (!clkv__score_of(s)->attention)
 		return "doesn't look at attention, by which the pivot of a run is found";
 	if (clkv__select_is_open(s))
 		return "has no number of slots to which runs could be fitted";
@@ -68,7 +68,7 @@ static clkv_status check_before(const struct clkv__select *s, const struct kvmer
 	if (why)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE,
 		          "stage 'kvmerger' can't come behind '%s', which %s; allowed: prefixkv, h2o, "
-		          "snapkv, morphkv, or kvmerger alone",
+		          "snapkv, expected, morphkv, or kvmerger alone",
 		          s->stage, why);
 	if (o->budget > 0 || o->similar > 0)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE,

@@ -11,6 +11,7 @@
 #define CLKV__STAGES(X)                                                                            \
 	X(f16)                                                                                         \
 	X(kivi)                                                                                        \
+	X(kitty)                                                                                       \
 	X(q)                                                                                           \
 	X(kvcomp)                                                                                      \
 	X(think)                                                                                       \
@@ -24,6 +25,7 @@
 	X(streaming)                                                                                   \
 	X(h2o)                                                                                         \
 	X(snapkv)                                                                                      \
+	X(expected)                                                                                    \
 	X(l2norm)                                                                                      \
 	X(corm)                                                                                        \
 	X(morphkv)                                                                                     \

@@ -5,10 +5,12 @@
  *
  * rot=hadamard turns K and V by an orthonormal Walsh-Hadamard matrix before they are stored, q by the
  * same, and the output back: it spreads outlier channels over all, which helps scales per token and
- * undoes the point of scales per channel; so the pair of the last two is refused.
+ * undoes the point of scales per channel; so the pair of the last two is refused. rot=file takes orthogonal matrices that come
+ * with the cache's options, one for K and one for V of each (layer, KV head): learned ones do better than a fixed one.
  */
 #include "base/error.h"
 #include "codec/codec.h"
+#include "plan/projection.h"
 #include "stage/stage.h"
 
 struct q_options {
@@ -30,7 +32,7 @@ static const struct clkv__key q_keys[] = {
      "what a scale of V belongs to"},
 	{"sym", CLKV__KEY_INT, offsetof(struct q_options, sym), 0, 1, NULL, 0,
      "1: symmetric, no minimum is stored"},
-	{"rot", CLKV__KEY_NAME, offsetof(struct q_options, rot), 0, 0, "none|hadamard", 0,
+	{"rot", CLKV__KEY_NAME, offsetof(struct q_options, rot), 0, 0, "none|hadamard|file", 0,
      "rotation of K and V before a codec per token"},
 };
 
@@ -43,10 +45,11 @@ static clkv_status plan_q(const void *options, const struct clkv__shape *shape,
 	bool v_channel = o->axis_v == ABI_AXIS_CHANNEL && o->v != 16;
 	if (o->rot && (k_channel || v_channel))
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE,
-		          "stage 'q': rot=hadamard needs axis_k=token and axis_v=token: a rotation mixes "
-		          "the channels that scales per channel keep apart");
+		          "stage 'q': rot=%s needs axis_k=token and axis_v=token: a rotation mixes "
+		          "the channels that scales per channel keep apart",
+		          clkv__projection_name(o->rot));
 	variant->codec = &clkv__codec_affine;
-	variant->rotate = o->rot != 0;
+	variant->project = o->rot;
 	variant->spec.affine.k = (struct clkv__affine_side){o->k, o->axis_k, o->group, o->sym != 0};
 	variant->spec.affine.v = (struct clkv__affine_side){o->v, o->axis_v, o->group, o->sym != 0};
 	return CLKV_OK;

@@ -164,8 +164,9 @@ static struct clkv__work work_of(struct clkv_step *step, const struct clkv__step
 	                       .done = true};
 	w.counted = clkv__leaving_counts(&f, item->phase, f.length + n_kept);
 	w.leaving = leaving_of(cache, item, n_kept, &w.quota);
-	if (n_kept == 0)
+	if (n_kept == 0 && !w.ends)
 		return w;
+	weighs = weighs && n_kept > 0;
 	w.selects = w.leaving.n > 0;
 	w.scores = weighs || (w.selects && clkv__score_of(&cache->plan.select)->attention);
 	w.done = !weighs && !w.selects;

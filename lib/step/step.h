@@ -16,6 +16,7 @@ struct clkv__step_item {
 	clkv_seq *seq;
 	uint32_t length; /**< tokens before its rows */
 	uint32_t n_new, row;
+	uint32_t gap; /**< its row r lies at row + gap + r of the caller's tensors, modulo 2^32 */
 	clkv_phase phase;
 };
 
@@ -54,6 +55,9 @@ struct clkv_step {
 /** Makes the step of a cache: there is one, open or not. Errors: NO_HOST_MEMORY; then it may be there in part. */
 clkv_status clkv__step_init(clkv_cache *cache, clkv_error *error);
 void clkv__step_free(clkv_cache *cache);
+
+/** Begins the cache's step with an end of a prompt that brings no rows. Errors: as clkv_step_begin. */
+clkv_status clkv__step_begin_end(clkv_seq *seq, cl_command_queue queue, clkv_error *error);
 
 /** Fills words with the plan of the step's items, and the pass with where it lies. Returns the words used. */
 uint32_t clkv__step_plan(struct clkv_step *step, uint32_t *words);

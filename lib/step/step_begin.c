@@ -72,7 +72,30 @@ static clkv_status check_items(const clkv_cache *cache, const clkv_step_item *it
 	return CLKV_OK;
 }
 
-static void take_items(struct clkv_step *step, const clkv_step_item *items, size_t n_items)
+/* Rows of items in the caller's tensors: none belongs to two. *end: rows that these have. */
+static clkv_status check_rows(const clkv_step_item *items, const size_t *first_rows, size_t n_items,
+                              uint32_t *end, clkv_error *error)
+{
+	size_t packed = 0, last = 0;
+	for (size_t i = 0; i < n_items; packed += items[i++].n_tokens) {
+		size_t first = first_rows ? first_rows[i] : packed, n = items[i].n_tokens;
+		if (first > UINT32_MAX - n)
+			CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
+			          "first_rows[%zu] is %zu; allowed: 0 to %zu", i, first, UINT32_MAX - n);
+		for (size_t j = 0; first_rows && j < i; j++)
+			if (first < first_rows[j] + items[j].n_tokens && first_rows[j] < first + n)
+				CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
+				          "first_rows[%zu] is %zu: its %zu rows and item %zu's %zu rows from %zu "
+				          "overlap",
+				          i, first, n, j, items[j].n_tokens, first_rows[j]);
+		last = first + n > last ? first + n : last;
+	}
+	*end = (uint32_t)last;
+	return CLKV_OK;
+}
+
+static void take_items(struct clkv_step *step, const clkv_step_item *items,
+                       const size_t *first_rows, size_t n_items)
 {
 	step->n_items = n_items;
 	step->pass.n_rows = 0;
@@ -82,6 +105,7 @@ static void take_items(struct clkv_step *step, const clkv_step_item *items, size
 			.length = items[i].seq->length,
 			.n_new = (uint32_t)items[i].n_tokens,
 			.row = step->pass.n_rows,
+			.gap = first_rows ? (uint32_t)first_rows[i] - step->pass.n_rows : 0,
 			.phase = items[i].phase,
 		};
 		step->pass.n_rows += (uint32_t)items[i].n_tokens;
@@ -90,13 +114,13 @@ static void take_items(struct clkv_step *step, const clkv_step_item *items, size
 		step->layers[l] = CLKV__LAYER_NEW;
 }
 
-/* Half blocks that an item writes to: those of its new rows; where rows weigh tokens, all. */
+/* Half blocks that an item writes to: those of its new rows; where rows weigh tokens, all. Without rows: none. */
 static void item_blocks(const clkv_cache *cache, const struct clkv__step_item *item, uint32_t *from,
                         uint32_t *to)
 {
 	bool weighs = clkv__weighs(&cache->plan.select);
 	*from = weighs ? 0 : item->seq->length / (uint32_t)cache->plan.general.block;
-	*to = clkv__blocks_of(cache, item->seq->length + item->n_new);
+	*to = item->n_new > 0 ? clkv__blocks_of(cache, item->seq->length + item->n_new) : *from;
 }
 
 static clkv_status fail_full(const clkv_cache *cache, const char *kind, int layer,
@@ -297,19 +321,34 @@ static clkv_status join_and_send(struct clkv_step *step, cl_command_queue queue,
 	return status;
 }
 
+/* What all bands' steps are begun with; checked. */
+struct opening {
+	const clkv_step_item *items;
+	const size_t *first_rows;
+	size_t n_items;
+	bool probes;
+	uint32_t tensor_rows;
+	cl_command_queue queue;
+};
+
+static void take(struct clkv_step *step, const struct opening *o)
+{
+	step->probes = o->probes;
+	step->pass.tensor_rows = o->tensor_rows;
+	(o->probes ? clkv__probe_take : take_items)(step, o->items, o->first_rows, o->n_items);
+}
+
 /* Of one band. */
-static clkv_status begin_band(clkv_cache *cache, const clkv_step_item *items, size_t n_items,
-                              bool probes, cl_command_queue queue, clkv_error *error)
+static clkv_status open_band(clkv_cache *cache, const struct opening *o, clkv_error *error)
 {
 	struct clkv_step *step = cache->step;
 	uint64_t start = clkv__meter_now(&cache->meter);
-	step->probes = probes;
-	(probes ? clkv__probe_take : take_items)(step, items, n_items);
+	take(step, o);
 	cache->tables.n_changes = 0;
 	memset(step->attended, 0, (size_t)cache->shape.layers);
-	clkv_status status = probes ? CLKV_OK : reserve(step, error);
+	clkv_status status = o->probes ? CLKV_OK : reserve(step, error);
 	if (status == CLKV_OK)
-		status = join_and_send(step, queue, error);
+		status = join_and_send(step, o->queue, error);
 	if (status != CLKV_OK) {
 		clkv__step_undo(step);
 		step->n_items = 0;
@@ -321,30 +360,63 @@ static clkv_status begin_band(clkv_cache *cache, const clkv_step_item *items, si
 	return status;
 }
 
-static clkv_status begin(clkv_cache *cache, const clkv_step_item *items, size_t n_items,
-                         cl_command_queue queue, clkv_error *error)
+/* Opens the steps of all bands, or none. */
+static clkv_status open_all(clkv_cache *cache, const struct opening *o, clkv_error *error)
 {
-	bool probes;
 	clkv_status status = CLKV_OK;
-	if (cache->step->open)
-		CLKV_FAIL(error, CLKV_ERROR_BUSY, "the cache has an open step: commit or abort it first");
-	CLKV_TRY(check_items(cache, items, n_items, error));
-	CLKV_TRY(clkv__probe_check(items, n_items, &probes, error));
 	for (clkv_cache *c = cache; c && status == CLKV_OK; c = c->next_band)
-		status = begin_band(c, items, n_items, probes, queue, error);
+		status = open_band(c, o, error);
 	for (clkv_cache *c = cache; status != CLKV_OK && c && c->step->open; c = c->next_band)
 		clkv__step_drop(c->step);
+	return status;
+}
+
+static clkv_status check_idle(const clkv_cache *cache, clkv_error *error)
+{
+	if (cache->step->open)
+		CLKV_FAIL(error, CLKV_ERROR_BUSY, "the cache has an open step: commit or abort it first");
+	return CLKV_OK;
+}
+
+static clkv_status begin(clkv_cache *cache, struct opening *o, clkv_error *error)
+{
+	CLKV_TRY(check_idle(cache, error));
+	CLKV_TRY(check_items(cache, o->items, o->n_items, error));
+	CLKV_TRY(check_rows(o->items, o->first_rows, o->n_items, &o->tensor_rows, error));
+	CLKV_TRY(clkv__probe_check(o->items, o->n_items, &o->probes, error));
+	return open_all(cache, o, error);
+}
+
+clkv_status clkv__step_begin_end(clkv_seq *seq, cl_command_queue queue, clkv_error *error)
+{
+	clkv_cache *cache = seq->cache;
+	const clkv_step_item item = {seq, 0, CLKV_PROMPT_END};
+	const struct opening o = {.items = &item, .n_items = 1, .queue = queue};
+	clkv__cache_lock(cache);
+	clkv_status status = check_idle(cache, error);
+	if (status == CLKV_OK)
+		status = open_all(cache, &o, error);
+	clkv__cache_unlock(cache);
 	return status;
 }
 
 clkv_status clkv_step_begin(clkv_cache *cache, const clkv_step_item *items, size_t n_items,
                             cl_command_queue queue, clkv_step **out, clkv_error *error)
 {
+	return clkv_step_begin_rows(cache, items, NULL, n_items, queue, out, error);
+}
+
+clkv_status clkv_step_begin_rows(clkv_cache *cache, const clkv_step_item *items,
+                                 const size_t *first_rows, size_t n_items, cl_command_queue queue,
+                                 clkv_step **out, clkv_error *error)
+{
 	clkv__error_clear(error);
 	if (!cache || !out)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "%s is NULL", cache ? "out" : "cache");
+	struct opening o = {
+		.items = items, .first_rows = first_rows, .n_items = n_items, .queue = queue};
 	clkv__cache_lock(cache);
-	clkv_status status = begin(cache, items, n_items, queue, error);
+	clkv_status status = begin(cache, &o, error);
 	if (status == CLKV_OK)
 		*out = cache->step;
 	clkv__cache_unlock(cache);

@@ -27,10 +27,26 @@ static clkv_status check_commit(const struct clkv_step *step, const size_t *n_ke
 	return CLKV_OK;
 }
 
-/* Host state of one item after the device's work is enqueued. */
-static void finish_item(clkv_cache *cache, const struct clkv__step_item *item, uint32_t kept)
+/* How far the newest row was attended with in all layers that seal; rows that go again have displaced its query. */
+static uint32_t attended_to(const struct clkv_step *step, const struct clkv__step_item *item,
+                            uint32_t kept)
 {
+	const clkv_seq *seq = item->seq;
+	if (item->n_new == 0)
+		return seq->attended;
+	for (int l = step->cache->plan.general.skip; l < step->cache->shape.layers; l++)
+		if (!step->attended[l])
+			return 0;
+	return kept == item->n_new ? seq->length + kept : 0;
+}
+
+/* Host state of one item after the device's work is enqueued. */
+static void finish_item(const struct clkv_step *step, const struct clkv__step_item *item,
+                        uint32_t kept)
+{
+	clkv_cache *cache = step->cache;
 	clkv_seq *seq = item->seq;
+	seq->attended = attended_to(step, item, kept);
 	uint32_t reserved = clkv__blocks_of(cache, seq->length + item->n_new);
 	seq->length += kept;
 	clkv__seq_release_half(seq, clkv__blocks_of(cache, seq->length), reserved, false);
@@ -109,7 +125,7 @@ static void enter(struct clkv_step *step, const uint32_t *kept)
 	else
 		clkv__seal_enter(step, kept);
 	for (size_t i = 0; i < step->n_items; i++)
-		finish_item(cache, &step->items[i], kept[i]);
+		finish_item(step, &step->items[i], kept[i]);
 	cache->steps++;
 	/* A figure: that it can't be read is no reason to fail a step that is done. */
 	(void)clkv__counters_read(&cache->counters, &step->chain, NULL);

@@ -2,6 +2,7 @@
 /** \file step_layer.c \brief The two calls of each layer: append its rows, attend with them. */
 #include "step/step_layer.h"
 
+#include "attend/host_tensor.h"
 #include "attend/launch.h"
 #include "attend/tensor.h"
 #include "base/error.h"
@@ -65,6 +66,49 @@ static clkv_status check_adds(const clkv_step *step, clkv_error *error)
 	return CLKV_OK;
 }
 
+/* The caller's tensors of a call; commands that read them wait for the caller's events. */
+static clkv_status start_host(clkv_step *step, struct clkv__host_tensors *all, bool any,
+                              cl_uint n_wait, const cl_event *wait, clkv_error *error)
+{
+	*all = (struct clkv__host_tensors){.context = step->cache->context, .chain = &step->chain};
+	for (cl_uint i = 0; any && i < n_wait; i++)
+		CLKV_TRY(clkv__chain_wait(&step->chain, wait[i], error));
+	return CLKV_OK;
+}
+
+/* Checks one of them and has it in a buffer. */
+static clkv_status take(const clkv_step *step, struct clkv__host_tensors *all, clkv_tensor *tensor,
+                        const char *name, int heads, int dim, bool writes, clkv_error *error)
+{
+	const struct clkv__pass *pass = &step->pass;
+	const struct clkv__extent extent = {pass->tensor_rows, (size_t)heads, (size_t)dim,
+	                                    pass->tensor_rows != pass->n_rows};
+	CLKV_TRY(clkv__tensor_check(tensor, name, pass->tensor_rows, heads, dim, error));
+	return clkv__host_tensor_take(all, tensor, name, &extent, writes, error);
+}
+
+/* The same of an array of floats [rows][heads]: rows 0 is none of the step's. */
+static clkv_status take_floats(const clkv_step *step, struct clkv__host_tensors *all, cl_mem *mem,
+                               const float *host, const char *name, size_t *offset, size_t rows,
+                               bool writes, clkv_error *error)
+{
+	size_t heads = (size_t)step->cache->shape.q_heads, n = rows > 0 ? rows : 1;
+	const struct clkv__extent extent = {n, heads, 1, rows > step->pass.n_rows};
+	clkv_tensor t = {.host = (void *)(uintptr_t)host, .offset = *offset, .dtype = CLKV_F32};
+	if (*mem && host)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
+		          "%s and %s_host are given; allowed: one of the two", name, name);
+	if (*mem)
+		return clkv__floats_check(*mem, name, *offset, n * heads, error);
+	if (!host)
+		return CLKV_OK;
+	CLKV_TRY(clkv__tensor_check(&t, name, n, (int)heads, 1, error));
+	CLKV_TRY(clkv__host_tensor_take(all, &t, name, &extent, writes, error));
+	*mem = t.mem;
+	*offset = t.offset;
+	return CLKV_OK;
+}
+
 static clkv_status append(clkv_step *step, int layer, const clkv_tensor *k, const clkv_tensor *v,
                           bool stored, cl_uint n_wait, const cl_event *wait, cl_event *done,
                           clkv_error *error)
@@ -76,10 +120,15 @@ static clkv_status append(clkv_step *step, int layer, const clkv_tensor *k, cons
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "%s is NULL", k ? "v" : "k");
 	const struct clkv__shape *shape = &step->cache->shape;
 	clkv_tensor kt = *k, vt = *v;
-	CLKV_TRY(clkv__tensor_check(&kt, "k", step->pass.n_rows, shape->streams, shape->dk, error));
-	CLKV_TRY(clkv__tensor_check(&vt, "v", step->pass.n_rows, shape->streams, shape->dv, error));
-	CLKV_TRY(clkv__launch_append(step->cache, &step->chain, &step->pass, layer, &kt, &vt, stored,
-	                             n_wait, wait, done, error));
+	struct clkv__host_tensors host;
+	CLKV_TRY(start_host(step, &host, k->host || v->host, n_wait, wait, error));
+	clkv_status status = take(step, &host, &kt, "k", shape->streams, shape->dk, false, error);
+	if (status == CLKV_OK)
+		status = take(step, &host, &vt, "v", shape->streams, shape->dv, false, error);
+	if (status == CLKV_OK)
+		status = clkv__launch_append(step->cache, &step->chain, &step->pass, layer, &kt, &vt,
+		                             stored, n_wait, wait, done, error);
+	CLKV_TRY(clkv__host_tensors_end(&host, status, NULL, error));
 	step->layers[layer] = CLKV__LAYER_APPENDED;
 	return CLKV_OK;
 }
@@ -104,6 +153,18 @@ clkv_status clkv__append_stored(clkv_step *step, int layer, const clkv_tensor *k
 	return metered(step, start, status);
 }
 
+static clkv_status take_attend(const clkv_step *step, struct clkv__host_tensors *host,
+                               clkv_attend_args *a, clkv_error *error)
+{
+	const struct clkv__shape *shape = &step->cache->shape;
+	CLKV_TRY(take(step, host, &a->q, "q", shape->q_heads, shape->dk, false, error));
+	CLKV_TRY(take(step, host, &a->out, "out", shape->q_heads, shape->dv, true, error));
+	CLKV_TRY(take_floats(step, host, &a->lse, a->lse_host, "lse", &a->lse_offset,
+	                     step->pass.tensor_rows, true, error));
+	return take_floats(step, host, &a->sinks, a->sinks_host, "sinks", &a->sinks_offset, 0, false,
+	                   error);
+}
+
 static clkv_status attend(clkv_step *step, int layer, const clkv_attend_args *args, cl_uint n_wait,
                           const cl_event *wait, cl_event *done, clkv_error *error)
 {
@@ -111,18 +172,16 @@ static clkv_status attend(clkv_step *step, int layer, const clkv_attend_args *ar
 		check_layer(step, layer, CLKV__LAYER_APPENDED, "its rows must be appended first", error));
 	CLKV_TRY(check_wait(n_wait, wait, error));
 	clkv_attend_args a;
+	struct clkv__host_tensors host;
 	CLKV_TRY(clkv__struct_read(&a, sizeof a, args, "clkv_attend_args", error));
-	const struct clkv__shape *shape = &step->cache->shape;
-	size_t heads = (size_t)shape->q_heads;
-	CLKV_TRY(clkv__tensor_check(&a.q, "q", step->pass.n_rows, shape->q_heads, shape->dk, error));
-	CLKV_TRY(
-		clkv__tensor_check(&a.out, "out", step->pass.n_rows, shape->q_heads, shape->dv, error));
-	if (a.lse)
-		CLKV_TRY(clkv__floats_check(a.lse, "lse", a.lse_offset, step->pass.n_rows * heads, error));
-	if (a.sinks)
-		CLKV_TRY(clkv__floats_check(a.sinks, "sinks", a.sinks_offset, heads, error));
-	CLKV_TRY(clkv__launch_attend(step->cache, &step->chain, &step->pass, layer, &a, n_wait, wait,
-	                             done, error));
+	bool any = a.q.host || a.out.host || a.lse_host || a.sinks_host;
+	CLKV_TRY(start_host(step, &host, any, n_wait, wait, error));
+	clkv_status status = take_attend(step, &host, &a, error);
+	cl_event *at_once = clkv__host_tensors_return(&host) ? NULL : done;
+	if (status == CLKV_OK)
+		status = clkv__launch_attend(step->cache, &step->chain, &step->pass, layer, &a, n_wait,
+		                             wait, at_once, error);
+	CLKV_TRY(clkv__host_tensors_end(&host, status, done, error));
 	step->attended[layer] = true;
 	return CLKV_OK;
 }
@@ -148,17 +207,21 @@ static clkv_status observe(clkv_step *step, int layer, const clkv_observe_args *
 	clkv_observe_args a;
 	CLKV_TRY(clkv__struct_read(&a, sizeof a, args, "clkv_observe_args", error));
 	const clkv_cache *cache = step->cache;
-	size_t heads = (size_t)cache->shape.q_heads;
-	CLKV_TRY(clkv__tensor_check(&a.q, "q", step->pass.n_rows, cache->shape.q_heads, cache->shape.dk,
-	                            error));
-	if (a.lse)
-		CLKV_TRY(clkv__floats_check(a.lse, "lse", a.lse_offset, step->pass.n_rows * heads, error));
-	else if (clkv__plan_weighs(&cache->plan))
+	struct clkv__host_tensors host;
+	if (!a.lse && !a.lse_host && clkv__plan_weighs(&cache->plan))
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
 		          "lse is NULL: stage '%s' weighs tokens by logits and their log-sum-exp",
 		          cache->plan.select.stage);
-	CLKV_TRY(clkv__launch_observe(step->cache, &step->chain, &step->pass, layer, &a, n_wait, wait,
-	                              done, error));
+	CLKV_TRY(start_host(step, &host, a.q.host || a.lse_host, n_wait, wait, error));
+	clkv_status status =
+		take(step, &host, &a.q, "q", cache->shape.q_heads, cache->shape.dk, false, error);
+	if (status == CLKV_OK)
+		status = take_floats(step, &host, &a.lse, a.lse_host, "lse", &a.lse_offset,
+		                     step->pass.tensor_rows, false, error);
+	if (status == CLKV_OK)
+		status = clkv__launch_observe(step->cache, &step->chain, &step->pass, layer, &a, n_wait,
+		                              wait, done, error);
+	CLKV_TRY(clkv__host_tensors_end(&host, status, NULL, error));
 	step->attended[layer] = true;
 	return CLKV_OK;
 }

@@ -113,7 +113,8 @@ static void put_items(const struct clkv_step *step, uint32_t *items, uint32_t *r
 		items[ABI_ITEM_SINKS] = sinks;
 		items[ABI_ITEM_SEEN] = step->probes ? CLKV__NO_SLOT : seq->seen;
 		items[ABI_ITEM_BOOK] = seq->book;
-		items[ABI_ITEM_BOOK + 1] = items[ABI_ITEM_BOOK + 2] = items[ABI_ITEM_BOOK + 3] = 0;
+		items[ABI_ITEM_GAP] = item->gap;
+		items[ABI_ITEM_GAP + 1] = items[ABI_ITEM_GAP + 2] = 0;
 		uint32_t splits = splits_of(cache, item, per);
 		for (uint32_t r = 0; r < item->n_new; r++, rows += ABI_NEW_WORDS) {
 			rows[ABI_NEW_ITEM] = (uint32_t)i;
@@ -122,8 +123,8 @@ static void put_items(const struct clkv_step *step, uint32_t *items, uint32_t *r
 			rows[ABI_NEW_ASK] = recalls(item) ? ask : 0;
 			part += splits;
 			if (recalls(item) && step->pass.asks)
-				step->pass.asks[ask] =
-					(struct clkv__ask){item->seq, item->row + r, seq->length + r, part - 1};
+				step->pass.asks[ask] = (struct clkv__ask){item->seq, item->row + item->gap + r,
+				                                          seq->length + r, part - 1};
 			ask += recalls(item);
 		}
 	}

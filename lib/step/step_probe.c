@@ -22,18 +22,22 @@ clkv_status clkv__probe_check(const clkv_step_item *items, size_t n_items, bool 
 	return CLKV_OK;
 }
 
-void clkv__probe_take(struct clkv_step *step, const clkv_step_item *items, size_t n_items)
+void clkv__probe_take(struct clkv_step *step, const clkv_step_item *items, const size_t *first_rows,
+                      size_t n_items)
 {
 	step->n_items = 0;
-	for (size_t i = 0; i < n_items; i++)
+	for (size_t i = 0; i < n_items; i++) {
+		uint32_t packed = (uint32_t)step->n_items;
 		for (size_t r = 0; r < items[i].n_tokens; r++, step->n_items++)
 			step->items[step->n_items] = (struct clkv__step_item){
 				.seq = clkv__seq_in(items[i].seq, step->cache),
 				.length = items[i].seq->length - 1,
 				.n_new = 1,
 				.row = (uint32_t)step->n_items,
+				.gap = first_rows ? (uint32_t)first_rows[i] - packed : 0,
 				.phase = CLKV_PROBE,
 			};
+	}
 	step->pass.n_rows = (uint32_t)step->n_items;
 	for (int l = 0; l < step->cache->shape.layers; l++)
 		step->layers[l] = CLKV__LAYER_APPENDED;

@@ -31,6 +31,8 @@ struct clkv_seq {
 	uint32_t book;                 /**< its codebook, or CLKV__NO_SLOT */
 	struct clkv__kept_counts kept; /**< where tokens are selected */
 	bool left_partial; /**< a sealed block isn't full: a prompt's end or a cut left it */
+	uint32_t
+		attended; /**< its length when the newest row was attended with in all layers that seal */
 	bool in_step;
 	bool goes; /**< was destroyed inside a step: it goes when that ends */
 };
@@ -76,9 +78,11 @@ struct clkv_cache {
 	struct clkv__code_tables code_tables;
 	struct clkv__stagings staging;
 	cl_mem plan_mem, jobs_mem, pairs_mem, part_acc, part_ml;
-	cl_mem histograms; /**< [layers][2][ABI_SYMBOLS], or NULL if blocks have one size */
-	cl_mem sections;   /**< [jobs][layers][streams] what pruned blocks begin with, or NULL */
-	cl_mem turns;      /**< of the rope: [dims / 2] ulong, or NULL if there is none */
+	cl_mem histograms;  /**< [layers][2][ABI_SYMBOLS], or NULL if blocks have one size */
+	cl_mem sections;    /**< [jobs][layers][streams] what pruned blocks begin with, or NULL */
+	cl_mem turns;       /**< of the rope: [dims / 2] ulong, or NULL if there is none */
+	cl_mem projections; /**< [layers][streams] matrices (project.clh), or NULL if none are given */
+	uint64_t rotation;  /**< what tells them from others: of the file that they came from */
 	struct clkv__seen seen;
 	struct clkv__selection selection;
 	struct clkv__index index;
@@ -132,6 +136,14 @@ static inline int clkv__cache_band(const clkv_cache *cache, int *layer)
 	int band = cache->whole->bands.of[*layer];
 	*layer = cache->whole->bands.number_in[*layer];
 	return band;
+}
+
+/** The cache of the band of a layer of the model, which becomes its number there. */
+static inline const clkv_cache *clkv__cache_at(const clkv_cache *cache, int *layer)
+{
+	for (int band = clkv__cache_band(cache, layer); band > 0; band--)
+		cache = cache->next_band;
+	return cache;
 }
 
 /** The sequence in the band of a layer of the model, which becomes its number there. */
@@ -195,6 +207,19 @@ void clkv__seq_release_entry(clkv_cache *cache, int layer, uint32_t entry);
 /** A linked sequence with a slab of its own, empty on the host only, and room to note so many words.
  *  The caller holds the mutex. Errors: POOL_FULL, NO_HOST_MEMORY. */
 clkv_status clkv__seq_new(clkv_cache *cache, size_t notes, clkv_seq **out, clkv_error *error);
+
+/** Words of a table that sharing all of a sequence changes, at most. */
+size_t clkv__seq_notes(const clkv_seq *seq);
+
+/** Gives a sequence that holds nothing all that another holds; notes were reserved. The caller holds the mutex. */
+void clkv__seq_share(clkv_seq *to, const clkv_seq *from);
+
+/** Drops a sequence's hold on everything but its slab, which another's contents may take then: nothing else may be done
+ *  with it. The caller holds the mutex. */
+void clkv__seq_let_go(clkv_seq *seq);
+
+/** Exchanges the contents of two sequences of a cache, neither in a step. The caller holds the mutex. */
+void clkv__seq_swap(clkv_seq *a, clkv_seq *b);
 
 /** Frees a sequence and its blocks; the caller holds the mutex. */
 void clkv__seq_drop(clkv_seq *seq);

@@ -20,7 +20,7 @@ struct clkv__work_list {
 /** A row that recalls, of a cache whose rows come from host memory. */
 struct clkv__ask {
 	clkv_seq *seq;
-	uint32_t row;      /**< in k, v, q and out */
+	uint32_t row;      /**< in the caller's q */
 	uint32_t position; /**< in the sequence */
 	uint32_t part;     /**< its last partial record, over q_heads */
 };
@@ -37,6 +37,8 @@ struct clkv__ask_list {
 
 struct clkv__pass {
 	uint32_t n_rows;
+	uint32_t
+		tensor_rows; /**< that the caller's k, v, q and out have: more, if items don't follow each other */
 	uint32_t new_word; /**< where row records begin */
 	struct clkv__work_list decode, prefill;
 	struct clkv__work_list recall; /**< of rows that recall, in layers that do */

@@ -34,8 +34,7 @@ clkv_status clkv__selection_init(struct clkv__selection *selection, clkv_context
 	CLKV_TRY(make(context, &s->keep, places, error));
 	CLKV_TRY(make(context, &s->chosen, places * 4, error));
 	CLKV_TRY(make(context, &s->masses, places * 4, error));
-	if (plan->select.old)
-		CLKV_TRY(make(context, &s->sums, sizes->sums_bytes, error));
+	CLKV_TRY(make(context, &s->sums, sizes->sums_bytes, error));
 	CLKV_TRY(make(context, &s->found, heads * (sizes->cap + 2) * 4, error));
 	CLKV_TRY(make(context, &s->quotas, heads * 8, error));
 	CLKV_TRY(make(context, &s->work, sizes->merge_bytes, error));

@@ -15,10 +15,12 @@
 
 /** Of a cache. */
 struct clkv__selection {
-	cl_mem rows; /**< queries of all rows of the step; NULL if nothing weighs them */
+	cl_mem
+		rows; /**< queries of all rows of the step, or those that are expected; NULL if there are neither */
 	cl_mem scores, traces, order, ranks; /**< [layers][streams][places] */
 	cl_mem keep, chosen, masses;         /**< the same */
-	cl_mem sums;   /**< [layers][q_heads][observe]; NULL: weights are of all tokens */
+	cl_mem
+		sums; /**< log-sums [layers][q_heads][observe], or logits [layers][q_heads][places]; NULL: neither */
 	cl_mem found;  /**< [layers][streams][cap + 2] */
 	cl_mem quotas; /**< [layers][streams], of runs [layers][streams][2] */
 	cl_mem work;   /**< while tokens join merged slots or runs; NULL without */

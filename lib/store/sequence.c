@@ -153,10 +153,9 @@ static void share_counts(struct clkv__kept_counts *to, const struct clkv__kept_c
 		memcpy(live, from->live, n * (sizeof *live + sizeof *similar));
 }
 
-/* Words of its tables that a fork's are to be. */
-static size_t fork_notes(const clkv_seq *seq)
+size_t clkv__seq_notes(const clkv_seq *seq)
 {
-	clkv_cache *cache = seq->cache;
+	const clkv_cache *cache = seq->cache;
 	size_t notes = (size_t)n_rows(cache) *
 	                   (1 + (size_t)clkv__blocks_of(cache, seq->length) * (ABI_ENTRY_WORDS + 1) +
 	                    2 * ABI_ENTRY_WORDS) +
@@ -168,6 +167,22 @@ static size_t fork_notes(const clkv_seq *seq)
 	return notes;
 }
 
+void clkv__seq_share(clkv_seq *to, const clkv_seq *from)
+{
+	clkv_cache *cache = to->cache;
+	to->length = from->length;
+	to->tail = from->tail;
+	to->left_partial = from->left_partial;
+	to->attended = from->attended;
+	share_counts(&to->kept, &from->kept, n_rows(cache));
+	to->seen = from->seen;
+	clkv__seen_share(&cache->seen, to->seen);
+	clkv__segments_share(to, from);
+	for (int l = 0; l < cache->shape.layers; l++)
+		for (int s = 0; s < cache->shape.streams; s++)
+			share_row(to, from, l, s);
+}
+
 /* A fork in the cache of one band. */
 static clkv_status fork_one(clkv_cache *cache, const clkv_seq *seq, clkv_seq **out,
                             clkv_error *error)
@@ -175,17 +190,8 @@ static clkv_status fork_one(clkv_cache *cache, const clkv_seq *seq, clkv_seq **o
 	clkv_seq *copy = NULL;
 	if (seq->in_step)
 		CLKV_FAIL(error, CLKV_ERROR_BUSY, "the sequence is in an open step");
-	CLKV_TRY(clkv__seq_new(cache, fork_notes(seq), &copy, error));
-	copy->length = seq->length;
-	copy->tail = seq->tail;
-	copy->left_partial = seq->left_partial;
-	share_counts(&copy->kept, &seq->kept, n_rows(cache));
-	copy->seen = seq->seen;
-	clkv__seen_share(&cache->seen, copy->seen);
-	clkv__segments_share(copy, seq);
-	for (int l = 0; l < cache->shape.layers; l++)
-		for (int s = 0; s < cache->shape.streams; s++)
-			share_row(copy, seq, l, s);
+	CLKV_TRY(clkv__seq_new(cache, clkv__seq_notes(seq), &copy, error));
+	clkv__seq_share(copy, seq);
 	*out = copy;
 	return CLKV_OK;
 }
@@ -369,7 +375,7 @@ static void release_sealed_row(clkv_seq *seq, int layer, uint32_t row)
 		clkv__seq_release_entry(seq->cache, layer, row + ABI_ROW_ENTRY(i));
 }
 
-void clkv__seq_drop(clkv_seq *seq)
+void clkv__seq_let_go(clkv_seq *seq)
 {
 	clkv_cache *cache = seq->cache;
 	clkv__seq_release_half(seq, 0, clkv__blocks_of(cache, seq->length), false);
@@ -378,6 +384,30 @@ void clkv__seq_drop(clkv_seq *seq)
 			release_sealed_row(seq, l, clkv__seq_row(seq, l, s));
 	clkv__seen_drop(&cache->seen, seq->seen);
 	clkv__segments_drop(seq);
+	seq->book = CLKV__NO_SLOT;
+}
+
+void clkv__seq_swap(clkv_seq *a, clkv_seq *b)
+{
+	const clkv_seq was = *a;
+	*a = *b;
+	a->next = was.next;
+	a->previous = was.previous;
+	a->next_band = was.next_band;
+	b->slab = was.slab;
+	b->length = was.length;
+	b->tail = was.tail;
+	b->seen = was.seen;
+	b->book = was.book;
+	b->kept = was.kept;
+	b->left_partial = was.left_partial;
+	b->attended = was.attended;
+}
+
+void clkv__seq_drop(clkv_seq *seq)
+{
+	clkv_cache *cache = seq->cache;
+	clkv__seq_let_go(seq);
 	clkv__tables_release(&cache->tables, seq->slab);
 	unlink_seq(seq);
 	clkv__free(&cache->context->allocator, seq->kept.live);

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/struct_io.h"
 #include "codec/code_tables.h"
+#include "plan/projection.h"
 #include "recall/recall.h"
 #include "shape/rope.h"
 #include "store/block_table.h"
@@ -232,6 +233,7 @@ static void step_sizes(const struct clkv__shape *shape, const struct clkv__plan 
 	                               (uint64_t)shape->q_heads, (uint64_t)shape->dk);
 	s->seen_units = (uint32_t)clkv__ceil_div(seen, ABI_UNIT);
 	s->turns_bytes = clkv__rope_bytes(&shape->rope);
+	s->projections_bytes = clkv__projection_bytes(plan, shape);
 	s->update_pairs = 4096;
 	/* of jobs whose blocks leave, a landing zone's number goes to the device at a time */
 	uint32_t jobs = s->moves && s->max_jobs > s->landing ? s->jobs_words / s->max_jobs * s->landing
@@ -293,12 +295,13 @@ static void sum_bytes(const struct clkv__shape *shape, const struct clkv__plan *
 	b->index = ((uint64_t)s->index_units + (uint64_t)s->book_units * s->books) * ABI_UNIT;
 	b->scratch += s->section_bytes + (uint64_t)s->seen_units * ABI_UNIT * s->max_sequences;
 	b->scratch += s->turns_bytes;
+	b->rotation = s->projections_bytes;
 	if (s->moves) {
 		b->scratch += clkv__place_device_bytes(shape, plan, s) + sealing * clkv__landing_bytes(s);
 		b->recalled = sealing * clkv__row_slot_bytes(shape, s);
 	}
-	b->device =
-		b->sealed + b->open + b->tables + b->scratch + b->code_tables + b->index + b->recalled;
+	b->device = b->sealed + b->open + b->tables + b->scratch + b->code_tables + b->index +
+	            b->recalled + b->rotation;
 	b->host = host_bytes(shape, plan, s) + b->host_sealed;
 	clkv__sizes_token(shape, plan, s, b);
 }

@@ -64,16 +64,17 @@ struct clkv__sizes {
 	uint64_t build_bytes;  /**< work space of one (layer, stream) while its index is made */
 	uint32_t build_layers; /**< layers whose indexes are made in one go */
 	/* step */
-	uint32_t plan_words;      /**< items, row records, work records */
-	uint32_t jobs_words;      /**< seal jobs with their destinations */
-	uint32_t update_pairs;    /**< table updates of one launch */
-	uint64_t section_bytes;   /**< what pruned blocks begin with, of all jobs of a commit */
-	uint32_t seen_units;      /**< the newest queries of a sequence; 0: no stage wants them */
-	size_t turns_bytes;       /**< of the rope; 0: there is none */
-	uint32_t part_rows;       /**< row records times splits; each has q_heads partial records */
-	uint32_t max_jobs;        /**< seal jobs of one commit */
-	uint32_t staging_words;   /**< of one host staging buffer */
-	uint64_t journal_entries; /**< table words that one step can change */
+	uint32_t plan_words;        /**< items, row records, work records */
+	uint32_t jobs_words;        /**< seal jobs with their destinations */
+	uint32_t update_pairs;      /**< table updates of one launch */
+	uint64_t section_bytes;     /**< what pruned blocks begin with, of all jobs of a commit */
+	uint32_t seen_units;        /**< the newest queries of a sequence; 0: no stage wants them */
+	size_t turns_bytes;         /**< of the rope; 0: there is none */
+	uint64_t projections_bytes; /**< matrices that rows are turned by; 0: none are given */
+	uint32_t part_rows;         /**< row records times splits; each has q_heads partial records */
+	uint32_t max_jobs;          /**< seal jobs of one commit */
+	uint32_t staging_words;     /**< of one host staging buffer */
+	uint64_t journal_entries;   /**< table words that one step can change */
 	clkv_bytes bytes;
 };
 

@@ -83,6 +83,11 @@ void clkv__sizes_selection(const struct clkv__shape *shape, const struct clkv__p
 	if (plan->select.old)
 		s->sums_bytes =
 			(uint64_t)shape->layers * (uint64_t)shape->q_heads * (uint64_t)plan->select.observe * 4;
+	if (clkv__select_expects(&plan->select)) {
+		uint64_t q_heads = (uint64_t)shape->layers * (uint64_t)shape->q_heads;
+		s->rows_bytes = q_heads * (uint64_t)plan->select.observe * (uint64_t)shape->dk * 4;
+		s->sums_bytes = q_heads * s->places * 4;
+	}
 	if (clkv__choice_of(&plan->select)->work_bytes)
 		s->merge_bytes = clkv__choice_of(&plan->select)->work_bytes(heads, s->places);
 	if (clkv__weighs(&plan->select))

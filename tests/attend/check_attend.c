@@ -18,10 +18,10 @@ static const struct shape shapes[] = {
 
 /* Types and strides take turns, so that each meets several shapes. */
 static const struct tensor_layout layouts[] = {
-	{CLKV_F32, 0, 0, 0},
-	{CLKV_F16, 5, 3, 11},
-	{CLKV_BF16, 2, 0, 7},
-	{CLKV_F32, 1, 16, 0},
+	{.dtype = CLKV_F32, .offset = 0, .head_gap = 0, .token_gap = 0},
+	{.dtype = CLKV_F16, .offset = 5, .head_gap = 3, .token_gap = 11},
+	{.dtype = CLKV_BF16, .offset = 2, .head_gap = 0, .token_gap = 7},
+	{.dtype = CLKV_F32, .offset = 1, .head_gap = 16, .token_gap = 0},
 };
 #define LAYOUTS (sizeof layouts / sizeof layouts[0])
 

@@ -38,6 +38,7 @@ static const char *const shares[] = {
 	/* CLKV_TEST_FULL */
 	"zeromerge",
 	"snapkv:budget=0.2",
+	"expected:budget=0.2",
 	"prefixkv",
 	"streaming:budget=0.2",
 };
@@ -58,6 +59,7 @@ static bool is_rounded(int recipe)
 static void open_feed(struct feed *feed, const char *recipe)
 {
 	feed->geometry = feed_geometry(1, HEADS, HEADS, DIM, DIM);
+	feed->geometry.rope.kind = CLKV_ROPE_HALVES; /* what rows are rotated by; one recipe asks */
 	feed->in.dtype = CLKV_F16;
 	feed_open(feed, fixture.context, fixture.queue, recipe, NULL);
 }

@@ -52,7 +52,8 @@ static void compare_chunks(const char *recipe, const struct tensor_layout *layou
 
 START_TEST(test_a_prompt_in_chunks_equals_one_chunk)
 {
-	static const struct tensor_layout f32 = {CLKV_F32, 0, 0, 0};
+	static const struct tensor_layout f32 = {
+		.dtype = CLKV_F32, .offset = 0, .head_gap = 0, .token_gap = 0};
 	/* a prompt that is sealed as it comes attends to codes: its outputs differ, its cache doesn't */
 	static const struct {
 		const char *recipe;

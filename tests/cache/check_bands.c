@@ -189,6 +189,93 @@ START_TEST(test_each_layer_is_as_by_its_recipe_alone)
 }
 END_TEST
 
+/* Stream i becomes what stream from[i] was. */
+static void reorder_all(const size_t *from)
+{
+	static struct stream old[STREAMS];
+	for (int i = 0; i <= BANDS; i++) {
+		clkv_seq *seqs[STREAMS];
+		clkv_error error;
+		memcpy(old, sides.stream[i], sizeof old);
+		for (size_t j = 0; j < STREAMS; j++)
+			seqs[j] = old[j].seq;
+		feed_ok(clkv_seq_reorder(seqs, from, STREAMS, &error), &error, "clkv_seq_reorder");
+		for (size_t j = 0; j < STREAMS; j++) {
+			sides.stream[i][j] = old[from[j]];
+			sides.stream[i][j].seq = seqs[j];
+		}
+	}
+}
+
+static void end_prompts(void)
+{
+	for (int i = 0; i <= BANDS; i++)
+		for (int j = 0; j < STREAMS; j++) {
+			clkv_error error;
+			feed_ok(clkv_seq_end_prompt(sides.stream[i][j].seq, fixture.queue, &error), &error,
+			        "clkv_seq_end_prompt");
+		}
+	for (int j = 0; j < STREAMS; j++)
+		same_info(j, "prompts' end");
+}
+
+static void remove_all(int stream, size_t from, size_t to)
+{
+	for (int i = 0; i <= BANDS; i++) {
+		struct stream *s = &sides.stream[i][stream];
+		clkv_error error;
+		feed_ok(clkv_seq_remove(s->seq, from, to, fixture.queue, &error), &error,
+		        "clkv_seq_remove");
+		memmove(s->row + from, s->row + to, (s->n - to) * sizeof s->row[0]);
+		s->n -= to - from;
+	}
+	same_info(stream, "removed");
+}
+
+/* One band that selects is enough: nothing of the sequence changes in any. */
+static void expect_not_removed(int stream)
+{
+	clkv_seq_info before = stream_info(&sides.stream[0][stream]), after;
+	clkv_error error;
+	ck_assert_int_eq(clkv_seq_remove(sides.stream[0][stream].seq, 0, 9, fixture.queue, &error),
+	                 CLKV_ERROR_UNSUPPORTED);
+	ck_assert_ptr_nonnull(strstr(error.text, "stage 'h2o' looks at queries"));
+	after = stream_info(&sides.stream[0][stream]);
+	ck_assert_int_eq(memcmp(&before, &after, sizeof before), 0);
+}
+
+START_TEST(test_calls_of_sequences_are_of_all_bands)
+{
+	const struct pair *p = &pairs[_i];
+	static const size_t apart[STREAMS] = {9, 0, 4};
+	open_sides(p);
+	for (int i = 0; i <= BANDS; i++)
+		for (int j = 0; j < STREAMS; j++)
+			stream_open(&sides.feed[i], &sides.stream[i][j]);
+	step((size_t[]){201, 70, 130}, 0, CLKV_PROMPT, 1, "prompts");
+	end_prompts();
+	step((size_t[]){1, 1, 1}, 0, CLKV_DECODE, 10, "behind prompts that were ended");
+	reorder_all((const size_t[]){1, 2, 0});
+	step((size_t[]){3, 1, 70}, 1, CLKV_DECODE, 20, "in another order");
+	reorder_all((const size_t[]){2, 0, 2});
+	step((size_t[]){66, 9, 1}, 1, CLKV_DECODE, 30, "shared");
+	sides.feed[0].first_rows = apart;
+	step((size_t[]){3, 2, 5}, 1, CLKV_DECODE, 40, "rows apart");
+	sides.feed[0].first_rows = NULL;
+	if (p->selects)
+		expect_not_removed(0);
+	else
+		remove_all(0, 30, 115);
+	step((size_t[]){70, 2, 1}, 0, CLKV_DECODE, 50, "at the end");
+	for (int j = 0; j < STREAMS && !p->selects; j++)
+		same_rows(j, "rows");
+	for (int i = 0; i <= BANDS; i++)
+		for (int j = 0; j < STREAMS; j++)
+			stream_close(&sides.stream[i][j]);
+	close_sides();
+}
+END_TEST
+
 /* Bytes of all are the sum of those of the bands, before and after. */
 START_TEST(test_bytes_are_the_bands_sum)
 {
@@ -321,6 +408,116 @@ START_TEST(test_files_from_and_to_every_cache)
 	feed_one(&b, &again, 3, CLKV_DECODE, 4, NULL);
 	memory_close(&file);
 	memory_close(&second);
+	feed_close(&a);
+	feed_close(&b);
+}
+END_TEST
+
+/* ---------------------------------------------------------------- matrices of a file ---- */
+
+#define TURNED "q:k=16,v=16,rot=file ; window=20,sinks=2,skip=0"
+
+static void turned_rows(struct feed *feed, const char *recipe, struct stream *stream,
+                        struct feed_result *result)
+{
+	*feed = (struct feed){.geometry = feed_usual(LAYERS), .lse = true};
+	feed_open(feed, fixture.context, fixture.queue, recipe, NULL);
+	stream_open(feed, stream);
+	feed_one(feed, stream, 190, CLKV_PROMPT_END, 1, NULL);
+	feed_one(feed, stream, 3, CLKV_DECODE, 2, result);
+}
+
+/* Rows of both caches are within roundings of what they were fed, which is below 8: three to half, each off by 2^-9 at
+ * most, those of turned rows by 8 of these. Rows turned by a wrong matrix are off by what they are. */
+static void expect_near_rows(const struct feed *a, const struct stream *s, const struct feed *b,
+                             const struct stream *t)
+{
+	size_t values = s->n * 2 * 64;
+	double *x = calloc(2 * values, sizeof *x), *y = calloc(2 * values, sizeof *y);
+	ck_assert(x && y);
+	for (int l = 0; l < LAYERS; l++) {
+		feed_read(a, s, l, 0, s->n, x, x + values);
+		feed_read(b, t, l, 0, s->n, y, y + values);
+		for (size_t i = 0; i < 2 * values; i++)
+			EACH_MSG(x[i] - y[i] < 0.05 && y[i] - x[i] < 0.05, "layer %d: %g, not %g", l, y[i],
+			         x[i]);
+	}
+	free(x);
+	free(y);
+}
+
+/* Layers have the matrices that a cache of one recipe has for them, in whichever band; so have caches that files go
+ * through on their way to another recipe. */
+START_TEST(test_bands_have_their_layers_matrices)
+{
+	static const char *const recipes[] = {"layers=0,2: " TURNED " ; 1,3: f16",
+	                                      "layers=0,2: f16 ; 1,3: " TURNED,
+	                                      "layers=0,3: " TURNED " ; 1,2: q:k=16,v=16,rot=file ; "
+	                                      "window=20,sinks=2,skip=0,block=32"};
+	static const bool turned[][LAYERS] = {{1, 0, 1, 0}, {0, 1, 0, 1}, {1, 0, 0, 1}};
+	static struct stream s, t, loaded;
+	struct memory_file file = {0};
+	struct feed_result x, y;
+	struct feed a, b;
+	turned_rows(&a, recipes[_i], &s, &x);
+	turned_rows(&b, TURNED, &t, &y);
+	for (size_t l = 0, n = x.rows * x.out_row; l < LAYERS; l++)
+		EACH_MSG(!turned[_i][l] || memcmp(x.out + l * n, y.out + l * n, n * sizeof *x.out) == 0,
+		         "layer %zu", l);
+	memory_save(&a, &s, NULL, &file);
+	memory_load(&b, &file, &s, &loaded);
+	expect_near_rows(&a, &s, &b, &loaded);
+	if (_i == 2) {
+		memory_save(&b, &t, NULL, &file);
+		memory_load(&a, &file, &t, &loaded);
+		expect_near_rows(&b, &t, &a, &loaded);
+	}
+	ck_assert_uint_eq(feed_stats(&a).allocated.rotation,
+	                  (_i == 2 ? 4u : 2u) * 2 * 2 * 64 * 64 * sizeof(float));
+	feed_result_close(&x);
+	feed_result_close(&y);
+	memory_close(&file);
+	feed_close(&a);
+	feed_close(&b);
+}
+END_TEST
+
+static void expect_no_cache(const char *recipe, const clkv_cache_options *o, const char *part)
+{
+	clkv_geometry g = feed_usual(LAYERS);
+	clkv_cache *cache = NULL;
+	clkv_error error;
+	ck_assert_int_eq(clkv_cache_create(fixture.context, &g, recipe, o, &cache, &error),
+	                 CLKV_ERROR_INVALID_ARGUMENT);
+	ck_assert_msg(strstr(error.text, part) != NULL, "'%s' lacks '%s'", error.text, part);
+}
+
+START_TEST(test_matrices_that_bands_lack)
+{
+	static struct stream s;
+	struct memory_file file = {0};
+	struct feed a, b = {.geometry = feed_usual(LAYERS)};
+	struct feed_result x;
+	clkv_cache_options o = feed_room(600, 2);
+	clkv_seq *none = NULL;
+	clkv_error error;
+	expect_no_cache("layers=0: f16 ; 1-: " TURNED, &o, "rotation is NULL");
+	o.rotation = &o;
+	o.rotation_size = sizeof o;
+	expect_no_cache("layers=0: f16 ; 1-: kivi", &o, "rotation is given");
+	/* layer 2 was turned, and the cache has no matrix for it */
+	turned_rows(&a, "layers=0,2: " TURNED " ; 1,3: f16", &s, &x);
+	feed_open(&b, fixture.context, fixture.queue, "layers=0,1: " TURNED " ; 2,3: f16", NULL);
+	memory_save(&a, &s, NULL, &file);
+	ck_assert_int_eq(clkv_seq_load(b.cache, b.queue, memory_read, &file, &none, &error),
+	                 CLKV_ERROR_UNSUPPORTED);
+	ck_assert_ptr_nonnull(strstr(error.text, "turned by the rotation file"));
+	ck_assert_int_eq(
+		clkv_seq_save(s.seq, "layers=0: f16 ; 1-: " TURNED, a.queue, memory_write, &file, &error),
+		CLKV_ERROR_UNSUPPORTED);
+	ck_assert_ptr_nonnull(strstr(error.text, "has none of layer 1"));
+	feed_result_close(&x);
+	memory_close(&file);
 	feed_close(&a);
 	feed_close(&b);
 }
@@ -714,6 +911,7 @@ int main(void)
 		  *fails = fixture_case(suite, "fails", 60), *more = fixture_case(suite, "more", 20),
 		  *slide = fixture_case(suite, "slide", 20);
 	tcase_add_loop_test(bits, test_each_layer_is_as_by_its_recipe_alone, 0, N_PAIRS);
+	tcase_add_loop_test(bits, test_calls_of_sequences_are_of_all_bands, 0, N_PAIRS);
 	tcase_add_loop_test(bits, test_bytes_are_the_bands_sum, 0, N_PAIRS);
 	tcase_add_test(slide, test_layers_that_slide_keep_their_window);
 	tcase_add_test(slide, test_memory_of_layers_that_slide_is_bounded);
@@ -723,6 +921,8 @@ int main(void)
 	tcase_add_test(more, test_what_bands_answer_together);
 	tcase_add_test(more, test_errors_name_the_models_layers);
 	tcase_add_loop_test(files, test_files_from_and_to_every_cache, 0, 16);
+	tcase_add_loop_test(files, test_bands_have_their_layers_matrices, 0, 3);
+	tcase_add_test(files, test_matrices_that_bands_lack);
 	tcase_add_test(files, test_headers_that_contradict_each_other);
 	tcase_add_loop_test(fails, test_all_bands_or_none, 0, 2);
 	tcase_add_test(fails, test_a_begin_that_fails_in_one_band);

@@ -20,6 +20,7 @@ static clkv_status bytes_at(const struct kind *kind, size_t n, size_t m, int sea
                             clkv_bytes_used *used, clkv_error *error)
 {
 	clkv_geometry g = feed_usual(kind->layers);
+	g.rope.kind = CLKV_ROPE_HALVES; /* as kind_open says */
 	clkv_cache_options o = usual_options();
 	*used = (clkv_bytes_used)CLKV_INIT(clkv_bytes_used);
 	return clkv_bytes_at(fixture.context, &g, kind->recipe, &o, n, m, sealed, used, error);
@@ -118,6 +119,7 @@ START_TEST(test_what_is_exact)
 	} rows[] = {
 		{"f16", 1},
 		{"kivi:bits=4", 1},
+		{"kitty", 1},
 		{"think:keep=0.5 | kivi", 1},
 		{"kvcomp", 0},
 		{"clusterkv", 1},

@@ -20,6 +20,9 @@ static const char *const recipes[] = {
 	"q:k=16,v=2",
 	"q:k=2,v=16 ; window=0",
 	"q:k=3,v=3,rot=hadamard,sym=1 ; window=20,sinks=2",
+	"kitty",
+	"kitty:boost=0.3,group=16 ; window=33,sinks=5",
+	"q:k=3,v=3,rot=file,sym=1 ; window=20,sinks=2,skip=1",
 };
 enum { RECIPES = sizeof recipes / sizeof recipes[0] };
 
@@ -27,7 +30,9 @@ struct shape {
 	int layers, q_heads, kv_heads, dk, dv;
 };
 static const struct tensor_layout layouts[] = {
-	{CLKV_F32, 0, 0, 0}, {CLKV_F16, 3, 5, 1}, {CLKV_BF16, 1, 0, 7}};
+	{.dtype = CLKV_F32, .offset = 0, .head_gap = 0, .token_gap = 0},
+	{.dtype = CLKV_F16, .offset = 3, .head_gap = 5, .token_gap = 1},
+	{.dtype = CLKV_BF16, .offset = 1, .head_gap = 0, .token_gap = 7}};
 
 static void check_recipe(const char *recipe, const struct shape *x, struct tensor_layout in)
 {
@@ -61,7 +66,9 @@ START_TEST(test_other_head_sizes)
 		{"kivi:bits=2", {1, 8, 1, 112, 112}},
 		{"q:k=4,v=4,rot=hadamard", {1, 4, 1, 128, 128}},
 		{"kivi:k=4,v=2", {1, 3, 1, 192, 128}},
+		{"q:k=4,v=4,rot=file", {1, 4, 2, 80, 112}},
 		{"q:k=8,v=4", {1, 8, 1, 256, 256}},
+		{"kitty", {1, 3, 1, 192, 128}},
 	};
 	check_recipe(rows[_i].recipe, &rows[_i].shape, layouts[1]);
 }
@@ -142,11 +149,13 @@ static double quality(const char *recipe, feed_value value)
 START_TEST(test_more_bits_come_closer_to_f16)
 {
 	double two = quality("kivi:bits=2 ; window=0", feed_normal);
+	double mixed = quality("kitty:boost=0.5 ; window=0", feed_normal);
 	double four = quality("kivi:bits=4 ; window=0", feed_normal);
 	double eight = quality("kivi:bits=8 ; window=0", feed_normal);
 	ck_assert_double_lt(eight, 0.01);
 	ck_assert_double_gt(four, 8.0 * eight);
 	ck_assert_double_gt(two, 2.5 * four);
+	ck_assert(mixed < two && mixed > four);
 }
 END_TEST
 
@@ -164,8 +173,8 @@ int main(void)
 	Suite *suite = suite_create("codes");
 	TCase *equal = fixture_case(suite, "equal", 120), *better = fixture_case(suite, "better", 120);
 	fixture_some(equal, test_attention_equals_that_over_decoded_rows, RECIPES, 0, 1, 2, 4, 7, 10,
-	             11);
-	fixture_some(equal, test_other_head_sizes, 5, 0, 3);
+	             11, 13, 14);
+	fixture_some(equal, test_other_head_sizes, 7, 0, 3, 4);
 	pairs_draw(&crossed, 3, (const size_t[]){RECIPES, 3, 3}, false, CROSSED_SEED);
 	tcase_add_loop_test(equal, test_recipes_in_other_shapes, 0,
 	                    fixture_full() ? (int)crossed.rows : 0);

@@ -52,7 +52,7 @@ static void open_caches(void)
 	for (size_t i = 0; i < FUZZ_RECIPES; i++) {
 		clkv_geometry g = fuzz_geometry();
 		clkv_cache_options o = fuzz_options();
-		fuzz_require(clkv__cache_create(context, &g, fuzz_recipes[i], &o, CLKV__CACHE_READS,
+		fuzz_require(clkv__cache_create(context, &g, fuzz_recipes[i], &o, CLKV__CACHE_READS, NULL,
 		                                &caches[i], &error) == CLKV_OK,
 		             error.text);
 	}

@@ -72,6 +72,15 @@ static void read_kivi(const char *stage, struct facts *f)
 	f->side[1] = affine(facts_number(stage, "v", bits), group, false, false);
 }
 
+static void read_kitty(const char *stage, struct facts *f)
+{
+	double group = facts_number(stage, "group", 32);
+	f->side[0] = affine(2, group, true, false);
+	f->side[0].kind = CODE_KITTY;
+	f->side[0].boost = facts_number(stage, "boost", 0.1);
+	f->side[1] = affine(2, group, false, false);
+}
+
 static void read_q(const char *stage, struct facts *f)
 {
 	double group = facts_number(stage, "group", 32);
@@ -80,7 +89,7 @@ static void read_q(const char *stage, struct facts *f)
 		affine(facts_number(stage, "k", 8), group, facts_is(stage, "axis_k", "channel"), symmetric);
 	f->side[1] =
 		affine(facts_number(stage, "v", 4), group, facts_is(stage, "axis_v", "channel"), symmetric);
-	f->turned = facts_is(stage, "rot", "hadamard");
+	f->turned = facts_is(stage, "rot", "hadamard") || facts_is(stage, "rot", "file");
 }
 
 static void read_kvcomp(const char *stage, struct facts *f)
@@ -134,13 +143,15 @@ static void read_recall(const char *stage, enum recalled_kind kind, struct facts
 
 static void read_stages(const char *text, struct facts *f)
 {
-	static const char *const select[] = {"streaming", "h2o",       "snapkv",  "l2norm",
-	                                     "corm",      "morphkv",   "cascade", "prefixkv",
-	                                     "dbudgetkv", "zeromerge", "kvmerger"};
+	static const char *const select[] = {"streaming", "h2o",       "snapkv",   "l2norm",
+	                                     "corm",      "morphkv",   "cascade",  "prefixkv",
+	                                     "dbudgetkv", "zeromerge", "kvmerger", "expected"};
 	static const char *const recall[] = {"topk", "pages", "clusterkv", "a2ats"};
 	const char *at;
 	if ((at = facts_stage(text, "kivi")))
 		read_kivi(at, f);
+	if ((at = facts_stage(text, "kitty")))
+		read_kitty(at, f);
 	if ((at = facts_stage(text, "q")))
 		read_q(at, f);
 	if ((at = facts_stage(text, "kvcomp")))

@@ -15,12 +15,13 @@
 
 #include <clkv.h>
 
-enum code_kind { CODE_HALF, CODE_AFFINE, CODE_BOUNDED };
+enum code_kind { CODE_HALF, CODE_AFFINE, CODE_KITTY, CODE_BOUNDED };
 
 /** How one side of a sealed block is stored. */
 struct side_facts {
 	enum code_kind kind;
 	struct ref_affine affine;
+	double boost; /**< share of channels that have two bits more */
 	struct ref_bounded bounded;
 	bool pruned; /**< some channels of a token are left out or recovered */
 	bool masked; /**< ... the same of all tokens of a block, and they read as 0 */
@@ -31,7 +32,8 @@ struct facts {
 	bool at_end;               /**< seal=prompt */
 	bool dense;                /**< nothing is sealed: f16, or all layers are skipped */
 	struct side_facts side[2]; /**< K, V */
-	bool turned; /**< both sides are rotated by a Hadamard matrix before they are encoded */
+	bool
+		turned; /**< both sides are rotated by a Hadamard matrix before they are encoded: worlds give such a file to rot=file */
 	bool prunes;
 	size_t exact;   /**< first tokens of a sequence that enter no range */
 	bool selects;   /**< tokens are dropped or merged */

@@ -51,6 +51,17 @@ static bool read_morphkv(const char *stage, struct ref_select *r)
 	return r->window == r->observe;
 }
 
+static bool read_expected(const char *stage, struct ref_select *r)
+{
+	static const struct ref_rope rope = {.dims = 16, .base = 10000.0, .attn_factor = 1.0};
+	r->score = REF_EXPECTED;
+	r->rope = &rope; /* geometry.c */
+	r->ahead = (size_t)facts_number(stage, "ahead", 512);
+	r->spread = facts_number(stage, "spread", 1) == 1;
+	r->lengths = facts_number(stage, "lengths", 1) == 1;
+	return true;
+}
+
 static bool read_corm(const char *stage, struct ref_select *r)
 {
 	(void)stage;
@@ -82,9 +93,9 @@ static const struct {
 	const char *name;
 	bool (*read)(const char *stage, struct ref_select *r);
 } rules[] = {
-	{"streaming", read_streaming}, {"h2o", read_h2o},   {"l2norm", read_l2norm},
-	{"snapkv", read_snapkv},       {"corm", read_corm}, {"morphkv", read_morphkv},
-	{"zeromerge", read_zeromerge},
+	{"streaming", read_streaming}, {"h2o", read_h2o},           {"l2norm", read_l2norm},
+	{"snapkv", read_snapkv},       {"corm", read_corm},         {"morphkv", read_morphkv},
+	{"zeromerge", read_zeromerge}, {"expected", read_expected},
 };
 
 /* One stage, and no share of a prompt, which may have a floor. */

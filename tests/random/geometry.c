@@ -48,6 +48,8 @@ bool geometry_read(const char *text, clkv_geometry *g, int *windows)
 	g->softcap = softcap ? strtof(softcap, NULL) : 0.0f;
 	if (g->layers < 1 || g->layers > 4 || g->head_dim_k < 16)
 		return false;
+	/* Callers rotate themselves and say how: facts_rule.c */
+	g->rope = (clkv_rope){.kind = CLKV_ROPE_HALVES, .dims = 16};
 	read_windows(value_of(text, "windows"), g->layers, windows);
 	if (value_of(text, "windows"))
 		g->window = windows;

@@ -32,10 +32,8 @@ size_t model_sinks(const struct world *w, const struct model *m)
 
 /* ---------------------------------------------------------------- life ---- */
 
-struct model *model_add(struct world *w, clkv_seq *seq)
+static struct model *model_open(struct world *w, struct model *m, clkv_seq *seq)
 {
-	EACH_MSG(w->n_models < WORLD_SEQS, "more sequences than max_sequences");
-	struct model *m = &w->models[w->n_models++];
 	*m = (struct model){.seq = seq};
 	recalled_open(&m->recalled, &w->facts.recall);
 	for (int layer = 0; layer < w->geometry.layers; layer++)
@@ -51,9 +49,14 @@ struct model *model_add(struct world *w, clkv_seq *seq)
 	return m;
 }
 
-struct model *model_add_copy(struct world *w, const struct model *from, clkv_seq *seq)
+struct model *model_add(struct world *w, clkv_seq *seq)
 {
-	struct model *m = model_add(w, seq);
+	EACH_MSG(w->n_models < WORLD_SEQS, "more sequences than max_sequences");
+	return model_open(w, &w->models[w->n_models++], seq);
+}
+
+static void model_copy(struct world *w, const struct model *from, struct model *m)
+{
 	m->n = from->n;
 	m->most = from->most;
 	m->tail = from->tail;
@@ -73,13 +76,17 @@ struct model *model_add_copy(struct world *w, const struct model *from, clkv_seq
 		selected_fork(&from->rule, &m->rule);
 	}
 	m->lost = from->lost;
+}
+
+struct model *model_add_copy(struct world *w, const struct model *from, clkv_seq *seq)
+{
+	struct model *m = model_add(w, seq);
+	model_copy(w, from, m);
 	return m;
 }
 
-void model_drop(struct world *w, size_t i)
+static void model_close(struct world *w, struct model *m)
 {
-	struct model *m = &w->models[i];
-	clkv_seq_destroy(m->seq);
 	for (int layer = 0; layer < w->geometry.layers; layer++)
 		for (int side = SIDE_K; side <= SIDE_V; side++) {
 			free(m->given[layer][side]);
@@ -89,7 +96,24 @@ void model_drop(struct world *w, size_t i)
 		kept_close(w, m);
 	if (w->facts.ruled)
 		selected_close(&m->rule);
-	*m = w->models[--w->n_models];
+}
+
+void model_drop(struct world *w, size_t i)
+{
+	clkv_seq_destroy(w->models[i].seq);
+	model_close(w, &w->models[i]);
+	w->models[i] = w->models[--w->n_models];
+}
+
+void model_reorder(struct world *w, const size_t *from)
+{
+	struct model old[WORLD_SEQS];
+	memcpy(old, w->models, sizeof old);
+	for (size_t i = 0; i < w->n_models; i++)
+		model_copy(w, &old[from[i]], model_open(w, &w->models[i], old[i].seq));
+	for (size_t i = 0; i < w->n_models; i++)
+		model_close(w, &old[i]);
+	w->scattered = true;
 }
 
 static void cut_rule(const struct world *w, struct model *m, size_t n)
@@ -319,7 +343,7 @@ void model_commit(struct world *w, struct model *m, size_t n, clkv_phase phase,
                   double *rows[WORLD_LAYERS][2])
 {
 	size_t before = m->tail;
-	for (int layer = 0; layer < w->geometry.layers; layer++)
+	for (int layer = 0; layer < w->geometry.layers && n > 0; layer++)
 		for (int side = SIDE_K; side <= SIDE_V; side++) {
 			size_t row = world_row(w, (enum side)side);
 			memcpy(m->given[layer][side] + m->n * row, rows[layer][side], n * row * sizeof(double));
@@ -357,4 +381,36 @@ void model_load(struct world *w, struct model *m, bool other)
 	m->partial = sealed % w->facts.block != 0;
 	m->maybe = true;
 	check_new(w, m, 0);
+}
+
+/* What passes of generation seal of rows that come back. */
+static void follow_moved(struct world *w, struct model *m, size_t rest, size_t most)
+{
+	for (size_t n; rest > 0; rest -= n) {
+		n = rest < most ? rest : most;
+		size_t before = m->tail, sinks;
+		m->n += n;
+		m->tail = tail_after(w, m, CLKV_DECODE, true);
+		sinks = model_sinks(w, m);
+		if (w->facts.recalls && m->tail > before)
+			recalled_seal(&m->recalled, m->tail - (before > sinks ? before : sinks));
+	}
+}
+
+void model_remove(struct world *w, struct model *m, size_t from, size_t to, size_t most)
+{
+	size_t rest = m->n - to;
+	for (int layer = 0; layer < w->geometry.layers; layer++)
+		for (int side = SIDE_K; side <= SIDE_V; side++) {
+			size_t row = world_row(w, (enum side)side);
+			double *given = m->given[layer][side] + from * row;
+			for (size_t i = 0; i < rest * row; i++)
+				given[i] = ref_half(m->read[layer][side][to * row + i]);
+		}
+	model_cut(w, m, from);
+	m->maybe = true;
+	size_t before = m->tail;
+	follow_moved(w, m, rest, most);
+	model_check_info(w, m);
+	check_new(w, m, before);
 }

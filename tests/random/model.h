@@ -12,10 +12,16 @@ struct model *model_add_copy(struct world *w, const struct model *from, clkv_seq
 /** Destroys the sequence and forgets its model; the last one takes its number. */
 void model_drop(struct world *w, size_t i);
 
+/** Each model's sequence became what that of from[i] was. */
+void model_reorder(struct world *w, const size_t *from);
+
 /** The sequence was cut to n tokens. */
 void model_cut(struct world *w, struct model *m, size_t n);
 
-/** n rows were kept of a step, k and v [layers][n][kv_heads][dim] as they are stored: what they sealed is
+/** Tokens from .. to - 1 went, and those behind were moved in passes of so many rows. */
+void model_remove(struct world *w, struct model *m, size_t from, size_t to, size_t most);
+
+/** n rows (0: none, and rows isn't looked at) were kept of a step, k and v [layers][n][kv_heads][dim] as they are stored: what they sealed is
  *  compared with the rule and with what was given, what was there before must be there still. */
 void model_commit(struct world *w, struct model *m, size_t n, clkv_phase phase,
                   double *rows[WORLD_LAYERS][2]);

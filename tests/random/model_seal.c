@@ -4,6 +4,7 @@
 
 #include "../ref/ref_hadamard.h"
 #include "../ref/ref_half.h"
+#include "../ref/ref_kitty.h"
 #include "../support/each.h"
 
 #include <check.h>
@@ -80,6 +81,18 @@ static void check_affine(struct part *p)
 	free(codes);
 }
 
+static void check_kitty(struct part *p)
+{
+	struct ref_code *codes = calloc(p->n * p->dim, sizeof *codes);
+	bool boosted[REF_KITTY_CHANNELS];
+	ck_assert_ptr_nonnull(codes);
+	ref_kitty_choose(ref_kitty_boosted(p->side->boost, p->dim), p->n, p->dim, p->given, boosted);
+	ref_kitty_encode(p->side->affine.group, p->n, p->dim, p->given, boosted, codes);
+	for (size_t i = 0; i < p->n * p->dim; i++)
+		expect_near(p, i, codes[i].bound);
+	free(codes);
+}
+
 /* The first tokens of a sequence may be kept whole beside their block. */
 static size_t check_exact(struct part *p)
 {
@@ -134,6 +147,8 @@ static void check_part(struct part *p)
 		check_finite(p);
 	else if (p->side->kind == CODE_AFFINE)
 		check_affine(p);
+	else if (p->side->kind == CODE_KITTY)
+		check_kitty(p);
 	else if (p->side->kind == CODE_BOUNDED)
 		check_bounded(p);
 	else

@@ -43,15 +43,17 @@ static void draw_items(struct step_rows *s)
 	while (s->n_items < many) {
 		struct step_item *item = &s->item[s->n_items];
 		clkv_seq *seq = w->models[world_below(w, w->n_models)].seq;
-		size_t room = w->options.max_step_tokens - s->n, n = draw_rows(w);
+		size_t room = w->options.max_step_tokens - s->tokens, n = draw_rows(w);
 		if (room == 0)
 			break;
 		if (has_item(s, seq))
 			continue;
-		*item = (struct step_item){.seq = seq, .n = n < room ? n : room, .first = s->n};
+		size_t gap = s->apart ? world_below(w, 20) : 0;
+		*item = (struct step_item){.seq = seq, .n = n < room ? n : room, .first = s->n + gap};
 		item->phase =
 			item->n == 1 && !world_one_in(w, 4) ? CLKV_DECODE : (clkv_phase)world_below(w, 3);
-		s->n += item->n;
+		s->n += gap + item->n;
+		s->tokens += item->n;
 		s->n_items++;
 	}
 }
@@ -69,7 +71,7 @@ static bool meets_moved(struct step_rows *s)
 /* A pool of blocks that nobody shares or has cut has room for max_tokens. */
 static void expect_full(const struct step_rows *s, const clkv_error *error)
 {
-	size_t tokens = s->n;
+	size_t tokens = s->tokens;
 	for (size_t i = 0; i < s->w->n_models; i++)
 		tokens += s->w->models[i].n;
 	s->w->progress->full++;
@@ -82,12 +84,16 @@ static void expect_full(const struct step_rows *s, const clkv_error *error)
 static bool begin(struct step_rows *s)
 {
 	clkv_step_item list[STEP_ITEMS];
+	size_t first_rows[STEP_ITEMS];
 	clkv_error error;
 	bool moved = meets_moved(s);
-	for (size_t i = 0; i < s->n_items; i++)
+	for (size_t i = 0; i < s->n_items; i++) {
 		list[i] = (clkv_step_item){s->item[i].seq, s->item[i].n, s->item[i].phase};
+		first_rows[i] = s->item[i].first;
+	}
 	strike_arm(s->w);
-	clkv_status status = clkv_step_begin(s->w->cache, list, s->n_items, s->queue, &s->step, &error);
+	clkv_status status = clkv_step_begin_rows(s->w->cache, list, s->apart ? first_rows : NULL,
+	                                          s->n_items, s->queue, &s->step, &error);
 	if (strike_happened(s->w, status, &error, "clkv_step_begin"))
 		return false;
 	if (status == CLKV_ERROR_POOL_FULL)
@@ -229,7 +235,7 @@ static void check_items(struct step_rows *s)
 
 void operate_step(struct world *w)
 {
-	struct step_rows s = {.w = w, .queue = world_queue(w)};
+	struct step_rows s = {.w = w, .queue = world_queue(w), .apart = world_one_in(w, 5)};
 	draw_items(&s);
 	for (size_t i = 0; i < s.n_items; i++)
 		world_trace(w, "sequence %zu of %zu tokens, %zu rows in phase %d",

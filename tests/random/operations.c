@@ -197,9 +197,18 @@ static const struct operation {
 	void (*run)(struct world *w);
 	size_t weight;
 } operations[] = {
-	{"create", operate_create, 8},     {"destroy", operate_destroy, 5}, {"fork", operate_fork, 7},
-	{"truncate", operate_truncate, 9}, {"step", operate_step, 60},      {"save", operate_save, 5},
-	{"refuse", operate_refuse, 3},     {"look", operate_look, 4},       {"empty", operate_empty, 1},
+	{"create", operate_create, 8},
+	{"destroy", operate_destroy, 5},
+	{"fork", operate_fork, 7},
+	{"truncate", operate_truncate, 9},
+	{"step", operate_step, 60},
+	{"save", operate_save, 5},
+	{"end_prompt", operate_end_prompt, 4},
+	{"reorder", operate_reorder, 3},
+	{"refuse", operate_refuse, 3},
+	{"look", operate_look, 4},
+	{"empty", operate_empty, 1},
+	{"remove", operate_remove, 4},
 };
 
 static const struct operation *draw(struct world *w)

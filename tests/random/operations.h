@@ -11,6 +11,12 @@ void operate_fork(struct world *w);
 void operate_truncate(struct world *w);
 /** A step of one to three sequences: begun, appended, attended with; committed, some rows rejected; or aborted. */
 void operate_step(struct world *w);
+/** Ends the prompt of a sequence, whatever its rows were. */
+void operate_end_prompt(struct world *w);
+/** Gives sequences each other's contents. */
+void operate_reorder(struct world *w);
+/** Takes tokens out of the middle of a sequence. */
+void operate_remove(struct world *w);
 /** Saves a sequence, by its own recipe or another, and loads it beside it. */
 void operate_save(struct world *w);
 /** Calls that must be refused. */

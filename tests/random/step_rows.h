@@ -9,7 +9,7 @@
 
 struct step_item {
 	clkv_seq *seq;
-	size_t n, first; /**< rows, and the number of the first in the step */
+	size_t n, first; /**< rows, and the number of the first in the tensors */
 	clkv_phase phase;
 	size_t kept;
 };
@@ -18,7 +18,9 @@ struct step_rows {
 	struct world *w;
 	clkv_step *step;
 	cl_command_queue queue;
-	size_t n_items, n;
+	size_t n_items, n; /**< items, and rows of the tensors */
+	size_t tokens;     /**< of these, rows of items */
+	bool apart;        /**< there may be others between them */
 	struct step_item item[STEP_ITEMS];
 	double *rows[WORLD_LAYERS][2]; /**< [n][kv_heads][dim], as stored once they are appended */
 };

@@ -5,6 +5,7 @@
 #include "../support/each.h"
 #include "../support/inject.h"
 #include "../support/random.h"
+#include "../support/rotation.h"
 #include "geometry.h"
 #include "model.h"
 
@@ -55,6 +56,8 @@ struct tensor_layout world_layout(struct world *w)
 		layout.head_gap = world_below(w, 6);
 	if (world_one_in(w, 2))
 		layout.token_gap = world_below(w, 9);
+	layout.host = world_one_in(w, 4);
+	layout.skew = 4 * world_below(w, 20);
 	return layout;
 }
 
@@ -114,8 +117,16 @@ bool world_open(struct world *w, const struct run_case *run, struct progress *pr
 	if (w->facts.skip >= (size_t)w->geometry.layers)
 		w->facts.dense = true;
 	draw_options(w);
+	struct memory_file rotation = {0};
+	clkv_cache_options options = w->options;
+	if (strstr(run->recipe, "rot=file")) {
+		rotation = rotation_file(&w->geometry, ROTATION_HADAMARD, 0);
+		options.rotation = rotation.bytes;
+		options.rotation_size = rotation.n;
+	}
 	clkv_status status =
-		clkv_cache_create(context, &w->geometry, run->recipe, &w->options, &w->cache, &error);
+		clkv_cache_create(context, &w->geometry, run->recipe, &options, &w->cache, &error);
+	memory_close(&rotation);
 	if (status == CLKV_ERROR_INVALID_RECIPE || status == CLKV_ERROR_UNSUPPORTED)
 		return refuse(w, &error);
 	ck_assert_msg(status == CLKV_OK, "clkv_cache_create: %s: %s", clkv_status_string(status),

@@ -99,8 +99,10 @@ START_TEST(test_what_else_attention_does)
 	struct recalled_figures f = {0};
 	feed.geometry.softcap = 2.5f;
 	feed.geometry.scale = 0.3f;
-	feed.in = (struct tensor_layout){CLKV_BF16, 3, 1, 5};
-	feed.out = (struct tensor_layout){CLKV_F16, 1, 2, 3};
+	feed.in =
+		(struct tensor_layout){.dtype = CLKV_BF16, .offset = 3, .head_gap = 1, .token_gap = 5};
+	feed.out =
+		(struct tensor_layout){.dtype = CLKV_F16, .offset = 1, .head_gap = 2, .token_gap = 3};
 	recalled_start(&feed, &c, NULL, &stream, &r);
 	recalled_one(&feed, &stream, &r, 400, CLKV_PROMPT_END, 1, NULL);
 	recalled_one(&feed, &stream, &r, 3, CLKV_DECODE, 2, &f);

@@ -38,6 +38,7 @@ START_TEST(test_printing_is_a_fixed_point)
 		"q:k=8,v=4",
 		"q:k=16,v=2,axis_k=token,axis_v=channel,sym=1",
 		"q:rot=hadamard,k=4,v=4",
+		"q:rot=file,k=4,v=4",
 		"q ; window=0",
 		"spark",
 		"spark:keep=0.001,obs=256,recover=normal,seed=7,saliency=abs,qagg=norm",
@@ -52,6 +53,7 @@ START_TEST(test_printing_is_a_fixed_point)
 		"l2norm:budget=0.5 ; window=64",
 		"corm:obs=256 ; window=256",
 		"morphkv:budget=600,obs=30,agg=max",
+		"expected:budget=600,obs=64,ahead=1024,spread=0,lengths=0,gqa=max | kivi",
 		"cascade:budget=2048,rings=4,beta=0.9999999 ; sinks=64",
 		"prefixkv:budget=0.3",
 		"dbudgetkv:tau=0.01",
@@ -81,6 +83,7 @@ START_TEST(test_the_print_has_every_key_and_what_was_given)
 	} cases[] = {
 		{"kivi:bits=2,group=16", {"kivi", "bits=2", "group=16", "block=64"}},
 		{"kivi", {"bits=4", "group=32", "sinks=0", "skip=0"}},
+		{"kitty:boost=0.25", {"kitty:boost=0.25,group=32", "window=128", "sinks=0", "seal=chunk"}},
 		{"q ; seal=chunk", {"k=8", "v=4", "rot=none", "seal=chunk"}},
 		{"think", {"keep=0.6", "obs=32", "align=4", "qagg=rms"}},
 		{"spark:keep=0.2", {"keep=0.2", "recover=fit", "refine=2", "saliency=sq"}},
@@ -95,6 +98,9 @@ START_TEST(test_the_print_has_every_key_and_what_was_given)
 		{"l2norm", {"budget=0.5", "window=64", "skip=2", "seal=chunk"}},
 		{"corm", {"corm:obs=256 ;", "window=256", "sinks=0", "seal=prompt"}},
 		{"morphkv", {"budget=600", "obs=30", "agg=sum", "gqa=max"}},
+		{"expected",
+	     {"budget=512,obs=256,ahead=512,spread=1,lengths=1,gqa=mean", "window=32", "sinks=4",
+	      "seal=prompt"}},
 		{"cascade", {"budget=2048,rings=4,beta=0.9999", "gqa=mean", "sinks=64", "seal=chunk"}},
 		{"prefixkv", {"budget=0.2", "window=32", "sinks=4", "skip=0"}},
 		{"dbudgetkv", {"tau=0.01,obs=1", "sinks=4", "skip=2", "seal=prompt"}},
@@ -160,9 +166,12 @@ static const struct {
 	{"kivi:bits=4,bits=4", 12, {"bits", "twice", NULL}},
 	{"kivi:bits=4,", 12, {"kivi", "bits", "group"}},
 	{"kivi:group=24", 11, {"group", "24", "16|32|64|128"}},
+	{"kitty:boost=1.5", 12, {"boost", "1.5", "0 to 1"}},
+	{"kitty:bits=4", 6, {"bits", "boost", "group"}},
+	{"kivi | kitty", 7, {"kitty", "kivi", "order"}},
 	{"q:axis_k=tokens", 9, {"axis_k", "tokens", "channel|token"}},
 	{"q:sym=2", 6, {"sym", "2", "0 to 1"}},
-	{"q:rot=dct", 6, {"rot", "dct", "none|hadamard"}},
+	{"q:rot=dct", 6, {"rot", "dct", "none|hadamard|file"}},
 	{"q:k=7", 4, {"k", "7", "16"}},
 	{"f16:bits=4", 4, {"f16", "bits", "none"}},
 	{"kivi ; windows=4", 7, {"windows", "window", "sinks"}},
@@ -225,6 +234,9 @@ static const struct {
 	{"corm:budget=512", 5, {"corm", "'budget'", "obs"}},
 	{"corm:obs=257", 9, {"obs", "257", "1 to 256"}},
 	{"morphkv:obs=1", 12, {"obs", "'1'", "2 to 256"}},
+	{"expected:obs=0", 13, {"obs", "'0'", "1 to 256"}},
+	{"expected:ahead=0", 15, {"ahead", "'0'", "1 to 65536"}},
+	{"expected:spread=2", 16, {"spread", "'2'", "0 to 1"}},
 	{"morphkv:agg=mean", 12, {"agg", "mean", "sum|max"}},
 	{"cascade:rings=0", 14, {"rings", "'0'", "1 to 16"}},
 	{"cascade:beta=0", 13, {"beta", "'0'", "0.001 to 1"}},
@@ -638,7 +650,7 @@ int main(void)
 	Suite *suite = suite_create("recipe");
 	TCase *good = tcase_create("good"), *bad = tcase_create("bad"), *real = tcase_create("real");
 	tcase_add_loop_test(good, test_printing_is_a_fixed_point, 0, 31);
-	tcase_add_loop_test(good, test_the_print_has_every_key_and_what_was_given, 0, 19);
+	tcase_add_loop_test(good, test_the_print_has_every_key_and_what_was_given, 0, 20);
 	tcase_add_loop_test(good, test_recipes_of_layers_in_full, 0, 3);
 	tcase_add_test(good, test_the_list_names_stages_and_keys);
 	tcase_add_loop_test(bad, test_errors_say_where_and_what_is_allowed, 0,

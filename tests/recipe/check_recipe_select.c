@@ -12,8 +12,14 @@ enum { LAYERS = 6 };
 
 static clkv_status plan_of(const char *recipe, struct clkv__plan *plan, clkv_error *error)
 {
-	const struct clkv__shape shape = {
-		.layers = LAYERS, .q_heads = 6, .streams = 2, .g = 3, .dk = 64, .dv = 64, .scale = 0.125f};
+	const struct clkv__shape shape = {.layers = LAYERS,
+	                                  .q_heads = 6,
+	                                  .streams = 2,
+	                                  .g = 3,
+	                                  .dk = 64,
+	                                  .dv = 64,
+	                                  .scale = 0.125f,
+	                                  .rope = {.kind = CLKV_ROPE_HALVES, .dims = 64}};
 	struct clkv__recipe parsed;
 	memset(error, 0, sizeof *error);
 	error->position = -1;
@@ -47,6 +53,10 @@ static const struct {
 	{"l2norm", ABI_SELECT_BEST, ABI_SCORE_NORM, CLKV__BUDGET_FIXED, 0, ABI_GROUP_SUM, 2, 0},
 	{"corm", ABI_SELECT_BEST, ABI_SCORE_SEEN, CLKV__BUDGET_ABOVE, 256, ABI_GROUP_MAX, 0, 1},
 	{"morphkv", ABI_SELECT_BEST, ABI_SCORE_SEEN, CLKV__BUDGET_FIXED, 30, ABI_GROUP_MAX, 0, 1},
+	{"expected", ABI_SELECT_BEST, ABI_SCORE_EXPECTED, CLKV__BUDGET_FIXED, 256, ABI_GROUP_MEAN, 0,
+     1},
+	{"expected:obs=16 | kvmerger", ABI_SELECT_RUNS, ABI_SCORE_EXPECTED, CLKV__BUDGET_FIXED, 16,
+     ABI_GROUP_MEAN, 2, 1},
 	{"cascade", ABI_SELECT_CASCADE, ABI_SCORE_MASS, CLKV__BUDGET_FIXED, 0, ABI_GROUP_MEAN, 0, 0},
 	{"prefixkv", ABI_SELECT_BEST, ABI_SCORE_MASS, CLKV__BUDGET_CURVE, 0, ABI_GROUP_MEAN, 0, 1},
 	{"dbudgetkv", ABI_SELECT_BEST, ABI_SCORE_SEEN, CLKV__BUDGET_ENERGY, 1, ABI_GROUP_MEAN, 2, 1},
@@ -92,6 +102,9 @@ START_TEST(test_what_is_particular_of_stages)
 	ck_assert(p.select.rows == ABI_ROWS_ABOVE && clkv__select_is_open(&p.select));
 	p = planned("morphkv:agg=max");
 	ck_assert(p.select.rows == ABI_ROWS_MAX && p.select.old && p.select.tail == 30);
+	p = planned("expected:ahead=64,lengths=0");
+	ck_assert(p.select.ahead == 64 && p.select.spread && !p.select.lengths &&
+	          !clkv__plan_weighs(&p));
 	p = planned("cascade:beta=0.5,rings=3");
 	ck_assert(p.select.lambda == 0.5f && p.select.cascades == 3);
 	p = planned("prefixkv");
@@ -121,7 +134,7 @@ START_TEST(test_selection_with_other_stages)
 	ck_assert(clkv__selects(&p.select) && clkv__prunes(&p.sealing.prune));
 	ck_assert_int_eq(clkv__plan_observe(&p), 32);
 	p = planned("zeromerge | q:rot=hadamard");
-	ck_assert(p.sealing.rotate);
+	ck_assert_int_eq(p.sealing.project, ABI_PROJECT_HADAMARD);
 	p = planned("corm:obs=64 | spark:obs=64");
 	ck_assert_int_eq(clkv__plan_observe(&p), 64);
 	p = planned("corm:obs=64 | think:keep=1");
@@ -160,6 +173,9 @@ static const struct {
 	{"kvmerger | topk", {"'kvmerger'", "recalled", "topk", NULL}},
 	{"zeromerge | a2ats", {"'zeromerge'", "recalled", "a2ats", NULL}},
 	{"snapkv:obs=16 | think", {"'snapkv'", "16", "32", "obs"}},
+	{"expected:budget=36", {"'expected'", "4 sinks", "window of 32", "are 37;"}},
+	{"expected | think", {"'expected'", "256", "32", "obs"}},
+	{"expected | topk", {"'expected'", "recalled", "topk", NULL}},
 	{"corm | spark:obs=64", {"'corm'", "256", "64", "alike"}},
 	{"dbudgetkv ; seal=chunk", {"'dbudgetkv'", "seal", "chunk", "seal=prompt"}},
 	{"prefixkv ; seal=chunk", {"'prefixkv'", "seal", "chunk", "seal=prompt"}},
@@ -259,6 +275,13 @@ START_TEST(test_macros_of_selection)
 	ck_assert_str_eq(text, " -DABOVE=0 -DAGED=0 -DINIT=0 -DMEAN=0 -DNEAR=0 -DOLD=1 -DPOOL=1 "
 	                       "-DPOOL_MAX=0 -DSCORE=3 -DSCORE_GROUP=2 -DSCORE_ROWS=1 -DSCORE_SUM=0 "
 	                       "-DSEEDS=0 -DSELECT=1 -DTRACED=0");
+	p = planned("expected:spread=0");
+	clkv__macros_init(&macros);
+	clkv__select_macros(&p.select, &macros);
+	clkv__macros_text(&macros, text, sizeof text);
+	ck_assert_str_eq(text, " -DABOVE=0 -DAGED=0 -DAHEAD=512 -DINIT=0 -DLENGTHS=1 -DMEAN=0 -DNEAR=0 "
+	                       "-DOLD=0 -DPOOL=1 -DPOOL_MAX=0 -DSCORE=4 -DSCORE_GROUP=1 -DSCORE_ROWS=0 "
+	                       "-DSCORE_SUM=0 -DSEEDS=0 -DSELECT=1 -DTRACED=0 -DVARIANCE=0");
 	clkv__macros_init(&macros);
 	clkv__select_macros(&(struct clkv__select){.kind = ABI_SELECT_NONE}, &macros);
 	clkv__macros_text(&macros, text, sizeof text);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** \file check_ref_select.c \brief The reference of selection against known answers and the properties of its sources. */
+#include "ref/ref_expect.h"
 #include "ref/ref_half.h"
 #include "ref/ref_select.h"
 #include "support/each.h"
@@ -533,6 +534,118 @@ START_TEST(test_the_newest_candidate)
 }
 END_TEST
 
+/* ---------------------------------------------------------------- what is expected ---- */
+
+enum { QUERIES = 40, KEYS = 20, AT = 300 };
+
+static const struct ref_rope expected_ropes[] = {
+	{.dims = DIM, .base = 10000.0, .attn_factor = 1.0},
+	{.pairs = true, .dims = DIM / 2, .base = 100.0, .attn_factor = 1.5},
+};
+
+/* A head's row rotated at a position; as the model would. */
+static void turned(const struct ref_rope *rope, size_t position, const double *from, double *to)
+{
+	for (size_t d = 0; d < DIM; d++)
+		to[d] = d < rope->dims
+		            ? ref_rope(rope, (double)position, d, from[d], from[ref_rope_partner(rope, d)])
+		            : from[d];
+}
+
+/* Rows of queries before RoPE, rotated at positions from `at` on, and what is expected of them behind the last. */
+static void expect_rows(struct ref_expected *x, const struct ref_expect *e, size_t at, bool alike)
+{
+	static double rows[QUERIES][DIM];
+	const double *list[QUERIES];
+	size_t position[QUERIES];
+	for (size_t i = 0; i < QUERIES; i++) {
+		position[i] = at + i;
+		turned(e->rope, position[i], q[alike ? 0 : i][0], rows[i]);
+		list[i] = rows[i];
+	}
+	ref_expect_open(x, e, QUERIES, list, position, at + QUERIES);
+}
+
+static double dot_of(const double *a, const double *b)
+{
+	double sum = 0.0;
+	for (size_t d = 0; d < DIM; d++)
+		sum += a[d] * b[d];
+	return sum;
+}
+
+/* Queries that are all the same before RoPE have no covariance: what is expected is the mean of their logits at the
+ * positions to come. */
+START_TEST(test_equal_queries_are_expected_as_they_turn)
+{
+	const struct ref_expect e = {&expected_ropes[_i], 512, true, DIM, 0.25};
+	struct ref_expected x;
+	make_rows();
+	expect_rows(&x, &e, AT, true);
+	for (size_t t = 0; t < KEYS; t++) {
+		double key[DIM], row[DIM], sum = 0.0, deviation;
+		turned(e.rope, t, k[t], key);
+		for (size_t p = 0; p < e.ahead; p++) {
+			turned(e.rope, AT + QUERIES + p, q[0][0], row);
+			sum += e.scale * dot_of(row, key) / (double)e.ahead;
+		}
+		ck_assert_double_eq_tol(ref_expect_log(&x, key, &deviation), sum, 1e-10);
+		ck_assert_double_eq_tol(deviation, 0.0, 1e-6);
+	}
+	ref_expect_close(&x);
+}
+END_TEST
+
+/* Only how far tokens lie from the queries counts. */
+START_TEST(test_what_is_expected_moves_along)
+{
+	const struct ref_expect e = {&expected_ropes[_i], 100, true, DIM, 0.25};
+	struct ref_expected x, y;
+	make_rows();
+	expect_rows(&x, &e, AT, false);
+	expect_rows(&y, &e, AT + 1000, false);
+	for (size_t t = 0; t < KEYS; t++) {
+		double near[DIM], far[DIM], deviation;
+		turned(e.rope, t, k[t], near);
+		turned(e.rope, t + 1000, k[t], far);
+		double want = ref_expect_log(&x, near, &deviation);
+		ck_assert_double_eq_tol(ref_expect_log(&y, far, NULL), want, 1e-9 * (1.0 + fabs(want)));
+		ck_assert_double_gt(deviation, 0.1);
+	}
+	ref_expect_close(&x);
+	ref_expect_close(&y);
+}
+END_TEST
+
+/* Of one position to come, a mean of exp(logit) over the queries themselves: of normal values, 40 of them with a deviation
+ * of half, the logarithm of their mean is off by 0.5 / sqrt(40) = 0.08 in one deviation; without the variance's half,
+ * 0.125, the mean over keys would be. */
+START_TEST(test_the_variance_counts_half)
+{
+	const struct ref_expect e = {&expected_ropes[0], 1, true, DIM, 0.125},
+							flat = {e.rope, 1, false, DIM, 0.125};
+	struct ref_expected x, y;
+	double apart = 0.0, without = 0.0;
+	make_rows();
+	expect_rows(&x, &e, AT, false);
+	expect_rows(&y, &flat, AT, false);
+	for (size_t t = 0; t < KEYS; t++) {
+		double key[DIM], row[DIM], sum = 0.0;
+		turned(e.rope, t, k[t], key);
+		for (size_t i = 0; i < QUERIES; i++) {
+			turned(e.rope, AT + QUERIES, q[i][0], row);
+			sum += exp(e.scale * dot_of(row, key)) / QUERIES;
+		}
+		apart += (ref_expect_log(&x, key, NULL) - log(sum)) / KEYS;
+		without += (ref_expect_log(&y, key, NULL) - log(sum)) / KEYS;
+	}
+	ck_assert_msg(fabs(apart) < 0.03, "off by %g on average", apart);
+	ck_assert_msg(without < -0.08, "without the variance off by %g", without);
+	ref_expect_close(&x);
+	ref_expect_close(&y);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("ref_select");
@@ -556,6 +669,9 @@ int main(void)
 	tcase_add_loop_test(c, test_pools_and_groups, 0, 6);
 	tcase_add_test(c, test_truncation_and_copies);
 	tcase_add_loop_test(c, test_the_newest_candidate, 0, 2);
+	tcase_add_loop_test(c, test_equal_queries_are_expected_as_they_turn, 0, 2);
+	tcase_add_loop_test(c, test_what_is_expected_moves_along, 0, 2);
+	tcase_add_test(c, test_the_variance_counts_half);
 	SRunner *runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
 	int failed = srunner_ntests_failed(runner);

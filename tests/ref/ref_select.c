@@ -2,6 +2,7 @@
 /** \file ref_select.c \brief Selection as the rules say it: lists, sorts and sums. */
 #include "ref_select.h"
 
+#include "ref_expect.h"
 #include "ref_half.h"
 
 #include <math.h>
@@ -136,6 +137,14 @@ void ref_head_copy(const struct ref_head *from, struct ref_head *to)
 		}
 }
 
+static double norm_of(const double *x, size_t n)
+{
+	double squares = 0.0;
+	for (size_t i = 0; i < n; i++)
+		squares += x[i] * x[i];
+	return sqrt(squares);
+}
+
 static void add_slot(struct ref_head *h, const double *k, const double *v)
 {
 	if (h->n == h->room) {
@@ -150,6 +159,7 @@ static void add_slot(struct ref_head *h, const double *k, const double *v)
 	slot->v = slot->k + h->a.dk;
 	memcpy(slot->k, k, h->a.dk * sizeof(double));
 	memcpy(slot->v, v, h->a.dv * sizeof(double));
+	slot->length = norm_of(v, h->a.dv);
 }
 
 void ref_select_append(struct ref_head *h, size_t n, const double *k, size_t k_stride,
@@ -276,7 +286,7 @@ void ref_select_row(struct ref_head *h, size_t i, const double *q, double *out,
 		sum[t] = reduced(h, sum[t], most[t]);
 	free(h->mass[i]);
 	h->mass[i] = sum;
-	if (h->s->score == REF_SEEN)
+	if (h->s->score == REF_SEEN || h->s->score == REF_EXPECTED)
 		see_row(h, position, q, sums);
 	free(p);
 	free(most);
@@ -346,13 +356,18 @@ static void pool(const struct ref_select *s, size_t n, double *score)
 	free(own);
 }
 
+/* Whether a row is one of the newest. */
+static bool judges(const struct ref_head *h, const struct ref_row *row)
+{
+	return row->tag > 0 && row->tag <= h->length && row->tag + h->s->observe > h->length;
+}
+
 static void score_seen(struct ref_head *h)
 {
 	struct ref_choice *c = &h->choice;
 	double *above = new_array(c->n, sizeof *above);
 	for (size_t r = 0; r < h->s->observe; r++)
-		if (h->row[r].tag > 0 && h->row[r].tag <= h->length &&
-		    h->row[r].tag + h->s->observe > h->length)
+		if (judges(h, &h->row[r]))
 			add_row(h, &h->row[r], c->score, above);
 	for (size_t i = 0; i < c->n && h->s->rows == REF_ROWS_ABOVE; i++) {
 		c->score[i] = above[i] >= 1.0 - 1e-9 ? 1.0 : 0.0; /* exp of a log may miss 1 */
@@ -366,12 +381,81 @@ static void score_seen(struct ref_head *h)
 	free(above);
 }
 
-static double norm_of(const double *x, size_t n)
+/* ln of the share of the positions to come that see a slot. */
+static double log_seen(const struct ref_head *h, const struct ref_slot *slot)
 {
-	double squares = 0.0;
-	for (size_t i = 0; i < n; i++)
-		squares += x[i] * x[i];
-	return sqrt(squares);
+	size_t see = 0;
+	for (size_t t = 0; t < h->s->ahead; t++)
+		see += sees(h, h->length + t, slot);
+	return log((double)see / (double)h->s->ahead);
+}
+
+/* What one head expects to give the candidates, as shares. Returns what rounding may make of them, relatively: that of
+ * logits, of which attention's slack has four, here of a mean, and by their deviation of half a variance; that of turns, 4
+ * units of a sine and half one of its angle in each channel; that of sums of squares; and that of exponents. */
+static double expect_head(const struct ref_head *h, const struct ref_expected *x, double *share)
+{
+	const struct ref_choice *c = &h->choice;
+	double top = -INFINITY, sum = 0.0, error = 0.0;
+	for (size_t i = 0; i < c->n; i++) {
+		const struct ref_slot *slot = &h->slot[c->first + i];
+		double deviation, size = fabs(h->a.scale) * x->size * norm_of(slot->k, h->a.dk);
+		share[i] = ref_expect_log(x, slot->k, &deviation) + log_seen(h, slot);
+		top = fmax(top, share[i]);
+		if (share[i] == -INFINITY)
+			continue;
+		double logit = h->slack / 4.0 + 0x1p-20 * size, squares = (double)(x->n + 64) * 0x1p-24;
+		error = fmax(error, logit * (1.0 + deviation) + squares * deviation * deviation +
+		                        0x1p-20 * (1.0 + fabs(share[i])));
+	}
+	for (size_t i = 0; i < c->n; i++)
+		sum += share[i] = top > -INFINITY ? exp(share[i] - top) : 0.0;
+	for (size_t i = 0; i < c->n && sum > 0.0; i++)
+		share[i] /= sum;
+	return 2.0 * error;
+}
+
+/* One head of the group, from the newest rows. */
+static double expect_shares(const struct ref_head *h, size_t g, double *share)
+{
+	const struct ref_expect e = {h->s->rope, h->s->ahead, h->s->spread, h->a.dk, h->a.scale};
+	const double **q = new_array(h->s->observe, sizeof *q);
+	size_t *position = new_array(h->s->observe, sizeof *position), n = 0;
+	struct ref_expected x;
+	for (size_t r = 0; r < h->s->observe; r++)
+		if (judges(h, &h->row[r])) {
+			q[n] = h->row[r].q + g * h->a.dk;
+			position[n++] = h->row[r].tag - 1;
+		}
+	ref_expect_open(&x, &e, n, q, position, h->length);
+	double error = expect_head(h, &x, share);
+	ref_expect_close(&x);
+	free(q);
+	free(position);
+	return error;
+}
+
+static void score_expected(struct ref_head *h)
+{
+	struct ref_choice *c = &h->choice;
+	double *share = new_array(c->n, sizeof *share), *sum = new_array(c->n, sizeof *sum);
+	double *most = new_array(c->n, sizeof *most), error = 0.0;
+	for (size_t g = 0; g < h->group; g++) {
+		error = fmax(error, expect_shares(h, g, share));
+		for (size_t i = 0; i < c->n; i++) {
+			sum[i] += share[i];
+			most[i] = fmax(most[i], share[i]);
+		}
+	}
+	for (size_t i = 0; i < c->n; i++) {
+		double length = h->s->lengths ? h->slot[c->first + i].length : 1.0;
+		c->score[i] = reduced(h, sum[i], most[i]) * length;
+		c->slack[i] = error * c->score[i];
+	}
+	h->expected_slack = error;
+	free(share);
+	free(sum);
+	free(most);
 }
 
 static void score_candidates(struct ref_head *h, size_t n_kept)
@@ -379,6 +463,8 @@ static void score_candidates(struct ref_head *h, size_t n_kept)
 	struct ref_choice *c = &h->choice;
 	if (h->s->score == REF_SEEN)
 		score_seen(h);
+	if (h->s->score == REF_EXPECTED)
+		score_expected(h);
 	for (size_t i = 0; i < c->n; i++) {
 		struct ref_slot *slot = &h->slot[c->first + i];
 		if (h->s->score == REF_PLACE)
@@ -389,7 +475,7 @@ static void score_candidates(struct ref_head *h, size_t n_kept)
 			c->slack[i] = h->norm_slack * fabs(slot->score);
 		if (h->s->score == REF_MASS)
 			c->slack[i] = h->slack * slot->score;
-		if (h->s->score == REF_SEEN)
+		if (h->s->score == REF_SEEN || h->s->score == REF_EXPECTED)
 			slot->score = c->score[i];
 		c->score[i] = slot->score;
 	}
@@ -537,7 +623,8 @@ void ref_select_choose(struct ref_head *h, size_t n, enum ref_phase phase)
 	size_t counted = counted_of(h, phase);
 	struct ref_quota q = ref_select_quota(h->s, counted);
 	size_t leave = leaving(h, &q, phase);
-	if (n == 0 || leave == 0)
+	/* only the end of a prompt chooses without new rows */
+	if ((n == 0 && phase != REF_PROMPT_END) || leave == 0)
 		return;
 	choose(h, &q, leave);
 	h->tail = (h->tail > q.sinks ? h->tail : q.sinks) + leave;

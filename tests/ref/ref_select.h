@@ -11,12 +11,13 @@
 #define REF_SELECT_H
 
 #include "ref_attend.h"
+#include "ref_rope.h"
 #include "ref_seal.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 
-enum ref_score { REF_PLACE, REF_NORM, REF_MASS, REF_SEEN };
+enum ref_score { REF_PLACE, REF_NORM, REF_MASS, REF_SEEN, REF_EXPECTED };
 enum ref_rows { REF_ROWS_SUM, REF_ROWS_MAX, REF_ROWS_ABOVE };
 enum ref_group { REF_GROUP_SUM, REF_GROUP_MEAN, REF_GROUP_MAX };
 enum ref_near { REF_NEAR_DOT, REF_NEAR_L2, REF_NEAR_COSINE };
@@ -27,7 +28,10 @@ struct ref_select {
 	enum ref_score score;
 	double budget, tail, residual; /**< up to 1: shares; above: slots */
 	double lambda, alpha;
-	size_t observe; /**< rows that REF_SEEN looks at */
+	size_t observe;              /**< rows that REF_SEEN and REF_EXPECTED look at */
+	const struct ref_rope *rope; /**< REF_EXPECTED: the model's */
+	size_t ahead;                /**< positions to come */
+	bool spread, lengths;        /**< with variances; times lengths of values */
 	enum ref_rows rows;
 	enum ref_group group;
 	size_t pool; /**< odd; 0 and 1: none */
@@ -55,11 +59,12 @@ struct ref_quota ref_select_quota(const struct ref_select *s, size_t tokens);
 struct ref_slot {
 	double *k, *v; /**< owned: [dk + dv] behind k */
 	double weight, score;
+	double length;   /**< of the value that was appended */
 	size_t position; /**< of a merged slot: its newest token's */
 	bool merged;
 };
 
-/** A row that REF_SEEN may look at. */
+/** A row that REF_SEEN or REF_EXPECTED may look at. */
 struct ref_row {
 	size_t tag; /**< its position + 1; 0: none */
 	double *q;  /**< [group][dk], as stored in half */
@@ -81,12 +86,13 @@ struct ref_choice {
 
 struct ref_head {
 	const struct ref_select *s;
-	struct ref_attend a; /**< dk, dv, scale, softcap; the rest doesn't count */
-	size_t group;        /**< query heads */
-	const double *sinks; /**< [group] logits without a value, or NULL */
-	size_t see;          /**< tokens that a row sees, itself included; 0: all */
-	double slack;        /**< relative error of scores by attention on the device */
-	double norm_slack;   /**< of norms */
+	struct ref_attend a;   /**< dk, dv, scale, softcap; the rest doesn't count */
+	size_t group;          /**< query heads */
+	const double *sinks;   /**< [group] logits without a value, or NULL */
+	size_t see;            /**< tokens that a row sees, itself included; 0: all */
+	double slack;          /**< relative error of scores by attention on the device */
+	double norm_slack;     /**< of norms */
+	double expected_slack; /**< of the last scores by expectation */
 	size_t n, room, n_merged;
 	struct ref_slot *slot; /**< [n]: merged, then by time */
 	size_t length, tail;   /**< tokens; the first one behind the sinks that is open */

@@ -2,6 +2,9 @@
 # SPDX-License-Identifier: MIT
 """Writes bytes.csv from the formula: bytes of a sealed token, all layers, with its table entry.
 
+A fifth number of a side is a share of channels, a multiple of 4 of them, that have 2 bits more: 2 BT bits of a plane each, and
+a byte in a list padded to 16.
+
 A side of a block of BT tokens and D channels holds scales (2 bytes), minimums (2 bytes, unless
 symmetric), padded to 16 bytes, then BT * D * bits / 8 bytes of codes, padded to 16. A block is padded to
 64 bytes; its table entry takes 16. A layer in half takes 2 (DK + DV) bytes and 4 per block.
@@ -24,7 +27,10 @@ RECIPES = [
     ("q:k=8,v=4", 64, 0, (8, "token", 32, 0), (4, "token", 32, 0)),
     ("q:k=5,v=6,group=16", 64, 0, (5, "token", 16, 0), (6, "token", 16, 0)),
     ("q:k=4,v=4,sym=1,rot=hadamard", 64, 0, (4, "token", 32, 1), (4, "token", 32, 1)),
+    ("q:k=4,v=4,rot=file", 64, 0, (4, "token", 32, 0), (4, "token", 32, 0)),
     ("q:k=16,v=2,axis_v=channel", 64, 0, (16, "token", 32, 0), (2, "channel", 32, 0)),
+    ("kitty", 64, 0, (2, "channel", 32, 0, 0.1), (2, "token", 32, 0)),
+    ("kitty:boost=0.25,group=64", 64, 0, (2, "channel", 64, 0, 0.25), (2, "token", 64, 0)),
 ]
 
 
@@ -46,11 +52,13 @@ def up(n, to):
 
 
 def side(codec, dim, block):
-    bits, axis, group, symmetric = codec
+    bits, axis, group, symmetric = codec[:4]
+    boosted = 4 * math.floor(codec[4] * dim / 4 + 0.5) if len(codec) > 4 else 0
     if bits == 16:
         return 2 * dim * block
     units = dim * (block // group) if axis == "channel" else math.ceil(dim / group) * block
-    return up(units * 2 * (1 if symmetric else 2), 16) + up(dim * block * bits // 8, 16)
+    plane = boosted * block // 4 + up(boosted, 16)
+    return up(units * 2 * (1 if symmetric else 2), 16) + up(dim * block * bits // 8, 16) + plane
 
 
 print("layers,q_heads,kv_heads,head_dim_k,head_dim_v,bytes_per_token,recipe")

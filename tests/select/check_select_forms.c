@@ -129,8 +129,10 @@ START_TEST(test_what_else_attention_does)
 	struct selected_figures f = {0};
 	feed.geometry.softcap = 2.5f;
 	feed.geometry.scale = 0.3f;
-	feed.in = (struct tensor_layout){CLKV_BF16, 3, 1, 5};
-	feed.out = (struct tensor_layout){CLKV_F16, 1, 2, 3};
+	feed.in =
+		(struct tensor_layout){.dtype = CLKV_BF16, .offset = 3, .head_gap = 1, .token_gap = 5};
+	feed.out =
+		(struct tensor_layout){.dtype = CLKV_F16, .offset = 1, .head_gap = 2, .token_gap = 3};
 	run(&feed, &plain[_i], &f);
 	selected_expect(&f, plain[_i].rule.residual > 0.0);
 }

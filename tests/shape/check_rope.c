@@ -345,7 +345,8 @@ static const struct {
                 {3, "f16"},
                 {4, KIVI},
                 {1, THINK},
-                {0, "q:k=8,v=8,rot=hadamard ; window=40"}};
+                {0, "q:k=8,v=8,rot=hadamard ; window=40"},
+                {1, "q:k=8,v=8,rot=file ; window=40"}};
 #define ATTENDED (sizeof attended / sizeof attended[0])
 
 START_TEST(test_queries_are_rotated_by_their_position)

@@ -22,7 +22,9 @@ static const char *const recipes[] = {
 	"f16",
 	"kivi:bits=2 ; seal=prompt,sinks=70",
 	"q:k=3,v=5,rot=hadamard ; block=128",
+	"q:k=4,v=5,rot=file ; block=32,skip=1",
 	"q:k=16,v=2,axis_v=channel ; block=32,sinks=1",
+	"kitty:boost=0.2 ; window=40,sinks=3",
 };
 #define RECIPES (sizeof recipes / sizeof recipes[0])
 #define FEW 4
@@ -320,7 +322,8 @@ START_TEST(test_half_to_codes)
 	                                 "kivi:bits=2 ; skip=1",
 	                                 "f16 ; block=128",
 	                                 "kvcomp:entropy=huffman",
-	                                 "kvcomp:entropy=pack ; window=0"};
+	                                 "kvcomp:entropy=pack ; window=0",
+	                                 "kitty ; window=40"};
 	static struct stream stream, want, loaded, cold, back;
 	struct feed half = {0}, codes = {0};
 	struct memory_file file = {0};
@@ -438,10 +441,10 @@ END_TEST
 /* A window too small for the file's open tokens, other sinks, other layers left out: sealed anew. */
 START_TEST(test_keys_that_shape_blocks)
 {
-	static const char *const to[] = {"kivi:bits=4 ; window=0,sinks=3", "kivi:bits=4 ; window=40",
-	                                 "kivi:bits=4 ; window=40,sinks=3,skip=1",
-	                                 "kivi:bits=4 ; window=40,sinks=3,block=32",
-	                                 "kivi:bits=3 ; window=40,sinks=3"};
+	static const char *const to[] = {
+		"kivi:bits=4 ; window=0,sinks=3",         "kivi:bits=4 ; window=40",
+		"kivi:bits=4 ; window=40,sinks=3,skip=1", "kivi:bits=4 ; window=40,sinks=3,block=32",
+		"kivi:bits=3 ; window=40,sinks=3",        "kitty ; window=40,sinks=3"};
 	static struct stream stream, loaded;
 	struct feed feed = {0}, other = {0};
 	struct memory_file file = {0};
@@ -473,10 +476,10 @@ int main(void)
 	tcase_add_test(same, test_one_behind_the_other);
 	tcase_add_loop_test(same, test_other_queues, 0, FEW);
 	tcase_add_test(same, test_a_larger_window_takes_pages_as_they_are);
-	fixture_some(other, test_half_to_codes, 6, 0, 2, 4);
+	fixture_some(other, test_half_to_codes, 7, 0, 2, 4, 6);
 	tcase_add_test(other, test_half_to_codes_in_chunks);
 	fixture_some(other, test_codes_to_half, RECIPES, 1, 3, 5);
 	tcase_add_loop_test(other, test_there_and_back, 0, 2);
-	fixture_some(other, test_keys_that_shape_blocks, 5, 0, 2);
+	fixture_some(other, test_keys_that_shape_blocks, 6, 0, 2, 5);
 	return fixture_run_shared(suite);
 }

@@ -84,11 +84,11 @@ END_TEST
 
 /* ---------------------------------------------------------------- damage ---- */
 
-static const char *const damaged[] = {SNAP_KIVI, SNAP_HALVES, "q:k=16,v=8,group=16 ; window=1",
-                                      SNAP_KVCOMP,
-                                      "kvcomp:entropy=pack,abs_k=0.001 ; window=3,block=32"};
-#define DAMAGED 5
-#define FIXED 3 /* of pages that begin with halves */
+static const char *const damaged[] = {
+	SNAP_KIVI,  SNAP_HALVES, "q:k=16,v=8,group=16 ; window=1",
+	SNAP_KITTY, SNAP_KVCOMP, "kvcomp:entropy=pack,abs_k=0.001 ; window=3,block=32"};
+#define DAMAGED 6
+#define FIXED 4 /* of pages that begin with halves */
 
 /* Each fourth byte changed, and the file ended before each of them, into a cache of the same recipe; four rows of a recipe
  * are all bytes. */
@@ -338,19 +338,46 @@ START_TEST(test_bad_pages_of_streams)
 }
 END_TEST
 
+/* Kernels read K's channels by the list of boosted ones: numbers of channels, each once, ascending. It lies behind scales,
+ * minimums, codes and the plane of high bits, in a block of 16 channels and 32 tokens in groups of 16. */
+START_TEST(test_bad_lists_of_channels)
+{
+	enum { BOOSTED = 8, LIST = 4 * 16 * 2 + 16 * 32 / 4 + BOOSTED * 32 / 4 };
+	static struct snap snap;
+	snap_open(&snap, SNAP_KITTY);
+	for (size_t part = 1; part + 1 < snap.parts; part++) {
+		if (snap_word(snap.file.bytes + snap_record(&snap, part)) == SNAP_HALF)
+			continue;
+		const unsigned char *list = snap.file.bytes + snap_contents(&snap, part) + LIST;
+		for (size_t i = 1; i < BOOSTED; i++)
+			ck_assert(list[i] > list[i - 1] && list[i] < 16);
+		for (size_t i = 0; i + 1 < BOOSTED; i++) {
+			size_t at = snap_contents(&snap, part) + LIST + i;
+			uint32_t first = list[i], second = list[i + 1];
+			refuse_half(&snap, at, first | 16 << 8, "boosted channels");
+			refuse_half(&snap, at, first | 255 << 8, "boosted channels");
+			refuse_half(&snap, at, first | first << 8, "boosted channels");
+			refuse_half(&snap, at, second | first << 8, "boosted channels");
+		}
+	}
+	snap_close(&snap);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("snapshot_file");
 	TCase *format = fixture_case(suite, "format", 60), *damage = fixture_case(suite, "damage", 120);
 	tcase_add_test(format, test_the_format_is_as_described);
 	tcase_add_test(format, test_defaults_are_written_out);
-	fixture_some(damage, test_every_damaged_byte_is_found, 4 * DAMAGED, 0, 5, 10, 15, 16);
+	fixture_some(damage, test_every_damaged_byte_is_found, 4 * DAMAGED, 0, 5, 10, 15, 19, 20);
 	tcase_add_test(damage, test_damage_is_named);
 	tcase_add_test(damage, test_snapshots_cannot_be_mixed);
-	fixture_some(damage, test_lies_are_found, DAMAGED, 0, 3, 4);
+	fixture_some(damage, test_lies_are_found, DAMAGED, 0, 3, 4, 5);
 	tcase_add_test(damage, test_lies_to_another_recipe);
 	tcase_add_loop_test(damage, test_contents_may_say_anything, 0, DAMAGED);
 	tcase_add_loop_test(damage, test_numbers_that_are_none_are_found, 0, FIXED);
 	tcase_add_test(damage, test_bad_pages_of_streams);
+	tcase_add_test(damage, test_bad_lists_of_channels);
 	return fixture_run_shared(suite);
 }

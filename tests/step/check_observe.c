@@ -23,6 +23,9 @@ static const struct kind looking[] = {
 	{.recipe = "morphkv:budget=80,obs=16,agg=sum ; window=16,sinks=4,block=32,seal=prompt,skip=0",
      .layers = 1,
      .selects = true},
+	{.recipe = "expected:budget=80,obs=16 ; window=16,sinks=4,block=32,skip=0",
+     .layers = 1,
+     .selects = true},
 };
 static const struct kind weighing[] = {
 	{.recipe = "h2o:budget=72,recent=0.5 ; window=16,sinks=4,block=32,seal=prompt,skip=0",

@@ -27,11 +27,15 @@ static const struct {
 	{"q:k=5,v=6 ; block=32", 1, 6, 2, 64, 64, 63, 1, 2},
 	{"q:k=16,v=2 ; seal=prompt", 4, 6, 2, 64, 64, 5000, 512, 16},
 	{"kivi ; skip=2", 2, 6, 2, 64, 64, 1, 1, 1},
+	{"q:k=4,v=4,rot=file ; skip=1", 3, 6, 2, 64, 96, 1000, 0, 2},
 	{"topk:recall=100,every=128", 2, 6, 2, 64, 64, 1000, 0, 3},
 	{"pages:recall=900,page=4,gqa=group,every=256 ; skip=1,block=32", 3, 6, 2, 64, 64, 2049, 17, 5},
 	{"kivi | clusterkv:per=4,recall=300 ; sinks=5,window=33", 2, 6, 2, 64, 64, 1000, 700, 2},
 	{"a2ats:codes=50,recall=1,every=128 ; seal=chunk", 4, 6, 2, 64, 64, 5000, 512, 16},
 	{"clusterkv ; skip=2", 2, 6, 2, 64, 64, 1, 1, 1},
+	{"kitty:boost=0.3 ; skip=1,window=33", 3, 6, 2, 64, 64, 2049, 17, 5},
+	{"expected:budget=100,obs=24", 2, 6, 2, 64, 64, 1000, 0, 3},
+	{"expected:budget=0.3 | kivi:bits=4 ; skip=1,block=128", 3, 8, 2, 64, 32, 2049, 17, 5},
 };
 
 /* topk needs none, nor do layers that don't seal. */
@@ -46,13 +50,19 @@ START_TEST(test_the_estimate_is_the_allocation)
 	clkv_geometry g = feed_geometry(estimates[_i].layers, estimates[_i].q_heads,
 	                                estimates[_i].kv_heads, estimates[_i].dk, estimates[_i].dv);
 	clkv_cache_options o = CLKV_INIT(clkv_cache_options);
+	if (strncmp(estimates[_i].recipe, "expected", 8) == 0)
+		g.rope.kind = CLKV_ROPE_HALVES;
 	struct feed feed = {.geometry = g};
 	o.max_tokens = estimates[_i].tokens;
 	o.max_step_tokens = estimates[_i].step;
 	o.max_sequences = estimates[_i].sequences;
 	clkv_bytes want = feed_required(fixture.context, &g, estimates[_i].recipe, &o);
-	ck_assert_uint_eq(want.device,
-	                  want.sealed + want.open + want.tables + want.scratch + want.index);
+	ck_assert_uint_eq(want.device, want.sealed + want.open + want.tables + want.scratch +
+	                                   want.index + want.rotation);
+	/* f32, of each layer and KV head a matrix of K and one of V */
+	ck_assert_uint_eq(want.rotation, strstr(estimates[_i].recipe, "rot=file")
+	                                     ? 3 * 2 * (64 * 64 + 96 * 96) * 4
+	                                     : 0);
 	ck_assert(want.index > 0 || !has_index(estimates[_i].recipe));
 	uint64_t before = inject_device_bytes();
 	feed_open(&feed, fixture.context, fixture.queue, estimates[_i].recipe, &o);
@@ -208,7 +218,7 @@ int main(void)
 	TCase *estimate = fixture_case(suite, "estimate", 60);
 	TCase *format = fixture_case(suite, "format", 60), *held = fixture_case(suite, "stored", 120);
 	fixture_some(estimate, test_the_estimate_is_the_allocation,
-	             sizeof estimates / sizeof estimates[0], 0, 2, 7, 8, 9);
+	             sizeof estimates / sizeof estimates[0], 0, 2, 7, 8, 9, 11);
 	tcase_add_loop_test(format, test_formats_have_the_size_of_the_formula, 0, 6);
 	tcase_add_test(format, test_bytes_per_token_are_those_of_the_table);
 	tcase_add_loop_test(held, test_stored_bytes_of_a_small_model, 0, 4);

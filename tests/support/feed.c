@@ -3,6 +3,7 @@
 #include "feed.h"
 
 #include "random.h"
+#include "rotation.h"
 
 #include <check.h>
 #include <math.h>
@@ -68,15 +69,23 @@ void feed_open(struct feed *feed, clkv_context *context, cl_command_queue queue,
 {
 	clkv_cache_options room = CLKV_INIT(clkv_cache_options);
 	clkv_error error;
+	struct memory_file rotation = {0};
 	room.max_tokens = FEED_TOKENS;
 	room.max_sequences = FEED_ITEMS;
+	if (options)
+		room = *options;
+	if (strstr(recipe, "rot=file") && !room.rotation) {
+		rotation = rotation_file(&feed->geometry, ROTATION_RANDOM, 1);
+		room.rotation = rotation.bytes;
+		room.rotation_size = rotation.n;
+	}
 	feed->context = context;
 	feed->queue = queue;
 	if (!feed->value)
 		feed->value = feed_normal;
-	feed_ok(clkv_cache_create(context, &feed->geometry, recipe, options ? options : &room,
-	                          &feed->cache, &error),
+	feed_ok(clkv_cache_create(context, &feed->geometry, recipe, &room, &feed->cache, &error),
 	        &error, recipe);
+	memory_close(&rotation);
 }
 
 void feed_close(struct feed *feed)
@@ -128,21 +137,58 @@ void feed_rows(const struct feed *feed, int layer, enum feed_side side, const ui
 				*values++ = tensor_round(feed->in.dtype, feed->value(row[i], layer, side, h, d));
 }
 
-/* The rows of all items, one behind the other. */
+/* Rows that a step's tensors have; *packed, if it's given, gets those of the items alone. */
+static size_t tensor_rows(const struct feed *feed, const struct feed_item *items, size_t n_items,
+                          size_t *packed)
+{
+	size_t rows = 0, end = 0;
+	for (size_t i = 0; i < n_items; i++) {
+		size_t last = (feed->first_rows ? feed->first_rows[i] : rows) + items[i].n;
+		rows += items[i].n;
+		end = last > end ? last : end;
+	}
+	if (packed)
+		*packed = rows;
+	return end;
+}
+
+/* The rows of all items where they belong. */
 static void open_rows(const struct feed *feed, int layer, enum feed_side side,
                       const struct feed_item *items, size_t n_items, struct tensor *x)
 {
-	size_t row_size = feed_heads(feed, side) * feed_dim(feed, side), rows = 0;
-	for (size_t i = 0; i < n_items; i++)
-		rows += items[i].n;
-	double *values = new_doubles(rows * row_size), *at = values;
+	size_t row_size = feed_heads(feed, side) * feed_dim(feed, side), at = 0;
+	size_t rows = tensor_rows(feed, items, n_items, NULL);
+	double *values = new_doubles(rows * row_size);
+	for (size_t i = 0; i < rows * row_size; i++)
+		values[i] = (double)NAN;
 	for (size_t i = 0; i < n_items; i++) {
 		const struct stream *s = items[i].stream;
-		feed_rows(feed, layer, side, s->row + s->n, items[i].n, at);
-		at += items[i].n * row_size;
+		at = feed->first_rows ? feed->first_rows[i] : at;
+		feed_rows(feed, layer, side, s->row + s->n, items[i].n, values + at * row_size);
+		at += items[i].n;
 	}
 	tensor_open(x, feed->queue, feed->in, rows, feed_heads(feed, side), feed_dim(feed, side),
 	            values);
+	free(values);
+}
+
+/* The items' rows of a tensor behind each other; those beside them were not written. */
+static void collect_rows(const struct feed *feed, const struct feed_item *items, size_t n_items,
+                         const struct tensor *x, double *to)
+{
+	size_t row_size = x->heads * x->dim, at = 0;
+	double *values = new_doubles(x->rows * row_size), guard = tensor_guard(x->t.dtype);
+	tensor_read(x, feed->queue, values);
+	for (size_t i = 0; i < n_items; i++) {
+		size_t n = items[i].n * row_size;
+		at = feed->first_rows ? feed->first_rows[i] * row_size : at;
+		for (size_t j = 0; j < n; j++, at++) {
+			*to++ = values[at];
+			values[at] = guard;
+		}
+	}
+	for (size_t i = 0; i < x->rows * row_size; i++)
+		ck_assert_msg(values[i] == guard, "row %zu of no item was written", i / row_size);
 	free(values);
 }
 
@@ -176,6 +222,7 @@ static void observe(clkv_step *step, int layer, const struct tensor *q, const st
 	clkv_error error;
 	args.q = q->t;
 	args.lse = lse->t.mem;
+	args.lse_host = lse->t.host;
 	args.lse_offset = lse->t.offset;
 	feed_ok(clkv_step_observe(step, layer, &args, 0, NULL, NULL, &error), &error,
 	        "clkv_step_observe");
@@ -186,7 +233,7 @@ static void observe_layer(const struct feed *feed, clkv_step *step, int layer,
                           const struct feed_item *items, size_t n_items)
 {
 	const struct feed_result *r = feed->observed;
-	struct tensor_layout layout = {.dtype = CLKV_F32, .offset = 5};
+	struct tensor_layout layout = {.dtype = CLKV_F32, .offset = 5, .host = feed->in.host};
 	struct tensor q, lse;
 	open_rows(feed, layer, FEED_Q, items, n_items, &q);
 	ck_assert_uint_eq(q.rows, r->rows);
@@ -210,21 +257,27 @@ static void attend_layer(const struct feed *feed, clkv_step *step, int layer,
 	args.q = q.t;
 	args.out = out.t;
 	if (feed->lse) {
-		struct tensor_layout layout = {.dtype = CLKV_F32, .offset = 3};
+		struct tensor_layout layout = {
+			.dtype = CLKV_F32, .offset = 3, .host = feed->out.host, .skew = feed->out.skew / 4 * 4};
 		tensor_open(&lse, feed->queue, layout, q.rows, 1, heads, NULL);
 		args.lse = lse.t.mem;
+		args.lse_host = lse.t.host;
 		args.lse_offset = layout.offset;
 	}
-	if (feed->sinks)
+	if (feed->sinks && feed->in.host)
+		args.sinks_host = feed->sinks;
+	else if (feed->sinks)
 		args.sinks = sinks_buffer(feed);
 	feed_ok(clkv_step_attend(step, layer, &args, 0, NULL, NULL, &error), &error,
 	        "clkv_step_attend");
 	if (feed->observe)
 		observe(step, layer, &q, &lse);
 	if (result)
-		tensor_read(&out, feed->queue, result->out + (size_t)layer * q.rows * result->out_row);
+		collect_rows(feed, items, n_items, &out,
+		             result->out + (size_t)layer * result->rows * result->out_row);
 	if (result && feed->lse)
-		tensor_read(&lse, feed->queue, result->lse + (size_t)layer * q.rows * heads);
+		collect_rows(feed, items, n_items, &lse,
+		             result->lse + (size_t)layer * result->rows * heads);
 	ck_assert_int_eq(clFinish(feed->queue), CL_SUCCESS);
 	if (args.sinks)
 		clReleaseMemObject(args.sinks);
@@ -233,12 +286,12 @@ static void attend_layer(const struct feed *feed, clkv_step *step, int layer,
 	tensor_close(&lse);
 }
 
-static void name_rows(struct feed_item *item)
+static void name_rows(const struct feed *feed, struct feed_item *item)
 {
 	struct stream *s = item->stream;
 	ck_assert_uint_le(s->n + item->n, FEED_TOKENS);
 	for (size_t i = 0; i < item->n; i++)
-		s->row[s->n + i] = random_mix(item->seed, s->n + i);
+		s->row[s->n + i] = feed->named ? feed->named[i] : random_mix(item->seed, s->n + i);
 }
 
 static void result_open(const struct feed *feed, size_t rows, struct feed_result *result)
@@ -263,16 +316,17 @@ clkv_step *feed_begin(struct feed *feed, struct feed_item *items, size_t n_items
 	clkv_step_item list[FEED_ITEMS];
 	clkv_step *step = NULL;
 	clkv_error error;
-	size_t rows = 0;
+	size_t rows;
 	for (size_t i = 0; i < n_items; i++) {
-		name_rows(&items[i]);
+		name_rows(feed, &items[i]);
 		list[i] = (clkv_step_item){items[i].stream->seq, items[i].n, items[i].phase};
-		rows += items[i].n;
 	}
+	(void)tensor_rows(feed, items, n_items, &rows);
 	if (result)
 		result_open(feed, rows, result);
-	feed_ok(clkv_step_begin(feed->cache, list, n_items, feed->queue, &step, &error), &error,
-	        "clkv_step_begin");
+	feed_ok(clkv_step_begin_rows(feed->cache, list, feed->first_rows, n_items, feed->queue, &step,
+	                             &error),
+	        &error, "clkv_step_begin_rows");
 	for (int layer = 0; layer < feed->geometry.layers; layer++) {
 		append_layer(feed, step, layer, items, n_items);
 		if (feed->observed)
@@ -309,6 +363,14 @@ void feed_one(struct feed *feed, struct stream *stream, size_t n, clkv_phase pha
 {
 	struct feed_item item = {.stream = stream, .n = n, .phase = phase, .seed = seed};
 	feed_step(feed, &item, 1, result);
+}
+
+void feed_named(struct feed *feed, struct stream *stream, const uint64_t *row, size_t n,
+                clkv_phase phase)
+{
+	feed->named = row;
+	feed_one(feed, stream, n, phase, 0, NULL);
+	feed->named = NULL;
 }
 
 void feed_read(const struct feed *feed, const struct stream *stream, int layer, size_t from,

@@ -39,6 +39,11 @@ struct feed {
 	bool observe;     /**< queries are handed in once more behind attention; lse is needed */
 	const struct feed_result *observed; /**< or instead of it, with these log-sum-exps */
 	const float *sinks;                 /**< host values [q_heads], or NULL */
+	const uint64_t
+		*named; /**< numbers of the rows of the next step, of one item; NULL: by its seed */
+	const size_t *
+		first_rows; /**< of each item in the tensors of a step, rows beside them being NaN; NULL: they follow
+	                             each other. Not with observed */
 };
 
 struct stream {
@@ -76,7 +81,8 @@ clkv_geometry feed_geometry(int layers, int q_heads, int kv_heads, int dk, int d
 /** Options of a cache whose steps have 512 tokens at most. */
 clkv_cache_options feed_room(size_t tokens, size_t sequences);
 
-/** Creates the cache of feed->geometry. options NULL: room for FEED_TOKENS in FEED_ITEMS sequences. */
+/** Creates the cache of feed->geometry. options NULL: room for FEED_TOKENS in FEED_ITEMS sequences. A recipe with rot=file
+ *  gets random matrices, always the same, unless the options have some. */
 void feed_open(struct feed *feed, clkv_context *context, cl_command_queue queue, const char *recipe,
                const clkv_cache_options *options);
 void feed_close(struct feed *feed);
@@ -95,6 +101,9 @@ void feed_rows(const struct feed *feed, int layer, enum feed_side side, const ui
 /** Begins a step, appends and attends all layers, commits. The result may be NULL. */
 void feed_step(struct feed *feed, struct feed_item *items, size_t n_items,
                struct feed_result *result);
+/** feed_step of n rows of one stream that have these numbers. */
+void feed_named(struct feed *feed, struct stream *stream, const uint64_t *row, size_t n,
+                clkv_phase phase);
 /** The same up to the commit. The caller commits and calls feed_kept, or aborts. */
 clkv_step *feed_begin(struct feed *feed, struct feed_item *items, size_t n_items,
                       struct feed_result *result);

@@ -232,6 +232,14 @@ CODE(clEnqueueReadBuffer,
      (cl_command_queue queue, cl_mem mem, cl_bool block, size_t offset, size_t size, void *ptr,
       cl_uint n, const cl_event *wait, cl_event *event),
      (queue, mem, block, offset, size, ptr, n, wait, event))
+OBJECT(void *, clEnqueueMapBuffer,
+       (cl_command_queue queue, cl_mem mem, cl_bool block, cl_map_flags flags, size_t offset,
+        size_t size, cl_uint n, const cl_event *wait, cl_event *event, cl_int *code),
+       (queue, mem, block, flags, offset, size, n, wait, event, code))
+CODE(clEnqueueUnmapMemObject,
+     (cl_command_queue queue, cl_mem mem, void *ptr, cl_uint n, const cl_event *wait,
+      cl_event *event),
+     (queue, mem, ptr, n, wait, event))
 CODE(clEnqueueCopyBuffer,
      (cl_command_queue queue, cl_mem from, cl_mem to, size_t from_offset, size_t to_offset,
       size_t size, cl_uint n, const cl_event *wait, cl_event *event),

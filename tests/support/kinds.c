@@ -58,6 +58,11 @@ const struct kind kinds[] = {
      .rows = 33,
      .selects = true,
      .looks = true},
+	{.recipe = "expected:budget=72,obs=16" SIDES,
+     .layers = 1,
+     .rows = 33,
+     .selects = true,
+     .looks = true},
 	{.recipe = "l2norm:budget=72" SIDES, .layers = 1, .rows = 33, .selects = true},
 	{.recipe = "streaming:budget=72" SIDES, .layers = 1, .rows = 33, .selects = true},
 	{.recipe = "corm:obs=6" SIDES, .layers = 1, .rows = 33, .selects = true, .looks = true},
@@ -105,6 +110,8 @@ void kind_open(struct feed *feed, const struct kind *kind, clkv_context *context
 	o.max_seq_tokens = 2000;
 	o.max_step_tokens = 700;
 	*feed = (struct feed){.geometry = feed_usual(kind->layers), .lse = true};
+	/* rows are rotated already: said for those who turn queries */
+	feed->geometry.rope.kind = CLKV_ROPE_HALVES;
 	feed_open(feed, context, queue, kind->recipe, &o);
 }
 

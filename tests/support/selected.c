@@ -369,6 +369,8 @@ static double score_slack(const struct ref_head *h, const struct ref_slot *slot)
 		return 0.0;
 	case REF_NORM:
 		return h->norm_slack * fabs(slot->score);
+	case REF_EXPECTED:
+		return h->expected_slack * slot->score;
 	case REF_MASS:
 	case REF_SEEN:
 		break;

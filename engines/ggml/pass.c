@@ -1,0 +1,505 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "clkv_ggml.h"
+#include "mask.h"
+#include "store.h"
+
+/** Rows of a batch behind generated tokens that count as generation still: drafts. Longer ones are prompts. */
+enum { DRAFT_ROWS = 32 };
+
+static atomic_ullong passes_of_all;
+
+unsigned long long clkv_ggml_passes(void)
+{
+	return atomic_load(&passes_of_all);
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static size_t width_k(const struct store *s)
+{
+	return (size_t)s->kv_heads * (size_t)s->dim_k;
+}
+
+static size_t width_v(const struct store *s)
+{
+	return (size_t)s->kv_heads * (size_t)s->dim_v;
+}
+
+static size_t width_q(const struct store *s)
+{
+	return (size_t)s->q_heads * (size_t)s->dim_k;
+}
+
+static size_t width_out(const struct store *s)
+{
+	return (size_t)s->q_heads * (size_t)s->dim_v;
+}
+
+/* ---------------------------------------------------------------- rows that come ---- */
+
+static int64_t cell_of(const struct ggml_tensor *cells, size_t i)
+{
+	const char *at = (const char *)cells->data + i * cells->nb[0];
+	return cells->type == GGML_TYPE_I64 ? *(const int64_t *)(const void *)at
+	                                    : *(const int32_t *)(const void *)at;
+}
+
+/** Reads the cells of a batch as one span per stream. Returns 0 after a line: they don't follow each other. */
+static int read_spans(struct store *store, const struct ggml_tensor *cells)
+{
+	struct pass *next = &store->next;
+	next->n_spans = 0;
+	next->n_rows = (size_t)cells->ne[0];
+	for (size_t i = 0; i < next->n_rows; i++) {
+		const size_t cell = (size_t)cell_of(cells, i);
+		const size_t stream = cell / store->cells, at = cell % store->cells;
+		struct span *last = next->n_spans ? &next->spans[next->n_spans - 1] : NULL;
+		if (last && last->stream == stream && last->first + last->n == at) {
+			last->n++;
+			continue;
+		}
+		if (next->n_spans == store->n_streams || (last && stream <= last->stream)) {
+			say_error("a batch's cells don't follow each other (%zu behind %zu): clkv needs one "
+			          "sequence per stream "
+			          "(kv_unified off) and a cache without holes, rings or shifts",
+			          cell, last ? last->first + last->n - 1 : 0);
+			return 0;
+		}
+		next->spans[next->n_spans++] = (struct span){stream, at, 1};
+	}
+	return 1;
+}
+
+static int rows_fit(const struct store *store, const struct ggml_tensor *node,
+                    const struct side *side)
+{
+	const struct ggml_tensor *rows = node->src[0], *cells = node->src[1];
+	if ((size_t)rows->ne[0] != side->width || rows->ne[2] != 1 || rows->ne[3] != 1) {
+		say_error("V is written transposed: turn flash attention on (-fa on)");
+		return 0;
+	}
+	if (rows->type != GGML_TYPE_F32 || rows->nb[0] != sizeof(float) ||
+	    (cells->type != GGML_TYPE_I64 && cells->type != GGML_TYPE_I32)) {
+		say_error("rows of K and V must come as f32, with i64 or i32 cells");
+		return 0;
+	}
+	if ((size_t)rows->ne[1] > store->max_rows) {
+		say_error("a batch of %zu rows came, and %zu were planned for", (size_t)rows->ne[1],
+		          store->max_rows);
+		return 0;
+	}
+	return 1;
+}
+
+static int same_spans(const struct pass *a, const struct pass *b)
+{
+	return a->n_spans == b->n_spans && a->n_rows == b->n_rows &&
+	       !memcmp(a->spans, b->spans, a->n_spans * sizeof(*a->spans));
+}
+
+static void copy_rows(const struct ggml_tensor *rows, float *to)
+{
+	const size_t width = (size_t)rows->ne[0];
+	for (int64_t r = 0; r < rows->ne[1]; r++)
+		memcpy(to + (size_t)r * width, (const char *)rows->data + (size_t)r * rows->nb[1],
+		       width * sizeof(float));
+}
+
+static int make_staging(struct store *store)
+{
+	struct staging *s = &store->staging;
+	const size_t in =
+		store->max_rows * (width_k(store) + width_v(store) + width_q(store)) * sizeof(float);
+	const size_t out = store->max_rows * width_out(store) * sizeof(float);
+	const cl_context context = clkv_context_cl(store->context);
+	if (!s->host)
+		s->host = malloc(in);
+	if (!s->in)
+		s->in = clCreateBuffer(context, CL_MEM_READ_ONLY, in, NULL, NULL);
+	if (!s->out)
+		s->out = clCreateBuffer(context, CL_MEM_WRITE_ONLY, out, NULL, NULL);
+	if (s->host && s->in && s->out)
+		return 1;
+	say_error("no memory for the rows of a batch: %zu bytes", in + out);
+	return 0;
+}
+
+int pass_rows(struct store *store, const struct ggml_tensor *node)
+{
+	int side;
+	const struct layer *layer = store_find(store, node, &side);
+	if (!rows_fit(store, node, &layer->side[side]) || !make_staging(store) ||
+	    !read_spans(store, node->src[1]))
+		return 0;
+	struct staging *s = &store->staging;
+	if (s->layer != layer)
+		s->has[SIDE_K] = s->has[SIDE_V] = 0;
+	s->layer = layer;
+	s->has[side] = 1;
+	copy_rows(node->src[0], s->host + (side == SIDE_V ? store->next.n_rows * width_k(store) : 0));
+	return 1;
+}
+
+/* ---------------------------------------------------------------- the step ---- */
+
+void pass_drop(struct store *store)
+{
+	struct pass *p = &store->pass;
+	store->staging.layer = NULL;
+	if (!p->step)
+		return;
+	clkv_step_abort(p->step);
+	p->step = NULL;
+	for (size_t i = 0; i < p->n_spans; i++)
+		store->streams[p->spans[i].stream].length = p->spans[i].first;
+}
+
+/** Counts how many of a span's rows the engine hasn't taken back: the next batch begins where it goes on. Only what was
+ *  generated can be kept in part; prompts are kept, and cut afterwards. */
+static size_t kept_of(const struct store *store, const struct span *span, const struct pass *next)
+{
+	for (size_t i = 0; next && i < next->n_spans; i++) {
+		const struct span *n = &next->spans[i];
+		if (n->stream == span->stream && n->first >= span->first &&
+		    n->first < span->first + span->n && store->streams[span->stream].decodes)
+			return n->first - span->first;
+	}
+	return span->n;
+}
+
+static void lose(struct store *store)
+{
+	for (size_t i = 0; i < store->pass.n_spans; i++)
+		store->streams[store->pass.spans[i].stream].lost = 1;
+}
+
+/** Tells once per cache that values were replaced, which an engine would never hear of otherwise. */
+static void look_at_figures(struct store *store)
+{
+	clkv_stats stats = CLKV_INIT(clkv_stats);
+	if (clkv_cache_stats(store->cache, &stats, NULL) || !stats.not_finite || store->not_finite)
+		return;
+	store->not_finite = stats.not_finite;
+	say_error("K or V had %llu values that aren't finite or are beyond 65504: 0 or 65504 was kept "
+	          "of them",
+	          (unsigned long long)stats.not_finite);
+}
+
+/** Ends the open step. next: the batch behind it, or NULL. */
+static int commit(struct store *store, const struct pass *next)
+{
+	struct pass *p = &store->pass;
+	size_t *kept = calloc(p->n_spans, sizeof(*kept));
+	clkv_error error = {.status = CLKV_OK};
+	for (size_t i = 0; kept && i < p->n_spans; i++)
+		kept[i] = kept_of(store, &p->spans[i], next);
+	if (!kept || clkv_step_commit(p->step, kept, &error)) {
+		say_clkv("the last batch's tokens can't be kept", &error);
+		lose(store);
+		pass_drop(store);
+		free(kept);
+		return 0;
+	}
+	p->step = NULL;
+	for (size_t i = 0; i < p->n_spans; i++)
+		store->streams[p->spans[i].stream].length = p->spans[i].first + kept[i];
+	free(kept);
+	store->passes++;
+	atomic_fetch_add(&passes_of_all, 1);
+	look_at_figures(store);
+	return 1;
+}
+
+/** Ends the open step, or drops it: not every layer was attended with, as the engine gave the batch up. */
+static int end_before(struct store *store, const struct pass *next)
+{
+	if (!store->pass.step)
+		return 1;
+	if (store->pass.n_attended == store->n_layers)
+		return commit(store, next);
+	pass_drop(store);
+	return 1;
+}
+
+int pass_end(struct store *store)
+{
+	return end_before(store, NULL);
+}
+
+int stream_truncate(struct store *store, size_t stream, size_t n)
+{
+	struct stream *s = &store->streams[stream];
+	clkv_error error = {.status = CLKV_OK};
+	if (s->length == n)
+		return 1;
+	if (clkv_seq_truncate(s->seq, n, &error)) {
+		say_clkv("the engine takes tokens back that can't be", &error);
+		return 0;
+	}
+	s->length = n;
+	if (!n)
+		s->decodes = 0;
+	return 1;
+}
+
+/** Brings a stream to the length at which a batch goes on. */
+static int stream_ready(struct store *store, const struct span *span)
+{
+	struct stream *s = &store->streams[span->stream];
+	clkv_error error = {.status = CLKV_OK};
+	s->copy_of = 0;
+	if (!span->first) {
+		s->lost = 0;
+		state_drop(store, span->stream);
+	}
+	if (!state_flush(store, span->stream))
+		return 0;
+	if (s->lost || span->first > s->length) {
+		say_error(
+			"stream %zu goes on at cell %zu, and clkv holds %zu of its tokens: clear it first",
+			span->stream, span->first, s->lost ? 0 : s->length);
+		return 0;
+	}
+	if (!s->seq && clkv_seq_create(store->cache, &s->seq, &error)) {
+		say_clkv("no sequence", &error);
+		return 0;
+	}
+	return stream_truncate(store, span->stream, span->first);
+}
+
+/** DECODE for a token and for drafts behind tokens; else the end of a prompt, as an engine doesn't say whether more follows. */
+static clkv_phase phase_of(struct stream *s, size_t n)
+{
+	s->decodes = n == 1 || (s->decodes && n <= DRAFT_ROWS);
+	return s->decodes ? CLKV_DECODE : CLKV_PROMPT_END;
+}
+
+static int begin(struct store *store)
+{
+	struct pass *p = &store->pass;
+	clkv_error error = {.status = CLKV_OK};
+	if (!end_before(store, &store->next))
+		return 0;
+	clkv_step_item *items = calloc(store->next.n_spans, sizeof(*items));
+	for (size_t i = 0; items && i < store->next.n_spans; i++) {
+		const struct span *span = &store->next.spans[i];
+		if (!stream_ready(store, span)) {
+			free(items);
+			return 0;
+		}
+		struct stream *s = &store->streams[span->stream];
+		items[i] = (clkv_step_item){s->seq, span->n, phase_of(s, span->n)};
+	}
+	const int failed = !items || clkv_step_begin(store->cache, items, store->next.n_spans,
+	                                             store->queue, &p->step, &error);
+	free(items);
+	if (failed) {
+		say_clkv("the batch can't begin", &error);
+		return 0;
+	}
+	p->n_spans = store->next.n_spans;
+	p->n_rows = store->next.n_rows;
+	memcpy(p->spans, store->next.spans, p->n_spans * sizeof(*p->spans));
+	p->n_attended = 0;
+	p->mask = NULL;
+	for (size_t i = 0; i < store->n_layers; i++)
+		store->layers[i].attended = 0;
+	for (size_t i = 0; i < p->n_spans; i++)
+		store->streams[p->spans[i].stream].length = p->spans[i].first + p->spans[i].n;
+	return 1;
+}
+
+/* ---------------------------------------------------------------- attention ---- */
+
+static float param_of(const struct ggml_tensor *node, int i)
+{
+	float value;
+	memcpy(&value, node->op_params + i, sizeof(value));
+	return value;
+}
+
+static int kind_fits(const struct ggml_tensor *node)
+{
+	if (param_of(node, 1) != 0) {
+		say_error("the model uses ALiBi (max_bias %g), which clkv's attention doesn't have",
+		          (double)param_of(node, 1));
+		return 0;
+	}
+	if (node->src[4]) {
+		say_error("the model uses attention sinks, which this backend doesn't hand over");
+		return 0;
+	}
+	if (!node->src[3] || node->src[3]->type != GGML_TYPE_F16 || node->src[3]->ne[2] != 1) {
+		say_error("attention comes without a causal mask of f16, and clkv's is causal");
+		return 0;
+	}
+	return 1;
+}
+
+static int shape_fits(const struct store *store, const struct ggml_tensor *node)
+{
+	const struct ggml_tensor *q = node->src[0], *k = node->src[1], *v = node->src[2];
+	if (q->ne[0] != store->dim_k || k->ne[0] != store->dim_k || v->ne[0] != store->dim_v ||
+	    q->ne[2] != store->q_heads || k->ne[2] != store->kv_heads || v->ne[2] != store->kv_heads) {
+		say_error("a layer has other heads than the first, and clkv takes one shape for all");
+		return 0;
+	}
+	const float scale = param_of(node, 0), softcap = param_of(node, 2);
+	if (memcmp(&scale, &store->scale, sizeof(scale)) ||
+	    memcmp(&softcap, &store->softcap, sizeof(softcap))) {
+		say_error("a layer scales or caps its logits otherwise than the first");
+		return 0;
+	}
+	if (q->type != GGML_TYPE_F32 || q->nb[0] != sizeof(float) || node->type != GGML_TYPE_F32) {
+		say_error("queries must come as f32");
+		return 0;
+	}
+	return 1;
+}
+
+/** Checks that the node attends to what the batch's rows went into: span i is stream i of the views of K and V, from its first
+ *  cell on. */
+static int views_fit(const struct store *store, const struct layer *layer,
+                     const struct ggml_tensor *node)
+{
+	const struct pass *b = &store->next;
+	const struct ggml_tensor *q = node->src[0];
+	size_t fits = (size_t)q->ne[3] == b->n_spans;
+	for (int side = 0; side < SIDES; side++) {
+		const struct ggml_tensor *view = node->src[1 + side];
+		const size_t stream_bytes = layer->side[side].row_bytes * store->cells;
+		fits =
+			fits && (size_t)view->ne[3] == b->n_spans &&
+			view->nb[1] == layer->side[side].row_bytes &&
+			(const char *)view->data == layer->side[side].data + b->spans[0].stream * stream_bytes;
+	}
+	for (size_t i = 0; fits && i < b->n_spans; i++)
+		fits = b->spans[i].n == (size_t)q->ne[1] && b->spans[i].stream == b->spans[0].stream + i;
+	if (!fits)
+		say_error("a batch attends to other streams of the cache than it has rows for");
+	return fits != 0;
+}
+
+/** Reads the mask of the batch, row by row, unless it has been read for a layer before. */
+static int mask_fits(struct store *store, const struct ggml_tensor *mask)
+{
+	struct pass *p = &store->pass;
+	if (p->mask == mask)
+		return 1;
+	for (size_t i = 0; i < p->n_spans; i++) {
+		const char *rows = (const char *)mask->data + (mask->ne[3] > 1 ? i * mask->nb[3] : 0);
+		for (size_t r = 0; r < p->spans[i].n; r++) {
+			const void *row = rows + r * mask->nb[1];
+			if (mask_row_is_causal(row, (size_t)mask->ne[0], p->spans[i].first + r + 1))
+				continue;
+			say_error("row %zu of a batch in stream %zu has a mask that isn't causal over all of "
+			          "its cells: "
+			          "sliding windows, unified caches of several sequences and trees of drafts "
+			          "can't be had",
+			          r, p->spans[i].stream);
+			return 0;
+		}
+	}
+	p->mask = mask;
+	return 1;
+}
+
+static void copy_queries(const struct store *store, const struct ggml_tensor *q, float *to)
+{
+	const size_t dim = (size_t)store->dim_k;
+	for (int64_t s = 0; s < q->ne[3]; s++) {
+		for (int64_t t = 0; t < q->ne[1]; t++) {
+			for (int64_t h = 0; h < q->ne[2]; h++, to += dim)
+				memcpy(to,
+				       (const char *)q->data + (size_t)s * q->nb[3] + (size_t)t * q->nb[1] +
+				           (size_t)h * q->nb[2],
+				       dim * sizeof(float));
+		}
+	}
+}
+
+static int enqueue_layer(struct store *store, int number, clkv_error *error)
+{
+	const struct staging *s = &store->staging;
+	const size_t n = store->pass.n_rows;
+	const clkv_tensor k = {.mem = s->in}, v = {.mem = s->in, .offset = n * width_k(store)};
+	clkv_attend_args args = CLKV_INIT(clkv_attend_args);
+	args.q = (clkv_tensor){.mem = s->in, .offset = n * (width_k(store) + width_v(store))};
+	args.out = (clkv_tensor){.mem = s->out};
+	return !clkv_step_append(store->pass.step, number, &k, &v, 0, NULL, NULL, error) &&
+	       !clkv_step_attend(store->pass.step, number, &args, 0, NULL, NULL, error);
+}
+
+/** Sends the rows, computes, and brings the result: one write, the launches, one wait. */
+static int run_layer(struct store *store, int number, struct ggml_tensor *node)
+{
+	const struct staging *s = &store->staging;
+	const size_t n = store->pass.n_rows;
+	const size_t in = n * (width_k(store) + width_v(store) + width_q(store)) * sizeof(float);
+	clkv_error error = {.status = CLKV_OK};
+	const uint64_t start = now_ns();
+	copy_queries(store, node->src[0], s->host + n * (width_k(store) + width_v(store)));
+	cl_int code =
+		clEnqueueWriteBuffer(store->queue, s->in, CL_FALSE, 0, in, s->host, 0, NULL, NULL);
+	const int enqueued = !code && enqueue_layer(store, number, &error);
+	const uint64_t wait = now_ns();
+	if (enqueued)
+		code = clEnqueueReadBuffer(store->queue, s->out, CL_TRUE, 0,
+		                           n * width_out(store) * sizeof(float), node->data, 0, NULL, NULL);
+	else
+		clFinish(store->queue); /* the staging buffer is written again before long */
+	store->prepare_ns += wait - start;
+	store->wait_ns += now_ns() - wait;
+	store->waits++;
+	if (error.status)
+		say_clkv("attention failed", &error);
+	else if (code)
+		say_error("attention failed: OpenCL says %d", code);
+	return !error.status && !code;
+}
+
+static int layer_is_new(const struct store *store, const struct layer *layer)
+{
+	return !store->pass.step || layer->attended || !same_spans(&store->pass, &store->next);
+}
+
+static int attend(struct store *store, struct layer *layer, struct ggml_tensor *node)
+{
+	struct staging *s = &store->staging;
+	if (s->layer != layer || !s->has[SIDE_K] || !s->has[SIDE_V]) {
+		say_error("layer %d attends without new rows of its own, as where layers share a cache",
+		          layer->number);
+		return 0;
+	}
+	if (!kind_fits(node) || !shape_fits(store, node) || !views_fit(store, layer, node))
+		return 0;
+	if (layer_is_new(store, layer) && !begin(store))
+		return 0;
+	if (!mask_fits(store, node->src[3]) || !run_layer(store, (int)(layer - store->layers), node))
+		return 0;
+	s->layer = NULL;
+	layer->attended = 1;
+	store->pass.n_attended++;
+	return 1;
+}
+
+int pass_attend(struct store *store, struct ggml_tensor *node)
+{
+	int side;
+	struct layer *layer = store_find(store, node->src[1], &side);
+	if (attend(store, layer, node))
+		return 1;
+	pass_drop(store);
+	return 0;
+}

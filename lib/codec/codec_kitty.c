@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * \file    codec_kitty.c
+ * \brief   Host half of the codec of two bits and four: the channels of K that are largest in a block have four.
+ *
+ * The block is that of the integer codec, whose functions size it; cl/codec/kitty_block.clh draws what K has more: a plane
+ * and a list, in front of V's sections.
+ */
+#include "base/error.h"
+#include "base/halves.h"
+#include "codec/codec.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Channels that have four bits, of n: the nearest multiple of 4, which share the bytes of a plane; 0 only for a share of 0. */
+static int boosted_of(float share, int n)
+{
+	int fours = (int)((double)share * n / 4.0 + 0.5);
+	if (share > 0.0f && fours == 0)
+		fours = 1;
+	return 4 * fours;
+}
+
+static bool kitty_codes(const union clkv__codec_spec *spec, int side)
+{
+	(void)spec, (void)side;
+	return true;
+}
+
+static uint32_t v_end(const union clkv__codec_spec *spec, const struct clkv__codec_layout *layout,
+                      int v_cols, int block)
+{
+	return layout->v_codes + (uint32_t)(v_cols * block * spec->kitty.codes.v.bits) / 8;
+}
+
+static clkv_status kitty_layout(const union clkv__codec_spec *spec, const struct clkv__shape *shape,
+                                struct clkv__kept kept, int block,
+                                struct clkv__codec_layout *layout, clkv_error *error)
+{
+	const union clkv__codec_spec codes = {.affine = spec->kitty.codes};
+	CLKV_TRY(clkv__codec_affine.layout(&codes, shape, kept, block, layout, error));
+	uint32_t boosted = (uint32_t)boosted_of(spec->kitty.boost, kept.k_channels);
+	uint32_t plane = boosted * (uint32_t)block / 4, list = clkv__align_up(boosted, 16);
+	layout->boosted = (int)boosted;
+	layout->boost_plane = layout->v_params;
+	layout->boost_list = layout->boost_plane + plane;
+	layout->v_params += plane + list;
+	layout->v_codes += plane + list;
+	layout->units = clkv__align_up(v_end(spec, layout, kept.v_cols, block), ABI_UNIT) / ABI_UNIT;
+	layout->query_floats = boosted_of(spec->kitty.boost, shape->dk);
+	return CLKV_OK;
+}
+
+static void kitty_macros(const union clkv__codec_spec *spec,
+                         const struct clkv__codec_layout *layout, clkv__macros *m)
+{
+	const struct clkv__affine_side *k = &spec->kitty.codes.k, *v = &spec->kitty.codes.v;
+	clkv__macros_int(m, "K_CODEC", ABI_CODEC_KITTY);
+	clkv__macros_int(m, "V_CODEC", ABI_CODEC_AFFINE);
+	clkv__macros_int(m, "K_BITS", k->bits);
+	clkv__macros_int(m, "V_BITS", v->bits);
+	clkv__macros_int(m, "K_AXIS", k->axis);
+	clkv__macros_int(m, "V_AXIS", v->axis);
+	clkv__macros_int(m, "K_GROUP", k->group);
+	clkv__macros_int(m, "V_GROUP", v->group);
+	clkv__macros_int(m, "K_SYM", k->symmetric);
+	clkv__macros_int(m, "V_SYM", v->symmetric);
+	clkv__macros_int(m, "K_PARAMS_OFF", 0);
+	clkv__macros_int(m, "K_CODES_OFF", (int)layout->k_codes);
+	clkv__macros_int(m, "V_PARAMS_OFF", (int)layout->v_params);
+	clkv__macros_int(m, "V_CODES_OFF", (int)layout->v_codes);
+	clkv__macros_int(m, "BOOSTED", layout->boosted);
+	clkv__macros_int(m, "BOOST_PLANE_OFF", (int)layout->boost_plane);
+	clkv__macros_int(m, "BOOST_LIST_OFF", (int)layout->boost_list);
+}
+
+/* "k2c32,v2t32,b100": sides as those of the integer codec, and the share in thousandths. */
+static void kitty_label(const union clkv__codec_spec *spec, char *text, size_t n)
+{
+	const union clkv__codec_spec codes = {.affine = spec->kitty.codes};
+	clkv__codec_affine.label(&codes, text, n);
+	size_t at = strlen(text);
+	snprintf(text + at, n - at, ",b%d", (int)(1000.0f * spec->kitty.boost + 0.5f));
+}
+
+/* V's end: the rest of the last unit is never written. */
+static void kitty_tidy(const struct clkv__codec_page *p, unsigned char *bytes)
+{
+	uint32_t end = p->layout->section + v_end(p->spec, p->layout, p->layout->kept.v_cols, p->block);
+	if (end < p->bytes)
+		memset(bytes + end, 0, p->bytes - end);
+}
+
+/* Kernels read channels by this list: each must be there, and none twice. */
+static bool is_ascending(const unsigned char *list, int n, int channels)
+{
+	for (int i = 0; i < n; i++)
+		if (list[i] >= channels || (i > 0 && list[i] <= list[i - 1]))
+			return false;
+	return true;
+}
+
+static const char *kitty_check(const struct clkv__codec_page *p, const unsigned char *bytes,
+                               float scale[2])
+{
+	const struct clkv__codec_layout *l = p->layout;
+	(void)scale;
+	bytes += l->section;
+	if (!is_ascending(bytes + l->boost_list, l->boosted, l->kept.k_channels))
+		return "its boosted channels aren't ascending numbers of channels";
+	bool finite = clkv__halves_finite(bytes, l->k_codes / 2) &&
+	              clkv__halves_finite(bytes + l->v_params, (l->v_codes - l->v_params) / 2);
+	return finite ? NULL : "a scale or minimum isn't finite";
+}
+
+const struct clkv__codec clkv__codec_kitty = {
+	.name = "kitty",
+	.seal = {"seal_kitty.cl", "seal_kitty"},
+	.codes = kitty_codes,
+	.layout = kitty_layout,
+	.label = kitty_label,
+	.macros = kitty_macros,
+	.tidy = kitty_tidy,
+	.check = kitty_check,
+};

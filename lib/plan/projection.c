@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT */
+/** \file projection.c \brief The rows of projections; a new kind is a row here. Files of matrices, distrusted when read. */
+#include "plan/projection.h"
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/little_endian.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { MAGIC = 8, HEAD = MAGIC + 4 * CLKV__ROTATION_WORDS + 8, CHECKSUM = 8 };
+
+static const struct {
+	const char *name;
+	bool given; /* its matrices come with the cache's options */
+} kinds[] = {
+	[ABI_PROJECT_NONE] = {"none", false},
+	[ABI_PROJECT_HADAMARD] = {"hadamard", false},
+	[ABI_PROJECT_MATRIX] = {"file", true},
+};
+
+static const char *const word_names[CLKV__ROTATION_WORDS] = {
+	"version", "layers", "kv_heads", "head_dim_k", "head_dim_v", "rope.kind",
+};
+
+const char *clkv__projection_name(int kind)
+{
+	return kinds[kind].name;
+}
+
+void clkv__projection_macros(int kind, clkv__macros *m)
+{
+	clkv__macros_int(m, "PROJECT_K", kind);
+	clkv__macros_int(m, "PROJECT_V", kind);
+}
+
+bool clkv__projection_given(const struct clkv__plan *plan)
+{
+	return kinds[plan->sealing.project].given;
+}
+
+/* Entries of a head's two matrices. */
+static uint64_t n_entries(const struct clkv__shape *shape)
+{
+	uint64_t dk = (uint64_t)shape->dk, dv = (uint64_t)shape->dv;
+	return dk * dk + dv * dv;
+}
+
+uint64_t clkv__projection_bytes(const struct clkv__plan *plan, const struct clkv__shape *shape)
+{
+	uint64_t heads = (uint64_t)shape->layers * (uint64_t)shape->streams;
+	return clkv__projection_given(plan) ? heads * n_entries(shape) * 4 : 0;
+}
+
+uint64_t clkv__rotation_bytes(const struct clkv__shape *shape)
+{
+	uint64_t heads = (uint64_t)shape->layers * (uint64_t)shape->streams;
+	return HEAD + heads * n_entries(shape) * 4 + CHECKSUM;
+}
+
+static void fill_words(const struct clkv__shape *shape, uint32_t words[CLKV__ROTATION_WORDS])
+{
+	words[CLKV__ROTATION_WORD_VERSION] = CLKV__ROTATION_VERSION;
+	words[CLKV__ROTATION_LAYERS] = (uint32_t)shape->layers;
+	words[CLKV__ROTATION_KV_HEADS] = (uint32_t)shape->streams;
+	words[CLKV__ROTATION_DIM_K] = (uint32_t)shape->dk;
+	words[CLKV__ROTATION_DIM_V] = (uint32_t)shape->dv;
+	words[CLKV__ROTATION_ROPE] = (uint32_t)shape->rope.kind;
+}
+
+/* Whom the file is for, before how long it must be: a word says more than a length. Of a RoPE that one side doesn't
+ * know nothing can be said. */
+static clkv_status check_words(const struct clkv__shape *shape, const unsigned char *data,
+                               uint64_t model, clkv_error *error)
+{
+	uint32_t words[CLKV__ROTATION_WORDS];
+	fill_words(shape, words);
+	for (int i = 0; i < CLKV__ROTATION_WORDS; i++) {
+		uint32_t theirs = clkv__get32(data + MAGIC + 4 * i);
+		if (i == CLKV__ROTATION_ROPE && (theirs == CLKV_ROPE_NONE || words[i] == CLKV_ROPE_NONE))
+			continue;
+		if (theirs != words[i])
+			CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
+			          "the rotation file's %s is %u; allowed: the cache's %u", word_names[i],
+			          theirs, words[i]);
+	}
+	uint64_t theirs = clkv__get_le(data + MAGIC + 4 * CLKV__ROTATION_WORDS, 8);
+	if (theirs != model)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
+		          "the rotation file is for model %016llx; allowed: this one, %016llx",
+		          (unsigned long long)theirs, (unsigned long long)model);
+	return CLKV_OK;
+}
+
+static float get_float(const unsigned char *at)
+{
+	uint32_t bits = clkv__get32(at);
+	float value;
+	memcpy(&value, &bits, sizeof value);
+	return value;
+}
+
+/* Rows of a matrix that are looked at together; head sizes are multiples of it. */
+enum { BAND = 16, MOST_DIM = 256 };
+
+static void get_rows(const unsigned char *m, int dim, int first, int n, float (*rows)[MOST_DIM])
+{
+	for (int i = 0; i < n; i++)
+		for (int c = 0; c < dim; c++)
+			rows[i][c] = get_float(m + 4 * ((first + i) * dim + c));
+}
+
+static double product(const float *a, const float *b, int dim)
+{
+	double sum = 0;
+	for (int c = 0; c < dim; c++)
+		sum += (double)a[c] * (double)b[c];
+	return sum;
+}
+
+/* The largest magnitude in R R^T - 1. m: the bytes in the file of R [dim][dim], all finite: no sum of their products leaves
+ * the range of double. */
+static double defect(const unsigned char *m, int dim)
+{
+	float band[BAND][MOST_DIM], other[1][MOST_DIM];
+	double worst = 0;
+	for (int first = 0; first < dim; first += BAND) {
+		get_rows(m, dim, first, BAND, band);
+		for (int j = 0; j < first + BAND; j++) {
+			get_rows(m, dim, j, 1, other);
+			for (int i = 0; i < BAND; i++) {
+				double off = fabs(product(band[i], other[0], dim) - (first + i == j));
+				worst = off > worst ? off : worst;
+			}
+		}
+	}
+	return worst;
+}
+
+static clkv_status check_matrix(const unsigned char *m, int dim, const char *side, int layer,
+                                int head, clkv_error *error)
+{
+	for (int i = 0; i < dim * dim; i++)
+		if (!isfinite(get_float(m + 4 * i)))
+			CLKV_FAIL(error, CLKV_ERROR_CORRUPT,
+			          "the rotation file's matrix of %s, layer %d, KV head %d, has an entry that "
+			          "isn't finite",
+			          side, layer, head);
+	double off = defect(m, dim);
+	if (off > CLKV__ROTATION_SLACK)
+		CLKV_FAIL(error, CLKV_ERROR_CORRUPT,
+		          "the rotation file's matrix of %s, layer %d, KV head %d, isn't orthogonal: R R^T "
+		          "differs from the identity by %.3g; allowed: %.3g",
+		          side, layer, head, off, CLKV__ROTATION_SLACK);
+	return CLKV_OK;
+}
+
+static clkv_status check_matrices(const struct clkv__shape *shape, const unsigned char *at,
+                                  clkv_error *error)
+{
+	size_t k = 4 * (size_t)(shape->dk * shape->dk), v = 4 * (size_t)(shape->dv * shape->dv);
+	for (int l = 0; l < shape->layers; l++)
+		for (int h = 0; h < shape->streams; h++, at += k + v) {
+			CLKV_TRY(check_matrix(at, shape->dk, "K", l, h, error));
+			CLKV_TRY(check_matrix(at + k, shape->dv, "V", l, h, error));
+		}
+	return CLKV_OK;
+}
+
+clkv_status clkv__rotation_check(const struct clkv__shape *shape, const void *file, size_t size,
+                                 uint64_t model, clkv_error *error)
+{
+	const unsigned char *data = file;
+	uint64_t want = clkv__rotation_bytes(shape);
+	if (!file)
+		CLKV_FAIL(
+			error, CLKV_ERROR_INVALID_ARGUMENT,
+			"cache options: rotation is NULL, but the recipe has rot=file; allowed: a file of "
+			"its matrices");
+	if (size < HEAD + CHECKSUM || memcmp(data, CLKV__ROTATION_MAGIC, MAGIC) != 0)
+		CLKV_FAIL(error, CLKV_ERROR_CORRUPT,
+		          "the rotation file's %zu bytes don't begin as one does", size);
+	CLKV_TRY(check_words(shape, data, model, error));
+	if (size != want)
+		CLKV_FAIL(error, CLKV_ERROR_CORRUPT,
+		          "the rotation file has %zu bytes; its header says %llu", size,
+		          (unsigned long long)want);
+	if (clkv__hash(CLKV__HASH_START, data, size - CHECKSUM) !=
+	    clkv__rotation_fingerprint(data, size))
+		CLKV_FAIL(error, CLKV_ERROR_CORRUPT, "the rotation file's checksum is wrong");
+	return check_matrices(shape, data + HEAD, error);
+}
+
+uint64_t clkv__rotation_fingerprint(const void *data, size_t size)
+{
+	return clkv__get_le((const unsigned char *)data + size - CHECKSUM, CHECKSUM);
+}
+
+/* The next head's matrices: V's is turned over. */
+static const unsigned char *unpack_head(const struct clkv__shape *shape, const unsigned char *from,
+                                        float *to)
+{
+	int nk = shape->dk * shape->dk, dv = shape->dv;
+	for (int i = 0; i < nk; i++, from += 4)
+		to[i] = get_float(from);
+	for (int i = 0; i < dv * dv; i++, from += 4)
+		to[nk + i % dv * dv + i / dv] = get_float(from);
+	return from;
+}
+
+void clkv__rotation_unpack(const struct clkv__shape *shape, const void *file, float *projections)
+{
+	const size_t layer = (size_t)shape->streams * (size_t)n_entries(shape) * 4;
+	for (int l = 0; l < shape->layers; l++) {
+		const unsigned char *from = (const unsigned char *)file + HEAD;
+		from += (size_t)clkv__shape_layer(shape, l) * layer;
+		for (int h = 0; h < shape->streams; h++, projections += n_entries(shape))
+			from = unpack_head(shape, from, projections);
+	}
+}
+
+static unsigned char *put_floats(unsigned char *to, const float *from, size_t n)
+{
+	for (size_t i = 0; i < n; i++, to += 4) {
+		uint32_t bits;
+		memcpy(&bits, from + i, sizeof bits);
+		clkv__put32(to, bits);
+	}
+	return to;
+}
+
+void clkv__rotation_pack(const struct clkv__shape *shape, const float *k, const float *v,
+                         uint64_t model, void *file)
+{
+	unsigned char *data = file, *to = data + HEAD;
+	size_t heads = (size_t)shape->layers * (size_t)shape->streams;
+	size_t nk = (size_t)(shape->dk * shape->dk), nv = (size_t)(shape->dv * shape->dv);
+	uint32_t words[CLKV__ROTATION_WORDS];
+	fill_words(shape, words);
+	memcpy(data, CLKV__ROTATION_MAGIC, MAGIC);
+	for (int i = 0; i < CLKV__ROTATION_WORDS; i++)
+		clkv__put32(data + MAGIC + 4 * i, words[i]);
+	clkv__put_le(data + MAGIC + 4 * CLKV__ROTATION_WORDS, model, 8);
+	for (size_t h = 0; h < heads; h++)
+		to = put_floats(put_floats(to, k + h * nk, nk), v + h * nv, nv);
+	clkv__put_le(to, clkv__hash(CLKV__HASH_START, data, (size_t)(to - data)), CHECKSUM);
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * \file    eigen.h
+ * \brief   Eigenvectors of symmetric matrices, by LAPACK where the tools were built with it.
+ */
+#ifndef EIGEN_H
+#define EIGEN_H
+
+#include "tool_error.h"
+
+/** Whether they can be had; if not, *error says what the build lacked. */
+bool eigen_ready(struct tool_error *error);
+
+/** m [n][n], symmetric, becomes its eigenvectors: column i belongs to the i-th largest eigenvalue, and has length 1. */
+bool eigen_vectors(int n, double *m, struct tool_error *error);
+
+#endif
