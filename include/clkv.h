@@ -193,7 +193,14 @@ typedef void (*clkv_recipe_list_fn)(void *opaque, const char *stage, const char 
                                     const char *source, const char *keys);
 CLKV_API void clkv_recipe_list(clkv_recipe_list_fn fn, void *opaque);
 
-/** Writes the recipe in full, with every key, into text (size n, always terminated).
+/** A recipe is stages joined by '|', and general keys behind a ';': "kivi:bits=4 ; window=64". Layers may have recipes of their
+ *  own: "layers=0-1: f16 ; 2-: kivi:bits=2 ; window=64" gives layers 0 and 1 the first, all others the second. In front of a
+ *  colon stand numbers and ranges, one of which may have no end, or one of the names sliding and full, for layers whose
+ *  window in the geometry isn't 0, or is. Each layer must have exactly one. skip counts the model's layers, a list of
+ *  keep those of its recipe. Such a cache is used as any other; its bytes are the sum of its recipes'. Where a layer's
+ *  window isn't 0 and its recipe is "f16", such a cache keeps the window alone.
+ *
+ *  Writes the recipe in full, with every key, into text (size n, always terminated).
  *  Parsing the result gives the same recipe. Errors: CLKV_ERROR_INVALID_RECIPE (position set),
  *  CLKV_ERROR_INVALID_ARGUMENT when n is too small. Since 0.1. */
 CLKV_API clkv_status clkv_recipe_print(const char *recipe, char *text, size_t n, clkv_error *error);
@@ -263,7 +270,7 @@ typedef struct clkv_cache_options {
 	uint64_t seed;          /**< of stages that draw at random */
 	const void *
 		codebook; /**< of recipes with one (a2ats): what clkv_seq_save_codebook wrote, read during the
-	                             call; NULL: each sequence's first prompt trains its own */
+	                             call; NULL: each sequence's first prompt trains its own. Not with layers= */
 	size_t codebook_size;
 	uint64_t
 		model; /**< the caller's number for the model's weights: must be the codebook's, and the
@@ -420,12 +427,14 @@ CLKV_API void clkv_cache_destroy(clkv_cache *cache);
  *  "lanes=1,vec=16,queries=32,groups=6,min_blocks=4 (tuning file)": work-items per group, vector width
  *  of each, most queries of a tile, work-groups per compute unit, least blocks of a split, source.
  *  Behind it, if the device has refused others: "; refused: lanes=64,vec=1,queries=32 (build)".
- *  text has size n; 512 is enough. Errors: INVALID_ARGUMENT when n is too small. Since 0.1. */
+ *  Of recipes by layer (layers=) one after the other, with " | " between. text has size n; 512 is enough for one.
+ *  Errors: INVALID_ARGUMENT when n is too small. Since 0.1. */
 CLKV_API clkv_status clkv_cache_tuning(const clkv_cache *cache, char *text, size_t n,
                                        clkv_error *error);
 
 /** Writes the same of a cache to come, without building anything: CLKV_TUNE's, else the one kept for this
- *  device, codec and shape, else that of the device's family. Since 0.1. */
+ *  device, codec and shape, else that of the device's family. Errors: UNSUPPORTED of recipes by layer (layers=): ask for
+ *  each by itself. Since 0.1. */
 CLKV_API clkv_status clkv_tuning_get(const clkv_context *context, const clkv_geometry *geometry,
                                      const char *recipe, char *text, size_t n, clkv_error *error);
 
@@ -484,15 +493,19 @@ CLKV_API const char *clkv_waits_string(clkv_waits waits);
 
 typedef struct clkv_seq_info {
 	size_t struct_size;
-	size_t length;     /**< tokens */
-	size_t min_length; /**< truncate goes down to here */
-	size_t sealed; /**< tokens in encoded blocks (of a layer that seals); where tokens are selected,
+	size_t length; /**< tokens */
+	size_t
+		min_length; /**< truncate goes down to here: above 0 where tokens were selected, or have left the
+	                           sliding window of a layer that keeps no more (layers=) */
+	size_t
+		sealed; /**< tokens in encoded blocks (of the layer that seals most); where tokens are selected,
 	                           those that left the window, kept or not */
 	uint64_t bytes;      /**< device bytes that hold it: blocks in use (shared ones in full) and
 	                           table entries */
 	uint64_t host_bytes; /**< of its sealed blocks, if these lie in host memory */
-	clkv_waits waits;    /**< why what is in half hasn't been sealed */
-	size_t seals_at;     /**< length at which a commit of generation seals next, one row at a time;
+	clkv_waits
+		waits; /**< why what is in half hasn't been sealed; of recipes by layer, of that which seals next */
+	size_t seals_at; /**< length at which a commit of generation seals next, one row at a time;
 	                          not above length: the next commit. May be more than the sequence can
 	                          hold. 0: none will. A prompt's end seals all but the window, partial
 	                          blocks too, once in the life of a sequence */
@@ -728,7 +741,7 @@ CLKV_API clkv_status clkv_seq_load(clkv_cache *cache, cl_command_queue queue, cl
 /** Writes the codebooks of a sequence, for clkv_cache_options.codebook of later caches: what a long prompt of
  *  many kinds of text has trained serves all sequences of that model, at once and from their first token on.
  *  model: any number that tells its weights from others'. doc/file-format.md describes the bytes. Blocks until all
- *  is written. Errors: INVALID_STATE (the recipe has no codebook, or the sequence none yet), BUSY, IO,
+ *  is written. Errors: INVALID_STATE (the recipe has no codebook or is one by layer, or the sequence has none yet), BUSY, IO,
  *  NO_HOST_MEMORY, OPENCL. Since 0.1. */
 CLKV_API clkv_status clkv_seq_save_codebook(clkv_seq *seq, uint64_t model, cl_command_queue queue,
                                             clkv_write_fn write, void *opaque, clkv_error *error);

@@ -91,25 +91,35 @@ clkv_status clkv__kernel_make(clkv_cache *cache, struct clkv__kernel *kernel, co
 	return status;
 }
 
-/* Programs that are wanted and not built yet, each once, in the order of kernels; memory of the context's allocator. */
-static clkv_status list_programs(clkv_cache *cache, bool early, struct clkv__program ***out,
+/* Those of a cache's kernels that the list lacks. */
+static void add_programs(const clkv_cache *cache, bool early, struct clkv__program **list,
+                         size_t *at)
+{
+	for (struct clkv__kernel *k = cache->kernels->first; k; k = k->next) {
+		size_t known = 0;
+		while (known < *at && list[known] != k->program)
+			known++;
+		if (known == *at && (k->early || !early) &&
+		    !clkv__program_is_built(cache->context, k->program))
+			list[(*at)++] = k->program;
+	}
+}
+
+/* Programs that are wanted and not built yet, each once, in the order of kernels: early, of one band, else of all behind
+ * it too. Memory of the context's allocator. */
+static clkv_status list_programs(const clkv_cache *cache, bool early, struct clkv__program ***out,
                                  size_t *n, clkv_error *error)
 {
 	size_t most = 0, at = 0;
-	for (struct clkv__kernel *k = cache->kernels->first; k; k = k->next)
-		most++;
+	for (const clkv_cache *c = cache; c; c = early ? NULL : c->next_band)
+		for (struct clkv__kernel *k = c->kernels->first; k; k = k->next)
+			most++;
 	struct clkv__program **list =
 		clkv__calloc(&cache->context->allocator, most, sizeof(struct clkv__program *));
 	if (!list)
 		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for %zu kernels", most);
-	for (struct clkv__kernel *k = cache->kernels->first; k; k = k->next) {
-		size_t known = 0;
-		while (known < at && list[known] != k->program)
-			known++;
-		if (known == at && (k->early || !early) &&
-		    !clkv__program_is_built(cache->context, k->program))
-			list[at++] = k->program;
-	}
+	for (const clkv_cache *c = cache; c; c = early ? NULL : c->next_band)
+		add_programs(c, early, list, &at);
 	*out = list;
 	*n = at;
 	return CLKV_OK;

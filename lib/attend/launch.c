@@ -60,7 +60,8 @@ static clkv_status attend_list(clkv_cache *cache, struct clkv__chain *chain,
 	put_uint(&a, pass->new_word);
 	put_uint(&a, works->word);
 	put_uint(&a, (cl_uint)layer);
-	put_uint(&a, clkv__layer_is_dense(&cache->plan, layer));
+	/* where layers slide, blocks before the tail are gone */
+	put_uint(&a, clkv__layer_is_dense(&cache->plan, layer) && cache->plan.slides == 0);
 	put_uint(&a, shape->window ? (cl_uint)shape->window[layer] : 0);
 	put_float(&a, shape->scale);
 	put_float(&a, shape->softcap);

@@ -68,8 +68,11 @@ static const char *compiler_reason(const clkv_cache *cache, clkv_call call)
 
 unsigned clkv_cache_blocks(const clkv_cache *cache, clkv_call call, const char **why)
 {
-	const char *device = cache ? device_reason(cache, call) : NULL;
-	const char *compiler = cache ? compiler_reason(cache, call) : NULL;
+	const char *device = NULL, *compiler = NULL;
+	for (; cache; cache = cache->next_band) {
+		device = device ? device : device_reason(cache, call);
+		compiler = compiler ? compiler : compiler_reason(cache, call);
+	}
 	if (why)
 		*why = device ? device : compiler ? compiler : "";
 	return (device ? CLKV_BLOCKS_DEVICE : 0u) | (compiler ? CLKV_BLOCKS_COMPILER : 0u);

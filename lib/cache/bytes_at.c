@@ -2,8 +2,7 @@
 /** \file bytes_at.c \brief What sequences of a length would take of a cache that isn't made. */
 #include "base/error.h"
 #include "base/struct_io.h"
-#include "cache/resolve.h"
-#include "store/options.h"
+#include "cache/demand.h"
 #include "store/used.h"
 
 static clkv_status check_counts(const struct clkv__sizes *s, size_t n, size_t m, clkv_error *error)
@@ -32,22 +31,49 @@ static clkv_status check_open(const struct clkv__resolved *r, const struct clkv_
 	return CLKV_OK;
 }
 
+static void add(clkv_bytes_used *sum, const clkv_bytes_used *band)
+{
+	sum->exact &= band->exact;
+	sum->device += band->device;
+	sum->sealed += band->sealed;
+	sum->open += band->open;
+	sum->tables += band->tables;
+	sum->index += band->index;
+	sum->host += band->host;
+	sum->sequence += band->sequence;
+	sum->sequence_host += band->sequence_host;
+	if (band->sealed_tokens > sum->sealed_tokens)
+		sum->sealed_tokens = band->sealed_tokens;
+}
+
+static clkv_status add_band(const struct clkv__demand *d, size_t n, size_t m, bool sealed,
+                            clkv_bytes_used *sum, clkv_error *error)
+{
+	const struct clkv__resolved *r = &d->resolved;
+	clkv_bytes_used used;
+	CLKV_TRY(check_counts(&d->sizes, n, m, error));
+	struct clkv__used one = clkv__used_at(&r->shape, &r->plan, &d->sizes, (uint32_t)n, sealed);
+	CLKV_TRY(check_open(r, &d->sizes, &one, m, error));
+	clkv__used_bytes(&r->shape, &r->plan, &d->sizes, &one, (uint32_t)m, &used);
+	add(sum, &used);
+	return CLKV_OK;
+}
+
 clkv_status clkv_bytes_at(clkv_context *context, const clkv_geometry *geometry, const char *recipe,
                           const clkv_cache_options *options, size_t n_tokens, size_t n_sequences,
                           int sealed, clkv_bytes_used *bytes, clkv_error *error)
 {
-	struct clkv__resolved r;
-	struct clkv__sizes sizes;
-	clkv_cache_options o;
-	clkv_bytes_used used;
+	struct clkv__division division;
+	struct clkv__demand d;
+	clkv_bytes_used sum = {.struct_size = sizeof sum, .exact = 1};
 	clkv__error_clear(error);
-	CLKV_TRY(clkv__resolve(context, geometry, recipe, &r, error));
-	CLKV_TRY(clkv__options_read(&r.plan, options, &o, error));
-	CLKV_TRY(clkv__sizes_compute(&r.shape, &r.plan, options, &r.cut, &sizes, error));
-	CLKV_TRY(check_counts(&sizes, n_tokens, n_sequences, error));
-	struct clkv__used one =
-		clkv__used_at(&r.shape, &r.plan, &sizes, (uint32_t)n_tokens, sealed != 0);
-	CLKV_TRY(check_open(&r, &sizes, &one, n_sequences, error));
-	clkv__used_bytes(&r.shape, &r.plan, &sizes, &one, (uint32_t)n_sequences, &used);
-	return clkv__struct_write(bytes, &used, sizeof used, "clkv_bytes_used", error);
+	if (!context)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "context is NULL");
+	CLKV_TRY(clkv__divide(geometry, recipe, &division, error));
+	for (int i = 0; i < division.bands.n; i++) {
+		CLKV_TRY(clkv__demand_band(context, &division, recipe, options, i, CLKV__CACHE_ATTENDS, &d,
+		                           error));
+		CLKV_TRY(add_band(&d, n_tokens, n_sequences, sealed != 0, &sum, error));
+	}
+	return clkv__struct_write(bytes, &sum, sizeof sum, "clkv_bytes_used", error);
 }

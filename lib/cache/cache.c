@@ -1,59 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/** \file cache.c \brief A cache: asked about, created, destroyed. */
+/** \file cache.c \brief A cache: created, destroyed. */
 #include "store/cache.h"
 
 #include "attend/fallback.h"
 #include "attend/kernels.h"
 #include "base/alloc.h"
 #include "base/error.h"
-#include "base/struct_io.h"
 #include "cache/create.h"
-#include "cache/resolve.h"
+#include "cache/demand.h"
 #include "place/place.h"
 #include "plan/codebook.h"
 #include "plan/projection.h"
 #include "shape/rope.h"
 #include "step/seal_select.h"
 #include "step/step.h"
-#include "store/options.h"
 
 #include <string.h>
-
-clkv_status clkv_recipe_check(clkv_context *context, const clkv_geometry *geometry,
-                              const char *recipe, clkv_error *error)
-{
-	struct clkv__resolved r;
-	clkv__error_clear(error);
-	return clkv__resolve(context, geometry, recipe, &r, error);
-}
-
-static clkv_status check_limits(const clkv_cache_options *o, const struct clkv__sizes *sizes,
-                                clkv_error *error)
-{
-	if (o->max_bytes && sizes->bytes.device > o->max_bytes)
-		CLKV_FAIL(error, CLKV_ERROR_NO_DEVICE_MEMORY,
-		          "the cache needs %llu device bytes; allowed: max_bytes (%zu)",
-		          (unsigned long long)sizes->bytes.device, o->max_bytes);
-	if (o->max_host_bytes && sizes->bytes.host > o->max_host_bytes)
-		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY,
-		          "the cache needs %llu host bytes; allowed: max_host_bytes (%zu)",
-		          (unsigned long long)sizes->bytes.host, o->max_host_bytes);
-	return CLKV_OK;
-}
-
-clkv_status clkv_bytes_required(clkv_context *context, const clkv_geometry *geometry,
-                                const char *recipe, const clkv_cache_options *options,
-                                clkv_bytes *bytes, clkv_error *error)
-{
-	clkv__error_clear(error);
-	struct clkv__resolved r;
-	struct clkv__sizes sizes;
-	clkv_cache_options o;
-	CLKV_TRY(clkv__resolve(context, geometry, recipe, &r, error));
-	CLKV_TRY(clkv__options_read(&r.plan, options, &o, error));
-	CLKV_TRY(clkv__sizes_compute(&r.shape, &r.plan, options, &r.cut, &sizes, error));
-	return clkv__struct_write(bytes, &sizes.bytes, sizeof sizes.bytes, "clkv_bytes", error);
-}
 
 static clkv_status copy_windows(clkv_cache *cache, clkv_error *error)
 {
@@ -146,7 +108,7 @@ static clkv_status create_buffers(clkv_cache *cache, clkv_error *error)
 		CLKV_TRY(create_buffer(cache, &cache->sections, (size_t)s->section_bytes, error));
 	if (s->turns_bytes > 0)
 		CLKV_TRY(create_buffer(cache, &cache->turns, s->turns_bytes, error));
-	if (s->projections_bytes > 0 && !cache->projections)
+	if (s->projections_bytes > 0)
 		CLKV_TRY(create_buffer(cache, &cache->projections, (size_t)s->projections_bytes, error));
 	if (s->seen_units > 0)
 		CLKV_TRY(create_seen(cache, error));
@@ -193,14 +155,12 @@ static clkv_status write_given(clkv_cache *cache, const void *codebook, cl_comma
 	return status;
 }
 
-/* The matrices of the options, if there are some; a cache that shares another's has theirs. */
+/* The matrices of the options, of the cache's layers. */
 static clkv_status write_rotation(clkv_cache *cache, const void *rotation, cl_command_queue queue,
                                   clkv_error *error)
 {
 	const clkv_allocator *a = &cache->context->allocator;
 	size_t bytes = (size_t)cache->sizes.projections_bytes;
-	if (!rotation || bytes == 0)
-		return CLKV_OK;
 	float *matrices = clkv__calloc(a, bytes, 1);
 	if (!matrices)
 		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for %zu bytes of matrices",
@@ -214,8 +174,34 @@ static clkv_status write_rotation(clkv_cache *cache, const void *rotation, cl_co
 	return status;
 }
 
+/* Those of another cache, whose bands may have other layers. */
+static clkv_status copy_rotation(clkv_cache *cache, const clkv_cache *like, cl_command_queue queue,
+                                 clkv_error *error)
+{
+	size_t size = (size_t)cache->sizes.projections_bytes / (size_t)cache->shape.layers;
+	for (int i = 0; i < cache->shape.layers; i++) {
+		int layer = clkv__shape_layer(&cache->shape, i);
+		const clkv_cache *from = clkv__cache_at(like, &layer);
+		CLKV_CL(error,
+		        clEnqueueCopyBuffer(queue, from->projections, cache->projections,
+		                            (size_t)layer * size, (size_t)i * size, size, 0, NULL, NULL));
+	}
+	return CLKV_OK;
+}
+
+/* The matrices of a recipe with rot=file. */
+static clkv_status fill_rotation(clkv_cache *cache, const clkv_cache_options *o,
+                                 const clkv_cache *like, cl_command_queue queue, clkv_error *error)
+{
+	if (cache->sizes.projections_bytes == 0)
+		return CLKV_OK;
+	return like ? copy_rotation(cache, like, queue, error)
+	            : write_rotation(cache, o->rotation, queue, error);
+}
+
 /* Fills in what kernels read before anything has been written there: zeroes, tables, what options give. */
-static clkv_status fill_buffers(clkv_cache *cache, const clkv_cache_options *o, clkv_error *error)
+static clkv_status fill_buffers(clkv_cache *cache, const clkv_cache_options *o,
+                                const clkv_cache *like, clkv_error *error)
 {
 	cl_int code;
 	const cl_uint zero = 0;
@@ -233,7 +219,7 @@ static clkv_status fill_buffers(clkv_cache *cache, const clkv_cache_options *o, 
 	if (status == CLKV_OK)
 		status = write_given(cache, o->codebook, queue, error);
 	if (status == CLKV_OK)
-		status = write_rotation(cache, o->rotation, queue, error);
+		status = fill_rotation(cache, o, like, queue, error);
 	if (status == CLKV_OK)
 		status = clkv__code_tables_init(&cache->code_tables, cache->context,
 		                                &cache->plan.sealing.layout, queue, error);
@@ -243,7 +229,8 @@ static clkv_status fill_buffers(clkv_cache *cache, const clkv_cache_options *o, 
 	return status;
 }
 
-static clkv_status build(clkv_cache *cache, const clkv_cache_options *o, clkv_error *error)
+static clkv_status build(clkv_cache *cache, const clkv_cache_options *o, const clkv_cache *like,
+                         clkv_error *error)
 {
 	clkv_context *context = cache->context;
 	CLKV_TRY(copy_windows(cache, error));
@@ -258,35 +245,135 @@ static clkv_status build(clkv_cache *cache, const clkv_cache_options *o, clkv_er
 	CLKV_TRY(clkv__step_init(cache, error));
 	if (cache->use != CLKV__CACHE_READS)
 		CLKV_TRY(clkv__kernels_build_any(cache, error));
-	return fill_buffers(cache, o, error);
+	return fill_buffers(cache, o, like, error);
 }
 
-/* What the options give for the recipe, distrusted. */
-static clkv_status check_given(const struct clkv__resolved *r, const clkv_cache_options *o,
-                               const clkv_cache *like, clkv_error *error)
+/* What a cache is made of. */
+struct making {
+	clkv_context *context;
+	const struct clkv__division *division;
+	const char *recipe;
+	const clkv_cache_options *options;
+	enum clkv__cache_use use;
+	const clkv_cache *like; /* has the matrices of rot=file; NULL: the options do */
+	bool checked;           /* these */
+};
+
+/* Whether the other cache has matrices of all of the shape's layers. */
+static clkv_status check_like(const clkv_cache *like, const struct clkv__shape *shape,
+                              clkv_error *error)
 {
-	if (o->codebook)
-		CLKV_TRY(clkv__codebook_check(&r->plan, &r->shape, o->codebook, o->codebook_size, o->model,
-		                              error));
-	if (!clkv__projection_given(&r->plan))
-		return CLKV_OK;
-	if (!like)
-		return clkv__rotation_check(&r->shape, o->rotation, o->rotation_size, o->model, error);
-	if (!clkv__projection_given(&like->plan))
-		CLKV_FAIL(error, CLKV_ERROR_UNSUPPORTED,
-		          "a recipe with rot=file needs its matrices; allowed: caches that have some");
+	for (int i = 0; i < shape->layers; i++) {
+		int layer = clkv__shape_layer(shape, i);
+		if (!clkv__projection_given(&clkv__cache_at(like, &layer)->plan))
+			CLKV_FAIL(error, CLKV_ERROR_UNSUPPORTED,
+			          "a recipe with rot=file needs its matrices, and the cache has none of layer "
+			          "%d; allowed: caches that have some",
+			          clkv__shape_layer(shape, i));
+	}
 	return CLKV_OK;
 }
 
-/* Where the matrices of a recipe with rot=file are: with another cache, or in the options and not on the device yet. */
-static void take_rotation(clkv_cache *cache, const clkv_cache_options *o, const clkv_cache *like)
+/* Matrices for a band whose recipe has rot=file; those of options, distrusted, are of all layers. */
+static clkv_status check_rotation(struct making *m, const struct clkv__demand *d, clkv_error *error)
 {
+	const clkv_cache_options *o = &d->options;
+	bool checked = m->checked;
+	if (!clkv__projection_given(&d->resolved.plan))
+		return CLKV_OK;
+	if (m->like)
+		return check_like(m->like, &d->resolved.shape, error);
+	m->checked = true;
+	return checked ? CLKV_OK
+	               : clkv__rotation_check(&m->division->whole, o->rotation, o->rotation_size,
+	                                      o->model, error);
+}
+
+/* What tells the matrices of a cache from others. */
+static uint64_t fingerprint(const clkv_cache *cache, const clkv_cache_options *o,
+                            const clkv_cache *like)
+{
+	int layer = clkv__shape_layer(&cache->shape, 0);
 	if (!clkv__projection_given(&cache->plan))
-		return;
-	cache->rotation =
-		like ? like->rotation : clkv__rotation_fingerprint(o->rotation, o->rotation_size);
-	cache->projections = like ? like->projections : NULL;
-	cache->borrows = like != NULL;
+		return 0;
+	return like ? clkv__cache_at(like, &layer)->rotation
+	            : clkv__rotation_fingerprint(o->rotation, o->rotation_size);
+}
+
+/* The cache of one band. */
+static clkv_status create_band(const struct making *m, const struct clkv__demand *demand,
+                               clkv_cache **out, clkv_error *error)
+{
+	clkv_context *context = m->context;
+	const struct clkv__resolved *r = &demand->resolved;
+	clkv_cache *cache = clkv__calloc(&context->allocator, 1, sizeof *cache);
+	if (!cache)
+		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for a cache");
+	cache->context = context;
+	cache->use = m->use;
+	cache->shape = r->shape;
+	cache->plan = r->plan;
+	memcpy(cache->recipe, r->recipe, sizeof r->recipe);
+	cache->tuning = r->tuning;
+	cache->cut = r->cut;
+	cache->sizes = demand->sizes;
+	pthread_mutex_init(&cache->mutex, NULL);
+	cache->index.given = CLKV__NO_SLOT;
+	cache->rotation = fingerprint(cache, &demand->options, m->like);
+	clkv_status status = build(cache, &demand->options, m->like, error);
+	if (status == CLKV_OK)
+		*out = cache;
+	else
+		clkv_cache_destroy(cache);
+	return status;
+}
+
+/* What the first of several bands knows of all; the bands' caches refer to it. */
+static clkv_status describe(clkv_cache *first, const struct clkv__division *division,
+                            const char *recipe, clkv_error *error)
+{
+	const struct clkv__shape *all = &division->whole;
+	if (!division->parts.layered)
+		return CLKV_OK;
+	struct clkv__whole *whole = clkv__calloc(&first->context->allocator, 1, sizeof *whole);
+	if (!whole)
+		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for the bands of %d layers",
+		          all->layers);
+	first->whole = whole;
+	whole->bands = division->bands;
+	whole->has_windows = all->window != NULL;
+	if (all->window)
+		memcpy(whole->window, all->window, (size_t)all->layers * sizeof *whole->window);
+	for (clkv_cache *c = first; c; c = c->next_band)
+		c->shape.bands = &whole->bands;
+	return clkv__division_print(first->context, division, recipe, whole->recipe, error);
+}
+
+static clkv_status create_all(struct making *m, clkv_cache **out, clkv_error *error)
+{
+	clkv_cache *first = NULL, **last = &first;
+	clkv_status status = CLKV_OK;
+	for (int i = 0; i < m->division->bands.n && status == CLKV_OK; i++) {
+		struct clkv__demand d;
+		status =
+			clkv__demand_band(m->context, m->division, m->recipe, m->options, i, m->use, &d, error);
+		if (status == CLKV_OK)
+			status = check_rotation(m, &d, error);
+		if (status == CLKV_OK)
+			status = create_band(m, &d, last, error);
+		if (status == CLKV_OK)
+			last = &(*last)->next_band;
+	}
+	if (status == CLKV_OK)
+		status = describe(first, m->division, m->recipe, error);
+	if (status != CLKV_OK) {
+		clkv_cache_destroy(first);
+		return status;
+	}
+	for (clkv_cache *c = first; c->next_band; c = c->next_band)
+		c->step->next_band = c->next_band->step;
+	*out = first;
+	return CLKV_OK;
 }
 
 clkv_status clkv__cache_create(clkv_context *context, const clkv_geometry *geometry,
@@ -294,38 +381,16 @@ clkv_status clkv__cache_create(clkv_context *context, const clkv_geometry *geome
                                enum clkv__cache_use use, const clkv_cache *like, clkv_cache **out,
                                clkv_error *error)
 {
-	struct clkv__resolved r;
-	struct clkv__sizes sizes;
-	clkv_cache_options o;
-	CLKV_TRY(clkv__resolve(context, geometry, recipe, &r, error));
-	if (use != CLKV__CACHE_ATTENDS)
-		r.plan.recall = (struct clkv__recall){.kind = ABI_INDEX_NONE};
-	CLKV_TRY(clkv__options_read(&r.plan, options, &o, error));
-	CLKV_TRY(clkv__sizes_compute(&r.shape, &r.plan, options, &r.cut, &sizes, error));
-	CLKV_TRY(check_limits(&o, &sizes, error));
-	CLKV_TRY(check_given(&r, &o, like, error));
-	clkv_cache *cache = clkv__calloc(&context->allocator, 1, sizeof *cache);
-	if (!cache)
-		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for a cache");
-	cache->context = context;
-	cache->use = use;
-	cache->shape = r.shape;
-	cache->plan = r.plan;
-	memcpy(cache->recipe, r.recipe, sizeof r.recipe);
-	cache->tuning = r.tuning;
-	cache->cut = r.cut;
-	cache->sizes = sizes;
-	pthread_mutex_init(&cache->mutex, NULL);
-	cache->index.given = CLKV__NO_SLOT;
-	take_rotation(cache, &o, like);
-	clkv_status status = build(cache, &o, error);
-	if (status != CLKV_OK) {
-		clkv_cache_destroy(cache);
-		return status;
-	}
+	struct clkv__division division;
+	struct making m = {context, &division, recipe, options, use, like, false};
+	clkv_bytes bytes;
+	if (!context)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "context is NULL");
+	CLKV_TRY(clkv__divide(geometry, recipe, &division, error));
+	CLKV_TRY(clkv__demand_all(context, &division, recipe, options, use, &bytes, error));
+	CLKV_TRY(create_all(&m, out, error));
 	clkv__log(context, CLKV_LOG_CACHE, "cache", "'%s': %llu device bytes, %.1f per token", recipe,
-	          (unsigned long long)sizes.bytes.device, sizes.bytes.per_token);
-	*out = cache;
+	          (unsigned long long)bytes.device, bytes.per_token);
 	return CLKV_OK;
 }
 
@@ -346,11 +411,8 @@ static void release_mem(cl_mem mem)
 		clReleaseMemObject(mem);
 }
 
-void clkv_cache_destroy(clkv_cache *cache)
+static void destroy_band(clkv_cache *cache)
 {
-	if (!cache)
-		return;
-	clkv_step_abort(cache->step);
 	if (cache->last_event) {
 		clWaitForEvents(1, &cache->last_event);
 		clReleaseEvent(cache->last_event);
@@ -369,7 +431,7 @@ void clkv_cache_destroy(clkv_cache *cache)
 	release_mem(cache->histograms);
 	release_mem(cache->sections);
 	release_mem(cache->turns);
-	release_mem(cache->borrows ? NULL : cache->projections);
+	release_mem(cache->projections);
 	release_mem(cache->seen.mem);
 	clkv__select_free(cache);
 	clkv__selection_free(&cache->selection);
@@ -390,5 +452,16 @@ void clkv_cache_destroy(clkv_cache *cache)
 	clkv__free(&cache->context->allocator, cache->window);
 	clkv__free(&cache->context->allocator, cache->factors);
 	pthread_mutex_destroy(&cache->mutex);
+	clkv__free(&cache->context->allocator, cache->whole);
 	clkv__free(&cache->context->allocator, cache);
+}
+
+void clkv_cache_destroy(clkv_cache *cache)
+{
+	if (cache)
+		clkv_step_abort(cache->step);
+	for (clkv_cache *next; cache; cache = next) {
+		next = cache->next_band;
+		destroy_band(cache);
+	}
 }

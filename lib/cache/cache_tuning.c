@@ -6,6 +6,7 @@
 #include "store/cache.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* False if it doesn't fit. */
 static bool describe(const struct clkv__tuning *t, const char *refused, char *text, size_t n)
@@ -22,7 +23,17 @@ clkv_status clkv_cache_tuning(const clkv_cache *cache, char *text, size_t n, clk
 	clkv__error_clear(error);
 	if (!cache)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "cache is NULL");
-	if (!text || !describe(&cache->tuning, cache->refused, text, n))
+	bool fits = text != NULL;
+	for (const clkv_cache *c = cache; c && fits; c = c->next_band) {
+		size_t at = c == cache ? 0 : strlen(text);
+		const char *between = c == cache ? "" : " | ";
+		fits = at + strlen(between) < n;
+		if (fits)
+			memcpy(text + at, between, strlen(between) + 1);
+		at += strlen(between);
+		fits = fits && describe(&c->tuning, c->refused, text + at, n - at);
+	}
+	if (!fits)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "text is NULL or too small, n is %zu", n);
 	return CLKV_OK;
 }

@@ -12,14 +12,20 @@
 
 size_t clkv_cache_observes(const clkv_cache *cache)
 {
-	if (!cache)
-		return 0;
-	return clkv__weighs(&cache->plan.select) ? SIZE_MAX : (size_t)clkv__plan_observe(&cache->plan);
+	size_t most = 0;
+	for (; cache; cache = cache->next_band) {
+		size_t rows =
+			clkv__weighs(&cache->plan.select) ? SIZE_MAX : (size_t)clkv__plan_observe(&cache->plan);
+		most = rows > most ? rows : most;
+	}
+	return most;
 }
 
 int clkv_cache_weighs(const clkv_cache *cache)
 {
-	return cache && clkv__plan_weighs(&cache->plan);
+	while (cache && !clkv__plan_weighs(&cache->plan))
+		cache = cache->next_band;
+	return cache != NULL;
 }
 
 /* The slots of one head as they lie there, dead ones among them. */
@@ -166,24 +172,37 @@ static clkv_status get_kept(clkv_seq *seq, int layer, int head, clkv_kept *out,
 	return status;
 }
 
+/* The sequence in the band of a layer, which becomes its number there, if that band selects tokens. */
+static clkv_status find_head(clkv_seq **seq, int *layer, int kv_head, clkv_error *error)
+{
+	int n = clkv__cache_layers((*seq)->cache), asked = *layer;
+	if (asked >= 0 && asked < n)
+		*seq = clkv__seq_at(*seq, layer);
+	const clkv_cache *cache = (*seq)->cache;
+	int skip = cache->plan.general.skip;
+	if (!clkv__selects(&cache->plan.select))
+		CLKV_FAIL(error, CLKV_ERROR_UNSUPPORTED, "recipe '%.80s' keeps all tokens", cache->recipe);
+	if (asked < 0 || asked >= n || *layer < skip)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
+		          "layer is %d; allowed: %d to %d, of those before all tokens are kept", asked,
+		          clkv__shape_layer(&cache->shape, skip),
+		          clkv__shape_layer(&cache->shape, cache->shape.layers - 1));
+	if (kv_head < 0 || kv_head >= cache->shape.streams)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "kv_head is %d; allowed: 0 to %d", kv_head,
+		          cache->shape.streams - 1);
+	return CLKV_OK;
+}
+
 clkv_status clkv_seq_get_kept(clkv_seq *seq, int layer, int kv_head, clkv_kept *kept,
                               cl_command_queue queue, clkv_error *error)
 {
 	clkv__error_clear(error);
 	if (!seq || !kept)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "%s is NULL", seq ? "kept" : "seq");
-	clkv_cache *cache = seq->cache;
 	clkv_kept k;
 	CLKV_TRY(clkv__struct_read(&k, sizeof k, kept, "clkv_kept", error));
-	if (!clkv__selects(&cache->plan.select))
-		CLKV_FAIL(error, CLKV_ERROR_UNSUPPORTED, "recipe '%.80s' keeps all tokens", cache->recipe);
-	if (layer < cache->plan.general.skip || layer >= cache->shape.layers)
-		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
-		          "layer is %d; allowed: %d to %d, of those before all tokens are kept", layer,
-		          cache->plan.general.skip, cache->shape.layers - 1);
-	if (kv_head < 0 || kv_head >= cache->shape.streams)
-		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "kv_head is %d; allowed: 0 to %d", kv_head,
-		          cache->shape.streams - 1);
+	CLKV_TRY(find_head(&seq, &layer, kv_head, error));
+	clkv_cache *cache = seq->cache;
 	pthread_mutex_lock(&cache->mutex);
 	k.n = 0;
 	clkv_status status = get_kept(seq, layer, kv_head, &k, queue, error);

@@ -65,15 +65,23 @@ clkv_status clkv_seq_read(clkv_seq *seq, int layer, size_t from, size_t n, const
 	if (!seq || (!k && !v))
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "%s",
 		          seq ? "k and v are NULL" : "seq is NULL");
+	int layers = clkv__cache_layers(seq->cache);
+	if (layer < 0 || layer >= layers)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "layer is %d; allowed: 0 to %d", layer,
+		          layers - 1);
+	seq = clkv__seq_at(seq, &layer);
 	clkv_cache *cache = seq->cache;
 	const struct clkv__shape *shape = &cache->shape;
-	if (layer < 0 || layer >= shape->layers)
-		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "layer is %d; allowed: 0 to %d", layer,
-		          shape->layers - 1);
 	if (n == 0 || from > seq->length || n > seq->length - from)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
 		          "rows %zu to %zu + %zu; allowed: at least one, within the sequence's %u", from,
 		          from, n, seq->length);
+	if (cache->plan.slides > 0 && from < seq->tail)
+		CLKV_FAIL(
+			error, CLKV_ERROR_INVALID_ARGUMENT,
+			"rows %zu to %zu + %zu: those before %u have left the window of layer %d; allowed: "
+			"others",
+			from, from, n, seq->tail, clkv__shape_layer(&cache->shape, layer));
 	uint32_t sinks = clkv__sinks(cache, seq->length);
 	if (seq->kept.selected && !clkv__layer_is_dense(&cache->plan, layer) && from < seq->tail &&
 	    from + n > sinks)

@@ -19,7 +19,7 @@
 #include <math.h>
 #include <string.h>
 
-/* Rows on their way: of all layers, [layers][n][streams][dim] f32. */
+/* Rows on their way: of all of the model's layers, [layers][n][streams][dim] f32. */
 struct moving {
 	clkv_seq *from, *to;
 	cl_command_queue queue;
@@ -61,7 +61,7 @@ static void turn_head(const struct moving *m, float *head)
 static clkv_status take_rows(struct moving *m, size_t first, size_t n, clkv_error *error)
 {
 	const struct clkv__shape *shape = &m->from->cache->shape;
-	for (int l = 0; l < shape->layers; l++) {
+	for (int l = 0; l < clkv__cache_layers(m->from->cache); l++) {
 		float *keys = m->k + (size_t)l * m->k_layer;
 		const clkv_tensor k = {.host = keys}, v = {.host = m->v + (size_t)l * m->v_layer};
 		CLKV_TRY(clkv_seq_read(m->from, l, first, n, &k, &v, m->queue, error));
@@ -78,7 +78,7 @@ static clkv_status put_rows(struct moving *m, size_t n, clkv_error *error)
 	const clkv_step_item item = {m->to, n, CLKV_DECODE};
 	CLKV_TRY(clkv_step_begin(m->to->cache, &item, 1, m->queue, &step, error));
 	clkv_status status = CLKV_OK;
-	for (int l = 0; l < m->to->cache->shape.layers && status == CLKV_OK; l++) {
+	for (int l = 0; l < clkv__cache_layers(m->to->cache) && status == CLKV_OK; l++) {
 		const clkv_tensor k = {.host = m->k + (size_t)l * m->k_layer};
 		const clkv_tensor v = {.host = m->v + (size_t)l * m->v_layer};
 		status = clkv__append_stored(step, l, &k, &v, NULL, error);
@@ -96,16 +96,17 @@ static clkv_status get_memory(struct moving *m, clkv_error *error)
 {
 	const clkv_cache *cache = m->from->cache;
 	const struct clkv__shape *shape = &cache->shape;
+	size_t layers = (size_t)clkv__cache_layers(cache);
 	size_t block = (size_t)cache->plan.general.block, steps = cache->sizes.max_step_tokens;
 	m->most = block < steps ? block : steps;
 	m->k_layer = m->most * (size_t)shape->streams * (size_t)shape->dk;
 	m->v_layer = m->most * (size_t)shape->streams * (size_t)shape->dv;
-	m->k = clkv__calloc(&cache->context->allocator, (size_t)shape->layers,
-	                    (m->k_layer + m->v_layer) * sizeof *m->k);
+	m->k =
+		clkv__calloc(&cache->context->allocator, layers, (m->k_layer + m->v_layer) * sizeof *m->k);
 	if (!m->k)
-		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for %zu rows of %d layers",
-		          m->most, shape->layers);
-	m->v = m->k + (size_t)shape->layers * m->k_layer;
+		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for %zu rows of %zu layers",
+		          m->most, layers);
+	m->v = m->k + layers * m->k_layer;
 	return CLKV_OK;
 }
 
@@ -155,11 +156,13 @@ static clkv_status check(const clkv_seq *seq, size_t from, size_t to, clkv_error
 /* Behind min_length every row is there to be moved. */
 static clkv_status check_middle(const clkv_seq *seq, size_t from, clkv_error *error)
 {
-	CLKV_TRY(check_recipe(seq->cache, error));
-	if (seq->kept.selected && from < seq->tail)
+	uint32_t least = clkv__seq_least(seq);
+	for (const clkv_cache *c = seq->cache; c; c = c->next_band)
+		CLKV_TRY(check_recipe(c, error));
+	if (from < least)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
 		          "from is %zu: of the tokens before %u only some were kept; allowed: %u and up",
-		          from, seq->tail, seq->tail);
+		          from, least, least);
 	return CLKV_OK;
 }
 
@@ -178,6 +181,16 @@ static clkv_status fork_seq(clkv_seq *seq, clkv_seq **out, clkv_error *error)
 	return clkv_seq_fork(seq, out, error);
 }
 
+/* What is left takes the place of what there was, in all bands. */
+static void swap_all(clkv_seq *seq, clkv_seq *left)
+{
+	clkv_cache *cache = seq->cache;
+	clkv__cache_lock(cache);
+	for (; seq; seq = seq->next_band, left = left->next_band)
+		clkv__seq_swap(seq, left);
+	clkv__cache_unlock(cache);
+}
+
 clkv_status clkv_seq_remove(clkv_seq *seq, size_t from, size_t to, cl_command_queue queue,
                             clkv_error *error)
 {
@@ -193,10 +206,8 @@ clkv_status clkv_seq_remove(clkv_seq *seq, size_t from, size_t to, cl_command_qu
 	clkv_status status = clkv_seq_truncate(left, from, error);
 	if (status == CLKV_OK)
 		status = move_rows(seq, left, to, queue, error);
-	pthread_mutex_lock(&seq->cache->mutex);
 	if (status == CLKV_OK)
-		clkv__seq_swap(seq, left);
-	pthread_mutex_unlock(&seq->cache->mutex);
+		swap_all(seq, left);
 	clkv_seq_destroy(left);
 	return status;
 }

@@ -56,7 +56,7 @@ static clkv_status check_moves(const struct clkv__shape *shape, const struct clk
 			          "stage 'place': via=%s can't serve layer %d, which recalls nothing, as it "
 			          "sees only a "
 			          "window of %d tokens; allowed: via=map where the device can",
-			          via, i, shape->window[i]);
+			          via, clkv__shape_layer(shape, i), shape->window[i]);
 	return CLKV_OK;
 }
 

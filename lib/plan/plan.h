@@ -50,7 +50,10 @@ struct clkv__plan {
 	struct clkv__variant
 		sealing; /**< of layers skip .. layers - 1; of several, that which keeps least */
 	struct clkv__variant dense; /**< of layers 0 .. skip - 1 */
-	int n_more;                 /**< variants beside `sealing` that keep more channels */
+	uint32_t
+		slides; /**< of a band that never seals: tokens that its layers see at most, behind which nothing is kept; 0: all
+	                    is */
+	int n_more; /**< variants beside `sealing` that keep more channels */
 	struct clkv__variant more[CLKV__MAX_VARIANTS - 1];
 	bool per_head;                       /**< which[] is by head, else by layer */
 	unsigned char which[CLKV__MAX_LIST]; /**< 0: sealing, i: more[i - 1]; all 0 without a list */
@@ -58,6 +61,14 @@ struct clkv__plan {
 
 /** Room for the canonical form of any recipe. */
 #define CLKV__RECIPE_TEXT 4096
+
+/** The first token that is kept of a sequence of this length whose layers slide: whole blocks go. A probe is a row at the place of
+ *  the last token, whose window begins one token before that of the row to come. */
+static inline uint32_t clkv__plan_slid(const struct clkv__plan *plan, uint32_t length)
+{
+	uint32_t bt = (uint32_t)plan->general.block;
+	return plan->slides == 0 || length <= plan->slides ? 0 : (length - plan->slides) / bt * bt;
+}
 
 /** Tokens that stay in half at the beginning of a sequence of this length. */
 static inline uint32_t clkv__plan_sinks(const struct clkv__plan *plan, uint32_t length)

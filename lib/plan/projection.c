@@ -211,9 +211,13 @@ static const unsigned char *unpack_head(const struct clkv__shape *shape, const u
 
 void clkv__rotation_unpack(const struct clkv__shape *shape, const void *file, float *projections)
 {
-	const unsigned char *from = (const unsigned char *)file + HEAD;
-	for (int h = 0; h < shape->layers * shape->streams; h++, projections += n_entries(shape))
-		from = unpack_head(shape, from, projections);
+	const size_t layer = (size_t)shape->streams * (size_t)n_entries(shape) * 4;
+	for (int l = 0; l < shape->layers; l++) {
+		const unsigned char *from = (const unsigned char *)file + HEAD;
+		from += (size_t)clkv__shape_layer(shape, l) * layer;
+		for (int h = 0; h < shape->streams; h++, projections += n_entries(shape))
+			from = unpack_head(shape, from, projections);
+	}
 }
 
 static unsigned char *put_floats(unsigned char *to, const float *from, size_t n)

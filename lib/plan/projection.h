@@ -42,7 +42,7 @@ void clkv__projection_macros(int kind, clkv__macros *m);
 /** Whether the plan's matrices come with the cache's options. */
 bool clkv__projection_given(const struct clkv__plan *plan);
 
-/** Device bytes of the matrices, of all layers: files with another `skip` are read by them too. */
+/** Device bytes of the matrices, of all of the shape's layers: files with another `skip` are read by them too. */
 uint64_t clkv__projection_bytes(const struct clkv__plan *plan, const struct clkv__shape *shape);
 
 /** Bytes of a file for this shape. */
@@ -56,7 +56,7 @@ clkv_status clkv__rotation_check(const struct clkv__shape *shape, const void *da
 /** What tells a checked file from others: its checksum. */
 uint64_t clkv__rotation_fingerprint(const void *data, size_t size);
 
-/** From a checked file to the device's order, clkv__projection_bytes of floats. */
+/** From a checked file, of all of the model's layers, to the device's order: those of the shape, clkv__projection_bytes. */
 void clkv__rotation_unpack(const struct clkv__shape *shape, const void *data, float *projections);
 
 /** A file of matrices, clkv__rotation_bytes of it: k [layers][streams][dk][dk], v [layers][streams][dv][dv]. */

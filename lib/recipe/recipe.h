@@ -61,7 +61,7 @@ clkv_status clkv__recipe_parse_keys(const char *text, int begin, int end, const 
 /** What a key may be, "0.004 to 1" or "channel|token": the table's own text, or text filled. */
 const char *clkv__key_allowed(const struct clkv__key *key, char text[CLKV__RANGE_TEXT]);
 
-/** Appends the canonical form to text; false if it doesn't fit. */
+/** Writes the canonical form to text; false if it doesn't fit. */
 bool clkv__recipe_format(const struct clkv__recipe *recipe, char *text, size_t n);
 
 /** Fills error with a recipe error at position. Returns CLKV_ERROR_INVALID_RECIPE. */

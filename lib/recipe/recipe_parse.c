@@ -2,6 +2,7 @@
 /** \file recipe_parse.c \brief From a string to stages and options; every error has its position. */
 #include "base/error.h"
 #include "recipe/recipe.h"
+#include "recipe/recipe_layers.h"
 #include "recipe/recipe_real.h"
 
 #include <limits.h>
@@ -298,21 +299,18 @@ static clkv_status parse_stage(const char *text, int begin, int end, struct clkv
 	                               s->options, &recipe->keep, error);
 }
 
-clkv_status clkv__recipe_parse(const char *text, struct clkv__recipe *recipe, clkv_error *error)
+clkv_status clkv__recipe_parse_part(const char *text, int begin, int end,
+                                    struct clkv__recipe *recipe, clkv_error *error)
 {
 	struct clkv__recipe r = {0};
-	size_t length = text ? strlen(text) : 0;
-	if (!text || length > 4096)
-		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "recipe is %s; allowed: 1 to 4096 characters",
-		          text ? "too long" : "NULL");
-	int n = (int)length, stages_end = part_end(text, 0, n, ';');
+	int stages_end = part_end(text, begin, end, ';');
 	set_defaults(clkv__general_keys, clkv__n_general_keys, &r.general);
-	for (int at = 0; at <= stages_end;) {
+	for (int at = begin; at <= stages_end;) {
 		int stop = part_end(text, at, stages_end, '|');
 		CLKV_TRY(parse_stage(text, at, stop, &r, error));
 		at = stop + 1;
 	}
-	struct word general = trim(text, stages_end < n ? stages_end + 1 : n, n);
+	struct word general = trim(text, stages_end < end ? stages_end + 1 : end, end);
 	int second = part_end(text, general.begin, general.end, ';');
 	if (second < general.end)
 		return clkv__recipe_fail(error, second,
@@ -324,4 +322,13 @@ clkv_status clkv__recipe_parse(const char *text, struct clkv__recipe *recipe, cl
 		                                 error));
 	*recipe = r;
 	return CLKV_OK;
+}
+
+clkv_status clkv__recipe_parse(const char *text, struct clkv__recipe *recipe, clkv_error *error)
+{
+	size_t length = text ? strlen(text) : 0;
+	if (!text || length > 4096)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "recipe is %s; allowed: 1 to 4096 characters",
+		          text ? "too long" : "NULL");
+	return clkv__recipe_parse_part(text, 0, (int)length, recipe, error);
 }

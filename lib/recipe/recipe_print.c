@@ -2,6 +2,7 @@
 /** \file recipe_print.c \brief The canonical form of a recipe, and the list of what is allowed. */
 #include "base/error.h"
 #include "recipe/recipe.h"
+#include "recipe/recipe_layers.h"
 #include "recipe/recipe_real.h"
 
 #include <stdarg.h>
@@ -74,16 +75,40 @@ bool clkv__recipe_format(const struct clkv__recipe *recipe, char *text, size_t n
 	return out.at < n;
 }
 
+/* Which layers a part is for, as it was said: of the model nothing is known. */
+static bool put_layers(const struct clkv__recipe_parts *p, int part, char *text, size_t n)
+{
+	if (part != p->sliding && part != p->full)
+		return clkv__recipe_format_layers(p->of, p->from >= 0 ? CLKV__MAX_LAYERS : p->known, part,
+		                                  p->from >= 0, part == 0, text, n);
+	struct text_out out = {text, n, strlen(text)};
+	put(&out, "%s%s: ", part == 0 ? "layers=" : " ; ", part == p->sliding ? "sliding" : "full");
+	return out.at < n;
+}
+
+static clkv_status print_part(const char *recipe, const struct clkv__recipe_parts *p, int part,
+                              char *text, size_t n, clkv_error *error)
+{
+	struct clkv__recipe parsed;
+	CLKV_TRY(
+		clkv__recipe_parse_part(recipe, p->part[part].begin, p->part[part].end, &parsed, error));
+	clkv__general_fill(&parsed, &parsed.general);
+	bool fits = !p->layered || put_layers(p, part, text, n);
+	size_t at = strlen(text);
+	if (!fits || !clkv__recipe_format(&parsed, text + at, n - at))
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE, "the recipe in full is too long; allowed: %zu",
+		          n - 1);
+	return CLKV_OK;
+}
+
 clkv_status clkv_recipe_print(const char *recipe, char *text, size_t n, clkv_error *error)
 {
 	clkv__error_clear(error);
-	struct clkv__recipe parsed;
-	char full[CLKV__RECIPE_TEXT];
-	CLKV_TRY(clkv__recipe_parse(recipe, &parsed, error));
-	clkv__general_fill(&parsed, &parsed.general);
-	if (!clkv__recipe_format(&parsed, full, sizeof full))
-		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE, "the recipe in full is too long; allowed: %zu",
-		          sizeof full - 1);
+	struct clkv__recipe_parts parts;
+	char full[CLKV__RECIPE_TEXT] = "";
+	CLKV_TRY(clkv__recipe_split(recipe, &parts, error));
+	for (int i = 0; i < parts.n; i++)
+		CLKV_TRY(print_part(recipe, &parts, i, full, sizeof full, error));
 	if (!text || strlen(full) >= n)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "text: the recipe needs %zu characters%s",
 		          strlen(full) + 1, text ? "" : ", but text is NULL");
@@ -118,4 +143,9 @@ void clkv_recipe_list(clkv_recipe_list_fn fn, void *opaque)
 	}
 	list_one(fn, opaque, ";", "general keys, behind all stages", "-", clkv__general_keys,
 	         clkv__n_general_keys);
+	list_one(
+		fn, opaque, "layers=",
+		"in front of several recipes, each for some layers: 'layers=0-1: f16 ; 2-: kivi'. Numbers "
+		"and ranges, or by name: 'sliding' of layers with a sliding window, 'full'",
+		"-", NULL, 0);
 }

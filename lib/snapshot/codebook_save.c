@@ -10,6 +10,11 @@ static clkv_status check(const clkv_seq *seq, clkv_write_fn write, clkv_error *e
 {
 	if (!seq || !write)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "%s is NULL", seq ? "write" : "seq");
+	if (seq->next_band)
+		CLKV_FAIL(
+			error, CLKV_ERROR_INVALID_STATE,
+			"layers= has several recipes, and a codebook is for all layers; allowed: one recipe "
+			"for all");
 	if (seq->cache->sizes.book_units == 0)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_STATE,
 		          "recipe '%.120s' has no codebook; allowed: those with a2ats", seq->cache->recipe);

@@ -1,68 +1,194 @@
 /* SPDX-License-Identifier: MIT */
 /** \file load.c \brief clkv_seq_load: pages as they are, or decoded and sealed anew by the cache's recipe. */
 #include "cache/idle.h"
+#include "cache/resolve.h"
 #include "snapshot/snapshot.h"
 
 #include "attend/fallback.h"
+#include "base/alloc.h"
+
+#include <string.h>
 
 /* Bytes that a file must hold of what it announces before any work is done for it, at most. */
 enum { PROOF_MOST = 1 << 20 };
 
+/* What a file says of one band. */
+struct band {
+	struct clkv__snapshot_head head;
+	struct clkv__plan plan;
+};
+
+/* What it says before its records begin. */
+struct file {
+	struct clkv__snapshot_head head; /* the first */
+	struct clkv__banding bands;
+	struct band *band; /* [bands.n] */
+};
+
+/* The sequence of all bands, each read into its band's cache, or none. */
+static clkv_status read_bands(clkv_cache *cache, const struct file *f, struct clkv__snapshot_in *in,
+                              cl_command_queue queue, clkv_seq **out, clkv_error *error)
+{
+	clkv_seq *first = NULL, **last = &first;
+	clkv_status status = CLKV_OK;
+	for (int i = 0; i < f->bands.n && status == CLKV_OK; i++, cache = cache->next_band) {
+		status =
+			clkv__snapshot_read(cache, &f->band[i].head, &f->band[i].plan, in, queue, last, error);
+		if (status == CLKV_OK)
+			last = &(*last)->next_band;
+	}
+	if (status == CLKV_OK)
+		*out = first;
+	else
+		clkv_seq_destroy(first);
+	return status;
+}
+
+/* Whether pages go into the cache as they are, in all bands. */
+static bool fits(const struct file *f, const clkv_cache *cache)
+{
+	size_t layers = (size_t)clkv__cache_layers(cache);
+	if ((f->head.bands > 0) != (cache->whole != NULL))
+		return false;
+	if (cache->whole && (f->bands.n != cache->whole->bands.n ||
+	                     memcmp(f->bands.of, cache->whole->bands.of, layers) != 0))
+		return false;
+	for (int i = 0; i < f->bands.n; i++, cache = cache->next_band)
+		if (!clkv__head_fits(&f->band[i].head, &f->band[i].plan, cache))
+			return false;
+	return true;
+}
+
+/* A cache of the file's recipe, whose bands must be what the file says of each. */
+static clkv_status create_cold(const clkv_cache *like, const struct clkv__snapshot_in *in,
+                               const struct file *f, clkv_cache **out, clkv_error *error)
+{
+	size_t most = 0;
+	for (int i = 0; i < f->bands.n; i++) {
+		const struct band *b = &f->band[i];
+		size_t block = (size_t)b->plan.general.block;
+		size_t blocks = like->sizes.max_seq_tokens / block + 2;
+		if (b->head.blocks > blocks)
+			CLKV_FAIL(
+				error, CLKV_ERROR_POOL_FULL,
+				"the snapshot has %u sealed pages in a row, most of them partial; allowed for this "
+				"cache's max_seq_tokens (%u): %zu",
+				b->head.blocks, like->sizes.max_seq_tokens, blocks);
+		most = b->head.blocks * block > most ? b->head.blocks * block : most;
+	}
+	CLKV_TRY(clkv__snapshot_cache(like, CLKV__CACHE_READS, f->head.recipe, f->head.length, most, 1,
+	                              out, error));
+	if (f->head.bands > 0 && !fits(f, *out)) {
+		clkv_cache_destroy(*out);
+		return clkv__snapshot_damaged(in, error, "its bands aren't those of its recipe");
+	}
+	return CLKV_OK;
+}
+
 /* Through a cache of the file's recipe, which lives as long as the call. Its kernels are built when all records of the
  * file are there and have been checked. */
-static clkv_status load_from(clkv_cache *cache, const struct clkv__snapshot_head *head,
-                             const struct clkv__plan *plan, struct clkv__snapshot_in *in,
+static clkv_status load_from(clkv_cache *cache, const struct file *f, struct clkv__snapshot_in *in,
                              cl_command_queue queue, clkv_seq *to, clkv_error *error)
 {
 	clkv_cache *cold = NULL;
 	clkv_seq *seq = NULL;
-	size_t block = (size_t)plan->general.block, most = cache->sizes.max_seq_tokens / block + 2;
-	if (head->blocks > most)
-		CLKV_FAIL(
-			error, CLKV_ERROR_POOL_FULL,
-			"the snapshot has %u sealed pages in a row, most of them partial; allowed for this "
-			"cache's max_seq_tokens (%u): %zu",
-			head->blocks, cache->sizes.max_seq_tokens, most);
-	CLKV_TRY(clkv__snapshot_cache(cache, CLKV__CACHE_READS, head->recipe, head->length,
-	                              head->blocks, block, &cold, error));
-	clkv_status status = clkv__snapshot_read(cold, head, plan, in, queue, &seq, error);
-	if (status == CLKV_OK)
-		status = clkv__kernels_build_any(cold, error);
+	CLKV_TRY(create_cold(cache, in, f, &cold, error));
+	clkv_status status = read_bands(cold, f, in, queue, &seq, error);
+	for (clkv_cache *c = cold; c && status == CLKV_OK; c = c->next_band)
+		status = clkv__kernels_build_any(c, error);
 	if (status == CLKV_OK)
 		status = clkv__snapshot_copy(seq, to, queue, error);
 	clkv_cache_destroy(cold);
 	return status;
 }
 
-/* What the header says, against itself, the cache and the bytes that follow. */
-static clkv_status prove(const clkv_cache *cache, struct clkv__snapshot_in *in,
-                         struct clkv__snapshot_head *head, struct clkv__plan *plan,
+/* Whose layers have which of the file's recipes. */
+static clkv_status divide(const clkv_cache *cache, const struct clkv__snapshot_in *in,
+                          struct file *f, clkv_error *error)
+{
+	clkv_geometry geometry = clkv__cache_geometry(cache);
+	struct clkv__division d;
+	clkv_error why = {.position = -1};
+	if (clkv__divide(&geometry, f->head.recipe, &d, &why) != CLKV_OK)
+		CLKV_FAIL(error, CLKV_ERROR_UNSUPPORTED, "the snapshot's recipe isn't known here: %s",
+		          why.text);
+	if (!d.parts.layered || d.bands.n != (int)f->head.bands)
+		return clkv__snapshot_damaged(in, error, "it has %u recipes, of which it names %d",
+		                              f->head.bands, d.bands.n);
+	f->bands = d.bands;
+	return CLKV_OK;
+}
+
+/* Whether the cache has the matrices by which a band's rows were turned, in all of its layers. */
+static clkv_status check_rotation(const clkv_cache *cache, const struct file *f, int band,
+                                  clkv_error *error)
+{
+	for (int i = 0; i < f->bands.layers; i++) {
+		int layer = i;
+		if (f->bands.of[i] == band)
+			CLKV_TRY(clkv__head_check_rotation(&f->band[band].head, clkv__cache_at(cache, &layer),
+			                                   error));
+	}
+	return CLKV_OK;
+}
+
+/* One band's header, against itself and what the first says. */
+static clkv_status prove_band(const clkv_cache *cache, struct clkv__snapshot_in *in,
+                              const struct file *f, int i, clkv_error *error)
+{
+	struct clkv__shape shape = cache->shape;
+	struct band *b = &f->band[i];
+	shape.bands = NULL;
+	shape.layers = clkv__band_before(&f->bands, i, f->bands.layers);
+	if (f->head.bands > 0) {
+		CLKV_TRY(clkv__head_get(in, &b->head, error));
+		if (b->head.bands > 0 || b->head.length != f->head.length ||
+		    b->head.layers != (uint32_t)shape.layers)
+			return clkv__snapshot_damaged(in, error, "band %d isn't of it", i);
+	} else {
+		b->head = f->head;
+	}
+	CLKV_TRY(clkv__head_check(in, &b->head, &shape, &b->plan, error));
+	CLKV_TRY(clkv__snapshot_check(&b->plan, error));
+	return check_rotation(cache, f, i, error);
+}
+
+/* What the headers say, against themselves, the cache and the bytes that follow. */
+static clkv_status prove(const clkv_cache *cache, struct clkv__snapshot_in *in, struct file *f,
                          clkv_error *error)
 {
-	CLKV_TRY(clkv__head_get(in, head, error));
-	CLKV_TRY(clkv__head_check(in, head, &cache->shape, plan, error));
-	CLKV_TRY(clkv__snapshot_check(plan, error));
-	CLKV_TRY(clkv__head_check_rotation(head, cache, error));
-	if (head->length > cache->sizes.max_seq_tokens)
+	struct clkv__shape shape = cache->shape;
+	uint64_t least = 0;
+	CLKV_TRY(clkv__head_get(in, &f->head, error));
+	shape.layers = clkv__cache_layers(cache);
+	CLKV_TRY(clkv__head_geometry(&f->head, &shape, error));
+	f->bands = (struct clkv__banding){.layers = shape.layers, .n = 1};
+	if (f->head.bands > 0)
+		CLKV_TRY(divide(cache, in, f, error));
+	f->band = clkv__calloc(&cache->context->allocator, (size_t)f->bands.n, sizeof *f->band);
+	if (!f->band)
+		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for %d headers", f->bands.n);
+	for (int i = 0; i < f->bands.n; i++) {
+		CLKV_TRY(prove_band(cache, in, f, i, error));
+		least += clkv__head_least(&f->band[i].head, &f->band[i].plan);
+	}
+	if (f->head.length > cache->sizes.max_seq_tokens)
 		CLKV_FAIL(error, CLKV_ERROR_POOL_FULL,
-		          "the snapshot has %u tokens; allowed: max_seq_tokens (%u)", head->length,
+		          "the snapshot has %u tokens; allowed: max_seq_tokens (%u)", f->head.length,
 		          cache->sizes.max_seq_tokens);
-	uint64_t least = clkv__head_least(head, plan);
 	return clkv__snapshot_ahead(in, least < PROOF_MOST ? (size_t)least : PROOF_MOST,
 	                            &cache->context->allocator, error);
 }
 
-static clkv_status load(clkv_cache *cache, cl_command_queue queue, struct clkv__snapshot_in *in,
-                        clkv_seq **out, clkv_error *error)
+static clkv_status load(clkv_cache *cache, cl_command_queue queue, struct file *f,
+                        struct clkv__snapshot_in *in, clkv_seq **out, clkv_error *error)
 {
-	struct clkv__snapshot_head head;
-	struct clkv__plan plan;
 	clkv_seq *seq = NULL;
-	CLKV_TRY(prove(cache, in, &head, &plan, error));
-	if (clkv__head_fits(&head, &plan, cache))
-		return clkv__snapshot_read(cache, &head, &plan, in, queue, out, error);
+	CLKV_TRY(prove(cache, in, f, error));
+	if (fits(f, cache))
+		return read_bands(cache, f, in, queue, out, error);
 	CLKV_TRY(clkv_seq_create(cache, &seq, error));
-	clkv_status status = load_from(cache, &head, &plan, in, queue, seq, error);
+	clkv_status status = load_from(cache, f, in, queue, seq, error);
 	if (status == CLKV_OK)
 		*out = seq;
 	else
@@ -74,16 +200,19 @@ clkv_status clkv_seq_load(clkv_cache *cache, cl_command_queue queue, clkv_read_f
                           void *opaque, clkv_seq **out, clkv_error *error)
 {
 	struct clkv__snapshot_in in = CLKV__SNAPSHOT_STREAM(read, opaque);
+	struct file file = {.band = NULL};
 	clkv__error_clear(error);
 	if (!cache || !read || !out)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "%s is NULL",
 		          !cache  ? "cache"
 		          : !read ? "read"
 		                  : "out");
-	CLKV_TRY(clkv__snapshot_check(&cache->plan, error));
+	for (const clkv_cache *c = cache; c; c = c->next_band)
+		CLKV_TRY(clkv__snapshot_check(&c->plan, error));
 	CLKV_TRY(clkv__cache_lock_idle(cache, error));
 	pthread_mutex_unlock(&cache->mutex);
-	clkv_status status = load(cache, queue, &in, out, error);
+	clkv_status status = load(cache, queue, &file, &in, out, error);
 	clkv__snapshot_forget(&in, &cache->context->allocator);
+	clkv__free(&cache->context->allocator, file.band);
 	return status;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** \file save.c \brief clkv_seq_save: as it is stored, or in the cold form of another recipe. */
+#include "cache/demand.h"
 #include "cache/idle.h"
-#include "cache/resolve.h"
 #include "snapshot/snapshot.h"
 
 #include <string.h>
@@ -23,24 +23,44 @@ static clkv_status save_as(clkv_seq *seq, const char *recipe, cl_command_queue q
 	return status;
 }
 
+static clkv_status check_bands(const clkv_cache *cache, clkv_error *error)
+{
+	for (; cache; cache = cache->next_band)
+		CLKV_TRY(clkv__snapshot_check(&cache->plan, error));
+	return CLKV_OK;
+}
+
+/* Another recipe: whether files hold what it makes; text becomes its full form. */
+static clkv_status check_other(const clkv_cache *cache, const char *recipe,
+                               char text[CLKV__RECIPE_TEXT], clkv_error *error)
+{
+	clkv_geometry geometry = clkv__cache_geometry(cache);
+	struct clkv__division d;
+	struct clkv__resolved r;
+	CLKV_TRY(clkv__divide(&geometry, recipe, &d, error));
+	for (int i = 0; i < d.bands.n; i++) {
+		CLKV_TRY(clkv__resolve_band(cache->context, &d, recipe, i, &r, error));
+		CLKV_TRY(clkv__snapshot_check(&r.plan, error));
+	}
+	return clkv__division_print(cache->context, &d, recipe, text, error);
+}
+
 clkv_status clkv_seq_save(clkv_seq *seq, const char *recipe, cl_command_queue queue,
                           clkv_write_fn write, void *opaque, clkv_error *error)
 {
 	struct clkv__snapshot_out out = CLKV__SNAPSHOT_STREAM(write, opaque);
-	struct clkv__resolved other;
+	char other[CLKV__RECIPE_TEXT];
 	clkv__error_clear(error);
 	if (!seq || !write)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "%s is NULL", seq ? "write" : "seq");
 	clkv_cache *cache = seq->cache;
-	CLKV_TRY(clkv__snapshot_check(&cache->plan, error));
+	CLKV_TRY(check_bands(cache, error));
 	CLKV_TRY(clkv__cache_lock_idle(cache, error));
 	pthread_mutex_unlock(&cache->mutex);
 	if (!recipe)
 		return clkv__snapshot_write(seq, queue, &out, error);
-	clkv_geometry geometry = clkv__shape_geometry(&cache->shape);
-	CLKV_TRY(clkv__resolve(cache->context, &geometry, recipe, &other, error));
-	CLKV_TRY(clkv__snapshot_check(&other.plan, error));
-	if (strcmp(other.recipe, cache->recipe) == 0)
+	CLKV_TRY(check_other(cache, recipe, other, error));
+	if (strcmp(other, clkv__cache_recipe(cache)) == 0)
 		return clkv__snapshot_write(seq, queue, &out, error);
 	return save_as(seq, recipe, queue, &out, error);
 }

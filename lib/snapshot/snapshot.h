@@ -9,11 +9,11 @@
  *  bytes, or of one page if that is larger. */
 enum { CLKV__BATCH_PAGES = 64, CLKV__BATCH_BYTES = 1 << 20 };
 
-/** Writes a sequence as it is stored. */
+/** Writes a sequence as it is stored, in all bands. */
 clkv_status clkv__snapshot_write(clkv_seq *seq, cl_command_queue queue,
                                  struct clkv__snapshot_out *out, clkv_error *error);
 
-/** A new sequence of what follows the header: pages go in as they are. On failure it's gone again. */
+/** A new sequence of one band, of its records: pages go in as they are. On failure it's gone again. */
 clkv_status clkv__snapshot_read(clkv_cache *cache, const struct clkv__snapshot_head *head,
                                 const struct clkv__plan *plan, struct clkv__snapshot_in *in,
                                 cl_command_queue queue, clkv_seq **out, clkv_error *error);
@@ -24,7 +24,7 @@ clkv_status clkv__snapshot_cache(const clkv_cache *like, enum clkv__cache_use us
                                  const char *recipe, size_t tokens, size_t blocks, size_t block,
                                  clkv_cache **out, clkv_error *error);
 
-/** Refuses recipes that select tokens. Errors: UNSUPPORTED names the stage. */
+/** Refuses recipes that don't keep all tokens. Errors: UNSUPPORTED names the stage, or the window. */
 clkv_status clkv__snapshot_check(const struct clkv__plan *plan, clkv_error *error);
 
 /** Appends all tokens of one sequence to another, of another cache, as a prompt. */

@@ -21,7 +21,7 @@ clkv_status clkv__snapshot_cache(const clkv_cache *like, enum clkv__cache_use us
                                  const char *recipe, size_t tokens, size_t blocks, size_t block,
                                  clkv_cache **out, clkv_error *error)
 {
-	clkv_geometry g = clkv__shape_geometry(&like->shape);
+	clkv_geometry g = clkv__cache_geometry(like);
 	clkv_cache_options o = CLKV_INIT(clkv_cache_options);
 	o.max_tokens = tokens > blocks * block ? tokens : blocks * block;
 	o.max_tokens = o.max_tokens > 0 ? o.max_tokens : 1;
@@ -58,7 +58,7 @@ static clkv_status copy_rows(clkv_seq *from, clkv_seq *to, size_t first, const s
 	clkv_step_item item = {to, rows->n, last ? CLKV_PROMPT_END : CLKV_PROMPT};
 	CLKV_TRY(clkv_step_begin(to->cache, &item, 1, queue, &step, error));
 	clkv_status status = CLKV_OK;
-	for (int l = 0; l < to->cache->shape.layers && status == CLKV_OK; l++)
+	for (int l = 0; l < clkv__cache_layers(to->cache) && status == CLKV_OK; l++)
 		status = copy_layer(from, step, l, first, rows, queue, error);
 	if (status == CLKV_OK)
 		status = clkv_step_commit(step, NULL, error);
@@ -91,6 +91,13 @@ clkv_status clkv__snapshot_copy(clkv_seq *from, clkv_seq *to, cl_command_queue q
 
 clkv_status clkv__snapshot_check(const struct clkv__plan *plan, clkv_error *error)
 {
+	if (plan->slides > 0)
+		CLKV_FAIL(
+			error, CLKV_ERROR_UNSUPPORTED,
+			"layers= with f16 keeps only the window of %u tokens in layers that slide: files hold "
+			"sequences with all of their tokens; allowed: f16 for all layers, or stages that "
+			"encode for these",
+			plan->slides);
 	if (clkv__selects(&plan->select))
 		CLKV_FAIL(error, CLKV_ERROR_UNSUPPORTED,
 		          "stage '%s' keeps some tokens of each head: files hold sequences with all of "

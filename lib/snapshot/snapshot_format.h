@@ -20,6 +20,8 @@
 	"\x89"                                                                                         \
 	"CLKV\r\n\x1a"
 #define CLKV__SNAPSHOT_VERSION 1
+/** Of a sequence whose layers have several recipes: a header of all, headers of its bands, records of its bands. */
+#define CLKV__SNAPSHOT_BANDS 2
 
 enum { CLKV__MAGIC_BYTES = 8, CLKV__CHECKSUM_BYTES = 8 };
 
@@ -33,7 +35,7 @@ enum clkv__head_word {
 	CLKV__HEAD_DIM_V,
 	CLKV__HEAD_LENGTH,
 	CLKV__HEAD_TAIL,
-	CLKV__HEAD_BLOCKS, /**< sealed pages of each (layer, KV head) that seals */
+	CLKV__HEAD_BLOCKS, /**< sealed pages of each (layer, KV head) that seals; of CLKV__SNAPSHOT_BANDS: bands */
 	CLKV__HEAD_FLAGS,
 	CLKV__HEAD_WORDS
 };

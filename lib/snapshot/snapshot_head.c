@@ -28,6 +28,21 @@ void clkv__head_of(const clkv_seq *seq, struct clkv__snapshot_head *head)
 	memcpy(head->recipe, cache->recipe, sizeof head->recipe);
 }
 
+void clkv__head_of_all(const clkv_seq *seq, struct clkv__snapshot_head *head)
+{
+	const clkv_cache *cache = seq->cache;
+	const struct clkv__shape *shape = &cache->shape;
+	*head = (struct clkv__snapshot_head){
+		.layers = (uint32_t)clkv__cache_layers(cache),
+		.kv_heads = (uint32_t)shape->streams,
+		.dk = (uint32_t)shape->dk,
+		.dv = (uint32_t)shape->dv,
+		.length = seq->length,
+		.bands = (uint32_t)cache->whole->bands.n,
+	};
+	memcpy(head->recipe, cache->whole->recipe, sizeof head->recipe);
+}
+
 /* The number of the matrices by which rows were turned, where a file gave them. */
 static clkv_status put_rotation(struct clkv__snapshot_out *out,
                                 const struct clkv__snapshot_head *head, clkv_error *error)
@@ -45,7 +60,7 @@ clkv_status clkv__head_put(struct clkv__snapshot_out *out, const struct clkv__sn
 	unsigned char bytes[CLKV__MAGIC_BYTES + 4 * CLKV__HEAD_WORDS];
 	size_t recipe = strlen(head->recipe);
 	const uint32_t words[CLKV__HEAD_WORDS] = {
-		[CLKV__HEAD_VERSION] = CLKV__SNAPSHOT_VERSION,
+		[CLKV__HEAD_VERSION] = head->bands > 0 ? CLKV__SNAPSHOT_BANDS : CLKV__SNAPSHOT_VERSION,
 		[CLKV__HEAD_RECIPE] = (uint32_t)recipe,
 		[CLKV__HEAD_LAYERS] = head->layers,
 		[CLKV__HEAD_KV_HEADS] = head->kv_heads,
@@ -53,7 +68,7 @@ clkv_status clkv__head_put(struct clkv__snapshot_out *out, const struct clkv__sn
 		[CLKV__HEAD_DIM_V] = head->dv,
 		[CLKV__HEAD_LENGTH] = head->length,
 		[CLKV__HEAD_TAIL] = head->tail,
-		[CLKV__HEAD_BLOCKS] = head->blocks,
+		[CLKV__HEAD_BLOCKS] = head->bands > 0 ? head->bands : head->blocks,
 		[CLKV__HEAD_FLAGS] = (head->left_partial ? CLKV__HEAD_LEFT_PARTIAL : 0) |
 	                         (head->rotated ? CLKV__HEAD_ROTATION : 0),
 	};
@@ -75,10 +90,11 @@ static clkv_status get_words(struct clkv__snapshot_in *in, uint32_t *words, clkv
 	if (memcmp(bytes, CLKV__SNAPSHOT_MAGIC, CLKV__MAGIC_BYTES) != 0)
 		CLKV_FAIL(error, CLKV_ERROR_CORRUPT, "this is no snapshot: it doesn't begin like one");
 	words[CLKV__HEAD_VERSION] = clkv__get32(bytes + CLKV__MAGIC_BYTES);
-	if (words[CLKV__HEAD_VERSION] != CLKV__SNAPSHOT_VERSION)
+	if (words[CLKV__HEAD_VERSION] != CLKV__SNAPSHOT_VERSION &&
+	    words[CLKV__HEAD_VERSION] != CLKV__SNAPSHOT_BANDS)
 		CLKV_FAIL(error, CLKV_ERROR_UNSUPPORTED,
-		          "the snapshot has version %u; this library reads %d", words[CLKV__HEAD_VERSION],
-		          CLKV__SNAPSHOT_VERSION);
+		          "the snapshot has version %u; this library reads %d and %d",
+		          words[CLKV__HEAD_VERSION], CLKV__SNAPSHOT_VERSION, CLKV__SNAPSHOT_BANDS);
 	CLKV_TRY(clkv__snapshot_get(in, bytes + first, sizeof bytes - first, error));
 	for (size_t i = 1; i < CLKV__HEAD_WORDS; i++)
 		words[i] = clkv__get32(bytes + CLKV__MAGIC_BYTES + 4 * i);
@@ -121,12 +137,19 @@ clkv_status clkv__head_get(struct clkv__snapshot_in *in, struct clkv__snapshot_h
 	h.tail = words[CLKV__HEAD_TAIL];
 	h.blocks = words[CLKV__HEAD_BLOCKS];
 	h.left_partial = words[CLKV__HEAD_FLAGS] & CLKV__HEAD_LEFT_PARTIAL;
+	if (words[CLKV__HEAD_VERSION] == CLKV__SNAPSHOT_BANDS) {
+		if (h.tail > 0 || h.left_partial || h.rotated || h.blocks == 0 ||
+		    h.blocks > CLKV__MAX_BANDS)
+			return clkv__snapshot_damaged(in, error, "it has %u recipes", h.blocks);
+		h.bands = h.blocks;
+		h.blocks = 0;
+	}
 	*head = h;
 	return CLKV_OK;
 }
 
-static clkv_status check_geometry(const struct clkv__snapshot_head *head,
-                                  const struct clkv__shape *shape, clkv_error *error)
+clkv_status clkv__head_geometry(const struct clkv__snapshot_head *head,
+                                const struct clkv__shape *shape, clkv_error *error)
 {
 	if (head->layers != (uint32_t)shape->layers || head->kv_heads != (uint32_t)shape->streams ||
 	    head->dk != (uint32_t)shape->dk || head->dv != (uint32_t)shape->dv)
@@ -178,7 +201,7 @@ clkv_status clkv__head_check(const struct clkv__snapshot_in *in,
 {
 	struct clkv__recipe recipe;
 	clkv_error why = {.position = -1};
-	CLKV_TRY(check_geometry(head, shape, error));
+	CLKV_TRY(clkv__head_geometry(head, shape, error));
 	clkv_status status = clkv__recipe_parse(head->recipe, &recipe, &why);
 	if (status == CLKV_OK)
 		status = clkv__recipe_plan(&recipe, shape, plan, &why);

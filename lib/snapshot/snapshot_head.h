@@ -11,13 +11,20 @@ struct clkv__snapshot_head {
 	uint32_t layers, kv_heads, dk, dv;
 	uint32_t length, tail;
 	uint32_t blocks; /**< sealed pages of each (layer, KV head) that seals */
+	uint32_t bands;  /**< of the header of all bands: how many follow; else 0 */
 	bool left_partial;
 	bool rotated;      /**< by matrices of a file */
 	uint64_t rotation; /**< which: clkv__rotation_fingerprint; else 0 */
 	char recipe[CLKV__RECIPE_TEXT];
 };
 
+/** Of one band; of all that a cache has. */
 void clkv__head_of(const clkv_seq *seq, struct clkv__snapshot_head *head);
+void clkv__head_of_all(const clkv_seq *seq, struct clkv__snapshot_head *head);
+
+/** Errors: UNSUPPORTED (another geometry). */
+clkv_status clkv__head_geometry(const struct clkv__snapshot_head *head,
+                                const struct clkv__shape *shape, clkv_error *error);
 
 clkv_status clkv__head_put(struct clkv__snapshot_out *out, const struct clkv__snapshot_head *head,
                            clkv_error *error);

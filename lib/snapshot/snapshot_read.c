@@ -37,12 +37,13 @@ struct reader {
 	struct arriving *pages; /* [CLKV__BATCH_PAGES] */
 };
 
-static clkv_status fail_room(int layer, const char *kind, clkv_error *error)
+static clkv_status fail_room(const struct clkv__shape *shape, int layer, const char *kind,
+                             clkv_error *error)
 {
 	CLKV_FAIL(error, CLKV_ERROR_POOL_FULL,
 	          "no %s block is left in layer %d for the snapshot: destroy or truncate sequences, or "
 	          "create the cache with more max_tokens",
-	          kind, layer);
+	          kind, clkv__shape_layer(shape, layer));
 }
 
 /* Takes room for a page and enters it into the mirror of the tables, where dropping the sequence finds
@@ -57,13 +58,13 @@ static clkv_status enter(struct reader *r, const struct arriving *p, uint32_t *a
 	if (p->record.kind == CLKV__RECORD_HALF) {
 		*address = clkv__slots_take(&r->cache->pool.layers[layer].open);
 		if (*address == CLKV__NO_SLOT)
-			return fail_room(layer, "half", error);
+			return fail_room(&r->cache->shape, layer, "half", error);
 		t->mirror[p->row + ABI_ROW_HALF(t->cap, p->j)] = *address;
 		return CLKV_OK;
 	}
 	*address = clkv__page_take(r->cache, &p->record);
 	if (*address == CLKV__NO_SLOT)
-		return fail_room(layer, "sealed", error);
+		return fail_room(&r->cache->shape, layer, "sealed", error);
 	entry[ABI_ENTRY_ADDR] = *address;
 	entry[ABI_ENTRY_POS] = p->record.pos;
 	entry[ABI_ENTRY_COUNT] = p->record.count;

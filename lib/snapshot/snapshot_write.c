@@ -21,6 +21,7 @@ struct writer {
 	clkv_seq *seq;
 	cl_command_queue queue;
 	struct clkv__snapshot_out *out;
+	bool first; /* of all bands: headers of all come before its pages */
 	struct clkv__snapshot_head head;
 	struct clkv__codec_section section;
 	unsigned char *buffer, *packed;
@@ -132,12 +133,28 @@ static clkv_status write_row(struct writer *w, int layer, int stream, clkv_error
 	return CLKV_OK;
 }
 
+/* The headers of all bands, behind one of all if there are several. */
+static clkv_status put_heads(const clkv_seq *seq, struct clkv__snapshot_out *out, clkv_error *error)
+{
+	struct clkv__snapshot_head head;
+	if (seq->cache->whole) {
+		clkv__head_of_all(seq, &head);
+		CLKV_TRY(clkv__head_put(out, &head, error));
+	}
+	for (; seq; seq = seq->next_band) {
+		clkv__head_of(seq, &head);
+		CLKV_TRY(clkv__head_put(out, &head, error));
+	}
+	return CLKV_OK;
+}
+
 static clkv_status write_all(struct writer *w, clkv_error *error)
 {
 	const struct clkv__record end = {.kind = CLKV__RECORD_END};
 	const struct clkv__shape *shape = &w->seq->cache->shape;
 	CLKV_TRY(flush(w, error)); /* of nothing: a queue that can't be used is found first */
-	CLKV_TRY(clkv__head_put(w->out, &w->head, error));
+	if (w->first)
+		CLKV_TRY(put_heads(w->seq, w->out, error));
 	CLKV_TRY(clkv__section_put(&w->section, w->out, error));
 	for (int l = 0; l < shape->layers; l++)
 		for (int s = 0; s < shape->streams; s++)
@@ -146,13 +163,14 @@ static clkv_status write_all(struct writer *w, clkv_error *error)
 	return clkv__snapshot_put_record(w->out, &end, NULL, error);
 }
 
-clkv_status clkv__snapshot_write(clkv_seq *seq, cl_command_queue queue,
-                                 struct clkv__snapshot_out *out, clkv_error *error)
+static clkv_status write_band(clkv_seq *seq, bool first, cl_command_queue queue,
+                              struct clkv__snapshot_out *out, clkv_error *error)
 {
 	const clkv_cache *cache = seq->cache;
 	const clkv_allocator *a = &cache->context->allocator;
 	size_t half = (size_t)cache->sizes.half_units * ABI_UNIT, sealed = clkv__page_room(cache);
-	struct writer w = {.seq = seq, .queue = queue, .out = out, .room = CLKV__BATCH_BYTES};
+	struct writer w = {
+		.seq = seq, .queue = queue, .out = out, .first = first, .room = CLKV__BATCH_BYTES};
 	w.room = half > w.room ? half : w.room;
 	w.room = sealed > w.room ? sealed : w.room;
 	clkv__head_of(seq, &w.head);
@@ -169,4 +187,13 @@ clkv_status clkv__snapshot_write(clkv_seq *seq, cl_command_queue queue,
 	clkv__free(a, w.packed);
 	clkv__free(a, w.pages);
 	return status;
+}
+
+clkv_status clkv__snapshot_write(clkv_seq *seq, cl_command_queue queue,
+                                 struct clkv__snapshot_out *out, clkv_error *error)
+{
+	CLKV_TRY(write_band(seq, true, queue, out, error));
+	while ((seq = seq->next_band))
+		CLKV_TRY(write_band(seq, false, queue, out, error));
+	return CLKV_OK;
 }

@@ -175,32 +175,51 @@ static clkv_status jobs_room(struct clkv_step *step, struct clkv__staging **stag
 	return CLKV_OK;
 }
 
+/* Ends what was sealed; what wasn't entered of it must have been given back. */
+static void end(struct clkv_step *step)
+{
+	release_indexes(step, step->sealing.indexed);
+	clkv__free(&step->cache->context->allocator, step->sealing.own.words);
+	step->sealing = (struct clkv__sealing){0};
+}
+
+void clkv__seal_undo(struct clkv_step *step)
+{
+	struct clkv__sealing *s = &step->sealing;
+	if (s->staging)
+		clkv__seal_release(step->cache, s->staging->words + s->n_jobs * ABI_SEAL_WORDS, s->n_jobs);
+	end(step);
+}
+
+void clkv__seal_enter(struct clkv_step *step, const uint32_t *n_kept)
+{
+	struct clkv__sealing *s = &step->sealing;
+	if (s->n_jobs > 0)
+		enter_all(step, n_kept, s->staging->words, s->indexed);
+	end(step);
+}
+
 clkv_status clkv__seal(struct clkv_step *step, const uint32_t *n_kept, clkv_error *error)
 {
 	clkv_cache *cache = step->cache;
-	uint32_t n_jobs = 0;
+	struct clkv__sealing *s = &step->sealing;
+	*s = (struct clkv__sealing){0};
 	for (size_t i = 0; i < step->n_items; i++)
-		n_jobs += clkv__seal_count(cache, &step->items[i], n_kept[i]);
-	if (n_jobs == 0)
+		s->n_jobs += clkv__seal_count(cache, &step->items[i], n_kept[i]);
+	if (s->n_jobs == 0)
 		return CLKV_OK;
-	struct clkv__staging *staging, own = {NULL, NULL};
-	struct clkv__indexed *indexed = NULL;
-	CLKV_TRY(make_indexes(step, n_kept, &indexed, error));
-	clkv_status status = reserve_entries(step, n_jobs, indexed, error);
+	clkv_status status = make_indexes(step, n_kept, &s->indexed, error);
 	if (status == CLKV_OK)
-		status = jobs_room(step, &staging, &own, error);
-	if (status != CLKV_OK) {
-		release_indexes(step, indexed);
-		return status;
+		status = reserve_entries(step, s->n_jobs, s->indexed, error);
+	if (status == CLKV_OK)
+		status = jobs_room(step, &s->staging, &s->own, error);
+	if (status == CLKV_OK) {
+		uint32_t n_words = put_jobs(step, n_kept, s->n_jobs, s->staging->words);
+		const struct clkv__seal_jobs jobs = {cache,     &step->chain, s->staging,
+		                                     s->n_jobs, n_words,      NULL};
+		status = clkv__seal_encode(&jobs, error);
 	}
-	uint32_t *words = staging->words, n_words = put_jobs(step, n_kept, n_jobs, words);
-	const struct clkv__seal_jobs jobs = {cache, &step->chain, staging, n_jobs, n_words, NULL};
-	status = clkv__seal_encode(&jobs, error);
-	if (status == CLKV_OK)
-		enter_all(step, n_kept, words, indexed);
-	else
-		clkv__seal_release(cache, words + n_jobs * ABI_SEAL_WORDS, n_jobs);
-	release_indexes(step, indexed); /* those that were not entered, and the list of them */
-	clkv__free(&cache->context->allocator, own.words);
+	if (status != CLKV_OK)
+		clkv__seal_undo(step);
 	return status;
 }

@@ -26,7 +26,7 @@ clkv_status clkv__seal_fail_full(const clkv_cache *cache, int layer, clkv_error 
 	CLKV_FAIL(error, CLKV_ERROR_POOL_FULL,
 	          "no room for a sealed block in layer %d (%u sequences): destroy or truncate "
 	          "sequences and commit again, or abort the step",
-	          layer, cache->n_sequences);
+	          clkv__shape_layer(&cache->shape, layer), cache->n_sequences);
 }
 
 void clkv__seal_release(clkv_cache *cache, const uint32_t *dst, uint32_t n_jobs)

@@ -74,7 +74,7 @@ static clkv_status check_attended(const struct clkv_step *step, bool selects, cl
 			CLKV_FAIL(error, CLKV_ERROR_INVALID_STATE,
 			          "layer %d was appended, but not attended with: stage '%s' chooses tokens by "
 			          "attention",
-			          l, s->stage);
+			          clkv__shape_layer(&cache->shape, l), s->stage);
 	return CLKV_OK;
 }
 
@@ -256,25 +256,38 @@ static bool is_marked(const struct clkv__works *all)
 	return false;
 }
 
+bool clkv__select_is_marked(const clkv_cache *cache)
+{
+	return cache->selection.works && is_marked(cache->selection.works);
+}
+
+void clkv__select_undo(clkv_cache *cache)
+{
+	struct clkv__works *all = cache->selection.works;
+	for (size_t i = 0; all && i < all->n; i++)
+		clkv__select_release(&all->work[i]);
+	clkv__select_free(cache);
+}
+
 clkv_status clkv__select(struct clkv_step *step, const uint32_t *n_kept, clkv_error *error)
 {
 	clkv_cache *cache = step->cache;
 	clkv_status status = make_works(step, n_kept, error);
-	struct clkv__works *all = cache->selection.works;
 	if (status == CLKV_OK)
-		status = make_blocks(all, cache, error);
-	if (status == CLKV_OK)
-		status = mark_all(all, &step->chain, error);
-	if (status == CLKV_OK)
-		return status;
-	if (all && is_marked(all)) {
-		clkv__error_clear(error);
-		return CLKV_OK;
-	}
-	for (size_t i = 0; all && i < all->n; i++)
-		clkv__select_release(&all->work[i]);
-	clkv__select_free(cache);
+		status = make_blocks(cache->selection.works, cache, error);
+	if (status != CLKV_OK)
+		clkv__select_undo(cache);
 	return status;
+}
+
+clkv_status clkv__select_mark(struct clkv_step *step, bool must, clkv_error *error)
+{
+	struct clkv__works *all = step->cache->selection.works;
+	clkv_status status = mark_all(all, &step->chain, error);
+	if (status == CLKV_OK || (!must && !is_marked(all)))
+		return status;
+	clkv__error_clear(error);
+	return CLKV_OK;
 }
 
 void clkv__select_enter(clkv_cache *cache)

@@ -6,10 +6,20 @@
 #include "step/step.h"
 #include "store/cache.h"
 
-/** Weighs tokens by the items' kept rows and, where tokens leave a window, selects, merges and seals into new blocks. What
- *  changes in place comes last: either nothing of it is enqueued, and on failure all is as before; or what could not be is
- *  owed, and no failure. Errors: INVALID_STATE names a layer that wasn't attended with; POOL_FULL; OPENCL; NO_HOST_MEMORY. */
+/** Weighs tokens by the items' kept rows and, where tokens leave a window, selects, merges and seals into new blocks, beside
+ *  those that there are: to be marked and entered, or undone. On failure all is as before. Errors: INVALID_STATE names a
+ *  layer that wasn't attended with; POOL_FULL; OPENCL; NO_HOST_MEMORY. */
 clkv_status clkv__select(struct clkv_step *step, const uint32_t *n_kept, clkv_error *error);
+
+/** Gives back what it has made. */
+void clkv__select_undo(clkv_cache *cache);
+
+/** Changes in place what stays of the old blocks. Either nothing of it is enqueued, which is a failure; or what could not be
+ *  is owed, and none. must: there is no way back already. */
+clkv_status clkv__select_mark(struct clkv_step *step, bool must, clkv_error *error);
+
+/** Whether something of it is enqueued. */
+bool clkv__select_is_marked(const clkv_cache *cache);
 
 /** Enters what it has made: tables, counts and tails of all items change. Can't fail. */
 void clkv__select_enter(clkv_cache *cache);

@@ -100,12 +100,19 @@ void clkv__step_close(struct clkv_step *step)
 	clkv__seq_drop_gone(step->cache);
 }
 
+void clkv__step_drop(struct clkv_step *step)
+{
+	clkv__step_undo(step);
+	clkv__step_close(step);
+}
+
 void clkv_step_abort(clkv_step *step)
 {
 	if (!step || !step->open)
 		return;
-	pthread_mutex_lock(&step->cache->mutex);
-	clkv__step_undo(step);
-	clkv__step_close(step);
-	pthread_mutex_unlock(&step->cache->mutex);
+	clkv_cache *cache = step->cache;
+	clkv__cache_lock(cache);
+	for (; step; step = step->next_band)
+		clkv__step_drop(step);
+	clkv__cache_unlock(cache);
 }

@@ -3,9 +3,11 @@
 #ifndef CLKV__STEP_H
 #define CLKV__STEP_H
 
+#include "codec/code_tables.h"
 #include "device/queue.h"
 #include "store/pass.h"
 #include "store/sizes.h"
+#include "store/staging.h"
 
 #include <clkv.h>
 #include <stdbool.h>
@@ -20,8 +22,23 @@ struct clkv__step_item {
 
 enum clkv__layer_state { CLKV__LAYER_NEW, CLKV__LAYER_APPENDED };
 
+/** What a commit has sealed, until it's entered or given back. */
+struct clkv__sealing {
+	uint32_t n_jobs;
+	struct clkv__staging *staging; /**< the jobs with their blocks */
+	struct clkv__staging own;      /**< of jobs that go to the device in batches */
+	struct clkv__indexed *indexed; /**< of each item; NULL: the recipe has no index */
+};
+
+/** Figures that sealing counts, so that a commit that fails counts nothing. */
+struct clkv__step_figures {
+	struct clkv__code_progress codes;
+	uint64_t checked, to_host;
+};
+
 struct clkv_step {
 	clkv_cache *cache;
+	clkv_step *next_band; /**< the same rows in the cache of the next band */
 	bool open;
 	struct clkv__chain chain;
 	bool
@@ -31,6 +48,8 @@ struct clkv_step {
 	struct clkv__pass pass;  /**< what launches are told of it */
 	unsigned char *layers;   /**< [layers] enum clkv__layer_state */
 	unsigned char *attended; /**< [layers] whether clkv_step_attend was called */
+	struct clkv__sealing sealing;
+	struct clkv__step_figures before; /**< the commit */
 };
 
 /** Makes the step of a cache: there is one, open or not. Errors: NO_HOST_MEMORY; then it may be there in part. */
@@ -53,6 +72,9 @@ void clkv__step_undo(struct clkv_step *step);
 /** Frees what begin replaced by copies, once nothing can fail any more and before entries change: they say which code
  *  tables go with a block. The caller holds the mutex. */
 void clkv__step_keep(struct clkv_step *step);
+
+/** Ends the open step of one band as if it had never begun. The caller holds the mutex. */
+void clkv__step_drop(struct clkv_step *step);
 
 /** Ends the open step: nothing of it is left but its chain's end. */
 void clkv__step_close(struct clkv_step *step);

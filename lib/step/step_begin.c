@@ -39,14 +39,15 @@ static clkv_status check_place(const clkv_cache *cache, const clkv_step_item *it
                                clkv_error *error)
 {
 	const clkv_step_item *item = &items[i];
-	bool recalls = item->phase == CLKV_DECODE && clkv__segments(item->seq) > 0;
-	if (cache->sizes.moves && clkv__seq_sealed(item->seq) > 0 && !recalls)
+	const clkv_seq *seq = clkv__seq_in(item->seq, cache);
+	bool recalls = item->phase == CLKV_DECODE && clkv__segments(seq) > 0;
+	if (cache->sizes.moves && clkv__seq_sealed(seq) > 0 && !recalls)
 		CLKV_FAIL(
 			error, CLKV_ERROR_UNSUPPORTED,
 			"item %zu: a %s attends to all %u sealed tokens of its sequence, which place:host "
 			"has "
 			"moved to host memory; allowed: phase decode, which recalls some of them; via=map",
-			i, item->phase == CLKV_PROBE ? "probe" : "prompt", clkv__seq_sealed(item->seq));
+			i, item->phase == CLKV_PROBE ? "probe" : "prompt", clkv__seq_sealed(seq));
 	return CLKV_OK;
 }
 
@@ -60,7 +61,8 @@ static clkv_status check_items(const clkv_cache *cache, const clkv_step_item *it
 		          cache->sizes.max_sequences);
 	for (size_t i = 0; i < n_items; i++) {
 		CLKV_TRY(check_item(cache, items, i, error));
-		CLKV_TRY(check_place(cache, items, i, error));
+		for (const clkv_cache *c = cache; c; c = c->next_band)
+			CLKV_TRY(check_place(c, items, i, error));
 		rows += items[i].n_tokens;
 	}
 	if (rows > cache->sizes.max_step_tokens)
@@ -99,7 +101,7 @@ static void take_items(struct clkv_step *step, const clkv_step_item *items,
 	step->pass.n_rows = 0;
 	for (size_t i = 0; i < n_items; i++) {
 		step->items[i] = (struct clkv__step_item){
-			.seq = items[i].seq,
+			.seq = clkv__seq_in(items[i].seq, step->cache),
 			.length = items[i].seq->length,
 			.n_new = (uint32_t)items[i].n_tokens,
 			.row = step->pass.n_rows,
@@ -127,7 +129,8 @@ static clkv_status fail_full(const clkv_cache *cache, const char *kind, int laye
 	CLKV_FAIL(error, CLKV_ERROR_POOL_FULL,
 	          "no %s block is left in layer %d (%u sequences): destroy or truncate sequences, or "
 	          "create the cache with more max_tokens%s",
-	          kind, layer, cache->n_sequences, kind[0] == 'h' ? " or max_open_tokens" : "");
+	          kind, clkv__shape_layer(&cache->shape, layer), cache->n_sequences,
+	          kind[0] == 'h' ? " or max_open_tokens" : "");
 }
 
 /* Writes down what a table word is before it changes. */
@@ -318,27 +321,54 @@ static clkv_status join_and_send(struct clkv_step *step, cl_command_queue queue,
 	return status;
 }
 
-/* Opens the cache's step of items that were checked. */
-static clkv_status open_step(clkv_cache *cache, const clkv_step_item *items,
-                             const size_t *first_rows, size_t n_items, cl_command_queue queue,
-                             clkv_error *error)
+/* What all bands' steps are begun with; checked. */
+struct opening {
+	const clkv_step_item *items;
+	const size_t *first_rows;
+	size_t n_items;
+	bool probes;
+	uint32_t tensor_rows;
+	cl_command_queue queue;
+};
+
+static void take(struct clkv_step *step, const struct opening *o)
+{
+	step->probes = o->probes;
+	step->pass.tensor_rows = o->tensor_rows;
+	(o->probes ? clkv__probe_take : take_items)(step, o->items, o->first_rows, o->n_items);
+}
+
+/* Of one band. */
+static clkv_status open_band(clkv_cache *cache, const struct opening *o, clkv_error *error)
 {
 	struct clkv_step *step = cache->step;
-	(step->probes ? clkv__probe_take : take_items)(step, items, first_rows, n_items);
+	uint64_t start = clkv__meter_now(&cache->meter);
+	take(step, o);
 	cache->tables.n_changes = 0;
 	memset(step->attended, 0, (size_t)cache->shape.layers);
-	clkv_status status = step->probes ? CLKV_OK : reserve(step, error);
+	clkv_status status = o->probes ? CLKV_OK : reserve(step, error);
 	if (status == CLKV_OK)
-		status = join_and_send(step, queue, error);
+		status = join_and_send(step, o->queue, error);
 	if (status != CLKV_OK) {
 		clkv__step_undo(step);
 		step->n_items = 0;
-		return status;
 	}
-	for (size_t i = 0; i < n_items; i++)
-		items[i].seq->in_step = true;
-	step->open = true;
-	return CLKV_OK;
+	for (size_t i = 0; i < step->n_items; i++)
+		step->items[i].seq->in_step = true;
+	step->open = status == CLKV_OK;
+	cache->meter.host_ns += clkv__meter_now(&cache->meter) - start;
+	return status;
+}
+
+/* Opens the steps of all bands, or none. */
+static clkv_status open_all(clkv_cache *cache, const struct opening *o, clkv_error *error)
+{
+	clkv_status status = CLKV_OK;
+	for (clkv_cache *c = cache; c && status == CLKV_OK; c = c->next_band)
+		status = open_band(c, o, error);
+	for (clkv_cache *c = cache; status != CLKV_OK && c && c->step->open; c = c->next_band)
+		clkv__step_drop(c->step);
+	return status;
 }
 
 static clkv_status check_idle(const clkv_cache *cache, clkv_error *error)
@@ -348,27 +378,25 @@ static clkv_status check_idle(const clkv_cache *cache, clkv_error *error)
 	return CLKV_OK;
 }
 
-static clkv_status begin(clkv_cache *cache, const clkv_step_item *items, const size_t *first_rows,
-                         size_t n_items, cl_command_queue queue, clkv_error *error)
+static clkv_status begin(clkv_cache *cache, struct opening *o, clkv_error *error)
 {
 	CLKV_TRY(check_idle(cache, error));
-	CLKV_TRY(check_items(cache, items, n_items, error));
-	CLKV_TRY(check_rows(items, first_rows, n_items, &cache->step->pass.tensor_rows, error));
-	CLKV_TRY(clkv__probe_check(items, n_items, &cache->step->probes, error));
-	return open_step(cache, items, first_rows, n_items, queue, error);
+	CLKV_TRY(check_items(cache, o->items, o->n_items, error));
+	CLKV_TRY(check_rows(o->items, o->first_rows, o->n_items, &o->tensor_rows, error));
+	CLKV_TRY(clkv__probe_check(o->items, o->n_items, &o->probes, error));
+	return open_all(cache, o, error);
 }
 
 clkv_status clkv__step_begin_end(clkv_seq *seq, cl_command_queue queue, clkv_error *error)
 {
 	clkv_cache *cache = seq->cache;
 	const clkv_step_item item = {seq, 0, CLKV_PROMPT_END};
-	pthread_mutex_lock(&cache->mutex);
+	const struct opening o = {.items = &item, .n_items = 1, .queue = queue};
+	clkv__cache_lock(cache);
 	clkv_status status = check_idle(cache, error);
-	if (status == CLKV_OK) {
-		cache->step->probes = false;
-		status = open_step(cache, &item, NULL, 1, queue, error);
-	}
-	pthread_mutex_unlock(&cache->mutex);
+	if (status == CLKV_OK)
+		status = open_all(cache, &o, error);
+	clkv__cache_unlock(cache);
 	return status;
 }
 
@@ -385,12 +413,12 @@ clkv_status clkv_step_begin_rows(clkv_cache *cache, const clkv_step_item *items,
 	clkv__error_clear(error);
 	if (!cache || !out)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "%s is NULL", cache ? "out" : "cache");
-	pthread_mutex_lock(&cache->mutex);
-	uint64_t start = clkv__meter_now(&cache->meter);
-	clkv_status status = begin(cache, items, first_rows, n_items, queue, error);
-	cache->meter.host_ns += clkv__meter_now(&cache->meter) - start;
+	struct opening o = {
+		.items = items, .first_rows = first_rows, .n_items = n_items, .queue = queue};
+	clkv__cache_lock(cache);
+	clkv_status status = begin(cache, &o, error);
 	if (status == CLKV_OK)
 		*out = cache->step;
-	pthread_mutex_unlock(&cache->mutex);
+	clkv__cache_unlock(cache);
 	return status;
 }

@@ -11,10 +11,12 @@
 static clkv_status check_commit(const struct clkv_step *step, const size_t *n_kept,
                                 clkv_error *error)
 {
-	for (int l = 0; l < step->cache->shape.layers; l++)
-		if (step->layers[l] != CLKV__LAYER_APPENDED)
-			CLKV_FAIL(error, CLKV_ERROR_INVALID_STATE,
-			          "layer %d was not appended: every layer must be, or abort the step", l);
+	for (const struct clkv_step *s = step; s; s = s->next_band)
+		for (int l = 0; l < s->cache->shape.layers; l++)
+			if (s->layers[l] != CLKV__LAYER_APPENDED)
+				CLKV_FAIL(error, CLKV_ERROR_INVALID_STATE,
+				          "layer %d was not appended: every layer must be, or abort the step",
+				          clkv__shape_layer(&s->cache->shape, l));
 	for (size_t i = 0; n_kept && i < step->n_items; i++) {
 		uint32_t n = step->items[i].n_new;
 		uint32_t least = step->items[i].phase == CLKV_PROMPT_END ? n : 0;
@@ -50,54 +52,124 @@ static void finish_item(const struct clkv_step *step, const struct clkv__step_it
 	clkv__seq_release_half(seq, clkv__blocks_of(cache, seq->length), reserved, false);
 	/* Blocks before the tail and behind the sinks are wholly sealed. */
 	uint32_t bt = (uint32_t)cache->plan.general.block;
+	uint32_t slid = clkv__plan_slid(&cache->plan, seq->length);
+	if (slid > seq->tail) {
+		clkv__seq_release_half(seq, seq->tail / bt, slid / bt, false);
+		seq->tail = slid;
+	}
 	uint32_t first = clkv__blocks_of(cache, clkv__sinks(cache, seq->length));
 	if (!cache->plan.sealing.dense && seq->tail / bt > first)
 		clkv__seq_release_half(seq, first, seq->tail / bt, true);
 }
 
-/* Figures that sealing counts, so that a commit that fails counts nothing. */
-struct figures {
-	struct clkv__code_progress codes;
-	uint64_t checked, to_host;
-};
-
-static struct figures figures_of(clkv_cache *cache)
+static struct clkv__step_figures figures_of(clkv_cache *cache)
 {
-	return (struct figures){clkv__code_tables_progress(&cache->code_tables), cache->values_checked,
-	                        cache->place->moved.to_host};
+	return (struct clkv__step_figures){clkv__code_tables_progress(&cache->code_tables),
+	                                   cache->values_checked, cache->place->moved.to_host};
 }
 
-static void go_back(clkv_cache *cache, const struct figures *before)
+static void go_back(clkv_cache *cache, const struct clkv__step_figures *before)
 {
 	clkv__code_tables_go_back(&cache->code_tables, &before->codes);
 	cache->values_checked = before->checked;
 	cache->place->moved.to_host = before->to_host;
 }
 
-/* All items together: as long as something can fail, their sequences stay as they are. */
-static clkv_status commit(struct clkv_step *step, const size_t *n_kept, uint32_t *kept,
-                          clkv_error *error)
+static bool selects(const struct clkv_step *step)
+{
+	return clkv__selects(&step->cache->plan.select);
+}
+
+/* All of a band that can fail and be undone. */
+static clkv_status prepare(struct clkv_step *step, const uint32_t *kept, clkv_error *error)
 {
 	clkv_cache *cache = step->cache;
-	const struct figures before = figures_of(cache);
-	bool selects = clkv__selects(&cache->plan.select);
-	for (size_t i = 0; i < step->n_items; i++)
-		kept[i] = n_kept ? (uint32_t)n_kept[i] : step->items[i].n_new;
-	clkv_status status = selects ? clkv__select(step, kept, error) : clkv__seal(step, kept, error);
-	if (status != CLKV_OK) {
-		go_back(cache, &before);
-		return status;
-	}
+	uint64_t start = clkv__meter_now(&cache->meter);
+	step->before = figures_of(cache);
+	clkv_status status =
+		selects(step) ? clkv__select(step, kept, error) : clkv__seal(step, kept, error);
+	if (status != CLKV_OK)
+		go_back(cache, &step->before);
+	cache->meter.host_ns += clkv__meter_now(&cache->meter) - start;
+	return status;
+}
+
+static void undo(struct clkv_step *step)
+{
+	if (selects(step))
+		clkv__select_undo(step->cache);
+	else
+		clkv__seal_undo(step);
+	go_back(step->cache, &step->before);
+}
+
+/* The first mark may fail, and all is undone; behind it there is no way back. */
+static clkv_status mark_all(struct clkv_step *step, clkv_error *error)
+{
+	bool marked = false;
+	for (; step; step = step->next_band)
+		if (selects(step)) {
+			CLKV_TRY(clkv__select_mark(step, marked, error));
+			marked = marked || clkv__select_is_marked(step->cache);
+		}
+	return CLKV_OK;
+}
+
+static void enter(struct clkv_step *step, const uint32_t *kept)
+{
+	clkv_cache *cache = step->cache;
+	uint64_t start = clkv__meter_now(&cache->meter);
 	clkv__step_keep(step);
-	if (selects)
+	if (selects(step))
 		clkv__select_enter(cache);
+	else
+		clkv__seal_enter(step, kept);
 	for (size_t i = 0; i < step->n_items; i++)
 		finish_item(step, &step->items[i], kept[i]);
 	cache->steps++;
 	/* A figure: that it can't be read is no reason to fail a step that is done. */
 	(void)clkv__counters_read(&cache->counters, &step->chain, NULL);
 	clkv__step_close(step);
-	return CLKV_OK;
+	cache->meter.host_ns += clkv__meter_now(&cache->meter) - start;
+}
+
+/* All items of all bands together: as long as something can fail, their sequences stay as they are. */
+static clkv_status commit(struct clkv_step *step, const uint32_t *kept, clkv_error *error)
+{
+	clkv_status status = CLKV_OK;
+	struct clkv_step *s = step, *end;
+	for (; s && status == CLKV_OK; s = status == CLKV_OK ? s->next_band : s)
+		status = prepare(s, kept, error);
+	end = s; /* what is behind has nothing to undo */
+	if (status == CLKV_OK)
+		status = mark_all(step, error);
+	for (s = step; s != end; s = s->next_band)
+		if (status == CLKV_OK)
+			enter(s, kept);
+		else
+			undo(s);
+	return status;
+}
+
+static clkv_status commit_probes(struct clkv_step *step, const size_t *n_kept, clkv_error *error)
+{
+	clkv_status status = CLKV_OK;
+	for (; step && status == CLKV_OK; step = step->next_band)
+		status = clkv__probe_commit(step, n_kept, error);
+	return status;
+}
+
+static clkv_status commit_rows(struct clkv_step *step, const size_t *n_kept, clkv_error *error)
+{
+	const clkv_allocator *a = &step->cache->context->allocator;
+	uint32_t *kept = clkv__calloc(a, step->n_items, sizeof *kept);
+	if (!kept)
+		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for %zu items", step->n_items);
+	for (size_t i = 0; i < step->n_items; i++)
+		kept[i] = n_kept ? (uint32_t)n_kept[i] : step->items[i].n_new;
+	clkv_status status = commit(step, kept, error);
+	clkv__free(a, kept);
+	return status;
 }
 
 clkv_status clkv_step_commit(clkv_step *step, const size_t *n_kept, clkv_error *error)
@@ -106,21 +178,10 @@ clkv_status clkv_step_commit(clkv_step *step, const size_t *n_kept, clkv_error *
 	if (!step || !step->open)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "step is %s", step ? "not open" : "NULL");
 	clkv_cache *cache = step->cache;
-	if (step->probes) {
-		pthread_mutex_lock(&cache->mutex);
-		clkv_status ended = clkv__probe_commit(step, n_kept, error);
-		pthread_mutex_unlock(&cache->mutex);
-		return ended;
-	}
-	CLKV_TRY(check_commit(step, n_kept, error));
-	uint32_t *kept = clkv__calloc(&cache->context->allocator, step->n_items, sizeof *kept);
-	if (!kept)
-		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for %zu items", step->n_items);
-	pthread_mutex_lock(&cache->mutex);
-	uint64_t start = clkv__meter_now(&cache->meter);
-	clkv_status status = commit(step, n_kept, kept, error);
-	cache->meter.host_ns += clkv__meter_now(&cache->meter) - start;
-	pthread_mutex_unlock(&cache->mutex);
-	clkv__free(&cache->context->allocator, kept);
+	if (!step->probes)
+		CLKV_TRY(check_commit(step, n_kept, error));
+	clkv__cache_lock(cache);
+	clkv_status status = (step->probes ? commit_probes : commit_rows)(step, n_kept, error);
+	clkv__cache_unlock(cache);
 	return status;
 }

@@ -10,6 +10,18 @@
 #include "step/step.h"
 #include "store/cache.h"
 
+/* The step in the band of a layer of the model, which becomes its number there. What is wrong with either is left as it
+ * is, for check_layer to say. */
+static clkv_step *band_of(clkv_step *step, int *layer)
+{
+	if (!step || !step->open || !step->next_band || *layer < 0 ||
+	    *layer >= clkv__cache_layers(step->cache))
+		return step;
+	for (int band = clkv__cache_band(step->cache, layer); band > 0; band--)
+		step = step->next_band;
+	return step;
+}
+
 static clkv_status check_layer(const clkv_step *step, int layer, int state, const char *what,
                                clkv_error *error)
 {
@@ -17,9 +29,10 @@ static clkv_status check_layer(const clkv_step *step, int layer, int state, cons
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "step is %s", step ? "not open" : "NULL");
 	if (layer < 0 || layer >= step->cache->shape.layers)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "layer is %d; allowed: 0 to %d", layer,
-		          step->cache->shape.layers - 1);
+		          clkv__cache_layers(step->cache) - 1);
 	if (step->layers[layer] != state)
-		CLKV_FAIL(error, CLKV_ERROR_INVALID_STATE, "layer %d: %s", layer, what);
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_STATE, "layer %d: %s",
+		          clkv__shape_layer(&step->cache->shape, layer), what);
 	return CLKV_OK;
 }
 
@@ -124,6 +137,7 @@ clkv_status clkv_step_append(clkv_step *step, int layer, const clkv_tensor *k, c
                              cl_uint n_wait, const cl_event *wait, cl_event *done,
                              clkv_error *error)
 {
+	step = band_of(step, &layer);
 	uint64_t start = started(step);
 	clkv__error_clear(error);
 	clkv_status status = append(step, layer, k, v, false, n_wait, wait, done, error);
@@ -133,6 +147,7 @@ clkv_status clkv_step_append(clkv_step *step, int layer, const clkv_tensor *k, c
 clkv_status clkv__append_stored(clkv_step *step, int layer, const clkv_tensor *k,
                                 const clkv_tensor *v, cl_event *done, clkv_error *error)
 {
+	step = band_of(step, &layer);
 	uint64_t start = started(step);
 	clkv_status status = append(step, layer, k, v, true, 0, NULL, done, error);
 	return metered(step, start, status);
@@ -175,6 +190,7 @@ clkv_status clkv_step_attend(clkv_step *step, int layer, const clkv_attend_args 
                              cl_uint n_wait, const cl_event *wait, cl_event *done,
                              clkv_error *error)
 {
+	step = band_of(step, &layer);
 	uint64_t start = started(step);
 	clkv__error_clear(error);
 	clkv_status status = attend(step, layer, args, n_wait, wait, done, error);
@@ -214,6 +230,7 @@ clkv_status clkv_step_observe(clkv_step *step, int layer, const clkv_observe_arg
                               cl_uint n_wait, const cl_event *wait, cl_event *done,
                               clkv_error *error)
 {
+	step = band_of(step, &layer);
 	uint64_t start = started(step);
 	clkv__error_clear(error);
 	clkv_status status = observe(step, layer, args, n_wait, wait, done, error);

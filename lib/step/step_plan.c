@@ -32,7 +32,8 @@ static uint32_t blocks_of_item(const clkv_cache *cache, const struct clkv__step_
 	uint32_t end = item->length + item->n_new;
 	if (seq->kept.selected && cache->plan.general.skip == 0)
 		return clkv__selected_blocks(seq, end);
-	return clkv__blocks_of(cache, end);
+	uint32_t gone = cache->plan.slides > 0 ? seq->tail / (uint32_t)cache->plan.general.block : 0;
+	return clkv__blocks_of(cache, end) - gone;
 }
 
 static uint32_t n_tiles(const clkv_cache *cache, const struct clkv__step_item *item)

@@ -30,7 +30,7 @@ void clkv__probe_take(struct clkv_step *step, const clkv_step_item *items, const
 		uint32_t packed = (uint32_t)step->n_items;
 		for (size_t r = 0; r < items[i].n_tokens; r++, step->n_items++)
 			step->items[step->n_items] = (struct clkv__step_item){
-				.seq = items[i].seq,
+				.seq = clkv__seq_in(items[i].seq, step->cache),
 				.length = items[i].seq->length - 1,
 				.n_new = 1,
 				.row = (uint32_t)step->n_items,

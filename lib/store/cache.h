@@ -18,11 +18,13 @@
 #include <pthread.h>
 
 /** Tokens [0, min(sinks, length)) and [tail, length) lie in half blocks, the others in sealed ones;
- *  half block number j holds tokens j * BT and on. Layers that never seal keep all in half. */
+ *  half block number j holds tokens j * BT and on. Layers that never seal keep all in half, and tail is 0; or, where they slide, from
+ *  tail on. */
 struct clkv_seq {
 	clkv_cache *cache;
 	clkv_seq *next, *previous;
-	uint32_t slab; /**< first word of its tables */
+	clkv_seq *next_band; /**< the same tokens in the cache of the next band */
+	uint32_t slab;       /**< first word of its tables */
 	uint32_t length;
 	uint32_t tail;
 	uint32_t seen;                 /**< where its newest queries are kept, or CLKV__NO_SLOT */
@@ -46,8 +48,20 @@ enum clkv__cache_use {
 struct clkv__kernels;
 struct clkv__place;
 
+/** What the first of several bands knows of all. */
+struct clkv__whole {
+	struct clkv__banding bands;
+	char recipe[CLKV__RECIPE_TEXT]; /**< of all bands, in full, with its layers by number */
+	int window[CLKV__MAX_LAYERS];   /**< of all layers, if the geometry has windows */
+	bool has_windows;
+};
+
+/** Of one recipe. Where layers have several, it's the cache of a band; the caller knows that of the first, and functions
+ *  that the caller calls go on to the next ones. */
 struct clkv_cache {
 	clkv_context *context;
+	clkv_cache *next_band;
+	struct clkv__whole *whole; /**< of the first of several bands, else NULL */
 	enum clkv__cache_use use;
 	pthread_mutex_t mutex; /**< guards everything below but the open step */
 	struct clkv__shape shape;
@@ -68,7 +82,6 @@ struct clkv_cache {
 	cl_mem sections;    /**< [jobs][layers][streams] what pruned blocks begin with, or NULL */
 	cl_mem turns;       /**< of the rope: [dims / 2] ulong, or NULL if there is none */
 	cl_mem projections; /**< [layers][streams] matrices (project.clh), or NULL if none are given */
-	bool borrows;       /**< projections are another cache's, which lives longer */
 	uint64_t rotation;  /**< what tells them from others: of the file that they came from */
 	struct clkv__seen seen;
 	struct clkv__selection selection;
@@ -102,6 +115,59 @@ static inline const struct clkv__variant *clkv__cache_head(const clkv_cache *cac
 {
 	return clkv__plan_head(&cache->plan, cache->shape.streams, layer, stream);
 }
+
+/** Layers of the model. */
+static inline int clkv__cache_layers(const clkv_cache *cache)
+{
+	return cache->whole ? cache->whole->bands.layers : cache->shape.layers;
+}
+
+/** The recipe of all layers, in full. */
+static inline const char *clkv__cache_recipe(const clkv_cache *cache)
+{
+	return cache->whole ? cache->whole->recipe : cache->recipe;
+}
+
+/** Turns a layer of the model into its number in its band; returns the band's. */
+static inline int clkv__cache_band(const clkv_cache *cache, int *layer)
+{
+	if (!cache->whole)
+		return 0;
+	int band = cache->whole->bands.of[*layer];
+	*layer = cache->whole->bands.number_in[*layer];
+	return band;
+}
+
+/** The cache of the band of a layer of the model, which becomes its number there. */
+static inline const clkv_cache *clkv__cache_at(const clkv_cache *cache, int *layer)
+{
+	for (int band = clkv__cache_band(cache, layer); band > 0; band--)
+		cache = cache->next_band;
+	return cache;
+}
+
+/** The sequence in the band of a layer of the model, which becomes its number there. */
+static inline clkv_seq *clkv__seq_at(clkv_seq *seq, int *layer)
+{
+	for (int band = clkv__cache_band(seq->cache, layer); band > 0; band--)
+		seq = seq->next_band;
+	return seq;
+}
+
+/** The sequence in the cache of a band. */
+static inline clkv_seq *clkv__seq_in(clkv_seq *seq, const clkv_cache *cache)
+{
+	while (seq->cache != cache)
+		seq = seq->next_band;
+	return seq;
+}
+
+/** Takes and gives back the mutexes of all bands, in their order. */
+void clkv__cache_lock(clkv_cache *cache);
+void clkv__cache_unlock(clkv_cache *cache);
+
+/** The geometry of all layers; its arrays are the cache's. */
+clkv_geometry clkv__cache_geometry(const clkv_cache *cache);
 
 /** Whether decoded rows of a layer recall: where a row sees only so many tokens, these are few enough. */
 static inline bool clkv__layer_recalls(const clkv_cache *cache, int layer)
@@ -160,6 +226,9 @@ void clkv__seq_drop(clkv_seq *seq);
 
 /** Frees those that were destroyed inside a step that has ended; the caller holds the mutex. */
 void clkv__seq_drop_gone(clkv_cache *cache);
+
+/** Tokens that a cut must leave, in all bands: what was selected can't be undone, nor what has left a sliding window. */
+uint32_t clkv__seq_least(const clkv_seq *seq);
 
 /** Tokens of a sequence that lie in sealed blocks of a layer that seals. */
 uint32_t clkv__seq_sealed(const clkv_seq *seq);

@@ -4,7 +4,6 @@
 
 #include "base/error.h"
 #include "base/struct_io.h"
-#include "plan/projection.h"
 
 clkv_status clkv__options_read(struct clkv__plan *plan, const clkv_cache_options *options,
                                clkv_cache_options *o, clkv_error *error)
@@ -14,10 +13,6 @@ clkv_status clkv__options_read(struct clkv__plan *plan, const clkv_cache_options
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
 		          "cache options: codebook is given, but the recipe has none; allowed: NULL, or a "
 		          "recipe with a2ats");
-	if (o->rotation && !clkv__projection_given(plan))
-		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
-		          "cache options: rotation is given, but the recipe has none; allowed: NULL, or a "
-		          "recipe with rot=file");
 	plan->recall.given = o->codebook != NULL;
 	return CLKV_OK;
 }

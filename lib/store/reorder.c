@@ -10,16 +10,22 @@
 #include "base/error.h"
 #include "store/cache.h"
 
-/* Sequences and where each takes its contents from. */
+/* Sequences and where each takes its contents from: in the cache of one band, and the same in all. */
 struct order {
 	clkv_cache *cache;
-	clkv_seq *const *seqs;
+	clkv_seq *const *seqs; /* as the caller knows them */
 	const size_t *from;
 	size_t n;
 	size_t *first; /* [n] the first that wants these contents, itself if it does, or n */
 	size_t *at;    /* [n] where these contents are now */
 	size_t *holds; /* [n] whose contents are here now */
 };
+
+/* In the order's cache. */
+static clkv_seq *seq_of(const struct order *o, size_t i)
+{
+	return clkv__seq_in(o->seqs[i], o->cache);
+}
 
 static clkv_status check(clkv_seq *const *seqs, const size_t *from, size_t n, clkv_error *error)
 {
@@ -59,7 +65,7 @@ static clkv_status reserve(const struct order *o, clkv_error *error)
 		if (o->seqs[i]->in_step)
 			CLKV_FAIL(error, CLKV_ERROR_BUSY, "seqs[%zu] is in an open step", i);
 		if (o->first[o->from[i]] != i)
-			notes += clkv__seq_notes(o->seqs[o->from[i]]);
+			notes += clkv__seq_notes(seq_of(o, o->from[i]));
 	}
 	return clkv__tables_reserve(&o->cache->tables, notes + o->cache->tables.n_changes, error);
 }
@@ -70,7 +76,7 @@ static void move(struct order *o, size_t contents)
 	size_t here = o->at[contents], there = o->first[contents];
 	if (here == there)
 		return;
-	clkv__seq_swap(o->seqs[here], o->seqs[there]);
+	clkv__seq_swap(seq_of(o, here), seq_of(o, there));
 	o->at[contents] = there;
 	o->at[o->holds[there]] = here;
 	o->holds[here] = o->holds[there];
@@ -80,9 +86,10 @@ static void move(struct order *o, size_t contents)
 /* Can't fail. */
 static void reorder(struct order *o)
 {
+	plan(o);
 	for (size_t i = 0; i < o->n; i++)
 		if (o->first[i] == o->n)
-			clkv__seq_let_go(o->seqs[i]);
+			clkv__seq_let_go(seq_of(o, i));
 	for (size_t i = 0; i < o->n; i++)
 		if (o->first[i] < o->n)
 			move(o, i);
@@ -90,9 +97,21 @@ static void reorder(struct order *o)
 		size_t first = o->first[o->from[i]];
 		if (first == i)
 			continue;
-		clkv__seq_share(o->seqs[i], o->seqs[first]);
-		clkv__rows_forget(o->seqs[i], 0); /* its slots of rows were another's */
+		clkv__seq_share(seq_of(o, i), seq_of(o, first));
+		clkv__rows_forget(seq_of(o, i), 0); /* its slots of rows were another's */
 	}
+}
+
+/* In all bands: nothing changes before all have room. */
+static clkv_status reorder_all(struct order *o, clkv_error *error)
+{
+	clkv_cache *first = o->cache;
+	plan(o);
+	for (; o->cache; o->cache = o->cache->next_band)
+		CLKV_TRY(reserve(o, error));
+	for (o->cache = first; o->cache; o->cache = o->cache->next_band)
+		reorder(o);
+	return CLKV_OK;
 }
 
 clkv_status clkv_seq_reorder(clkv_seq *const *seqs, const size_t *from, size_t n, clkv_error *error)
@@ -107,12 +126,9 @@ clkv_status clkv_seq_reorder(clkv_seq *const *seqs, const size_t *from, size_t n
 		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory to reorder %zu sequences", n);
 	o.at = o.first + n;
 	o.holds = o.at + n;
-	plan(&o);
-	pthread_mutex_lock(&cache->mutex);
-	clkv_status status = reserve(&o, error);
-	if (status == CLKV_OK)
-		reorder(&o);
-	pthread_mutex_unlock(&cache->mutex);
+	clkv__cache_lock(cache);
+	clkv_status status = reorder_all(&o, error);
+	clkv__cache_unlock(cache);
 	clkv__free(allocator, o.first);
 	return status;
 }

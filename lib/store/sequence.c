@@ -2,9 +2,7 @@
 /** \file sequence.c \brief Sequences: made, forked, cut, destroyed; host state only. */
 #include "base/alloc.h"
 #include "base/error.h"
-#include "base/struct_io.h"
 #include "store/cache.h"
-#include "store/leaving.h"
 
 #include <string.h>
 
@@ -66,25 +64,53 @@ clkv_status clkv__seq_new(clkv_cache *cache, size_t notes, clkv_seq **out, clkv_
 	return CLKV_OK;
 }
 
+/* An empty sequence in the cache of one band. */
+static clkv_status create_one(clkv_cache *cache, const clkv_seq *none, clkv_seq **out,
+                              clkv_error *error)
+{
+	(void)none;
+	CLKV_TRY(clkv__seq_new(cache, n_rows(cache) + 1, out, error));
+	/* The slab may have belonged to another sequence: the device must learn it's empty. */
+	for (uint32_t i = 0; i < n_rows(cache); i++)
+		clkv__tables_set(&cache->tables, (*out)->slab + i * cache->sizes.row_words + ABI_ROW_SEALED,
+		                 0);
+	if (cache->sizes.segs > 0)
+		clkv__tables_set(&cache->tables, (*out)->slab + cache->sizes.segs_word, 0);
+	return CLKV_OK;
+}
+
+typedef clkv_status (*make_seq)(clkv_cache *cache, const clkv_seq *like, clkv_seq **out,
+                                clkv_error *error);
+
+/* A sequence in the caches of all bands, or in none. */
+static clkv_status make_all(clkv_cache *cache, const clkv_seq *like, make_seq make, clkv_seq **out,
+                            clkv_error *error)
+{
+	clkv_seq *first = NULL, **last = &first;
+	clkv_status status = CLKV_OK;
+	clkv__cache_lock(cache);
+	for (clkv_cache *c = cache; c && status == CLKV_OK; c = c->next_band) {
+		status = make(c, like, last, error);
+		if (status == CLKV_OK)
+			last = &(*last)->next_band;
+		like = like ? like->next_band : NULL;
+	}
+	for (clkv_seq *seq = first, *next; status != CLKV_OK && seq; seq = next) {
+		next = seq->next_band;
+		clkv__seq_drop(seq);
+	}
+	clkv__cache_unlock(cache);
+	if (status == CLKV_OK)
+		*out = first;
+	return status;
+}
+
 clkv_status clkv_seq_create(clkv_cache *cache, clkv_seq **out, clkv_error *error)
 {
 	clkv__error_clear(error);
 	if (!cache || !out)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "%s is NULL", cache ? "out" : "cache");
-	pthread_mutex_lock(&cache->mutex);
-	clkv_seq *seq = NULL;
-	clkv_status status = clkv__seq_new(cache, n_rows(cache) + 1, &seq, error);
-	if (status == CLKV_OK) {
-		/* The slab may have belonged to another sequence: the device must learn it's empty. */
-		for (uint32_t i = 0; i < n_rows(cache); i++)
-			clkv__tables_set(&cache->tables,
-			                 seq->slab + i * cache->sizes.row_words + ABI_ROW_SEALED, 0);
-		if (cache->sizes.segs > 0)
-			clkv__tables_set(&cache->tables, seq->slab + cache->sizes.segs_word, 0);
-		*out = seq;
-	}
-	pthread_mutex_unlock(&cache->mutex);
-	return status;
+	return make_all(cache, NULL, create_one, out, error);
 }
 
 /* Shares the blocks of one row of from with to. */
@@ -157,25 +183,25 @@ void clkv__seq_share(clkv_seq *to, const clkv_seq *from)
 			share_row(to, from, l, s);
 }
 
+/* A fork in the cache of one band. */
+static clkv_status fork_one(clkv_cache *cache, const clkv_seq *seq, clkv_seq **out,
+                            clkv_error *error)
+{
+	clkv_seq *copy = NULL;
+	if (seq->in_step)
+		CLKV_FAIL(error, CLKV_ERROR_BUSY, "the sequence is in an open step");
+	CLKV_TRY(clkv__seq_new(cache, clkv__seq_notes(seq), &copy, error));
+	clkv__seq_share(copy, seq);
+	*out = copy;
+	return CLKV_OK;
+}
+
 clkv_status clkv_seq_fork(clkv_seq *seq, clkv_seq **out, clkv_error *error)
 {
 	clkv__error_clear(error);
 	if (!seq || !out)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "%s is NULL", seq ? "out" : "seq");
-	clkv_cache *cache = seq->cache;
-	pthread_mutex_lock(&cache->mutex);
-	clkv_seq *copy = NULL;
-	clkv_status status = CLKV_OK;
-	if (seq->in_step)
-		status = clkv__error_set(error, CLKV_ERROR_BUSY, "the sequence is in an open step");
-	else
-		status = clkv__seq_new(cache, clkv__seq_notes(seq), &copy, error);
-	if (status == CLKV_OK) {
-		clkv__seq_share(copy, seq);
-		*out = copy;
-	}
-	pthread_mutex_unlock(&cache->mutex);
-	return status;
+	return make_all(seq->cache, seq, fork_one, out, error);
 }
 
 static void release_half_row(clkv_seq *seq, int layer, uint32_t row, uint32_t from, uint32_t to)
@@ -285,10 +311,34 @@ static void cut(clkv_seq *seq, uint32_t n)
 	seq->length = n;
 }
 
-/* Tokens that a cut must leave: what was selected can't be undone. */
-static uint32_t min_length(const clkv_seq *seq)
+uint32_t clkv__seq_least(const clkv_seq *seq)
 {
-	return seq->kept.selected ? seq->tail : 0;
+	uint32_t least = 0;
+	for (; seq; seq = seq->next_band) {
+		/* a window must be whole behind the cut */
+		uint32_t slides = seq->cache->plan.slides;
+		bool lacks = seq->kept.selected || (slides > 0 && seq->tail > 0);
+		if (lacks && seq->tail + slides > least)
+			least = seq->tail + slides;
+	}
+	return least;
+}
+
+/* Whether a sequence can be cut, in all bands; then nothing of it can fail. */
+static clkv_status check_cut(const clkv_seq *seq, size_t n, clkv_error *error)
+{
+	uint32_t least = clkv__seq_least(seq);
+	if (seq->in_step)
+		CLKV_FAIL(error, CLKV_ERROR_BUSY, "the sequence is in an open step");
+	if (n > 0 && n < least)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
+		          "n_tokens is %zu: of the tokens before %u not all that rows behind them see were "
+		          "kept; allowed: 0, or %u to %u",
+		          n, least, least, seq->length);
+	for (; seq; seq = seq->next_band)
+		CLKV_TRY(
+			reserve_notes(seq->cache, 2 * (size_t)n_rows(seq->cache) + CLKV__CUT_NOTES, error));
+	return CLKV_OK;
 }
 
 clkv_status clkv_seq_truncate(clkv_seq *seq, size_t n_tokens, clkv_error *error)
@@ -298,20 +348,11 @@ clkv_status clkv_seq_truncate(clkv_seq *seq, size_t n_tokens, clkv_error *error)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "n_tokens is %zu; allowed: 0 to %u", n_tokens,
 		          seq ? seq->length : 0);
 	clkv_cache *cache = seq->cache;
-	pthread_mutex_lock(&cache->mutex);
-	clkv_status status = CLKV_OK;
-	if (seq->in_step)
-		status = clkv__error_set(error, CLKV_ERROR_BUSY, "the sequence is in an open step");
-	else if (n_tokens > 0 && n_tokens < min_length(seq))
-		status = clkv__error_set(error, CLKV_ERROR_INVALID_ARGUMENT,
-		                         "n_tokens is %zu: of the tokens before %u only some were kept; "
-		                         "allowed: 0, or %u to %u",
-		                         n_tokens, min_length(seq), min_length(seq), seq->length);
-	else
-		status = reserve_notes(cache, 2 * (size_t)n_rows(cache) + CLKV__CUT_NOTES, error);
-	if (status == CLKV_OK)
+	clkv__cache_lock(cache);
+	clkv_status status = check_cut(seq, n_tokens, error);
+	for (; status == CLKV_OK && seq; seq = seq->next_band)
 		cut(seq, (uint32_t)n_tokens);
-	pthread_mutex_unlock(&cache->mutex);
+	clkv__cache_unlock(cache);
 	return status;
 }
 
@@ -352,6 +393,7 @@ void clkv__seq_swap(clkv_seq *a, clkv_seq *b)
 	*a = *b;
 	a->next = was.next;
 	a->previous = was.previous;
+	a->next_band = was.next_band;
 	b->slab = was.slab;
 	b->length = was.length;
 	b->tail = was.tail;
@@ -374,15 +416,16 @@ void clkv__seq_drop(clkv_seq *seq)
 
 void clkv_seq_destroy(clkv_seq *seq)
 {
-	if (!seq)
-		return;
-	clkv_cache *cache = seq->cache;
-	pthread_mutex_lock(&cache->mutex);
-	if (seq->in_step)
-		seq->goes = true;
-	else
-		clkv__seq_drop(seq);
-	pthread_mutex_unlock(&cache->mutex);
+	for (clkv_seq *next; seq; seq = next) {
+		clkv_cache *cache = seq->cache;
+		pthread_mutex_lock(&cache->mutex);
+		next = seq->next_band;
+		if (seq->in_step)
+			seq->goes = true;
+		else
+			clkv__seq_drop(seq);
+		pthread_mutex_unlock(&cache->mutex);
+	}
 }
 
 void clkv__seq_drop_gone(clkv_cache *cache)
@@ -392,52 +435,4 @@ void clkv__seq_drop_gone(clkv_cache *cache)
 		if (seq->goes && !seq->in_step)
 			clkv__seq_drop(seq);
 	}
-}
-
-/* What a row takes on the device and, of sealed blocks that lie there, on the host. */
-static uint64_t row_bytes(const clkv_seq *seq, int layer, int stream, uint64_t *host)
-{
-	const clkv_cache *cache = seq->cache;
-	const struct clkv__tables *t = &cache->tables;
-	uint32_t row = clkv__seq_row(seq, layer, stream);
-	uint64_t sealed = clkv__tables_get(t, row + ABI_ROW_SEALED), half = 0, units = 0;
-	for (uint32_t i = 0; i < sealed; i++) {
-		uint32_t entry = row + ABI_ROW_ENTRY(i);
-		if (clkv__tables_get(t, entry + ABI_ENTRY_FLAGS) & ABI_FLAG_OPEN)
-			units += cache->sizes.half_units;
-		else
-			units += clkv__sealed_units(&cache->pool, layer,
-			                            clkv__tables_get(t, entry + ABI_ENTRY_ADDR));
-	}
-	for (uint32_t j = 0; j < clkv__blocks_of(cache, seq->length); j++)
-		half += clkv__tables_get(t, row + ABI_ROW_HALF(t->cap, j)) != CLKV__NO_SLOT;
-	if (cache->pool.host) {
-		*host += units * ABI_UNIT;
-		units = 0;
-	}
-	return units * ABI_UNIT + sealed * 4 * ABI_ENTRY_WORDS +
-	       half * ((uint64_t)cache->sizes.half_units * ABI_UNIT + 4) + 4 * ABI_ROW_HEAD;
-}
-
-clkv_status clkv_seq_get_info(const clkv_seq *seq, clkv_seq_info *info, clkv_error *error)
-{
-	clkv__error_clear(error);
-	if (!seq)
-		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "seq is NULL");
-	clkv_cache *cache = seq->cache;
-	clkv_seq_info i = {.struct_size = sizeof i};
-	pthread_mutex_lock(&cache->mutex);
-	i.length = seq->length;
-	i.min_length = min_length(seq);
-	i.sealed = clkv__seq_sealed(seq);
-	i.bytes = clkv__segments_bytes(seq);
-	const struct clkv__filling filling = clkv__filling_of(seq);
-	uint32_t seals_at;
-	i.waits = clkv__leaving_waits(&cache->plan, &cache->sizes, &filling, &seals_at);
-	i.seals_at = seals_at;
-	for (int l = 0; l < cache->shape.layers; l++)
-		for (int s = 0; s < cache->shape.streams; s++)
-			i.bytes += row_bytes(seq, l, s, &i.host_bytes);
-	pthread_mutex_unlock(&cache->mutex);
-	return clkv__struct_write(info, &i, sizeof i, "clkv_seq_info", error);
 }

@@ -104,6 +104,16 @@ static uint64_t open_blocks(const struct clkv__plan *plan, const struct clkv__si
 	return s->max_open_tokens < s->max_tokens && most < blocks ? most : blocks;
 }
 
+/* Blocks in half of one stream of a layer that never seals. Where layers slide, a sequence keeps fewer than window + block
+ * tokens, in blocks cut at multiples of the block size, and in a step a copy of one that a fork shares. */
+static uint64_t dense_blocks(const struct clkv__plan *plan, const struct clkv__sizes *s)
+{
+	uint64_t bt = (uint64_t)plan->general.block, q = s->max_sequences, all = s->max_tokens / bt + q;
+	uint64_t slides =
+		q * (clkv__ceil_div(plan->slides, bt) + 4) + clkv__ceil_div(s->max_step_tokens, bt);
+	return plan->slides > 0 && slides < all ? slides : all;
+}
+
 uint64_t clkv__sizes_sealed(const struct clkv__shape *shape, const struct clkv__plan *plan,
                             const struct clkv__sizes *s, int layer)
 {
@@ -142,8 +152,9 @@ static clkv_status pool_sizes(const struct clkv__shape *shape, const struct clkv
 		          s->max_tokens, s->max_sequences);
 	s->half_units =
 		(clkv__half_block_bytes(shape, plan->general.block) + clkv__plan_state(plan)) / ABI_UNIT;
-	s->dense_slots = (uint32_t)all;
-	s->dense_layer_bytes = all * s->half_units * ABI_UNIT;
+	uint64_t dense = dense_blocks(plan, s) * streams;
+	s->dense_slots = (uint32_t)dense;
+	s->dense_layer_bytes = dense * s->half_units * ABI_UNIT;
 	if (plan->sealing.dense)
 		return CLKV_OK;
 	for (int i = 0; i <= plan->n_more; i++) {

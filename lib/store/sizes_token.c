@@ -18,8 +18,8 @@ static double sealed_token(const struct clkv__shape *shape, const struct clkv__p
 static double dense_token(const struct clkv__shape *shape, const struct clkv__plan *plan)
 {
 	int dense = plan->sealing.dense ? shape->layers : plan->general.skip;
-	return (double)(shape->streams * dense) *
-	       (2.0 * (shape->dk + shape->dv) + 4 / (double)plan->general.block);
+	double rows = plan->slides > 0 ? 0 : 2.0 * (shape->dk + shape->dv);
+	return (double)(shape->streams * dense) * (rows + 4 / (double)plan->general.block);
 }
 
 static double index_token(const struct clkv__shape *shape, const struct clkv__plan *plan,

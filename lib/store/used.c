@@ -18,6 +18,13 @@ static uint32_t half_blocks(const struct clkv__plan *plan, const struct clkv__fi
 	return tail > first ? all - (tail - first) : all;
 }
 
+/* Half blocks of a layer that never seals. */
+static uint32_t dense_blocks(const struct clkv__plan *plan, const struct clkv__filling *f)
+{
+	return blocks_of(plan, f->length) -
+	       clkv__plan_slid(plan, f->length) / (uint32_t)plan->general.block;
+}
+
 static uint64_t index_units(const struct clkv__shape *shape, const struct clkv__plan *plan,
                             const struct clkv__sizes *s, uint32_t n)
 {
@@ -110,7 +117,7 @@ static uint64_t table_bytes(const struct clkv__shape *shape, const struct clkv__
 	for (int l = 0; l < shape->layers; l++)
 		words += ABI_ROW_HEAD +
 		         (clkv__layer_is_dense(plan, l)
-		              ? blocks_of(plan, u->filling.length)
+		              ? dense_blocks(plan, &u->filling)
 		              : (uint64_t)u->half + ABI_ENTRY_WORDS * ((uint64_t)u->entries + u->merged));
 	uint64_t list = s->segs > 0 ? 1 + (uint64_t)u->filling.segments * ABI_SEG_WORDS : 0;
 	return 4 * (words * (uint64_t)shape->streams + list);
@@ -126,8 +133,8 @@ void clkv__used_bytes(const struct clkv__shape *shape, const struct clkv__plan *
 	uint64_t book = booked ? (uint64_t)s->book_units * ABI_UNIT : 0;
 	for (int l = 0; l < shape->layers; l++) {
 		bool dense = clkv__layer_is_dense(plan, l);
-		open += half *
-		        (dense ? blocks_of(plan, one->filling.length) : (uint64_t)one->half + one->merged);
+		open +=
+			half * (dense ? dense_blocks(plan, &one->filling) : (uint64_t)one->half + one->merged);
 		sealed += dense ? 0 : sealed_units(shape, plan, s, one, l) * ABI_UNIT;
 	}
 	uint64_t index = one->index_units * ABI_UNIT;

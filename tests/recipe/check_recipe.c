@@ -61,6 +61,13 @@ START_TEST(test_printing_is_a_fixed_point)
 		"kvmerger:similar=0.75,heavy=0,alpha=0 ; skip=0",
 		"prefixkv | kvmerger | kivi",
 		"h2o | place:host",
+		"layers=0-: kivi",
+		"layers=0-1: f16; 2-: kivi:bits=2",
+		" layers = 0 - 1 , 4 : f16 ; window=4 ; 2,3,5-: kvcomp ; block=32,skip=3 ",
+		"layers=1:f16;0:q:k=4",
+		"layers=sliding: f16; full: think | kivi:bits=2 ; window=64",
+		"layers=full:kivi",
+		"layers=0-1023: f16",
 	};
 	char text[1024];
 	clkv_error error;
@@ -107,6 +114,33 @@ START_TEST(test_the_print_has_every_key_and_what_was_given)
 	for (size_t i = 0; i < 4; i++)
 		ck_assert_msg(strstr(text, cases[_i].parts[i]) != NULL, "'%s' lacks '%s'", text,
 		              cases[_i].parts[i]);
+}
+END_TEST
+
+/* Layers are printed as merged ranges, and each part in full. */
+START_TEST(test_recipes_of_layers_in_full)
+{
+	static const char *const cases[][2] = {
+		{"layers=1,0 : f16;2-:f16", "layers=0-1: f16 ; block=64 ; 2-: f16 ; block=64"},
+		{"layers=3-,0:f16 ; skip=2 ; 1-2: f16;block=32",
+	     "layers=0,3-: f16 ; block=64,skip=2 ; 1-2: f16 ; block=32"},
+		{"layers=full:f16;sliding:f16", "layers=full: f16 ; block=64 ; sliding: f16 ; block=64"},
+	};
+	char text[1024], want[1024] = "";
+	size_t n = 0;
+	clkv_error error;
+	ck_assert_int_eq(print(cases[_i][0], text, &error), CLKV_OK);
+	for (char *at = text; *at;
+	     at++) { /* what f16 has beside block and skip is of no interest here */
+		static const char *const dull[] = {"window=0,", "sinks=0,", ",skip=0", ",seal=chunk"};
+		for (size_t i = 0; i < 4; i++)
+			while (strncmp(at, dull[i], strlen(dull[i])) == 0)
+				at += strlen(dull[i]);
+		if (!*at)
+			break;
+		want[n++] = *at;
+	}
+	ck_assert_str_eq(want, cases[_i][1]);
 }
 END_TEST
 
@@ -216,6 +250,33 @@ static const struct {
 	{"kvmerger | h2o", 11, {"h2o", "kvmerger", "order"}},
 	{"think | zeromerge", 8, {"zeromerge", "think", "order"}},
 	{"h3o", 0, {"h3o", "zeromerge", "kvmerger"}},
+	{"layers=", 7, {"':' is missing", "sliding", "full"}},
+	{"layers=0-1", 7, {"':' is missing", "layers", NULL}},
+	{"layers=: f16", 7, {"layers", "numbers", "ranges"}},
+	{"layers=x: f16", 7, {"'x'", "numbers", "sliding"}},
+	{"layers=0-1: f16 ; y: kivi", 18, {"'y", "numbers", "full"}},
+	{"layers=1-0: f16", 7, {"'1-0'", "ranges", NULL}},
+	{"layers=0--1: f16", 9, {"'-1'", "ranges", NULL}},
+	{"layers=-1: f16", 7, {"'-1'", "ranges", NULL}},
+	{"layers=0,: f16", 9, {"layers", "ranges", NULL}},
+	{"layers=0 1: f16", 9, {"'1'", "ranges", NULL}},
+	{"layers=0-1024: f16", 7, {"'0-1024'", "below 1024", NULL}},
+	{"layers=99999999999999999999: f16", 7, {"below 1024", NULL, NULL}},
+	{"layers=0: f16 ; 2-: kivi", 7, {"layer 1 has no recipe", "one for each", NULL}},
+	{"layers=1-: f16", 7, {"layer 0 has no recipe", NULL, NULL}},
+	{"layers=0-2: f16 ; 2-: kivi", 18, {"layer 2 is named twice", NULL, NULL}},
+	{"layers=0,0: f16", 9, {"layer 0 is named twice", NULL, NULL}},
+	{"layers=0-: f16 ; 4-: kivi", 17, {"layer 4 is named twice", NULL, NULL}},
+	{"layers=sliding: f16 ; sliding: kivi", 22, {"named twice", NULL, NULL}},
+	{"layers=sliding: f16 ; 0-: kivi", 22, {"by number", "sliding or full", NULL}},
+	{"layers=0: f16 ; full: kivi", 16, {"by number", "sliding or full", NULL}},
+	{"layers=sliding,0: f16", 7, {"'sliding,0'", "one of", NULL}},
+	{"layers=0: f16 ; 1-: kiwi", 20, {"unknown stage 'kiwi'", "kivi", NULL}},
+	{"layers=0: f16 ; 1-: kivi:bits=7", 30, {"bits", "'7'", NULL}},
+	{"layers=0: kivi ; window=4 ; sinks=2 ; 1-: f16", 26, {"a second ';'", NULL, NULL}},
+	{"layers=0: kivi ; windows=4 ; 1-: f16", 17, {"windows", "window", NULL}},
+	{"layers=0: f16 ; 1-:", -2, {"stage is missing", NULL, NULL}},
+	{"kivi ; 1-: f16", 7, {"unknown key", "window", NULL}},
 };
 
 START_TEST(test_errors_say_where_and_what_is_allowed)
@@ -590,6 +651,7 @@ int main(void)
 	TCase *good = tcase_create("good"), *bad = tcase_create("bad"), *real = tcase_create("real");
 	tcase_add_loop_test(good, test_printing_is_a_fixed_point, 0, 31);
 	tcase_add_loop_test(good, test_the_print_has_every_key_and_what_was_given, 0, 20);
+	tcase_add_loop_test(good, test_recipes_of_layers_in_full, 0, 3);
 	tcase_add_test(good, test_the_list_names_stages_and_keys);
 	tcase_add_loop_test(bad, test_errors_say_where_and_what_is_allowed, 0,
 	                    (int)(sizeof errors / sizeof errors[0]));

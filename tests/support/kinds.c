@@ -87,6 +87,17 @@ const struct kind kinds[] = {
      .rows = 33,
      .selects = true,
      .weighs = true},
+	{.recipe = "layers=0,2: kvcomp:entropy=huffman ; window=40,sinks=3 ; "
+               "1: kivi:bits=4 ; window=40,sinks=3",
+     .layers = 3,
+     .rows = 65},
+	{.recipe = "layers=0: snapkv:budget=72,obs=16,pool=5,pooling=avg,gqa=mean" SIDES
+               " ; 1: h2o:budget=72,recent=0.5" SIDES,
+     .layers = 2,
+     .rows = 33,
+     .selects = true,
+     .weighs = true,
+     .looks = true},
 };
 const int n_kinds = sizeof kinds / sizeof kinds[0];
 

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/** \file demand.h \brief What the caches of all bands of a recipe would take, before any is made. */
+#ifndef CLKV__DEMAND_H
+#define CLKV__DEMAND_H
+
+#include "cache/resolve.h"
+#include "store/cache.h"
+
+/** Of one band. */
+struct clkv__demand {
+	struct clkv__resolved resolved;
+	struct clkv__sizes sizes;
+	clkv_cache_options options;
+};
+
+/** Errors: INVALID_ARGUMENT, INVALID_RECIPE, UNSUPPORTED; CORRUPT of a codebook. */
+clkv_status clkv__demand_band(clkv_context *context, const struct clkv__division *division,
+                              const char *recipe, const clkv_cache_options *options, int band,
+                              enum clkv__cache_use use, struct clkv__demand *out,
+                              clkv_error *error);
+
+/** The bytes of all bands, within the limits of the options and of the device. Errors: also NO_DEVICE_MEMORY,
+ *  NO_HOST_MEMORY. */
+clkv_status clkv__demand_all(clkv_context *context, const struct clkv__division *division,
+                             const char *recipe, const clkv_cache_options *options,
+                             enum clkv__cache_use use, clkv_bytes *bytes, clkv_error *error);
+
+/** Adds what one band takes. */
+void clkv__bytes_add(clkv_bytes *sum, const clkv_bytes *band);
+
+/** The recipe in full, of all bands, with layers by number. Errors: INVALID_RECIPE (too long). */
+clkv_status clkv__division_print(const clkv_context *context, const struct clkv__division *division,
+                                 const char *recipe, char text[CLKV__RECIPE_TEXT],
+                                 clkv_error *error);
+
+#endif
