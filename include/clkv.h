@@ -281,7 +281,7 @@ typedef struct clkv_cache_options {
 	                             max_tokens all the same */
 	const void *rotation;   /**< of recipes with rot=file, which need one: what clkv_rotation_write
 	                             or clkv-train --for rotation wrote, read during the call; its model
-	                             must be `model` */
+	                             must be `model`. With layers= too it's of all layers */
 	size_t rotation_size;
 } clkv_cache_options;
 
@@ -695,7 +695,8 @@ CLKV_API clkv_status clkv_seq_end_prompt(clkv_seq *seq, cl_command_queue queue, 
  *  must be allowed than exist (max_sequences), and the pool must have room for the tokens behind `to` once more. Then the
  *  old ones are freed: all or nothing. Tokens that were selected stay in order: from must be min_length of clkv_seq_info at
  *  least (INVALID_ARGUMENT). Recipes that look at queries, or leave out channels, are refused (UNSUPPORTED names the
- *  stage): what they keep belongs to the positions that tokens had.
+ *  stage): what they keep belongs to the positions that tokens had. With layers= one such recipe is enough, and of layers
+ *  that keep only a sliding window from must be min_length as well.
  *  Not while the cache has an open step, and none may begin before it returns (BUSY). Blocks: each row that moves comes to
  *  the host. Errors: INVALID_ARGUMENT, UNSUPPORTED, BUSY, POOL_FULL, OPENCL, BUILD, NO_HOST_MEMORY, NO_DEVICE_MEMORY.
  *  Since 0.1. */
