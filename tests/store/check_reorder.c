@@ -54,6 +54,7 @@ static void open_beams(struct feed *feed, const struct kind *kind, size_t sequen
 {
 	clkv_cache_options o = feed_room(4000, sequences);
 	*feed = (struct feed){.geometry = feed_usual(kind->layers), .lse = true};
+	feed->geometry.rope.kind = CLKV_ROPE_HALVES; /* as kind_open has it */
 	feed_open(feed, fixture.context, fixture.queue, kind->recipe, &o);
 	for (size_t i = 0; i < BEAMS; i++) {
 		stream_open(feed, &s[i]);
