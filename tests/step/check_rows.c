@@ -52,10 +52,8 @@ static void open_feed(struct feed *feed, int i, struct stream *streams)
 	clkv_cache_options o = feed_room(2000, 6);
 	const struct kind *kind = i < MORE ? &more[i] : &kinds[i - MORE];
 	*feed = (struct feed){.geometry = feed_usual(kind->layers), .lse = true};
-	if (i < MORE) {
-		feed->geometry.rope.kind = CLKV_ROPE_HALVES;
-		feed->geometry.rope.by_library = 1;
-	}
+	feed->geometry.rope.kind = CLKV_ROPE_HALVES; /* as kind_open has it */
+	feed->geometry.rope.by_library = i < MORE;
 	feed_open(feed, fixture.context, fixture.queue, kind->recipe, &o);
 	for (size_t s = 0; s < ITEMS; s++)
 		stream_open(feed, &streams[s]);
