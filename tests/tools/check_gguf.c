@@ -63,6 +63,7 @@ static bool parse(const unsigned char *data, size_t n, struct tool_error *error)
 		}
 		gguf_close(gguf);
 	}
+	(void)sum;
 	free(copy);
 	return accepted;
 }
