@@ -86,9 +86,9 @@ for prune in '-DK_PRUNE=1 -DK_KEPT=40' '-DK_PRUNE=2 -DK_KEPT=40 -DRECOVER=4 -DRE
 	done
 done
 # turned by matrices
-for file in append_rows attend_partial attend_merge read_rows recall_attend recall_score recall_score_tokens index_metric \
-	score_rows score_sums; do
-	for form in '-DLANES=1 -DVEC=16' '-DLANES=64 -DVEC=1' '-DLANES=32 -DVEC=4'; do
+for form in '-DLANES=1 -DVEC=16' '-DLANES=64 -DVEC=1' '-DLANES=32 -DVEC=4'; do
+	for file in append_rows attend_partial attend_merge read_rows recall_attend recall_score recall_score_tokens \
+		index_metric score_rows score_sums; do
 		# shellcheck disable=SC2086
 		compile "$dir"/*/$file.cl $form -DPROJECT_K=2 -DPROJECT_V=2 -DDK=80 -DDV=112 -DG=3 -DSTREAMS=2 -DQ_HEADS=6 \
 			-DOBSERVE=32
