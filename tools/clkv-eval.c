@@ -33,11 +33,6 @@ static bool add_recipe(const char *recipe, struct tool_error *error)
 	return true;
 }
 
-static bool set_products(const char *text, struct tool_error *error)
-{
-	return option_products(text, &o.products, error);
-}
-
 static const struct tool_option options[] = {
 	{"model", "FILE", "GGUF file (Llama architecture)", .text = &o.model},
 	{"text", "FILE", "UTF-8 text; - reads standard input", .text = &o.text},
@@ -63,9 +58,8 @@ static const struct tool_option options[] = {
 	{"codebook", "FILE", "codebooks for recipes with a2ats, of clkv-train", .text = &o.codebook},
 	{"rotation", "FILE", "matrices for recipes with rot=file, of clkv-train --for rotation",
      .text = &o.rotation},
-	{"device", "D", "gpu, cpu, P:D or a part of a name; clkv-info lists devices",
-     .text = &o.device},
-	{"products", "P", "matrix products of the prompt: auto, blocked or blas", .set = set_products},
+	OPTION_DEVICE(o.device),
+	OPTION_PRODUCTS(o.products),
 };
 
 /* The prompt of --attention is the exact one. */

@@ -17,11 +17,6 @@ static size_t seed = 1;
 static struct generate_options o = {
 	.recipe = "f16", .n_tokens = 128, .sampling = {.top_k = 40, .top_p = 0.95F}};
 
-static bool set_products(const char *text, struct tool_error *error)
-{
-	return option_products(text, &o.products, error);
-}
-
 static const struct tool_option options[] = {
 	{"model", "FILE", "GGUF file (Llama architecture)", .text = &o.model},
 	{"prompt", "TEXT", "what to continue", .text = &o.prompt},
@@ -38,11 +33,10 @@ static const struct tool_option options[] = {
 	{"depth", "N", "fill the cache with N rows of noise first: measures speed, makes no sense",
      .size = {&o.depth, 0, MOST_TOKENS}},
 	{"ignore-eos", NULL, "go on behind the end of the text", .flag = &o.ignore_eos},
-	{"device", "D", "gpu, cpu, P:D or a part of a name; clkv-info lists devices",
-     .text = &o.device},
+	OPTION_DEVICE(o.device),
 	{"profile", NULL, "say where the time of generation went, by kind of kernel",
      .flag = &o.profile},
-	{"products", "P", "matrix products of the prompt: auto, blocked or blas", .set = set_products},
+	OPTION_PRODUCTS(o.products),
 };
 
 static bool check(struct tool_error *error)

@@ -27,11 +27,6 @@ static struct {
 	bool rotation; /* and not a codebook */
 } o;
 
-static bool set_products(const char *text, struct tool_error *error)
-{
-	return option_products(text, &o.products, error);
-}
-
 static bool set_purpose(const char *text, struct tool_error *error)
 {
 	o.rotation = strcmp(text, "rotation") == 0;
@@ -50,9 +45,8 @@ static const struct tool_option options[] = {
 	{"offset", "K", "begin at token K of the text; default 0", .size = {&o.offset, 0, MOST_TOKENS}},
 	{"tokens", "N", "tokens of it; default as many as the model was trained for, or as there are",
      .size = {&o.tokens, 1, MOST_TOKENS}},
-	{"device", "D", "gpu, cpu, P:D or a part of a name; clkv-info lists devices",
-     .text = &o.device},
-	{"products", "P", "matrix products of the prompt: auto, blocked or blas", .set = set_products},
+	OPTION_DEVICE(o.device),
+	OPTION_PRODUCTS(o.products),
 };
 
 static bool check(struct tool_error *error)

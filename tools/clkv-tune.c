@@ -33,8 +33,7 @@ static bool add_recipe(const char *recipe, struct tool_error *error)
 }
 
 static const struct tool_option options[] = {
-	{"device", "D", "gpu, cpu, P:D or a part of a name; clkv-info lists devices",
-     .text = &o.task.device},
+	OPTION_DEVICE(o.task.device),
 	{"recipe", "R", "a recipe (again for more); blocks of 32 to 128 tokens are compared too",
      .set = add_recipe},
 	{"head-dim", "D", "one shape instead of the three: default 64", .size = {&o.head_dim, 16, 256}},

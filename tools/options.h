@@ -21,4 +21,16 @@ bool option_check_heads(size_t head_dim, size_t q_heads, size_t kv_heads, struct
 /** "auto", "blocked" or "blas". */
 bool option_products(const char *text, enum engine_products *out, struct tool_error *error);
 
+/** Rows that several tools have, which fill these. */
+#define OPTION_DEVICE(device)                                                                      \
+	{                                                                                              \
+		"device", "D", "gpu, cpu, P:D or a part of a name; clkv-info lists devices",               \
+			.text = &(device)                                                                      \
+	}
+#define OPTION_PRODUCTS(which)                                                                     \
+	{                                                                                              \
+		"products", "P", "matrix products of the prompt: auto, blocked or blas",                   \
+			.products = &(which)                                                                   \
+	}
+
 #endif

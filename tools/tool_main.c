@@ -116,6 +116,8 @@ static bool set_option(const struct tool_option *option, const char *text, struc
 	if (option->number.at != NULL)
 		return option_float(name, text, option->number.least, option->number.most,
 		                    option->number.at, error);
+	if (option->products != NULL)
+		return option_products(text, option->products, error);
 	return option->set == NULL || option->set(text, error);
 }
 

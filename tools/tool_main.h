@@ -8,9 +8,10 @@
 
 #include <stddef.h>
 
+#include "engine.h"
 #include "tool_error.h"
 
-/** One option. Exactly one of text, flag, size.at, number.at and set says where its value goes. */
+/** One option. Exactly one of text, flag, size.at, number.at, products and set says where its value goes. */
 struct tool_option {
 	const char *name;  /**< behind "--"; one letter stands behind "-" */
 	const char *value; /**< what the help calls the value; NULL: none is taken */
@@ -23,6 +24,7 @@ struct tool_option {
 	struct {
 		float *at, least, most;
 	} number;
+	enum engine_products *products;
 	/** For all else, and for options that may come again; text is NULL where none is taken. */
 	bool (*set)(const char *text, struct tool_error *error);
 };
