@@ -10,6 +10,7 @@
 #include "cache/demand.h"
 #include "place/place.h"
 #include "plan/codebook.h"
+#include "plan/given_file.h"
 #include "plan/projection.h"
 #include "shape/rope.h"
 #include "step/seal_select.h"
@@ -256,7 +257,6 @@ struct making {
 	const clkv_cache_options *options;
 	enum clkv__cache_use use;
 	const clkv_cache *like; /* has the matrices of rot=file; NULL: the options do */
-	bool checked;           /* these */
 };
 
 /* Whether the other cache has matrices of all of the shape's layers. */
@@ -274,19 +274,28 @@ static clkv_status check_like(const clkv_cache *like, const struct clkv__shape *
 	return CLKV_OK;
 }
 
-/* Matrices for a band whose recipe has rot=file; those of options, distrusted, are of all layers. */
-static clkv_status check_rotation(struct making *m, const struct clkv__demand *d, clkv_error *error)
+/* Matrices of options are of all layers, so that bands needn't look at them again. */
+static clkv_status check_rotation(const struct making *m, const struct clkv__demands *all,
+                                  clkv_error *error)
 {
-	const clkv_cache_options *o = &d->options;
-	bool checked = m->checked;
-	if (!clkv__projection_given(&d->resolved.plan))
+	const clkv_cache_options *o = &all->options;
+	if (!all->turned || m->like)
 		return CLKV_OK;
-	if (m->like)
-		return check_like(m->like, &d->resolved.shape, error);
-	m->checked = true;
-	return checked ? CLKV_OK
-	               : clkv__rotation_check(&m->division->whole, o->rotation, o->rotation_size,
-	                                      o->model, error);
+	return clkv__rotation_check(&m->division->whole, o->rotation, o->rotation_size, o->model,
+	                            error);
+}
+
+/* What a band is given beside, distrusted: a codebook, or the other cache's matrices. */
+static clkv_status check_given(const struct making *m, const struct clkv__demand *d,
+                               clkv_error *error)
+{
+	const struct clkv__resolved *r = &d->resolved;
+	const clkv_cache_options *o = &d->options;
+	if (o->codebook)
+		CLKV_TRY(clkv__codebook_check(&r->plan, &r->shape, o->codebook, o->codebook_size, o->model,
+		                              error));
+	return m->like && clkv__projection_given(&r->plan) ? check_like(m->like, &r->shape, error)
+	                                                   : CLKV_OK;
 }
 
 /* What tells the matrices of a cache from others. */
@@ -297,7 +306,7 @@ static uint64_t fingerprint(const clkv_cache *cache, const clkv_cache_options *o
 	if (!clkv__projection_given(&cache->plan))
 		return 0;
 	return like ? clkv__cache_at(like, &layer)->rotation
-	            : clkv__rotation_fingerprint(o->rotation, o->rotation_size);
+	            : clkv__given_checksum(o->rotation, o->rotation_size);
 }
 
 /* The cache of one band. */
@@ -349,7 +358,7 @@ static clkv_status describe(clkv_cache *first, const struct clkv__division *divi
 	return clkv__division_print(first->context, division, recipe, whole->recipe, error);
 }
 
-static clkv_status create_all(struct making *m, clkv_cache **out, clkv_error *error)
+static clkv_status create_all(const struct making *m, clkv_cache **out, clkv_error *error)
 {
 	clkv_cache *first = NULL, **last = &first;
 	clkv_status status = CLKV_OK;
@@ -358,7 +367,7 @@ static clkv_status create_all(struct making *m, clkv_cache **out, clkv_error *er
 		status =
 			clkv__demand_band(m->context, m->division, m->recipe, m->options, i, m->use, &d, error);
 		if (status == CLKV_OK)
-			status = check_rotation(m, &d, error);
+			status = check_given(m, &d, error);
 		if (status == CLKV_OK)
 			status = create_band(m, &d, last, error);
 		if (status == CLKV_OK)
@@ -382,15 +391,16 @@ clkv_status clkv__cache_create(clkv_context *context, const clkv_geometry *geome
                                clkv_error *error)
 {
 	struct clkv__division division;
-	struct making m = {context, &division, recipe, options, use, like, false};
-	clkv_bytes bytes;
+	const struct making m = {context, &division, recipe, options, use, like};
+	struct clkv__demands all;
 	if (!context)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "context is NULL");
 	CLKV_TRY(clkv__divide(geometry, recipe, &division, error));
-	CLKV_TRY(clkv__demand_all(context, &division, recipe, options, use, &bytes, error));
+	CLKV_TRY(clkv__demand_all(context, &division, recipe, options, use, &all, error));
+	CLKV_TRY(check_rotation(&m, &all, error));
 	CLKV_TRY(create_all(&m, out, error));
 	clkv__log(context, CLKV_LOG_CACHE, "cache", "'%s': %llu device bytes, %.1f per token", recipe,
-	          (unsigned long long)bytes.device, bytes.per_token);
+	          (unsigned long long)all.bytes.device, all.bytes.per_token);
 	return CLKV_OK;
 }
 

@@ -4,7 +4,6 @@
 
 #include "base/error.h"
 #include "base/struct_io.h"
-#include "plan/codebook.h"
 #include "plan/projection.h"
 #include "store/options.h"
 
@@ -25,9 +24,9 @@ clkv_status clkv_recipe_check(clkv_context *context, const clkv_geometry *geomet
 }
 
 /* One of the recipes must have use for the matrices. */
-static clkv_status check_turned(const clkv_cache_options *o, bool turned, clkv_error *error)
+static clkv_status check_turned(const struct clkv__demands *d, clkv_error *error)
 {
-	if (o->rotation && !turned)
+	if (d->options.rotation && !d->turned)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
 		          "cache options: rotation is given, but the recipe has none; allowed: NULL, or a "
 		          "recipe with rot=file");
@@ -57,11 +56,7 @@ clkv_status clkv__demand_band(clkv_context *context, const struct clkv__division
 		r->plan.recall = (struct clkv__recall){.kind = ABI_INDEX_NONE};
 	CLKV_TRY(clkv__options_read(&r->plan, options, o, error));
 	CLKV_TRY(check_codebook(division, o, error));
-	CLKV_TRY(clkv__sizes_compute(&r->shape, &r->plan, options, &r->cut, &out->sizes, error));
-	if (o->codebook)
-		CLKV_TRY(clkv__codebook_check(&r->plan, &r->shape, o->codebook, o->codebook_size, o->model,
-		                              error));
-	return CLKV_OK;
+	return clkv__sizes_compute(&r->shape, &r->plan, options, &r->cut, &out->sizes, error);
 }
 
 void clkv__bytes_add(clkv_bytes *sum, const clkv_bytes *band)
@@ -82,9 +77,11 @@ void clkv__bytes_add(clkv_bytes *sum, const clkv_bytes *band)
 	sum->rotation += band->rotation;
 }
 
-static clkv_status check_limits(const clkv_context *context, const clkv_cache_options *o,
-                                const clkv_bytes *b, clkv_error *error)
+static clkv_status check_limits(const clkv_context *context, const struct clkv__demands *d,
+                                clkv_error *error)
 {
+	const clkv_cache_options *o = &d->options;
+	const clkv_bytes *b = &d->bytes;
 	if (o->max_bytes && b->device > o->max_bytes)
 		CLKV_FAIL(error, CLKV_ERROR_NO_DEVICE_MEMORY,
 		          "the cache needs %llu device bytes; allowed: max_bytes (%zu)",
@@ -102,32 +99,28 @@ static clkv_status check_limits(const clkv_context *context, const clkv_cache_op
 	return CLKV_OK;
 }
 
-/* The bytes of all bands; o becomes the options with what they don't say. */
 static clkv_status sum_bands(clkv_context *context, const struct clkv__division *division,
                              const char *recipe, const clkv_cache_options *options,
-                             enum clkv__cache_use use, clkv_bytes *bytes, clkv_cache_options *o,
-                             clkv_error *error)
+                             enum clkv__cache_use use, struct clkv__demands *out, clkv_error *error)
 {
-	clkv_bytes sum = {.struct_size = sizeof sum};
-	bool turned = false;
+	struct clkv__demands all = {.bytes = {.struct_size = sizeof all.bytes}};
 	for (int i = 0; i < division->bands.n; i++) {
 		struct clkv__demand d;
 		CLKV_TRY(clkv__demand_band(context, division, recipe, options, i, use, &d, error));
-		clkv__bytes_add(&sum, &d.sizes.bytes);
-		turned = turned || clkv__projection_given(&d.resolved.plan);
-		*o = d.options;
+		clkv__bytes_add(&all.bytes, &d.sizes.bytes);
+		all.turned = all.turned || clkv__projection_given(&d.resolved.plan);
+		all.options = d.options;
 	}
-	*bytes = sum;
-	return check_turned(o, turned, error);
+	*out = all;
+	return check_turned(out, error);
 }
 
 clkv_status clkv__demand_all(clkv_context *context, const struct clkv__division *division,
                              const char *recipe, const clkv_cache_options *options,
-                             enum clkv__cache_use use, clkv_bytes *bytes, clkv_error *error)
+                             enum clkv__cache_use use, struct clkv__demands *out, clkv_error *error)
 {
-	clkv_cache_options o;
-	CLKV_TRY(sum_bands(context, division, recipe, options, use, bytes, &o, error));
-	return check_limits(context, &o, bytes, error);
+	CLKV_TRY(sum_bands(context, division, recipe, options, use, out, error));
+	return check_limits(context, out, error);
 }
 
 clkv_status clkv_bytes_required(clkv_context *context, const clkv_geometry *geometry,
@@ -135,14 +128,13 @@ clkv_status clkv_bytes_required(clkv_context *context, const clkv_geometry *geom
                                 clkv_bytes *bytes, clkv_error *error)
 {
 	struct clkv__division d;
-	clkv_cache_options o;
-	clkv_bytes sum;
+	struct clkv__demands all;
 	clkv__error_clear(error);
 	if (!context)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "context is NULL");
 	CLKV_TRY(clkv__divide(geometry, recipe, &d, error));
-	CLKV_TRY(sum_bands(context, &d, recipe, options, CLKV__CACHE_ATTENDS, &sum, &o, error));
-	return clkv__struct_write(bytes, &sum, sizeof sum, "clkv_bytes", error);
+	CLKV_TRY(sum_bands(context, &d, recipe, options, CLKV__CACHE_ATTENDS, &all, error));
+	return clkv__struct_write(bytes, &all.bytes, sizeof all.bytes, "clkv_bytes", error);
 }
 
 clkv_status clkv__division_print(const clkv_context *context, const struct clkv__division *division,

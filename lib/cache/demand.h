@@ -13,17 +13,25 @@ struct clkv__demand {
 	clkv_cache_options options;
 };
 
-/** Errors: INVALID_ARGUMENT, INVALID_RECIPE, UNSUPPORTED; CORRUPT of a codebook. */
+/** Of all bands. */
+struct clkv__demands {
+	clkv_bytes bytes;
+	clkv_cache_options options; /**< with what the caller's don't say */
+	bool turned;                /**< by matrices of the options, in some band */
+};
+
+/** Errors: INVALID_ARGUMENT, INVALID_RECIPE, UNSUPPORTED. */
 clkv_status clkv__demand_band(clkv_context *context, const struct clkv__division *division,
                               const char *recipe, const clkv_cache_options *options, int band,
                               enum clkv__cache_use use, struct clkv__demand *out,
                               clkv_error *error);
 
-/** The bytes of all bands, within the limits of the options and of the device. Errors: also NO_DEVICE_MEMORY,
+/** What all bands take, within the limits of the options and of the device. Errors: also NO_DEVICE_MEMORY,
  *  NO_HOST_MEMORY. */
 clkv_status clkv__demand_all(clkv_context *context, const struct clkv__division *division,
                              const char *recipe, const clkv_cache_options *options,
-                             enum clkv__cache_use use, clkv_bytes *bytes, clkv_error *error);
+                             enum clkv__cache_use use, struct clkv__demands *out,
+                             clkv_error *error);
 
 /** Adds what one band takes. */
 void clkv__bytes_add(clkv_bytes *sum, const clkv_bytes *band);

@@ -3,9 +3,8 @@
  * \file    codebook.h
  * \brief   Codebooks that were trained before: checked, and brought to the device's order.
  *
- * A file: CLKV__CODEBOOK_MAGIC, words of 4 bytes (enum clkv__codebook_word), the caller's number of the model (8 bytes),
- * entries, half [layer][KV head][code][channel], of layers from `skip` on, and FNV-1a of all that (8 bytes); all little
- * endian.
+ * A file (given_file.h) with CLKV__CODEBOOK_MAGIC and words of enum clkv__codebook_word holds entries, half
+ * [layer][KV head][code][channel], of layers from `skip` on.
  */
 #ifndef CLKV__CODEBOOK_H
 #define CLKV__CODEBOOK_H

@@ -3,13 +3,13 @@
 #include "plan/projection.h"
 
 #include "base/error.h"
-#include "base/hash.h"
 #include "base/little_endian.h"
+#include "plan/given_file.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { MAGIC = 8, HEAD = MAGIC + 4 * CLKV__ROTATION_WORDS + 8, CHECKSUM = 8 };
+enum { HEAD = CLKV__GIVEN_HEAD(CLKV__ROTATION_WORDS), CHECKSUM = CLKV__GIVEN_CHECKSUM };
 
 static const struct {
 	const char *name;
@@ -22,6 +22,15 @@ static const struct {
 
 static const char *const word_names[CLKV__ROTATION_WORDS] = {
 	"version", "layers", "kv_heads", "head_dim_k", "head_dim_v", "rope.kind",
+};
+
+static const struct clkv__given_kind rotation_kind = {
+	.name = "the rotation file",
+	.made = "is for",
+	.magic = CLKV__ROTATION_MAGIC,
+	.words = word_names,
+	.n_words = CLKV__ROTATION_WORDS,
+	.unknown = CLKV__ROTATION_ROPE,
 };
 
 const char *clkv__projection_name(int kind)
@@ -67,30 +76,6 @@ static void fill_words(const struct clkv__shape *shape, uint32_t words[CLKV__ROT
 	words[CLKV__ROTATION_DIM_K] = (uint32_t)shape->dk;
 	words[CLKV__ROTATION_DIM_V] = (uint32_t)shape->dv;
 	words[CLKV__ROTATION_ROPE] = (uint32_t)shape->rope.kind;
-}
-
-/* Whom the file is for, before how long it must be: a word says more than a length. Of a RoPE that one side doesn't
- * know nothing can be said. */
-static clkv_status check_words(const struct clkv__shape *shape, const unsigned char *data,
-                               uint64_t model, clkv_error *error)
-{
-	uint32_t words[CLKV__ROTATION_WORDS];
-	fill_words(shape, words);
-	for (int i = 0; i < CLKV__ROTATION_WORDS; i++) {
-		uint32_t theirs = clkv__get32(data + MAGIC + 4 * i);
-		if (i == CLKV__ROTATION_ROPE && (theirs == CLKV_ROPE_NONE || words[i] == CLKV_ROPE_NONE))
-			continue;
-		if (theirs != words[i])
-			CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
-			          "the rotation file's %s is %u; allowed: the cache's %u", word_names[i],
-			          theirs, words[i]);
-	}
-	uint64_t theirs = clkv__get_le(data + MAGIC + 4 * CLKV__ROTATION_WORDS, 8);
-	if (theirs != model)
-		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
-		          "the rotation file is for model %016llx; allowed: this one, %016llx",
-		          (unsigned long long)theirs, (unsigned long long)model);
-	return CLKV_OK;
 }
 
 static float get_float(const unsigned char *at)
@@ -171,30 +156,16 @@ static clkv_status check_matrices(const struct clkv__shape *shape, const unsigne
 clkv_status clkv__rotation_check(const struct clkv__shape *shape, const void *file, size_t size,
                                  uint64_t model, clkv_error *error)
 {
-	const unsigned char *data = file;
-	uint64_t want = clkv__rotation_bytes(shape);
+	uint32_t words[CLKV__ROTATION_WORDS];
 	if (!file)
 		CLKV_FAIL(
 			error, CLKV_ERROR_INVALID_ARGUMENT,
 			"cache options: rotation is NULL, but the recipe has rot=file; allowed: a file of "
 			"its matrices");
-	if (size < HEAD + CHECKSUM || memcmp(data, CLKV__ROTATION_MAGIC, MAGIC) != 0)
-		CLKV_FAIL(error, CLKV_ERROR_CORRUPT,
-		          "the rotation file's %zu bytes don't begin as one does", size);
-	CLKV_TRY(check_words(shape, data, model, error));
-	if (size != want)
-		CLKV_FAIL(error, CLKV_ERROR_CORRUPT,
-		          "the rotation file has %zu bytes; its header says %llu", size,
-		          (unsigned long long)want);
-	if (clkv__hash(CLKV__HASH_START, data, size - CHECKSUM) !=
-	    clkv__rotation_fingerprint(data, size))
-		CLKV_FAIL(error, CLKV_ERROR_CORRUPT, "the rotation file's checksum is wrong");
-	return check_matrices(shape, data + HEAD, error);
-}
-
-uint64_t clkv__rotation_fingerprint(const void *data, size_t size)
-{
-	return clkv__get_le((const unsigned char *)data + size - CHECKSUM, CHECKSUM);
+	fill_words(shape, words);
+	CLKV_TRY(clkv__given_check(&rotation_kind, words, file, size, clkv__rotation_bytes(shape),
+	                           model, error));
+	return check_matrices(shape, (const unsigned char *)file + HEAD, error);
 }
 
 /* The next head's matrices: V's is turned over. */
@@ -233,16 +204,12 @@ static unsigned char *put_floats(unsigned char *to, const float *from, size_t n)
 void clkv__rotation_pack(const struct clkv__shape *shape, const float *k, const float *v,
                          uint64_t model, void *file)
 {
-	unsigned char *data = file, *to = data + HEAD;
 	size_t heads = (size_t)shape->layers * (size_t)shape->streams;
 	size_t nk = (size_t)(shape->dk * shape->dk), nv = (size_t)(shape->dv * shape->dv);
 	uint32_t words[CLKV__ROTATION_WORDS];
 	fill_words(shape, words);
-	memcpy(data, CLKV__ROTATION_MAGIC, MAGIC);
-	for (int i = 0; i < CLKV__ROTATION_WORDS; i++)
-		clkv__put32(data + MAGIC + 4 * i, words[i]);
-	clkv__put_le(data + MAGIC + 4 * CLKV__ROTATION_WORDS, model, 8);
+	unsigned char *to = clkv__given_begin(&rotation_kind, words, model, file);
 	for (size_t h = 0; h < heads; h++)
 		to = put_floats(put_floats(to, k + h * nk, nk), v + h * nv, nv);
-	clkv__put_le(to, clkv__hash(CLKV__HASH_START, data, (size_t)(to - data)), CHECKSUM);
+	clkv__given_end(file, to);
 }

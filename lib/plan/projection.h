@@ -3,10 +3,9 @@
  * \file    projection.h
  * \brief   How K, V and q are turned before they are stored: kinds as rows, and matrices that come in a file.
  *
- * A file of rotations: CLKV__ROTATION_MAGIC, words of 4 bytes (enum clkv__rotation_word), the caller's number of the model
- * (8 bytes), for each layer and KV head a matrix of K, f32 [head_dim_k][head_dim_k], and one of V, f32
- * [head_dim_v][head_dim_v], and FNV-1a of all that (8 bytes); all little endian. A row x is stored as x R: R [channel of
- * the model][channel as stored].
+ * A file of rotations (given_file.h) with CLKV__ROTATION_MAGIC and words of enum clkv__rotation_word holds for each layer and
+ * KV head a matrix of K, f32 [head_dim_k][head_dim_k], and one of V, f32 [head_dim_v][head_dim_v]. A row x is stored as
+ * x R: R [channel of the model][channel as stored].
  */
 #ifndef CLKV__PROJECTION_H
 #define CLKV__PROJECTION_H
@@ -52,9 +51,6 @@ uint64_t clkv__rotation_bytes(const struct clkv__shape *shape);
  *  Errors: CORRUPT (what is damaged), INVALID_ARGUMENT (there is none; what it is for, and what is asked for). */
 clkv_status clkv__rotation_check(const struct clkv__shape *shape, const void *data, size_t size,
                                  uint64_t model, clkv_error *error);
-
-/** What tells a checked file from others: its checksum. */
-uint64_t clkv__rotation_fingerprint(const void *data, size_t size);
 
 /** From a checked file, of all of the model's layers, to the device's order: those of the shape, clkv__projection_bytes. */
 void clkv__rotation_unpack(const struct clkv__shape *shape, const void *data, float *projections);

@@ -14,7 +14,7 @@ struct clkv__snapshot_head {
 	uint32_t bands;  /**< of the header of all bands: how many follow; else 0 */
 	bool left_partial;
 	bool rotated;      /**< by matrices of a file */
-	uint64_t rotation; /**< which: clkv__rotation_fingerprint; else 0 */
+	uint64_t rotation; /**< which: clkv__given_checksum of the file; else 0 */
 	char recipe[CLKV__RECIPE_TEXT];
 };
 
