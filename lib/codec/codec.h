@@ -30,7 +30,7 @@ struct clkv__affine_spec {
 	struct clkv__affine_side k, v;
 };
 
-/** What the codec of two bits and four is told; it begins as the other integers do. */
+/** What the codec of two bits and four is told; it begins as the other integers do, whose functions read that much. */
 struct clkv__kitty_spec {
 	struct clkv__affine_spec codes; /**< K: 2 bits by channel, asymmetric */
 	float boost;                    /**< share of K's channels that have 4 bits, 0 to 1 */
@@ -129,6 +129,10 @@ extern const struct clkv__codec clkv__codec_affine;
 extern const struct clkv__codec clkv__codec_bounded;
 extern const struct clkv__codec clkv__codec_kitty;
 extern const struct clkv__codec clkv__codec_rows;
+
+/** The macros of a block of integers whose K is read as k_codec (ABI_CODEC_*). */
+void clkv__affine_macros(const struct clkv__affine_spec *spec,
+                         const struct clkv__codec_layout *layout, int k_codec, clkv__macros *m);
 
 /** Bytes that say how long a lane of so many codes is, as cl/codec/bounded_block.clh reads them. */
 static inline uint32_t clkv__lane_length_bytes(int codes, int lmax)

@@ -66,25 +66,35 @@ static clkv_status affine_layout(const union clkv__codec_spec *spec,
 	return CLKV_OK;
 }
 
-static void side_macros(const struct clkv__affine_side *s, bool is_k, clkv__macros *m)
+static int codec_of(const struct clkv__affine_side *s)
 {
-	clkv__macros_int(m, is_k ? "K_CODEC" : "V_CODEC",
-	                 s->bits == 16 ? ABI_CODEC_HALF : ABI_CODEC_AFFINE);
+	return s->bits == 16 ? ABI_CODEC_HALF : ABI_CODEC_AFFINE;
+}
+
+static void side_macros(const struct clkv__affine_side *s, bool is_k, int codec, clkv__macros *m)
+{
+	clkv__macros_int(m, is_k ? "K_CODEC" : "V_CODEC", codec);
 	clkv__macros_int(m, is_k ? "K_BITS" : "V_BITS", s->bits);
 	clkv__macros_int(m, is_k ? "K_AXIS" : "V_AXIS", s->axis);
 	clkv__macros_int(m, is_k ? "K_GROUP" : "V_GROUP", s->group);
 	clkv__macros_int(m, is_k ? "K_SYM" : "V_SYM", s->symmetric);
 }
 
-static void affine_macros(const union clkv__codec_spec *spec,
-                          const struct clkv__codec_layout *layout, clkv__macros *m)
+void clkv__affine_macros(const struct clkv__affine_spec *spec,
+                         const struct clkv__codec_layout *layout, int k_codec, clkv__macros *m)
 {
-	side_macros(&spec->affine.k, true, m);
-	side_macros(&spec->affine.v, false, m);
+	side_macros(&spec->k, true, k_codec, m);
+	side_macros(&spec->v, false, codec_of(&spec->v), m);
 	clkv__macros_int(m, "K_PARAMS_OFF", 0);
 	clkv__macros_int(m, "K_CODES_OFF", (int)layout->k_codes);
 	clkv__macros_int(m, "V_PARAMS_OFF", (int)layout->v_params);
 	clkv__macros_int(m, "V_CODES_OFF", (int)layout->v_codes);
+}
+
+static void affine_macros(const union clkv__codec_spec *spec,
+                          const struct clkv__codec_layout *layout, clkv__macros *m)
+{
+	clkv__affine_macros(&spec->affine, layout, codec_of(&spec->affine.k), m);
 }
 
 /* "4c64s": bits, axis, group, s if symmetric. */

@@ -7,7 +7,6 @@
  * and a list, in front of V's sections.
  */
 #include "base/error.h"
-#include "base/halves.h"
 #include "codec/codec.h"
 
 #include <stdio.h>
@@ -28,18 +27,11 @@ static bool kitty_codes(const union clkv__codec_spec *spec, int side)
 	return true;
 }
 
-static uint32_t v_end(const union clkv__codec_spec *spec, const struct clkv__codec_layout *layout,
-                      int v_cols, int block)
-{
-	return layout->v_codes + (uint32_t)(v_cols * block * spec->kitty.codes.v.bits) / 8;
-}
-
 static clkv_status kitty_layout(const union clkv__codec_spec *spec, const struct clkv__shape *shape,
                                 struct clkv__kept kept, int block,
                                 struct clkv__codec_layout *layout, clkv_error *error)
 {
-	const union clkv__codec_spec codes = {.affine = spec->kitty.codes};
-	CLKV_TRY(clkv__codec_affine.layout(&codes, shape, kept, block, layout, error));
+	CLKV_TRY(clkv__codec_affine.layout(spec, shape, kept, block, layout, error));
 	uint32_t boosted = (uint32_t)boosted_of(spec->kitty.boost, kept.k_channels);
 	uint32_t plane = boosted * (uint32_t)block / 4, list = clkv__align_up(boosted, 16);
 	layout->boosted = (int)boosted;
@@ -47,7 +39,8 @@ static clkv_status kitty_layout(const union clkv__codec_spec *spec, const struct
 	layout->boost_list = layout->boost_plane + plane;
 	layout->v_params += plane + list;
 	layout->v_codes += plane + list;
-	layout->units = clkv__align_up(v_end(spec, layout, kept.v_cols, block), ABI_UNIT) / ABI_UNIT;
+	uint32_t v_codes = (uint32_t)(kept.v_cols * block * spec->kitty.codes.v.bits) / 8;
+	layout->units = clkv__align_up(layout->v_codes + v_codes, ABI_UNIT) / ABI_UNIT;
 	layout->query_floats = boosted_of(spec->kitty.boost, shape->dk);
 	return CLKV_OK;
 }
@@ -55,21 +48,7 @@ static clkv_status kitty_layout(const union clkv__codec_spec *spec, const struct
 static void kitty_macros(const union clkv__codec_spec *spec,
                          const struct clkv__codec_layout *layout, clkv__macros *m)
 {
-	const struct clkv__affine_side *k = &spec->kitty.codes.k, *v = &spec->kitty.codes.v;
-	clkv__macros_int(m, "K_CODEC", ABI_CODEC_KITTY);
-	clkv__macros_int(m, "V_CODEC", ABI_CODEC_AFFINE);
-	clkv__macros_int(m, "K_BITS", k->bits);
-	clkv__macros_int(m, "V_BITS", v->bits);
-	clkv__macros_int(m, "K_AXIS", k->axis);
-	clkv__macros_int(m, "V_AXIS", v->axis);
-	clkv__macros_int(m, "K_GROUP", k->group);
-	clkv__macros_int(m, "V_GROUP", v->group);
-	clkv__macros_int(m, "K_SYM", k->symmetric);
-	clkv__macros_int(m, "V_SYM", v->symmetric);
-	clkv__macros_int(m, "K_PARAMS_OFF", 0);
-	clkv__macros_int(m, "K_CODES_OFF", (int)layout->k_codes);
-	clkv__macros_int(m, "V_PARAMS_OFF", (int)layout->v_params);
-	clkv__macros_int(m, "V_CODES_OFF", (int)layout->v_codes);
+	clkv__affine_macros(&spec->kitty.codes, layout, ABI_CODEC_KITTY, m);
 	clkv__macros_int(m, "BOOSTED", layout->boosted);
 	clkv__macros_int(m, "BOOST_PLANE_OFF", (int)layout->boost_plane);
 	clkv__macros_int(m, "BOOST_LIST_OFF", (int)layout->boost_list);
@@ -78,18 +57,14 @@ static void kitty_macros(const union clkv__codec_spec *spec,
 /* "k2c32,v2t32,b100": sides as those of the integer codec, and the share in thousandths. */
 static void kitty_label(const union clkv__codec_spec *spec, char *text, size_t n)
 {
-	const union clkv__codec_spec codes = {.affine = spec->kitty.codes};
-	clkv__codec_affine.label(&codes, text, n);
+	clkv__codec_affine.label(spec, text, n);
 	size_t at = strlen(text);
 	snprintf(text + at, n - at, ",b%d", (int)(1000.0f * spec->kitty.boost + 0.5f));
 }
 
-/* V's end: the rest of the last unit is never written. */
 static void kitty_tidy(const struct clkv__codec_page *p, unsigned char *bytes)
 {
-	uint32_t end = p->layout->section + v_end(p->spec, p->layout, p->layout->kept.v_cols, p->block);
-	if (end < p->bytes)
-		memset(bytes + end, 0, p->bytes - end);
+	clkv__codec_affine.tidy(p, bytes);
 }
 
 /* Kernels read channels by this list: each must be there, and none twice. */
@@ -105,13 +80,10 @@ static const char *kitty_check(const struct clkv__codec_page *p, const unsigned 
                                float scale[2])
 {
 	const struct clkv__codec_layout *l = p->layout;
-	(void)scale;
-	bytes += l->section;
-	if (!is_ascending(bytes + l->boost_list, l->boosted, l->kept.k_channels))
+	const unsigned char *list = bytes + l->section + l->boost_list;
+	if (!is_ascending(list, l->boosted, l->kept.k_channels))
 		return "its boosted channels aren't ascending numbers of channels";
-	bool finite = clkv__halves_finite(bytes, l->k_codes / 2) &&
-	              clkv__halves_finite(bytes + l->v_params, (l->v_codes - l->v_params) / 2);
-	return finite ? NULL : "a scale or minimum isn't finite";
+	return clkv__codec_affine.check(p, bytes, scale);
 }
 
 const struct clkv__codec clkv__codec_kitty = {
