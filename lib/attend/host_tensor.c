@@ -27,16 +27,6 @@ static bool is_dense(const clkv_tensor *t, const struct clkv__extent *e)
 	return t->head_stride == e->dim && t->token_stride == e->heads * e->dim && !e->gaps;
 }
 
-/* Bytes by which a device's buffers are aligned. */
-static clkv_status alignment(const clkv_context *context, size_t *bytes, clkv_error *error)
-{
-	cl_uint bits = 0;
-	CLKV_CL(error, clGetDeviceInfo(context->device, CL_DEVICE_MEM_BASE_ADDR_ALIGN, sizeof bits,
-	                               &bits, NULL));
-	*bytes = bits >= 64 ? bits / 8 : 8;
-	return CLKV_OK;
-}
-
 static clkv_status create(const clkv_context *context, struct clkv__host_tensor *h,
                           clkv_error *error)
 {
@@ -55,15 +45,11 @@ static clkv_status create(const clkv_context *context, struct clkv__host_tensor 
 
 /* Devices may take the beginning of a buffer to be aligned: it begins a little in front of the tensor, in bytes that no
  * kernel touches. */
-static clkv_status place(const clkv_context *context, struct clkv__host_tensor *h,
-                         clkv_error *error)
+static void place(const clkv_context *context, struct clkv__host_tensor *h)
 {
-	size_t align;
-	CLKV_TRY(alignment(context, &align, error));
 	bool pages = (uintptr_t)h->host % PAGE == 0;
 	h->copies = !context->unified || (context->info.is_gpu && !pages);
-	h->offset = h->copies ? 0 : (uintptr_t)h->host % align;
-	return CLKV_OK;
+	h->offset = h->copies ? 0 : (uintptr_t)h->host % context->alignment;
 }
 
 clkv_status clkv__host_tensor_take(struct clkv__host_tensors *all, clkv_tensor *tensor,
@@ -80,7 +66,7 @@ clkv_status clkv__host_tensor_take(struct clkv__host_tensors *all, clkv_tensor *
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
 		          "%s: host is %p; allowed: multiples of an element's size (%zu)", name,
 		          tensor->host, element);
-	CLKV_TRY(place(all->context, &h, error));
+	place(all->context, &h);
 	CLKV_TRY(create(all->context, &h, error));
 	all->tensor[all->n++] = h;
 	tensor->mem = h.mem;

@@ -54,14 +54,25 @@ static size_t count_threads(void)
 	return n < 1 ? 1 : n > CLKV__MOST_BUILD_THREADS ? CLKV__MOST_BUILD_THREADS : (size_t)n;
 }
 
+/* How the device's memory lies beside the host's. */
+static clkv_status read_memory(clkv_context *c, clkv_error *error)
+{
+	cl_bool unified = CL_FALSE;
+	cl_uint bits = 0;
+	CLKV_CL(error, clGetDeviceInfo(c->device, CL_DEVICE_HOST_UNIFIED_MEMORY, sizeof unified,
+	                               &unified, NULL));
+	CLKV_CL(error,
+	        clGetDeviceInfo(c->device, CL_DEVICE_MEM_BASE_ADDR_ALIGN, sizeof bits, &bits, NULL));
+	c->unified = unified == CL_TRUE;
+	c->alignment = bits >= 64 ? bits / 8 : 8;
+	return CLKV_OK;
+}
+
 static clkv_status fill(clkv_context *c, const clkv_context_options *o, clkv_error *error)
 {
 	CLKV_TRY(clkv__device_info_read(c->device, &c->info, error));
 	struct clkv__device_hints hints;
-	cl_bool unified = CL_FALSE;
-	CLKV_CL(error, clGetDeviceInfo(c->device, CL_DEVICE_HOST_UNIFIED_MEMORY, sizeof unified,
-	                               &unified, NULL));
-	c->unified = unified == CL_TRUE;
+	CLKV_TRY(read_memory(c, error));
 	const struct clkv__tuning *t = &c->tune.general;
 	clkv__device_hints_read(c->device, &hints);
 	c->subgroups = clkv__device_subgroups(c->device, &c->info);

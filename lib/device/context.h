@@ -23,7 +23,8 @@ struct clkv_context {
 	cl_context cl;
 	cl_device_id device;
 	clkv_device_info info;
-	bool unified; /**< the device's memory is the host's */
+	bool unified;     /**< the device's memory is the host's */
+	size_t alignment; /**< of its buffers, bytes */
 	struct clkv__tune tune;
 	const char *subgroups; /**< version of OpenCL C that has them on this device; NULL: none */
 	struct clkv__order order;
