@@ -48,9 +48,9 @@ static void set_turns(struct moving *m, size_t positions)
 static void turn_head(const struct moving *m, float *head)
 {
 	const clkv_rope *rope = &m->from->cache->shape.rope;
-	bool pairs = rope->kind == CLKV_ROPE_PAIRS;
 	for (int i = 0; rope->kind != CLKV_ROPE_NONE && i < rope->dims / 2; i++) {
-		float *x = head + (pairs ? 2 * i : i), *y = head + (pairs ? 2 * i + 1 : i + rope->dims / 2);
+		float *x, *y;
+		clkv__rope_pair(rope, i, head, &x, &y);
 		const float a = *x, b = *y;
 		*x = a * m->cosine[i] - b * m->sine[i];
 		*y = b * m->cosine[i] + a * m->sine[i];
@@ -143,13 +143,11 @@ static clkv_status check_recipe(const clkv_cache *cache, clkv_error *error)
 
 static clkv_status check(const clkv_seq *seq, size_t from, size_t to, clkv_error *error)
 {
-	clkv_seq_info info = CLKV_INIT(clkv_seq_info);
 	if (!seq)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "seq is NULL");
-	CLKV_TRY(clkv_seq_get_info(seq, &info, error));
-	if (from > to || to > info.length)
+	if (from > to || to > seq->length)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
-		          "tokens %zu to %zu; allowed: from <= to <= %zu", from, to, info.length);
+		          "tokens %zu to %zu; allowed: from <= to <= %u", from, to, seq->length);
 	return CLKV_OK;
 }
 

@@ -193,12 +193,10 @@ static clkv_status split(const char *text, int begin, int end, struct clkv__reci
 clkv_status clkv__recipe_split(const char *text, struct clkv__recipe_parts *parts,
                                clkv_error *error)
 {
-	size_t length = text ? strlen(text) : 0;
-	if (!text || length > 4096)
-		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "recipe is %s; allowed: 1 to 4096 characters",
-		          text ? "too long" : "NULL");
+	int length = 0;
+	CLKV_TRY(clkv__recipe_length(text, &length, error));
 	struct clkv__recipe_parts p = {.from = -1, .sliding = -1, .full = -1};
-	struct scan s = {text, 0, (int)length};
+	struct scan s = {text, 0, length};
 	memset(p.of, CLKV__NO_BAND, sizeof p.of);
 	p.layered = take(&s, "layers") && take(&s, "=");
 	if (p.layered) {

@@ -36,6 +36,9 @@ struct clkv__recipe_parts {
 clkv_status clkv__recipe_split(const char *text, struct clkv__recipe_parts *parts,
                                clkv_error *error);
 
+/** Characters of a text that may be a recipe. Errors: INVALID_ARGUMENT (no text, or too long). */
+clkv_status clkv__recipe_length(const char *text, int *length, clkv_error *error);
+
 /** Parses text[begin .. end) as a recipe for all layers. */
 clkv_status clkv__recipe_parse_part(const char *text, int begin, int end,
                                     struct clkv__recipe *recipe, clkv_error *error);

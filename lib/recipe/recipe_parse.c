@@ -324,11 +324,19 @@ clkv_status clkv__recipe_parse_part(const char *text, int begin, int end,
 	return CLKV_OK;
 }
 
-clkv_status clkv__recipe_parse(const char *text, struct clkv__recipe *recipe, clkv_error *error)
+clkv_status clkv__recipe_length(const char *text, int *length, clkv_error *error)
 {
-	size_t length = text ? strlen(text) : 0;
-	if (!text || length > 4096)
+	size_t n = text ? strlen(text) : 0;
+	if (!text || n > 4096)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "recipe is %s; allowed: 1 to 4096 characters",
 		          text ? "too long" : "NULL");
-	return clkv__recipe_parse_part(text, 0, (int)length, recipe, error);
+	*length = (int)n;
+	return CLKV_OK;
+}
+
+clkv_status clkv__recipe_parse(const char *text, struct clkv__recipe *recipe, clkv_error *error)
+{
+	int length = 0;
+	CLKV_TRY(clkv__recipe_length(text, &length, error));
+	return clkv__recipe_parse_part(text, 0, length, recipe, error);
 }

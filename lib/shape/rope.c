@@ -57,9 +57,8 @@ void clkv__rope_rotate(const clkv_rope *rope, const cl_ulong *turns, uint32_t po
 {
 	double magnitude = (double)clkv__rope_magnitude(rope);
 	for (int i = 0; i < rope->dims / 2; i++) {
-		bool pairs = rope->kind == CLKV_ROPE_PAIRS;
-		float *first = &head[pairs ? 2 * i : i],
-			  *second = pairs ? first + 1 : first + rope->dims / 2;
+		float *first, *second;
+		clkv__rope_pair(rope, i, head, &first, &second);
 		/* the upper half of the turn, as a number of half turns from -1 to 1, rounded as on the device */
 		float half = (float)(int32_t)(uint32_t)(position * turns[i] >> 32) * 0x1p-31f;
 		double c = magnitude * cos(TWO_PI / 2 * (double)half);

@@ -30,6 +30,15 @@ size_t clkv__rope_bytes(const clkv_rope *rope);
 /** turns [dims / 2]: of each pair, by one position. */
 void clkv__rope_turns(const clkv_rope *rope, cl_ulong *turns);
 
+/** The two channels of a head [dk] that pair i turns. */
+static inline void clkv__rope_pair(const clkv_rope *rope, int i, float *head, float **first,
+                                   float **second)
+{
+	bool pairs = rope->kind == CLKV_ROPE_PAIRS;
+	*first = &head[pairs ? 2 * i : i];
+	*second = *first + (pairs ? 1 : rope->dims / 2);
+}
+
 /** Rotates a head [dk] on the host, as cl/base/rope.clh does. */
 void clkv__rope_rotate(const clkv_rope *rope, const cl_ulong *turns, uint32_t position,
                        float *head);

@@ -211,6 +211,9 @@ clkv_status clkv__seq_new(clkv_cache *cache, size_t notes, clkv_seq **out, clkv_
 /** Words of a table that sharing all of a sequence changes, at most. */
 size_t clkv__seq_notes(const clkv_seq *seq);
 
+/** Makes room for n of them, and for those that an open step may yet need to undo its changes. */
+clkv_status clkv__notes_reserve(clkv_cache *cache, size_t n, clkv_error *error);
+
 /** Gives a sequence that holds nothing all that another holds; notes were reserved. The caller holds the mutex. */
 void clkv__seq_share(clkv_seq *to, const clkv_seq *from);
 

@@ -67,7 +67,7 @@ static clkv_status reserve(const struct order *o, clkv_error *error)
 		if (o->first[o->from[i]] != i)
 			notes += clkv__seq_notes(seq_of(o, o->from[i]));
 	}
-	return clkv__tables_reserve(&o->cache->tables, notes + o->cache->tables.n_changes, error);
+	return clkv__notes_reserve(o->cache, notes, error);
 }
 
 /* Contents that are wanted go to the first that wants them. */

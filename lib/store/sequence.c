@@ -30,8 +30,7 @@ static clkv_seq *link_seq(clkv_cache *cache, clkv_seq *seq)
 	return seq;
 }
 
-/* Room for n notes, and for those that an open step may yet need to undo its changes. */
-static clkv_status reserve_notes(clkv_cache *cache, size_t n, clkv_error *error)
+clkv_status clkv__notes_reserve(clkv_cache *cache, size_t n, clkv_error *error)
 {
 	return clkv__tables_reserve(&cache->tables, n + cache->tables.n_changes, error);
 }
@@ -41,7 +40,7 @@ clkv_status clkv__seq_new(clkv_cache *cache, size_t notes, clkv_seq **out, clkv_
 	if (cache->n_sequences == cache->sizes.max_sequences)
 		CLKV_FAIL(error, CLKV_ERROR_POOL_FULL, "%u sequences exist; allowed: max_sequences (%u)",
 		          cache->n_sequences, cache->sizes.max_sequences);
-	CLKV_TRY(reserve_notes(cache, notes, error));
+	CLKV_TRY(clkv__notes_reserve(cache, notes, error));
 	clkv_seq *seq = clkv__calloc(&cache->context->allocator, 1, sizeof *seq);
 	if (!seq)
 		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for a sequence");
@@ -336,8 +335,8 @@ static clkv_status check_cut(const clkv_seq *seq, size_t n, clkv_error *error)
 		          "kept; allowed: 0, or %u to %u",
 		          n, least, least, seq->length);
 	for (; seq; seq = seq->next_band)
-		CLKV_TRY(
-			reserve_notes(seq->cache, 2 * (size_t)n_rows(seq->cache) + CLKV__CUT_NOTES, error));
+		CLKV_TRY(clkv__notes_reserve(seq->cache, 2 * (size_t)n_rows(seq->cache) + CLKV__CUT_NOTES,
+		                             error));
 	return CLKV_OK;
 }
 
