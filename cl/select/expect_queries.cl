@@ -39,8 +39,7 @@ __kernel GROUP_SIZE void expect_queries(__global const uchar *queries, uint at, 
 {
 	const uint r = (uint)get_group_id(0), head = (uint)get_group_id(1),
 			   layer = first_layer + (uint)get_group_id(2);
-	const struct asked a = {
-		queries + unit_bytes(at), many, first, n, position, layers, layer, 0, 0};
+	const struct asked a = asked_of(queries, at, many, first, n, position, layers, layer, 0, 0, 0);
 	__global float *to = expected + ((ulong)(layer * Q_HEADS + head) * n + r) * DK;
 	const bool there = was_asked(a, r);
 	__global const half *from = asked_query(a, there ? r : 0, head);

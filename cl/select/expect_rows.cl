@@ -82,15 +82,8 @@ expect_rows(__global const uchar *pool, __global const uint *tables, __global co
 	const uint i = (uint)get_group_id(0), stream = first_stream + (uint)get_group_id(1),
 			   layer = first_layer + (uint)get_group_id(2), end = position + n;
 	__global const uint *row = table_row(tables, slab, cap, layer, stream);
-	const struct asked a = {queries + unit_bytes(at),
-	                        many,
-	                        first,
-	                        n,
-	                        position,
-	                        layers,
-	                        layer,
-	                        projections,
-	                        first_projection + (uint)get_group_id(2) * STREAMS + stream};
+	const struct asked a = asked_of(queries, at, many, first, n, position, layers, layer,
+	                                projections, first_projection, stream);
 	const struct view see = {row, cap, row[ABI_ROW_SEALED], sinks, tail, end};
 	if (i >= view_blocks(see))
 		return;

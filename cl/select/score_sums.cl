@@ -35,15 +35,8 @@ __kernel GROUP_SIZE void score_sums(__global const uchar *pool, __global const u
 	const uint r0 = (uint)get_group_id(0) * TR, stream = first_stream + (uint)get_group_id(1),
 			   layer = first_layer + (uint)get_group_id(2);
 	__global const uint *row = table_row(tables, slab, cap, layer, stream);
-	const struct asked a = {queries + unit_bytes(at),
-	                        many,
-	                        first,
-	                        n,
-	                        position,
-	                        layers,
-	                        layer,
-	                        projections,
-	                        first_projection + (uint)get_group_id(2) * STREAMS + stream};
+	const struct asked a = asked_of(queries, at, many, first, n, position, layers, layer,
+	                                projections, first_projection, stream);
 	const struct view see = {row, cap, row[ABI_ROW_SEALED], sinks, tail, position + n};
 	const uint blocks = view_blocks(see);
 	for (int h0 = 0; h0 < G; h0 += HT) {
