@@ -31,23 +31,14 @@ static int decode(struct store *store, const struct layer *layer, int side, size
                   size_t from, size_t n, char *to)
 {
 	const struct side *s = &layer->side[side];
+	const clkv_tensor tensor = {.host = to, .dtype = dtype_of(s->type)};
 	clkv_error error = {.status = CLKV_OK};
-	clkv_tensor tensor = {.dtype = dtype_of(s->type)};
-	cl_int code;
-	tensor.mem = clCreateBuffer(clkv_context_cl(store->context), CL_MEM_READ_WRITE,
-	                            n * s->row_bytes, NULL, &code);
-	if (tensor.mem && !clkv_seq_read(store->streams[stream].seq, (int)number_of(store, layer), from,
-	                                 n, side == SIDE_K ? &tensor : NULL,
-	                                 side == SIDE_V ? &tensor : NULL, store->queue, &error))
-		code = clEnqueueReadBuffer(store->queue, tensor.mem, CL_TRUE, 0, n * s->row_bytes, to, 0,
-		                           NULL, NULL);
-	if (tensor.mem)
-		clReleaseMemObject(tensor.mem);
-	if (error.status)
-		say_clkv("tokens can't be read", &error);
-	else if (code)
-		say_error("tokens can't be read: OpenCL says %d", code);
-	return !error.status && !code;
+	if (!clkv_seq_read(store->streams[stream].seq, (int)number_of(store, layer), from, n,
+	                   side == SIDE_K ? &tensor : NULL, side == SIDE_V ? &tensor : NULL,
+	                   store->queue, &error))
+		return 1;
+	say_clkv("tokens can't be read", &error);
+	return 0;
 }
 
 /** Reads n rows of a stream: tokens, and zeros behind them. */
@@ -226,28 +217,14 @@ int state_set(struct store *store, const struct ggml_tensor *tensor, size_t offs
 	return 0;
 }
 
-/** Buffers of the device for one layer's rows. */
-struct transfer {
-	cl_mem mem[SIDES];
-};
-
-static int append_layer(struct store *store, clkv_step *step, size_t number, size_t skip, size_t n,
-                        const struct pending *p, const struct transfer *t, clkv_error *error)
+static int append_layer(const struct store *store, clkv_step *step, size_t number, size_t skip,
+                        const struct pending *p, clkv_error *error)
 {
-	const struct layer *layer = &store->layers[number];
-	clkv_tensor tensor[SIDES] = {{.mem = NULL}, {.mem = NULL}};
+	clkv_tensor tensor[SIDES];
 	for (size_t side = 0; side < SIDES; side++) {
-		const size_t row_bytes = layer->side[side].row_bytes;
-		tensor[side] =
-			(clkv_tensor){.mem = t->mem[side], .dtype = dtype_of(layer->side[side].type)};
-		/* blocks: behind what the layer before has read */
-		error->cl_code =
-			clEnqueueWriteBuffer(store->queue, t->mem[side], CL_TRUE, 0, n * row_bytes,
-		                         p->rows[number * SIDES + side] + skip * row_bytes, 0, NULL, NULL);
-		if (error->cl_code) {
-			error->status = CLKV_ERROR_OPENCL;
-			return 0;
-		}
+		const struct side *s = &store->layers[number].side[side];
+		tensor[side] = (clkv_tensor){.host = p->rows[number * SIDES + side] + skip * s->row_bytes,
+		                             .dtype = dtype_of(s->type)};
 	}
 	return !clkv_step_append(step, (int)number, &tensor[SIDE_K], &tensor[SIDE_V], 0, NULL, NULL,
 	                         error);
@@ -255,7 +232,7 @@ static int append_layer(struct store *store, clkv_step *step, size_t number, siz
 
 /** Stores rows [skip, skip + n) of what is pending, as a part of a prompt. */
 static int append_rows(struct store *store, struct stream *s, size_t skip, size_t n,
-                       const struct transfer *t, clkv_error *error)
+                       clkv_error *error)
 {
 	const struct pending *p = &s->pending;
 	const int last = skip + n == p->to - p->from;
@@ -265,7 +242,7 @@ static int append_rows(struct store *store, struct stream *s, size_t skip, size_
 		return 0;
 	int good = 1;
 	for (size_t i = 0; good && i < store->n_layers; i++)
-		good = append_layer(store, step, i, skip, n, p, t, error);
+		good = append_layer(store, step, i, skip, p, error);
 	if (good && !clkv_step_commit(step, NULL, error)) {
 		s->length += n;
 		return 1;
@@ -274,32 +251,16 @@ static int append_rows(struct store *store, struct stream *s, size_t skip, size_
 	return 0;
 }
 
-static int open_transfer(struct store *store, size_t n, struct transfer *t, clkv_error *error)
-{
-	for (int side = 0; side < SIDES; side++) {
-		t->mem[side] = clCreateBuffer(clkv_context_cl(store->context), CL_MEM_READ_ONLY,
-		                              n * store->layers[0].side[side].row_bytes, NULL, NULL);
-		if (!t->mem[side])
-			error->status = CLKV_ERROR_NO_DEVICE_MEMORY;
-	}
-	return !error->status;
-}
-
 static int append_all(struct store *store, struct stream *s, clkv_error *error)
 {
 	const size_t all = s->pending.to - s->pending.from;
 	const size_t most = all < store->max_rows ? all : store->max_rows;
-	struct transfer t = {{NULL, NULL}};
-	int good = open_transfer(store, most, &t, error);
+	int good = 1;
 	for (size_t skip = 0, n; good && skip < all; skip += n) {
 		n = all - skip < most ? all - skip : most;
-		good = append_rows(store, s, skip, n, &t, error);
+		good = append_rows(store, s, skip, n, error);
 	}
-	clFinish(store->queue);
-	for (int side = 0; side < SIDES; side++) {
-		if (t.mem[side])
-			clReleaseMemObject(t.mem[side]);
-	}
+	clFinish(store->queue); /* the rows are freed now */
 	return good;
 }
 
