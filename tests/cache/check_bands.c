@@ -158,6 +158,17 @@ static void truncate_all(int stream, size_t n)
 	}
 }
 
+/* At the end all rows are alike too, where all were kept. */
+static void end_sides(const struct pair *p)
+{
+	for (int j = 0; j < STREAMS && !p->selects; j++)
+		same_rows(j, "rows");
+	for (int i = 0; i <= BANDS; i++)
+		for (int j = 0; j < STREAMS; j++)
+			stream_close(&sides.stream[i][j]);
+	close_sides();
+}
+
 START_TEST(test_each_layer_is_as_by_its_recipe_alone)
 {
 	const struct pair *p = &pairs[_i];
@@ -180,12 +191,7 @@ START_TEST(test_each_layer_is_as_by_its_recipe_alone)
 	if (!p->selects)
 		truncate_all(1, 101);
 	step((size_t[]){2, 70, 70}, 1, CLKV_DECODE, 50, "after cuts");
-	for (int j = 0; j < STREAMS && !p->selects; j++)
-		same_rows(j, "rows");
-	for (int i = 0; i <= BANDS; i++)
-		for (int j = 0; j < STREAMS; j++)
-			stream_close(&sides.stream[i][j]);
-	close_sides();
+	end_sides(p);
 }
 END_TEST
 
@@ -267,12 +273,7 @@ START_TEST(test_calls_of_sequences_are_of_all_bands)
 	else
 		remove_all(0, 30, 115);
 	step((size_t[]){70, 2, 1}, 0, CLKV_DECODE, 50, "at the end");
-	for (int j = 0; j < STREAMS && !p->selects; j++)
-		same_rows(j, "rows");
-	for (int i = 0; i <= BANDS; i++)
-		for (int j = 0; j < STREAMS; j++)
-			stream_close(&sides.stream[i][j]);
-	close_sides();
+	end_sides(p);
 }
 END_TEST
 
