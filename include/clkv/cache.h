@@ -17,7 +17,7 @@ typedef struct clkv_cache_options {
 	size_t max_bytes;       /**< refuse to create a cache above this; 0: no limit */
 	size_t max_host_bytes;  /**< the same for host memory (tables' mirrors, staging) */
 	uint64_t seed;          /**< of stages that draw at random */
-	/** Of recipes with a codebook (a2ats): what clkv_seq_save_codebook wrote, read during the call; NULL: each sequence's
+	/** What clkv_seq_save_codebook wrote, for recipes with a codebook (a2ats); read during the call. NULL: each sequence's
 	 *  first prompt trains its own. Not with layers=. */
 	const void *codebook;
 	size_t codebook_size;

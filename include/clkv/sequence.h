@@ -102,7 +102,7 @@ CLKV_API clkv_status clkv_seq_get_kept(clkv_seq *seq, int layer, int kv_head, cl
                                        cl_command_queue queue, clkv_error *error);
 
 /** Ends a prompt whose last rows were committed with CLKV_PROMPT: seals and selects as the commit of CLKV_PROMPT_END would,
- *  with no new rows. For engines that don't know which rows are a prompt's last. Of recipes that seal a prompt at its end
+ *  with no new rows. For engines that don't know which rows are a prompt's last. With recipes that seal a prompt at its end
  *  (seal=prompt) the sequence becomes what it would be, bit for bit, had the last rows come with CLKV_PROMPT_END; with
  *  seal=chunk the earlier commits have sealed whole blocks, as ever. Does nothing where a prompt's end has nothing to do.
  *  Stages that choose tokens by the attention of the newest rows (snapkv, morphkv, corm, ...) need that the last committed

@@ -12,7 +12,7 @@ CLKV_BEGIN_DECLS
  *  "lanes=1,vec=16,queries=32,groups=6,min_blocks=4 (tuning file)": work-items per group, vector width
  *  of each, most queries of a tile, work-groups per compute unit, least blocks of a split, source.
  *  Behind it, if the device has refused others: "; refused: lanes=64,vec=1,queries=32 (build)".
- *  Of recipes by layer (layers=) one after the other, with " | " between. text has size n; 512 is enough for one.
+ *  Recipes by layer (layers=) give one after the other, with " | " between. text has size n; 512 is enough for one.
  *  Errors: INVALID_ARGUMENT when n is too small. Since 0.1. */
 CLKV_API clkv_status clkv_cache_tuning(const clkv_cache *cache, char *text, size_t n,
                                        clkv_error *error);
