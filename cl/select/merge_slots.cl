@@ -13,6 +13,7 @@
  * spots  uint [layers][STREAMS][merged_blocks]: the half blocks that will hold the slots, in units
  * Numbers: sums of one commit in f32, rounded to half at its end; weights are whole numbers. */
 #include "candidate_rows.clh"
+#include "select_args.clh"
 
 #ifndef NEAR
 #define NEAR ABI_NEAR_COSINE
@@ -222,13 +223,7 @@ INLINE void store_slots(const struct slots s, int used, __global uchar *pool,
 	}
 }
 
-__kernel GROUP_SIZE void merge_slots(__global uchar *pool, __global const uint *tables,
-                                     __global const uint *code_tables, __global const float *scores,
-                                     __global const float *ranks, __global const uint *order,
-                                     __global const uchar *keep, __global const uint *found,
-                                     __global float *work, __global const uint *spots,
-                                     __global const float *masses, uint by_rank, uint merged,
-                                     uint merged_blocks, CANDIDATES_ARGS)
+__kernel GROUP_SIZE void merge_slots(ARGS(MERGE_SLOTS_ARGS))
 {
 	__local float rows[LISTED_ROOM], near[LANES];
 	__local int which[LANES], to[LISTED];
