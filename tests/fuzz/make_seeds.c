@@ -6,8 +6,10 @@
  * Same library, same bytes. To be run again when a file format changes, by hand: it needs a device.
  */
 #include "fuzz_recipes.h"
+#include "fuzz_rotation.h"
 #include "support/gguf_build.h"
 #include "support/memory_file.h"
+#include "support/rotation.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -77,10 +79,35 @@ static void make_snapshots(void)
 	clkv_context_destroy(context);
 }
 
+/* As fuzz_rotation has it. */
+static void make_rotation(const char *name, int switches, enum rotation_kind kind,
+                          clkv_rope_kind rope)
+{
+	clkv_geometry g = fuzz_rotation_geometry();
+	struct memory_file file = {0};
+	clkv_error error;
+	g.rope.kind = rope;
+	float *k = rotation_matrices(&g, FEED_K, kind, 1), *v = rotation_matrices(&g, FEED_V, kind, 1);
+	feed_ok(clkv_rotation_write(&g, FUZZ_ROTATION_MODEL, k, v, memory_write, &file, &error), &error,
+	        "clkv_rotation_write");
+	write_seed("rotation", name, switches, file.bytes, file.n);
+	if (rope == CLKV_ROPE_NONE)
+		write_seed("rotation", "cut", 1, file.bytes, 60);
+	file.bytes[file.n - 10] ^= 0x40; /* the last entry, two bytes before the checksum */
+	if (kind == ROTATION_RANDOM)
+		write_seed("rotation", "stretched", 1, file.bytes, file.n);
+	free(k);
+	free(v);
+	memory_close(&file);
+}
+
 /* The feed reports failures as a test's. */
-START_TEST(test_make_snapshots)
+START_TEST(test_make_files)
 {
 	make_snapshots();
+	make_rotation("whole", 1, ROTATION_RANDOM, CLKV_ROPE_HALVES);
+	make_rotation("hadamard", 1, ROTATION_HADAMARD, CLKV_ROPE_HALVES);
+	make_rotation("no-rope", 0, ROTATION_HADAMARD, CLKV_ROPE_NONE);
 }
 END_TEST
 
@@ -88,7 +115,7 @@ static int run_feed(void)
 {
 	Suite *suite = suite_create("seeds");
 	TCase *c = tcase_create("seeds");
-	tcase_add_test(c, test_make_snapshots);
+	tcase_add_test(c, test_make_files);
 	suite_add_tcase(suite, c);
 	SRunner *runner = srunner_create(suite);
 	srunner_set_fork_status(runner, CK_NOFORK);
