@@ -25,7 +25,7 @@ void strike_arm(struct world *w)
 static bool may_fail(const struct world *w, const char *name, bool call_failed)
 {
 	const char *call = inject_cl_name();
-	if (w->facts.selects && strcmp(name, "clkv_step_commit") == 0)
+	if (w->some.selects && strcmp(name, "clkv_step_commit") == 0)
 		return true;
 	if (!call_failed)
 		return false;
