@@ -143,9 +143,10 @@ static void read_recall(const char *stage, enum recalled_kind kind, struct facts
 
 static void read_stages(const char *text, struct facts *f)
 {
-	static const char *const select[] = {"streaming", "h2o",       "snapkv",   "l2norm",
-	                                     "corm",      "morphkv",   "cascade",  "prefixkv",
-	                                     "dbudgetkv", "zeromerge", "kvmerger", "expected"};
+	/* what merges comes last, as it does in a recipe */
+	static const char *const select[] = {"streaming", "h2o",      "snapkv",    "l2norm",
+	                                     "corm",      "morphkv",  "cascade",   "prefixkv",
+	                                     "dbudgetkv", "expected", "zeromerge", "kvmerger"};
 	static const char *const recall[] = {"topk", "pages", "clusterkv", "a2ats"};
 	const char *at;
 	if ((at = facts_stage(text, "kivi")))
