@@ -136,7 +136,7 @@ static void make_rotation(const char *name, int switches, enum rotation_kind kin
 	clkv_geometry g = fuzz_rotation_geometry();
 	struct memory_file file = {0};
 	clkv_error error;
-	g.rope.kind = rope;
+	g.rope.kind = (int)rope;
 	float *k = rotation_matrices(&g, FEED_K, kind, 1), *v = rotation_matrices(&g, FEED_V, kind, 1);
 	feed_ok(clkv_rotation_write(&g, FUZZ_ROTATION_MODEL, k, v, memory_write, &file, &error), &error,
 	        "clkv_rotation_write");
