@@ -4,6 +4,7 @@
 
 #include "facts_rule.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -89,6 +90,8 @@ static void read_q(const char *stage, struct facts *f)
 		affine(facts_number(stage, "k", 8), group, facts_is(stage, "axis_k", "channel"), symmetric);
 	f->side[1] =
 		affine(facts_number(stage, "v", 4), group, facts_is(stage, "axis_v", "channel"), symmetric);
+	f->side[0].affine.cut = 1.0 - rint(1000.0 * facts_number(stage, "clip_k", 1)) / 1000.0;
+	f->side[1].affine.cut = 1.0 - rint(1000.0 * facts_number(stage, "clip_v", 1)) / 1000.0;
 	f->turned = facts_is(stage, "rot", "hadamard") || facts_is(stage, "rot", "file");
 }
 

@@ -28,6 +28,8 @@ static const char *const recipes[] = {
 	"q:k=4,v=4,rot=hadamard ; window=16,sinks=2",
 	"q:k=8,v=3,sym=1,rot=hadamard,group=16" SMALL,
 	"q:k=4,v=6,rot=file" SMALL,
+	"q:k=2,v=2,rot=file,clip_k=0.96,clip_v=0.92" SMALL,
+	"q:k=3,v=4,axis_k=channel,clip_k=0.8,sym=1" SMALL,
 	"kvcomp ; window=16",
 	"kvcomp:entropy=huffman" SMALL,
 	"kvcomp:entropy=huffman,rel_k=0.02,rel_v=0.05,lane_codes=64,exact=3 ; window=0",
