@@ -138,6 +138,13 @@ INLINE int nearest(const struct slots s, __local const float *x, int used, __loc
 	return first_of_lanes(best, at, near, which);
 }
 
+/* The mean when x joins with its part of it. What is all of the slot leaves nothing of what lay there: far larger numbers would
+ * round it. */
+INLINE float mean_of(float old, float x, float part)
+{
+	return part < 1.0f ? fma(x - old, part, old) : x;
+}
+
 /* A token with key x joins slot j: returns its part in the mean. All lanes call it. */
 INLINE float join_key(const struct slots s, int j, const struct joining t, __local const float *x,
                       __local float *scratch)
@@ -148,7 +155,7 @@ INLINE float join_key(const struct slots s, int j, const struct joining t, __loc
 	float norm = 0.0f;
 	SYNC_GLOBAL();
 	for (int c = LANE; c < DK; c += LANES) {
-		const float old = s.keys[c * s.most + j], mean = fma(x[c] - old, part, old);
+		const float mean = mean_of(s.keys[c * s.most + j], x[c], part);
 		s.keys[c * s.most + j] = mean;
 		norm = fma(mean, mean, norm);
 	}
@@ -302,9 +309,9 @@ __kernel GROUP_SIZE void merge_slots(ARGS(MERGE_SLOTS_ARGS))
 				__global float *v = s.values + to[n] * DV + u;
 				if (REPLACES && moved[n] >= 0) {
 					__global float *w = s.values + moved[n] * DV + u;
-					*w = fma(*v - *w, moved_parts[n], *w);
+					*w = mean_of(*w, *v, moved_parts[n]);
 				}
-				*v = fma(rows[n * LISTED_ROW(DV) + u] - *v, parts[n], *v);
+				*v = mean_of(*v, rows[n * LISTED_ROW(DV) + u], parts[n]);
 			}
 		SYNC_GLOBAL();
 	}
