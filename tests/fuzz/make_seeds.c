@@ -10,6 +10,7 @@
 #include "support/gguf_build.h"
 #include "support/memory_file.h"
 #include "support/rotation.h"
+#include "support/state_build.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -283,6 +284,27 @@ static void make_tokenizer(void)
 	gguf_build_free(&b);
 }
 
+/* Both kinds of file, with V by token and by channel, one of several streams. */
+static void make_states(void)
+{
+	struct state_build s = {.type = 1, .cells = 3, .layers = 2, .width_k = 3, .width_v = 2};
+	struct gguf_build b = state_build(&s);
+	write_seed("llama", "sequence", -1, b.data, b.size);
+	gguf_build_free(&b);
+	s.type = 30;
+	s.transposed = s.session = true;
+	s.streams = 3;
+	s.stream = 1;
+	b = state_build(&s);
+	write_seed("llama", "session", -1, b.data, b.size);
+	gguf_build_free(&b);
+	s = (struct state_build){.type = 0, .cells = 1, .layers = 1, .width_k = 1, .width_v = 1};
+	b = state_build(&s);
+	write_seed("llama", "least", -1, b.data, b.size);
+	write_seed("llama", "cut", -1, b.data, b.size - 3);
+	gguf_build_free(&b);
+}
+
 int main(int argc, char **argv)
 {
 	require(argc == 2, "usage: make_seeds FOLDER");
@@ -292,5 +314,6 @@ int main(int argc, char **argv)
 	make_model(3, "model");
 	make_model(2, "model-v2");
 	make_tokenizer();
+	make_states();
 	return run_feed();
 }
