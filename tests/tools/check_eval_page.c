@@ -231,8 +231,13 @@ static void check_page(struct eval_options *options, const char *const *words)
 START_TEST(test_page_stands_alone)
 {
 	static const char *const argv[] = {"clkv-eval", "--text", "it's a text.txt", NULL};
-	struct eval_options options = {
-		.model = "m.gguf", .text = "t.txt", .context = 8, .tokens = 8, .argv = argv};
+	struct eval_options options = {.model = "m.gguf",
+	                               .texts = {"t.txt"},
+	                               .n_texts = 1,
+	                               .windows = 1,
+	                               .context = 8,
+	                               .tokens = 8,
+	                               .argv = argv};
 	struct tool_error error = {""};
 	if (!eval_plot_ready(&error))
 		return; /* no gnuplot here: the tool refuses at once */
