@@ -78,6 +78,8 @@ static const struct tool_option options[] = {
 	{"rows", "R", "scored tokens that are fed in one pass; default 1", .size = {&o.rows, 1, 32}},
 	{"greedy", "L", "generate up to L tokens freely behind each window: how many are as under f16",
      .size = {&o.greedy, 0, MOST_TOKENS}},
+	{"resume", "FILE", "keep scores there as they are done, and go on with those that it has",
+     .text = &o.resume},
 	{"offset", "K", "begin at token K of the text; default 0", .size = {&o.offset, 0, MOST_TOKENS}},
 	{"task", "T", "perplexity (default) or needle", .set = set_task},
 	{"attention", NULL, "compare attention alone: every layer gets the exact run's k, v and q",
@@ -111,7 +113,8 @@ static bool check_task(struct tool_error *error)
 	if (o.attention && o.prompt != EVAL_PROMPT_EXACT)
 		return tool_fail(error, "--attention goes with the exact prompt alone");
 	return !eval_judges(&o) ||
-	       tool_fail(error, "%s takes one text, one window and no --greedy", what);
+	       tool_fail(error, "%s takes one text, one window, and neither --greedy nor --resume",
+	                 what);
 }
 
 static bool check(struct tool_error *error)

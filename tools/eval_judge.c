@@ -6,13 +6,18 @@
  * Scores of window w of text t under slot s lie at scores[(t * windows + w) * slots + s]; slot 0 is f16's, slot 1 + i
  * that of recipe i.
  */
+#include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "eval.h"
+#include "eval_records.h"
 #include "eval_stats.h"
 #include "progress.h"
+
+#include "base/hash.h"
 
 /* Any seed would do: it is fixed so that the same scores have the same intervals. */
 #define SEED 20261128ULL
@@ -21,6 +26,7 @@ struct judge {
 	struct eval *eval;
 	size_t slots, n_windows; /* of all texts */
 	struct eval_scores *scores;
+	struct records *records; /* NULL without --resume */
 };
 
 /* What a part's tokens are gathered in: room for those of all texts. */
@@ -59,23 +65,122 @@ static void judge_close(struct judge *j)
 	for (size_t i = 0; j->scores != NULL && i < j->n_windows * j->slots; i++)
 		eval_scores_close(&j->scores[i]);
 	free(j->scores);
+	records_close(j->records);
 }
 
-static bool run_window(struct judge *j, size_t window, struct tool_error *error)
+/* A file that recipes are given: which one it was decides what they do. */
+static void print_given(FILE *head, const char *name, const void *data, size_t size)
+{
+	uint64_t hash = clkv__hash(CLKV__HASH_START, data, data != NULL ? size : 0);
+	(void)fprintf(head, "%s %016" PRIx64 "\n", name, data != NULL ? hash : 0);
+}
+
+/* All that scores hang on beside the window's tokens and the recipe. */
+static void print_head(const struct eval *eval, FILE *head)
+{
+	static const char *const prompts[] = {"exact", "chunked", "growing"};
+	const struct eval_options *o = eval->options;
+	const struct session *session = &eval->session;
+	(void)fprintf(head, RECORDS_TITLE "\nlibrary %s\nmodel %016" PRIx64 "\ndevice %s, %s\n",
+	              clkv_version(), model_fingerprint(session->model), session->device.name,
+	              session->device.driver);
+	(void)fprintf(head, "context %zu\ngenerated %zu\ntokens %zu\nrows %zu\ngreedy %zu\n",
+	              o->context, o->generated, o->tokens, o->rows, o->greedy);
+	(void)fprintf(head, "prompt %s\nproducts %d\n", prompts[o->prompt], (int)o->products);
+	print_given(head, "codebook", session->codebook, session->codebook_size);
+	print_given(head, "rotation", session->rotation, session->rotation_size);
+}
+
+static bool open_records(struct judge *j, struct tool_error *error)
 {
 	const struct eval_options *o = j->eval->options;
-	bool wanted[EVAL_MOST_RECIPES];
-	for (size_t i = 0; i < o->n_recipes; i++)
-		wanted[i] = true;
+	char *head = NULL;
+	size_t size;
+	if (o->resume == NULL)
+		return true;
+	FILE *out = open_memstream(&head, &size);
+	if (out == NULL)
+		return tool_fail(error, "out of memory");
+	print_head(j->eval, out);
+	bool done = fclose(out) == 0 || tool_fail(error, "out of memory");
+	done = done && records_open(o->resume, head, o->tokens, &j->records, error);
+	free(head);
+	return done;
+}
+
+static const char *recipe_of(const struct eval_options *o, size_t slot)
+{
+	return slot == 0 ? "f16" : o->recipes[slot - 1];
+}
+
+/* Takes a slot's scores from the file, if it has them. */
+static bool recall_scores(struct judge *j, size_t window, uint64_t hash, size_t slot)
+{
+	const struct eval_scores *found =
+		j->records != NULL ? records_find(j->records, hash, recipe_of(j->eval->options, slot))
+						   : NULL;
+	struct eval_scores *s = scores_of(j, window, slot);
+	if (found == NULL)
+		return false;
+	memcpy(s->loss, found->loss, 3 * s->n * sizeof *s->loss);
+	s->bytes_per_token = found->bytes_per_token;
+	s->prefill_tokens_per_s = found->prefill_tokens_per_s;
+	s->greedy = found->greedy;
+	return true;
+}
+
+static bool keep_scores(struct judge *j, size_t window, uint64_t hash, const bool *is_new,
+                        struct tool_error *error)
+{
+	for (size_t slot = 0; j->records != NULL && slot < j->slots; slot++)
+		if (is_new[slot] && !records_append(j->records, hash, recipe_of(j->eval->options, slot),
+		                                    scores_of(j, window, slot), error))
+			return false;
+	return true;
+}
+
+/* Looks which scores of a window are missing, f16's first; returns whether any is. */
+static bool find_missing(struct judge *j, size_t window, uint64_t hash, bool *is_new)
+{
+	const struct eval_options *o = j->eval->options;
+	bool any = is_new[0] = !recall_scores(j, window, hash, 0);
+	for (size_t i = 0; i < o->n_recipes; i++) {
+		is_new[i + 1] = slot_of(o, i) != 0 && !recall_scores(j, window, hash, i + 1);
+		any = any || is_new[i + 1];
+	}
+	return any;
+}
+
+/* Hashes the tokens of a window, at which eval->ids then points. */
+static uint64_t begin_window(struct judge *j, size_t window)
+{
+	const struct eval_options *o = j->eval->options;
 	j->eval->ids = j->eval->texts[window / o->windows].ids + window % o->windows * o->stride;
-	return eval_perplexity(j->eval, wanted, !eval_judges(o), scores_of(j, window, 0), error);
+	return records_window(j->eval->ids, eval_window_tokens(o));
+}
+
+/* How many windows are to be run: what a file has takes no time. */
+static size_t count_missing(struct judge *j)
+{
+	bool is_new[EVAL_MOST_RECIPES + 1];
+	size_t n = 0;
+	for (size_t w = 0; w < j->n_windows; w++)
+		n += find_missing(j, w, begin_window(j, w), is_new);
+	return n;
 }
 
 static bool run_all(struct judge *j, struct tool_error *error)
 {
-	for (size_t w = 0; w < j->n_windows; w++) {
-		progress_part(w, j->n_windows);
-		if (!run_window(j, w, error))
+	bool is_new[EVAL_MOST_RECIPES + 1];
+	const size_t n = count_missing(j);
+	for (size_t w = 0, done = 0; w < j->n_windows; w++) {
+		uint64_t hash = begin_window(j, w);
+		if (!find_missing(j, w, hash, is_new))
+			continue;
+		progress_part(done++, n);
+		if (!eval_perplexity(j->eval, is_new + 1, !eval_judges(j->eval->options),
+		                     scores_of(j, w, 0), error) ||
+		    !keep_scores(j, w, hash, is_new, error))
 			return false;
 	}
 	return true;
@@ -244,7 +349,8 @@ static bool report_all(const struct judge *j, struct eval_result *results, struc
 bool eval_judge(struct eval *eval, struct eval_result *results, struct tool_error *error)
 {
 	struct judge j = {.eval = eval};
-	bool done = judge_open(&j, error) && run_all(&j, error) && report_all(&j, results, error);
+	bool done = judge_open(&j, error) && open_records(&j, error) && run_all(&j, error) &&
+	            report_all(&j, results, error);
 	judge_close(&j);
 	return done;
 }

@@ -12,7 +12,7 @@ size_t eval_window_tokens(const struct eval_options *o)
 
 bool eval_judges(const struct eval_options *o)
 {
-	return o->n_texts > 1 || o->windows > 1 || o->greedy > 0;
+	return o->n_texts > 1 || o->windows > 1 || o->greedy > 0 || o->resume != NULL;
 }
 
 size_t eval_parts(const struct eval_options *o)
