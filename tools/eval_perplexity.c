@@ -63,6 +63,9 @@ static bool generate_all(struct eval_runs *runs, struct tool_error *error)
 		                        error))
 			return false;
 	}
+	for (size_t i = 0; i < runs->n && options->generated > 0; i++)
+		if (!eval_runs_note(&runs->run[i], options->context + options->generated, error))
+			return false;
 	return true;
 }
 

@@ -89,7 +89,7 @@ void eval_runs_close(struct eval_runs *runs)
 	free(runs->logits);
 }
 
-static bool note_bytes(struct eval_run *run, size_t n_tokens, struct tool_error *error)
+bool eval_runs_note(struct eval_run *run, size_t n_tokens, struct tool_error *error)
 {
 	uint64_t bytes;
 	if (!session_stream_bytes(&run->stream, &bytes, error))
@@ -143,8 +143,11 @@ static bool give_prompt(struct eval_runs *runs, size_t i, struct tool_error *err
 bool eval_runs_prompt(struct eval_runs *runs, struct tool_error *error)
 {
 	for (size_t i = 0; i < runs->n; i++) {
-		if (!give_prompt(runs, i, error) ||
-		    !note_bytes(&runs->run[i], runs->eval->options->context, error))
+		if (!give_prompt(runs, i, error))
+			return false;
+		/* where tokens are generated behind it, they count too */
+		if (runs->eval->options->generated == 0 &&
+		    !eval_runs_note(&runs->run[i], runs->eval->options->context, error))
 			return false;
 	}
 	return true;

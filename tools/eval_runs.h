@@ -43,4 +43,7 @@ bool eval_runs_prompt(struct eval_runs *runs, struct tool_error *error);
 bool eval_runs_generate(struct eval_runs *runs, struct engine_stream *stream, size_t from, size_t n,
                         struct tool_error *error);
 
+/** Notes what a run's cache takes for the tokens that it holds, and says if it holds all of them in half. */
+bool eval_runs_note(struct eval_run *run, size_t n_tokens, struct tool_error *error);
+
 #endif
