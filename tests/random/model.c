@@ -211,7 +211,7 @@ static void follow_tail(struct world *w, struct model *m, size_t band, clkv_phas
 	if (f->recalls && n > 0)
 		recalled_seal(&b->recalled, n);
 	if (want != other) {
-		b->partial = b->tail == tail_after(w, m, band, phase, true);
+		b->partial = b->tail == want ? b->partial : !b->partial;
 		b->maybe = false;
 	}
 	if (phase == CLKV_PROMPT_END && n % f->block != 0) {
