@@ -16,7 +16,7 @@
 enum { MOST_TOKENS = 1 << 24 };
 
 static const char tool_name[] = "clkv-eval";
-static struct eval_options o = {.tokens = 512};
+static struct eval_options o = {.tokens = 512, .windows = 1, .rows = 1};
 
 static bool set_task(const char *text, struct tool_error *error)
 {
@@ -33,9 +33,35 @@ static bool add_recipe(const char *recipe, struct tool_error *error)
 	return true;
 }
 
+static bool add_text(const char *text, struct tool_error *error)
+{
+	if (o.n_texts == EVAL_MOST_TEXTS)
+		return tool_fail(error, "at most %d texts at a time", EVAL_MOST_TEXTS);
+	o.texts[o.n_texts++] = text;
+	return true;
+}
+
+static bool set_prompt(const char *text, struct tool_error *error)
+{
+	static const char *const names[] = {"exact", "chunked", "growing"};
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		if (strcmp(text, names[i]) == 0) {
+			o.prompt = (enum eval_prompt)i;
+			return true;
+		}
+	}
+	return tool_fail(error, "--prompt takes exact, chunked or growing, not '%s'", text);
+}
+
+static bool set_chunked(const char *text, struct tool_error *error)
+{
+	(void)text;
+	return set_prompt("chunked", error);
+}
+
 static const struct tool_option options[] = {
 	{"model", "FILE", "GGUF file (Llama architecture)", .text = &o.model},
-	{"text", "FILE", "UTF-8 text; - reads standard input", .text = &o.text},
+	{"text", "FILE", "UTF-8 text (again for more); - reads standard input", .set = add_text},
 	{"context", "N", "tokens of the prompt, whose cache is compressed",
      .size = {&o.context, 1, MOST_TOKENS}},
 	{"recipe", "R", "a recipe (again for more); default f16. clkv-info --recipes lists stages",
@@ -45,12 +71,24 @@ static const struct tool_option options[] = {
 	{"generated", "G",
      "tokens behind the prompt that are fed as generated ones, not scored; default 0",
      .size = {&o.generated, 0, MOST_TOKENS}},
+	{"windows", "W", "windows of each text; default 1", .size = {&o.windows, 1, 1 << 16}},
+	{"stride", "S",
+     "tokens from the begin of a window to that of the next; default: they follow each other",
+     .size = {&o.stride, 1, MOST_TOKENS}},
+	{"rows", "R", "scored tokens that are fed in one pass; default 1", .size = {&o.rows, 1, 32}},
+	{"greedy", "L", "generate up to L tokens freely behind each window: how many are as under f16",
+     .size = {&o.greedy, 0, MOST_TOKENS}},
+	{"resume", "FILE", "keep scores there as they are done, and go on with those that it has",
+     .text = &o.resume},
 	{"offset", "K", "begin at token K of the text; default 0", .size = {&o.offset, 0, MOST_TOKENS}},
 	{"task", "T", "perplexity (default) or needle", .set = set_task},
 	{"attention", NULL, "compare attention alone: every layer gets the exact run's k, v and q",
      .flag = &o.attention},
-	{"chunked", NULL, "compute and seal the prompt chunk by chunk under each recipe",
-     .flag = &o.chunked},
+	{"prompt", "P",
+     "exact (default): computed in half, then sealed; chunked: computed and sealed\n"
+     "chunk by chunk under each recipe; growing: fed as generated text",
+     .set = set_prompt},
+	{"chunked", NULL, "--prompt chunked", .set = set_chunked},
 	{"json", NULL, "a JSON line per recipe", .flag = &o.json},
 	{"plot", "FILE", "draw quality against bytes per token, PNG or FILE.svg (needs gnuplot)",
      .text = &o.plot},
@@ -62,40 +100,70 @@ static const struct tool_option options[] = {
 	OPTION_PRODUCTS(o.products),
 };
 
-/* The prompt of --attention is the exact one. */
+/* The prompt of --attention is the exact one; needles and attention look at one window. */
+static bool check_task(struct tool_error *error)
+{
+	const char *what = o.needle ? "--task needle" : "--attention";
+	if (o.attention && o.needle)
+		return tool_fail(error, "--attention goes with neither --chunked nor --task needle");
+	if (!o.attention && !o.needle)
+		return true;
+	if (o.generated > 0)
+		return tool_fail(error, "--generated goes with neither --attention nor --task needle");
+	if (o.attention && o.prompt != EVAL_PROMPT_EXACT)
+		return tool_fail(error, "--attention goes with the exact prompt alone");
+	return !eval_judges(&o) ||
+	       tool_fail(error, "%s takes one text, one window, and neither --greedy nor --resume",
+	                 what);
+}
+
 static bool check(struct tool_error *error)
 {
 	if (o.n_recipes == 0)
 		o.recipes[o.n_recipes++] = "f16";
-	if (o.model == NULL || o.text == NULL || o.context == 0)
+	if (o.model == NULL || o.n_texts == 0 || o.context == 0)
 		return tool_fail(error, "--model, --text and --context are needed; try clkv-eval --help");
-	if (o.generated > 0 && (o.attention || o.needle))
-		return tool_fail(error, "--generated goes with neither --attention nor --task needle");
-	return !o.attention || !(o.chunked || o.needle) ||
-	       tool_fail(error, "--attention goes with neither --chunked nor --task needle");
+	if (o.stride == 0)
+		o.stride = o.context + o.generated + o.tokens;
+	return check_task(error);
 }
 
-static bool read_text(struct eval *eval, int32_t **all, struct tool_error *error)
+/* Tokens that a text must have. */
+static size_t wanted_tokens(void)
+{
+	/* needles take their question from elsewhere; attention scores nothing behind the last */
+	size_t window = o.needle ? o.context : eval_window_tokens(&o);
+	return o.offset + (o.windows - 1) * o.stride + window;
+}
+
+static bool read_text(struct eval *eval, size_t i, struct tool_error *error)
 {
 	char *text;
-	size_t size;
-	size_t n;
-	if (!text_file_read(o.text, &text, &size, error))
+	size_t size, n;
+	struct eval_text *t = &eval->texts[i];
+	if (!text_file_read(o.texts[i], &text, &size, error))
 		return false;
-	bool done = tokenizer_encode(eval->session.tokenizer, text, size, false, all, &n, error);
+	bool done = tokenizer_encode(eval->session.tokenizer, text, size, false, &t->all, &n, error);
 	free(text);
 	if (!done)
 		return false;
-	/* needles take their question from elsewhere; scoring looks one token behind the last */
-	size_t wanted = o.offset + o.context + o.generated + (o.needle ? 0 : o.tokens + 1);
-	if (n < wanted)
+	if (n < wanted_tokens())
 		return tool_fail(error,
-		                 "'%s' has %zu tokens, but %zu are needed (offset %zu, context %zu%s): "
-		                 "take a longer text or a shorter context",
-		                 o.text, n, wanted, o.offset, o.context,
+		                 "'%s' has %zu tokens, but %zu are needed (offset %zu, %zu windows, "
+		                 "context %zu%s): take a longer text, fewer windows or a shorter context",
+		                 o.texts[i], n, wanted_tokens(), o.offset, o.windows, o.context,
 		                 o.needle ? "" : ", tokens and one more");
-	eval->ids = *all + o.offset;
-	eval->n_ids = n - o.offset;
+	t->ids = t->all + o.offset;
+	t->n_ids = n - o.offset;
+	return true;
+}
+
+static bool read_texts(struct eval *eval, struct tool_error *error)
+{
+	for (size_t i = 0; i < o.n_texts; i++)
+		if (!read_text(eval, i, error))
+			return false;
+	eval->ids = eval->texts[0].ids;
 	return true;
 }
 
@@ -123,10 +191,9 @@ static bool run(struct tool_error *error)
 	char *codebook = NULL, *rotation = NULL;
 	struct eval eval = {.options = &o};
 	struct engine_options engine_options = {.products = o.products};
-	int32_t *all = NULL;
 	if ((o.plot != NULL || o.html != NULL) && !eval_plot_ready(error))
 		return false;
-	struct eval_result *results = calloc(o.n_recipes, sizeof *results);
+	struct eval_result *results = calloc(o.n_recipes * eval_parts(&o), sizeof *results);
 	if (results == NULL)
 		return tool_fail(error, "out of memory");
 	bool done = session_open(&eval.session, o.model, o.device, &engine_options, error);
@@ -134,17 +201,18 @@ static bool run(struct tool_error *error)
 		(void)fprintf(stderr, "%s: note: the model was trained for %d tokens\n", tool_name,
 		              eval.session.model->context);
 	done = done && read_given(&eval.session, &codebook, &rotation, error) &&
-	       read_text(&eval, &all, error) &&
+	       read_texts(&eval, error) &&
 	       (o.needle      ? eval_needle
 	        : o.attention ? eval_attention
-	                      : eval_perplexity)(&eval, results, error);
+	                      : eval_judge)(&eval, results, error);
 	if (done)
 		eval_print(&eval, results);
 	done = done && draw(&eval, results, error);
 	session_close(&eval.session);
 	free(codebook);
 	free(rotation);
-	free(all);
+	for (size_t i = 0; i < o.n_texts; i++)
+		free(eval.texts[i].all);
 	free(results);
 	return done;
 }
@@ -154,7 +222,7 @@ int main(int argc, char **argv)
 	const struct tool tool = {
 		.name = tool_name,
 		.usage =
-			"usage: clkv-eval --model M.gguf --text T.txt --context N [--recipe R]...\n"
+			"usage: clkv-eval --model M.gguf --text T.txt... --context N [--recipe R]...\n"
 			"\n"
 			"Runs a model on a text with its KV cache compressed by each recipe, and compares with "
 			"f16.\n"

@@ -6,24 +6,50 @@
 #ifndef EVAL_H
 #define EVAL_H
 
+#include "eval_scores.h"
 #include "session.h"
 
 #define EVAL_MOST_RECIPES 64
+#define EVAL_MOST_TEXTS 32
+
+/** How the prompt reaches the caches. */
+enum eval_prompt {
+	EVAL_PROMPT_EXACT, /**< computed in half, sealed for generation only */
+	EVAL_PROMPT_CHUNKED, /**< computed by each recipe; what is sealed depends on the recipe's key seal */
+	EVAL_PROMPT_GROWING, /**< fed to each recipe as generated text: sealed as it leaves the window */
+};
 
 struct eval_options {
-	const char *model, *text, *device, *plot, *html, *codebook, *rotation;
+	const char *model, *device, *plot, *html, *codebook, *rotation, *resume;
+	const char *texts[EVAL_MOST_TEXTS];
+	size_t n_texts;
 	const char *const *argv; /**< NULL behind the last word: the command, for the page */
 	const char *recipes[EVAL_MOST_RECIPES];
 	size_t n_recipes;
 	size_t context, generated, tokens, offset;
-	bool json, chunked, needle, attention;
+	size_t windows,
+		stride; /**< of each text: how many, and tokens from the begin of one to that of the next */
+	size_t rows;   /**< scored tokens that are fed in one pass */
+	size_t greedy; /**< tokens of free generation at most */
+	bool json, needle, attention;
+	enum eval_prompt prompt;
 	enum engine_products products;
 };
 
+/** Ranges of position for which divergence is told apart. */
+#define EVAL_POSITIONS 8
+
 /** What one recipe reached. */
 struct eval_result {
+	const char *text; /* NULL: all texts together */
 	const char *recipe;
+	size_t scored; /* tokens, all windows */
 	double ppl, ppl_ref, delta_pct, kl_mean, top1_agree;
+	double kl_median, kl_q99;
+	double kl_low, kl_high, delta_low, delta_high, top1_low, top1_high; /* 95 % */
+	double kl_at[EVAL_POSITIONS]; /* mean of the p-th part of each window's scored tokens */
+	double greedy;                /* mean number of tokens up to the first that differs */
+	double bits_per_value;
 	double attention_error, mass; /* --attention */
 	double bytes_per_token, ratio;
 	double decode_tokens_per_s, prefill_tokens_per_s;
@@ -31,15 +57,37 @@ struct eval_result {
 	size_t trials;
 };
 
+struct eval_text {
+	int32_t *ids; /* from the offset on */
+	size_t n_ids;
+	int32_t *all; /* to be freed */
+};
+
 struct eval {
 	const struct eval_options *options;
 	struct session session;
-	int32_t *ids; /* the text from the offset on */
-	size_t n_ids;
+	struct eval_text texts[EVAL_MOST_TEXTS];
+	const int32_t *ids; /* of the window that is looked at; of needles all of the first text */
 };
 
+/** Tokens that a window takes, the one behind the last that is fed among them. */
+size_t eval_window_tokens(const struct eval_options *options);
+
+/** Whether there is more than one window of one text to tell of, or more to tell of it. */
+bool eval_judges(const struct eval_options *options);
+
+/** Results of a run: of all texts first, then of each if there are several. */
+size_t eval_parts(const struct eval_options *options);
+
+/** Fills results[eval_parts()][n_recipes]. */
+bool eval_judge(struct eval *eval, struct eval_result *results, struct tool_error *error);
+
+/** Scores the window at eval->ids under f16 and the wanted recipes: scores[0] is f16's, scores[1 + i] recipe i's, whose
+ *  arrays are there. timed: speed of generation too. */
+bool eval_perplexity(struct eval *eval, const bool *wanted, bool timed, struct eval_scores *scores,
+                     struct tool_error *error);
+
 /** Fill results[n_recipes]. */
-bool eval_perplexity(struct eval *eval, struct eval_result *results, struct tool_error *error);
 bool eval_needle(struct eval *eval, struct eval_result *results, struct tool_error *error);
 bool eval_attention(struct eval *eval, struct eval_result *results, struct tool_error *error);
 

@@ -25,6 +25,22 @@ static const struct eval_column perplexity[] = {
 	COLUMN("tokens/s", 9, 1, false, decode_tokens_per_s),
 };
 
+/* Behind several windows: no speed, as the recipes advance together, but how far the means may be off. */
+static const struct eval_column judge[] = {
+	COLUMN("delta %", 8, 2, true, delta_pct),
+	COLUMN("from", 7, 2, true, delta_low),
+	COLUMN("to", 7, 2, true, delta_high),
+	COLUMN("KL", 8, 5, false, kl_mean),
+	COLUMN("from", 8, 5, false, kl_low),
+	COLUMN("to", 8, 5, false, kl_high),
+	COLUMN("median", 8, 5, false, kl_median),
+	COLUMN("99 %", 8, 4, false, kl_q99),
+	COLUMN("top-1", 6, 3, false, top1_agree),
+	COLUMN("bits", 6, 2, false, bits_per_value),
+	COLUMN("ratio", 6, 2, false, ratio),
+	COLUMN("greedy", 7, 1, false, greedy), /* the last: left out without --greedy */
+};
+
 static const struct eval_column attention[] = {
 	COLUMN("error", 8, 4, false, attention_error),
 	COLUMN("mass", 8, 4, false, mass),
@@ -43,10 +59,14 @@ static const struct eval_column needle[] = {
 
 const struct eval_column *eval_columns(const struct eval_options *options, size_t *n)
 {
-	*n = options->needle      ? COUNT(needle)
-	     : options->attention ? COUNT(attention)
-	                          : COUNT(perplexity);
-	return options->needle ? needle : options->attention ? attention : perplexity;
+	*n = options->needle        ? COUNT(needle)
+	     : options->attention   ? COUNT(attention)
+	     : eval_judges(options) ? COUNT(judge) - (options->greedy == 0)
+	                            : COUNT(perplexity);
+	return options->needle        ? needle
+	       : options->attention   ? attention
+	       : eval_judges(options) ? judge
+	                              : perplexity;
 }
 
 void eval_cell(const struct eval_column *column, const struct eval_result *r, char *text)
@@ -73,6 +93,11 @@ void eval_title(const struct eval_options *o, const struct eval_result *results,
 		(void)snprintf(text, EVAL_TITLE_BYTES,
 		               "prompt %zu tokens, attention of %zu tokens compared", o->context,
 		               o->tokens);
+	else if (eval_judges(o))
+		(void)snprintf(text, EVAL_TITLE_BYTES,
+		               "prompt %zu tokens, %zu tokens scored in %zu windows, perplexity %.3f",
+		               o->context, results[0].scored, results[0].scored / o->tokens,
+		               results[0].ppl_ref);
 	else
 		(void)snprintf(text, EVAL_TITLE_BYTES,
 		               "prompt %zu tokens%s, %zu tokens scored, %.0f prompt tokens/s", o->context,

@@ -73,7 +73,8 @@ static void print_facts(FILE *out, const struct eval *eval, const struct eval_re
 	(void)fputs("<dl>\n", out);
 	print_fact(out, "measured", title);
 	print_fact(out, "model", eval->options->model);
-	print_fact(out, "text", eval->options->text);
+	for (size_t i = 0; i < eval->options->n_texts; i++)
+		print_fact(out, "text", eval->options->texts[i]);
 	print_fact(out, "device", device->name);
 	print_fact(out, "platform", device->platform);
 	print_fact(out, "driver", device->driver);
@@ -108,6 +109,40 @@ static void print_table(FILE *out, const struct eval_options *o, const struct ev
 		html_text_print(out, results[i].recipe);
 		(void)fputs("</td>", out);
 		print_cells(out, o, &results[i]);
+	}
+	(void)fputs("</table>\n", out);
+}
+
+/* All texts, then each. */
+static void print_tables(FILE *out, const struct eval_options *o, const struct eval_result *results)
+{
+	for (size_t part = 0; part < eval_parts(o); part++) {
+		const struct eval_result *r = results + part * o->n_recipes;
+		if (r->text != NULL) {
+			(void)fputs("<h2>", out);
+			html_text_print(out, r->text);
+			(void)fputs("</h2>\n", out);
+		}
+		print_table(out, o, r);
+	}
+}
+
+/* Divergence by position, all texts. */
+static void print_positions(FILE *out, const struct eval_options *o,
+                            const struct eval_result *results)
+{
+	(void)fputs("<h2>KL by position</h2>\n<table>\n<tr><th class=\"name\">from token</th>", out);
+	for (size_t p = 0; p < EVAL_POSITIONS; p++)
+		(void)fprintf(out, "<th>%zu</th>",
+		              o->context + o->generated + p * o->tokens / EVAL_POSITIONS);
+	(void)fputs("</tr>\n", out);
+	for (size_t i = 0; i < o->n_recipes; i++) {
+		(void)fputs("<tr><td class=\"name\">", out);
+		html_text_print(out, results[i].recipe);
+		(void)fputs("</td>", out);
+		for (size_t p = 0; p < EVAL_POSITIONS; p++)
+			(void)fprintf(out, "<td>%.5f</td>", results[i].kl_at[p]);
+		(void)fputs("</tr>\n", out);
 	}
 	(void)fputs("</table>\n", out);
 }
@@ -153,7 +188,9 @@ bool eval_html(const struct eval *eval, const struct eval_result *results, const
 	(void)fputs(head, out);
 	print_facts(out, eval, results);
 	bool done = print_plot(out, eval->options, results, error);
-	print_table(out, eval->options, results);
+	print_tables(out, eval->options, results);
+	if (eval_judges(eval->options))
+		print_positions(out, eval->options, results);
 	(void)fputs("</body>\n</html>\n", out);
 	bool failed = ferror(out) != 0;
 	failed = fclose(out) != 0 || failed;

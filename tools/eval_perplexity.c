@@ -7,7 +7,6 @@
  * one, and what they predict, tokens N+1 .. N+M, is scored. The streams of all recipes advance together: the linear layers read
  * their weights once for all of them, attention goes through each recipe's own cache.
  */
-#include <math.h>
 #include <string.h>
 
 #include "eval_runs.h"
@@ -19,79 +18,97 @@
 #define TIMED_STEPS 16
 #define WARM_UP_STEPS 3
 
-/* Rows of generation that are fed in one pass: below a block, so that tokens leave a window no later than one by one. */
-#define GENERATED_ROWS 32
-
-static void score(struct eval_runs *runs, int32_t target)
+/* Scores row r of a pass of n_each rows, which predicts the token `target`: the t-th that is scored. */
+static void score(struct eval_runs *runs, struct eval_scores *scores, size_t r, size_t n_each,
+                  int32_t target, size_t t)
 {
 	size_t vocabulary = (size_t)runs->eval->session.model->vocabulary;
-	const float *reference = runs->logits;
+	const float *reference = runs->logits + r * vocabulary;
 	double reference_sum = logits_log_sum(reference, vocabulary);
 	size_t reference_best = logits_best(reference, vocabulary);
 	for (size_t i = 0; i < runs->n; i++) {
-		const float *own = runs->logits + i * vocabulary;
+		const float *own = reference + i * n_each * vocabulary;
 		double sum = i == 0 ? reference_sum : logits_log_sum(own, vocabulary);
-		runs->run[i].loss += sum - (double)own[target];
-		runs->run[i].agreed += i == 0 || logits_best(own, vocabulary) == reference_best;
-		if (i > 0)
-			runs->run[i].divergence +=
-				logits_divergence(reference, reference_sum, own, sum, vocabulary);
+		struct eval_scores *s = &scores[runs->run[i].slot];
+		s->loss[t] = sum - (double)own[target];
+		s->agreed[t] = i == 0 || logits_best(own, vocabulary) == reference_best;
+		s->divergence[t] =
+			i == 0 ? 0.0 : logits_divergence(reference, reference_sum, own, sum, vocabulary);
 	}
 }
 
-static bool step_all(struct eval_runs *runs, int32_t token, struct tool_error *error)
+/* The same n tokens for all streams. */
+static bool step_all(struct eval_runs *runs, const int32_t *tokens, size_t n,
+                     struct tool_error *error)
 {
 	for (size_t i = 0; i < runs->n; i++)
-		runs->tokens[i] = token;
+		memcpy(runs->tokens + i * n, tokens, n * sizeof *tokens);
 	struct engine_pass pass = {
 		.streams = runs->streams,
 		.n_streams = runs->n,
 		.tokens = runs->tokens,
-		.n_each = 1,
+		.n_each = n,
 		.phase = CLKV_DECODE,
-		.want = ENGINE_LAST_LOGITS,
+		.want = ENGINE_ALL_LOGITS,
 		.logits = runs->logits,
 	};
 	return engine_run(runs->eval->session.engine, &pass, error);
 }
 
-/* The text behind the prompt as rows of generation, GENERATED_ROWS at a time: they see what rows one by one would, and
- * what leaves the window does so after each pass. */
 static bool generate_all(struct eval_runs *runs, struct tool_error *error)
 {
-	const struct eval *eval = runs->eval;
-	size_t n, left = eval->options->generated, at = eval->options->context;
-	for (; left > 0; left -= n, at += n) {
-		n = left < GENERATED_ROWS ? left : GENERATED_ROWS;
-		for (size_t i = 0; i < runs->n; i++) {
-			struct engine_pass pass = {
-				.streams = &runs->streams[i],
-				.n_streams = 1,
-				.tokens = eval->ids + at,
-				.n_each = n,
-				.phase = CLKV_DECODE,
-			};
-			if (!engine_run(eval->session.engine, &pass, error))
-				return false;
-		}
-		progress_show("generated", eval->options->generated - left, eval->options->generated);
+	const struct eval_options *options = runs->eval->options;
+	for (size_t i = 0; i < runs->n && options->generated > 0; i++) {
+		if (!eval_runs_generate(runs, runs->streams[i], options->context, options->generated,
+		                        error))
+			return false;
 	}
-	for (size_t i = 0; i < runs->n && eval->options->generated > 0; i++)
-		if (!eval_runs_note(&runs->run[i], at, error))
+	for (size_t i = 0; i < runs->n && options->generated > 0; i++)
+		if (!eval_runs_note(&runs->run[i], options->context + options->generated, error))
 			return false;
 	return true;
 }
 
-static bool score_all(struct eval_runs *runs, struct tool_error *error)
+static bool score_all(struct eval_runs *runs, struct eval_scores *scores, struct tool_error *error)
 {
 	const struct eval *eval = runs->eval;
-	size_t from = eval->options->context + eval->options->generated;
-	for (size_t i = 0; i < eval->options->tokens; i++) {
-		if (!step_all(runs, eval->ids[from + i], error))
+	const size_t n = eval->options->tokens;
+	const int32_t *ids = eval->ids + eval->options->context + eval->options->generated;
+	for (size_t done = 0, rows; done < n; done += rows) {
+		rows = n - done < runs->rows ? n - done : runs->rows;
+		if (!step_all(runs, ids + done, rows, error))
 			return false;
-		score(runs, eval->ids[from + i + 1]);
-		progress_show("scoring", i + 1, eval->options->tokens);
+		for (size_t r = 0; r < rows; r++)
+			score(runs, scores, r, rows, ids[done + r + 1], done + r);
+		progress_share((double)(done + rows) / (double)n);
+		progress_show("scoring", done + rows, n);
 	}
+	return true;
+}
+
+/* What f16 finds likeliest behind the scored tokens is fed to all streams, and so on: as long as a recipe finds the same,
+ * that is what it would have generated by itself. */
+static bool generate_freely(struct eval_runs *runs, struct eval_scores *scores,
+                            struct tool_error *error)
+{
+	const struct eval_options *o = runs->eval->options;
+	size_t vocabulary = (size_t)runs->eval->session.model->vocabulary, alike = runs->n;
+	int32_t token = runs->eval->ids[o->context + o->generated + o->tokens];
+	for (size_t t = 0; t < o->greedy && (alike > 1 || runs->n == 1); t++) {
+		if (!step_all(runs, &token, 1, error))
+			return false;
+		token = (int32_t)logits_best(runs->logits, vocabulary);
+		alike = 0;
+		for (size_t i = 0; i < runs->n; i++) {
+			struct eval_scores *s = &scores[runs->run[i].slot];
+			if (s->greedy == t &&
+			    logits_best(runs->logits + i * vocabulary, vocabulary) == (size_t)token)
+				s->greedy++;
+			alike += s->greedy == t + 1;
+		}
+		progress_show("free generation", t + 1, o->greedy);
+	}
+	scores[0].greedy = o->greedy;
 	return true;
 }
 
@@ -120,41 +137,31 @@ static bool time_decoding(struct eval_runs *runs, struct eval_run *run, struct t
 	return true;
 }
 
-static void report(const struct eval_runs *runs, struct eval_result *results)
+static bool time_all(struct eval_runs *runs, struct tool_error *error)
 {
-	const struct eval_options *options = runs->eval->options;
-	double m = (double)options->tokens;
-	double reference = exp(runs->run[0].loss / m);
-	for (size_t i = 0; i < options->n_recipes; i++) {
-		const struct eval_run *run = &runs->run[runs->of_recipe[i]];
-		double ppl = exp(run->loss / m);
-		results[i] = (struct eval_result){
-			.recipe = options->recipes[i],
-			.ppl = ppl,
-			.ppl_ref = reference,
-			.delta_pct = 100.0 * (ppl / reference - 1.0),
-			.kl_mean = run->divergence / m,
-			.top1_agree = (double)run->agreed / m,
-			.bytes_per_token = run->bytes_per_token,
-			.ratio = (double)session_f16_bytes(&runs->eval->session) / run->bytes_per_token,
-			.decode_tokens_per_s = run->decode_tokens_per_s,
-			.prefill_tokens_per_s = run->prefill_tokens_per_s,
-		};
+	for (size_t i = 0; i < runs->n; i++) {
+		progress_show("timing", i, runs->n);
+		if (!time_decoding(runs, &runs->run[i], error))
+			return false;
 	}
+	return true;
 }
 
-bool eval_perplexity(struct eval *eval, struct eval_result *results, struct tool_error *error)
+bool eval_perplexity(struct eval *eval, const bool *wanted, bool timed, struct eval_scores *scores,
+                     struct tool_error *error)
 {
 	struct eval_runs runs = {.eval = eval};
-	bool done = eval_runs_open(&runs, TIMED_STEPS + WARM_UP_STEPS, error) &&
-	            eval_runs_prompt(&runs, error) && generate_all(&runs, error) &&
-	            score_all(&runs, error);
+	bool done =
+		eval_runs_open(&runs, wanted, eval->options->greedy + TIMED_STEPS + WARM_UP_STEPS, error) &&
+		eval_runs_prompt(&runs, error) && generate_all(&runs, error) &&
+		score_all(&runs, scores, error) && generate_freely(&runs, scores, error) &&
+		(!timed || time_all(&runs, error));
 	for (size_t i = 0; i < runs.n && done; i++) {
-		progress_show("timing", i, runs.n);
-		done = time_decoding(&runs, &runs.run[i], error);
+		const struct eval_run *run = &runs.run[i];
+		scores[run->slot].bytes_per_token = run->bytes_per_token;
+		scores[run->slot].prefill_tokens_per_s = run->prefill_tokens_per_s;
+		scores[run->slot].decode_tokens_per_s = run->decode_tokens_per_s;
 	}
-	if (done)
-		report(&runs, results);
 	eval_runs_close(&runs);
 	progress_clear();
 	return done;

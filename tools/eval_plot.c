@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * \file    eval_plot.c
- * \brief   Quality against bytes per token, drawn by gnuplot.
+ * \brief   Quality against bytes per token, or bits per value of several windows, drawn by gnuplot.
  *
  * Points are numbers of a key that stands beside the plot; their colour is the family, the stages of
  * the recipe without their keys. Sizes are pixels of PNG and units of SVG alike.
@@ -80,6 +80,13 @@ static double loss(const struct plot *p, size_t i)
 	return p->options->attention ? r->attention_error : r->kl_mean;
 }
 
+/* What the point's x stands for. */
+static double cost(const struct plot *p, size_t i)
+{
+	const struct eval_result *r = &p->results[i];
+	return eval_judges(p->options) ? r->bits_per_value : r->bytes_per_token;
+}
+
 /* The point's y; minus infinity when nothing is lost, which a logarithm can't show. Differences of
  * rounding alone would stretch the axis over decades in which nothing happens. */
 static double height_of(const struct plot *p, size_t i)
@@ -109,7 +116,7 @@ static void find_ranges(struct plot *p)
 {
 	p->x = p->y = (struct range){INFINITY, -INFINITY};
 	for (size_t i = 0; i < p->n; i++) {
-		widen(&p->x, log10(p->results[i].bytes_per_token));
+		widen(&p->x, log10(cost(p, i)));
 		widen(&p->y, height_of(p, i));
 	}
 	if (p->options->needle)
@@ -129,7 +136,7 @@ static void find_points(struct plot *p)
 	struct plot_point costs[EVAL_MOST_RECIPES];
 	size_t work[EVAL_MOST_RECIPES];
 	for (size_t i = 0; i < p->n; i++) {
-		double x = log10(p->results[i].bytes_per_token);
+		double x = log10(cost(p, i));
 		double y = height_of(p, i);
 		y = isinf(y) && y < 0 ? p->floor : y;
 		p->at[i] = (struct plot_point){(x - p->x.low) / (p->x.high - p->x.low) * PLOT_WIDTH,
@@ -165,7 +172,10 @@ static void print_axes(const struct plot *p)
 	(void)fprintf(g, "set bmargin at screen %g\nset tmargin at screen %g\n",
 	              (p->height - ABOVE - PLOT_HEIGHT) / (double)p->height,
 	              (p->height - ABOVE) / (double)p->height);
-	(void)fprintf(g, "set xlabel 'bytes per token, all layers'\nset ylabel '%s'\n", quality);
+	(void)fprintf(g, "set xlabel '%s'\nset ylabel '%s'\n",
+	              eval_judges(p->options) ? "bits per value, everything counted"
+	                                      : "bytes per token, all layers",
+	              quality);
 	(void)fputs("set grid lc rgb '#dddddd' lw 1\nunset key\nset logscale x\n", g);
 	(void)fprintf(g, "set xrange [%.10g:%.10g]\n", pow(10, p->x.low), pow(10, p->x.high));
 	plot_ticks_print(g, 'x', p->x.low, p->x.high);
@@ -271,7 +281,7 @@ static void print_key_line(const struct plot *p, size_t i)
 	(void)snprintf(text, sizeof text, "%.*s%s", KEY_CHARACTERS, recipe,
 	               strlen(recipe) > KEY_CHARACTERS ? "..." : "");
 	print_text(p, text, "left", in_key(p, 68, i + 1), colour);
-	(void)snprintf(text, sizeof text, "%.0f", p->results[i].bytes_per_token);
+	(void)snprintf(text, sizeof text, eval_judges(p->options) ? "%.3f" : "%.0f", cost(p, i));
 	print_text(p, text, "right", in_key(p, 430, i + 1), "#000000");
 	(void)snprintf(text, sizeof text, "%.3g",
 	               p->options->needle ? p->results[i].accuracy : loss(p, i));
@@ -281,7 +291,8 @@ static void print_key_line(const struct plot *p, size_t i)
 static void print_key(const struct plot *p)
 {
 	print_text(p, "recipe", "left", in_key(p, 68, 0), "#000000");
-	print_text(p, "bytes", "right", in_key(p, 430, 0), "#000000");
+	print_text(p, eval_judges(p->options) ? "bits" : "bytes", "right", in_key(p, 430, 0),
+	           "#000000");
 	print_text(p,
 	           p->options->needle      ? "accuracy"
 	           : p->options->attention ? "error"

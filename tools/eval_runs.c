@@ -10,26 +10,47 @@
 
 #include "progress.h"
 
-bool eval_runs_open(struct eval_runs *runs, size_t more, struct tool_error *error)
+/* Rows of generation that are fed in one pass: below a block, so that tokens leave a window no later than one by one. */
+#define GENERATED_ROWS 32
+
+static bool allocate(struct eval_runs *runs, struct tool_error *error)
 {
 	const struct eval_options *options = runs->eval->options;
-	size_t vocabulary = (size_t)runs->eval->session.model->vocabulary;
-	size_t most_tokens = options->context + options->generated + options->tokens + more;
-	runs->run = calloc(options->n_recipes + 1, sizeof *runs->run);
-	runs->of_recipe = calloc(options->n_recipes, sizeof *runs->of_recipe);
-	runs->streams = calloc(options->n_recipes + 1, sizeof *runs->streams);
-	runs->tokens = calloc(options->n_recipes + 1, sizeof *runs->tokens);
-	runs->logits = calloc((options->n_recipes + 1) * vocabulary, sizeof *runs->logits);
-	if (runs->run == NULL || runs->of_recipe == NULL || runs->streams == NULL ||
-	    runs->tokens == NULL || runs->logits == NULL)
-		return tool_fail(error, "out of memory");
+	const size_t most = options->n_recipes + 1;
+	runs->run = calloc(most, sizeof *runs->run);
+	runs->of_recipe = calloc(most, sizeof *runs->of_recipe);
+	runs->streams = calloc(most, sizeof *runs->streams);
+	return (runs->run != NULL && runs->of_recipe != NULL && runs->streams != NULL) ||
+	       tool_fail(error, "out of memory");
+}
+
+static void list_runs(struct eval_runs *runs, const bool *wanted)
+{
+	const struct eval_options *options = runs->eval->options;
 	runs->run[runs->n++].recipe = "f16";
 	for (size_t i = 0; i < options->n_recipes; i++) {
-		if (strcmp(options->recipes[i], "f16") == 0)
+		if (strcmp(options->recipes[i], "f16") == 0 || (wanted != NULL && !wanted[i]))
 			continue;
 		runs->of_recipe[i] = runs->n;
+		runs->run[runs->n].slot = i + 1;
 		runs->run[runs->n++].recipe = options->recipes[i];
 	}
+}
+
+/* A pass takes so many rows of each stream as the engine has room for. */
+static bool allocate_rows(struct eval_runs *runs, struct tool_error *error)
+{
+	size_t vocabulary = (size_t)runs->eval->session.model->vocabulary;
+	size_t most = engine_max_rows(runs->eval->session.engine) / runs->n;
+	runs->rows = runs->eval->options->rows < most ? runs->eval->options->rows : most;
+	runs->rows = runs->rows > 0 ? runs->rows : 1;
+	runs->tokens = calloc(runs->n * runs->rows, sizeof *runs->tokens);
+	runs->logits = calloc(runs->n * runs->rows * vocabulary, sizeof *runs->logits);
+	return (runs->tokens != NULL && runs->logits != NULL) || tool_fail(error, "out of memory");
+}
+
+static bool open_streams(struct eval_runs *runs, size_t most_tokens, struct tool_error *error)
+{
 	for (size_t i = 0; i < runs->n; i++) {
 		runs->streams[i] = &runs->run[i].stream;
 		if (!session_stream_open(&runs->eval->session, runs->run[i].recipe, most_tokens,
@@ -43,6 +64,18 @@ bool eval_runs_open(struct eval_runs *runs, size_t more, struct tool_error *erro
 		traced = wanted > traced ? wanted : traced;
 	}
 	return engine_trace(runs->eval->session.engine, runs->streams[0], traced, error);
+}
+
+bool eval_runs_open(struct eval_runs *runs, const bool *wanted, size_t more,
+                    struct tool_error *error)
+{
+	const struct eval_options *options = runs->eval->options;
+	if (!allocate(runs, error))
+		return false;
+	list_runs(runs, wanted);
+	return allocate_rows(runs, error) &&
+	       open_streams(runs, options->context + options->generated + options->tokens + more,
+	                    error);
 }
 
 void eval_runs_close(struct eval_runs *runs)
@@ -66,28 +99,55 @@ bool eval_runs_note(struct eval_run *run, size_t n_tokens, struct tool_error *er
 	return true;
 }
 
-bool eval_runs_prompt(struct eval_runs *runs, struct tool_error *error)
+bool eval_runs_generate(struct eval_runs *runs, struct engine_stream *stream, size_t from, size_t n,
+                        struct tool_error *error)
+{
+	for (size_t done = 0, rows; done < n; done += rows) {
+		rows = n - done < GENERATED_ROWS ? n - done : GENERATED_ROWS;
+		struct engine_pass pass = {
+			.streams = &stream,
+			.n_streams = 1,
+			.tokens = runs->eval->ids + from + done,
+			.n_each = rows,
+			.phase = CLKV_DECODE,
+		};
+		if (!engine_run(runs->eval->session.engine, &pass, error))
+			return false;
+		progress_show("as generated", done + rows, n);
+	}
+	return true;
+}
+
+static bool give_prompt(struct eval_runs *runs, size_t i, struct tool_error *error)
 {
 	struct eval *eval = runs->eval;
 	size_t n = eval->options->context;
+	struct eval_run *run = &runs->run[i];
+	double begin = tool_seconds();
+	if (i > 0 && eval->options->prompt == EVAL_PROMPT_EXACT) {
+		progress_show(run->recipe, i, runs->n);
+		run->prefill_tokens_per_s = runs->run[0].prefill_tokens_per_s;
+		return engine_copy_rows(eval->session.engine, &run->stream, &runs->run[0].stream, 0, n,
+		                        CLKV_PROMPT_END, error) &&
+		       engine_finish(eval->session.engine, error);
+	}
+	if (!(eval->options->prompt == EVAL_PROMPT_GROWING
+	          ? eval_runs_generate(runs, &run->stream, 0, n, error)
+	          : session_prompt(&eval->session, &run->stream, eval->ids, n, "prompt", error)) ||
+	    !engine_finish(eval->session.engine, error))
+		return false;
+	run->prefill_tokens_per_s = (double)n / (tool_seconds() - begin);
+	return true;
+}
+
+bool eval_runs_prompt(struct eval_runs *runs, struct tool_error *error)
+{
 	for (size_t i = 0; i < runs->n; i++) {
-		struct eval_run *run = &runs->run[i];
-		double begin = tool_seconds();
-		if (i == 0 || eval->options->chunked) {
-			if (!session_prompt(&eval->session, &run->stream, eval->ids, n, "prompt", error))
-				return false;
-			run->prefill_tokens_per_s = (double)n / (tool_seconds() - begin);
-		} else {
-			progress_show(run->recipe, i, runs->n);
-			if (!engine_copy_rows(eval->session.engine, &run->stream, &runs->run[0].stream, 0, n,
-			                      CLKV_PROMPT_END, error))
-				return false;
-			run->prefill_tokens_per_s = runs->run[0].prefill_tokens_per_s;
-		}
-		if (!engine_finish(eval->session.engine, error))
+		if (!give_prompt(runs, i, error))
 			return false;
 		/* where tokens are generated behind it, they count too */
-		if (eval->options->generated == 0 && !eval_runs_note(run, n, error))
+		if (runs->eval->options->generated == 0 &&
+		    !eval_runs_note(&runs->run[i], runs->eval->options->context, error))
 			return false;
 	}
 	return true;

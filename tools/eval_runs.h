@@ -8,12 +8,11 @@
 
 #include "eval.h"
 
-/** Run 0 is the f16 reference, runs 1 .. n - 1 are the recipes as given (an "f16" shares run 0). */
+/** Run 0 is the f16 reference, runs 1 .. n - 1 are the wanted recipes as given (an "f16" shares run 0). */
 struct eval_run {
 	const char *recipe;
+	size_t slot; /* 0: f16; 1 + i: recipe i */
 	struct engine_stream stream;
-	double loss, divergence; /* sums over scored tokens, nats */
-	size_t agreed;
 	double attention_error, mass; /* sums over rows, layers and query heads */
 	double bytes_per_token, decode_tokens_per_s, prefill_tokens_per_s;
 };
@@ -23,19 +22,26 @@ struct eval_runs {
 	struct eval_run *run;
 	size_t n;
 	size_t *of_recipe; /* [n_recipes] index into run */
-	float *logits;     /* [n][vocabulary] */
+	size_t rows;       /* tokens of each stream in one pass, at most */
+	float *logits;     /* [n][rows][vocabulary] */
 	struct engine_stream **streams;
-	int32_t *tokens; /* [n] */
+	int32_t *tokens; /* [n][rows] */
 };
 
-/** Opens empty streams with room for the prompt, the tokens to be fed and `more`. A zeroed runs with eval
- *  set may be closed at any time. */
-bool eval_runs_open(struct eval_runs *runs, size_t more, struct tool_error *error);
+/** Opens empty streams of the wanted recipes (NULL: all) with room for the prompt, the tokens to be fed and `more`. A
+ *  zeroed runs with eval set may be closed at any time. */
+bool eval_runs_open(struct eval_runs *runs, const bool *wanted, size_t more,
+                    struct tool_error *error);
 void eval_runs_close(struct eval_runs *runs);
 
 /** The first run computes the prompt; the others get its rows, or compute it themselves when the prompt is
  *  to be sealed chunk by chunk. */
 bool eval_runs_prompt(struct eval_runs *runs, struct tool_error *error);
+
+/** Feeds tokens from .. from + n - 1 of the window as generated ones, some at a time: they see what rows one by one would,
+ *  and what leaves the window of a recipe does so after each pass. */
+bool eval_runs_generate(struct eval_runs *runs, struct engine_stream *stream, size_t from, size_t n,
+                        struct tool_error *error);
 
 /** Notes what a run's cache takes for the tokens that it holds, and says if it holds all of them in half. */
 bool eval_runs_note(struct eval_run *run, size_t n_tokens, struct tool_error *error);

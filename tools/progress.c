@@ -14,11 +14,44 @@
 
 static bool is_drawn;
 
+/* The parts of progress_part(); n_parts 0: none are known. */
+static struct {
+	size_t done, n_parts;
+	double share, began_at;
+} parts;
+
 double tool_seconds(void)
 {
 	struct timespec now;
 	(void)clock_gettime(CLOCK_MONOTONIC, &now);
 	return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+void progress_part(size_t done, size_t total)
+{
+	if (done == 0)
+		parts.began_at = tool_seconds();
+	parts.done = done;
+	parts.n_parts = total;
+	parts.share = 0.0;
+}
+
+void progress_share(double share)
+{
+	parts.share = share;
+}
+
+/* The part and the time left, if there are several parts; the time once a hundredth is done. */
+static void show_parts(double now)
+{
+	if (parts.n_parts < 2)
+		return;
+	double done = ((double)parts.done + parts.share) / (double)parts.n_parts;
+	double left = (now - parts.began_at) * (1.0 - done) / done;
+	(void)fprintf(stderr, ", part %zu of %zu", parts.done + 1, parts.n_parts);
+	if (done >= 0.01)
+		(void)fprintf(stderr, left < 99.5 ? ", %.0f s left" : ", %.0f min left",
+		              left < 99.5 ? left : left / 60.0);
 }
 
 void progress_show(const char *what, size_t done, size_t total)
@@ -33,6 +66,7 @@ void progress_show(const char *what, size_t done, size_t total)
 		bar[i] = i < filled ? '#' : '.';
 	bar[BAR_WIDTH] = '\0';
 	(void)fprintf(stderr, "\r\033[K%-28.28s [%s] %zu/%zu", what, bar, done, total);
+	show_parts(now);
 	(void)fflush(stderr);
 	is_drawn = true;
 	drawn_at = now;

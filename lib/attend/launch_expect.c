@@ -22,7 +22,7 @@ static clkv_status turn_queries(clkv_cache *cache, struct clkv__chain *chain,
 		.position = by->position,
 		.layers = (cl_uint)cache->shape.layers,
 		.first_layer = (cl_uint)all.first_layer,
-		.turns = cache->turns,
+		.turns = turns(cache),
 		.expected = cache->selection.rows,
 	};
 	put_expect_queries(&a, &given);

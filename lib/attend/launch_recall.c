@@ -35,6 +35,12 @@ static size_t head_parts(const clkv_cache *cache)
 	.layer = (cl_uint)((rows)->layer - (cache)->plan.general.skip),                                \
 	.max_units = (cache)->sizes.max_places
 
+/* Where keys themselves are the units there is no index, and a buffer that isn't touched stands in for it. */
+static cl_mem index_of(const clkv_cache *cache)
+{
+	return cache->index.mem ? cache->index.mem : cache->index.scores;
+}
+
 static clkv_status score_units(clkv_cache *cache, struct clkv__chain *chain,
                                const struct rows *rows, clkv_error *error)
 {
@@ -91,7 +97,7 @@ static clkv_status choose(clkv_cache *cache, struct clkv__chain *chain, const st
 	size_t heads = (size_t)(r->grouped ? cache->shape.streams : cache->shape.q_heads);
 	struct args a = args_of(cache, &cache->kernels->recall.select, error);
 	const struct recall_select_args given = {
-		.index = cache->index.mem,
+		.index = index_of(cache),
 		.tables = cache->tables.mem,
 		.plan = cache->plan_mem,
 		.scores = cache->index.scores,
@@ -105,7 +111,7 @@ static clkv_status choose(clkv_cache *cache, struct clkv__chain *chain, const st
 	CLKV_TRY(run(&a, chain, 2, groups, lanes_of(cache), 0, NULL, NULL, error));
 	a = args_of(cache, &cache->kernels->recall.list, error);
 	const struct recall_list_args listing = {
-		.index = cache->index.mem,
+		.index = index_of(cache),
 		.tables = cache->tables.mem,
 		.plan = cache->plan_mem,
 		.takes = cache->index.takes,

@@ -198,7 +198,7 @@ static void check_page(struct eval_options *options, const char *const *words)
 {
 	static char page[1 << 20];
 	static const char hostile[] = "kivi:</td></text><script>alert('&')</script>";
-	struct eval_result results[] = {
+	struct eval_result results[9] = {
 		{.recipe = "f16", .bytes_per_token = 23040, .accuracy = 1},
 		{.recipe = hostile, .bytes_per_token = 7860, .kl_mean = 0.004, .attention_error = 0.04},
 		{.recipe = "broken",
@@ -214,9 +214,15 @@ static void check_page(struct eval_options *options, const char *const *words)
 	ck_assert_int_ge(file, 0);
 	ck_assert_int_eq(close(file), 0);
 	(void)snprintf(eval.session.device.name, sizeof eval.session.device.name, "<b>device");
-	options->n_recipes = COUNT(results);
-	for (size_t i = 0; i < COUNT(results); i++)
-		options->recipes[i] = results[i].recipe;
+	options->n_recipes = 3;
+	for (size_t i = 0; i < COUNT(results); i++) {
+		results[i].bits_per_value = results[i].bytes_per_token / 1440.0;
+		if (i < 3)
+			options->recipes[i] = results[i].recipe;
+		else /* two texts: all of them, then each */
+			results[i] = results[i - 3];
+		results[i].text = i < 3 ? NULL : options->texts[1];
+	}
 	ck_assert_msg(eval_html(&eval, results, path, &error), "%s", error.text);
 	read_page(path, page, sizeof page);
 	expect_nothing_fetched(page);
@@ -231,13 +237,23 @@ static void check_page(struct eval_options *options, const char *const *words)
 START_TEST(test_page_stands_alone)
 {
 	static const char *const argv[] = {"clkv-eval", "--text", "it's a text.txt", NULL};
-	struct eval_options options = {
-		.model = "m.gguf", .text = "t.txt", .context = 8, .tokens = 8, .argv = argv};
+	struct eval_options options = {.model = "m.gguf",
+	                               .texts = {"t.txt"},
+	                               .n_texts = 1,
+	                               .windows = 1,
+	                               .context = 8,
+	                               .tokens = 8,
+	                               .argv = argv};
 	struct tool_error error = {""};
 	if (!eval_plot_ready(&error))
 		return; /* no gnuplot here: the tool refuses at once */
 	check_page(&options,
 	           (const char *const[]){"delta %", "7860", "nan", "inf", "lower hull", NULL});
+	options.n_texts = 2;
+	options.texts[1] = "<i>u.txt";
+	check_page(&options, (const char *const[]){"&lt;i&gt;u.txt", "bits per value", "99 %",
+	                                           "KL by position", "lower hull", NULL});
+	options.n_texts = 1;
 	options.attention = true;
 	check_page(&options, (const char *const[]){"0.0400", "mass", NULL});
 	options.attention = false;
