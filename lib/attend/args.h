@@ -15,6 +15,7 @@ struct args {
 	cl_kernel kernel;
 	cl_uint next;
 	cl_int code;
+	const char *name;    /* the kernel's table */
 	const char *missing; /* a buffer that wasn't given */
 	clkv_status made;    /* whether there is a kernel */
 };
@@ -22,7 +23,7 @@ struct args {
 /* Begins the arguments of a kernel, which is made if this is its first launch. */
 static inline struct args args_of(clkv_cache *cache, struct clkv__kernel *kernel, clkv_error *error)
 {
-	struct args a = {NULL, 0, CL_SUCCESS, NULL, CLKV_OK};
+	struct args a = {NULL, 0, CL_SUCCESS, "", NULL, CLKV_OK};
 	a.made = clkv__kernel_make(cache, kernel, NULL, error);
 	a.kernel = kernel->made;
 	return a;
@@ -56,6 +57,7 @@ static inline void args_put_mem(struct args *a, cl_mem mem, const char *name)
 	};                                                                                             \
 	static inline void put_##kernel(struct args *a, const struct kernel##_args *v)                 \
 	{                                                                                              \
+		a->name = #kernel;                                                                         \
 		table(PUT_FIELD, PUT_FIELD)                                                                \
 	}
 
@@ -77,7 +79,8 @@ static inline clkv_status run(struct args *a, struct clkv__chain *chain, cl_uint
 	CLKV_TRY(a->made);
 	CLKV_CL_CODE(error, a->code, "clSetKernelArg");
 	if (a->missing)
-		CLKV_FAIL(error, CLKV_ERROR_INTERNAL, "a kernel's argument '%s' is no buffer", a->missing);
+		CLKV_FAIL(error, CLKV_ERROR_INTERNAL, "argument '%s' of %s is no buffer", a->missing,
+		          a->name);
 	return clkv__chain_kernel(chain, a->kernel, dims, global, local, n_wait, wait, done, error);
 }
 
