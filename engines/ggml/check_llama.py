@@ -219,6 +219,37 @@ def selection():
         e.decode(t[:100], 0)
 
 
+def prompts_in_parts():
+    """A prompt in four batches is what it is in one, also of recipes that judge tokens at its end; a state read in between, and a
+    prompt that is cut, change nothing but rounding."""
+    for recipe in ("snapkv:budget=256 ; window=32", "h2o:budget=256 ; window=32", "zeromerge:budget=256"):
+        rows = {}
+        for batch in (1024, 256):
+            with engine(recipe, n_ctx=1280, n_ubatch=batch) as e:
+                t = tokens(e, 1040)
+                for at in range(0, 1024, batch):
+                    e.decode(t[at:at + batch], at, logits=False)
+                    if batch == 256 and at == 256:
+                        e.state()
+                rows[batch] = np.concatenate([e.decode([t[1024 + i]], 1024 + i) for i in range(8)])
+                e.remove(0, 100, -1)
+                assert "takes tokens back" in fails(e, [t[1]], 100), recipe  # it was sealed
+        kl = divergence(rows[1024], rows[256]).mean()
+        assert kl < NOISE, (recipe, kl)
+    with engine("snapkv:budget=64 ; window=16") as e:
+        e.decode(t[:200], 0)
+        e.remove(0, 150, -1)  # nothing was judged yet
+        e.decode([t[150]], 150)
+        e.remove(0, 100, -1)
+        assert "takes tokens back" in fails(e, [t[1]], 100)
+    with engine("snapkv:budget=64 ; window=16", max_open_tokens=256) as e:  # too few for it whole: it's ended on the way
+        for at in range(0, 400, 100):
+            e.decode(t[at:at + 100], at)
+        e.decode([t[400]], 400)
+    with engine("f16", max_open_tokens=0) as e:
+        e.decode(t[:10], 0)
+
+
 def shift_by(e, keep, discard):
     e.remove(0, keep, keep + discard)
     e.shift(0, keep + discard, -1, -discard)
@@ -365,8 +396,8 @@ def odd_graphs():
         assert status != 0 and "clear it first" in lines[0], lines[0]
 
 
-TESTS = [f16_is_stock, truncation, draft, streams, clear, state, copies, refusals, selection, shifts, shift_states, endless, shifts_refused,
-         shapes, odd_graphs]
+TESTS = [f16_is_stock, truncation, draft, streams, clear, state, copies, refusals, selection, prompts_in_parts, shifts, shift_states,
+         endless, shifts_refused, shapes, odd_graphs]
 bad = 0
 for test in TESTS:
     if len(sys.argv) > 3 and test.__name__ not in sys.argv[3:]:

@@ -173,14 +173,15 @@ void pass_drop(struct store *store)
 		set_length(&store->streams[p->spans[i].stream], p->spans[i].first);
 }
 
-/** Counts how many of a span's rows the engine hasn't taken back: the next batch begins where it goes on. Only what was
- *  generated can be kept in part; prompts are kept, and cut afterwards. */
+/** Counts how many of a span's rows the engine hasn't taken back: the next batch begins where it goes on. What ended a
+ *  prompt can't be kept in part: it's cut afterwards. */
 static size_t kept_of(const struct store *store, const struct span *span, const struct pass *next)
 {
 	for (size_t i = 0; next && i < next->n_spans; i++) {
 		const struct span *n = &next->spans[i];
 		if (n->stream == span->stream && n->first >= span->first &&
-		    n->first < span->first + span->n && store->streams[span->stream].decodes)
+		    n->first < span->first + span->n &&
+		    store->streams[span->stream].phase != CLKV_PROMPT_END)
 			return n->first - span->first;
 	}
 	return span->n;
@@ -257,7 +258,7 @@ int stream_truncate(struct store *store, size_t stream, size_t n)
 	}
 	set_length(s, n);
 	if (!n)
-		s->decodes = 0;
+		s->decodes = s->prompts = 0;
 	return 1;
 }
 
@@ -363,11 +364,76 @@ static int stream_ready(struct store *store, const struct span *span)
 	return stream_truncate(store, span->stream, span->first);
 }
 
-/** DECODE for a token and for drafts behind tokens; else the end of a prompt, as an engine doesn't say whether more follows. */
-static clkv_phase phase_of(struct stream *s, size_t n)
+/** Ends the prompt of a stream, if one is open. *judged 0: the stream has been cut since its last rows, so that nothing is known
+ *  of how they attend. Returns 0 after a line. */
+static int end_prompt(struct store *store, struct stream *s, int *judged)
 {
+	clkv_error error = {.status = CLKV_OK};
+	*judged = 1;
+	if (!s->prompts || !s->length)
+		return 1;
+	if (!clkv_seq_end_prompt(s->seq, store->queue, &error)) {
+		s->prompts = 0;
+		return 1;
+	}
+	*judged = error.status != CLKV_ERROR_INVALID_STATE;
+	if (*judged)
+		say_clkv("a prompt can't be ended", &error);
+	return !*judged;
+}
+
+/** Generation for a token, and for drafts behind tokens; else a part of a prompt. An engine doesn't say which part is the last, so
+ *  the first token behind it ends it: before it, or with it where it must be judged by that token. Returns 0 after a line. */
+static int choose_phase(struct store *store, struct stream *s, size_t n)
+{
+	int judged = 1;
 	s->decodes = n == 1 || (s->decodes && n <= DRAFT_ROWS);
-	return s->decodes ? CLKV_DECODE : CLKV_PROMPT_END;
+	if (s->decodes && !end_prompt(store, s, &judged))
+		return 0;
+	s->phase = !judged ? CLKV_PROMPT_END : s->decodes ? CLKV_DECODE : CLKV_PROMPT;
+	s->prompts = s->phase == CLKV_PROMPT;
+	return 1;
+}
+
+/** Ends all prompts that can be, which takes them out of half. Returns how many. */
+static size_t end_prompts(struct store *store)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < store->n_streams; i++) {
+		struct stream *s = &store->streams[i];
+		n += s->seq && s->prompts && s->length && !clkv_seq_end_prompt(s->seq, store->queue, NULL);
+	}
+	return n;
+}
+
+/** Begins the step; where there's no room for its rows in half, after the ends of prompts that were thought to go on. */
+static int begin_step(struct store *store, const clkv_step_item *items)
+{
+	const size_t n = store->next.n_spans;
+	clkv_step **step = &store->pass.step;
+	clkv_error error = {.status = CLKV_OK};
+	clkv_status status = clkv_step_begin(store->cache, items, n, store->queue, step, &error);
+	if (status == CLKV_ERROR_POOL_FULL && end_prompts(store))
+		status = clkv_step_begin(store->cache, items, n, store->queue, step, &error);
+	if (status)
+		say_clkv("the batch can't begin", &error);
+	return !status;
+}
+
+/** Makes the streams ready and begins a step of what they get. Returns 0 after a line. */
+static int begin_items(struct store *store)
+{
+	clkv_step_item *items = calloc(store->next.n_spans, sizeof(*items));
+	int good = items != NULL;
+	for (size_t i = 0; good && i < store->next.n_spans; i++) {
+		const struct span *span = &store->next.spans[i];
+		struct stream *s = &store->streams[span->stream];
+		good = stream_ready(store, span) && choose_phase(store, s, span->n);
+		items[i] = (clkv_step_item){s->seq, span->n, s->phase};
+	}
+	good = good && begin_step(store, items);
+	free(items);
+	return good;
 }
 
 /** Makes the rows of the step that has begun the streams' newest tokens. */
@@ -395,32 +461,13 @@ static void take_rows(struct store *store)
 
 static int begin(struct store *store, const struct ggml_tensor *mask)
 {
-	struct pass *p = &store->pass;
-	clkv_error error = {.status = CLKV_OK};
 	for (size_t i = 0; i < store->next.n_spans; i++) {
 		if (!find_first(store, i, mask))
 			return 0;
 	}
-	if (!end_before(store, &store->next))
+	if (!end_before(store, &store->next) || !begin_items(store))
 		return 0;
-	clkv_step_item *items = calloc(store->next.n_spans, sizeof(*items));
-	for (size_t i = 0; items && i < store->next.n_spans; i++) {
-		const struct span *span = &store->next.spans[i];
-		if (!stream_ready(store, span)) {
-			free(items);
-			return 0;
-		}
-		struct stream *s = &store->streams[span->stream];
-		items[i] = (clkv_step_item){s->seq, span->n, phase_of(s, span->n)};
-	}
-	const int failed = !items || clkv_step_begin(store->cache, items, store->next.n_spans,
-	                                             store->queue, &p->step, &error);
-	free(items);
-	if (failed) {
-		say_clkv("the batch can't begin", &error);
-		return 0;
-	}
-	p->mask = mask;
+	store->pass.mask = mask;
 	take_rows(store);
 	return 1;
 }

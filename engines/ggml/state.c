@@ -334,7 +334,7 @@ int state_flush(struct store *store, size_t stream)
 	}
 	state_drop(store, stream);
 	s->lost = !good;
-	s->decodes = 0;
+	s->decodes = s->prompts = 0;
 	return good;
 }
 
@@ -370,6 +370,8 @@ static int fork_stream(struct store *store, size_t from, size_t to)
 	b->seq = copy;
 	b->length = a->length;
 	b->decodes = a->decodes;
+	b->prompts = a->prompts;
+	b->phase = a->phase;
 	b->lost = a->lost;
 	b->copy_of = from + 1;
 	return 1;

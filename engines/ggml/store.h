@@ -43,7 +43,9 @@ struct stream {
 	clkv_seq *seq;
 	size_t length;      /**< tokens, those of the open step included */
 	struct cells cells; /**< in which they lie; of no memory until the first come */
+	clkv_phase phase;   /**< of its last step */
 	int decodes;        /**< its last step was of generation */
+	int prompts;        /**< its last step was a part of a prompt whose end hasn't come */
 	int lost; /**< tokens that couldn't be stored: nothing but a start from cell 0 makes it whole */
 	size_t copy_of; /**< 1 + the stream that it's a copy of, until its next batch; else 0 */
 	struct pending pending;
