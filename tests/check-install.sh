@@ -13,8 +13,13 @@ ${SED:-sed} "s|^prefix=|&$destdir|; s|^\([a-z]*dir\)=/|\1=$destdir/|" "$destdir$
 PKG_CONFIG_PATH=$dir${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}
 export PKG_CONFIG_PATH
 [ "$(pkg-config --modversion clkv)" = "$(${SED:-sed} -n 's/.*VERSION_STRING "\(.*\)"/\1/p' \
-	"$src/include/clkv_version.h")" ] || { echo "clkv.pc and clkv_version.h differ"; exit 1; }
+	"$src/include/clkv/version.h")" ] || { echo "clkv.pc and clkv/version.h differ"; exit 1; }
 flags=$(pkg-config --cflags --libs clkv)
+# each header stands by itself
+for header in "$(pkg-config --variable=includedir clkv)"/clkv/*.h; do
+	printf '#include "%s"\nint main(void) { return 0; }\n' "$header" >"$dir/header.c"
+	${CC:-cc} ${CFLAGS:-} -std=c99 -Wall -Wextra -Wpedantic -Werror $(pkg-config --cflags clkv) -fsyntax-only "$dir/header.c"
+done
 examples=$destdir$docdir/examples
 for example in 01_attend 02_sequences 03_events; do
 	${CC:-cc} ${CFLAGS:-} -std=c99 -Wall -Wextra -Wpedantic -Werror "$examples/$example.c" $flags -lm \

@@ -9,7 +9,7 @@
 
 enum { LANES, VEC, GROUPS, MIN_BLOCKS, QUERIES };
 
-/** Of recipes unless they say otherwise. */
+/* BLOCK is what recipes have unless they say otherwise. */
 enum { BLOCK = 64, MOST = 64, MOST_LANES = 256 };
 
 bool tune_numbers_read(const char *text, struct tune_numbers *n)

@@ -6,14 +6,14 @@
 #include "cache/resolve.h"
 #include "store/cache.h"
 
-/** Of one band. */
+/** What one band asks for. */
 struct clkv__demand {
 	struct clkv__resolved resolved;
 	struct clkv__sizes sizes;
 	clkv_cache_options options;
 };
 
-/** Of all bands. */
+/** What all bands of a cache ask for, and their sum. */
 struct clkv__demands {
 	clkv_bytes bytes;
 	clkv_cache_options options; /**< with what the caller's don't say */

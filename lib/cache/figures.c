@@ -101,7 +101,7 @@ static bool is_there(const struct figure *f, const clkv_cache *cache)
 	return cache != NULL;
 }
 
-/* Of all bands that have it. */
+/* Adds up what the bands that have the figure say. */
 static double value_of(const struct figure *f, clkv_cache *cache)
 {
 	double all = 0;

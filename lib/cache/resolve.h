@@ -16,7 +16,7 @@ struct clkv__division {
 	struct clkv__banding bands;
 };
 
-/** Of one band. */
+/** A band: its layers, and what its recipe means for them. */
 struct clkv__resolved {
 	struct clkv__shape shape;     /**< its layers alone */
 	int window[CLKV__MAX_LAYERS]; /**< the shape's, if it is one of several */
@@ -38,7 +38,7 @@ clkv_status clkv__resolve_band(const clkv_context *context, const struct clkv__d
                                const char *recipe, int band, struct clkv__resolved *out,
                                clkv_error *error);
 
-/** Of a recipe that is the same for all layers. Errors: also UNSUPPORTED for others. */
+/** Resolves a recipe that is the same for all layers. Errors: also UNSUPPORTED (a recipe by layer). */
 clkv_status clkv__resolve(const clkv_context *context, const clkv_geometry *geometry,
                           const char *recipe, struct clkv__resolved *out, clkv_error *error);
 

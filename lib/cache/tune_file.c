@@ -27,7 +27,7 @@ struct text {
 	size_t n;
 };
 
-/* Of all embedded sources: a tuning measured with other kernels says nothing. */
+/* Tells all embedded sources from others: a tuning measured with other kernels says nothing. */
 static uint64_t kernels_hash;
 static pthread_once_t kernels_hashed = PTHREAD_ONCE_INIT;
 

@@ -24,6 +24,7 @@ struct clkv__affine_side {
 	int axis;  /**< ABI_AXIS_* */
 	int group; /**< values that share a scale: 16 to 128 */
 	bool symmetric;
+	int cut; /**< thousandths of a unit's range that its codes leave out, half of them at either end */
 };
 
 struct clkv__affine_spec {

@@ -78,6 +78,7 @@ static void side_macros(const struct clkv__affine_side *s, bool is_k, int codec,
 	clkv__macros_int(m, is_k ? "K_AXIS" : "V_AXIS", s->axis);
 	clkv__macros_int(m, is_k ? "K_GROUP" : "V_GROUP", s->group);
 	clkv__macros_int(m, is_k ? "K_SYM" : "V_SYM", s->symmetric);
+	clkv__macros_int(m, is_k ? "K_CUT" : "V_CUT", s->cut);
 }
 
 void clkv__affine_macros(const struct clkv__affine_spec *spec,

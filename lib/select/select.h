@@ -136,7 +136,7 @@ uint32_t clkv__select_most(const struct clkv__select *s, const struct clkv__quot
 /** What a share is at least, in slots, of a sequence that has as many tokens. */
 uint32_t clkv__select_floor(uint32_t sinks, uint32_t window);
 
-/** Of how many tokens a share is, once `counted` were and the sequence has `tokens`: it grows with the text, up to
+/** Says of how many tokens a share is a share, once `counted` were and the sequence has `tokens`: it grows with the text, up to
  *  CLKV__SHARE_GROWS_TO; counted is 0 when a prompt ends and when tokens are selected first. */
 uint32_t clkv__select_counts(uint32_t counted, uint32_t tokens);
 

@@ -22,7 +22,7 @@ enum { CLKV__ROPE_MOST = 128 };
  *  it has filled in passes unchanged. factors stays the caller's. */
 clkv_status clkv__rope_read(clkv_rope *rope, int dk, clkv_error *error);
 
-/* Of ropes that have been read. */
+/* The functions below take ropes that have been read. */
 
 /** Device bytes of the turns; 0: there is no rope. */
 size_t clkv__rope_bytes(const clkv_rope *rope);

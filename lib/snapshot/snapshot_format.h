@@ -20,7 +20,7 @@
 	"\x89"                                                                                         \
 	"CLKV\r\n\x1a"
 #define CLKV__SNAPSHOT_VERSION 1
-/** Of a sequence whose layers have several recipes: a header of all, headers of its bands, records of its bands. */
+/** Names the version of files whose layers have several recipes: a header of all, headers of bands, records of bands. */
 #define CLKV__SNAPSHOT_BANDS 2
 
 enum { CLKV__MAGIC_BYTES = 8, CLKV__CHECKSUM_BYTES = 8 };

@@ -18,7 +18,7 @@ struct clkv__snapshot_head {
 	char recipe[CLKV__RECIPE_TEXT];
 };
 
-/** Of one band; of all that a cache has. */
+/** Fills in the header of one band of a sequence; that of all its bands. */
 void clkv__head_of(const clkv_seq *seq, struct clkv__snapshot_head *head);
 void clkv__head_of_all(const clkv_seq *seq, struct clkv__snapshot_head *head);
 

@@ -6,7 +6,8 @@
  * rot=hadamard turns K and V by an orthonormal Walsh-Hadamard matrix before they are stored, q by the
  * same, and the output back: it spreads outlier channels over all, which helps scales per token and
  * undoes the point of scales per channel; so the pair of the last two is refused. rot=file takes orthogonal matrices that come
- * with the cache's options, one for K and one for V of each (layer, KV head): learned ones do better than a fixed one.
+ * with the cache's options, one for K and one for V of each (layer, KV head): learned ones do better than a fixed one. clip_k
+ * and clip_v (OSCAR, arXiv 2605.17757: .96 and .92) shorten ranges: the few values at their ends lose, all others gain.
  */
 #include "base/error.h"
 #include "codec/codec.h"
@@ -15,6 +16,7 @@
 
 struct q_options {
 	int k, v, group, axis_k, axis_v, sym, rot;
+	float clip_k, clip_v;
 };
 
 #define Q_BITS "2|3|4|5|6|8|16"
@@ -34,7 +36,16 @@ static const struct clkv__key q_keys[] = {
      "1: symmetric, no minimum is stored"},
 	{"rot", CLKV__KEY_NAME, offsetof(struct q_options, rot), 0, 0, "none|hadamard|file", 0,
      "rotation of K and V before a codec per token"},
+	{"clip_k", CLKV__KEY_REAL, offsetof(struct q_options, clip_k), 0.5, 1, NULL, 1,
+     "part of a unit's range, about its middle, that codes of K span; to the nearest thousandth"},
+	{"clip_v", CLKV__KEY_REAL, offsetof(struct q_options, clip_v), 0.5, 1, NULL, 1,
+     "the same of V"},
 };
+
+static int cut_of(float clip)
+{
+	return (int)(1000.0f * (1.0f - clip) + 0.5f);
+}
 
 static clkv_status plan_q(const void *options, const struct clkv__shape *shape,
                           struct clkv__plan *plan, struct clkv__variant *variant, clkv_error *error)
@@ -50,8 +61,10 @@ static clkv_status plan_q(const void *options, const struct clkv__shape *shape,
 		          clkv__projection_name(o->rot));
 	variant->codec = &clkv__codec_affine;
 	variant->project = o->rot;
-	variant->spec.affine.k = (struct clkv__affine_side){o->k, o->axis_k, o->group, o->sym != 0};
-	variant->spec.affine.v = (struct clkv__affine_side){o->v, o->axis_v, o->group, o->sym != 0};
+	variant->spec.affine.k =
+		(struct clkv__affine_side){o->k, o->axis_k, o->group, o->sym != 0, cut_of(o->clip_k)};
+	variant->spec.affine.v =
+		(struct clkv__affine_side){o->v, o->axis_v, o->group, o->sym != 0, cut_of(o->clip_v)};
 	return CLKV_OK;
 }
 

@@ -13,7 +13,7 @@ struct clkv__chooser {
 	void (*note)(const struct clkv__work *w);
 };
 
-/** Of a cache that selects. */
+/** Gives the chooser of a cache that selects. */
 const struct clkv__chooser *clkv__chooser_of(const clkv_cache *cache);
 
 #endif

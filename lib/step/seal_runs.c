@@ -42,8 +42,8 @@ static float float_of(uint32_t bits)
 	return x;
 }
 
-/* Slots for the tokens that leave the window: those of a prompt; of others the part that the budget is of all, or what
- * the budget has left. */
+/* Counts the slots for the tokens that leave the window. A prompt's end has shared them out. Later it is the larger of two
+ * numbers: as large a part of these tokens as the budget is of all tokens, or what the head hasn't used of its budget. */
 static uint32_t slots_of(const struct runs *r, uint32_t head)
 {
 	const struct clkv__leaving *l = r->leaving;

@@ -9,7 +9,7 @@
  *  what cl/select/runs.clh draws; again: they have it, and the same choice is made by them. */
 clkv_status clkv__seal_runs(struct clkv__work *w, bool again, clkv_error *error);
 
-/** Of a commit that has succeeded: what a prompt's end has found is its sequence's from now on. */
+/** Notes, after a commit has succeeded, what a prompt's end has found: it is the sequence's from now on. */
 void clkv__seal_runs_note(const struct clkv__work *w);
 
 #endif

@@ -338,7 +338,7 @@ static void take(struct clkv_step *step, const struct opening *o)
 	(o->probes ? clkv__probe_take : take_items)(step, o->items, o->first_rows, o->n_items);
 }
 
-/* Of one band. */
+/* Opens the step of one band. */
 static clkv_status open_band(clkv_cache *cache, const struct opening *o, clkv_error *error)
 {
 	struct clkv_step *step = cache->step;

@@ -56,7 +56,7 @@ struct clkv__whole {
 	bool has_windows;
 };
 
-/** Of one recipe. Where layers have several, it's the cache of a band; the caller knows that of the first, and functions
+/** Has one recipe. Where layers have several, it's the cache of a band; the caller knows that of the first, and functions
  *  that the caller calls go on to the next ones. */
 struct clkv_cache {
 	clkv_context *context;

@@ -32,7 +32,7 @@ bool clkv__leaving_fits(const struct clkv__plan *plan, const struct clkv__sizes 
 uint32_t clkv__leaving_count(const struct clkv__plan *plan, const struct clkv__sizes *sizes,
                              const struct clkv__filling *f, clkv_phase phase, uint32_t n_new);
 
-/** Of how many tokens a share is when the sequence gets `end` tokens. */
+/** Says of how many tokens a share is a share when the sequence gets `end` tokens. */
 uint32_t clkv__leaving_counts(const struct clkv__filling *f, clkv_phase phase, uint32_t end);
 
 /** Tokens that leave the window when n_new rows are kept, and the slots of the budget, of recipes that select. */
@@ -44,7 +44,7 @@ uint32_t clkv__leaving_window(const struct clkv__plan *plan, const struct clkv__
 uint32_t clkv__leaving_commit(const struct clkv__plan *plan, const struct clkv__sizes *sizes,
                               struct clkv__filling *f, clkv_phase phase, uint32_t n_new);
 
-/** Of a sequence that there is. */
+/** Tells how a sequence that exists is filled. */
 struct clkv__filling clkv__filling_of(const clkv_seq *seq);
 
 /** What the tokens in half that are neither sinks nor in the window are waiting for, and the length at which a row of

@@ -13,7 +13,7 @@
 #include "select/select.h"
 #include "store/sizes.h"
 
-/** Of a cache. */
+/** A cache's work space of selection. */
 struct clkv__selection {
 	cl_mem
 		rows; /**< queries of all rows of the step, or those that are expected; NULL if there are neither */
@@ -29,7 +29,7 @@ struct clkv__selection {
 		works; /**< what an open or the last commit has made of its items: seal_select.h; or NULL */
 };
 
-/** Of a sequence. */
+/** What selection has kept of a sequence. */
 struct clkv__kept_counts {
 	bool selected;            /**< tokens were: something may be gone for good */
 	bool shared;              /**< a prompt's slots were shared out: heads go on with their own */

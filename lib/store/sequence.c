@@ -279,7 +279,7 @@ static bool has_partial(const clkv_seq *seq)
 	return false;
 }
 
-/* Of an empty sequence, as of a new one: the queries of what it held are nothing to go by. */
+/* Forgets the newest queries of a sequence that was emptied: what it holds next is nothing that they asked for. */
 static void clear_seen(clkv_seq *seq)
 {
 	clkv__seen_drop(&seq->cache->seen, seq->seen);

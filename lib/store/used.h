@@ -5,7 +5,7 @@
 
 #include "store/leaving.h"
 
-/** Of one sequence. */
+/** What one sequence has in use. */
 struct clkv__used {
 	struct clkv__filling filling; /**< its lengths at last */
 	bool exact;                   /**< else blocks and index are the most that they may be */
@@ -15,8 +15,8 @@ struct clkv__used {
 	uint64_t index_units;         /**< of all (layer, KV head) */
 };
 
-/** Of a sequence whose prompt of n tokens has ended, in steps of max_step_tokens rows; or, not sealed, of one of which no
- *  token has left its half blocks yet. */
+/** Works out what a sequence has in use whose prompt of n tokens has ended, in steps of max_step_tokens rows; or, not sealed,
+ *  one whose tokens all lie in half blocks still. */
 struct clkv__used clkv__used_at(const struct clkv__shape *shape, const struct clkv__plan *plan,
                                 const struct clkv__sizes *sizes, uint32_t n, bool sealed);
 

@@ -25,8 +25,8 @@ static void encode_value(const struct ref_affine *a, double x, struct ref_code *
 	 * precision has it. Single precision adds 2^-22 of all. */
 	double s_error = c->s < SUBNORMAL ? 0x1p-21 * c->s : REF_HALF_EPS * c->s;
 	double m_error = a->symmetric ? 0.0 : fabs(c->m - ref_half(c->m)) + REF_HALF_EPS * fabs(c->m);
-	c->bound =
-		c->s / 2.0 + top * s_error + m_error + 0x1p-22 * (fabs(c->m) + top * c->s) + REF_HALF_TINY;
+	c->bound = c->left_out + c->s / 2.0 + top * s_error + m_error +
+	           0x1p-22 * (fabs(c->m) + top * c->s) + REF_HALF_TINY;
 }
 
 /* A scale as it's stored: to the nearest half, a subnormal one to the next that is no less. */
@@ -38,13 +38,20 @@ static double stored_scale(double s)
 
 static void scale_group(const struct ref_affine *a, struct range r, struct ref_code *c)
 {
-	double s;
+	double s, range = r.max - r.min;
+	c->m = c->m_low = c->m_high = c->left_out = 0.0;
 	if (a->symmetric) {
-		c->m = 0.0;
-		s = fmax(fabs(r.min), fabs(r.max)) / (ldexp(1.0, a->bits - 1) - 1.0);
+		double largest = fmax(fabs(r.min), fabs(r.max));
+		s = largest * (1.0 - a->cut) / (ldexp(1.0, a->bits - 1) - 1.0);
+		c->left_out = largest * a->cut;
 	} else {
-		c->m = ref_half(r.min);
-		s = (r.max - r.min) / (ldexp(1.0, a->bits) - 1.0);
+		double m = r.min + range * a->cut / 2.0,
+			   slack = a->cut > 0.0 ? 0x1p-21 * (range + fabs(m)) : 0.0;
+		c->m = ref_half(m);
+		c->m_low = ref_half(m - slack);
+		c->m_high = ref_half(m + slack);
+		s = range * (1.0 - a->cut) / (ldexp(1.0, a->bits) - 1.0);
+		c->left_out = range * a->cut / 2.0;
 	}
 	/* single precision moves the quotient by less than 2^-21 of it */
 	c->s = stored_scale(s);

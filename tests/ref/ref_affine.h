@@ -5,6 +5,7 @@
  *
  * A group shares a scale s and a minimum m, both half: value' = m + s * code, 0 <= code < 2^bits,
  * code = clamp(rint((value - m) / s)), m = min, s = (max - min) / (2^bits - 1).
+ * cut: first max and min move towards each other, each by cut / 2 of max - min; symmetric: max |value| shrinks by cut of itself.
  * Symmetric: m = 0, s = max |value| / (2^(bits-1) - 1), -(2^(bits-1) - 1) <= code <= 2^(bits-1) - 1.
  */
 #ifndef REF_AFFINE_H
@@ -23,16 +24,19 @@ struct ref_affine {
 	enum ref_axis axis;
 	int group;
 	bool symmetric;
+	double cut; /**< part of the range that codes leave out, 0 to 0.5 */
 };
 
 /** What the codec makes of one value. */
 struct ref_code {
 	double m, s;
 	double s_low, s_high; /**< s rounds to one of these: they differ if it lies next to a tie */
+	double m_low, m_high; /**< the same of m */
 	double exact;         /**< (value - m) / s, not rounded and not clamped; 0 if s is 0 */
 	int code;
-	double value; /**< m + s * code */
-	double bound; /**< |value - original| is at most this */
+	double value;    /**< m + s * code */
+	double left_out; /**< by how much the farthest value lies outside what codes span */
+	double bound;    /**< |value - original| is at most this */
 };
 
 /** Encodes x [n_tokens][dim], the tokens of one block, of one head. Groups begin at the block's first

@@ -38,8 +38,8 @@ void ref_kitty_choose(size_t n, size_t n_tokens, size_t dim, const double *x, bo
 void ref_kitty_encode(int group, size_t n_tokens, size_t dim, const double *x, const bool *boosted,
                       struct ref_code *codes)
 {
-	const struct ref_affine two = {2, REF_CHANNEL, group, false},
-							four = {4, REF_CHANNEL, group, false};
+	const struct ref_affine two = {2, REF_CHANNEL, group, false, 0.0},
+							four = {4, REF_CHANNEL, group, false, 0.0};
 	struct ref_code *more = calloc(n_tokens * dim, sizeof *more);
 	if (!more)
 		abort();

@@ -22,7 +22,7 @@ static const char *const recipes[] = {
 	"f16",
 	"kivi:bits=2 ; seal=prompt,sinks=70",
 	"q:k=3,v=5,rot=hadamard ; block=128",
-	"q:k=4,v=5,rot=file ; block=32,skip=1",
+	"q:k=4,v=5,rot=file,clip_k=0.96,clip_v=0.92 ; block=32,skip=1",
 	"q:k=16,v=2,axis_v=channel ; block=32,sinks=1",
 	"kitty:boost=0.2 ; window=40,sinks=3",
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** \file clkv_version.h \brief The version of the headers; configure.ac and the tests agree with it. */
+/** \file clkv/version.h \brief The version of the headers; configure.ac and the tests agree with it. */
 #ifndef CLKV_VERSION_H
 #define CLKV_VERSION_H
 
