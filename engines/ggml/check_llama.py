@@ -359,7 +359,9 @@ def shifts_refused():
         shift_by(e, 4, 100)
         assert "CLKV_GGML_SHIFT" in fails(e, [t[0]], 150)
         e.clear()
-        e.decode(t[:100], 0)  # enough is free for another
+        e.decode(t[:100], 0)
+    with engine("f16", n_seq=2) as e:  # the other's room is free, and so is a sequence
+        e.decode(t[:100], 0)
         shift_by(e, 4, 50)
         e.decode([t[0]], 50)
     with engine("f16", shift=1) as e:

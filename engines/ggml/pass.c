@@ -2,6 +2,9 @@
 #define _GNU_SOURCE
 #include <stdatomic.h>
 #include <stdlib.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <string.h>
 #include <time.h>
 
@@ -205,6 +208,18 @@ static void look_at_figures(struct store *store)
 	          (unsigned long long)stats.not_finite);
 }
 
+/** Gives memory back to the system that compilers of kernels have freed: after passes 1, 2, 4 ..., as kernels are built at their
+ *  first use. */
+static void trim_heap(uint64_t passes)
+{
+#ifdef __GLIBC__
+	if (!(passes & (passes - 1)))
+		malloc_trim(0);
+#else
+	(void)passes;
+#endif
+}
+
 /** Ends the open step. next: the batch behind it, or NULL. */
 static int commit(struct store *store, const struct pass *next)
 {
@@ -224,7 +239,7 @@ static int commit(struct store *store, const struct pass *next)
 	for (size_t i = 0; i < p->n_spans; i++)
 		set_length(&store->streams[p->spans[i].stream], p->spans[i].first + kept[i]);
 	free(kept);
-	store->passes++;
+	trim_heap(++store->passes);
 	atomic_fetch_add(&passes_of_all, 1);
 	look_at_figures(store);
 	return 1;

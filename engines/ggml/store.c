@@ -34,18 +34,29 @@ struct store *store_create(size_t size)
 	return NULL;
 }
 
+static double mib(uint64_t bytes)
+{
+	return (double)bytes / (1 << 20);
+}
+
 static void report(const struct store *store)
 {
 	clkv_stats stats = CLKV_INIT(clkv_stats);
 	clkv_cache_stats(store->cache, &stats, NULL);
 	const double passes = store->passes ? (double)store->passes : 1;
-	say_info("recipe %s, %llu passes, %.1f waits and %.3f ms of waiting, %.3f ms of copying and "
-	         "calls each; "
-	         "device bytes %llu, in use %llu",
-	         store->recipe, (unsigned long long)store->passes, (double)store->waits / passes,
-	         (double)store->wait_ns / passes / 1e6, (double)store->prepare_ns / passes / 1e6,
-	         (unsigned long long)stats.allocated.device,
-	         (unsigned long long)(stats.used_sealed + stats.used_open + stats.used_tables));
+	const clkv_bytes *b = &stats.allocated;
+	say_info(
+		"recipe %s, %llu passes, each with %.1f waits, %.3f ms of waiting, %.3f ms of copies and "
+		"calls (%.3f ms of these inside clkv) and %.1f kernels",
+		store->recipe, (unsigned long long)store->passes, (double)store->waits / passes,
+		(double)store->wait_ns / passes / 1e6, (double)store->prepare_ns / passes / 1e6,
+		(double)stats.host_ns / passes / 1e6, (double)stats.launches / passes);
+	say_info(
+		"device MiB %.1f: sealed %.1f, in half %.1f, tables %.1f, code tables %.1f, indexes %.1f, "
+		"scratch %.1f; in use %.1f; host MiB %.1f",
+		mib(b->device), mib(b->sealed), mib(b->open), mib(b->tables), mib(b->code_tables),
+		mib(b->index), mib(b->scratch),
+		mib(stats.used_sealed + stats.used_open + stats.used_tables), mib(b->host));
 }
 
 void store_clear(struct store *store)
@@ -248,8 +259,8 @@ static clkv_cache_options options_of(const struct store *store, const struct set
 	o.max_tokens = set->max_tokens ? set->max_tokens : all;
 	o.max_open_tokens = set->max_open < o.max_tokens ? set->max_open : 0;
 	o.max_step_tokens = store->max_rows < o.max_tokens ? store->max_rows : o.max_tokens;
-	/* one more, so that a copy may be made before what it replaces goes */
-	o.max_sequences = store->n_streams + 1;
+	/* one more, so that a copy, or what a shift leaves, may be made before what it replaces goes */
+	o.max_sequences = store->n_streams + (store->n_streams > 1 || set->shift);
 	o.max_seq_tokens = store->cells < o.max_tokens ? store->cells : o.max_tokens;
 	if (set->shift)
 		o.max_tokens += store->cells / 2;
