@@ -3,7 +3,8 @@
 # it with the engine's own caches: text, memory, speed, loss.
 # usage: run-llama.sh [OPTION...]         options go to engines/ggml/compare_llama.py
 #        run-llama.sh --check [NAME...]   tests instead of the comparison: those of engines/ggml/check_llama.py that are named,
-#                                         or all and the server's; exits with 77 and a word where the wheel can't be had
+#                                         or convert (engines/ggml/convert_llama.py), or all and the server's; exits with 77
+#                                         and a word where the wheel can't be had
 #
 #   CLKV_BUILD   a build folder of clkv; default build
 #   CLKV_LLAMA   where what is installed is kept; default ~/.cache/clkv-llama
@@ -41,6 +42,12 @@ install_headers()
 	rm -rf "$part"
 }
 
+check_convert()
+{
+	make -s -C "$build" clkv-convert
+	"$cache/venv/bin/python" engines/ggml/convert_llama.py "$model" "$text" "$(cd "$build" && pwd)/clkv-convert"
+}
+
 [ -f "$build/Makefile" ] || skip "no build of clkv in $build: scripts/build.sh makes one"
 mkdir -p "$cache"
 install_wheel || skip "$wheel can't be installed"
@@ -53,8 +60,14 @@ export OMP_WAIT_POLICY=passive
 model=$(scripts/get-model.sh) || skip "the model can't be had"
 if [ "${1:-}" = --check ]; then
 	shift
-	"$cache/venv/bin/python" engines/ggml/check_llama.py "$model" "${CLKV_TEXT:-/usr/share/common-licenses/GPL-3}" "$@"
+	text=${CLKV_TEXT:-/usr/share/common-licenses/GPL-3}
+	if [ "${1:-}" = convert ]; then
+		check_convert
+		exit
+	fi
+	"$cache/venv/bin/python" engines/ggml/check_llama.py "$model" "$text" "$@"
 	[ $# = 0 ] || exit 0
+	check_convert
 	exec "$cache/venv/bin/python" engines/ggml/serve_llama.py "$model" 2>/dev/null
 fi
 exec "$cache/venv/bin/python" engines/ggml/compare_llama.py --model "$model" "$@"

@@ -63,6 +63,9 @@ void eval_cell(const struct eval_column *column, const struct eval_result *r, ch
 
 void eval_title(const struct eval_options *o, const struct eval_result *results, char *text)
 {
+	char generated[48] = "";
+	if (o->generated > 0)
+		(void)snprintf(generated, sizeof generated, " and %zu generated", o->generated);
 	if (o->needle)
 		(void)snprintf(text, EVAL_TITLE_BYTES, "needles in %zu tokens, %zu trials", o->context,
 		               results[0].trials);
@@ -72,6 +75,6 @@ void eval_title(const struct eval_options *o, const struct eval_result *results,
 		               o->tokens);
 	else
 		(void)snprintf(text, EVAL_TITLE_BYTES,
-		               "prompt %zu tokens, %zu tokens scored, %.0f prompt tokens/s", o->context,
-		               o->tokens, results[0].prefill_tokens_per_s);
+		               "prompt %zu tokens%s, %zu tokens scored, %.0f prompt tokens/s", o->context,
+		               generated, o->tokens, results[0].prefill_tokens_per_s);
 }

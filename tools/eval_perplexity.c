@@ -76,6 +76,9 @@ static bool generate_all(struct eval_runs *runs, struct tool_error *error)
 		}
 		progress_show("generated", eval->options->generated - left, eval->options->generated);
 	}
+	for (size_t i = 0; i < runs->n && eval->options->generated > 0; i++)
+		if (!eval_runs_note(&runs->run[i], at, error))
+			return false;
 	return true;
 }
 

@@ -24,6 +24,8 @@ static void print_json(const struct eval *eval, const struct eval_result *r)
 	json_string_print(r->recipe);
 	(void)printf(", \"context\": %zu, \"tokens\": %zu", eval->options->context,
 	             eval->options->tokens);
+	if (eval->options->generated > 0)
+		(void)printf(", \"generated\": %zu", eval->options->generated);
 	print_number("ppl", r->ppl);
 	print_number("ppl_ref", r->ppl_ref);
 	print_number("delta_pct", r->delta_pct);

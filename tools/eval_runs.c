@@ -56,7 +56,7 @@ void eval_runs_close(struct eval_runs *runs)
 	free(runs->logits);
 }
 
-static bool note_bytes(struct eval_run *run, size_t n_tokens, struct tool_error *error)
+bool eval_runs_note(struct eval_run *run, size_t n_tokens, struct tool_error *error)
 {
 	uint64_t bytes;
 	if (!session_stream_bytes(&run->stream, &bytes, error))
@@ -84,7 +84,10 @@ bool eval_runs_prompt(struct eval_runs *runs, struct tool_error *error)
 				return false;
 			run->prefill_tokens_per_s = runs->run[0].prefill_tokens_per_s;
 		}
-		if (!engine_finish(eval->session.engine, error) || !note_bytes(run, n, error))
+		if (!engine_finish(eval->session.engine, error))
+			return false;
+		/* where tokens are generated behind it, they count too */
+		if (eval->options->generated == 0 && !eval_runs_note(run, n, error))
 			return false;
 	}
 	return true;

@@ -37,4 +37,7 @@ void eval_runs_close(struct eval_runs *runs);
  *  to be sealed chunk by chunk. */
 bool eval_runs_prompt(struct eval_runs *runs, struct tool_error *error);
 
+/** Notes what a run's cache takes for the tokens that it holds, and says if it holds all of them in half. */
+bool eval_runs_note(struct eval_run *run, size_t n_tokens, struct tool_error *error);
+
 #endif

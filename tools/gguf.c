@@ -8,14 +8,10 @@
  */
 #include "gguf.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "file_map.h"
 #include "gguf_private.h"
 #include "weight_format.h"
 
@@ -296,21 +292,12 @@ bool gguf_open_memory(const void *data, size_t size, struct gguf **out, struct t
 
 bool gguf_open_file(const char *path, struct gguf **out, struct tool_error *error)
 {
-	struct stat info;
-	int file = open(path, O_RDONLY | O_CLOEXEC);
-	if (file < 0)
-		return tool_fail(error, "can't open model '%s': %s", path, strerror(errno));
-	if (fstat(file, &info) != 0 || !S_ISREG(info.st_mode) || info.st_size <= 0) {
-		(void)close(file);
-		return tool_fail(error, "model '%s' is empty or not a regular file", path);
-	}
-	size_t size = (size_t)info.st_size;
-	void *map = mmap(NULL, size, PROT_READ, MAP_PRIVATE, file, 0);
-	(void)close(file);
-	if (map == MAP_FAILED)
-		return tool_fail(error, "can't map model '%s': %s", path, strerror(errno));
+	size_t size;
+	void *map;
+	if (!file_map("model", path, &map, &size, error))
+		return false;
 	if (!gguf_open_memory(map, size, out, error)) {
-		(void)munmap(map, size);
+		file_unmap(map, size);
 		return false;
 	}
 	(*out)->map = map;
@@ -324,8 +311,7 @@ void gguf_close(struct gguf *gguf)
 	for (size_t i = 0; i < gguf->n_parts; i++)
 		gguf_close(gguf->parts[i]);
 	free(gguf->parts);
-	if (gguf->map != NULL)
-		(void)munmap(gguf->map, gguf->size);
+	file_unmap(gguf->map, gguf->size);
 	free(gguf->values);
 	free(gguf->tensors);
 	free(gguf->offsets);

@@ -6,6 +6,7 @@
  * Numbers: rounded to nearest half. NaN becomes 0, what half can't hold +-65504; both are counted, in what was given
  * and in what a rotation made of it.
  * Rows of one block are taken together: K lies there by channels, and is stored VEC tokens at a time. */
+#include "attend_args.clh"
 #include "project.clh"
 #include "rope.clh"
 #include "rows.clh"
@@ -124,13 +125,7 @@ INLINE void store_v(const struct rows rows, __local floatv *tile, __global half 
 		SYNC();
 }
 
-__kernel GROUP_SIZE void
-append_rows(__global uchar *pool, __global const uint *tables, __global const uint *plan,
-            __global uint *counters, __global const uchar *k, uint k_dtype, ulong k_offset,
-            ulong k_token_stride, ulong k_head_stride, __global const uchar *v, uint v_dtype,
-            ulong v_offset, ulong v_token_stride, ulong v_head_stride, uint items, uint rows,
-            uint layer, uint n_rows, __global const ulong *turns, float magnitude, uint stored,
-            __global const float *projections, uint first_projection)
+__kernel GROUP_SIZE void append_rows(ARGS(APPEND_ROWS_ARGS))
 {
 	__local floatv tile[ROWS * TILE_ROW(DK > DV ? DK : DV)];
 	const uint stream = (uint)get_group_id(1), first = (uint)get_group_id(0) * ROWS,

@@ -6,21 +6,14 @@
  * part_acc [record][DV] | part_ml [record][2]: maximum of logit * log2(e), sum of exp2(logit - maximum)
  * lse [n_rows][Q_HEADS] natural log | sinks [Q_HEADS] natural logits that take mass and have no value
  * Numbers: f32; records that saw no token have maximum -inf and sum 0, and add nothing. */
+#include "attend_args.clh"
 #include "keep_query.clh"
 #include "project.clh"
 
 #define LOG2_E 1.44269504088896340736f
 #define LN_2 0.69314718055994530942f
 
-__kernel GROUP_SIZE void
-attend_merge(__global const uint *plan, __global const float *part_acc,
-             __global const float *part_ml, __global uchar *out, uint out_dtype, ulong out_offset,
-             ulong out_token_stride, ulong out_head_stride, __global float *lse, ulong lse_offset,
-             uint has_lse, __global const float *sinks, ulong sinks_offset, uint has_sinks,
-             uint rows, __global const uchar *q, uint q_dtype, ulong q_offset, ulong q_token_stride,
-             ulong q_head_stride, __global uchar *seen, uint layers, uint layer,
-             __global const ulong *turns, float magnitude, __global uchar *all_rows, uint most_rows,
-             __global const float *projections, uint first_projection)
+__kernel GROUP_SIZE void attend_merge(ARGS(ATTEND_MERGE_ARGS))
 {
 	__local float x[DV];
 	uint row = (uint)get_group_id(0), head = (uint)get_group_id(1);

@@ -8,19 +8,12 @@
  * alpha    of the weights of slots that stand for several tokens
  * Numbers: scores and sums in f32, one running maximum per query. Passes per block: scores, softmax, sums. */
 #include "attend.clh"
+#include "attend_args.clh"
 #include "pruned_scores.clh"
 #include "pruned_sums.clh"
 #include "weigh_slots.clh"
 
-__kernel GROUP_SIZE void attend_partial(__global const uchar *pool, __global const uint *tables,
-                                        __global const uint *plan, __global const uchar *q,
-                                        uint q_dtype, ulong q_offset, ulong q_token_stride,
-                                        ulong q_head_stride, __global float *part_acc,
-                                        __global float *part_ml, __global const uint *code_tables,
-                                        uint items, uint rows, uint work, uint layer, uint dense,
-                                        uint window, float scale, float softcap, uint first_stream,
-                                        __global const ulong *turns, float magnitude, float alpha,
-                                        __global const float *projections, uint first_projection)
+__kernel GROUP_SIZE void attend_partial(ARGS(ATTEND_PARTIAL_ARGS))
 {
 	__local float queries[NQ * DK], sums[NQ * DV], scores[NQ * BT], scratch[SHARE_SCRATCH];
 	__local float m[NQ], l[NQ], shrink[NQ], folded_k[FOLDED_K], folded_v[FOLDED_V];

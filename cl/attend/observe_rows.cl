@@ -3,16 +3,12 @@
  * Grid: (LANES * n_rows, Q_HEADS). Local: none.
  * q    caller's tensor [n_rows][Q_HEADS][DK] | lse [n_rows][Q_HEADS] natural log of the sum of exp(logit)
  * Numbers: queries are rounded to half, as attend_merge does. */
+#include "attend_args.clh"
 #include "keep_query.clh"
 
 #define LOG2_E 1.44269504088896340736f
 
-__kernel GROUP_SIZE void observe_rows(__global const uint *plan, uint rows, __global const uchar *q,
-                                      uint q_dtype, ulong q_offset, ulong q_token_stride,
-                                      ulong q_head_stride, __global const float *lse,
-                                      ulong lse_offset, uint has_lse, __global uchar *seen,
-                                      uint layers, uint layer, __global const ulong *turns,
-                                      float magnitude, __global uchar *all_rows, uint most_rows)
+__kernel GROUP_SIZE void observe_rows(ARGS(OBSERVE_ROWS_ARGS))
 {
 #if OBSERVE || KEEP_ALL
 	const uint row = (uint)get_group_id(0), head = (uint)get_group_id(1);

@@ -5,6 +5,7 @@
  * slots: 1, if slots of entries are meant, in place of positions: where tokens were selected.
  * landing: if not 0, sealed blocks from entry number landed on lie there, by entry and KV head, in block_units each.
  * Numbers: value = minimum + scale * code in f32; turned rows are turned back. */
+#include "attend_args.clh"
 #include "project.clh"
 #include "sealed_value.clh"
 #include "tensor.clh"
@@ -23,13 +24,7 @@ INLINE __global const uint *find_entry(__global const uint *row, uint position)
 	return row + ABI_ROW_ENTRY(low);
 }
 
-__kernel GROUP_SIZE void
-read_rows(__global const uchar *pool, __global const uint *tables, __global uchar *k, uint k_dtype,
-          ulong k_offset, ulong k_token_stride, ulong k_head_stride, uint has_k, __global uchar *v,
-          uint v_dtype, ulong v_offset, ulong v_token_stride, ulong v_head_stride, uint has_v,
-          __global const uint *code_tables, uint slab, uint cap, uint tail, uint sinks, uint dense,
-          uint layer, uint from, uint n, uint first_stream, uint landing, uint landed,
-          uint block_units, uint slots, __global const float *projections, uint first_projection)
+__kernel GROUP_SIZE void read_rows(ARGS(READ_ROWS_ARGS))
 {
 	__local float x[DK > DV ? DK : DV];
 	__local uchar codes[SEALED_CODES] __attribute__((aligned(16)));

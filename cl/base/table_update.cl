@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* table_update: applies n pairs (word, value) to the block tables.
  * Grid: n, rounded up to the local size. pairs [n][2] from word `offset` on. */
-__kernel void table_update(__global uint *tables, __global const uint *pairs, uint offset, uint n)
+#include "args.clh"
+__kernel void table_update(ARGS(TABLE_UPDATE_ARGS))
 {
 	uint i = (uint)get_global_id(0);
 	if (i < n)

@@ -5,17 +5,15 @@
  * arrived uint4 [n][1 + ROW_WORDS]: the slot's number among those of the layer, K [DK] half, V [DV] half
  * slots   units of the pool: where the layer's slots begin, as blocks of codec_rows.clh: slot s is row s % BT of block
  *         s / BT */
+#include "place_args.clh"
 #include "table.clh"
 
-#ifndef ROWS
-#define ROWS 16 /* of a work-group */
-#endif
+#define ROWS ABI_PLACE_ROWS
 #define K_WORDS (DK / 8) /* of 16 bytes; head sizes are multiples of 16 */
 #define V_WORDS (DV / 8)
 #define ROW_WORDS (K_WORDS + V_WORDS)
 
-__kernel GROUP_SIZE void place_rows(__global uchar *pool, __global const uint4 *arrived, uint slots,
-                                    uint n)
+__kernel GROUP_SIZE void place_rows(ARGS(PLACE_ROWS_ARGS))
 {
 	const uint first = (uint)get_group_id(0) * ROWS, end = MIN_OF(first + ROWS, n);
 	for (uint u = first * ROW_WORDS + (uint)LANE; u < end * ROW_WORDS; u += LANES) {

@@ -5,6 +5,7 @@
  * A group whose job says so makes one mask for it and the jobs behind it, from all their tokens; others take over the
  * mask of their sequence's last sealed block. sections: prune_block.clh.
  * Numbers: f32; K_KEPT largest strength^2 * sum of k^2, ties to the lower channel. */
+#include "prune_args.clh"
 #include "prune_block.clh"
 #include "source.clh"
 #include "strength.clh"
@@ -38,10 +39,7 @@ INLINE int place_of(__local const float *scores, int c)
 	return n;
 }
 
-__kernel GROUP_SIZE void prune_channels(__global const uchar *pool, __global const uint *tables,
-                                        __global const uint *plan, __global const uchar *seen,
-                                        __global uchar *sections, uint jobs, uint first_layer,
-                                        uint first_stream)
+__kernel GROUP_SIZE void prune_channels(ARGS(PRUNE_BLOCK_ARGS))
 {
 	__local float scores[DK], strength[DK];
 	__local uchar chosen[DK];

@@ -4,13 +4,10 @@
  * Grid: (LANES * jobs, STREAMS, layers).
  * plan: of (layer, stream) the words at the job's dst get the size of K; V's is known, and 0 here. */
 #include "prune_block.clh"
+#include "seal_args.clh"
 #include "source.clh"
 
-__kernel GROUP_SIZE void prune_size(__global const uchar *pool, __global const uint *tables,
-                                    __global uint *plan, __global const uchar *sections,
-                                    __global uint *counters, __global const uint *code_tables,
-                                    uint live_k, uint live_v, uint jobs, uint first_layer,
-                                    uint first_stream)
+__kernel GROUP_SIZE void prune_size(ARGS(SIZE_BLOCK_ARGS))
 {
 	const uint number = (uint)get_group_id(0), stream = first_stream + (uint)get_group_id(1),
 			   layer = first_layer + (uint)get_group_id(2);

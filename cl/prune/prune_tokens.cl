@@ -6,6 +6,7 @@
  * Numbers: f32; saliency = strength * magnitude (or * its square), the K_KEPT largest, ties to the lower channel.
  * Amplitudes and factors are rounded to half; zero has the sign +. */
 #include "abi.clh"
+#include "prune_args.clh"
 
 #ifndef K_PRUNE
 #define K_PRUNE ABI_PRUNE_TOKENS
@@ -263,10 +264,7 @@ INLINE void store_signs(const struct state p, const struct source s, __local uin
 		section[SIGNS_OFF + i] = (uchar)(signs[i / 4] >> i % 4 * 8);
 }
 
-__kernel GROUP_SIZE void prune_tokens(__global const uchar *pool, __global const uint *tables,
-                                      __global const uint *plan, __global const uchar *seen,
-                                      __global uchar *sections, uint jobs, uint first_layer,
-                                      uint first_stream)
+__kernel GROUP_SIZE void prune_tokens(ARGS(PRUNE_BLOCK_ARGS))
 {
 	__local float strength[DK], factors[DK], amplitudes[BT];
 	__local uint mask[MASK_WORDS], signs[SIGN_WORDS];

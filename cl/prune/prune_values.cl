@@ -5,6 +5,7 @@
  * the mean that it puts in their place.
  * Grid: (LANES * jobs, STREAMS, layers). A lane takes a token at a time. sections: prune_block.clh.
  * Numbers: magnitudes as stored, ties to the lower channel; the mean in f32, rounded to half. */
+#include "prune_args.clh"
 #include "prune_block.clh"
 #include "source.clh"
 
@@ -58,9 +59,7 @@ INLINE void prune_rows(const struct source s, __global uchar *section)
 	}
 }
 
-__kernel GROUP_SIZE void prune_values(__global const uchar *pool, __global const uint *tables,
-                                      __global const uint *plan, __global uchar *sections,
-                                      uint jobs, uint first_layer, uint first_stream)
+__kernel GROUP_SIZE void prune_values(ARGS(PRUNE_VALUES_ARGS))
 {
 	const uint number = (uint)get_group_id(0), stream = first_stream + (uint)get_group_id(1),
 			   layer = first_layer + (uint)get_group_id(2);

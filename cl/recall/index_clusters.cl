@@ -8,6 +8,7 @@
  * Numbers: f32; centroids are rounded to half before keys are labelled by them, so the stored ones are nearest. Sums run
  * in the order of tokens, ties go to the lower number: the same bits on every device that rounds as IEEE 754 says. */
 #include "index_build.clh"
+#include "recall_args.clh"
 #include "segment.clh"
 
 #ifndef METRIC
@@ -259,10 +260,7 @@ INLINE void write_lists(const struct build b, __global ushort *ends)
 	}
 }
 
-__kernel GROUP_SIZE void index_clusters(__global uchar *build, ulong stride, __global uchar *reps,
-                                        uint reps_at, uint reps_stride, __global uchar *index,
-                                        uint address, uint seg_stride, uint n, uint c,
-                                        uint iterations, uint lists, uint seed, uint layer)
+__kernel GROUP_SIZE void index_clusters(ARGS(INDEX_CLUSTERS_ARGS))
 {
 	__local uint changed;
 	const uint head = (uint)get_group_id(2) * STREAMS + (uint)get_group_id(1);

@@ -7,6 +7,7 @@
  * Numbers: f32; H is scaled so that its mean eigenvalue is 1, and RIDGE is added to each. No query seen: the identity. */
 #include "index_build.clh"
 #include "project.clh"
+#include "recall_args.clh"
 #include "rope.clh"
 #include "strength.clh"
 
@@ -25,11 +26,7 @@ INLINE void add_query(__local const float *q, __global float *metric)
 	SYNC();
 }
 
-__kernel GROUP_SIZE void index_metric(__global uchar *build, ulong stride,
-                                      __global const uchar *seen, uint at, uint end, uint layers,
-                                      uint layer, uint n, uint c, __global const ulong *turns,
-                                      float magnitude, __global const float *projections,
-                                      uint first_projection)
+__kernel GROUP_SIZE void index_metric(ARGS(INDEX_METRIC_ARGS))
 {
 	__local float q[DK];
 	const uint stream = (uint)get_group_id(1), number = (uint)get_group_id(2);

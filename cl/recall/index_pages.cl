@@ -3,11 +3,10 @@
  * Source: Quest, arXiv 2406.10774, section 3.
  * Grid: (LANES * tiles of pages, STREAMS, layers). build: index_points; n tokens
  * index: half [tile][2][DK][ABI_TILE], the largest first; zeros for what only fills the last tile. */
+#include "recall_args.clh"
 #include "segment.clh"
 
-__kernel GROUP_SIZE void index_pages(__global const uchar *build, ulong stride,
-                                     __global uchar *index, uint address, uint seg_stride, uint n,
-                                     uint layer)
+__kernel GROUP_SIZE void index_pages(ARGS(INDEX_PAGES_ARGS))
 {
 	const uint tile = (uint)get_group_id(0), stream = (uint)get_group_id(1),
 			   head = (uint)get_group_id(2) * STREAMS + stream;

@@ -3,6 +3,7 @@
  * ABI_POINTS tokens for the kernels that make an index: abi.clh draws them.
  * Grid: (LANES * tiles, STREAMS, layers). build: of all (layer, stream) of the launch, `stride` bytes each
  * Tokens from, from + step, ...; those of the last tile behind token number n are zeros. */
+#include "recall_args.clh"
 #include "rope.clh"
 #include "table.clh"
 
@@ -24,10 +25,7 @@ INLINE void unrotate(__global half *to, int i, int position, __global const ulon
 	}
 }
 
-__kernel GROUP_SIZE void index_points(__global const uchar *pool, __global const uint *tables,
-                                      __global uchar *build, ulong stride, uint slab, uint cap,
-                                      uint from, uint n, uint step, uint first_layer,
-                                      __global const ulong *turns, float magnitude)
+__kernel GROUP_SIZE void index_points(ARGS(INDEX_POINTS_ARGS))
 {
 	const uint stream = (uint)get_group_id(1), layer = first_layer + (uint)get_group_id(2),
 			   t0 = (uint)get_group_id(0) * ABI_POINTS;

@@ -7,15 +7,9 @@
 #include "attend.clh"
 #include "codec_half.clh"
 #include "listed_rows.clh"
+#include "recall_args.clh"
 
-__kernel GROUP_SIZE void
-recall_attend(__global const uchar *pool, __global const uint *tables, __global const uint *plan,
-              __global const uchar *q, uint q_dtype, ulong q_offset, ulong q_token_stride,
-              ulong q_head_stride, __global float *part_acc, __global float *part_ml,
-              __global const uint *code_tables, __global const uint *lists, uint items, uint rows,
-              uint work, uint layer, float scale, float softcap, uint first_stream, uint first_ask,
-              uint room, __global const ulong *turns, float magnitude, uint slots,
-              __global const float *projections, uint first_projection)
+__kernel GROUP_SIZE void recall_attend(ARGS(RECALL_ATTEND_ARGS))
 {
 	__local float queries[NQ * DK], sums[NQ * DV], scores[NQ * BT], scratch[SHARE_SCRATCH];
 	__local float m[NQ], l[NQ], alpha[NQ], listed[LISTED_ROOM];

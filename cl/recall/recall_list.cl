@@ -4,6 +4,7 @@
  * Grid: (LANES * STREAMS, rows). Local: LANES uint.
  * takes ushort [row][heads][max_units] (recall_select) | list uint [row][STREAMS][1 + room]: how many, then ordinals, of
  * a segment's units in their order. Tokens that were cut off are left out. */
+#include "recall_args.clh"
 #include "segment.clh"
 #include "tile.clh"
 
@@ -40,10 +41,7 @@ INLINE uint list_units(const struct segment s, __global const ushort *takes, uin
 	return n;
 }
 
-__kernel GROUP_SIZE void recall_list(__global const uchar *index, __global const uint *tables,
-                                     __global const uint *plan, __global const ushort *takes,
-                                     __global uint *lists, uint items, uint work, uint segments,
-                                     uint layer, uint max_units, uint room)
+__kernel GROUP_SIZE void recall_list(ARGS(RECALL_LIST_ARGS))
 {
 #if LANES > 1
 	__local uint scratch[LANES];

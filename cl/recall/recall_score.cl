@@ -7,6 +7,7 @@
  * Numbers: f32, no scale: only their order counts. DISTANCE: windowed RoPE (A2ATS, section 3.2): every key is scored as if
  * it lay that far behind the query. */
 #include "project.clh"
+#include "recall_args.clh"
 #include "rope.clh"
 #include "segment.clh"
 #include "tensor.clh"
@@ -21,9 +22,7 @@
 #ifndef Q_HEADS
 #define Q_HEADS (G * STREAMS) /* query heads */
 #endif
-#ifndef TILES
-#define TILES 16 /* tiles of a work-group */
-#endif
+#define TILES ABI_SCORE_TILES
 
 INLINE void store_scores(__local const float *tile, __global float *scores, uint max_units)
 {
@@ -55,14 +54,7 @@ INLINE void score_tile(__global const half *reps, long ahead, __local float *que
 #define QUERY_PARTS 1
 #endif
 
-__kernel GROUP_SIZE void recall_score(__global const uchar *index, __global const uint *tables,
-                                      __global const uint *plan, __global const uchar *q,
-                                      uint q_dtype, ulong q_offset, ulong q_token_stride,
-                                      ulong q_head_stride, __global const uchar *codebooks,
-                                      __global float *scores, uint items, uint work, uint segments,
-                                      uint layer, uint max_units, __global const ulong *turns,
-                                      float magnitude, __global const float *projections,
-                                      uint first_projection)
+__kernel GROUP_SIZE void recall_score(ARGS(RECALL_SCORE_ARGS))
 {
 	__local float queries[QUERY_PARTS * NQ * DK], tile[NQ * UT],
 		below[QUERY_PARTS == 2 ? NQ * UT : 1];

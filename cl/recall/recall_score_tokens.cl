@@ -5,16 +5,10 @@
  * scores [row][Q_HEADS][max_units]: the units of a segment are its tokens */
 #include "attend.clh"
 #include "pruned_scores.clh"
+#include "recall_args.clh"
 #include "segment.clh"
 
-__kernel GROUP_SIZE void
-recall_score_tokens(__global const uchar *pool, __global const uint *tables,
-                    __global const uint *plan, __global const uchar *q, uint q_dtype,
-                    ulong q_offset, ulong q_token_stride, ulong q_head_stride,
-                    __global const uint *code_tables, __global float *scores, uint items, uint work,
-                    uint segments, uint layer, uint first_stream, uint max_units,
-                    __global const ulong *turns, float magnitude, __global const float *projections,
-                    uint first_projection)
+__kernel GROUP_SIZE void recall_score_tokens(ARGS(RECALL_SCORE_TOKENS_ARGS))
 {
 	__local float queries[NQ * DK], tile_scores[NQ * BT], scratch[SHARE_SCRATCH],
 		folded_k[FOLDED_K];

@@ -8,6 +8,7 @@
  * Grid: (LANES * heads, rows). Local: 2048 + 2 * FEW + LANES uint.
  * scores float [row][Q_HEADS][max_units] | takes ushort [row][heads][max_units], of all units of the sequence */
 #include "radix.clh"
+#include "recall_args.clh"
 #include "segment.clh"
 #include "softmax.clh"
 
@@ -205,10 +206,7 @@ INLINE void take_many(const struct choice c, uint prefix, uint left, __local uin
 	}
 }
 
-__kernel GROUP_SIZE void recall_select(__global const uchar *index, __global const uint *tables,
-                                       __global const uint *plan, __global float *scores,
-                                       __global ushort *takes, uint items, uint work, uint segments,
-                                       uint layer, uint max_units, uint budget, float scale)
+__kernel GROUP_SIZE void recall_select(ARGS(RECALL_SELECT_ARGS))
 {
 	__local uint bins[BINS], scratch[LANES], few[2 * FEW], n_few;
 	const int heads = GROUPED_CHOICE ? STREAMS : Q_HEADS, per = GROUPED_CHOICE ? 1 : G;

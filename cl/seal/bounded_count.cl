@@ -3,6 +3,7 @@
  * Grid: (LANES * jobs, STREAMS, layers). Local: the codes of a side, its units, a histogram.
  * histograms [layers][2][ABI_SYMBOLS] uint, of K and V; begins as zeros. Sums are whole numbers: no order matters. */
 #include "bounded_units.clh"
+#include "seal_args.clh"
 
 INLINE void count_side(const struct bounded s, const struct source src, const struct workspace w,
                        __local uint *counts, __global uint *histogram)
@@ -18,10 +19,7 @@ INLINE void count_side(const struct bounded s, const struct source src, const st
 	SYNC();
 }
 
-__kernel GROUP_SIZE void bounded_count(__global const uchar *pool, __global const uint *tables,
-                                       __global const uint *plan, __global const uchar *sections,
-                                       __global uint *histograms, uint jobs, uint first_layer,
-                                       uint first_stream)
+__kernel GROUP_SIZE void bounded_count(ARGS(BOUNDED_COUNT_ARGS))
 {
 	WORKSPACE(w);
 	__local uint counts[ABI_SYMBOLS];

@@ -5,6 +5,7 @@
  * live_k, v which tables may be taken, a bit each; the flat one always may
  * counters  the largest bound so far, scale / 2, of K and V */
 #include "bounded_units.clh"
+#include "seal_args.clh"
 
 /* The live table with which the counted codes take the fewest bits; of equals the first. */
 INLINE uint cheapest(const struct bounded s, __global const uint *code_tables, uint live,
@@ -76,11 +77,7 @@ INLINE uint size_side(const struct bounded s, const struct source src, const str
 	return size_streams(s, src, w, code_tables, live, counts, lengths);
 }
 
-__kernel GROUP_SIZE void bounded_size(__global const uchar *pool, __global const uint *tables,
-                                      __global uint *plan, __global const uchar *sections,
-                                      __global uint *counters, __global const uint *code_tables,
-                                      uint live_k, uint live_v, uint jobs, uint first_layer,
-                                      uint first_stream)
+__kernel GROUP_SIZE void bounded_size(ARGS(SIZE_BLOCK_ARGS))
 {
 	WORKSPACE(w);
 	__local uint counts[ABI_SYMBOLS], lengths[MOST_LANES > ABI_TABLES ? MOST_LANES : ABI_TABLES];

@@ -3,6 +3,7 @@
  * Grid: (LANES * jobs, STREAMS, layers). Local: the codes of a side and its units.
  * counters: values beyond bound * (1 + 1e-5) + 1e-7; bound = part * range / 2, or the absolute one. */
 #include "bounded_units.clh"
+#include "seal_args.clh"
 #include "sealed_value.clh"
 
 /* Row `row` and column `col` of a side, as it is read. */
@@ -59,10 +60,7 @@ INLINE uint verify_side(const struct bounded s, const struct source src, const s
 	return broken;
 }
 
-__kernel GROUP_SIZE void bounded_verify(__global const uchar *pool, __global const uint *tables,
-                                        __global const uint *plan, __global const uchar *sections,
-                                        __global uint *counters, __global const uint *code_tables,
-                                        uint jobs, uint first_layer, uint first_stream)
+__kernel GROUP_SIZE void bounded_verify(ARGS(BOUNDED_VERIFY_ARGS))
 {
 	WORKSPACE(w);
 	__global const uint *job = plan + jobs + (uint)get_group_id(0) * ABI_SEAL_WORDS;

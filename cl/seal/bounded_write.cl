@@ -5,6 +5,7 @@
  * A byte belongs to one lane; its neighbours may be written at the same time. */
 #include "bounded_units.clh"
 #include "planes.clh"
+#include "seal_args.clh"
 
 INLINE void write_units(const struct bounded s, const struct workspace w, __global uchar *block)
 {
@@ -153,10 +154,7 @@ INLINE void write_side(const struct bounded s, const struct source src, const st
 		write_lanes(s, w, encoder(s, code_tables, table), block, payload, lengths);
 }
 
-__kernel GROUP_SIZE void bounded_write(__global uchar *pool, __global const uint *tables,
-                                       __global const uint *plan, __global const uchar *sections,
-                                       __global const uint *code_tables, uint jobs,
-                                       uint first_layer, uint first_stream)
+__kernel GROUP_SIZE void bounded_write(ARGS(BOUNDED_WRITE_ARGS))
 {
 	WORKSPACE(w);
 	__local uint lengths[MOST_LANES];

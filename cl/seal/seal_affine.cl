@@ -8,10 +8,9 @@
  * scale 0 and decodes to its minimum. Symmetric: scale = max |x| / (2^(BITS-1) - 1), codes 1 .. 2^BITS - 1.
  * Tokens that a partial block lacks enter no range; their codes are 0. */
 #include "affine_units.clh"
+#include "seal_args.clh"
 
-__kernel GROUP_SIZE void seal_affine(__global uchar *pool, __global const uint *tables,
-                                     __global const uint *plan, __global const uchar *sections,
-                                     uint jobs, uint first_layer, uint first_stream)
+__kernel GROUP_SIZE void seal_affine(ARGS(SEAL_BLOCK_ARGS))
 {
 	__local uchar list[ROW_LIST], bytes[PACKS_K ? K_BITS < 16 ? DK * BT : 1 : 1];
 	__local ushort starts[STARTS];

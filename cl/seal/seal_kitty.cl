@@ -8,6 +8,7 @@
  * taken. Units are those of seal_affine.cl, with scale = (max - min) / 15 in boosted channels, / 3 in others. */
 #include "affine_units.clh"
 #include "kitty_block.clh"
+#include "seal_args.clh"
 
 #define LOW_TOP 3
 #define BOOSTED_TOP ((1 << BOOSTED_BITS) - 1)
@@ -88,9 +89,7 @@ INLINE void seal_boost_plane(const struct source s, __global uchar *block)
 	}
 }
 
-__kernel GROUP_SIZE void seal_kitty(__global uchar *pool, __global const uint *tables,
-                                    __global const uint *plan, __global const uchar *sections,
-                                    uint jobs, uint first_layer, uint first_stream)
+__kernel GROUP_SIZE void seal_kitty(ARGS(SEAL_BLOCK_ARGS))
 {
 	__local uchar list[ROW_LIST], tops[K_CHANNELS], bytes[PACKS_K ? DK * BT : 1];
 	__local ushort starts[STARTS];

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* seal_rows: copies tokens of half blocks to a sealed block of rows per (job, stream, layer): codec_rows.clh draws it.
  * Grid: (LANES * jobs, STREAMS, layers). Tokens that a partial block lacks are zeros. */
+#include "seal_args.clh"
 #include "source.clh"
 
-__kernel GROUP_SIZE void seal_rows(__global uchar *pool, __global const uint *tables,
-                                   __global const uint *plan, __global const uchar *sections,
-                                   uint jobs, uint first_layer, uint first_stream)
+__kernel GROUP_SIZE void seal_rows(ARGS(SEAL_BLOCK_ARGS))
 {
 	__local uchar list[ROW_LIST];
 	__global const uint *job = plan + jobs + (uint)get_group_id(0) * ABI_SEAL_WORDS;

@@ -9,6 +9,7 @@
  * Numbers: f32; the mean of turns is a sum of a geometric series, whose rounding is that of a sine's argument. What RoPE
  * multiplies by stays: it would be taken off and put on again. */
 #include "asked_rows.clh"
+#include "select_args.clh"
 
 #ifndef AHEAD
 #define AHEAD 512 /* positions over which turns are averaged */
@@ -32,10 +33,7 @@ INLINE float2 mean_turn(__global const ulong *turns, int i, uint p)
 	return (float2)(cospi(middle), sinpi(middle)) * shrink;
 }
 
-__kernel GROUP_SIZE void expect_queries(__global const uchar *queries, uint at, uint many,
-                                        uint first, uint n, uint position, uint layers,
-                                        uint first_layer, __global const ulong *turns,
-                                        __global float *expected)
+__kernel GROUP_SIZE void expect_queries(ARGS(EXPECT_QUERIES_ARGS))
 {
 	const uint r = (uint)get_group_id(0), head = (uint)get_group_id(1),
 			   layer = first_layer + (uint)get_group_id(2);

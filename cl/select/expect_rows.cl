@@ -12,6 +12,7 @@
  * left out, and so is what places that hold no candidate get. */
 #include "asked_rows.clh"
 #include "pruned_scores.clh"
+#include "select_args.clh"
 #include "slots.clh"
 
 #ifndef AHEAD
@@ -65,12 +66,7 @@ INLINE float log_seen(uint position, uint end, uint window)
 	return position + window > end ? log2((float)(position + window - end) / AHEAD) : -INFINITY;
 }
 
-__kernel GROUP_SIZE void
-expect_rows(__global const uchar *pool, __global const uint *tables, __global const uchar *queries,
-            __global const uint *code_tables, __global const float *expected, __global float *logs,
-            uint places, uint slab, uint cap, uint sinks, uint tail, uint at, uint many, uint first,
-            uint n, uint position, uint layers, uint first_layer, uint first_stream, uint window,
-            float scale, __global const float *projections, uint first_projection)
+__kernel GROUP_SIZE void expect_rows(ARGS(EXPECT_ROWS_ARGS))
 {
 	__local float rows[NQ * DK], logits[NQ * BT], scratch[SHARE_SCRATCH], folded_k[FOLDED_K];
 	__local float base[HT * BT], sum[HT * BT], squares[HT * BT];

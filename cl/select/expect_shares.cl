@@ -7,6 +7,7 @@
  * the room of its traces */
 #include "candidates.clh"
 #include "lanes.clh"
+#include "select_args.clh"
 
 #ifndef G
 #define G 1 /* query heads of a KV head */
@@ -50,10 +51,7 @@ INLINE void add_shares(__global float *ranks, __global const float *logs,
 	}
 }
 
-__kernel GROUP_SIZE void expect_shares(__global const uchar *pool, __global const uint *tables,
-                                       __global const float *logs, __global float *ranks,
-                                       __global float *lengths, __global const uint *order,
-                                       __global const uint *found, CANDIDATES_ARGS)
+__kernel GROUP_SIZE void expect_shares(ARGS(EXPECT_SHARES_ARGS))
 {
 	__local float scratch[LANES];
 	const uint stream = first_stream + (uint)get_group_id(1),

@@ -4,13 +4,10 @@
  * Grid: (LANES * jobs, STREAMS, layers). Local: LISTED rows of K or V in f32 and what the codec wants.
  * Numbers: what lies in half is copied; what was sealed is decoded and rounded to half. */
 #include "candidate_rows.clh"
+#include "select_args.clh"
 #include "source.clh"
 
-__kernel GROUP_SIZE void gather_slots(__global uchar *pool, __global const uint *tables,
-                                      __global const uint *jobs, __global const uint *code_tables,
-                                      __global const float *scores, __global const float *ranks,
-                                      __global const uint *order, __global const uint *chosen,
-                                      __global const uint *traces, uint by_rank, CANDIDATES_ARGS)
+__kernel GROUP_SIZE void gather_slots(ARGS(GATHER_SLOTS_ARGS))
 {
 	__local float rows[LISTED_ROOM];
 	__local uint list[LISTED];

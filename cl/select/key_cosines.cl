@@ -6,6 +6,7 @@
  * Numbers: f32; at most 1, which equal keys have exactly; of a key of zeros 0. */
 #include "candidates.clh"
 #include "runs.clh"
+#include "select_args.clh"
 
 INLINE float key_cosine(__global const half *a, __global const half *b)
 {
@@ -21,8 +22,7 @@ INLINE float key_cosine(__global const half *a, __global const half *b)
 	return dot == aa && dot == bb ? 1.0f : fmin(dot / sqrt(aa * bb), 1.0f);
 }
 
-__kernel GROUP_SIZE void key_cosines(__global const uchar *pool, __global const uint *tables,
-                                     __global float *work, CANDIDATES_ARGS)
+__kernel GROUP_SIZE void key_cosines(ARGS(KEY_COSINES_ARGS))
 {
 	const uint stream = first_stream + (uint)get_group_id(1),
 			   layer = first_layer + (uint)get_group_id(2);

@@ -4,6 +4,7 @@
  * Grid: (LANES * (jobs or blocks), STREAMS, layers): jobs > 0: of jobs; else of the view's blocks.
  * selected: 0, if there is no choice, only scores. by_rank: a candidate's score is its rank, else that of its place; only the latter changes what stays in half. */
 #include "candidates.clh"
+#include "select_args.clh"
 #include "source.clh"
 
 INLINE void copy_state(__global uchar *pool, __global const uint *dst)
@@ -17,12 +18,7 @@ INLINE void copy_state(__global uchar *pool, __global const uint *dst)
 		to[i] = from[i];
 }
 
-__kernel GROUP_SIZE void mark_slots(__global uchar *pool, __global const uint *tables,
-                                    __global const uint *plan, __global const float *scores,
-                                    __global const float *ranks, __global const uint *order,
-                                    __global const uchar *keep, __global const uint *found,
-                                    __global const uint *traces, uint jobs, uint selected,
-                                    uint by_rank, uint end, CANDIDATES_ARGS)
+__kernel GROUP_SIZE void mark_slots(ARGS(MARK_SLOTS_ARGS))
 {
 	const uint i = (uint)get_group_id(0), stream = first_stream + (uint)get_group_id(1),
 			   layer = first_layer + (uint)get_group_id(2);

@@ -8,6 +8,7 @@
 #include "candidates.clh"
 #include "lanes.clh"
 #include "runs.clh"
+#include "select_args.clh"
 #include "source.clh"
 
 #define VARIANCE_LEAST 1e-6f
@@ -66,11 +67,7 @@ INLINE void store_means(const struct candidates c, __global const uint *order, u
 	}
 }
 
-__kernel GROUP_SIZE void merge_runs(__global uchar *pool, __global const uint *tables,
-                                    __global const uint *jobs, __global const float *scores,
-                                    __global const float *ranks, __global const uint *order,
-                                    __global const uint *chosen, __global const uint *found,
-                                    __global float *work, uint by_rank, CANDIDATES_ARGS)
+__kernel GROUP_SIZE void merge_runs(ARGS(MERGE_RUNS_ARGS))
 {
 	__local float scratch[LANES];
 	const uint stream = first_stream + (uint)get_group_id(1),

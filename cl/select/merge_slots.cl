@@ -13,6 +13,7 @@
  * spots  uint [layers][STREAMS][merged_blocks]: the half blocks that will hold the slots, in units
  * Numbers: sums of one commit in f32, rounded to half at its end; weights are whole numbers. */
 #include "candidate_rows.clh"
+#include "select_args.clh"
 
 #ifndef NEAR
 #define NEAR ABI_NEAR_COSINE
@@ -137,6 +138,13 @@ INLINE int nearest(const struct slots s, __local const float *x, int used, __loc
 	return first_of_lanes(best, at, near, which);
 }
 
+/* The mean when x joins with its part of it. What is all of the slot leaves nothing of what lay there: far larger numbers would
+ * round it. */
+INLINE float mean_of(float old, float x, float part)
+{
+	return part < 1.0f ? fma(x - old, part, old) : x;
+}
+
 /* A token with key x joins slot j: returns its part in the mean. All lanes call it. */
 INLINE float join_key(const struct slots s, int j, const struct joining t, __local const float *x,
                       __local float *scratch)
@@ -147,7 +155,7 @@ INLINE float join_key(const struct slots s, int j, const struct joining t, __loc
 	float norm = 0.0f;
 	SYNC_GLOBAL();
 	for (int c = LANE; c < DK; c += LANES) {
-		const float old = s.keys[c * s.most + j], mean = fma(x[c] - old, part, old);
+		const float mean = mean_of(s.keys[c * s.most + j], x[c], part);
 		s.keys[c * s.most + j] = mean;
 		norm = fma(mean, mean, norm);
 	}
@@ -222,13 +230,7 @@ INLINE void store_slots(const struct slots s, int used, __global uchar *pool,
 	}
 }
 
-__kernel GROUP_SIZE void merge_slots(__global uchar *pool, __global const uint *tables,
-                                     __global const uint *code_tables, __global const float *scores,
-                                     __global const float *ranks, __global const uint *order,
-                                     __global const uchar *keep, __global const uint *found,
-                                     __global float *work, __global const uint *spots,
-                                     __global const float *masses, uint by_rank, uint merged,
-                                     uint merged_blocks, CANDIDATES_ARGS)
+__kernel GROUP_SIZE void merge_slots(ARGS(MERGE_SLOTS_ARGS))
 {
 	__local float rows[LISTED_ROOM], near[LANES];
 	__local int which[LANES], to[LISTED];
@@ -307,9 +309,9 @@ __kernel GROUP_SIZE void merge_slots(__global uchar *pool, __global const uint *
 				__global float *v = s.values + to[n] * DV + u;
 				if (REPLACES && moved[n] >= 0) {
 					__global float *w = s.values + moved[n] * DV + u;
-					*w = fma(*v - *w, moved_parts[n], *w);
+					*w = mean_of(*w, *v, moved_parts[n]);
 				}
-				*v = fma(rows[n * LISTED_ROW(DV) + u] - *v, parts[n], *v);
+				*v = mean_of(*v, rows[n * LISTED_ROW(DV) + u], parts[n]);
 			}
 		SYNC_GLOBAL();
 	}

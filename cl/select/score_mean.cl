@@ -3,6 +3,7 @@
  * Grid: (LANES, 1, layers). candidates.clh draws the buffers. n: the last candidates, which are the same tokens in all heads: no
  * more than those that leave the window, where runs of other length have become slots of each head. */
 #include "candidates.clh"
+#include "select_args.clh"
 
 /* Of a head's candidates the one that is `back` from their end. */
 INLINE __global float *last_rank(__global float *ranks, __global const uint *found, uint cap,
@@ -11,8 +12,7 @@ INLINE __global float *last_rank(__global float *ranks, __global const uint *fou
 	return ranks + head * places + found[head * FOUND_WORDS(cap) + FOUND_ALL] - back;
 }
 
-__kernel GROUP_SIZE void score_mean(__global float *ranks, __global const uint *found, uint n,
-                                    uint cap, uint places, uint first_layer)
+__kernel GROUP_SIZE void score_mean(ARGS(SCORE_MEAN_ARGS))
 {
 	const ulong head = (first_layer + (uint)get_group_id(2)) * STREAMS;
 	const uint same = MIN_OF(n, found[head * FOUND_WORDS(cap) + FOUND_ALL]);

@@ -5,6 +5,7 @@
  * Grid: (LANES, STREAMS, layers). Local: LANES floats. candidates.clh draws the buffers; traces: score_rows.cl. */
 #include "candidates.clh"
 #include "lanes.clh"
+#include "select_args.clh"
 
 #define PRIOR                                                                                      \
 	512 /* rows that every token is taken to have been seen by, beside those that could: few say little */
@@ -13,10 +14,7 @@
 #define AGED 0
 #endif
 
-__kernel GROUP_SIZE void score_mix(__global const uchar *pool, __global const uint *tables,
-                                   __global float *ranks, __global const half *traces,
-                                   __global const uint *order, __global const uint *found,
-                                   float peak, uint end, CANDIDATES_ARGS)
+__kernel GROUP_SIZE void score_mix(ARGS(SCORE_MIX_ARGS))
 {
 	__local float scratch[LANES];
 	const uint stream = first_stream + (uint)get_group_id(1),

@@ -3,6 +3,7 @@
  * beyond the ends, or the largest (SnapKV, arXiv 2404.14469, section 4.2).
  * Grid: (LANES, STREAMS, layers). candidates.clh draws the buffers; chosen is room for the old scores. */
 #include "candidates.clh"
+#include "select_args.clh"
 
 #ifndef POOL
 #define POOL 5 /* tokens, odd */
@@ -11,9 +12,7 @@
 #define POOL_MAX 0
 #endif
 
-__kernel GROUP_SIZE void score_pool(__global float *ranks, __global uint *chosen,
-                                    __global const uint *found, uint cap, uint places,
-                                    uint first_layer, uint first_stream)
+__kernel GROUP_SIZE void score_pool(ARGS(SCORE_POOL_ARGS))
 {
 	const ulong head =
 		(first_layer + (uint)get_group_id(2)) * STREAMS + first_stream + (uint)get_group_id(1);

@@ -13,6 +13,7 @@
  * Numbers: logits anew in f32 from queries rounded to half, weights by the log-sum-exp that attention found. */
 #include "asked_rows.clh"
 #include "pruned_scores.clh"
+#include "select_args.clh"
 #include "weigh_slots.clh"
 
 #ifndef SCORE_ROWS
@@ -89,13 +90,7 @@ INLINE void add_rows(const struct asked a, uint r0, float lambda, __local const 
 	}
 }
 
-__kernel GROUP_SIZE void
-score_rows(__global const uchar *pool, __global const uint *tables, __global const uchar *queries,
-           __global const uint *code_tables, __global float *scores, uint places, uint slab,
-           uint cap, uint sinks, uint tail, uint at, uint many, uint first, uint n, uint position,
-           uint layers, uint first_layer, uint first_stream, uint window, float scale,
-           float softcap, float alpha, float lambda, uint add, __global half *traces,
-           __global const float *sums, __global const float *projections, uint first_projection)
+__kernel GROUP_SIZE void score_rows(ARGS(SCORE_ROWS_ARGS))
 {
 	__local float rows[NQ * DK], logits[NQ * BT], scratch[SHARE_SCRATCH];
 	__local float lse[NQ], folded_k[FOLDED_K], best[TR * BT], total[BT];

@@ -6,6 +6,7 @@
  * tokens from .. from + leaving - 1. */
 #include "asked_rows.clh"
 #include "pruned_scores.clh"
+#include "select_args.clh"
 #include "weigh_slots.clh"
 
 /* The part of a block that candidates are. */
@@ -16,14 +17,7 @@ INLINE struct block candidates_of(struct block b, uint from, uint leaving)
 	return b;
 }
 
-__kernel GROUP_SIZE void score_sums(__global const uchar *pool, __global const uint *tables,
-                                    __global const uchar *queries, __global const uint *code_tables,
-                                    __global float *sums, uint from, uint leaving, uint slab,
-                                    uint cap, uint sinks, uint tail, uint at, uint many, uint first,
-                                    uint n, uint position, uint layers, uint first_layer,
-                                    uint first_stream, uint window, float scale, float softcap,
-                                    float alpha, __global const float *projections,
-                                    uint first_projection)
+__kernel GROUP_SIZE void score_sums(ARGS(SCORE_SUMS_ARGS))
 {
 	__local float rows[NQ * DK], logits[NQ * BT], scratch[SHARE_SCRATCH];
 	__local float m[NQ], l[NQ], shrink[NQ], folded_k[FOLDED_K];

@@ -4,11 +4,9 @@
  * Grid: (LANES, STREAMS, layers). Local: 2048 + LANES uint. n: tokens that leave the window, the last candidates.
  * bounds uint [layers][STREAMS][2]: runs.clh. keep: ABI_SLOT_KEPT of token i, counted from the first new one. */
 #include "chosen.clh"
+#include "select_args.clh"
 
-__kernel GROUP_SIZE void select_alone(__global const float *ranks, __global uchar *keep,
-                                      __global const uint *found, __global const uint *bounds,
-                                      uint n, uint cap, uint places, uint first_layer,
-                                      uint first_stream)
+__kernel GROUP_SIZE void select_alone(ARGS(SELECT_ALONE_ARGS))
 {
 	__local uint bins[BINS], scratch[LANES];
 	const ulong head =

@@ -4,15 +4,13 @@
  * Grid: (LANES, STREAMS, layers). Local: 2048 + LANES uint. quota uint [layers][STREAMS].
  * newest: 1, if the last candidate is kept in any case; it counts. candidates.clh draws the buffers. */
 #include "chosen.clh"
+#include "select_args.clh"
 
 #ifndef ABOVE
 #define ABOVE 0
 #endif
 
-__kernel GROUP_SIZE void select_best(__global const uint *order, __global const float *ranks,
-                                     __global uchar *keep, __global uint *chosen,
-                                     __global uint *found, __global const uint *quotas, uint newest,
-                                     uint cap, uint places, uint first_layer, uint first_stream)
+__kernel GROUP_SIZE void select_best(ARGS(SELECT_BEST_ARGS))
 {
 	__local uint scratch[LANES];
 	const ulong head =

@@ -10,6 +10,7 @@
  * in the last one what is left. n: candidates that leave the window, the first of them `behind` tokens behind the sinks.
  * candidates.clh draws the buffers; chosen holds the rings behind each other while they are walked. */
 #include "chosen.clh"
+#include "select_args.clh"
 
 #ifndef CASCADES
 #define CASCADES 4 /* the window is one of them */
@@ -70,11 +71,7 @@ INLINE void carry(struct ring *rings, uint token, uint u, __global const float *
 	}
 }
 
-__kernel GROUP_SIZE void select_cascade(__global const uint *order, __global const float *ranks,
-                                        __global uchar *keep, __global uint *chosen,
-                                        __global uint *found, __global const uint *quotas, uint n,
-                                        uint behind, uint size, uint cap, uint places,
-                                        uint first_layer, uint first_stream)
+__kernel GROUP_SIZE void select_cascade(ARGS(SELECT_CASCADE_ARGS))
 {
 	__local uint scratch[LANES];
 	const ulong head =

@@ -4,6 +4,7 @@
  * Grid: (LANES, STREAMS, layers). candidates.clh draws the buffers. */
 #include "candidates.clh"
 #include "radix.clh"
+#include "select_args.clh"
 
 #ifndef SCORE
 #define SCORE ABI_SCORE_MASS
@@ -32,9 +33,7 @@ INLINE float score_at(const struct candidates c, uint place, __global const floa
 #endif
 }
 
-__kernel GROUP_SIZE void select_list(__global const uchar *pool, __global const uint *tables,
-                                     __global const float *scores, __global uint *order,
-                                     __global float *ranks, __global uint *found, CANDIDATES_ARGS)
+__kernel GROUP_SIZE void select_list(ARGS(SELECT_LIST_ARGS))
 {
 	__local uint scratch[LANES];
 	const uint stream = first_stream + (uint)get_group_id(1),

@@ -6,6 +6,7 @@
  * bounds and work. keep: what select_alone has found of new tokens, then of all candidates. */
 #include "chosen.clh"
 #include "runs.clh"
+#include "select_args.clh"
 
 /* Whether new token i begins a run. */
 INLINE bool begins(uint i, __global const float *cosines, __global const uchar *alone, float least)
@@ -32,11 +33,7 @@ INLINE uint find_runs(__global uint *firsts, uint old, uint n, __global const fl
 	return scratch[LANES - 1];
 }
 
-__kernel GROUP_SIZE void select_runs(__global const uint *order, __global const float *ranks,
-                                     __global uchar *keep, __global uint *chosen,
-                                     __global uint *found, __global const uint *bounds,
-                                     __global float *work, uint n, uint cap, uint places,
-                                     uint first_layer, uint first_stream)
+__kernel GROUP_SIZE void select_runs(ARGS(SELECT_RUNS_ARGS))
 {
 	__local uint scratch[LANES];
 	const ulong head =

@@ -6,6 +6,7 @@
  * all that is dropped joins. candidates.clh draws the buffers; traces: score_rows.cl. */
 #include "candidates.clh"
 #include "radix.clh"
+#include "select_args.clh"
 
 #ifndef SCORE
 #define SCORE ABI_SCORE_MASS
@@ -14,11 +15,7 @@
 #define SEEDS 0
 #endif
 
-__kernel GROUP_SIZE void weigh_dropped(__global const float *scores, __global const half *traces,
-                                       __global const float *ranks, __global const uint *order,
-                                       __global uchar *keep, __global const uint *found,
-                                       __global float *masses, float recent, uint merged, uint cap,
-                                       uint places, uint first_layer, uint first_stream)
+__kernel GROUP_SIZE void weigh_dropped(ARGS(WEIGH_DROPPED_ARGS))
 {
 	__local uint bins[BINS], scratch[LANES];
 	const ulong h = (first_layer + (uint)get_group_id(2)) * STREAMS + first_stream +

@@ -73,6 +73,9 @@ GLUE void glue_shift(struct glue *g, int seq, int from, int to, int by);
 GLUE void glue_clear(struct glue *g, int data);
 GLUE size_t glue_state_get(struct glue *g, int seq, uint8_t *data, size_t room);
 GLUE size_t glue_state_set(struct glue *g, int seq, const uint8_t *data, size_t n);
+GLUE int glue_save_file(struct glue *g, int seq, const char *path, const int32_t *tokens, size_t n);
+GLUE int glue_load_file(struct glue *g, int seq, const char *path, int32_t *tokens, size_t room,
+                        size_t *n);
 
 GLUE struct glue *glue_open(const char *path, const struct glue_options *o, int verbose)
 {
@@ -175,4 +178,19 @@ GLUE size_t glue_state_get(struct glue *g, int seq, uint8_t *data, size_t room)
 GLUE size_t glue_state_set(struct glue *g, int seq, const uint8_t *data, size_t n)
 {
 	return llama_state_seq_set_data(g->context, data, n, seq);
+}
+
+/** Writes a sequence to a file, or the whole context if seq is -1. Returns 1 if it's written. */
+GLUE int glue_save_file(struct glue *g, int seq, const char *path, const int32_t *tokens, size_t n)
+{
+	return seq < 0 ? llama_state_save_file(g->context, path, tokens, n)
+	               : llama_state_seq_save_file(g->context, path, seq, tokens, n) > 0;
+}
+
+/** Reads such a file, and the tokens in it. Returns 1 if it's read. */
+GLUE int glue_load_file(struct glue *g, int seq, const char *path, int32_t *tokens, size_t room,
+                        size_t *n)
+{
+	return seq < 0 ? llama_state_load_file(g->context, path, tokens, room, n)
+	               : llama_state_seq_load_file(g->context, path, seq, tokens, room, n) > 0;
 }

@@ -3,66 +3,71 @@
 #ifndef CLKV__ARGS_H
 #define CLKV__ARGS_H
 
+#include "args.clh"
 #include "attend/kernels.h"
 #include "attend/span.h"
 #include "base/error.h"
 #include "shape/rope.h"
 #include "store/cache.h"
 
-/* Arguments are set in order; the first error sticks. */
+/* Sets a kernel's arguments; the first error sticks. */
 struct args {
 	cl_kernel kernel;
 	cl_uint next;
 	cl_int code;
-	clkv_status made; /* whether there is a kernel */
+	const char *missing; /* a buffer that wasn't given */
+	clkv_status made;    /* whether there is a kernel */
 };
 
 /* Begins the arguments of a kernel, which is made if this is its first launch. */
 static inline struct args args_of(clkv_cache *cache, struct clkv__kernel *kernel, clkv_error *error)
 {
-	struct args a = {NULL, 0, CL_SUCCESS, CLKV_OK};
+	struct args a = {NULL, 0, CL_SUCCESS, NULL, CLKV_OK};
 	a.made = clkv__kernel_make(cache, kernel, NULL, error);
 	a.kernel = kernel->made;
 	return a;
 }
 
-static inline void put(struct args *a, size_t size, const void *value)
+static inline void args_put(struct args *a, size_t size, const void *value)
 {
 	if (a->made == CLKV_OK && a->code == CL_SUCCESS)
 		a->code = clSetKernelArg(a->kernel, a->next, size, value);
 	a->next++;
 }
 
-static inline void put_mem(struct args *a, cl_mem mem)
+static inline void args_put_mem(struct args *a, cl_mem mem, const char *name)
 {
-	put(a, sizeof mem, &mem);
+	if (!mem && !a->missing)
+		a->missing = name;
+	args_put(a, sizeof mem, &mem);
 }
 
-static inline void put_uint(struct args *a, cl_uint value)
-{
-	put(a, sizeof value, &value);
-}
+/* KERNEL_ARGS(recall_list, RECALL_LIST_ARGS) makes struct recall_list_args, with a field for each row of the table in cl/, and
+ * put_recall_list(), which hands it to the kernel. Fields are given by name; a buffer that isn't makes run() fail. */
+#define HOST_BUFFER(type) cl_mem
+#define HOST_VALUE(type) cl_##type
+#define HOST_FIELD(kind, type, name) HOST_##kind(type) name;
+#define PUT_BUFFER(name) args_put_mem(a, v->name, #name);
+#define PUT_VALUE(name) args_put(a, sizeof v->name, &v->name);
+#define PUT_FIELD(kind, type, name) PUT_##kind(name)
+#define KERNEL_ARGS(kernel, table)                                                                 \
+	struct kernel##_args {                                                                         \
+		table(HOST_FIELD, HOST_FIELD)                                                              \
+	};                                                                                             \
+	static inline void put_##kernel(struct args *a, const struct kernel##_args *v)                 \
+	{                                                                                              \
+		table(PUT_FIELD, PUT_FIELD)                                                                \
+	}
 
-static inline void put_float(struct args *a, float value)
-{
-	cl_float f = value;
-	put(a, sizeof f, &f);
-}
-
-static inline void put_ulong(struct args *a, size_t value)
-{
-	cl_ulong u = value;
-	put(a, sizeof u, &u);
-}
-
-static inline void put_tensor(struct args *a, const clkv_tensor *t)
-{
-	put_mem(a, t->mem);
-	put_uint(a, (cl_uint)t->dtype);
-	put_ulong(a, t->offset);
-	put_ulong(a, t->token_stride);
-	put_ulong(a, t->head_stride);
-}
+/* Fields of the rows that many tables have. */
+#define TENSOR_FIELDS(field, t)                                                                    \
+	.field = (t)->mem, .field##_dtype = (cl_uint)(t)->dtype, .field##_offset = (t)->offset,        \
+	.field##_token_stride = (t)->token_stride, .field##_head_stride = (t)->head_stride
+#define ROPE_FIELDS(cache)                                                                         \
+	.turns = turns(cache), .magnitude = clkv__rope_magnitude(&(cache)->shape.rope)
+#define PROJECTION_FIELDS(cache, layer)                                                            \
+	.projections = projections(cache),                                                             \
+	.first_projection = (cl_uint)((layer) * (cache)->shape.streams)
 
 static inline clkv_status run(struct args *a, struct clkv__chain *chain, cl_uint dims,
                               const size_t *groups, size_t lanes, cl_uint n_wait,
@@ -71,6 +76,8 @@ static inline clkv_status run(struct args *a, struct clkv__chain *chain, cl_uint
 	size_t global[3] = {groups[0] * lanes, groups[1], groups[2]}, local[3] = {lanes, 1, 1};
 	CLKV_TRY(a->made);
 	CLKV_CL_CODE(error, a->code, "clSetKernelArg");
+	if (a->missing)
+		CLKV_FAIL(error, CLKV_ERROR_INTERNAL, "a kernel's argument '%s' is no buffer", a->missing);
 	return clkv__chain_kernel(chain, a->kernel, dims, global, local, n_wait, wait, done, error);
 }
 
@@ -90,18 +97,14 @@ static inline cl_mem sections(const clkv_cache *cache)
 	return cache->sections ? cache->sections : cache->pairs_mem;
 }
 
-/* The turns of RoPE and what it multiplies by: of kernels that rotate. */
-static inline void put_rope(struct args *a, const clkv_cache *cache)
+static inline cl_mem turns(const clkv_cache *cache)
 {
-	put_mem(a, cache->turns ? cache->turns : cache->pairs_mem);
-	put_float(a, clkv__rope_magnitude(&cache->shape.rope));
+	return cache->turns ? cache->turns : cache->pairs_mem;
 }
 
-/* The matrices by which rows are turned, those of a launch's first layer ahead: of kernels that include project.clh. */
-static inline void put_projections(struct args *a, const clkv_cache *cache, int layer)
+static inline cl_mem projections(const clkv_cache *cache)
 {
-	put_mem(a, cache->projections ? cache->projections : cache->pairs_mem);
-	put_uint(a, (cl_uint)(layer * cache->shape.streams));
+	return cache->projections ? cache->projections : cache->pairs_mem;
 }
 
 static inline size_t lanes_of(const clkv_cache *cache)

@@ -2,11 +2,14 @@
 /** \file launch.c \brief Launches of a pass: rows appended and attended with, tables changed. */
 #include "attend/launch.h"
 
+#include "../cl/attend/attend_args.clh"
 #include "attend/args.h"
 #include "attend/launch_index.h"
 
-/* Rows that one work-group of append_rows stores; its macro ROWS. */
-enum { APPEND_ROWS = 16 };
+KERNEL_ARGS(append_rows, APPEND_ROWS_ARGS)
+KERNEL_ARGS(attend_partial, ATTEND_PARTIAL_ARGS)
+KERNEL_ARGS(attend_merge, ATTEND_MERGE_ARGS)
+KERNEL_ARGS(table_update, TABLE_UPDATE_ARGS)
 
 /* What doesn't depend on how sealed blocks are pruned: any variant's kernels do. */
 static struct clkv__variant_kernels *kernels_of(clkv_cache *cache, int layer)
@@ -20,20 +23,23 @@ clkv_status clkv__launch_append(clkv_cache *cache, struct clkv__chain *chain,
                                 const cl_event *wait, cl_event *done, clkv_error *error)
 {
 	struct args a = args_of(cache, &kernels_of(cache, layer)->append, error);
-	put_mem(&a, cache->pool.layers[layer].mem);
-	put_mem(&a, cache->tables.mem);
-	put_mem(&a, cache->plan_mem);
-	put_mem(&a, cache->counters.mem);
-	put_tensor(&a, k);
-	put_tensor(&a, v);
-	put_uint(&a, 0);
-	put_uint(&a, pass->new_word);
-	put_uint(&a, (cl_uint)layer);
-	put_uint(&a, pass->n_rows);
-	put_rope(&a, cache);
-	put_uint(&a, stored);
-	put_projections(&a, cache, layer);
-	size_t groups[3] = {(pass->n_rows + APPEND_ROWS - 1) / APPEND_ROWS,
+	const struct append_rows_args given = {
+		.pool = cache->pool.layers[layer].mem,
+		.tables = cache->tables.mem,
+		.plan = cache->plan_mem,
+		.counters = cache->counters.mem,
+		TENSOR_FIELDS(k, k),
+		TENSOR_FIELDS(v, v),
+		.items = 0,
+		.rows = pass->new_word,
+		.layer = (cl_uint)layer,
+		.n_rows = pass->n_rows,
+		ROPE_FIELDS(cache),
+		.stored = stored,
+		PROJECTION_FIELDS(cache, layer),
+	};
+	put_append_rows(&a, &given);
+	size_t groups[3] = {(pass->n_rows + ABI_APPEND_ROWS - 1) / ABI_APPEND_ROWS,
 	                    (size_t)cache->shape.streams, 1};
 	return run(&a, chain, 2, groups, lanes_of(cache), n_wait, wait, done, error);
 }
@@ -49,26 +55,29 @@ static clkv_status attend_list(clkv_cache *cache, struct clkv__chain *chain,
 		return CLKV_OK;
 	const struct clkv__shape *shape = &cache->shape;
 	struct args a = args_of(cache, kernel, error);
-	put_mem(&a, cache->pool.layers[layer].mem);
-	put_mem(&a, cache->tables.mem);
-	put_mem(&a, cache->plan_mem);
-	put_tensor(&a, q);
-	put_mem(&a, cache->part_acc);
-	put_mem(&a, cache->part_ml);
-	put_mem(&a, code_tables(cache));
-	put_uint(&a, 0);
-	put_uint(&a, pass->new_word);
-	put_uint(&a, works->word);
-	put_uint(&a, (cl_uint)layer);
-	/* where layers slide, blocks before the tail are gone */
-	put_uint(&a, clkv__layer_is_dense(&cache->plan, layer) && cache->plan.slides == 0);
-	put_uint(&a, shape->window ? (cl_uint)shape->window[layer] : 0);
-	put_float(&a, shape->scale);
-	put_float(&a, shape->softcap);
-	put_uint(&a, (cl_uint)span->first_stream);
-	put_rope(&a, cache);
-	put_float(&a, cache->plan.select.alpha);
-	put_projections(&a, cache, layer);
+	put_attend_partial(
+		&a, &(struct attend_partial_args){
+				.pool = cache->pool.layers[layer].mem,
+				.tables = cache->tables.mem,
+				.plan = cache->plan_mem,
+				TENSOR_FIELDS(q, q),
+				.part_acc = cache->part_acc,
+				.part_ml = cache->part_ml,
+				.code_tables = code_tables(cache),
+				.items = 0,
+				.rows = pass->new_word,
+				.work = works->word,
+				.layer = (cl_uint)layer,
+				/* where layers slide, blocks before the tail are gone */
+				.dense = clkv__layer_is_dense(&cache->plan, layer) && cache->plan.slides == 0,
+				.window = shape->window ? (cl_uint)shape->window[layer] : 0,
+				.scale = shape->scale,
+				.softcap = shape->softcap,
+				.first_stream = (cl_uint)span->first_stream,
+				ROPE_FIELDS(cache),
+				.alpha = cache->plan.select.alpha,
+				PROJECTION_FIELDS(cache, layer),
+			});
 	size_t parts = (size_t)(shape->g / cache->cut.tile_heads);
 	size_t groups[3] = {works->n, (size_t)span->n_streams * parts, 1};
 	return run(&a, chain, 2, groups, lanes_of(cache), n_wait, wait, NULL, error);
@@ -79,26 +88,30 @@ static clkv_status merge(clkv_cache *cache, struct clkv__chain *chain,
                          cl_event *done, clkv_error *error)
 {
 	struct args a = args_of(cache, &kernels_of(cache, layer)->merge, error);
-	put_mem(&a, cache->plan_mem);
-	put_mem(&a, cache->part_acc);
-	put_mem(&a, cache->part_ml);
-	put_tensor(&a, &args->out);
-	/* A buffer that the flag tells the kernel not to touch stands in for one that isn't given. */
-	put_mem(&a, args->lse ? args->lse : cache->part_ml);
-	put_ulong(&a, args->lse_offset);
-	put_uint(&a, args->lse != NULL);
-	put_mem(&a, args->sinks ? args->sinks : cache->part_ml);
-	put_ulong(&a, args->sinks_offset);
-	put_uint(&a, args->sinks != NULL);
-	put_uint(&a, pass->new_word);
-	put_tensor(&a, &args->q);
-	put_mem(&a, seen(cache));
-	put_uint(&a, (cl_uint)cache->shape.layers);
-	put_uint(&a, (cl_uint)layer);
-	put_rope(&a, cache);
-	put_mem(&a, cache->selection.rows ? cache->selection.rows : cache->part_ml);
-	put_uint(&a, cache->sizes.max_step_tokens);
-	put_projections(&a, cache, layer);
+	put_attend_merge(
+		&a,
+		&(struct attend_merge_args){
+			.plan = cache->plan_mem,
+			.part_acc = cache->part_acc,
+			.part_ml = cache->part_ml,
+			TENSOR_FIELDS(out, &args->out),
+			/* A buffer that the flag tells the kernel not to touch stands in for one that isn't given. */
+			.lse = args->lse ? args->lse : cache->part_ml,
+			.lse_offset = args->lse_offset,
+			.has_lse = args->lse != NULL,
+			.sinks = args->sinks ? args->sinks : cache->part_ml,
+			.sinks_offset = args->sinks_offset,
+			.has_sinks = args->sinks != NULL,
+			.rows = pass->new_word,
+			TENSOR_FIELDS(q, &args->q),
+			.seen = seen(cache),
+			.layers = (cl_uint)cache->shape.layers,
+			.layer = (cl_uint)layer,
+			ROPE_FIELDS(cache),
+			.all_rows = cache->selection.rows ? cache->selection.rows : cache->part_ml,
+			.most_rows = cache->sizes.max_step_tokens,
+			PROJECTION_FIELDS(cache, layer),
+		});
 	size_t groups[3] = {pass->n_rows, (size_t)cache->shape.q_heads, 1};
 	return run(&a, chain, 2, groups, lanes_of(cache), 0, NULL, done, error);
 }
@@ -131,10 +144,13 @@ clkv_status clkv__launch_table_update(clkv_cache *cache, struct clkv__chain *cha
 {
 	enum { LOCAL = 64 };
 	struct args a = args_of(cache, &cache->kernels->table_update, error);
-	put_mem(&a, cache->tables.mem);
-	put_mem(&a, cache->pairs_mem);
-	put_uint(&a, 0);
-	put_uint(&a, n_pairs);
+	const struct table_update_args given = {
+		.tables = cache->tables.mem,
+		.pairs = cache->pairs_mem,
+		.offset = 0,
+		.n = n_pairs,
+	};
+	put_table_update(&a, &given);
 	size_t groups[3] = {(n_pairs + LOCAL - 1) / LOCAL, 1, 1};
 	return run(&a, chain, 1, groups, LOCAL, 0, NULL, NULL, error);
 }

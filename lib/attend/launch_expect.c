@@ -2,23 +2,30 @@
 /** \file launch_expect.c \brief Launches of cl/select/expect_*.cl. */
 #include "attend/launch_expect.h"
 
-#include "attend/select_args.h"
+#include "attend/select_launch.h"
+
+KERNEL_ARGS(expect_queries, EXPECT_QUERIES_ARGS)
+KERNEL_ARGS(expect_rows, EXPECT_ROWS_ARGS)
+KERNEL_ARGS(expect_shares, EXPECT_SHARES_ARGS)
 
 static clkv_status turn_queries(clkv_cache *cache, struct clkv__chain *chain,
                                 const struct clkv__scoring *by, clkv_error *error)
 {
 	struct clkv__span all = every_layer(cache);
 	struct args a = args_of(cache, &cache->kernels->select.turns, error);
-	put_mem(&a, by->queries);
-	put_uint(&a, by->byte_units);
-	put_uint(&a, by->many);
-	put_uint(&a, by->first);
-	put_uint(&a, by->n);
-	put_uint(&a, by->position);
-	put_uint(&a, (cl_uint)cache->shape.layers);
-	put_uint(&a, (cl_uint)all.first_layer);
-	put_mem(&a, cache->turns);
-	put_mem(&a, cache->selection.rows);
+	const struct expect_queries_args given = {
+		.queries = by->queries,
+		.at = by->byte_units,
+		.many = by->many,
+		.first = by->first,
+		.n = by->n,
+		.position = by->position,
+		.layers = (cl_uint)cache->shape.layers,
+		.first_layer = (cl_uint)all.first_layer,
+		.turns = turns(cache),
+		.expected = cache->selection.rows,
+	};
+	put_expect_queries(&a, &given);
 	all.n_streams = cache->shape.q_heads;
 	return run_span(cache, chain, &a, &all, by->n, error);
 }
@@ -28,15 +35,18 @@ static clkv_status expect_rows(clkv_cache *cache, struct clkv__chain *chain, con
 {
 	const struct scoring *s = what;
 	struct args a = args_of(cache, &span_kernels(cache, span)->score_rows, error);
-	put_mem(&a, cache->pool.layers[span->first_layer].mem);
-	put_mem(&a, cache->tables.mem);
-	put_mem(&a, s->by->queries);
-	put_mem(&a, code_tables(cache));
-	put_mem(&a, cache->selection.rows);
-	put_mem(&a, cache->selection.sums);
-	put_uint(&a, cache->sizes.places);
-	put_asked(&a, cache, s, span);
-	put_projections(&a, cache, span->first_layer);
+	const struct expect_rows_args given = {
+		.pool = cache->pool.layers[span->first_layer].mem,
+		.tables = cache->tables.mem,
+		.queries = s->by->queries,
+		.code_tables = code_tables(cache),
+		.expected = cache->selection.rows,
+		.logs = cache->selection.sums,
+		.places = cache->sizes.places,
+		ASKED_FIELDS(cache, s, span),
+		PROJECTION_FIELDS(cache, span->first_layer),
+	};
+	put_expect_rows(&a, &given);
 	return run_span(cache, chain, &a, span, s->leaving->blocks, error);
 }
 
@@ -56,15 +66,19 @@ clkv_status clkv__launch_expect(clkv_cache *cache, struct clkv__chain *chain,
 clkv_status clkv__launch_shares(clkv_cache *cache, struct clkv__chain *chain, const void *what,
                                 const struct clkv__span *span, clkv_error *error)
 {
+	const struct clkv__leaving *leaving = what;
 	const struct clkv__selection *s = &cache->selection;
 	struct args a = args_of(cache, &cache->kernels->select.shares, error);
-	put_mem(&a, cache->pool.layers[span->first_layer].mem);
-	put_mem(&a, cache->tables.mem);
-	put_mem(&a, s->sums);
-	put_mem(&a, s->ranks);
-	put_mem(&a, s->traces);
-	put_mem(&a, s->order);
-	put_mem(&a, s->found);
-	put_candidates(&a, cache, what, span);
+	const struct expect_shares_args given = {
+		.pool = cache->pool.layers[span->first_layer].mem,
+		.tables = cache->tables.mem,
+		.logs = s->sums,
+		.ranks = s->ranks,
+		.lengths = s->traces,
+		.order = s->order,
+		.found = s->found,
+		CANDIDATES_FIELDS(cache, leaving, span),
+	};
+	put_expect_shares(&a, &given);
 	return run_span(cache, chain, &a, span, 1, error);
 }

@@ -2,24 +2,33 @@
 /** \file launch_index.c \brief Launches the kernels that make indexes, some layers at a time. */
 #include "attend/launch_index.h"
 
+#include "../cl/recall/recall_args.clh"
 #include "attend/args.h"
+
+KERNEL_ARGS(index_points, INDEX_POINTS_ARGS)
+KERNEL_ARGS(index_metric, INDEX_METRIC_ARGS)
+KERNEL_ARGS(index_pages, INDEX_PAGES_ARGS)
+KERNEL_ARGS(index_clusters, INDEX_CLUSTERS_ARGS)
 
 static clkv_status launch_points(clkv_cache *cache, struct clkv__chain *chain,
                                  const struct clkv__index_job *job, int layer, int n_layers,
                                  clkv_error *error)
 {
 	struct args a = args_of(cache, &cache->kernels->recall.points, error);
-	put_mem(&a, cache->pool.layers[layer].mem);
-	put_mem(&a, cache->tables.mem);
-	put_mem(&a, cache->index.build);
-	put_ulong(&a, (size_t)cache->sizes.build_bytes);
-	put_uint(&a, job->seq->slab);
-	put_uint(&a, cache->sizes.cap);
-	put_uint(&a, job->from);
-	put_uint(&a, job->n);
-	put_uint(&a, job->step);
-	put_uint(&a, (cl_uint)layer);
-	put_rope(&a, cache);
+	const struct index_points_args given = {
+		.pool = cache->pool.layers[layer].mem,
+		.tables = cache->tables.mem,
+		.build = cache->index.build,
+		.stride = (size_t)cache->sizes.build_bytes,
+		.slab = job->seq->slab,
+		.cap = cache->sizes.cap,
+		.from = job->from,
+		.n = job->n,
+		.step = job->step,
+		.first_layer = (cl_uint)layer,
+		ROPE_FIELDS(cache),
+	};
+	put_index_points(&a, &given);
 	size_t groups[3] = {(job->n + ABI_POINTS - 1) / ABI_POINTS, (size_t)cache->shape.streams,
 	                    (size_t)n_layers};
 	return run(&a, chain, 3, groups, lanes_of(cache), 0, NULL, NULL, error);
@@ -30,17 +39,20 @@ static clkv_status launch_metric(clkv_cache *cache, struct clkv__chain *chain,
                                  clkv_error *error)
 {
 	struct args a = args_of(cache, &cache->kernels->recall.metric, error);
-	put_mem(&a, cache->index.build);
-	put_ulong(&a, (size_t)cache->sizes.build_bytes);
-	put_mem(&a, cache->seen.mem);
-	put_uint(&a, job->seq->seen);
-	put_uint(&a, job->end);
-	put_uint(&a, (cl_uint)cache->shape.layers);
-	put_uint(&a, (cl_uint)layer);
-	put_uint(&a, job->n);
-	put_uint(&a, clkv__recall_units(&cache->plan.recall, job->n));
-	put_rope(&a, cache);
-	put_projections(&a, cache, layer);
+	const struct index_metric_args given = {
+		.build = cache->index.build,
+		.stride = (size_t)cache->sizes.build_bytes,
+		.seen = cache->seen.mem,
+		.at = job->seq->seen,
+		.end = job->end,
+		.layers = (cl_uint)cache->shape.layers,
+		.layer = (cl_uint)layer,
+		.n = job->n,
+		.c = clkv__recall_units(&cache->plan.recall, job->n),
+		ROPE_FIELDS(cache),
+		PROJECTION_FIELDS(cache, layer),
+	};
+	put_index_metric(&a, &given);
 	size_t groups[3] = {1, (size_t)cache->shape.streams, (size_t)n_layers};
 	return run(&a, chain, 3, groups, lanes_of(cache), 0, NULL, NULL, error);
 }
@@ -50,13 +62,16 @@ static clkv_status launch_pages(clkv_cache *cache, struct clkv__chain *chain,
                                 clkv_error *error)
 {
 	struct args a = args_of(cache, &cache->kernels->recall.build, error);
-	put_mem(&a, cache->index.build);
-	put_ulong(&a, (size_t)cache->sizes.build_bytes);
-	put_mem(&a, cache->index.mem);
-	put_uint(&a, job->segment->address);
-	put_uint(&a, job->segment->stride);
-	put_uint(&a, job->n);
-	put_uint(&a, (cl_uint)(layer - cache->plan.general.skip));
+	const struct index_pages_args given = {
+		.build = cache->index.build,
+		.stride = (size_t)cache->sizes.build_bytes,
+		.index = cache->index.mem,
+		.address = job->segment->address,
+		.seg_stride = job->segment->stride,
+		.n = job->n,
+		.layer = (cl_uint)(layer - cache->plan.general.skip),
+	};
+	put_index_pages(&a, &given);
 	size_t groups[3] = {clkv__recall_places(&cache->plan.recall, job->n) / ABI_TILE,
 	                    (size_t)cache->shape.streams, (size_t)n_layers};
 	return run(&a, chain, 3, groups, lanes_of(cache), 0, NULL, NULL, error);
@@ -75,20 +90,23 @@ static clkv_status launch_means(clkv_cache *cache, struct clkv__chain *chain,
 	const struct clkv__recall *r = &cache->plan.recall;
 	const struct clkv__segment *s = job->segment;
 	struct args a = args_of(cache, &cache->kernels->recall.build, error);
-	put_mem(&a, cache->index.build);
-	put_ulong(&a, (size_t)cache->sizes.build_bytes);
-	put_mem(&a, to->mem);
-	put_uint(&a, to->address);
-	put_uint(&a, to->stride);
-	put_mem(&a, cache->index.mem);
-	put_uint(&a, s ? s->address : 0);
-	put_uint(&a, s ? s->stride : 0);
-	put_uint(&a, job->n);
-	put_uint(&a, clkv__recall_units(r, job->n));
-	put_uint(&a, job->trains ? (cl_uint)r->iterations : 0);
-	put_uint(&a, s != NULL);
-	put_uint(&a, (cl_uint)r->seed);
-	put_uint(&a, (cl_uint)(layer - cache->plan.general.skip));
+	const struct index_clusters_args given = {
+		.build = cache->index.build,
+		.stride = (size_t)cache->sizes.build_bytes,
+		.reps = to->mem,
+		.reps_at = to->address,
+		.reps_stride = to->stride,
+		.index = cache->index.mem,
+		.address = s ? s->address : 0,
+		.seg_stride = s ? s->stride : 0,
+		.n = job->n,
+		.c = clkv__recall_units(r, job->n),
+		.iterations = job->trains ? (cl_uint)r->iterations : 0,
+		.lists = s != NULL,
+		.seed = (cl_uint)r->seed,
+		.layer = (cl_uint)(layer - cache->plan.general.skip),
+	};
+	put_index_clusters(&a, &given);
 	size_t groups[3] = {1, (size_t)cache->shape.streams, (size_t)n_layers};
 	return run(&a, chain, 3, groups, lanes_of(cache), 0, NULL, NULL, error);
 }

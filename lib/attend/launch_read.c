@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /** \file launch_read.c \brief Launches that decode rows of a sequence for the caller. */
+#include "../cl/attend/attend_args.clh"
 #include "attend/args.h"
 #include "attend/launch.h"
+
+KERNEL_ARGS(read_rows, READ_ROWS_ARGS)
 
 /* Tokens [from, from + n), or slots. landed: see clkv__launch_read_landed. */
 struct reading {
@@ -19,27 +22,30 @@ static clkv_status read_span(clkv_seq *seq, struct clkv__chain *chain,
 	clkv_tensor none = {cache->part_ml, 0, CLKV_F32, 1, 1, NULL};
 	uint32_t sinks = clkv__sinks(cache, seq->length);
 	struct args a = args_of(cache, &span_kernels(cache, span)->read, error);
-	put_mem(&a, cache->pool.layers[layer].mem);
-	put_mem(&a, cache->tables.mem);
-	put_tensor(&a, r->k ? r->k : &none);
-	put_uint(&a, r->k != NULL);
-	put_tensor(&a, r->v ? r->v : &none);
-	put_uint(&a, r->v != NULL);
-	put_mem(&a, code_tables(cache));
-	put_uint(&a, seq->slab);
-	put_uint(&a, cache->sizes.cap);
-	put_uint(&a, seq->tail > sinks ? seq->tail : sinks);
-	put_uint(&a, sinks);
-	put_uint(&a, clkv__layer_is_dense(&cache->plan, layer));
-	put_uint(&a, (cl_uint)layer);
-	put_uint(&a, r->from);
-	put_uint(&a, r->n);
-	put_uint(&a, (cl_uint)span->first_stream);
-	put_uint(&a, cache->pool.layers[layer].landing);
-	put_uint(&a, r->landed);
-	put_uint(&a, cache->sizes.sealed_units);
-	put_uint(&a, r->slots);
-	put_projections(&a, cache, layer);
+	const struct read_rows_args given = {
+		.pool = cache->pool.layers[layer].mem,
+		.tables = cache->tables.mem,
+		TENSOR_FIELDS(k, r->k ? r->k : &none),
+		.has_k = r->k != NULL,
+		TENSOR_FIELDS(v, r->v ? r->v : &none),
+		.has_v = r->v != NULL,
+		.code_tables = code_tables(cache),
+		.slab = seq->slab,
+		.cap = cache->sizes.cap,
+		.tail = seq->tail > sinks ? seq->tail : sinks,
+		.sinks = sinks,
+		.dense = clkv__layer_is_dense(&cache->plan, layer),
+		.layer = (cl_uint)layer,
+		.from = r->from,
+		.n = r->n,
+		.first_stream = (cl_uint)span->first_stream,
+		.landing = cache->pool.layers[layer].landing,
+		.landed = r->landed,
+		.block_units = cache->sizes.sealed_units,
+		.slots = r->slots,
+		PROJECTION_FIELDS(cache, layer),
+	};
+	put_read_rows(&a, &given);
 	size_t groups[3] = {r->n, (size_t)span->n_streams, 1};
 	return run(&a, chain, 2, groups, lanes_of(cache), 0, NULL, NULL, error);
 }

@@ -1,9 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /** \file launch_recall.c \brief Launches of recall: scores, choices, lists, attention over them. */
+#include "../cl/place/place_args.clh"
+#include "../cl/recall/recall_args.clh"
 #include "attend/args.h"
 #include "attend/launch_index.h"
 #include "place/host_attend.h"
 #include "place/place.h"
+
+KERNEL_ARGS(recall_score, RECALL_SCORE_ARGS)
+KERNEL_ARGS(recall_score_tokens, RECALL_SCORE_TOKENS_ARGS)
+KERNEL_ARGS(recall_select, RECALL_SELECT_ARGS)
+KERNEL_ARGS(recall_list, RECALL_LIST_ARGS)
+KERNEL_ARGS(recall_attend, RECALL_ATTEND_ARGS)
+KERNEL_ARGS(place_rows, PLACE_ROWS_ARGS)
 
 /* Rows that recall in one go. */
 struct rows {
@@ -20,32 +29,36 @@ static size_t head_parts(const clkv_cache *cache)
 	return (size_t)(cache->shape.g / cache->cut.tile_heads);
 }
 
-/* What choosing kernels share: where the rows and the segments are, the layer's number, units of a sequence. */
-static void put_segments(struct args *a, const clkv_cache *cache, const struct rows *rows)
+/* Where the rows and the segments are, the layer's number, units of a sequence. */
+#define SEGMENTS_FIELDS(cache, rows)                                                               \
+	.items = 0, .work = (rows)->list->ask_word, .segments = (cache)->sizes.segs_word,              \
+	.layer = (cl_uint)((rows)->layer - (cache)->plan.general.skip),                                \
+	.max_units = (cache)->sizes.max_places
+
+/* Where keys themselves are the units there is no index, and a buffer that isn't touched stands in for it. */
+static cl_mem index_of(const clkv_cache *cache)
 {
-	put_uint(a, 0);
-	put_uint(a, rows->list->ask_word);
-	put_uint(a, cache->sizes.segs_word);
-	put_uint(a, (cl_uint)(rows->layer - cache->plan.general.skip));
-	put_uint(a, cache->sizes.max_places);
+	return cache->index.mem ? cache->index.mem : cache->index.scores;
 }
 
 static clkv_status score_units(clkv_cache *cache, struct clkv__chain *chain,
                                const struct rows *rows, clkv_error *error)
 {
-	enum { TILES = 16 }; /* of recall_score.cl */
 	struct args a = args_of(cache, &cache->kernels->recall.score, error);
-	put_mem(&a, cache->index.mem);
-	put_mem(&a, cache->tables.mem);
-	put_mem(&a, cache->plan_mem);
-	put_tensor(&a, rows->q);
-	put_mem(&a, cache->index.books ? cache->index.books : cache->index.mem);
-	put_mem(&a, cache->index.scores);
-	put_segments(&a, cache, rows);
-	put_rope(&a, cache);
-	put_projections(&a, cache, rows->layer);
+	put_recall_score(&a,
+	                 &(struct recall_score_args){
+						 .index = cache->index.mem,
+						 .tables = cache->tables.mem,
+						 .plan = cache->plan_mem,
+						 TENSOR_FIELDS(q, rows->q),
+						 .codebooks = cache->index.books ? cache->index.books : cache->index.mem,
+						 .scores = cache->index.scores,
+						 SEGMENTS_FIELDS(cache, rows),
+						 ROPE_FIELDS(cache),
+						 PROJECTION_FIELDS(cache, rows->layer),
+					 });
 	size_t tiles = rows->list->places / ABI_TILE;
-	size_t groups[3] = {(tiles + TILES - 1) / TILES,
+	size_t groups[3] = {(tiles + ABI_SCORE_TILES - 1) / ABI_SCORE_TILES,
 	                    (size_t)cache->shape.streams * head_parts(cache), rows->list->n};
 	return run(&a, chain, 3, groups, lanes_of(cache), rows->n_wait, rows->wait, NULL, error);
 }
@@ -55,20 +68,23 @@ static clkv_status score_tokens(clkv_cache *cache, struct clkv__chain *chain,
                                 clkv_error *error)
 {
 	struct args a = args_of(cache, &span_kernels(cache, span)->score, error);
-	put_mem(&a, cache->pool.layers[rows->layer].mem);
-	put_mem(&a, cache->tables.mem);
-	put_mem(&a, cache->plan_mem);
-	put_tensor(&a, rows->q);
-	put_mem(&a, code_tables(cache));
-	put_mem(&a, cache->index.scores);
-	put_uint(&a, 0);
-	put_uint(&a, rows->list->ask_word);
-	put_uint(&a, cache->sizes.segs_word);
-	put_uint(&a, (cl_uint)rows->layer);
-	put_uint(&a, (cl_uint)span->first_stream);
-	put_uint(&a, cache->sizes.max_places);
-	put_rope(&a, cache);
-	put_projections(&a, cache, rows->layer);
+	const struct recall_score_tokens_args given = {
+		.pool = cache->pool.layers[rows->layer].mem,
+		.tables = cache->tables.mem,
+		.plan = cache->plan_mem,
+		TENSOR_FIELDS(q, rows->q),
+		.code_tables = code_tables(cache),
+		.scores = cache->index.scores,
+		.items = 0,
+		.work = rows->list->ask_word,
+		.segments = cache->sizes.segs_word,
+		.layer = (cl_uint)rows->layer,
+		.first_stream = (cl_uint)span->first_stream,
+		.max_units = cache->sizes.max_places,
+		ROPE_FIELDS(cache),
+		PROJECTION_FIELDS(cache, rows->layer),
+	};
+	put_recall_score_tokens(&a, &given);
 	size_t groups[3] = {rows->list->blocks, (size_t)span->n_streams * head_parts(cache),
 	                    rows->list->n};
 	return run(&a, chain, 3, groups, lanes_of(cache), rows->n_wait, rows->wait, NULL, error);
@@ -80,24 +96,30 @@ static clkv_status choose(clkv_cache *cache, struct clkv__chain *chain, const st
 	const struct clkv__recall *r = &cache->plan.recall;
 	size_t heads = (size_t)(r->grouped ? cache->shape.streams : cache->shape.q_heads);
 	struct args a = args_of(cache, &cache->kernels->recall.select, error);
-	put_mem(&a, cache->index.mem);
-	put_mem(&a, cache->tables.mem);
-	put_mem(&a, cache->plan_mem);
-	put_mem(&a, cache->index.scores);
-	put_mem(&a, cache->index.takes);
-	put_segments(&a, cache, rows);
-	put_uint(&a, (cl_uint)r->budget);
-	put_float(&a, cache->shape.scale);
+	const struct recall_select_args given = {
+		.index = index_of(cache),
+		.tables = cache->tables.mem,
+		.plan = cache->plan_mem,
+		.scores = cache->index.scores,
+		.takes = cache->index.takes,
+		SEGMENTS_FIELDS(cache, rows),
+		.budget = (cl_uint)r->budget,
+		.scale = cache->shape.scale,
+	};
+	put_recall_select(&a, &given);
 	size_t groups[3] = {heads, rows->list->n, 1};
 	CLKV_TRY(run(&a, chain, 2, groups, lanes_of(cache), 0, NULL, NULL, error));
 	a = args_of(cache, &cache->kernels->recall.list, error);
-	put_mem(&a, cache->index.mem);
-	put_mem(&a, cache->tables.mem);
-	put_mem(&a, cache->plan_mem);
-	put_mem(&a, cache->index.takes);
-	put_mem(&a, cache->index.lists);
-	put_segments(&a, cache, rows);
-	put_uint(&a, cache->sizes.listed);
+	const struct recall_list_args listing = {
+		.index = index_of(cache),
+		.tables = cache->tables.mem,
+		.plan = cache->plan_mem,
+		.takes = cache->index.takes,
+		.lists = cache->index.lists,
+		SEGMENTS_FIELDS(cache, rows),
+		.room = cache->sizes.listed,
+	};
+	put_recall_list(&a, &listing);
 	groups[0] = (size_t)cache->shape.streams;
 	return run(&a, chain, 2, groups, lanes_of(cache), 0, NULL, NULL, error);
 }
@@ -108,26 +130,29 @@ static clkv_status attend_listed(clkv_cache *cache, struct clkv__chain *chain,
 {
 	const struct clkv__shape *shape = &cache->shape;
 	struct args a = args_of(cache, &span_kernels(cache, span)->recall, error);
-	put_mem(&a, cache->pool.layers[rows->layer].mem);
-	put_mem(&a, cache->tables.mem);
-	put_mem(&a, cache->plan_mem);
-	put_tensor(&a, rows->q);
-	put_mem(&a, cache->part_acc);
-	put_mem(&a, cache->part_ml);
-	put_mem(&a, code_tables(cache));
-	put_mem(&a, cache->index.lists);
-	put_uint(&a, 0);
-	put_uint(&a, rows->pass->new_word);
-	put_uint(&a, rows->list->works.word);
-	put_uint(&a, (cl_uint)rows->layer);
-	put_float(&a, shape->scale);
-	put_float(&a, shape->softcap);
-	put_uint(&a, (cl_uint)span->first_stream);
-	put_uint(&a, rows->list->first);
-	put_uint(&a, cache->sizes.listed);
-	put_rope(&a, cache);
-	put_uint(&a, cache->pool.layers[rows->layer].rows);
-	put_projections(&a, cache, rows->layer);
+	const struct recall_attend_args given = {
+		.pool = cache->pool.layers[rows->layer].mem,
+		.tables = cache->tables.mem,
+		.plan = cache->plan_mem,
+		TENSOR_FIELDS(q, rows->q),
+		.part_acc = cache->part_acc,
+		.part_ml = cache->part_ml,
+		.code_tables = code_tables(cache),
+		.lists = cache->index.lists,
+		.items = 0,
+		.rows = rows->pass->new_word,
+		.work = rows->list->works.word,
+		.layer = (cl_uint)rows->layer,
+		.scale = shape->scale,
+		.softcap = shape->softcap,
+		.first_stream = (cl_uint)span->first_stream,
+		.first_ask = rows->list->first,
+		.room = cache->sizes.listed,
+		ROPE_FIELDS(cache),
+		.slots = cache->pool.layers[rows->layer].rows,
+		PROJECTION_FIELDS(cache, rows->layer),
+	};
+	put_recall_attend(&a, &given);
 	size_t groups[3] = {rows->list->works.n, (size_t)span->n_streams * head_parts(cache), 1};
 	return run(&a, chain, 2, groups, lanes_of(cache), 0, NULL, NULL, error);
 }
@@ -135,13 +160,15 @@ static clkv_status attend_listed(clkv_cache *cache, struct clkv__chain *chain,
 static clkv_status place_rows(clkv_cache *cache, struct clkv__chain *chain, int layer, cl_uint n,
                               clkv_error *error)
 {
-	enum { ROWS = 16 }; /* of place_rows.cl */
 	struct args a = args_of(cache, &cache->kernels->recall.place, error);
-	put_mem(&a, cache->pool.layers[layer].mem);
-	put_mem(&a, cache->place->arrived);
-	put_uint(&a, cache->pool.layers[layer].rows);
-	put_uint(&a, n);
-	size_t groups[3] = {(n + ROWS - 1) / ROWS, 1, 1};
+	const struct place_rows_args given = {
+		.pool = cache->pool.layers[layer].mem,
+		.arrived = cache->place->arrived,
+		.slots = cache->pool.layers[layer].rows,
+		.n = n,
+	};
+	put_place_rows(&a, &given);
+	size_t groups[3] = {(n + ABI_PLACE_ROWS - 1) / ABI_PLACE_ROWS, 1, 1};
 	return run(&a, chain, 1, groups, lanes_of(cache), 0, NULL, NULL, error);
 }
 

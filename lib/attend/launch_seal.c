@@ -1,34 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /** \file launch_seal.c \brief Launches of seal jobs: pruned, counted, sized, written, verified. */
+#include "../cl/prune/prune_args.clh"
+#include "../cl/seal/seal_args.clh"
 #include "attend/args.h"
 #include "attend/launch.h"
 
-/* Kernels of seal jobs begin with pool, tables and jobs, those of codecs with sections behind them, ... */
-static struct args job_args(clkv_cache *cache, struct clkv__kernel *kernel,
-                            const struct clkv__span *span, clkv_error *error)
-{
-	struct args a = args_of(cache, kernel, error);
-	put_mem(&a, cache->pool.layers[span->first_layer].mem);
-	put_mem(&a, cache->tables.mem);
-	put_mem(&a, cache->jobs_mem);
-	return a;
-}
+KERNEL_ARGS(prune_block, PRUNE_BLOCK_ARGS)
+KERNEL_ARGS(prune_values, PRUNE_VALUES_ARGS)
+KERNEL_ARGS(seal_block, SEAL_BLOCK_ARGS)
+KERNEL_ARGS(bounded_count, BOUNDED_COUNT_ARGS)
+KERNEL_ARGS(size_block, SIZE_BLOCK_ARGS)
+KERNEL_ARGS(bounded_write, BOUNDED_WRITE_ARGS)
+KERNEL_ARGS(bounded_verify, BOUNDED_VERIFY_ARGS)
 
-static struct args seal_args(clkv_cache *cache, struct clkv__kernel *kernel,
-                             const struct clkv__span *span, clkv_error *error)
-{
-	struct args a = job_args(cache, kernel, span, error);
-	put_mem(&a, sections(cache));
-	return a;
-}
+/* What all of them begin and end with. */
+#define JOB_FIELDS(cache, span)                                                                    \
+	.pool = (cache)->pool.layers[(span)->first_layer].mem, .tables = (cache)->tables.mem,          \
+	.plan = (cache)->jobs_mem, .jobs = 0, .first_layer = (cl_uint)(span)->first_layer,             \
+	.first_stream = (cl_uint)(span)->first_stream, .sections = sections(cache)
 
-/* ... and end with where the jobs begin and the first layer and KV head. */
 static clkv_status run_seal(const clkv_cache *cache, struct args *a, struct clkv__chain *chain,
                             cl_uint n_jobs, const struct clkv__span *span, clkv_error *error)
 {
-	put_uint(a, 0);
-	put_uint(a, (cl_uint)span->first_layer);
-	put_uint(a, (cl_uint)span->first_stream);
 	size_t groups[3] = {n_jobs, (size_t)span->n_streams, (size_t)span->n_layers};
 	return run(a, chain, 3, groups, lanes_of(cache), 0, NULL, NULL, error);
 }
@@ -38,57 +31,83 @@ clkv_status clkv__launch_prune(clkv_cache *cache, struct clkv__chain *chain, cl_
 {
 	struct clkv__variant_kernels *k = span_kernels(cache, span);
 	if (k->prune.program) {
-		struct args a = job_args(cache, &k->prune, span, error);
-		put_mem(&a, seen(cache));
-		put_mem(&a, sections(cache));
+		struct args a = args_of(cache, &k->prune, error);
+		put_prune_block(&a,
+		                &(struct prune_block_args){JOB_FIELDS(cache, span), .seen = seen(cache)});
 		CLKV_TRY(run_seal(cache, &a, chain, n_jobs, span, error));
 	}
 	if (!k->prune_v.program)
 		return CLKV_OK;
-	struct args a = seal_args(cache, &k->prune_v, span, error);
+	struct args a = args_of(cache, &k->prune_v, error);
+	const struct prune_values_args given = {
+		JOB_FIELDS(cache, span),
+	};
+	put_prune_values(&a, &given);
 	return run_seal(cache, &a, chain, n_jobs, span, error);
 }
 
 clkv_status clkv__launch_seal(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,
                               const struct clkv__span *span, clkv_error *error)
 {
-	struct args a = seal_args(cache, &span_kernels(cache, span)->seal, span, error);
+	struct args a = args_of(cache, &span_kernels(cache, span)->seal, error);
+	const struct seal_block_args given = {
+		JOB_FIELDS(cache, span),
+	};
+	put_seal_block(&a, &given);
 	return run_seal(cache, &a, chain, n_jobs, span, error);
 }
 
 clkv_status clkv__launch_count(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,
                                const struct clkv__span *span, clkv_error *error)
 {
-	struct args a = seal_args(cache, &span_kernels(cache, span)->count, span, error);
-	put_mem(&a, cache->histograms);
+	struct args a = args_of(cache, &span_kernels(cache, span)->count, error);
+	const struct bounded_count_args given = {
+		JOB_FIELDS(cache, span),
+		.histograms = cache->histograms,
+	};
+	put_bounded_count(&a, &given);
 	return run_seal(cache, &a, chain, n_jobs, span, error);
 }
 
 clkv_status clkv__launch_size(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,
                               const struct clkv__span *span, clkv_error *error)
 {
-	struct args a = seal_args(cache, &span_kernels(cache, span)->size, span, error);
-	put_mem(&a, cache->counters.mem);
-	put_mem(&a, code_tables(cache));
-	put_uint(&a, cache->code_tables.side[0].live);
-	put_uint(&a, cache->code_tables.side[1].live);
+	struct args a = args_of(cache, &span_kernels(cache, span)->size, error);
+	const struct size_block_args given = {
+		JOB_FIELDS(cache, span),
+		.counters = cache->counters.mem,
+		.code_tables = code_tables(cache),
+		.live_k = cache->code_tables.side[0].live,
+		.live_v = cache->code_tables.side[1].live,
+	};
+	put_size_block(&a, &given);
 	return run_seal(cache, &a, chain, n_jobs, span, error);
 }
 
 clkv_status clkv__launch_write(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,
                                const struct clkv__span *span, clkv_error *error)
 {
-	struct args a = seal_args(cache, &span_kernels(cache, span)->seal, span, error);
-	if (cache->plan.sealing.codec->size.file)
-		put_mem(&a, code_tables(cache));
+	/* where a pruning alone makes sizes differ, the codec writes as it always does */
+	if (!cache->plan.sealing.codec->size.file)
+		return clkv__launch_seal(cache, chain, n_jobs, span, error);
+	struct args a = args_of(cache, &span_kernels(cache, span)->seal, error);
+	const struct bounded_write_args given = {
+		JOB_FIELDS(cache, span),
+		.code_tables = code_tables(cache),
+	};
+	put_bounded_write(&a, &given);
 	return run_seal(cache, &a, chain, n_jobs, span, error);
 }
 
 clkv_status clkv__launch_verify(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,
                                 const struct clkv__span *span, clkv_error *error)
 {
-	struct args a = seal_args(cache, &span_kernels(cache, span)->verify, span, error);
-	put_mem(&a, cache->counters.mem);
-	put_mem(&a, code_tables(cache));
+	struct args a = args_of(cache, &span_kernels(cache, span)->verify, error);
+	const struct bounded_verify_args given = {
+		JOB_FIELDS(cache, span),
+		.counters = cache->counters.mem,
+		.code_tables = code_tables(cache),
+	};
+	put_bounded_verify(&a, &given);
 	return run_seal(cache, &a, chain, n_jobs, span, error);
 }

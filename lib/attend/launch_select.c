@@ -4,7 +4,18 @@
 
 #include "attend/launch_choice.h"
 #include "attend/launch_expect.h"
-#include "attend/select_args.h"
+#include "attend/select_launch.h"
+
+KERNEL_ARGS(score_sums, SCORE_SUMS_ARGS)
+KERNEL_ARGS(score_rows, SCORE_ROWS_ARGS)
+KERNEL_ARGS(select_list, SELECT_LIST_ARGS)
+KERNEL_ARGS(score_pool, SCORE_POOL_ARGS)
+KERNEL_ARGS(score_mean, SCORE_MEAN_ARGS)
+KERNEL_ARGS(score_mix, SCORE_MIX_ARGS)
+KERNEL_ARGS(merge_slots, MERGE_SLOTS_ARGS)
+KERNEL_ARGS(weigh_dropped, WEIGH_DROPPED_ARGS)
+KERNEL_ARGS(gather_slots, GATHER_SLOTS_ARGS)
+KERNEL_ARGS(mark_slots, MARK_SLOTS_ARGS)
 
 /* Log-sums of the rows' logits of candidates alone. */
 static clkv_status sum_rows(clkv_cache *cache, struct clkv__chain *chain, const struct scoring *s,
@@ -12,17 +23,20 @@ static clkv_status sum_rows(clkv_cache *cache, struct clkv__chain *chain, const 
 {
 	uint32_t rows = (uint32_t)cache->cut.tile_rows;
 	struct args a = args_of(cache, &span_kernels(cache, span)->score_sums, error);
-	put_mem(&a, cache->pool.layers[span->first_layer].mem);
-	put_mem(&a, cache->tables.mem);
-	put_mem(&a, s->by->queries);
-	put_mem(&a, code_tables(cache));
-	put_mem(&a, cache->selection.sums);
-	put_uint(&a, s->leaving->from);
-	put_uint(&a, s->leaving->n);
-	put_asked(&a, cache, s, span);
-	put_float(&a, cache->shape.softcap);
-	put_float(&a, cache->plan.select.alpha);
-	put_projections(&a, cache, span->first_layer);
+	const struct score_sums_args given = {
+		.pool = cache->pool.layers[span->first_layer].mem,
+		.tables = cache->tables.mem,
+		.queries = s->by->queries,
+		.code_tables = code_tables(cache),
+		.sums = cache->selection.sums,
+		.from = s->leaving->from,
+		.leaving = s->leaving->n,
+		ASKED_FIELDS(cache, s, span),
+		.softcap = cache->shape.softcap,
+		.alpha = cache->plan.select.alpha,
+		PROJECTION_FIELDS(cache, span->first_layer),
+	};
+	put_score_sums(&a, &given);
 	return run_span(cache, chain, &a, span, (s->by->n + rows - 1) / rows, error);
 }
 
@@ -34,20 +48,23 @@ static clkv_status score_rows(clkv_cache *cache, struct clkv__chain *chain, cons
 	if (p->old)
 		CLKV_TRY(sum_rows(cache, chain, s, span, error));
 	struct args a = args_of(cache, &span_kernels(cache, span)->score_rows, error);
-	put_mem(&a, cache->pool.layers[span->first_layer].mem);
-	put_mem(&a, cache->tables.mem);
-	put_mem(&a, s->by->queries);
-	put_mem(&a, code_tables(cache));
-	put_mem(&a, cache->selection.scores);
-	put_uint(&a, cache->sizes.places);
-	put_asked(&a, cache, s, span);
-	put_float(&a, cache->shape.softcap);
-	put_float(&a, cache->plan.select.alpha);
-	put_float(&a, clkv__weighs(p) ? p->lambda : 1.0f);
-	put_uint(&a, clkv__weighs(p));
-	put_mem(&a, cache->selection.traces);
-	put_mem(&a, cache->selection.sums ? cache->selection.sums : cache->selection.scores);
-	put_projections(&a, cache, span->first_layer);
+	put_score_rows(
+		&a, &(struct score_rows_args){
+				.pool = cache->pool.layers[span->first_layer].mem,
+				.tables = cache->tables.mem,
+				.queries = s->by->queries,
+				.code_tables = code_tables(cache),
+				.scores = cache->selection.scores,
+				.places = cache->sizes.places,
+				ASKED_FIELDS(cache, s, span),
+				.softcap = cache->shape.softcap,
+				.alpha = cache->plan.select.alpha,
+				.lambda = clkv__weighs(p) ? p->lambda : 1.0f,
+				.add = clkv__weighs(p),
+				.traces = cache->selection.traces,
+				.sums = cache->selection.sums ? cache->selection.sums : cache->selection.scores,
+				PROJECTION_FIELDS(cache, span->first_layer),
+			});
 	return run_span(cache, chain, &a, span, s->leaving->blocks, error);
 }
 
@@ -84,24 +101,32 @@ clkv_status clkv__launch_score_rows(clkv_cache *cache, struct clkv__chain *chain
 static clkv_status list(clkv_cache *cache, struct clkv__chain *chain, const void *what,
                         const struct clkv__span *span, clkv_error *error)
 {
+	const struct clkv__leaving *leaving = what;
 	const struct clkv__selection *s = &cache->selection;
 	struct args a = args_of(cache, &cache->kernels->select.list, error);
-	put_mem(&a, cache->pool.layers[span->first_layer].mem);
-	put_mem(&a, cache->tables.mem);
-	put_mem(&a, s->scores);
-	put_mem(&a, s->order);
-	put_mem(&a, s->ranks);
-	put_mem(&a, s->found);
-	put_candidates(&a, cache, what, span);
+	const struct select_list_args given = {
+		.pool = cache->pool.layers[span->first_layer].mem,
+		.tables = cache->tables.mem,
+		.scores = s->scores,
+		.order = s->order,
+		.ranks = s->ranks,
+		.found = s->found,
+		CANDIDATES_FIELDS(cache, leaving, span),
+	};
+	put_select_list(&a, &given);
 	return run_span(cache, chain, &a, span, 1, error);
 }
 
 static clkv_status pool_scores(clkv_cache *cache, struct clkv__chain *chain, clkv_error *error)
 {
 	struct args a = args_of(cache, &cache->kernels->select.pool, error);
-	put_mem(&a, cache->selection.ranks);
-	put_mem(&a, cache->selection.chosen);
-	put_mem(&a, cache->selection.found);
+	const struct score_pool_args given = {
+		.ranks = cache->selection.ranks,
+		.chosen = cache->selection.chosen,
+		.found = cache->selection.found,
+		HEADS_FIELDS(cache),
+	};
+	put_score_pool(&a, &given);
 	return run_heads(cache, chain, &a, error);
 }
 
@@ -111,12 +136,15 @@ static clkv_status mean_scores(clkv_cache *cache, struct clkv__chain *chain,
 	bool adds = clkv__choice_of(&cache->plan.select)->adds;
 	struct clkv__span all = every_layer(cache);
 	struct args a = args_of(cache, &cache->kernels->select.mean, error);
-	put_mem(&a, cache->selection.ranks);
-	put_mem(&a, cache->selection.found);
-	put_uint(&a, adds ? leaving->n : UINT32_MAX);
-	put_uint(&a, cache->sizes.cap);
-	put_uint(&a, cache->sizes.places);
-	put_uint(&a, (cl_uint)all.first_layer);
+	const struct score_mean_args given = {
+		.ranks = cache->selection.ranks,
+		.found = cache->selection.found,
+		.n = adds ? leaving->n : UINT32_MAX,
+		.cap = cache->sizes.cap,
+		.places = cache->sizes.places,
+		.first_layer = (cl_uint)all.first_layer,
+	};
+	put_score_mean(&a, &given);
 	all.n_streams = 1;
 	return run_span(cache, chain, &a, &all, 1, error);
 }
@@ -127,15 +155,18 @@ static clkv_status mix_scores(clkv_cache *cache, struct clkv__chain *chain, cons
 	const struct clkv__leaving *leaving = what;
 	const struct clkv__selection *s = &cache->selection;
 	struct args a = args_of(cache, &cache->kernels->select.mix, error);
-	put_mem(&a, cache->pool.layers[span->first_layer].mem);
-	put_mem(&a, cache->tables.mem);
-	put_mem(&a, s->ranks);
-	put_mem(&a, s->traces);
-	put_mem(&a, s->order);
-	put_mem(&a, s->found);
-	put_float(&a, cache->plan.select.peak);
-	put_uint(&a, leaving->end);
-	put_candidates(&a, cache, leaving, span);
+	const struct score_mix_args given = {
+		.pool = cache->pool.layers[span->first_layer].mem,
+		.tables = cache->tables.mem,
+		.ranks = s->ranks,
+		.traces = s->traces,
+		.order = s->order,
+		.found = s->found,
+		.peak = cache->plan.select.peak,
+		.end = leaving->end,
+		CANDIDATES_FIELDS(cache, leaving, span),
+	};
+	put_score_mix(&a, &given);
 	return run_span(cache, chain, &a, span, 1, error);
 }
 
@@ -165,21 +196,24 @@ static clkv_status merge(clkv_cache *cache, struct clkv__chain *chain, const voi
 	const struct merging *m = what;
 	const struct clkv__selection *s = &cache->selection;
 	struct args a = args_of(cache, &span_kernels(cache, span)->merge_slots, error);
-	put_mem(&a, cache->pool.layers[span->first_layer].mem);
-	put_mem(&a, cache->tables.mem);
-	put_mem(&a, code_tables(cache));
-	put_mem(&a, s->scores);
-	put_mem(&a, s->ranks);
-	put_mem(&a, s->order);
-	put_mem(&a, s->keep);
-	put_mem(&a, s->found);
-	put_mem(&a, s->work);
-	put_mem(&a, s->spots);
-	put_mem(&a, s->masses);
-	put_uint(&a, by_rank(cache));
-	put_uint(&a, m->merged);
-	put_uint(&a, m->blocks);
-	put_candidates(&a, cache, m->leaving, span);
+	const struct merge_slots_args given = {
+		.pool = cache->pool.layers[span->first_layer].mem,
+		.tables = cache->tables.mem,
+		.code_tables = code_tables(cache),
+		.scores = s->scores,
+		.ranks = s->ranks,
+		.order = s->order,
+		.keep = s->keep,
+		.found = s->found,
+		.work = s->work,
+		.spots = s->spots,
+		.masses = s->masses,
+		.by_rank = by_rank(cache),
+		.merged = m->merged,
+		.merged_blocks = m->blocks,
+		CANDIDATES_FIELDS(cache, m->leaving, span),
+	};
+	put_merge_slots(&a, &given);
 	return run_span(cache, chain, &a, span, 1, error);
 }
 
@@ -188,16 +222,20 @@ static clkv_status weigh_dropped(clkv_cache *cache, struct clkv__chain *chain,
 {
 	const struct clkv__selection *s = &cache->selection;
 	struct args a = args_of(cache, &cache->kernels->select.weigh, error);
-	put_mem(&a, s->scores);
-	put_mem(&a, s->traces);
-	put_mem(&a, s->ranks);
-	put_mem(&a, s->order);
-	put_mem(&a, s->keep);
-	put_mem(&a, s->found);
-	put_mem(&a, s->masses);
-	/* as if all rows had looked as the newest do */
-	put_float(&a, cache->plan.select.recent * (float)m->leaving->end / ABI_RECENT);
-	put_uint(&a, m->leaving->seq->kept.merged_blocks > 0 ? 0 : m->merged);
+	put_weigh_dropped(&a,
+	                  &(struct weigh_dropped_args){
+						  .scores = s->scores,
+						  .traces = s->traces,
+						  .ranks = s->ranks,
+						  .order = s->order,
+						  .keep = s->keep,
+						  .found = s->found,
+						  .masses = s->masses,
+						  /* as if all rows had looked as the newest do */
+						  .recent = cache->plan.select.recent * (float)m->leaving->end / ABI_RECENT,
+						  .merged = m->leaving->seq->kept.merged_blocks > 0 ? 0 : m->merged,
+						  HEADS_FIELDS(cache),
+					  });
 	return run_heads(cache, chain, &a, error);
 }
 
@@ -217,17 +255,20 @@ static clkv_status gather(clkv_cache *cache, struct clkv__chain *chain, const vo
 	const struct clkv__gathering *w = what;
 	const struct clkv__selection *s = &cache->selection;
 	struct args a = args_of(cache, &span_kernels(cache, span)->gather, error);
-	put_mem(&a, cache->pool.layers[span->first_layer].mem);
-	put_mem(&a, cache->tables.mem);
-	put_mem(&a, cache->jobs_mem);
-	put_mem(&a, code_tables(cache));
-	put_mem(&a, s->scores);
-	put_mem(&a, s->ranks);
-	put_mem(&a, s->order);
-	put_mem(&a, s->chosen);
-	put_mem(&a, s->traces);
-	put_uint(&a, by_rank(cache));
-	put_candidates(&a, cache, w->leaving, span);
+	const struct gather_slots_args given = {
+		.pool = cache->pool.layers[span->first_layer].mem,
+		.tables = cache->tables.mem,
+		.jobs = cache->jobs_mem,
+		.code_tables = code_tables(cache),
+		.scores = s->scores,
+		.ranks = s->ranks,
+		.order = s->order,
+		.chosen = s->chosen,
+		.traces = s->traces,
+		.by_rank = by_rank(cache),
+		CANDIDATES_FIELDS(cache, w->leaving, span),
+	};
+	put_gather_slots(&a, &given);
 	return run_span(cache, chain, &a, span, w->n_jobs, error);
 }
 
@@ -248,20 +289,23 @@ static clkv_status mark(clkv_cache *cache, struct clkv__chain *chain, const void
 	const struct clkv__gathering *w = what;
 	const struct clkv__selection *s = &cache->selection;
 	struct args a = args_of(cache, &cache->kernels->select.mark, error);
-	put_mem(&a, cache->pool.layers[span->first_layer].mem);
-	put_mem(&a, cache->tables.mem);
-	put_mem(&a, cache->jobs_mem);
-	put_mem(&a, s->scores);
-	put_mem(&a, s->ranks);
-	put_mem(&a, s->order);
-	put_mem(&a, s->keep);
-	put_mem(&a, s->found);
-	put_mem(&a, s->traces);
-	put_uint(&a, w->n_jobs);
-	put_uint(&a, w->leaving->n > 0);
-	put_uint(&a, by_rank(cache));
-	put_uint(&a, w->leaving->end);
-	put_candidates(&a, cache, w->leaving, span);
+	const struct mark_slots_args given = {
+		.pool = cache->pool.layers[span->first_layer].mem,
+		.tables = cache->tables.mem,
+		.plan = cache->jobs_mem,
+		.scores = s->scores,
+		.ranks = s->ranks,
+		.order = s->order,
+		.keep = s->keep,
+		.found = s->found,
+		.traces = s->traces,
+		.jobs = w->n_jobs,
+		.selected = w->leaving->n > 0,
+		.by_rank = by_rank(cache),
+		.end = w->leaving->end,
+		CANDIDATES_FIELDS(cache, w->leaving, span),
+	};
+	put_mark_slots(&a, &given);
 	return run_span(cache, chain, &a, span, w->n_jobs > 0 ? w->n_jobs : w->leaving->blocks, error);
 }
 

@@ -2,8 +2,12 @@
 /** \file tensor.c \brief Checks callers' tensors before a kernel trusts them. */
 #include "attend/tensor.h"
 
+#include "../cl/base/abi.clh"
 #include "base/checked.h"
 #include "base/error.h"
+
+_Static_assert((int)CLKV_F32 == ABI_F32 && (int)CLKV_F16 == ABI_F16 && (int)CLKV_BF16 == ABI_BF16,
+               "kernels get element types as callers name them");
 
 static clkv_status buffer_size(cl_mem mem, const char *name, size_t *size, clkv_error *error)
 {

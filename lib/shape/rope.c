@@ -8,7 +8,13 @@
  */
 #include "shape/rope.h"
 
+#include "../cl/base/abi.clh"
+
 #include <math.h>
+
+_Static_assert((int)CLKV_ROPE_NONE == ABI_ROPE_NONE && (int)CLKV_ROPE_HALVES == ABI_ROPE_HALVES &&
+                   (int)CLKV_ROPE_PAIRS == ABI_ROPE_PAIRS,
+               "kernels get kinds of rotation as callers name them");
 
 #define TWO_PI 6.283185307179586476925286766559
 

@@ -4,6 +4,8 @@
 #define FUZZ_RECIPES_H
 
 #include <clkv.h>
+#include <stdlib.h>
+#include <string.h>
 
 static const char *const fuzz_recipes[] = {
 	"f16 ; block=32",
@@ -13,26 +15,66 @@ static const char *const fuzz_recipes[] = {
 	"kvcomp:entropy=pack ; window=0,block=32",
 	"think:keep=0.5 ; window=8,block=32",
 	"spark:keep=0.5 | kivi:bits=4,group=16 ; window=8,block=32,skip=1",
+	"kitty:boost=0.25,group=16 ; window=8,block=32",
+	"q:k=4,v=4,group=16,rot=file ; window=8,block=32,sinks=2",
+	"expected:budget=40,obs=8 ; window=8,block=32,sinks=2",
+	"layers=0: f16 ; block=32 ; 1-: kivi:bits=4,group=16 ; window=8,block=32,sinks=2",
+	"layers=0: kvcomp:entropy=huffman ; window=0,block=32 ; 1-: kitty:group=16 ; window=8,block=32",
+	"layers=0: think:keep=0.5 ; window=8,block=32 ; 1: q:k=4,v=4,group=16,rot=file ; window=0",
 };
 
-enum { FUZZ_RECIPES = sizeof fuzz_recipes / sizeof fuzz_recipes[0], FUZZ_TOKENS = 128 };
+enum { FUZZ_RECIPES = sizeof fuzz_recipes / sizeof fuzz_recipes[0] };
+enum { FUZZ_TOKENS = 128, FUZZ_LAYERS = 2, FUZZ_DIM = 16, FUZZ_MATRIX = FUZZ_DIM * FUZZ_DIM };
 
 static inline clkv_geometry fuzz_geometry(void)
 {
 	clkv_geometry g = CLKV_INIT(clkv_geometry);
-	g.layers = 2;
+	g.layers = FUZZ_LAYERS;
 	g.q_heads = 1;
 	g.kv_heads = 1;
-	g.head_dim_k = 16;
-	g.head_dim_v = 16;
+	g.head_dim_k = FUZZ_DIM;
+	g.head_dim_v = FUZZ_DIM;
+	g.rope.kind = CLKV_ROPE_HALVES; /* which expected asks for */
 	return g;
 }
 
-static inline clkv_cache_options fuzz_options(void)
+/** A rotation file. */
+struct fuzz_matrices {
+	size_t n;
+	unsigned char bytes[2 * FUZZ_LAYERS * FUZZ_MATRIX * 4 + 64];
+};
+
+static inline size_t fuzz_keep(void *opaque, const void *data, size_t size)
+{
+	struct fuzz_matrices *m = opaque;
+	if (size > sizeof m->bytes)
+		return 0;
+	memcpy(m->bytes, data, size);
+	m->n = size;
+	return size;
+}
+
+/** Rows are mirrored at the vector of ones: 1 - 2 / dim and -2 / dim, which are exact. */
+static inline void fuzz_make_matrices(struct fuzz_matrices *m)
+{
+	float r[FUZZ_LAYERS * FUZZ_MATRIX];
+	clkv_geometry g = fuzz_geometry();
+	for (size_t i = 0; i < FUZZ_LAYERS * FUZZ_MATRIX; i++)
+		r[i] = (i % FUZZ_MATRIX % (FUZZ_DIM + 1) == 0 ? 1.0f : 0.0f) - 2.0f / FUZZ_DIM;
+	if (clkv_rotation_write(&g, 0, r, r, fuzz_keep, m, NULL) != CLKV_OK)
+		abort();
+}
+
+/** With the matrices, for recipes that ask for them. */
+static inline clkv_cache_options fuzz_options(const char *recipe, const struct fuzz_matrices *m)
 {
 	clkv_cache_options o = CLKV_INIT(clkv_cache_options);
 	o.max_tokens = FUZZ_TOKENS;
 	o.max_sequences = 2;
+	if (strstr(recipe, "rot=file")) {
+		o.rotation = m->bytes;
+		o.rotation_size = m->n;
+	}
 	return o;
 }
 

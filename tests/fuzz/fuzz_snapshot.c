@@ -5,8 +5,9 @@
  *          that is saved and loaded again to the same bytes.
  *
  * The first byte: bit 0 makes all checksums right; the others choose the cache. Context and caches live as long as the
- * process, without a kernel: no program can be made here, so that a file of another recipe gets as far as to the
- * kernels that would read it. What fails its checks costs the device a marker at most.
+ * process, with no kernel but the one that brings tables: no other program can be made here, so that a file of another
+ * recipe gets as far as to the kernel that would read it, in an open step. What fails its checks costs the device a
+ * marker at most.
  */
 #include "cache/create.h"
 #include "fuzz.h"
@@ -17,6 +18,7 @@
 #include "snapshot/snapshot_format.h"
 #include "store/cache.h"
 
+#include <dlfcn.h>
 #include <string.h>
 
 struct bytes {
@@ -28,20 +30,44 @@ static clkv_context *context;
 static cl_command_queue queue;
 static clkv_cache *caches[FUZZ_RECIPES];
 
+static bool opening; /* programs can be made */
+
+typedef cl_program create_fn(cl_context cl, cl_uint n, const char **texts, const size_t *lengths,
+                             cl_int *code);
+
 /* Stands before OpenCL's own. */
 cl_program clCreateProgramWithSource(cl_context cl, cl_uint n, const char **texts,
                                      const size_t *lengths, cl_int *code)
 {
-	(void)cl, (void)n, (void)texts, (void)lengths;
+	create_fn *create;
+	*(void **)&create = dlsym(RTLD_NEXT, "clCreateProgramWithSource");
+	if (opening && create)
+		return create(cl, n, texts, lengths, code);
 	*code = CL_OUT_OF_HOST_MEMORY;
 	return NULL;
 }
 
+/* A step that is begun takes a block, which a table must tell. */
+static void make_kernels(clkv_cache *cache)
+{
+	clkv_error error = {.position = -1};
+	clkv_seq *seq = NULL;
+	clkv_step *step = NULL;
+	fuzz_require(clkv_seq_create(cache, &seq, &error) == CLKV_OK, error.text);
+	clkv_step_item item = {seq, 1, CLKV_DECODE};
+	fuzz_require(clkv_step_begin(cache, &item, 1, queue, &step, &error) == CLKV_OK, error.text);
+	clkv_step_abort(step);
+	clkv_seq_destroy(seq);
+}
+
 static void open_caches(void)
 {
+	static struct fuzz_matrices matrices;
 	clkv_context_options options = CLKV_INIT(clkv_context_options);
 	clkv_error error = {.position = -1};
 	cl_int code;
+	opening = true;
+	fuzz_make_matrices(&matrices);
 	options.cache_dir = "";
 	if (clkv_context_open(getenv("CLKV_TEST_DEVICE"), &options, &context, &error) != CLKV_OK) {
 		fprintf(stderr, "SKIPPED: %s\n", error.text);
@@ -51,34 +77,54 @@ static void open_caches(void)
 	fuzz_require(code == CL_SUCCESS, "no queue");
 	for (size_t i = 0; i < FUZZ_RECIPES; i++) {
 		clkv_geometry g = fuzz_geometry();
-		clkv_cache_options o = fuzz_options();
-		fuzz_require(clkv__cache_create(context, &g, fuzz_recipes[i], &o, CLKV__CACHE_READS, NULL,
+		clkv_cache_options o = fuzz_options(fuzz_recipes[i], &matrices);
+		fuzz_require(clkv__cache_create(context, &g, fuzz_recipes[i], &o, CLKV__CACHE_SEALS, NULL,
 		                                &caches[i], &error) == CLKV_OK,
 		             error.text);
+		make_kernels(caches[i]);
 	}
+	opening = false;
 }
 
-/* Checksums where the lengths say that they are. */
-static void mend(uint8_t *file, size_t n)
+/* Puts the checksum of what comes before, of n bytes behind the last one; returns where it ends, or 0: the file ends earlier. */
+static size_t put_checksum(uint8_t *file, size_t size, size_t at, size_t n, uint64_t *hash)
 {
-	size_t at = CLKV__MAGIC_BYTES + 4 * CLKV__HEAD_WORDS;
-	if (n < at)
-		return;
-	size_t recipe = clkv__get32(file + CLKV__MAGIC_BYTES + 4 * CLKV__HEAD_RECIPE);
-	if (recipe > n - at)
-		return;
-	at += recipe;
-	uint64_t hash = clkv__hash(CLKV__HASH_START, file, at);
-	while (n - at >= CLKV__CHECKSUM_BYTES) {
-		clkv__put_le(file + at, hash, CLKV__CHECKSUM_BYTES);
-		at += CLKV__CHECKSUM_BYTES;
-		if (n - at < CLKV__RECORD_BYTES)
+	if (size < at || size - at < CLKV__CHECKSUM_BYTES || n > size - at - CLKV__CHECKSUM_BYTES)
+		return 0;
+	*hash = clkv__hash(*hash, file + at, n);
+	clkv__put_le(file + at + n, *hash, CLKV__CHECKSUM_BYTES);
+	return at + n + CLKV__CHECKSUM_BYTES;
+}
+
+/* The words of the header that begins there. */
+static bool get_words(const uint8_t *file, size_t size, size_t at, uint32_t *words)
+{
+	if (size - at < CLKV__MAGIC_BYTES + 4 * CLKV__HEAD_WORDS)
+		return false;
+	for (size_t i = 0; i < CLKV__HEAD_WORDS; i++)
+		words[i] = clkv__get32(file + at + CLKV__MAGIC_BYTES + 4 * i);
+	return true;
+}
+
+/* Checksums where the lengths say that they are: behind the header or those of all bands, then behind each record. */
+static void mend(uint8_t *file, size_t size)
+{
+	uint32_t words[CLKV__HEAD_WORDS];
+	uint64_t hash = CLKV__HASH_START;
+	size_t at = 0, heads = 1;
+	for (size_t i = 0; i < heads; i++) {
+		if (!get_words(file, size, at, words))
 			return;
-		size_t bytes = clkv__get32(file + at + 24);
-		if (bytes > n - at - CLKV__RECORD_BYTES)
+		size_t n = CLKV__MAGIC_BYTES + 4 * CLKV__HEAD_WORDS + (size_t)words[CLKV__HEAD_RECIPE];
+		n += words[CLKV__HEAD_FLAGS] & CLKV__HEAD_ROTATION ? 8 : 0;
+		if ((at = put_checksum(file, size, at, n, &hash)) == 0)
 			return;
-		hash = clkv__hash(hash, file + at, CLKV__RECORD_BYTES + bytes);
-		at += CLKV__RECORD_BYTES + bytes;
+		if (i == 0 && words[CLKV__HEAD_VERSION] == CLKV__SNAPSHOT_BANDS)
+			heads += words[CLKV__HEAD_BLOCKS];
+	}
+	while (at > 0 && size - at >= CLKV__RECORD_BYTES) {
+		size_t n = CLKV__RECORD_BYTES + (size_t)clkv__get32(file + at + 24);
+		at = put_checksum(file, size, at, n, &hash);
 	}
 }
 

@@ -6,8 +6,11 @@
  * Same library, same bytes. To be run again when a file format changes, by hand: it needs a device.
  */
 #include "fuzz_recipes.h"
+#include "fuzz_rotation.h"
 #include "support/gguf_build.h"
 #include "support/memory_file.h"
+#include "support/rotation.h"
+#include "support/state_build.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -40,21 +43,69 @@ static void write_seed(const char *target, const char *name, int switches, const
 
 /* ---------------------------------------------------------------- library ---- */
 
+/* A seed for the cache of a recipe. */
+static void write_snapshot(const char *name, size_t into, const struct memory_file *file)
+{
+	write_seed("snapshot", name, (int)(2 * into + 1), file->bytes, file->n);
+}
+
+/* The same numbers behind another recipe. */
+static void rename_recipe(struct memory_file *file, const char *recipe)
+{
+	enum { AT = 8 + 40, LENGTH = 8 + 4 };
+	size_t n = strlen(recipe), old = file->bytes[LENGTH] + 256u * file->bytes[LENGTH + 1];
+	unsigned char *bytes = malloc(file->n + n);
+	require(bytes != NULL && n < 256, "a recipe's name");
+	memcpy(bytes, file->bytes, AT);
+	memcpy(bytes + AT, recipe, n);
+	memcpy(bytes + AT + n, file->bytes + AT + old, file->n - AT - old);
+	bytes[LENGTH] = (unsigned char)n;
+	bytes[LENGTH + 1] = 0;
+	free(file->bytes);
+	file->bytes = bytes;
+	file->room = file->n + n;
+	file->n = file->n + n - old;
+}
+
+/* Files that go from one cache into another; of a cache that selects tokens none can be saved. */
+static void write_strange(size_t recipe, struct memory_file *file)
+{
+	static const struct {
+		const char *name, *of, *into;
+	} strange[] = {{"bands-half", "layers=0: f16", "f16"},
+	               {"half-bands", "f16", "layers=0: f16"},
+	               {"rotated-half", "q:k=4,v=4,group=16,rot=file", "f16"},
+	               {"bands-bands", "layers=0: kvcomp", "layers=0: f16"}};
+	for (size_t i = 0; i < sizeof strange / sizeof *strange; i++)
+		for (size_t into = 0; into < FUZZ_RECIPES; into++)
+			if (strstr(fuzz_recipes[recipe], strange[i].of) == fuzz_recipes[recipe] &&
+			    strstr(fuzz_recipes[into], strange[i].into) == fuzz_recipes[into])
+				write_snapshot(strange[i].name, into, file);
+	if (recipe == 0) {
+		rename_recipe(file, "expected:budget=40,obs=8 ; window=8,block=32");
+		write_snapshot("selects", 0, file);
+	}
+}
+
 static void make_snapshot(clkv_context *context, cl_command_queue queue, size_t recipe,
                           size_t tokens)
 {
 	static struct stream stream;
+	static struct fuzz_matrices matrices;
 	struct feed feed = {.geometry = fuzz_geometry(), .append_only = true};
 	struct memory_file file = {0};
-	clkv_cache_options o = fuzz_options();
 	char name[32];
+	fuzz_make_matrices(&matrices);
+	clkv_cache_options o = fuzz_options(fuzz_recipes[recipe], &matrices);
 	feed_open(&feed, context, queue, fuzz_recipes[recipe], &o);
 	stream_open(&feed, &stream);
 	if (tokens > 0)
 		feed_one(&feed, &stream, tokens, CLKV_PROMPT_END, 1, NULL);
 	memory_save(&feed, &stream, NULL, &file);
 	snprintf(name, sizeof name, "recipe%zu-%zu", recipe, tokens);
-	write_seed("snapshot", name, (int)(2 * recipe + 1), file.bytes, file.n);
+	write_snapshot(name, recipe, &file);
+	if (tokens > 0)
+		write_strange(recipe, &file);
 	memory_close(&file);
 	feed_close(&feed);
 }
@@ -70,6 +121,8 @@ static void make_snapshots(void)
 		clCreateCommandQueue(clkv_context_cl(context), clkv_context_device(context), 0, &code);
 	require(code == CL_SUCCESS, "no queue");
 	for (size_t i = 0; i < FUZZ_RECIPES; i++) {
+		if (strncmp(fuzz_recipes[i], "expected", 8) == 0)
+			continue;
 		make_snapshot(context, queue, i, 0);
 		make_snapshot(context, queue, i, 50);
 	}
@@ -77,10 +130,35 @@ static void make_snapshots(void)
 	clkv_context_destroy(context);
 }
 
+/* As fuzz_rotation has it. */
+static void make_rotation(const char *name, int switches, enum rotation_kind kind,
+                          clkv_rope_kind rope)
+{
+	clkv_geometry g = fuzz_rotation_geometry();
+	struct memory_file file = {0};
+	clkv_error error;
+	g.rope.kind = (int)rope;
+	float *k = rotation_matrices(&g, FEED_K, kind, 1), *v = rotation_matrices(&g, FEED_V, kind, 1);
+	feed_ok(clkv_rotation_write(&g, FUZZ_ROTATION_MODEL, k, v, memory_write, &file, &error), &error,
+	        "clkv_rotation_write");
+	write_seed("rotation", name, switches, file.bytes, file.n);
+	if (rope == CLKV_ROPE_NONE)
+		write_seed("rotation", "cut", 1, file.bytes, 60);
+	file.bytes[file.n - 10] ^= 0x40; /* the last entry, two bytes before the checksum */
+	if (kind == ROTATION_RANDOM)
+		write_seed("rotation", "stretched", 1, file.bytes, file.n);
+	free(k);
+	free(v);
+	memory_close(&file);
+}
+
 /* The feed reports failures as a test's. */
-START_TEST(test_make_snapshots)
+START_TEST(test_make_files)
 {
 	make_snapshots();
+	make_rotation("whole", 1, ROTATION_RANDOM, CLKV_ROPE_HALVES);
+	make_rotation("hadamard", 1, ROTATION_HADAMARD, CLKV_ROPE_HALVES);
+	make_rotation("no-rope", 0, ROTATION_HADAMARD, CLKV_ROPE_NONE);
 }
 END_TEST
 
@@ -88,7 +166,7 @@ static int run_feed(void)
 {
 	Suite *suite = suite_create("seeds");
 	TCase *c = tcase_create("seeds");
-	tcase_add_test(c, test_make_snapshots);
+	tcase_add_test(c, test_make_files);
 	suite_add_tcase(suite, c);
 	SRunner *runner = srunner_create(suite);
 	srunner_set_fork_status(runner, CK_NOFORK);
@@ -206,6 +284,27 @@ static void make_tokenizer(void)
 	gguf_build_free(&b);
 }
 
+/* Both kinds of file, with V by token and by channel, one of several streams. */
+static void make_states(void)
+{
+	struct state_build s = {.type = 1, .cells = 3, .layers = 2, .width_k = 3, .width_v = 2};
+	struct gguf_build b = state_build(&s);
+	write_seed("llama", "sequence", -1, b.data, b.size);
+	gguf_build_free(&b);
+	s.type = 30;
+	s.transposed = s.session = true;
+	s.streams = 3;
+	s.stream = 1;
+	b = state_build(&s);
+	write_seed("llama", "session", -1, b.data, b.size);
+	gguf_build_free(&b);
+	s = (struct state_build){.type = 0, .cells = 1, .layers = 1, .width_k = 1, .width_v = 1};
+	b = state_build(&s);
+	write_seed("llama", "least", -1, b.data, b.size);
+	write_seed("llama", "cut", -1, b.data, b.size - 3);
+	gguf_build_free(&b);
+}
+
 int main(int argc, char **argv)
 {
 	require(argc == 2, "usage: make_seeds FOLDER");
@@ -215,5 +314,6 @@ int main(int argc, char **argv)
 	make_model(3, "model");
 	make_model(2, "model-v2");
 	make_tokenizer();
+	make_states();
 	return run_feed();
 }

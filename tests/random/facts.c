@@ -4,6 +4,7 @@
 
 #include "facts_rule.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -89,6 +90,8 @@ static void read_q(const char *stage, struct facts *f)
 		affine(facts_number(stage, "k", 8), group, facts_is(stage, "axis_k", "channel"), symmetric);
 	f->side[1] =
 		affine(facts_number(stage, "v", 4), group, facts_is(stage, "axis_v", "channel"), symmetric);
+	f->side[0].affine.cut = 1.0 - rint(1000.0 * facts_number(stage, "clip_k", 1)) / 1000.0;
+	f->side[1].affine.cut = 1.0 - rint(1000.0 * facts_number(stage, "clip_v", 1)) / 1000.0;
 	f->turned = facts_is(stage, "rot", "hadamard") || facts_is(stage, "rot", "file");
 }
 
@@ -143,9 +146,10 @@ static void read_recall(const char *stage, enum recalled_kind kind, struct facts
 
 static void read_stages(const char *text, struct facts *f)
 {
-	static const char *const select[] = {"streaming", "h2o",       "snapkv",   "l2norm",
-	                                     "corm",      "morphkv",   "cascade",  "prefixkv",
-	                                     "dbudgetkv", "zeromerge", "kvmerger", "expected"};
+	/* what merges comes last, as it does in a recipe */
+	static const char *const select[] = {"streaming", "h2o",      "snapkv",    "l2norm",
+	                                     "corm",      "morphkv",  "cascade",   "prefixkv",
+	                                     "dbudgetkv", "expected", "zeromerge", "kvmerger"};
 	static const char *const recall[] = {"topk", "pages", "clusterkv", "a2ats"};
 	const char *at;
 	if ((at = facts_stage(text, "kivi")))
@@ -185,18 +189,75 @@ static void read_merging(const char *text, struct facts *f)
 	}
 }
 
-bool facts_read(const char *recipe, struct facts *f, clkv_error *error)
+static bool read_one(const char *recipe, unsigned layers, int most, struct facts *f,
+                     clkv_error *error)
 {
 	char text[2048];
-	*f = (struct facts){0};
+	*f = (struct facts){.layers = layers};
 	if (clkv_recipe_print(recipe, text, sizeof text, error) != CLKV_OK)
 		return false;
-	f->dense = facts_stage(text, "f16") == text;
 	read_general(text, f);
+	f->dense = facts_stage(text, "f16") == text || (int)f->skip >= most || layers >> f->skip == 0;
 	read_stages(text, f);
 	read_merging(text, f);
 	facts_read_rule(text, f);
+	f->rule.others = ((1u << most) - 1) & ~layers;
 	const char *place = facts_stage(text, "place");
 	f->moves = place && (facts_is(place, "via", "copy") || facts_is(place, "via", "attend"));
 	return true;
+}
+
+/* ---------------------------------------------------------------- recipes by layer ---- */
+
+/* Where a part begins: layers in numbers and a colon. NULL: what begins there are keys. */
+static const char *part_colon(const char *at)
+{
+	at += strspn(at, " ");
+	const char *colon = at + strspn(at, "0123456789,- ");
+	return colon > at && *colon == ':' ? colon : NULL;
+}
+
+/* The ';' in front of the next part, or the end. */
+static const char *part_end(const char *at)
+{
+	const char *end = strchr(at, ';');
+	while (end && !part_colon(end + 1))
+		end = strchr(end + 1, ';');
+	return end ? end : at + strlen(at);
+}
+
+/* "0,2-3: ..." as bits, of layers that there are. */
+static unsigned read_layers(const char *at, int most)
+{
+	unsigned bits = 0;
+	while (*at != ':') {
+		char *end;
+		long first = strtol(at, &end, 10), last = first;
+		if (*end == '-') {
+			at = end + 1;
+			last = strtol(at, &end, 10);
+			last = end == at ? most - 1 : last;
+		}
+		for (long i = first; i <= last && i < most; i++)
+			bits |= 1u << i;
+		at = end + strspn(end, ", ");
+	}
+	return bits;
+}
+
+size_t facts_read(const char *recipe, int layers, struct facts *facts, clkv_error *error)
+{
+	const char *at = recipe + strlen("layers="), *colon;
+	size_t n = 0;
+	if (strncmp(recipe, "layers=", strlen("layers=")) != 0)
+		return read_one(recipe, (1u << layers) - 1, layers, facts, error) ? 1 : 0;
+	for (; (colon = part_colon(at)) != NULL && n < FACTS_BANDS; n++) {
+		char part[1024] = "";
+		const char *end = part_end(colon);
+		memcpy(part, colon + 1, (size_t)(end - colon) - 1);
+		if (!read_one(part, read_layers(at + strspn(at, " "), layers), layers, &facts[n], error))
+			return 0;
+		at = *end ? end + 1 : end;
+	}
+	return n;
 }

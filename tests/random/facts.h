@@ -48,13 +48,22 @@ struct facts {
 	struct recalled_case recall;
 	bool
 		judged; /**< which tokens are recalled can be said; else only between which ends answers lie */
-	bool moves; /**< place:host, where prompts can't follow */
+	bool moves;      /**< place:host, where prompts can't follow */
+	unsigned layers; /**< bits of the model's layers that have this recipe */
 };
 
-/** False if the recipe is wrong: error says why. */
-bool facts_read(const char *recipe, struct facts *f, clkv_error *error);
+#define FACTS_BANDS 4 /**< recipes of a cache, and layers */
 
-/** Whether sequences of a layer are sealed. */
+/** What the recipe of a model of so many layers says, or those of its bands: facts [FACTS_BANDS] and how many there are. 0 if
+ *  it's wrong: error says why. */
+size_t facts_read(const char *recipe, int layers, struct facts *facts, clkv_error *error);
+
+static inline bool facts_have(const struct facts *f, int layer)
+{
+	return f->layers >> layer & 1;
+}
+
+/** Whether a layer of this recipe keeps all in half. */
 static inline bool facts_layer_dense(const struct facts *f, int layer)
 {
 	return f->dense || (size_t)layer < f->skip;

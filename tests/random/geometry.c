@@ -35,6 +35,12 @@ static void read_windows(const char *value, int layers, int *windows)
 	}
 }
 
+int geometry_layers(const char *text)
+{
+	int layers = number_of(text, "layers", 1);
+	return layers < 1 ? 1 : layers > 4 ? 4 : layers;
+}
+
 bool geometry_read(const char *text, clkv_geometry *g, int *windows)
 {
 	const char *scale = value_of(text, "scale"), *softcap = value_of(text, "softcap");

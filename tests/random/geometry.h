@@ -15,6 +15,9 @@
  *  out: 1 layer, 1 head, dv as dk, nothing else. */
 bool geometry_read(const char *text, clkv_geometry *g, int *windows);
 
+/** Its layers, 1 to 4. */
+int geometry_layers(const char *text);
+
 /** A geometry from those that random runs draw from: head sizes from 16 to 256, groups from 1 to 8, up to 4 layers. */
 void geometry_draw(uint64_t seed, char *text, size_t n);
 

@@ -154,7 +154,7 @@ static void check_single(const struct seen *s, size_t i)
 	uint32_t t = s->now->positions[i];
 	EACH_MSG(t >= s->before->tail || was_single(s->before, t),
 	         "layer %d, head %zu: token %u was dropped before and is back", s->layer, s->head, t);
-	for (int side = SIDE_K; side <= SIDE_V && s->w->facts.single; side++) {
+	for (int side = SIDE_K; side <= SIDE_V && world_facts(s->w, s->layer)->single; side++) {
 		size_t dim = world_dim(s->w, (enum side)side), row = world_row(s->w, (enum side)side);
 		const float *now = (side == SIDE_K ? s->now->k : s->now->v) + i * dim;
 		const double *given = s->m->given[s->layer][side] + t * row + s->head * dim;
@@ -168,8 +168,8 @@ static void check_single(const struct seen *s, size_t i)
 /* Positions lie between sinks and tail, each once; slots stand for all tokens if none is dropped for good. */
 static void check_slots(const struct seen *s)
 {
-	const struct facts *f = &s->w->facts;
-	size_t sinks = model_sinks(s->w, s->m);
+	const struct facts *f = world_facts(s->w, s->layer);
+	size_t sinks = model_sinks(f, s->m);
 	bool *held = new_array(s->m->n, sizeof *held);
 	double weights = 0.0;
 	for (size_t i = 0; i < s->now->n; i++) {
@@ -185,9 +185,9 @@ static void check_slots(const struct seen *s)
 		if (s->now->weights[i] == 1.0f)
 			check_single(s, i);
 	}
-	if (s->layer == (int)f->skip && s->head == 0)
-		world_trace(s->w, "sequence %zu keeps %zu slots for %g tokens before the tail at %zu",
-		            (size_t)(s->m - s->w->models), s->now->n, weights, s->now->tail);
+	if (s->head == 0)
+		world_trace(s->w, "sequence %zu keeps %zu slots of layer %d for %g tokens before %zu",
+		            (size_t)(s->m - s->w->models), s->now->n, s->layer, weights, s->now->tail);
 	/* weights are whole, but their logarithms are kept in single precision */
 	EACH_MSG(!f->conserves || fabs(weights + (double)sinks - (double)s->now->tail) < 1.0 ||
 	             s->now->tail <= sinks,
@@ -198,15 +198,21 @@ static void check_slots(const struct seen *s)
 
 /* ---------------------------------------------------------------- a sequence ---- */
 
-/* A budget counts for the mean of all heads, whatever they have each; where it has room for all, all are kept. */
-static void check_budget(const struct world *w, const struct model *m)
+/* A layer of the recipe, which selects. */
+static bool selects(const struct facts *f, int layer)
 {
-	const struct facts *f = &w->facts;
-	size_t slots = 0, heads = 0, sinks = model_sinks(w, m);
+	return facts_have(f, layer) && !facts_layer_dense(f, layer);
+}
+
+/* A budget counts for the mean of all heads, whatever they have each; where it has room for all, all are kept. */
+static void check_budget(const struct world *w, const struct model *m, const struct facts *f)
+{
+	size_t slots = 0, heads = 0, sinks = model_sinks(f, m);
 	if (f->budget == 0)
 		return;
-	for (int layer = (int)f->skip; layer < w->geometry.layers; layer++)
-		for (size_t head = 0; head < (size_t)w->geometry.kv_heads; head++, heads++) {
+	for (int layer = 0; layer < w->geometry.layers; layer++)
+		for (size_t head = 0; selects(f, layer) && head < (size_t)w->geometry.kv_heads;
+		     head++, heads++) {
 			const struct head_kept *k = kept_head(w, m, layer, head);
 			slots += k->n;
 			EACH_MSG(!f->even || f->budget < m->most || k->tail <= sinks || k->n == k->tail - sinks,
@@ -235,18 +241,28 @@ static void check_head(struct world *w, struct model *m, int layer, size_t head,
 	*before = now;
 }
 
-void kept_check(struct world *w, struct model *m, bool committed)
+/* All heads of a layer; the tail is that of the first that selects. */
+static void check_layer(struct world *w, struct model *m, struct band *b, int layer, bool first,
+                        bool committed)
 {
-	int first = (int)w->facts.skip;
-	for (int layer = first; layer < w->geometry.layers; layer++)
-		for (size_t head = 0; head < (size_t)w->geometry.kv_heads; head++)
-			check_head(w, m, layer, head, committed);
-	if (first < w->geometry.layers)
-		m->tail = kept_head(w, m, first, 0)->tail;
-	for (int layer = first; layer < w->geometry.layers; layer++)
-		for (size_t head = 0; head < (size_t)w->geometry.kv_heads; head++)
-			EACH_MSG(kept_head(w, m, layer, head)->tail == m->tail,
-			         "layer %d, head %zu: the tail begins at %zu, elsewhere at %zu", layer, head,
-			         kept_head(w, m, layer, head)->tail, m->tail);
-	check_budget(w, m);
+	for (size_t head = 0; head < (size_t)w->geometry.kv_heads; head++) {
+		check_head(w, m, layer, head, committed);
+		size_t tail = kept_head(w, m, layer, head)->tail;
+		b->tail = first && head == 0 ? tail : b->tail;
+		EACH_MSG(tail == b->tail, "layer %d, head %zu: the tail begins at %zu, elsewhere at %zu",
+		         layer, head, tail, b->tail);
+	}
+}
+
+void kept_check(struct world *w, struct model *m, size_t band, bool committed)
+{
+	const struct facts *f = &w->facts[band];
+	bool first = true;
+	for (int layer = 0; layer < w->geometry.layers; layer++) {
+		if (!selects(f, layer))
+			continue;
+		check_layer(w, m, &m->bands[band], layer, first, committed);
+		first = false;
+	}
+	check_budget(w, m, f);
 }

@@ -17,9 +17,9 @@ void kept_copy(const struct world *w, const struct model *from, struct model *to
 /** The sequence was cut to n tokens: to nothing, or in its tail. */
 void kept_cut(const struct world *w, struct model *m, size_t n);
 
-/** Reads all heads, compares them with what they kept before, and takes them over. committed: a choice may lie between,
- *  and the tail of m follows. */
-void kept_check(struct world *w, struct model *m, bool committed);
+/** Reads all heads of a recipe's layers, compares them with what they kept before, and takes them over. committed: a choice
+ *  may lie between, and the band's tail follows. */
+void kept_check(struct world *w, struct model *m, size_t band, bool committed);
 
 struct head_kept *kept_head(const struct world *w, const struct model *m, int layer, size_t head);
 

@@ -5,6 +5,7 @@
 #include "../ref/ref_half.h"
 #include "../support/each.h"
 #include "kept.h"
+#include "store/cache.h"
 
 #include <check.h>
 #include <math.h>
@@ -25,9 +26,23 @@ clkv_seq_info model_info(const struct model *m)
 	return info;
 }
 
-size_t model_sinks(const struct world *w, const struct model *m)
+size_t model_sinks(const struct facts *f, const struct model *m)
 {
-	return w->facts.sinks < m->n ? w->facts.sinks : m->n;
+	return f->sinks < m->n ? f->sinks : m->n;
+}
+
+clkv_seq *model_band(const struct model *m, size_t band)
+{
+	clkv_seq *seq = m->seq;
+	for (size_t i = 0; i < band; i++)
+		seq = seq->next_band;
+	return seq;
+}
+
+/* clkv_seq_info has the largest of all recipes. */
+size_t model_sealed(const struct world *w, const struct model *m, size_t band)
+{
+	return w->n_bands == 1 ? model_info(m).sealed : clkv__seq_sealed(model_band(m, band));
 }
 
 /* ---------------------------------------------------------------- life ---- */
@@ -35,17 +50,19 @@ size_t model_sinks(const struct world *w, const struct model *m)
 static struct model *model_open(struct world *w, struct model *m, clkv_seq *seq)
 {
 	*m = (struct model){.seq = seq};
-	recalled_open(&m->recalled, &w->facts.recall);
+	for (size_t b = 0; b < w->n_bands; b++) {
+		recalled_open(&m->bands[b].recalled, &w->facts[b].recall);
+		if (w->facts[b].ruled)
+			selected_open(&m->bands[b].rule, &w->facts[b].rule, &w->feed);
+	}
 	for (int layer = 0; layer < w->geometry.layers; layer++)
 		for (int side = SIDE_K; side <= SIDE_V; side++) {
 			size_t n = w->options.max_tokens * world_row(w, (enum side)side);
 			m->given[layer][side] = model_new(n);
 			m->read[layer][side] = model_new(n);
 		}
-	if (w->facts.selects)
+	if (w->some.selects)
 		kept_open(w, m);
-	if (w->facts.ruled)
-		selected_open(&m->rule, &w->facts.rule, &w->feed);
 	return m;
 }
 
@@ -55,27 +72,29 @@ struct model *model_add(struct world *w, clkv_seq *seq)
 	return model_open(w, &w->models[w->n_models++], seq);
 }
 
+static void band_copy(const struct facts *f, const struct band *from, struct band *to)
+{
+	if (f->ruled)
+		selected_close(&to->rule);
+	*to = *from;
+	if (f->ruled)
+		selected_fork(&from->rule, &to->rule);
+}
+
 static void model_copy(struct world *w, const struct model *from, struct model *m)
 {
 	m->n = from->n;
 	m->most = from->most;
-	m->tail = from->tail;
-	m->partial = from->partial;
-	m->maybe = from->maybe;
-	m->recalled = from->recalled;
+	for (size_t b = 0; b < w->n_bands; b++)
+		band_copy(&w->facts[b], &from->bands[b], &m->bands[b]);
 	for (int layer = 0; layer < w->geometry.layers; layer++)
 		for (int side = SIDE_K; side <= SIDE_V; side++) {
 			size_t bytes = m->n * world_row(w, (enum side)side) * sizeof(double);
 			memcpy(m->given[layer][side], from->given[layer][side], bytes);
 			memcpy(m->read[layer][side], from->read[layer][side], bytes);
 		}
-	if (w->facts.selects)
+	if (w->some.selects)
 		kept_copy(w, from, m);
-	if (w->facts.ruled) {
-		selected_close(&m->rule);
-		selected_fork(&from->rule, &m->rule);
-	}
-	m->lost = from->lost;
 }
 
 struct model *model_add_copy(struct world *w, const struct model *from, clkv_seq *seq)
@@ -92,10 +111,11 @@ static void model_close(struct world *w, struct model *m)
 			free(m->given[layer][side]);
 			free(m->read[layer][side]);
 		}
-	if (w->facts.selects)
+	if (w->some.selects)
 		kept_close(w, m);
-	if (w->facts.ruled)
-		selected_close(&m->rule);
+	for (size_t b = 0; b < w->n_bands; b++)
+		if (w->facts[b].ruled)
+			selected_close(&m->bands[b].rule);
 }
 
 void model_drop(struct world *w, size_t i)
@@ -116,11 +136,23 @@ void model_reorder(struct world *w, const size_t *from)
 	w->scattered = true;
 }
 
-static void cut_rule(const struct world *w, struct model *m, size_t n)
+static void cut_rule(const struct world *w, struct selected *rule, size_t n)
 {
 	size_t heads = (size_t)(w->geometry.layers * w->geometry.kv_heads);
 	for (size_t i = 0; i < heads; i++)
-		ck_assert(ref_select_truncate(&m->rule.heads[i], n));
+		ck_assert(ref_select_truncate(&rule->heads[i], n));
+}
+
+static void cut_band(const struct world *w, const struct facts *f, struct band *b, size_t n)
+{
+	if (f->recalls)
+		recalled_truncate(&b->recalled, n);
+	if (n < b->tail) {
+		b->tail = n;
+		b->maybe = true;
+	}
+	if (f->ruled && !b->lost)
+		cut_rule(w, &b->rule, n);
 }
 
 void model_cut(struct world *w, struct model *m, size_t n)
@@ -128,78 +160,82 @@ void model_cut(struct world *w, struct model *m, size_t n)
 	m->n = n;
 	m->most = n > 0 ? m->most : 0;
 	w->scattered = true;
-	if (w->facts.recalls)
-		recalled_truncate(&m->recalled, n);
-	if (n < m->tail) {
-		m->tail = n;
-		m->maybe = true;
-	}
-	if (w->facts.selects)
+	for (size_t b = 0; b < w->n_bands; b++)
+		cut_band(w, &w->facts[b], &m->bands[b], n);
+	if (w->some.selects)
 		kept_cut(w, m, n);
-	if (w->facts.ruled && !m->lost)
-		cut_rule(w, m, n);
 }
 
 /* ---------------------------------------------------------------- how far it is sealed ---- */
 
-/* Where the tail begins after a commit. At the first prompt's end exactly the window stays open, else whole batches go. */
-static size_t tail_after(const struct world *w, const struct model *m, clkv_phase phase,
-                         bool partial)
+/* Where a recipe's tail begins after a commit. At the first prompt's end exactly the window stays open, else whole batches go. */
+static size_t tail_after(const struct world *w, const struct model *m, size_t band,
+                         clkv_phase phase, bool partial)
 {
-	const struct facts *f = &w->facts;
-	size_t sinks = model_sinks(w, m), first = m->tail > sinks ? m->tail : sinks;
-	size_t batch = f->recalls ? f->recall.every : f->block;
+	const struct facts *f = &w->facts[band];
+	size_t sinks = model_sinks(f, m), tail = m->bands[band].tail;
+	size_t first = tail > sinks ? tail : sinks, batch = f->recalls ? f->recall.every : f->block;
 	if (f->dense || (phase == CLKV_PROMPT && f->at_end) || m->n - first <= f->window)
-		return m->tail;
+		return tail;
 	size_t n = m->n - first - f->window;
 	if (phase != CLKV_PROMPT_END || partial)
 		n -= n % batch;
 	/* an index is made of so many at least */
-	if (f->recalls && n < (m->tail > sinks ? f->recall.every : f->recall.first))
-		return m->tail;
-	return n > 0 ? first + n : m->tail;
+	if (f->recalls && n < (tail > sinks ? f->recall.every : f->recall.first))
+		return tail;
+	return n > 0 ? first + n : tail;
 }
 
-static size_t sealed_of(const struct world *w, const struct model *m, size_t tail)
+static size_t sealed_of(const struct facts *f, const struct model *m, size_t tail)
 {
-	size_t sinks = model_sinks(w, m);
+	size_t sinks = model_sinks(f, m);
 	return tail > sinks ? tail - sinks : 0;
 }
 
-/* Moves the tail as the rule says, and compares with what the library says. */
-static void follow_tail(struct world *w, struct model *m, clkv_phase phase)
+/* Moves a recipe's tail as the rule says, and compares with what the library says. */
+static void follow_tail(struct world *w, struct model *m, size_t band, clkv_phase phase)
 {
-	size_t sealed = model_info(m).sealed, before = m->tail, sinks = model_sinks(w, m);
-	size_t want = tail_after(w, m, phase, m->partial), other = tail_after(w, m, phase, !m->partial);
-	bool as_other = m->maybe && sealed == sealed_of(w, m, other);
-	EACH_MSG(sealed == sealed_of(w, m, want) || as_other,
-	         "%zu tokens of %zu are sealed instead of %zu (phase %d, the tail began at %zu)",
-	         sealed, m->n, sealed_of(w, m, want), (int)phase, before);
-	m->tail = sealed == sealed_of(w, m, want) ? want : other;
-	size_t n = m->tail > before ? m->tail - (before > sinks ? before : sinks) : 0;
-	if (w->facts.recalls && n > 0)
-		recalled_seal(&m->recalled, n);
+	const struct facts *f = &w->facts[band];
+	struct band *b = &m->bands[band];
+	size_t sealed = model_sealed(w, m, band), before = b->tail, sinks = model_sinks(f, m);
+	size_t want = tail_after(w, m, band, phase, b->partial);
+	size_t other = tail_after(w, m, band, phase, !b->partial);
+	bool as_other = b->maybe && sealed == sealed_of(f, m, other);
+	EACH_MSG(
+		sealed == sealed_of(f, m, want) || as_other,
+		"%zu tokens of %zu are sealed by recipe %zu instead of %zu (phase %d, the tail began at "
+		"%zu)",
+		sealed, m->n, band, sealed_of(f, m, want), (int)phase, before);
+	b->tail = sealed == sealed_of(f, m, want) ? want : other;
+	size_t n = b->tail > before ? b->tail - (before > sinks ? before : sinks) : 0;
+	if (f->recalls && n > 0)
+		recalled_seal(&b->recalled, n);
 	if (want != other) {
-		m->partial = m->tail == tail_after(w, m, phase, true);
-		m->maybe = false;
+		b->partial = b->tail == tail_after(w, m, band, phase, true);
+		b->maybe = false;
 	}
-	if (phase == CLKV_PROMPT_END && n % w->facts.block != 0) {
-		m->partial = true;
-		m->maybe = false;
+	if (phase == CLKV_PROMPT_END && n % f->block != 0) {
+		b->partial = true;
+		b->maybe = false;
 	}
 }
 
 void model_check_info(struct world *w, struct model *m)
 {
 	clkv_seq_info info = model_info(m);
+	size_t most = 0;
 	EACH_MSG(info.length == m->n, "a sequence has %zu tokens instead of %zu", info.length, m->n);
 	EACH_MSG(info.min_length <= info.length, "min_length is %zu, above the length of %zu",
 	         info.min_length, info.length);
-	if (w->facts.selects)
-		return;
-	EACH_MSG(info.min_length == 0, "min_length is %zu", info.min_length);
-	EACH_MSG(info.sealed == sealed_of(w, m, m->tail), "%zu tokens of %zu are sealed instead of %zu",
-	         info.sealed, m->n, sealed_of(w, m, m->tail));
+	EACH_MSG(w->some.selects || info.min_length == 0, "min_length is %zu", info.min_length);
+	for (size_t b = 0; b < w->n_bands; b++) {
+		size_t sealed = model_sealed(w, m, b), want = sealed_of(&w->facts[b], m, m->bands[b].tail);
+		most = sealed > most ? sealed : most;
+		EACH_MSG(w->facts[b].selects || sealed == want,
+		         "%zu tokens of %zu are sealed by recipe %zu instead of %zu", sealed, m->n, b,
+		         want);
+	}
+	EACH_MSG(info.sealed == most, "%zu tokens are sealed, of a recipe %zu", info.sealed, most);
 }
 
 /* ---------------------------------------------------------------- rows ---- */
@@ -228,15 +264,17 @@ static void read_rows(struct world *w, const struct model *m, int layer, size_t 
 }
 
 /* Token t of a layer lies in half, so it reads as it was given. */
-static bool is_half(const struct world *w, const struct model *m, int layer, size_t t, size_t tail)
+static bool is_half(const struct world *w, const struct model *m, int layer, size_t t)
 {
-	return facts_layer_dense(&w->facts, layer) || t < model_sinks(w, m) || t >= tail;
+	const struct facts *f = world_facts(w, layer);
+	return facts_layer_dense(f, layer) || t < model_sinks(f, m) ||
+	       t >= m->bands[world_band(w, layer)].tail;
 }
 
 /* Whether it can be read at all. */
 static bool is_readable(const struct world *w, const struct model *m, int layer, size_t t)
 {
-	return !w->facts.selects || is_half(w, m, layer, t, m->tail);
+	return !world_facts(w, layer)->selects || is_half(w, m, layer, t);
 }
 
 static void read_layer(struct world *w, const struct model *m, int layer, double *const rows[2])
@@ -257,7 +295,7 @@ static void expect_row(const struct world *w, const double *want, const double *
 	double slack = 0.0;
 	if (memcmp(want, row, n * sizeof *row) == 0)
 		return;
-	for (size_t h = 0; w->facts.turned && h < n; h += dim)
+	for (size_t h = 0; world_facts(w, layer)->turned && h < n; h += dim)
 		slack = fmax(slack, model_turn_slack(dim, want + h));
 	while (d < n - 1 && fabs(want[d] - row[d]) <= slack)
 		d++;
@@ -270,8 +308,8 @@ static void expect_row(const struct world *w, const double *want, const double *
 static void take_turned(const struct world *w, struct model *m, int layer, enum side side)
 {
 	size_t n = world_row(w, side);
-	for (size_t t = 0; t < m->n && w->facts.turned; t++)
-		if (is_half(w, m, layer, t, m->tail))
+	for (size_t t = 0; t < m->n && world_facts(w, layer)->turned; t++)
+		if (is_half(w, m, layer, t))
 			memcpy(m->given[layer][side] + t * n, m->read[layer][side] + t * n, n * sizeof(double));
 }
 
@@ -286,10 +324,10 @@ static void compare_layer(struct world *w, struct model *m, int layer, size_t se
 		size_t n = world_row(w, (enum side)side);
 		for (size_t t = 0; t < m->n; t++) {
 			const double *row = rows[side] + t * n;
-			if (is_half(w, m, layer, t, m->tail))
+			if (is_half(w, m, layer, t))
 				expect_row(w, m->given[layer][side] + t * n, row, layer, (enum side)side, t,
 				           "given");
-			else if (!w->facts.selects && t < sealed)
+			else if (!world_facts(w, layer)->selects && t < sealed)
 				expect_row(w, m->read[layer][side] + t * n, row, layer, (enum side)side, t,
 				           "before");
 		}
@@ -303,27 +341,29 @@ void model_check(struct world *w, struct model *m)
 {
 	model_check_info(w, m);
 	for (int layer = 0; layer < w->geometry.layers; layer++)
-		compare_layer(w, m, layer, m->tail);
-	if (w->facts.selects)
-		kept_check(w, m, false);
+		compare_layer(w, m, layer, m->bands[world_band(w, layer)].tail);
+	for (size_t b = 0; b < w->n_bands; b++)
+		if (w->facts[b].selects)
+			kept_check(w, m, b, false);
 }
 
-/* What was sealed just now: tokens from `before` on. */
-static void check_new(struct world *w, struct model *m, size_t before)
+/* What a recipe sealed just now: tokens from `before` on. */
+static void check_new(struct world *w, struct model *m, size_t band, size_t before)
 {
-	size_t sinks = model_sinks(w, m), first = before > sinks ? before : sinks;
+	const struct facts *f = &w->facts[band];
+	size_t sinks = model_sinks(f, m), tail = m->bands[band].tail;
 	for (int layer = 0; layer < w->geometry.layers; layer++) {
-		compare_layer(w, m, layer, before);
-		if (facts_layer_dense(&w->facts, layer) || w->facts.selects)
+		if (!facts_have(f, layer))
 			continue;
-		for (size_t from = first; from < m->tail; from += w->facts.block) {
-			size_t left = m->tail - from;
-			model_check_sealed(w, m, layer, from, left < w->facts.block ? left : w->facts.block);
-		}
+		compare_layer(w, m, layer, before);
+		if (facts_layer_dense(f, layer) || f->selects)
+			continue;
+		for (size_t from = before > sinks ? before : sinks; from < tail; from += f->block)
+			model_check_sealed(w, m, layer, from, tail - from < f->block ? tail - from : f->block);
 	}
 }
 
-const struct stream *model_stream(struct world *w, const struct model *m)
+struct stream *model_stream(struct world *w, const struct model *m)
 {
 	w->stream->seq = m->seq;
 	w->stream->n = m->n;
@@ -331,18 +371,33 @@ const struct stream *model_stream(struct world *w, const struct model *m)
 }
 
 /* What every head keeps is what the rule says. */
-static void follow_rule(struct world *w, struct model *m, size_t n, clkv_phase phase)
+static void follow_rule(struct world *w, struct model *m, size_t band, size_t n, clkv_phase phase)
 {
 	struct selected_figures figures = {0};
-	selected_commit(&m->rule, model_stream(w, m), n, phase, &figures);
+	selected_commit(&m->bands[band].rule, model_stream(w, m), n, phase, &figures);
 	w->progress->choices += figures.choices;
 	w->progress->ties += figures.unsure + figures.unsure_merges;
+}
+
+static void commit_band(struct world *w, struct model *m, size_t band, size_t n, clkv_phase phase)
+{
+	const struct facts *f = &w->facts[band];
+	struct band *b = &m->bands[band];
+	size_t before = b->tail;
+	if (!f->selects) {
+		follow_tail(w, m, band, phase);
+		check_new(w, m, band, before);
+		return;
+	}
+	kept_check(w, m, band, true);
+	check_new(w, m, band, b->tail);
+	if (f->ruled && !b->lost)
+		follow_rule(w, m, band, n, phase);
 }
 
 void model_commit(struct world *w, struct model *m, size_t n, clkv_phase phase,
                   double *rows[WORLD_LAYERS][2])
 {
-	size_t before = m->tail;
 	for (int layer = 0; layer < w->geometry.layers && n > 0; layer++)
 		for (int side = SIDE_K; side <= SIDE_V; side++) {
 			size_t row = world_row(w, (enum side)side);
@@ -350,23 +405,38 @@ void model_commit(struct world *w, struct model *m, size_t n, clkv_phase phase,
 		}
 	m->n += n;
 	m->most = m->n > m->most ? m->n : m->most;
-	if (w->facts.selects) {
-		kept_check(w, m, true);
-		check_new(w, m, m->tail);
-		if (w->facts.ruled && !m->lost)
-			follow_rule(w, m, n, phase);
-		return;
-	}
-	follow_tail(w, m, phase);
-	check_new(w, m, before);
+	for (size_t b = 0; b < w->n_bands; b++)
+		commit_band(w, m, b, n, phase);
+}
+
+/* Whether all recipes have sealed as much as those of the sequence that was saved. */
+static bool is_sealed_alike(const struct world *w, const struct model *m)
+{
+	for (size_t b = 0; b < w->n_bands; b++)
+		if (model_sealed(w, m, b) != sealed_of(&w->facts[b], m, m->bands[b].tail))
+			return false;
+	return true;
+}
+
+static void load_band(struct world *w, struct model *m, size_t band)
+{
+	const struct facts *f = &w->facts[band];
+	struct band *b = &m->bands[band];
+	size_t sealed = model_sealed(w, m, band);
+	b->tail = sealed > 0 ? sealed + model_sinks(f, m) : 0;
+	recalled_open(&b->recalled, &f->recall);
+	if (f->recalls && sealed > 0)
+		recalled_seal(&b->recalled, sealed);
+	b->partial = sealed % f->block != 0;
+	check_new(w, m, band, 0);
 }
 
 void model_load(struct world *w, struct model *m, bool other)
 {
-	size_t sealed = model_info(m).sealed;
 	w->scattered = true;
-	m->maybe = true;
-	if (!other && sealed == sealed_of(w, m, m->tail) && !w->facts.recalls) {
+	for (size_t b = 0; b < w->n_bands; b++)
+		m->bands[b].maybe = true;
+	if (!other && is_sealed_alike(w, m) && !w->some.recalls) {
 		model_check(w, m);
 		return;
 	}
@@ -374,32 +444,29 @@ void model_load(struct world *w, struct model *m, bool other)
 		for (int side = SIDE_K; side <= SIDE_V; side++)
 			for (size_t i = 0; i < m->n * world_row(w, (enum side)side); i++)
 				m->given[layer][side][i] = ref_half(m->read[layer][side][i]);
-	m->tail = sealed > 0 ? sealed + model_sinks(w, m) : 0;
-	recalled_open(&m->recalled, &w->facts.recall);
-	if (w->facts.recalls && sealed > 0)
-		recalled_seal(&m->recalled, sealed);
-	m->partial = sealed % w->facts.block != 0;
-	m->maybe = true;
-	check_new(w, m, 0);
+	for (size_t b = 0; b < w->n_bands; b++)
+		load_band(w, m, b);
 }
 
 /* What passes of generation seal of rows that come back. */
-static void follow_moved(struct world *w, struct model *m, size_t rest, size_t most)
+static void follow_moved(struct world *w, struct model *m, size_t band, size_t rest, size_t most)
 {
+	const struct facts *f = &w->facts[band];
+	struct band *b = &m->bands[band];
 	for (size_t n; rest > 0; rest -= n) {
 		n = rest < most ? rest : most;
-		size_t before = m->tail, sinks;
+		size_t before = b->tail, sinks;
 		m->n += n;
-		m->tail = tail_after(w, m, CLKV_DECODE, true);
-		sinks = model_sinks(w, m);
-		if (w->facts.recalls && m->tail > before)
-			recalled_seal(&m->recalled, m->tail - (before > sinks ? before : sinks));
+		b->tail = tail_after(w, m, band, CLKV_DECODE, true);
+		sinks = model_sinks(f, m);
+		if (f->recalls && b->tail > before)
+			recalled_seal(&b->recalled, b->tail - (before > sinks ? before : sinks));
 	}
 }
 
 void model_remove(struct world *w, struct model *m, size_t from, size_t to, size_t most)
 {
-	size_t rest = m->n - to;
+	size_t rest = m->n - to, before[FACTS_BANDS];
 	for (int layer = 0; layer < w->geometry.layers; layer++)
 		for (int side = SIDE_K; side <= SIDE_V; side++) {
 			size_t row = world_row(w, (enum side)side);
@@ -408,9 +475,13 @@ void model_remove(struct world *w, struct model *m, size_t from, size_t to, size
 				given[i] = ref_half(m->read[layer][side][to * row + i]);
 		}
 	model_cut(w, m, from);
-	m->maybe = true;
-	size_t before = m->tail;
-	follow_moved(w, m, rest, most);
+	for (size_t b = 0; b < w->n_bands; b++) {
+		m->bands[b].maybe = true;
+		before[b] = m->bands[b].tail;
+		m->n = from;
+		follow_moved(w, m, b, rest, most);
+	}
 	model_check_info(w, m);
-	check_new(w, m, before);
+	for (size_t b = 0; b < w->n_bands; b++)
+		check_new(w, m, b, before[b]);
 }

@@ -30,7 +30,7 @@ void model_commit(struct world *w, struct model *m, size_t n, clkv_phase phase,
 void model_load(struct world *w, struct model *m, bool other);
 
 /** The stream that stands for a model's sequence, until the next call. */
-const struct stream *model_stream(struct world *w, const struct model *m);
+struct stream *model_stream(struct world *w, const struct model *m);
 
 /** Everything reads as it did: for sequences that nothing was done to, or that a failure must have left alone. */
 void model_check(struct world *w, struct model *m);
@@ -40,7 +40,12 @@ void model_check_info(struct world *w, struct model *m);
 void model_check_sealed(struct world *w, const struct model *m, int layer, size_t from, size_t n);
 
 clkv_seq_info model_info(const struct model *m);
-size_t model_sinks(const struct world *w, const struct model *m);
+/** The library's own sequence of a recipe's layers, in its list of them: what no public function tells apart. */
+clkv_seq *model_band(const struct model *m, size_t band);
+/** Sinks that a recipe keeps of the sequence. */
+size_t model_sinks(const struct facts *f, const struct model *m);
+/** Tokens that the library says are sealed in a recipe's layers; where they are selected, that have left the window. */
+size_t model_sealed(const struct world *w, const struct model *m, size_t band);
 
 /** The Walsh-Hadamard transform of rows [n][dim], each in blocks of the largest power of two that divides dim. */
 void model_turn(size_t n, size_t dim, double *rows);

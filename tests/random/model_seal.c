@@ -73,7 +73,7 @@ static double turn(struct part *p)
 static void check_affine(struct part *p)
 {
 	struct ref_code *codes = calloc(p->n * p->dim, sizeof *codes);
-	double more = p->w->facts.turned ? turn(p) : 0.0;
+	double more = world_facts(p->w, p->layer)->turned ? turn(p) : 0.0;
 	ck_assert_ptr_nonnull(codes);
 	ref_affine_encode(&p->side->affine, p->n, p->dim, p->given, codes);
 	for (size_t i = 0; i < p->n * p->dim; i++)
@@ -96,8 +96,8 @@ static void check_kitty(struct part *p)
 /* The first tokens of a sequence may be kept whole beside their block. */
 static size_t check_exact(struct part *p)
 {
-	size_t n = 0;
-	while (p->from == 0 && n < p->n && n < p->w->facts.exact)
+	size_t n = 0, most = world_facts(p->w, p->layer)->exact;
+	while (p->from == 0 && n < p->n && n < most)
 		n++;
 	for (size_t i = 0; i < n * p->dim; i++)
 		expect_near(p, i, 0.0);
@@ -160,8 +160,10 @@ void model_check_sealed(struct world *w, const struct model *m, int layer, size_
 {
 	for (int side = SIDE_K; side <= SIDE_V; side++)
 		for (size_t head = 0; head < (size_t)w->geometry.kv_heads; head++) {
-			struct part p = {
-				w, &w->facts.side[side], layer, (enum side)side, head, from, n, 0, NULL, NULL};
+			struct part p = {.w = w, .layer = layer, .which = (enum side)side, .head = head};
+			p.side = &world_facts(w, layer)->side[side];
+			p.from = from;
+			p.n = n;
 			p.dim = world_dim(w, p.which);
 			p.given = model_new(n * p.dim);
 			p.read = model_new(n * p.dim);

@@ -60,15 +60,15 @@ void operate_reorder(struct world *w)
 static void draw_range(struct world *w, const struct model *m, size_t *from, size_t *to)
 {
 	*from = world_below(w, m->n + 1);
-	*to = w->facts.selects || world_one_in(w, 6) ? m->n : world_between(w, *from, m->n);
-	if (w->facts.selects)
+	*to = w->some.selects || world_one_in(w, 6) ? m->n : world_between(w, *from, m->n);
+	if (w->some.selects)
 		*from = world_between(w, model_info(m).min_length, m->n);
 }
 
 void operate_remove(struct world *w)
 {
 	struct model *m = any(w);
-	size_t from, to, block = w->facts.block, most = w->options.max_step_tokens;
+	size_t from, to, block = w->facts[0].block, most = w->options.max_step_tokens;
 	clkv_error error;
 	draw_range(w, m, &from, &to);
 	bool moves = from < to && to < m->n, full = w->n_models == w->options.max_sequences;
@@ -81,7 +81,7 @@ void operate_remove(struct world *w)
 		return;
 	}
 	w->progress->full += status == CLKV_ERROR_POOL_FULL;
-	bool refused = status == CLKV_ERROR_UNSUPPORTED && (w->observes > 0 || w->facts.prunes);
+	bool refused = status == CLKV_ERROR_UNSUPPORTED && (w->observes > 0 || w->some.prunes);
 	EACH_MSG(status == CLKV_OK || (moves && (status == CLKV_ERROR_POOL_FULL || refused)),
 	         "clkv_seq_remove: %s: %s (%s %d)", clkv_status_string(status), error.text, error.call,
 	         (int)error.cl_code);

@@ -63,9 +63,9 @@ static bool meets_moved(struct step_rows *s)
 {
 	bool meets = false;
 	for (size_t i = 0; i < s->n_items; i++)
-		meets =
-			meets || (s->item[i].phase != CLKV_DECODE && model_info(step_model(s, i)).sealed > 0);
-	return s->w->facts.moves && meets;
+		for (size_t b = 0; b < s->w->n_bands && s->item[i].phase != CLKV_DECODE; b++)
+			meets = meets || (s->w->facts[b].moves && model_sealed(s->w, step_model(s, i), b) > 0);
+	return meets;
 }
 
 /* A pool of blocks that nobody shares or has cut has room for max_tokens. */
@@ -124,7 +124,7 @@ static void try_busy(struct step_rows *s)
 	expect_busy(clkv_step_begin(w->cache, &item, 1, s->queue, &step, NULL), "clkv_step_begin");
 	expect_busy(clkv_seq_fork(item.seq, &seq, NULL), "clkv_seq_fork");
 	expect_busy(clkv_seq_truncate(item.seq, 0, NULL), "clkv_seq_truncate");
-	if (!w->facts.selects)
+	if (!w->some.selects)
 		expect_busy(clkv_seq_save(item.seq, NULL, s->queue, memory_write, &file, NULL),
 		            "clkv_seq_save");
 	memory_close(&file);
@@ -227,8 +227,9 @@ static void follow(struct step_rows *s)
 static void check_items(struct step_rows *s)
 {
 	for (size_t i = 0; i < s->n_items; i++) {
-		if (s->w->facts.ruled)
-			selected_abort(&step_model(s, i)->rule);
+		for (size_t b = 0; b < s->w->n_bands; b++)
+			if (s->w->facts[b].ruled)
+				selected_abort(&step_model(s, i)->bands[b].rule);
 		model_check(s->w, step_model(s, i));
 	}
 }

@@ -140,16 +140,17 @@ struct arguments {
 	double seconds;
 	uint64_t seed;
 	size_t steps;
-	bool inject, trace;
+	bool inject, trace, layers;
 };
 
 static int usage(void)
 {
 	fprintf(stderr,
 	        "usage: random_steps [--seed S] [--seconds N] [--steps N] [--recipe R] "
-	        "[--geometry layers=2,q=6,kv=2,dk=64,dv=64] [--inject] [--trace]\n"
+	        "[--geometry layers=2,q=6,kv=2,dk=64,dv=64] [--inject] [--trace] [--layers]\n"
 	        "  no argument: fixed runs; --seconds: runs of seeds S, S + 1, ...; else one run.\n"
-	        "  What isn't given is drawn. --steps: operations of a run.\n");
+	        "  What isn't given is drawn. --steps: operations of a run; --layers: recipes by layer "
+	        "alone.\n");
 	return 2;
 }
 
@@ -160,6 +161,10 @@ static bool read_arguments(int argc, char **argv, struct arguments *a)
 		const char *value = i + 1 < argc ? argv[i + 1] : NULL;
 		if (strcmp(argv[i], "--inject") == 0) {
 			a->inject = true;
+			continue;
+		}
+		if (strcmp(argv[i], "--layers") == 0) {
+			a->layers = true;
 			continue;
 		}
 		if (strcmp(argv[i], "--trace") == 0) {
@@ -189,10 +194,12 @@ static bool do_drawn(const struct arguments *a)
 {
 	double end = a->seconds > 0.0 ? now() + a->seconds : 0.0;
 	for (uint64_t seed = a->seed;; seed++) {
-		char geometry[160];
+		char geometry[160], recipe[RECIPES_TEXT];
+		const char *shape = a->geometry ? a->geometry : geometry;
 		geometry_draw(seed, geometry, sizeof geometry);
-		run = (struct run_case){.recipe = a->recipe ? a->recipe : recipes_draw(seed),
-		                        .geometry = a->geometry ? a->geometry : geometry,
+		recipes_draw(seed, geometry_layers(shape), a->layers, recipe);
+		run = (struct run_case){.recipe = a->recipe ? a->recipe : recipe,
+		                        .geometry = shape,
 		                        .seed = seed,
 		                        .steps = a->steps,
 		                        .inject = a->inject,

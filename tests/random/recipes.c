@@ -4,6 +4,9 @@
 
 #include "../support/random.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #define SMALL " ; window=16,sinks=3,block=32"
 #define CHUNK " ; window=16,sinks=4,block=32,seal=chunk,skip=0"
 #define AFTER " ; window=16,sinks=4,block=32,skip=0"
@@ -25,6 +28,8 @@ static const char *const recipes[] = {
 	"q:k=4,v=4,rot=hadamard ; window=16,sinks=2",
 	"q:k=8,v=3,sym=1,rot=hadamard,group=16" SMALL,
 	"q:k=4,v=6,rot=file" SMALL,
+	"q:k=2,v=2,rot=file,clip_k=0.96,clip_v=0.92" SMALL,
+	"q:k=3,v=4,axis_k=channel,clip_k=0.8,sym=1" SMALL,
 	"kvcomp ; window=16",
 	"kvcomp:entropy=huffman" SMALL,
 	"kvcomp:entropy=huffman,rel_k=0.02,rel_v=0.05,lane_codes=64,exact=3 ; window=0",
@@ -90,9 +95,56 @@ static const char *const recipes[] = {
 	"kitty | place:via=map" SMALL,
 };
 
-const char *recipes_draw(uint64_t seed)
+static const char *draw_one(uint64_t number)
 {
-	return recipes[random_below(random_mix(seed, 61), sizeof recipes / sizeof *recipes)];
+	return recipes[random_below(number, sizeof recipes / sizeof *recipes)];
+}
+
+/* The layers of a part: "0,2: ", and of the last ones "2-: " now and then. False: it has none. */
+static bool put_layers(const size_t *part, int layers, size_t which, bool open, char *text)
+{
+	const char *comma = "";
+	for (int i = 0; i < layers; i++) {
+		int last = i;
+		while (last < layers && part[last] == which)
+			last++;
+		bool rest = open && last == layers && i < layers;
+		if (part[i] == which)
+			text += sprintf(text, "%s%d%s", comma, i, rest ? "-" : "");
+		if (part[i] == which)
+			comma = ",";
+		if (part[i] == which && rest)
+			break;
+	}
+	strcpy(text, ": ");
+	return *comma != 0;
+}
+
+/* Each layer's recipe is one of two or three; each is named once, in any order of layers. */
+static void draw_chain(uint64_t seed, int layers, char *text)
+{
+	uint64_t state = random_mix(seed, 62);
+	size_t part[4], parts = 2 + random_below(random_next(&state), 2);
+	bool open = random_below(random_next(&state), 2) == 0;
+	for (int i = 0; i < layers; i++)
+		part[i] = random_below(random_next(&state), parts);
+	const char *before = "layers=";
+	for (size_t p = 0; p < parts; p++) {
+		char which[32];
+		const char *recipe = draw_one(random_next(&state));
+		if (!put_layers(part, layers, p, open, which))
+			continue;
+		text += snprintf(text, RECIPES_TEXT / 4, "%s%s%s", before, which, recipe);
+		before = " ; ";
+	}
+}
+
+void recipes_draw(uint64_t seed, int layers, bool always, char text[RECIPES_TEXT])
+{
+	if (always || random_below(random_mix(seed, 63), 3) == 0)
+		draw_chain(seed, layers, text);
+	else
+		snprintf(text, RECIPES_TEXT, "%s", draw_one(random_mix(seed, 61)));
 }
 
 static const char *const fixed[] = {
@@ -116,6 +168,10 @@ static const char *const fixed[] = {
 	"clusterkv:recall=64,per=8,every=128,most=1024 ; window=32,sinks=5",
 	"a2ats:recall=64,codes=32,every=128,most=1024 ; window=32,sinks=5",
 	"clusterkv:recall=64,per=8,every=128,most=1024 | place:via=copy ; window=32,sinks=5",
+	"layers=0: f16 ; 1: kivi:bits=4 ; window=40,sinks=3",
+	"layers=1: h2o:budget=96,recent=0.5" AFTER " ; 0: kvcomp:entropy=huffman ; window=40,sinks=3",
+	"layers=0: topk:recall=64,every=128,most=1024 ; window=32,sinks=5 ; 1-: "
+	"streaming:budget=72" AFTER,
 };
 
 const char *recipes_fixed(size_t i)

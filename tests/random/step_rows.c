@@ -7,6 +7,7 @@
 #include "../support/each.h"
 #include "../support/random.h"
 #include "model.h"
+#include "store/cache.h"
 #include "strike.h"
 #include "view.h"
 
@@ -82,21 +83,22 @@ static void open_side(struct step_rows *s, int layer, enum side side, struct ten
 	tensor_open(x, s->queue, layout, s->n, heads, dim, values);
 	for (size_t i = 0; i < s->n * heads * dim; i++)
 		values[i] = ref_stored(values[i]);
-	if (w->facts.turned)
+	if (world_facts(w, layer)->turned)
 		turn_values(s->n * heads, dim, values);
 	free(s->rows[layer][side]);
 	s->rows[layer][side] = values;
 }
 
-/* The reference follows. */
-static void append_rule(struct step_rows *s, size_t item, int layer)
+/* The references of all recipes follow: to each a layer of another is one that keeps everything. */
+static void append_rules(struct step_rows *s, size_t item, int layer)
 {
 	const struct step_item *it = &s->item[item];
 	struct model *m = step_model(s, item);
-	if (!m->lost)
-		selected_append(&m->rule, layer, it->n,
-		                s->rows[layer][SIDE_K] + it->first * world_row(s->w, SIDE_K),
-		                s->rows[layer][SIDE_V] + it->first * world_row(s->w, SIDE_V));
+	for (size_t b = 0; b < s->w->n_bands; b++)
+		if (s->w->facts[b].ruled && !m->bands[b].lost)
+			selected_append(&m->bands[b].rule, layer, it->n,
+			                s->rows[layer][SIDE_K] + it->first * world_row(s->w, SIDE_K),
+			                s->rows[layer][SIDE_V] + it->first * world_row(s->w, SIDE_V));
 }
 
 bool step_append(struct step_rows *s, int layer)
@@ -112,8 +114,8 @@ bool step_append(struct step_rows *s, int layer)
 	                                      wait ? &wait : NULL, asked, &error);
 	bool ok = strike_ok(s->w, status, &error, "clkv_step_append");
 	finish(s->queue, wait, done);
-	for (size_t i = 0; ok && i < s->n_items && s->w->facts.ruled; i++)
-		append_rule(s, i, layer);
+	for (size_t i = 0; ok && i < s->n_items; i++)
+		append_rules(s, i, layer);
 	tensor_close(&x[SIDE_K]);
 	tensor_close(&x[SIDE_V]);
 	return ok;
@@ -132,7 +134,7 @@ static cl_mem open_sinks(struct step_rows *s, struct answers *a, size_t offset)
 	float values[64 + 8] = {0};
 	size_t heads = (size_t)s->w->geometry.q_heads;
 	cl_int code;
-	if (s->w->facts.ruled || !world_one_in(s->w, 3))
+	if (s->w->some.ruled || !world_one_in(s->w, 3))
 		return NULL;
 	a->sinks = model_new(heads);
 	for (size_t h = 0; h < heads; h++) {
@@ -160,7 +162,7 @@ static void open_call(struct step_rows *s, struct answers *a, struct call *c)
 	struct tensor_layout lse = {.dtype = CLKV_F32, .offset = world_below(w, 7)};
 	a->q = draw_values(w, s->n, heads, dk, layout.dtype, true);
 	/* weights are made anew from queries in half, but the reference has those of attention itself */
-	for (size_t i = 0; i < s->n * heads * dk && w->facts.ruled; i++)
+	for (size_t i = 0; i < s->n * heads * dk && w->some.ruled; i++)
 		a->q[i] = ref_half(a->q[i]);
 	tensor_open(&c->q, s->queue, layout, s->n, heads, dk, a->q);
 	layout = world_layout(w);
@@ -257,7 +259,7 @@ static void check_row(const struct place *p, const struct view *v)
 		want.logit_abs = fmax(want.logit_abs, fabs(*sink));
 	double r = bound_attend(dk, want.n, want.logit_abs, 1);
 	/* the halves of new rows are known up to a rounding: of every product of a logit, and of every value */
-	if (w->facts.turned)
+	if (world_facts(w, p->layer)->turned)
 		r += 2.0 * REF_HALF_EPS * (2.0 * want.logit_abs + 1.0);
 	w->progress->rows++;
 	if (p->recalls && !p->chosen)
@@ -270,16 +272,26 @@ static void check_row(const struct place *p, const struct view *v)
 /* Rows of generation recall some of what is sealed. */
 static bool recalls(const struct world *w, const struct model *m, int layer, clkv_phase phase)
 {
+	const struct facts *f = world_facts(w, layer);
 	bool whole = w->geometry.window && w->geometry.window[layer] > 0;
-	return w->facts.recalls && phase == CLKV_DECODE && !whole &&
-	       !facts_layer_dense(&w->facts, layer) && m->recalled.n > 0;
+	return f->recalls && phase == CLKV_DECODE && !whole && !facts_layer_dense(f, layer) &&
+	       m->bands[world_band(w, layer)].recalled.n > 0;
 }
 
 /* The keys by which tokens are judged: those that were sealed, or what they read as. */
 static const double *keys_of(const struct world *w, const struct model *m, int layer)
 {
-	bool pages = w->facts.recall.kind == RECALLED_PAGES;
+	bool pages = world_facts(w, layer)->recall.kind == RECALLED_PAGES;
 	return (pages ? m->given : m->read)[layer][SIDE_K];
+}
+
+/* A layer's number among those of its recipe, as the cache of these counts them. */
+static int number_in(const struct world *w, int layer)
+{
+	int n = 0;
+	for (int i = 0; i < layer; i++)
+		n += facts_have(world_facts(w, layer), i);
+	return n;
 }
 
 /* Which tokens a row's heads of one KV head recall, by position; NULL: rounding may choose others, or nobody knows. */
@@ -290,8 +302,14 @@ static bool *choose(const struct step_rows *s, const struct model *m, int layer,
 	size_t n, *token = calloc(m->n + 1, sizeof *token);
 	bool *chosen = calloc(m->n + s->n + 1, sizeof *chosen);
 	ck_assert(token && chosen);
-	bool sure = w->facts.judged && recalled_choose(&w->feed, model_stream(w, m), &m->recalled,
-	                                               layer, kv, q, keys_of(w, m, layer), token, &n);
+	size_t band = world_band(w, layer);
+	struct feed feed = w->feed;
+	struct stream *stream = model_stream(w, m);
+	stream->seq = model_band(m, band);
+	feed.cache = stream->seq->cache;
+	bool sure = w->facts[band].judged &&
+	            recalled_choose(&feed, stream, &m->bands[band].recalled, number_in(w, layer), kv, q,
+	                            keys_of(w, m, layer), token, &n);
 	for (size_t i = 0; sure && i < n; i++)
 		chosen[token[i]] = true;
 	free(token);
@@ -356,11 +374,11 @@ static void read_answers(const struct step_rows *s, const struct call *c, struct
 static void attend_rule(struct step_rows *s, size_t item, int layer, const double *q, bool ok)
 {
 	const struct step_item *it = &s->item[item];
-	struct model *m = step_model(s, item);
+	struct band *b = &step_model(s, item)->bands[world_band(s->w, layer)];
 	size_t row = (size_t)s->w->geometry.q_heads * world_dim(s->w, SIDE_K);
-	m->lost = m->lost || !ok;
-	for (size_t i = 0; i < it->n && !m->lost; i++)
-		selected_attend(&m->rule, layer, i, q + (it->first + i) * row);
+	b->lost = b->lost || !ok;
+	for (size_t i = 0; i < it->n && !b->lost; i++)
+		selected_attend(&b->rule, layer, i, q + (it->first + i) * row);
 }
 
 bool step_attend(struct step_rows *s, int layer)
@@ -381,7 +399,7 @@ bool step_attend(struct step_rows *s, int layer)
 		for (size_t i = 0; i < s->n_items; i++)
 			check_item(s, i, layer, &a);
 	}
-	for (size_t i = 0; i < s->n_items && s->w->facts.ruled; i++)
+	for (size_t i = 0; i < s->n_items && world_facts(s->w, layer)->ruled; i++)
 		attend_rule(s, i, layer, a.q, ok);
 	close_call(&c);
 	free(a.q);

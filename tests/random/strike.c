@@ -20,17 +20,28 @@ void strike_arm(struct world *w)
 		inject_cl_arm((int)n);
 }
 
+/* Calls that commit steps of their own, or are a commit. */
+static bool commits(const char *name)
+{
+	static const char *const calls[] = {"clkv_step_commit", "clkv_seq_end_prompt",
+	                                    "clkv_seq_remove", "clkv_seq_save", "clkv_seq_load"};
+	for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
+		if (strcmp(name, calls[i]) == 0)
+			return true;
+	return false;
+}
+
 /* What the library can do without: a queue is waited for, a figure stays as it was; what a selection could not mark to
  * its end is made up for before anything else. */
 static bool may_fail(const struct world *w, const char *name, bool call_failed)
 {
 	const char *call = inject_cl_name();
-	if (w->facts.selects && strcmp(name, "clkv_step_commit") == 0)
+	if (w->some.selects && commits(name))
 		return true;
 	if (!call_failed)
 		return false;
 	return strcmp(call, "clEnqueueMarkerWithWaitList") == 0 ||
-	       (strcmp(call, "clEnqueueReadBuffer") == 0 && strcmp(name, "clkv_step_commit") == 0);
+	       (strcmp(call, "clEnqueueReadBuffer") == 0 && commits(name));
 }
 
 bool strike_happened(struct world *w, clkv_status status, const clkv_error *error, const char *name)

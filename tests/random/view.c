@@ -41,7 +41,7 @@ static void add_kept(struct view *v, const struct head_kept *kept)
 			row[d] = (double)kept->k[i * dk + d];
 		for (size_t d = 0; d < dv; d++)
 			row[dk + d] = (double)kept->v[i * dv + d];
-		slot.logit = v->w->facts.alpha * log((double)kept->weights[i]);
+		slot.logit = world_facts(v->w, v->layer)->alpha * log((double)kept->weights[i]);
 		slot.sealed = true;
 		add_slot(v, slot);
 	}
@@ -49,11 +49,13 @@ static void add_kept(struct view *v, const struct head_kept *kept)
 
 void view_open(const struct world *w, const struct model *m, int layer, size_t head, struct view *v)
 {
-	bool dense = facts_layer_dense(&w->facts, layer), selects = w->facts.selects && !dense;
-	size_t k_row = world_row(w, SIDE_K), v_row = world_row(w, SIDE_V), sinks = model_sinks(w, m);
+	const struct facts *f = world_facts(w, layer);
+	bool dense = facts_layer_dense(f, layer), selects = f->selects && !dense;
+	size_t k_row = world_row(w, SIDE_K), v_row = world_row(w, SIDE_V), sinks = model_sinks(f, m);
+	size_t tail = m->bands[world_band(w, layer)].tail;
 	*v = (struct view){.w = w, .layer = layer, .head = head};
 	for (size_t t = 0; t < m->n; t++) {
-		bool sealed = !dense && t >= sinks && t < m->tail;
+		bool sealed = !dense && t >= sinks && t < tail;
 		if (!selects || !sealed)
 			add_row(v, t, m->read[layer][SIDE_K] + t * k_row, m->read[layer][SIDE_V] + t * v_row,
 			        sealed);
@@ -107,7 +109,7 @@ static double logit_of(const struct view *v, const struct view_slot *slot, const
 		dot += q[d] * slot->k[d];
 		size += fabs(q[d] * slot->k[d]);
 	}
-	if (v->w->facts.turned)
+	if (world_facts(v->w, v->layer)->turned)
 		size = norm(q, dk) * norm(slot->k, dk);
 	a->logit_abs = fmax(a->logit_abs, fabs(scale) * size + fabs(slot->logit));
 	dot *= scale;
@@ -128,7 +130,7 @@ static void add_values(const struct view *v, const double *p, double *out, struc
 		}
 		squares += spread * spread;
 	}
-	for (size_t i = 0; i < v->n && v->w->facts.turned; i++)
+	for (size_t i = 0; i < v->n && world_facts(v->w, v->layer)->turned; i++)
 		norms += p[i] * norm(v->slot[i].v, dv);
 	a->value_abs = fmax(sqrt(squares), norms);
 }

@@ -61,6 +61,19 @@ struct tensor_layout world_layout(struct world *w)
 	return layout;
 }
 
+size_t world_band(const struct world *w, int layer)
+{
+	size_t i = 0;
+	while (i + 1 < w->n_bands && !facts_have(&w->facts[i], layer))
+		i++;
+	return i;
+}
+
+const struct facts *world_facts(const struct world *w, int layer)
+{
+	return &w->facts[world_band(w, layer)];
+}
+
 size_t world_dim(const struct world *w, enum side side)
 {
 	return (size_t)(side == SIDE_K ? w->geometry.head_dim_k : w->geometry.head_dim_v);
@@ -92,7 +105,7 @@ static void draw_options(struct world *w)
 {
 	w->options = (clkv_cache_options)CLKV_INIT(clkv_cache_options);
 	w->options.max_sequences = world_between(w, 2, WORLD_SEQS);
-	w->options.max_tokens = world_between(w, 300, w->facts.recalls ? 1600 : 900);
+	w->options.max_tokens = world_between(w, 300, w->some.recalls ? 1600 : 900);
 	w->options.max_step_tokens = world_between(w, 60, 260);
 	w->options.seed = w->run->seed;
 }
@@ -104,21 +117,35 @@ static bool refuse(struct world *w, const clkv_error *error)
 	return false;
 }
 
+/* Layers that slide and keep no more than their window are beyond the model: check_bands.c has them. */
+static bool sum_bands(struct world *w, clkv_error *error)
+{
+	for (size_t i = 0; i < w->n_bands; i++) {
+		const struct facts *f = &w->facts[i];
+		w->some.selects |= f->selects;
+		w->some.recalls |= f->recalls;
+		w->some.prunes |= f->prunes;
+		w->some.ruled |= f->ruled;
+		w->some.dense |= f->dense;
+	}
+	snprintf(error->text, sizeof error->text, "layers that slide beside others");
+	return w->n_bands == 1 || !w->geometry.window || !w->some.dense;
+}
+
 bool world_open(struct world *w, const struct run_case *run, struct progress *progress,
                 clkv_context *context, cl_command_queue queue)
 {
 	clkv_error error = {.text = ""};
 	*w = (struct world){.run = run, .progress = progress, .context = context};
 	w->random = random_mix(run->seed, 16);
-	if (!facts_read(run->recipe, &w->facts, &error))
-		return refuse(w, &error);
 	ck_assert_msg(geometry_read(run->geometry, &w->geometry, w->window), "no geometry: '%s'",
 	              run->geometry);
+	w->n_bands = facts_read(run->recipe, w->geometry.layers, w->facts, &error);
+	if (w->n_bands == 0 || !sum_bands(w, &error))
+		return refuse(w, &error);
 	/* else removal turns keys, which the model doesn't: check_remove.c does */
 	if (!strstr(run->recipe, "expected"))
 		w->geometry.rope = (clkv_rope){.kind = CLKV_ROPE_NONE};
-	if (w->facts.skip >= (size_t)w->geometry.layers)
-		w->facts.dense = true;
 	draw_options(w);
 	struct memory_file rotation = {0};
 	clkv_cache_options options = w->options;

@@ -57,28 +57,35 @@ struct head_kept {
 	float *weights, *k, *v;
 };
 
-struct model {
-	clkv_seq *seq;
-	size_t n;    /**< tokens */
-	size_t most; /**< that it ever had since it was empty */
+/** What one recipe of a cache has made of a sequence. */
+struct band {
 	size_t
 		tail; /**< tokens before it, sinks aside, are sealed; of recipes that select, have left the window */
 	bool partial; /**< a prompt's end has left a short block: later ones seal whole blocks */
 	bool maybe;   /**< ... or may have: what was cut off, or loaded, held it or not */
+	struct recalled recalled; /**< segments, of recipes that recall */
+	struct selected rule;     /**< heads by the reference, of recipes whose rule it has */
+	bool
+		lost; /**< ... which a failed call has left behind: nobody knows what the device has seen */
+};
+
+struct model {
+	clkv_seq *seq;
+	size_t n;                       /**< tokens */
+	size_t most;                    /**< that it ever had since it was empty */
 	double *given[WORLD_LAYERS][2]; /**< [n][kv_heads][dim], as stored */
 	double
 		*read[WORLD_LAYERS][2]; /**< the same, as read back last; rows that can't be read are 0 */
-	struct recalled recalled;   /**< segments, of recipes that recall */
-	struct selected rule;       /**< heads by the reference, of recipes whose rule it has */
-	bool
-		lost; /**< ... which a failed call has left behind: nobody knows what the device has seen */
-	struct head_kept *kept; /**< [layers][kv_heads], of recipes that select */
+	struct band bands[FACTS_BANDS];
+	struct head_kept *kept; /**< [layers][kv_heads], of layers that select */
 };
 
 struct world {
 	const struct run_case *run;
 	struct progress *progress;
-	struct facts facts;
+	struct facts facts[FACTS_BANDS]; /**< of each recipe that the cache has */
+	size_t n_bands;
+	struct facts some; /**< of its booleans those that hold of any of them */
 	clkv_geometry geometry;
 	int window[WORLD_LAYERS];
 	clkv_context *context;
@@ -95,6 +102,10 @@ struct world {
 	enum { UNARMED, ARMED_ALLOC, ARMED_CALL } armed; /**< what may fail in the next call */
 	bool scattered; /**< blocks may be partly used or shared: the pool may be full early */
 };
+
+/** Which recipe a layer has, and what it says. */
+size_t world_band(const struct world *w, int layer);
+const struct facts *world_facts(const struct world *w, int layer);
 
 /** The next random number: below n; true once in n times; between least and most. */
 size_t world_below(struct world *w, size_t n);

@@ -435,6 +435,11 @@ static double expect_shares(const struct ref_head *h, size_t g, double *share)
 	return error;
 }
 
+double ref_select_flushed(const struct ref_head *h, double length)
+{
+	return 0x1p-126 * (double)h->group * length;
+}
+
 static void score_expected(struct ref_head *h)
 {
 	struct ref_choice *c = &h->choice;
@@ -450,7 +455,7 @@ static void score_expected(struct ref_head *h)
 	for (size_t i = 0; i < c->n; i++) {
 		double length = h->s->lengths ? h->slot[c->first + i].length : 1.0;
 		c->score[i] = reduced(h, sum[i], most[i]) * length;
-		c->slack[i] = error * c->score[i];
+		c->slack[i] = error * c->score[i] + ref_select_flushed(h, length);
 	}
 	h->expected_slack = error;
 	free(share);

@@ -135,7 +135,10 @@ void ref_select_abort(struct ref_head *h);
 void ref_select_choose(struct ref_head *h, size_t n, enum ref_phase phase);
 /** Drops and merges what h->choice.kept doesn't have; the means become halves. */
 void ref_select_apply(struct ref_head *h);
-/** Both. */
+/** What a score by expectation may lose of a value of this length: shares below 2^-126 may be 0 in single precision. */
+double ref_select_flushed(const struct ref_head *h, double length);
+
+/** Chooses and applies. */
 void ref_select_commit(struct ref_head *h, size_t n, enum ref_phase phase);
 
 /** Whether another choice could be right, too: each score off by no more than its slack. */

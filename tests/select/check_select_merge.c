@@ -142,16 +142,35 @@ END_TEST
 enum { HEAVY_FROM = 150, HEAVY = 3 };
 static const uint32_t heavies[HEAVY] = {180, 183, 185};
 
-/* Three tokens that all queries look for, among others that none does. */
+static bool is_heavy(uint64_t row)
+{
+	for (size_t i = 0; i < HEAVY; i++)
+		if (row == random_mix(2, heavies[i]))
+			return true;
+	return false;
+}
+
+/* Three tokens that all queries look for, among others that none does, whose values are far larger. */
 static double heavy(uint64_t row, int layer, enum feed_side side, size_t head, size_t d)
 {
 	double x = feed_normal(row, layer, side, head, d);
 	if (side == FEED_Q)
 		return x + (d == 3 ? 8.0 : 0.0);
-	for (size_t i = 0; side == FEED_K && i < HEAVY; i++)
-		if (row == random_mix(2, heavies[i]))
-			return x + (d == 3 ? 9.0 : 0.0);
-	return x;
+	if (side == FEED_V)
+		return is_heavy(row) ? x / 16.0 : 1024.0 * x;
+	return is_heavy(row) ? x + (d == 3 ? 9.0 : 0.0) : x;
+}
+
+/* A token that is alone in a slot is stored as it was given, whatever lay there before. */
+static void expect_alone(const struct selected_kept *x, size_t slot, uint32_t position, int layer,
+                         size_t head)
+{
+	for (size_t d = 0; d < x->dk; d++)
+		ck_assert_double_eq((double)x->kept.k[slot * x->dk + d],
+		                    ref_stored(heavy(random_mix(2, position), layer, FEED_K, head, d)));
+	for (size_t d = 0; d < x->dv; d++)
+		ck_assert_double_eq((double)x->kept.v[slot * x->dv + d],
+		                    ref_stored(heavy(random_mix(2, position), layer, FEED_V, head, d)));
 }
 
 /* There are slots already, and room for two unmerged tokens: one of three heavy ones is merged, and weighs more than the
@@ -170,8 +189,12 @@ START_TEST(test_a_heavy_token_begins_a_slot)
 		size_t alone = 0;
 		selected_read(&feed, &stream, h / 2, (size_t)h % 2, &x);
 		for (size_t i = 0; i < x.kept.n; i++)
-			for (size_t n = 0; n < HEAVY; n++)
-				alone += x.kept.positions[i] == heavies[n] && x.kept.weights[i] == 1.0f;
+			for (size_t n = 0; n < HEAVY; n++) {
+				if (x.kept.positions[i] != heavies[n] || x.kept.weights[i] != 1.0f)
+					continue;
+				expect_alone(&x, i, heavies[n], h / 2, (size_t)h % 2);
+				alone++;
+			}
 		EACH_MSG(alone == HEAVY, "head %d: %zu of %d heavy tokens have a slot of their own", h,
 		         alone, HEAVY);
 		selected_free(&x);

@@ -19,7 +19,8 @@ struct selected_case {
 	const char *recipe;
 	struct ref_select rule;
 	int skip;
-	bool codes;   /**< kept tokens are encoded: attention's bound is that of codes */
+	unsigned others; /**< bits of layers that have another recipe */
+	bool codes;      /**< kept tokens are encoded: attention's bound is that of codes */
 	double loose; /**< relative L2 error that a kept row gets with a commit; 0: it stays as it is */
 	double
 		approx; /**< relative error beyond rounding of what attention reads, as of keys rotated in single precision */
@@ -30,9 +31,8 @@ struct selected_case {
 struct selected {
 	const struct selected_case *c;
 	const struct feed *feed;
-	struct ref_select dense; /**< of layers that keep everything */
-	struct ref_head *heads;  /**< [layers][kv_heads] */
-	double *sinks;           /**< [q_heads] */
+	struct ref_head *heads; /**< [layers][kv_heads] */
+	double *sinks;          /**< [q_heads] */
 };
 
 /** What was compared. */
