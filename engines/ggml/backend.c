@@ -86,12 +86,18 @@ static ggml_backend_buffer_type_t device_buffer_type(ggml_backend_dev_t dev)
 	return &clkv_buffer_type;
 }
 
-/** Remembers the largest batch, which the engine shows in graphs that it plans with before it computes any. */
-static void note_batch(const struct ggml_tensor *node)
+/** Remembers the largest batch and the model's RoPE, which the engine shows in graphs that it plans with before it computes any:
+ *  what it computes then may be a copy that tells nothing. */
+static void note_plan(const struct ggml_tensor *node)
 {
-	struct store *store = node->op == GGML_OP_FLASH_ATTN_EXT ? cache_of(node) : NULL;
+	const int is_attention = node->op == GGML_OP_FLASH_ATTN_EXT;
+	struct store *store = is_attention || node->op == GGML_OP_SET_ROWS ? cache_of(node) : NULL;
 	if (!store || store->cache)
 		return;
+	if (!is_attention) {
+		store_note_rope(store, node);
+		return;
+	}
 	const size_t rows = (size_t)(node->src[0]->ne[1] * node->src[0]->ne[3]);
 	store->max_rows = rows > store->max_rows ? rows : store->max_rows;
 }
@@ -100,7 +106,7 @@ static void note_batch(const struct ggml_tensor *node)
 static bool device_supports_op(ggml_backend_dev_t dev, const struct ggml_tensor *node)
 {
 	(void)dev;
-	note_batch(node);
+	note_plan(node);
 	switch (node->op) {
 	case GGML_OP_NONE:
 	case GGML_OP_VIEW:

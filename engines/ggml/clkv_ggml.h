@@ -21,8 +21,8 @@ struct ggml_backend_reg;
 /** What ggml_backend_load calls. NULL after a line on the engine's log: this ggml isn't known. */
 CLKV_GGML_API struct ggml_backend_reg *ggml_backend_init(void);
 
-/** Sets "recipe", "device", "max_tokens", "max_open_tokens" or "report" for caches that are made from now on (at a context's first
- *  graph), in place of the environment's CLKV_GGML_RECIPE and so on; value NULL: the environment's again. Also found by
+/** Sets "recipe", "device", "max_tokens", "max_open_tokens", "report" or "shift" for caches that are made from now on (at a context's
+ *  first graph), in place of the environment's CLKV_GGML_RECIPE and so on; value NULL: the environment's again. Also found by
  *  ggml_backend_reg_get_proc_address. Not while another thread makes a cache. Returns 1, or 0: no such name, or a value of more
  *  than 511 characters. */
 CLKV_GGML_API int clkv_ggml_set(const char *name, const char *value);

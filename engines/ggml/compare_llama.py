@@ -136,7 +136,7 @@ def row_of(a, cache, result, logits, first):
 
 def table(a, rows):
     at = ["at %d" % d for d in a.depth]
-    head = ["cache", "RSS MiB, begun", "without files", "RSS, full", "without files"] + ["tokens/s " + x for x in at] + ["per core-s " + x for x in at]
+    head = ["cache", "RSS MiB, begun", "RssAnon", "RSS, full", "RssAnon"] + ["tokens/s " + x for x in at] + ["per core-s " + x for x in at]
     head += ["prompt tokens/s"] + ["KL " + x for x in at] + ["perplexity"]
     if a.prompt_loss:
         head.append("perplexity of %d" % a.prompt_loss)

@@ -69,19 +69,39 @@ static int compute(struct ggml_tensor *node)
 		return pass_rows(store, node);
 	if (node->op == GGML_OP_FLASH_ATTN_EXT)
 		return pass_attend(store, node);
-	if (node->op == GGML_OP_ROPE)
-		say_error("the engine shifts the positions of a cache: turn context shift off, or clear "
-		          "the cache");
-	else
-		say_error(
-			"the engine reads a cache otherwise than by flash attention (%s): turn it on (-fa on)",
-			node->name);
+	say_error(
+		"the engine reads a cache otherwise than by flash attention (%s): turn it on (-fa on)",
+		node->name);
+	return 0;
+}
+
+/** Finds the node that turns keys of a cache, of a graph that shifts positions. Returns NULL: it's another graph. */
+static const struct ggml_tensor *turn_in(struct ggml_cgraph *graph)
+{
+	const int n = engine()->n_nodes(graph);
+	for (int i = 0; i < n; i++) {
+		const struct ggml_tensor *node = engine()->node(graph, i);
+		if (node->op == GGML_OP_ROPE && cache_of(node))
+			return node;
+	}
+	return NULL;
+}
+
+static int shift_by(const struct ggml_tensor *node, struct ggml_cgraph *graph)
+{
+	struct store *store = cache_of(node);
+	if (store->cache)
+		return pass_shift(store, graph);
+	say_error("positions shift before there was any attention: a restored state must go on first");
 	return 0;
 }
 
 enum ggml_status compute_graph(ggml_backend_t backend, struct ggml_cgraph *graph)
 {
 	(void)backend;
+	const struct ggml_tensor *turn = turn_in(graph);
+	if (turn)
+		return shift_by(turn, graph) ? GGML_STATUS_SUCCESS : GGML_STATUS_FAILED;
 	if (!open_for(graph))
 		return GGML_STATUS_FAILED;
 	const int n = engine()->n_nodes(graph);

@@ -60,7 +60,7 @@ class Engine:
         if clkv:
             if not load_backend():
                 raise RuntimeError("libggml-clkv.so wasn't loaded")
-            for name, value in dict(settings, recipe=clkv).items():
+            for name, value in dict(dict(shift=0), recipe=clkv, **settings).items():
                 backend.clkv_ggml_set(name.encode(), str(value).encode())
         self.options = Options(n_ctx, n_ubatch, n_threads, type_k, type_v, flash, n_seq, unified, bool(clkv), 0)
         self.g = ctypes.c_void_p(glue.glue_open(model.encode(), ctypes.byref(self.options), verbose))

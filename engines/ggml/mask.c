@@ -3,14 +3,22 @@
 
 enum { MINUS_INFINITY = 0xfc00, SIGN = 0x8000 };
 
-int mask_row_is_causal(const uint16_t *row, size_t n, size_t n_seen)
+size_t mask_row_count(const uint16_t *row, size_t n)
 {
-	if (n_seen > n)
-		return 0;
-	uint16_t seen = 0, hidden = 0;
-	for (size_t i = 0; i < n_seen; i++)
-		seen = (uint16_t)(seen | row[i]);
-	for (size_t i = n_seen; i < n; i++)
-		hidden = (uint16_t)(hidden | (row[i] ^ MINUS_INFINITY));
-	return !(seen & (SIGN - 1)) && !hidden;
+	size_t count = 0;
+	for (size_t i = 0; i < n; i++)
+		count += !(row[i] & (SIGN - 1));
+	return count;
+}
+
+int mask_row_shows(const uint16_t *row, size_t n, const uint32_t *since, uint32_t r, size_t n_seen)
+{
+	unsigned wrong = 0;
+	size_t seen = 0;
+	for (size_t i = 0; i < n; i++) {
+		const int is_seen = since[i] <= r;
+		seen += (size_t)is_seen;
+		wrong |= is_seen ? row[i] & (SIGN - 1u) : row[i] ^ (unsigned)MINUS_INFINITY;
+	}
+	return !wrong && seen == n_seen;
 }

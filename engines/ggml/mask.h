@@ -7,7 +7,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** Tells whether a row of n half floats lets exactly the first n_seen through: 0 for these, -infinity for all others. */
-int mask_row_is_causal(const uint16_t *row, size_t n, size_t n_seen);
+/** Counts the cells that a row of n half floats lets through: those of 0, of either sign. */
+size_t mask_row_count(const uint16_t *row, size_t n);
+
+/** Tells whether row r of a batch, n half floats, lets exactly those cells through that are seen since row r or before: 0 for
+ *  these, -infinity for all others, and n_seen of them. */
+int mask_row_shows(const uint16_t *row, size_t n, const uint32_t *since, uint32_t r, size_t n_seen);
 
 #endif

@@ -2,6 +2,9 @@
 #define _GNU_SOURCE
 #include <stdatomic.h>
 #include <stdlib.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <string.h>
 #include <time.h>
 
@@ -55,28 +58,26 @@ static int64_t cell_of(const struct ggml_tensor *cells, size_t i)
 	                                    : *(const int32_t *)(const void *)at;
 }
 
-/** Reads the cells of a batch as one span per stream. Returns 0 after a line: they don't follow each other. */
-static int read_spans(struct store *store, const struct ggml_tensor *cells)
+/** Reads the cells of a batch: one span per stream. Returns 0 after a line. */
+static int read_cells(struct store *store, const struct ggml_tensor *cells)
 {
 	struct pass *next = &store->next;
 	next->n_spans = 0;
 	next->n_rows = (size_t)cells->ne[0];
 	for (size_t i = 0; i < next->n_rows; i++) {
-		const size_t cell = (size_t)cell_of(cells, i);
-		const size_t stream = cell / store->cells, at = cell % store->cells;
+		const size_t cell = (size_t)cell_of(cells, i), stream = cell / store->cells;
 		struct span *last = next->n_spans ? &next->spans[next->n_spans - 1] : NULL;
-		if (last && last->stream == stream && last->first + last->n == at) {
+		next->cells[i] = (uint32_t)(cell % store->cells);
+		if (last && last->stream == stream) {
 			last->n++;
 			continue;
 		}
-		if (next->n_spans == store->n_streams || (last && stream <= last->stream)) {
-			say_error("a batch's cells don't follow each other (%zu behind %zu): clkv needs one "
-			          "sequence per stream "
-			          "(kv_unified off) and a cache without holes, rings or shifts",
-			          cell, last ? last->first + last->n - 1 : 0);
+		if (stream >= store->n_streams || next->n_spans == store->n_streams ||
+		    (last && stream < last->stream)) {
+			say_error("a batch's rows go to streams to and fro (cell %zu)", cell);
 			return 0;
 		}
-		next->spans[next->n_spans++] = (struct span){stream, at, 1};
+		next->spans[next->n_spans++] = (struct span){.stream = stream, .row = i, .n = 1};
 	}
 	return 1;
 }
@@ -102,10 +103,14 @@ static int rows_fit(const struct store *store, const struct ggml_tensor *node,
 	return 1;
 }
 
-static int same_spans(const struct pass *a, const struct pass *b)
+/** Tells whether rows of a layer go where those of the layer before went. */
+static int same_rows(const struct pass *a, const struct pass *b)
 {
-	return a->n_spans == b->n_spans && a->n_rows == b->n_rows &&
-	       !memcmp(a->spans, b->spans, a->n_spans * sizeof(*a->spans));
+	int same = a->n_spans == b->n_spans && a->n_rows == b->n_rows &&
+	           !memcmp(a->cells, b->cells, a->n_rows * sizeof(*a->cells));
+	for (size_t i = 0; i < a->n_spans && same; i++)
+		same = a->spans[i].stream == b->spans[i].stream && a->spans[i].n == b->spans[i].n;
+	return same;
 }
 
 static void copy_rows(const struct ggml_tensor *rows, float *to)
@@ -140,7 +145,7 @@ int pass_rows(struct store *store, const struct ggml_tensor *node)
 	int side;
 	const struct layer *layer = store_find(store, node, &side);
 	if (!rows_fit(store, node, &layer->side[side]) || !make_staging(store) ||
-	    !read_spans(store, node->src[1]))
+	    !read_cells(store, node->src[1]))
 		return 0;
 	struct staging *s = &store->staging;
 	if (s->layer != layer)
@@ -153,6 +158,12 @@ int pass_rows(struct store *store, const struct ggml_tensor *node)
 
 /* ---------------------------------------------------------------- the step ---- */
 
+static void set_length(struct stream *s, size_t n)
+{
+	s->length = n;
+	cells_cut(&s->cells, n);
+}
+
 void pass_drop(struct store *store)
 {
 	struct pass *p = &store->pass;
@@ -162,17 +173,18 @@ void pass_drop(struct store *store)
 	clkv_step_abort(p->step);
 	p->step = NULL;
 	for (size_t i = 0; i < p->n_spans; i++)
-		store->streams[p->spans[i].stream].length = p->spans[i].first;
+		set_length(&store->streams[p->spans[i].stream], p->spans[i].first);
 }
 
-/** Counts how many of a span's rows the engine hasn't taken back: the next batch begins where it goes on. Only what was
- *  generated can be kept in part; prompts are kept, and cut afterwards. */
+/** Counts how many of a span's rows the engine hasn't taken back: the next batch begins where it goes on. What ended a
+ *  prompt can't be kept in part: it's cut afterwards. */
 static size_t kept_of(const struct store *store, const struct span *span, const struct pass *next)
 {
 	for (size_t i = 0; next && i < next->n_spans; i++) {
 		const struct span *n = &next->spans[i];
 		if (n->stream == span->stream && n->first >= span->first &&
-		    n->first < span->first + span->n && store->streams[span->stream].decodes)
+		    n->first < span->first + span->n &&
+		    store->streams[span->stream].phase != CLKV_PROMPT_END)
 			return n->first - span->first;
 	}
 	return span->n;
@@ -196,6 +208,18 @@ static void look_at_figures(struct store *store)
 	          (unsigned long long)stats.not_finite);
 }
 
+/** Gives memory back to the system that compilers of kernels have freed: after passes 1, 2, 4 ..., as kernels are built at their
+ *  first use. */
+static void trim_heap(uint64_t passes)
+{
+#ifdef __GLIBC__
+	if (!(passes & (passes - 1)))
+		malloc_trim(0);
+#else
+	(void)passes;
+#endif
+}
+
 /** Ends the open step. next: the batch behind it, or NULL. */
 static int commit(struct store *store, const struct pass *next)
 {
@@ -213,9 +237,9 @@ static int commit(struct store *store, const struct pass *next)
 	}
 	p->step = NULL;
 	for (size_t i = 0; i < p->n_spans; i++)
-		store->streams[p->spans[i].stream].length = p->spans[i].first + kept[i];
+		set_length(&store->streams[p->spans[i].stream], p->spans[i].first + kept[i]);
 	free(kept);
-	store->passes++;
+	trim_heap(++store->passes);
 	atomic_fetch_add(&passes_of_all, 1);
 	look_at_figures(store);
 	return 1;
@@ -247,30 +271,107 @@ int stream_truncate(struct store *store, size_t stream, size_t n)
 		say_clkv("the engine takes tokens back that can't be", &error);
 		return 0;
 	}
-	s->length = n;
+	set_length(s, n);
 	if (!n)
-		s->decodes = 0;
+		s->decodes = s->prompts = 0;
 	return 1;
 }
 
-/** Brings a stream to the length at which a batch goes on. */
+/* ---------------------------------------------------------------- masks ---- */
+
+static const uint16_t *mask_row(const struct ggml_tensor *mask, size_t span, size_t row)
+{
+	return (const void *)((const char *)mask->data + (mask->ne[3] > 1 ? span * mask->nb[3] : 0) +
+	                      row * mask->nb[1]);
+}
+
+static void say_not_causal(size_t stream)
+{
+	say_error("a batch in stream %zu has a mask that isn't causal over all of its tokens: "
+	          "sliding windows, rings, unified caches of several sequences, trees of drafts "
+	          "and tokens removed from the middle without a shift can't be had",
+	          stream);
+}
+
+/** Reads all rows that a span has in a mask. Returns 0 after a line. */
+static int span_is_causal(const struct store *store, const struct pass *p, size_t i,
+                          const struct ggml_tensor *mask)
+{
+	const struct span *span = &p->spans[i];
+	const struct cells *cells = &store->streams[span->stream].cells;
+	int fits = (size_t)mask->ne[0] <= store->cells &&
+	           cells_since(cells, span->first, p->cells + span->row, span->n, store->since);
+	for (size_t r = 0; fits && r < span->n; r++)
+		fits = mask_row_shows(mask_row(mask, i, r), (size_t)mask->ne[0], store->since, (uint32_t)r,
+		                      span->first + r + 1);
+	if (!fits)
+		say_not_causal(span->stream);
+	return fits;
+}
+
+/** Reads the mask of the open step, unless it has been read for a layer before. */
+static int mask_fits(struct store *store, const struct ggml_tensor *mask)
+{
+	struct pass *p = &store->pass;
+	for (size_t i = 0; p->mask != mask && i < p->n_spans; i++) {
+		if (!span_is_causal(store, p, i, mask))
+			return 0;
+	}
+	p->mask = mask;
+	return 1;
+}
+
+static int cells_are_there(struct store *store, struct stream *s)
+{
+	if (cells_make(&s->cells, store->cells))
+		return 1;
+	say_error("out of host memory");
+	return 0;
+}
+
+/** Tells whether a sequence may begin anew: its first cell is one of those that the stream's tokens had, where any had. Else they
+ *  are still there, of another sequence in the same stream. */
+static int may_begin(const struct stream *s, uint32_t cell)
+{
+	return s->lost || !s->cells.n_tokens ||
+	       (cell < s->cells.n && s->cells.token[cell] != CELL_EMPTY);
+}
+
+/** Finds out from a span's first row how many tokens come before the batch, so which ones the engine has taken back. The cells
+ *  alone don't say it, once they don't follow the tokens. Returns 0 after a line; nothing is changed but what was pending. */
+static int find_first(struct store *store, size_t i, const struct ggml_tensor *mask)
+{
+	struct span *span = &store->next.spans[i];
+	struct stream *s = &store->streams[span->stream];
+	const size_t seen = mask_row_count(mask_row(mask, i, 0), (size_t)mask->ne[0]);
+	if (!cells_are_there(store, s))
+		return 0;
+	span->first = seen ? seen - 1 : 0;
+	if (!span->first)
+		state_drop(store, span->stream);
+	else if (s->pending.rows && (!pass_end(store) || !state_flush(store, span->stream)))
+		return 0;
+	if (span->first && (s->lost || span->first > s->length)) {
+		say_error("stream %zu goes on behind %zu tokens, and clkv holds %zu of them: clear it "
+		          "first",
+		          span->stream, span->first, s->lost ? 0 : s->length);
+		return 0;
+	}
+	if (span->first || may_begin(s, store->next.cells[span->row]))
+		return span_is_causal(store, &store->next, i, mask);
+	say_not_causal(span->stream);
+	return 0;
+}
+
+/* ---------------------------------------------------------------- the step ---- */
+
+/** Brings a stream to the length at which a batch goes on, and puts its rows into their cells. */
 static int stream_ready(struct store *store, const struct span *span)
 {
 	struct stream *s = &store->streams[span->stream];
 	clkv_error error = {.status = CLKV_OK};
 	s->copy_of = 0;
-	if (!span->first) {
-		s->lost = 0;
-		state_drop(store, span->stream);
-	}
-	if (!state_flush(store, span->stream))
-		return 0;
-	if (s->lost || span->first > s->length) {
-		say_error(
-			"stream %zu goes on at cell %zu, and clkv holds %zu of its tokens: clear it first",
-			span->stream, span->first, s->lost ? 0 : s->length);
-		return 0;
-	}
+	s->lost = 0;
 	if (!s->seq && clkv_seq_create(store->cache, &s->seq, &error)) {
 		say_clkv("no sequence", &error);
 		return 0;
@@ -278,45 +379,111 @@ static int stream_ready(struct store *store, const struct span *span)
 	return stream_truncate(store, span->stream, span->first);
 }
 
-/** DECODE for a token and for drafts behind tokens; else the end of a prompt, as an engine doesn't say whether more follows. */
-static clkv_phase phase_of(struct stream *s, size_t n)
+/** Ends the prompt of a stream, if one is open. *judged 0: the stream has been cut since its last rows, so that nothing is known
+ *  of how they attend. Returns 0 after a line. */
+static int end_prompt(struct store *store, struct stream *s, int *judged)
 {
-	s->decodes = n == 1 || (s->decodes && n <= DRAFT_ROWS);
-	return s->decodes ? CLKV_DECODE : CLKV_PROMPT_END;
+	clkv_error error = {.status = CLKV_OK};
+	*judged = 1;
+	if (!s->prompts || !s->length)
+		return 1;
+	if (!clkv_seq_end_prompt(s->seq, store->queue, &error)) {
+		s->prompts = 0;
+		return 1;
+	}
+	*judged = error.status != CLKV_ERROR_INVALID_STATE;
+	if (*judged)
+		say_clkv("a prompt can't be ended", &error);
+	return !*judged;
 }
 
-static int begin(struct store *store)
+/** Generation for a token, and for drafts behind tokens; else a part of a prompt. An engine doesn't say which part is the last, so
+ *  the first token behind it ends it: before it, or with it where it must be judged by that token. Returns 0 after a line. */
+static int choose_phase(struct store *store, struct stream *s, size_t n)
 {
-	struct pass *p = &store->pass;
+	int judged = 1;
+	s->decodes = n == 1 || (s->decodes && n <= DRAFT_ROWS);
+	if (s->decodes && !end_prompt(store, s, &judged))
+		return 0;
+	s->phase = !judged ? CLKV_PROMPT_END : s->decodes ? CLKV_DECODE : CLKV_PROMPT;
+	s->prompts = s->phase == CLKV_PROMPT;
+	return 1;
+}
+
+/** Ends all prompts that can be, which takes them out of half. Returns how many. */
+static size_t end_prompts(struct store *store)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < store->n_streams; i++) {
+		struct stream *s = &store->streams[i];
+		n += s->seq && s->prompts && s->length && !clkv_seq_end_prompt(s->seq, store->queue, NULL);
+	}
+	return n;
+}
+
+/** Begins the step; where there's no room for its rows in half, after the ends of prompts that were thought to go on. */
+static int begin_step(struct store *store, const clkv_step_item *items)
+{
+	const size_t n = store->next.n_spans;
+	clkv_step **step = &store->pass.step;
 	clkv_error error = {.status = CLKV_OK};
-	if (!end_before(store, &store->next))
-		return 0;
-	clkv_step_item *items = calloc(store->next.n_spans, sizeof(*items));
-	for (size_t i = 0; items && i < store->next.n_spans; i++) {
-		const struct span *span = &store->next.spans[i];
-		if (!stream_ready(store, span)) {
-			free(items);
-			return 0;
-		}
-		struct stream *s = &store->streams[span->stream];
-		items[i] = (clkv_step_item){s->seq, span->n, phase_of(s, span->n)};
-	}
-	const int failed = !items || clkv_step_begin(store->cache, items, store->next.n_spans,
-	                                             store->queue, &p->step, &error);
-	free(items);
-	if (failed) {
+	clkv_status status = clkv_step_begin(store->cache, items, n, store->queue, step, &error);
+	if (status == CLKV_ERROR_POOL_FULL && end_prompts(store))
+		status = clkv_step_begin(store->cache, items, n, store->queue, step, &error);
+	if (status)
 		say_clkv("the batch can't begin", &error);
-		return 0;
+	return !status;
+}
+
+/** Makes the streams ready and begins a step of what they get. Returns 0 after a line. */
+static int begin_items(struct store *store)
+{
+	clkv_step_item *items = calloc(store->next.n_spans, sizeof(*items));
+	int good = items != NULL;
+	for (size_t i = 0; good && i < store->next.n_spans; i++) {
+		const struct span *span = &store->next.spans[i];
+		struct stream *s = &store->streams[span->stream];
+		good = stream_ready(store, span) && choose_phase(store, s, span->n);
+		items[i] = (clkv_step_item){s->seq, span->n, s->phase};
 	}
-	p->n_spans = store->next.n_spans;
-	p->n_rows = store->next.n_rows;
-	memcpy(p->spans, store->next.spans, p->n_spans * sizeof(*p->spans));
+	good = good && begin_step(store, items);
+	free(items);
+	return good;
+}
+
+/** Makes the rows of the step that has begun the streams' newest tokens. */
+static void take_rows(struct store *store)
+{
+	struct pass *p = &store->pass, *next = &store->next;
+	struct span *spans = p->spans;
+	uint32_t *cells = p->cells;
+	p->spans = next->spans;
+	p->cells = next->cells;
+	p->n_spans = next->n_spans;
+	p->n_rows = next->n_rows;
+	next->spans = memcpy(spans, p->spans, p->n_spans * sizeof(*spans));
+	next->cells = memcpy(cells, p->cells, p->n_rows * sizeof(*cells));
 	p->n_attended = 0;
-	p->mask = NULL;
 	for (size_t i = 0; i < store->n_layers; i++)
 		store->layers[i].attended = 0;
-	for (size_t i = 0; i < p->n_spans; i++)
-		store->streams[p->spans[i].stream].length = p->spans[i].first + p->spans[i].n;
+	for (size_t i = 0; i < p->n_spans; i++) {
+		struct stream *s = &store->streams[p->spans[i].stream];
+		for (size_t r = 0; r < p->spans[i].n; r++)
+			cells_add(&s->cells, p->cells[p->spans[i].row + r]);
+		s->length = s->cells.n_tokens;
+	}
+}
+
+static int begin(struct store *store, const struct ggml_tensor *mask)
+{
+	for (size_t i = 0; i < store->next.n_spans; i++) {
+		if (!find_first(store, i, mask))
+			return 0;
+	}
+	if (!end_before(store, &store->next) || !begin_items(store))
+		return 0;
+	store->pass.mask = mask;
+	take_rows(store);
 	return 1;
 }
 
@@ -391,30 +558,6 @@ static int views_fit(const struct store *store, const struct layer *layer,
 	return fits != 0;
 }
 
-/** Reads the mask of the batch, row by row, unless it has been read for a layer before. */
-static int mask_fits(struct store *store, const struct ggml_tensor *mask)
-{
-	struct pass *p = &store->pass;
-	if (p->mask == mask)
-		return 1;
-	for (size_t i = 0; i < p->n_spans; i++) {
-		const char *rows = (const char *)mask->data + (mask->ne[3] > 1 ? i * mask->nb[3] : 0);
-		for (size_t r = 0; r < p->spans[i].n; r++) {
-			const void *row = rows + r * mask->nb[1];
-			if (mask_row_is_causal(row, (size_t)mask->ne[0], p->spans[i].first + r + 1))
-				continue;
-			say_error("row %zu of a batch in stream %zu has a mask that isn't causal over all of "
-			          "its cells: "
-			          "sliding windows, unified caches of several sequences and trees of drafts "
-			          "can't be had",
-			          r, p->spans[i].stream);
-			return 0;
-		}
-	}
-	p->mask = mask;
-	return 1;
-}
-
 static void copy_queries(const struct store *store, const struct ggml_tensor *q, float *to)
 {
 	const size_t dim = (size_t)store->dim_k;
@@ -471,7 +614,7 @@ static int run_layer(struct store *store, int number, struct ggml_tensor *node)
 
 static int layer_is_new(const struct store *store, const struct layer *layer)
 {
-	return !store->pass.step || layer->attended || !same_spans(&store->pass, &store->next);
+	return !store->pass.step || layer->attended || !same_rows(&store->pass, &store->next);
 }
 
 static int attend(struct store *store, struct layer *layer, struct ggml_tensor *node)
@@ -484,7 +627,7 @@ static int attend(struct store *store, struct layer *layer, struct ggml_tensor *
 	}
 	if (!kind_fits(node) || !shape_fits(store, node) || !views_fit(store, layer, node))
 		return 0;
-	if (layer_is_new(store, layer) && !begin(store))
+	if (layer_is_new(store, layer) && !begin(store, node->src[3]))
 		return 0;
 	if (!mask_fits(store, node->src[3]) || !run_layer(store, (int)(layer - store->layers), node))
 		return 0;

@@ -26,12 +26,16 @@ def parameters(model):
     return p
 
 
-def ask(address, prompt, answers, key):
-    body = {"prompt": prompt, "max_tokens": 24, "temperature": 0, "seed": 1}
+def post(address, body):
     request = urllib.request.Request(address + "/v1/completions", json.dumps(body).encode(),
                                      {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=300) as answer:
-        answers[key] = json.load(answer)["choices"][0]["text"]
+        return json.load(answer)
+
+
+def ask(address, prompt, answers, key):
+    body = {"prompt": prompt, "max_tokens": 24, "temperature": 0, "seed": 1}
+    answers[key] = post(address, body)["choices"][0]["text"]
 
 
 def at_once(address, prompts):
@@ -50,6 +54,19 @@ def with_draft(p, model):
     p.speculative.draft.mparams.path = model
     p.speculative.draft.n_gpu_layers = 99
     return p
+
+
+def goes_on(model, recipe):
+    """An answer longer than a context, whose positions shift on the way."""
+    llama_engine.backend.clkv_ggml_set(b"recipe", recipe.encode())
+    llama_engine.backend.clkv_ggml_set(b"shift", b"1")
+    p = parameters(model)
+    p.n_ctx, p.n_batch, p.n_parallel, p.ctx_shift = 256, 128, 1, True
+    server = xllamacpp.Server(p)
+    body = {"prompt": PROMPTS[0], "max_tokens": 600, "temperature": 0, "ignore_eos": True}
+    n = post(server.listening_address, body)["usage"]["completion_tokens"]
+    print("%s: context shift (%s), %d tokens in a context of 256" % ("passed" if n == 600 else "FAILED", recipe, n), flush=True)
+    return n == 600
 
 
 def judge(name, answers, wanted):
@@ -75,6 +92,8 @@ def main(model, recipe="kivi:bits=4"):
     del server
     drafting = xllamacpp.Server(with_draft(parameters(model), model))
     good = judge("drafts of a second context", at_once(drafting.listening_address, PROMPTS), alone) and good
+    del drafting
+    good = goes_on(model, recipe) and good
     for p in PROMPTS:
         print("%s ->%s" % (p, json.dumps(alone[p])))
     return 0 if good else 1

@@ -9,11 +9,12 @@
 
 #include "clkv_ggml.h"
 
-static const char *const names[] = {"recipe", "device", "max_tokens", "max_open_tokens", "report"};
+static const char *const names[] = {"recipe",          "device", "max_tokens",
+                                    "max_open_tokens", "report", "shift"};
 enum { N_NAMES = sizeof(names) / sizeof(*names) };
-static const char *const variables[N_NAMES] = {"CLKV_GGML_RECIPE", "CLKV_GGML_DEVICE",
+static const char *const variables[N_NAMES] = {"CLKV_GGML_RECIPE",     "CLKV_GGML_DEVICE",
                                                "CLKV_GGML_MAX_TOKENS", "CLKV_GGML_MAX_OPEN_TOKENS",
-                                               "CLKV_GGML_REPORT"};
+                                               "CLKV_GGML_REPORT",     "CLKV_GGML_SHIFT"};
 
 static char given[N_NAMES][512];
 static int is_given[N_NAMES];
@@ -64,12 +65,15 @@ static int read_number(int i, size_t *number)
 const struct settings *settings(const char **bad)
 {
 	static struct settings s;
-	size_t report;
+	size_t report, shift;
 	const int good[N_NAMES] = {read_text(0, "f16", s.recipe, sizeof(s.recipe)),
 	                           read_text(1, "", s.device, sizeof(s.device)),
-	                           read_number(2, &s.max_tokens), read_number(3, &s.max_open),
-	                           read_number(4, &report)};
+	                           read_number(2, &s.max_tokens),
+	                           read_number(3, &s.max_open),
+	                           read_number(4, &report),
+	                           read_number(5, &shift)};
 	s.report = report != 0;
+	s.shift = shift != 0;
 	*bad = NULL;
 	for (int i = 0; i < N_NAMES && !*bad; i++) {
 		if (!good[i])

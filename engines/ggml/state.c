@@ -41,24 +41,28 @@ static int decode(struct store *store, const struct layer *layer, int side, size
 	return 0;
 }
 
-/** Reads n rows of a stream: tokens, and zeros behind them. */
+/** Reads the rows of n cells of a stream: tokens, and zeros where none are. */
 static int read_rows(struct store *store, const struct layer *layer, int side, size_t stream,
-                     size_t from, size_t n, char *to)
+                     size_t cell, size_t n, char *to)
 {
-	const struct stream *s = store->streams ? &store->streams[stream] : NULL;
+	const struct stream *s = &store->streams[stream];
 	const size_t row_bytes = layer->side[side].row_bytes;
-	const size_t length = s && s->seq ? s->length : 0;
-	const size_t there = from < length ? (n < length - from ? n : length - from) : 0;
-	memset(to + there * row_bytes, 0, (n - there) * row_bytes);
-	if (s && s->lost) {
+	int good = !s->lost;
+	if (s->lost) {
 		say_error("stream %zu has lost tokens: its state can't be read", stream);
 		spoil(to, n * row_bytes);
 		return 0;
 	}
-	if (!there || decode(store, layer, side, stream, from, there, to))
-		return 1;
-	spoil(to, there * row_bytes);
-	return 0;
+	for (size_t run; n; n -= run, cell += run, to += run * row_bytes) {
+		run = cells_run(&s->cells, cell, n);
+		if (!s->cells.n || s->cells.token[cell] == CELL_EMPTY) {
+			memset(to, 0, run * row_bytes);
+		} else if (!decode(store, layer, side, stream, s->cells.token[cell], run, to)) {
+			spoil(to, run * row_bytes);
+			good = 0;
+		}
+	}
+	return good;
 }
 
 /** Copies what the bytes [at, at + n) of a stream's tensor hold. */
@@ -94,13 +98,12 @@ static int get_unopened(const struct store *store, const struct layer *layer, in
 {
 	const struct pending *p = store->streams ? &store->streams[stream].pending : NULL;
 	const size_t row_bytes = layer->side[side].row_bytes;
-	const char *rows =
-		p && p->rows ? p->rows[number_of(store, layer) * SIDES + (size_t)side] : NULL;
+	const size_t slot = number_of(store, layer) * SIDES + (size_t)side;
 	memset(to, 0, n);
-	for (size_t i = 0; rows && i < n; i++) {
-		const size_t row = (at + i) / row_bytes;
-		if (row >= p->from && row < p->to)
-			to[i] = rows[at + i - p->from * row_bytes];
+	for (size_t i = 0; p && p->n_rows && i < n; i++) {
+		const uint32_t row = p->cells.token[(at + i) / row_bytes];
+		if (row < p->n_rows[slot])
+			to[i] = p->rows[slot][row * row_bytes + (at + i) % row_bytes];
 	}
 	return 1;
 }
@@ -139,6 +142,8 @@ void state_drop(struct store *store, size_t stream)
 	for (size_t i = 0; p->rows && i < store->n_layers * SIDES; i++)
 		free(p->rows[i]);
 	free(p->rows);
+	free(p->n_rows);
+	cells_free(&p->cells);
 	*p = (struct pending){.rows = NULL};
 }
 
@@ -162,23 +167,55 @@ static int all_finite(const char *rows, size_t n_bytes, enum ggml_type type)
 	return 1;
 }
 
+static int make_pending(struct store *store, struct pending *p)
+{
+	p->rows = calloc(store->n_layers * SIDES, sizeof(*p->rows));
+	p->n_rows = calloc(store->n_layers * SIDES, sizeof(*p->n_rows));
+	return p->rows && p->n_rows && cells_make(&p->cells, store->cells);
+}
+
+/** Tells whether a run of cells goes on with what a slot has: those are new, or those that the first slot had there. */
+static int run_goes_on(const struct pending *p, size_t slot, size_t from, size_t n)
+{
+	const size_t have = p->n_rows[slot];
+	if (have && p->last != slot)
+		return 0;
+	for (size_t i = 0; i < n; i++) {
+		const uint32_t token = p->cells.token[from + i];
+		if (have == p->cells.n_tokens ? token != CELL_EMPTY : token != have + i)
+			return 0;
+	}
+	return 1;
+}
+
+/** Puts a run of rows behind those that a slot has. Returns 0: out of memory. */
+static int add_run(struct pending *p, size_t slot, size_t from, size_t n, size_t row_bytes,
+                   const char *data)
+{
+	char *rows = realloc(p->rows[slot], (p->n_rows[slot] + n) * row_bytes);
+	if (!rows)
+		return 0;
+	memcpy(rows + p->n_rows[slot] * row_bytes, data, n * row_bytes);
+	p->rows[slot] = rows;
+	if (p->n_rows[slot] == p->cells.n_tokens) {
+		for (size_t i = 0; i < n; i++)
+			cells_add(&p->cells, from + i);
+	}
+	p->n_rows[slot] += n;
+	p->last = slot;
+	return 1;
+}
+
 /** Keeps rows of one tensor until the others' have come. A second time the same tensor begins another state. */
 static int keep_rows(struct store *store, size_t stream, size_t slot, size_t from, size_t n,
                      size_t row_bytes, const char *data)
 {
 	struct pending *p = &store->streams[stream].pending;
-	if (p->rows && (p->rows[slot] || p->from != from || p->to != from + n))
+	if (p->rows && !run_goes_on(p, slot, from, n))
 		state_drop(store, stream);
-	if (!p->rows) {
-		*p = (struct pending){from, from + n, calloc(store->n_layers * SIDES, sizeof(*p->rows))};
-		if (!p->rows)
-			return 0;
-	}
-	p->rows[slot] = malloc(n * row_bytes);
-	if (!p->rows[slot])
+	if (!p->rows && !make_pending(store, p))
 		return 0;
-	memcpy(p->rows[slot], data, n * row_bytes);
-	return 1;
+	return add_run(p, slot, from, n, row_bytes, data);
 }
 
 static int streams_are_there(struct store *store)
@@ -235,7 +272,7 @@ static int append_rows(struct store *store, struct stream *s, size_t skip, size_
                        clkv_error *error)
 {
 	const struct pending *p = &s->pending;
-	const int last = skip + n == p->to - p->from;
+	const int last = skip + n == p->cells.n_tokens;
 	const clkv_step_item item = {s->seq, n, last ? CLKV_PROMPT_END : CLKV_PROMPT};
 	clkv_step *step = NULL;
 	if (clkv_step_begin(store->cache, &item, 1, store->queue, &step, error))
@@ -253,7 +290,7 @@ static int append_rows(struct store *store, struct stream *s, size_t skip, size_
 
 static int append_all(struct store *store, struct stream *s, clkv_error *error)
 {
-	const size_t all = s->pending.to - s->pending.from;
+	const size_t all = s->pending.cells.n_tokens;
 	const size_t most = all < store->max_rows ? all : store->max_rows;
 	int good = 1;
 	for (size_t skip = 0, n; good && skip < all; skip += n) {
@@ -261,13 +298,15 @@ static int append_all(struct store *store, struct stream *s, clkv_error *error)
 		good = append_rows(store, s, skip, n, error);
 	}
 	clFinish(store->queue); /* the rows are freed now */
+	if (good)
+		cells_copy(&s->cells, &s->pending.cells);
 	return good;
 }
 
 static int is_whole(const struct store *store, const struct pending *p)
 {
 	for (size_t i = 0; i < store->n_layers * SIDES; i++) {
-		if (!p->rows[i])
+		if (p->n_rows[i] != p->cells.n_tokens)
 			return 0;
 	}
 	return 1;
@@ -284,19 +323,18 @@ int state_flush(struct store *store, size_t stream)
 		say_error("a state was written for some layers only");
 	else if (clkv_cache_observes(store->cache))
 		say_error("recipe %s judges tokens by queries, and a saved state has none", store->recipe);
-	else if (s->pending.from > s->length)
-		say_error("a state begins at cell %zu of stream %zu, which holds %zu tokens",
-		          s->pending.from, stream, s->length);
+	else if (!cells_make(&s->cells, store->cells))
+		say_error("out of host memory");
 	else if (!s->seq && clkv_seq_create(store->cache, &s->seq, &error))
 		say_clkv("no sequence", &error);
-	else if (stream_truncate(store, stream, s->pending.from)) {
+	else if (stream_truncate(store, stream, 0)) {
 		good = append_all(store, s, &error);
 		if (!good)
 			say_clkv("a state can't be stored", &error);
 	}
 	state_drop(store, stream);
 	s->lost = !good;
-	s->decodes = 0;
+	s->decodes = s->prompts = 0;
 	return good;
 }
 
@@ -318,7 +356,7 @@ static int fork_stream(struct store *store, size_t from, size_t to)
 	struct stream *a = &store->streams[from], *b = &store->streams[to];
 	clkv_error error = {.status = CLKV_OK};
 	clkv_seq *copy = NULL;
-	if (!pass_end(store) || !state_flush(store, from) ||
+	if (!pass_end(store) || !state_flush(store, from) || !cells_make(&b->cells, store->cells) ||
 	    (a->seq && clkv_seq_fork(a->seq, &copy, &error))) {
 		if (error.status)
 			say_clkv("a sequence can't be copied", &error);
@@ -326,11 +364,16 @@ static int fork_stream(struct store *store, size_t from, size_t to)
 	}
 	state_drop(store, to);
 	clkv_seq_destroy(b->seq);
-	*b = (struct stream){.seq = copy,
-	                     .length = a->length,
-	                     .decodes = a->decodes,
-	                     .lost = a->lost,
-	                     .copy_of = from + 1};
+	cells_cut(&b->cells, 0);
+	if (a->cells.n)
+		cells_copy(&b->cells, &a->cells);
+	b->seq = copy;
+	b->length = a->length;
+	b->decodes = a->decodes;
+	b->prompts = a->prompts;
+	b->phase = a->phase;
+	b->lost = a->lost;
+	b->copy_of = from + 1;
 	return 1;
 }
 

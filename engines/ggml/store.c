@@ -34,18 +34,29 @@ struct store *store_create(size_t size)
 	return NULL;
 }
 
+static double mib(uint64_t bytes)
+{
+	return (double)bytes / (1 << 20);
+}
+
 static void report(const struct store *store)
 {
 	clkv_stats stats = CLKV_INIT(clkv_stats);
 	clkv_cache_stats(store->cache, &stats, NULL);
 	const double passes = store->passes ? (double)store->passes : 1;
-	say_info("recipe %s, %llu passes, %.1f waits and %.3f ms of waiting, %.3f ms of copying and "
-	         "calls each; "
-	         "device bytes %llu, in use %llu",
-	         store->recipe, (unsigned long long)store->passes, (double)store->waits / passes,
-	         (double)store->wait_ns / passes / 1e6, (double)store->prepare_ns / passes / 1e6,
-	         (unsigned long long)stats.allocated.device,
-	         (unsigned long long)(stats.used_sealed + stats.used_open + stats.used_tables));
+	const clkv_bytes *b = &stats.allocated;
+	say_info(
+		"recipe %s, %llu passes, each with %.1f waits, %.3f ms of waiting, %.3f ms of copies and "
+		"calls (%.3f ms of these inside clkv) and %.1f kernels",
+		store->recipe, (unsigned long long)store->passes, (double)store->waits / passes,
+		(double)store->wait_ns / passes / 1e6, (double)store->prepare_ns / passes / 1e6,
+		(double)stats.host_ns / passes / 1e6, (double)stats.launches / passes);
+	say_info(
+		"device MiB %.1f: sealed %.1f, in half %.1f, tables %.1f, code tables %.1f, indexes %.1f, "
+		"scratch %.1f; in use %.1f; host MiB %.1f",
+		mib(b->device), mib(b->sealed), mib(b->open), mib(b->tables), mib(b->code_tables),
+		mib(b->index), mib(b->scratch),
+		mib(stats.used_sealed + stats.used_open + stats.used_tables), mib(b->host));
 }
 
 void store_clear(struct store *store)
@@ -55,8 +66,20 @@ void store_clear(struct store *store)
 		struct stream *s = &store->streams[i];
 		state_drop(store, i);
 		clkv_seq_destroy(s->seq);
+		cells_free(&s->cells);
 		*s = (struct stream){.seq = NULL};
 	}
+}
+
+static void free_passes(struct store *store)
+{
+	free(store->pass.spans);
+	free(store->next.spans);
+	free(store->pass.cells);
+	free(store->next.cells);
+	free(store->since);
+	store->pass.spans = store->next.spans = NULL;
+	store->pass.cells = store->next.cells = store->since = NULL;
 }
 
 void store_destroy(struct store *store)
@@ -77,8 +100,8 @@ void store_destroy(struct store *store)
 	munmap(store->base, store->size);
 	free(store->staging.host);
 	free(store->streams);
-	free(store->pass.spans);
-	free(store->next.spans);
+	free_passes(store);
+	rope_free(&store->rope);
 	free(store->layers);
 	free(store);
 }
@@ -164,6 +187,14 @@ struct layer *store_find(struct store *store, const struct ggml_tensor *tensor, 
 	return NULL;
 }
 
+void store_note_rope(struct store *store, const struct ggml_tensor *node)
+{
+	int side;
+	const struct layer *layer = store_find(store, node, &side);
+	if (layer == store->layers && side == SIDE_K)
+		rope_of_rows(&store->rope, node->src[0]);
+}
+
 /* ---------------------------------------------------------------- the clkv cache ---- */
 
 static int type_is_plain(enum ggml_type type)
@@ -217,6 +248,7 @@ static clkv_geometry geometry_of(const struct store *store)
 	g.head_dim_v = store->dim_v;
 	g.scale = store->scale;
 	g.softcap = store->softcap;
+	g.rope = rope_geometry(&store->rope);
 	return g;
 }
 
@@ -227,9 +259,11 @@ static clkv_cache_options options_of(const struct store *store, const struct set
 	o.max_tokens = set->max_tokens ? set->max_tokens : all;
 	o.max_open_tokens = set->max_open < o.max_tokens ? set->max_open : 0;
 	o.max_step_tokens = store->max_rows < o.max_tokens ? store->max_rows : o.max_tokens;
-	/* one more, so that a copy may be made before what it replaces goes */
-	o.max_sequences = store->n_streams + 1;
+	/* one more, so that a copy, or what a shift leaves, may be made before what it replaces goes */
+	o.max_sequences = store->n_streams + (store->n_streams > 1 || set->shift);
 	o.max_seq_tokens = store->cells < o.max_tokens ? store->cells : o.max_tokens;
+	if (set->shift)
+		o.max_tokens += store->cells / 2;
 	if (o.max_tokens < all)
 		say_info(
 			"the cache has room for %zu tokens, the engine counts with %zu: what is more will fail",
@@ -255,16 +289,25 @@ static int open_device(struct store *store, const char *device)
 	return store->queue != NULL;
 }
 
+static int make_passes(struct store *store)
+{
+	if (!store->streams)
+		store->streams = calloc(store->n_streams, sizeof(*store->streams));
+	store->pass.spans = calloc(store->n_streams, sizeof(*store->pass.spans));
+	store->next.spans = calloc(store->n_streams, sizeof(*store->next.spans));
+	store->pass.cells = calloc(store->max_rows, sizeof(*store->pass.cells));
+	store->next.cells = calloc(store->max_rows, sizeof(*store->next.cells));
+	store->since = calloc(store->cells, sizeof(*store->since));
+	return store->streams && store->pass.spans && store->next.spans && store->pass.cells &&
+	       store->next.cells && store->since;
+}
+
 static int open_cache(struct store *store, const struct settings *set)
 {
 	clkv_error error = {.status = CLKV_OK};
 	const clkv_geometry geometry = geometry_of(store);
 	const clkv_cache_options options = options_of(store, set);
-	if (!store->streams)
-		store->streams = calloc(store->n_streams, sizeof(*store->streams));
-	store->pass.spans = calloc(store->n_streams, sizeof(*store->pass.spans));
-	store->next.spans = calloc(store->n_streams, sizeof(*store->next.spans));
-	if (!store->streams || !store->pass.spans || !store->next.spans) {
+	if (!make_passes(store)) {
 		say_error("out of host memory");
 		return 0;
 	}
@@ -274,6 +317,7 @@ static int open_cache(struct store *store, const struct settings *set)
 		return 0;
 	}
 	store->report = set->report;
+	store->room_to_shift = set->shift;
 	snprintf(store->recipe, sizeof(store->recipe), "%s", set->recipe);
 	return 1;
 }
@@ -285,12 +329,10 @@ static int not_opened(struct store *store)
 	if (store->queue)
 		clReleaseCommandQueue(store->queue);
 	clkv_context_destroy(store->context);
-	free(store->pass.spans);
-	free(store->next.spans);
+	free_passes(store);
 	store->cache = NULL;
 	store->queue = NULL;
 	store->context = NULL;
-	store->pass.spans = store->next.spans = NULL;
 	return 0;
 }
 

@@ -2,14 +2,16 @@
 /** \file
  *  One KV cache of an engine: a clkv cache behind tensors whose own memory is never touched.
  *
- *  The engine sees cells: cell c of stream s is row s * cells + c of each layer's two tensors. A stream holds one sequence here,
- *  and cell c its token c. */
+ *  The engine sees cells: cell c of stream s is row s * cells + c of each layer's two tensors. A stream holds one sequence here;
+ *  which cell each of its tokens lies in is kept, as the engine chooses them. */
 #ifndef CLKV_GGML_STORE_H
 #define CLKV_GGML_STORE_H
 
 #include <clkv.h>
 
+#include "cells.h"
 #include "engine.h"
+#include "rope.h"
 
 enum { SIDE_K, SIDE_V, SIDES };
 
@@ -28,17 +30,22 @@ struct layer {
 	int attended; /**< in this pass */
 };
 
-/** Rows that the engine wrote into tensors (a saved state): they come layer by layer and wait in host memory for the last. */
+/** Rows that the engine wrote into tensors (a saved state): they come layer by layer, in runs of cells, and wait in host memory for
+ *  the last. They are a whole sequence, as no engine writes others. */
 struct pending {
-	size_t from, to; /**< cells */
-	char **
-		rows; /**< [layers][SIDES], each of to - from rows, NULL: not come yet. NULL: none is pending */
+	struct cells cells; /**< those of all runs so far */
+	size_t last;        /**< the slot, layer * SIDES + side, that the last run was for */
+	size_t *n_rows;     /**< [layers][SIDES] that have come. NULL: none is pending */
+	char **rows;        /**< [layers][SIDES] */
 };
 
 struct stream {
 	clkv_seq *seq;
-	size_t length; /**< tokens, those of the open step included */
-	int decodes;   /**< its last step was of generation */
+	size_t length;      /**< tokens, those of the open step included */
+	struct cells cells; /**< in which they lie; of no memory until the first come */
+	clkv_phase phase;   /**< of its last step */
+	int decodes;        /**< its last step was of generation */
+	int prompts;        /**< its last step was a part of a prompt whose end hasn't come */
 	int lost; /**< tokens that couldn't be stored: nothing but a start from cell 0 makes it whole */
 	size_t copy_of; /**< 1 + the stream that it's a copy of, until its next batch; else 0 */
 	struct pending pending;
@@ -46,7 +53,9 @@ struct stream {
 
 /** The part of a pass that one stream has. */
 struct span {
-	size_t stream, first; /**< cell of the first row */
+	size_t stream;
+	size_t row;   /**< of the batch, that is the stream's first */
+	size_t first; /**< tokens before it, as its mask says */
 	size_t n;
 };
 
@@ -55,6 +64,7 @@ struct pass {
 	clkv_step *step; /**< NULL: none is open */
 	size_t n_spans, n_rows;
 	struct span *spans;             /**< [streams] */
+	uint32_t *cells;                /**< [rows] of their stream */
 	size_t n_attended;              /**< layers */
 	const struct ggml_tensor *mask; /**< that was read and found causal */
 };
@@ -85,6 +95,9 @@ struct store {
 	char recipe[512];
 	struct stream *streams;
 	struct pass pass, next; /**< next: cells of the layer whose rows are coming */
+	uint32_t *since;        /**< [cells] the first row of a batch that sees each */
+	struct rope rope;
+	int room_to_shift; /**< 1: for half of a stream's tokens twice */
 	struct staging staging;
 	uint64_t passes, waits, wait_ns, prepare_ns, not_finite;
 	int report;
@@ -122,6 +135,13 @@ int pass_end(struct store *store);
 
 /** Drops an open step: its tokens are as if they had never come. */
 void pass_drop(struct store *store);
+
+/** Does to the tokens what a graph that turns the keys of all cells does to positions. Returns 0 after a line; streams that couldn't
+ *  follow are lost. */
+int pass_shift(struct store *store, struct ggml_cgraph *graph);
+
+/** Takes note, while the engine plans, of the RoPE that the rows of K come from. */
+void store_note_rope(struct store *store, const struct ggml_tensor *node);
 
 /** Keeps the first n tokens of a stream. Returns 0 after a line. */
 int stream_truncate(struct store *store, size_t stream, size_t n);
