@@ -109,14 +109,17 @@ START_TEST(test_formats_have_the_size_of_the_formula)
 		struct ref_affine k, v;
 		size_t block;
 	} cases[] = {
-		{"kivi", {4, REF_CHANNEL, 32, 0}, {4, REF_TOKEN, 32, 0}, 64},
-		{"kivi:bits=2", {2, REF_CHANNEL, 32, 0}, {2, REF_TOKEN, 32, 0}, 64},
-		{"kivi:k=3,v=5,group=16 ; block=128", {3, REF_CHANNEL, 16, 0}, {5, REF_TOKEN, 16, 0}, 128},
-		{"q", {8, REF_TOKEN, 32, 0}, {4, REF_TOKEN, 32, 0}, 64},
-		{"q:k=6,v=4,sym=1,group=128", {6, REF_TOKEN, 128, 1}, {4, REF_TOKEN, 128, 1}, 64},
+		{"kivi", {4, REF_CHANNEL, 32, 0, 0}, {4, REF_TOKEN, 32, 0, 0}, 64},
+		{"kivi:bits=2", {2, REF_CHANNEL, 32, 0, 0}, {2, REF_TOKEN, 32, 0, 0}, 64},
+		{"kivi:k=3,v=5,group=16 ; block=128",
+	     {3, REF_CHANNEL, 16, 0, 0},
+	     {5, REF_TOKEN, 16, 0, 0},
+	     128},
+		{"q", {8, REF_TOKEN, 32, 0, 0}, {4, REF_TOKEN, 32, 0, 0}, 64},
+		{"q:k=6,v=4,sym=1,group=128", {6, REF_TOKEN, 128, 1, 0}, {4, REF_TOKEN, 128, 1, 0}, 64},
 		{"q:k=16,v=2,axis_v=channel ; block=32",
-	     {16, REF_TOKEN, 32, 0},
-	     {2, REF_CHANNEL, 32, 0},
+	     {16, REF_TOKEN, 32, 0, 0},
+	     {2, REF_CHANNEL, 32, 0, 0},
 	     32},
 	};
 	static const int dims[][2] = {{64, 64}, {80, 112}, {192, 128}, {256, 256}};
