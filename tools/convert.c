@@ -3,9 +3,24 @@
  * \file    convert.c
  * \brief   Which way a file goes, and which options belong to that.
  */
-#include "convert.h"
+#include <errno.h>
+#include <string.h>
 
+#include "convert.h"
 #include "file_map.h"
+
+bool convert_write(const char *path, convert_write_fn write, void *opaque, struct tool_error *error)
+{
+	FILE *file = fopen(path, "wb");
+	if (file == NULL)
+		return tool_fail(error, "can't write '%s': %s", path, strerror(errno));
+	bool done = write(opaque, file, error);
+	if (fclose(file) != 0 && done)
+		done = tool_fail(error, "'%s' can't be written to its end", path);
+	if (!done)
+		(void)remove(path);
+	return done;
+}
 
 struct rule {
 	bool given;

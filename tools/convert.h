@@ -49,6 +49,13 @@ bool convert_to_state(const struct convert *convert, const void *snapshot, size_
 void convert_show_state(const struct llama_state *state);
 void convert_show_snapshot(const struct snapshot_look *look);
 
+/** Writes what a file of a conversion is. */
+typedef bool (*convert_write_fn)(void *opaque, FILE *file, struct tool_error *error);
+
+/** Makes a file and has it written; a file that couldn't be written to its end doesn't stay. */
+bool convert_write(const char *path, convert_write_fn write, void *opaque,
+                   struct tool_error *error);
+
 /** Ids as text, one in a line; read with any white space between them. *ids is the caller's to free. */
 bool convert_write_tokens(const char *path, const struct llama_state *state,
                           struct tool_error *error);

@@ -5,7 +5,6 @@
  *
  * Rows go into a cache of the recipe as a prompt that nobody attends to, and the cache saves them.
  */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -189,21 +188,13 @@ static size_t write_bytes(void *file, const void *data, size_t size)
 	return fwrite(data, 1, size, file);
 }
 
-static bool save(struct import *im)
+static bool save(void *opaque, FILE *file, struct tool_error *error)
 {
+	const struct import *im = opaque;
 	clkv_error cause = {0};
-	const char *path = im->convert->out;
-	FILE *file = fopen(path, "wb");
-	if (file == NULL)
-		return tool_fail(im->error, "can't write '%s': %s", path, strerror(errno));
-	bool done =
-		clkv_seq_save(im->cache.seq, NULL, im->cache.queue, write_bytes, file, &cause) == CLKV_OK ||
-		tool_fail_clkv(im->error, "saving the snapshot", &cause);
-	if (fclose(file) != 0 && done)
-		done = tool_fail(im->error, "'%s' can't be written to its end", path);
-	if (!done)
-		(void)remove(path);
-	return done;
+	return clkv_seq_save(im->cache.seq, NULL, im->cache.queue, write_bytes, file, &cause) ==
+	           CLKV_OK ||
+	       tool_fail_clkv(error, "saving the snapshot", &cause);
 }
 
 bool convert_to_snapshot(const struct convert *convert, const struct llama_state *state,
@@ -211,7 +202,8 @@ bool convert_to_snapshot(const struct convert *convert, const struct llama_state
 {
 	struct import im = {.convert = convert, .state = state, .error = error};
 	bool done = llama_state_find(state, convert->sequence, &im.sequence, error) &&
-	            open_cache(&im) && append_all(&im) && save(&im) &&
+	            open_cache(&im) && append_all(&im) &&
+	            convert_write(convert->out, save, &im, error) &&
 	            (convert->tokens == NULL || convert_write_tokens(convert->tokens, state, error));
 	convert_cache_close(&im.cache);
 	llama_sequence_close(&im.sequence);

@@ -3,7 +3,6 @@
  * \file    convert_out.c
  * \brief   A snapshot into a state file of one sequence.
  */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -111,18 +110,10 @@ static bool decode(void *opaque, size_t layer, enum llama_side side, void *rows,
 	       tool_fail_clkv(error, "reading rows", &cause);
 }
 
-static bool save(struct export *ex)
+static bool save(void *opaque, FILE *file, struct tool_error *error)
 {
-	const char *path = ex->convert->out;
-	FILE *file = fopen(path, "wb");
-	if (file == NULL)
-		return tool_fail(ex->error, "can't write '%s': %s", path, strerror(errno));
-	bool done = llama_state_write(&ex->shape, decode, ex, file, ex->error);
-	if (fclose(file) != 0 && done)
-		done = tool_fail(ex->error, "'%s' can't be written to its end", path);
-	if (!done)
-		(void)remove(path);
-	return done;
+	struct export *ex = opaque;
+	return llama_state_write(&ex->shape, decode, ex, file, error);
 }
 
 bool convert_to_state(const struct convert *convert, const void *snapshot, size_t size,
@@ -130,7 +121,7 @@ bool convert_to_state(const struct convert *convert, const void *snapshot, size_
 {
 	struct export ex = {.convert = convert, .data = snapshot, .size = size, .error = error};
 	bool done = snapshot_look(snapshot, size, &ex.look, error) && set_shape(&ex) &&
-	            find_geometry(&ex) && load(&ex) && save(&ex);
+	            find_geometry(&ex) && load(&ex) && convert_write(convert->out, save, &ex, error);
 	convert_cache_close(&ex.cache);
 	free(ex.tokens);
 	return done;

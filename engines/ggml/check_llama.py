@@ -5,7 +5,7 @@ import os
 import sys
 import tempfile
 
-from llama_engine import Q8_0, Engine, divergence, np, run_case
+from llama_engine import Q8_0, Engine, divergence, np, run_case, run_tests
 
 MODEL, TEXT = sys.argv[1], open(sys.argv[2], encoding="utf-8").read()
 NOISE = 5e-2  # nats, of one row: Q4_1 products round activations to 8 bits, so any last bit grows
@@ -400,16 +400,4 @@ def odd_graphs():
 
 TESTS = [f16_is_stock, truncation, draft, streams, clear, state, copies, refusals, selection, prompts_in_parts, shifts, shift_states,
          endless, shifts_refused, shapes, odd_graphs]
-bad = 0
-for test in TESTS:
-    if len(sys.argv) > 3 and test.__name__ not in sys.argv[3:]:
-        continue
-    try:
-        test()
-        print("passed:", test.__name__, flush=True)
-    except (AssertionError, RuntimeError) as why:
-        bad += 1
-        line = why.__traceback__.tb_next
-        print("FAILED: %s, line %d: %s" % (test.__name__, line.tb_lineno, why), flush=True)
-print("%d failed" % bad)
-sys.exit(bad != 0)
+sys.exit(run_tests(TESTS, sys.argv[3:]))

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 
-from llama_engine import F32, Q8_0, Engine, divergence, glue, np
+from llama_engine import F32, Q8_0, Engine, divergence, glue, np, run_tests
 
 MODEL, TEXT, CONVERT = sys.argv[1], open(sys.argv[2], encoding="utf-8").read(), sys.argv[3]
 NOISE = 5e-2  # nats, of one row: Q4_1 products round activations to 8 bits, so any last bit grows
@@ -190,14 +190,4 @@ def refusals():
 
 
 TESTS = [there_and_back, layouts, full_precision, sequences, recipes, refusals]
-bad = 0
-for test in TESTS:
-    try:
-        test()
-        print("passed:", test.__name__, flush=True)
-    except (AssertionError, RuntimeError) as why:
-        bad += 1
-        line = why.__traceback__.tb_next
-        print("FAILED: %s, line %d: %s" % (test.__name__, line.tb_lineno, why), flush=True)
-print("%d failed" % bad)
-sys.exit(bad != 0)
+sys.exit(run_tests(TESTS))

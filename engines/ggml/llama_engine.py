@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""An unmodified llama.cpp (the wheel xllamacpp) in this process, with or without clkv inside, for check_llama.py and
-compare_llama.py. Needs numpy; the libraries' paths come from CLKV_GGML_GLUE and CLKV_GGML_BACKEND."""
+"""An unmodified llama.cpp (the wheel xllamacpp) in this process, with or without clkv inside, for check_llama.py,
+compare_llama.py and convert_llama.py. Needs numpy; the libraries' paths come from CLKV_GGML_GLUE and CLKV_GGML_BACKEND."""
 import ctypes
 import importlib.util
 import os
@@ -170,3 +170,20 @@ def divergence(reference, other):
     """KL(reference || other) of each row, nats."""
     a, b = log_softmax(reference), log_softmax(other)
     return (np.exp(a) * (a - b)).sum(-1)
+
+
+def run_tests(tests, names=()):
+    """Runs the tests, or those that are named. Returns whether any failed, after a line for each."""
+    bad = 0
+    for test in tests:
+        if names and test.__name__ not in names:
+            continue
+        try:
+            test()
+            print("passed:", test.__name__, flush=True)
+        except (AssertionError, RuntimeError) as why:
+            bad += 1
+            line = why.__traceback__.tb_next
+            print("FAILED: %s, line %d: %s" % (test.__name__, line.tb_lineno, why), flush=True)
+    print("%d failed" % bad)
+    return bad != 0
