@@ -6,8 +6,8 @@
  * Layers 0 and 2 have one recipe, 1 and 3 another. A cache of all four takes the same steps as two caches of two layers each,
  * whose layer l is fed as the layer of the first that it stands for; outputs, rows and bytes must be the same to the bit.
  */
+#include "cache/bands.h"
 #include "store/cache.h"
-#include "support/bounds.h"
 #include "support/each.h"
 #include "support/expect.h"
 #include "support/fixture.h"
@@ -15,11 +15,10 @@
 #include "support/memory_file.h"
 
 #include <check.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { LAYERS = 4, BANDS = 2, STREAMS = 3 };
+enum { BANDS = 2, STREAMS = 3 };
 
 static const struct pair {
 	const char *whole, *of[BANDS];
@@ -364,250 +363,6 @@ START_TEST(test_skip_is_of_the_models_layers)
 }
 END_TEST
 
-/* ---------------------------------------------------------------- files ---- */
-
-static void open_one(struct feed *feed, const char *recipe)
-{
-	*feed = (struct feed){.geometry = feed_usual(LAYERS), .append_only = true};
-	feed_open(feed, fixture.context, fixture.queue, recipe, NULL);
-}
-
-#define MIXED                                                                                      \
-	"layers=0,2: kvcomp:entropy=huffman ; window=40,sinks=3 ; 1,3: kivi:bits=4 ; "                 \
-	"window=40,sinks=3"
-
-/* The same recipe takes pages as they are; others decode them. */
-START_TEST(test_files_from_and_to_every_cache)
-{
-	static const char *const recipes[] = {MIXED,
-	                                      "layers=0-1: f16 ; 2-: kivi:bits=4 ; window=40,sinks=3",
-	                                      "f16", "kivi:bits=4 ; window=40,sinks=3"};
-	static struct stream from, to, again;
-	struct feed a, b;
-	struct memory_file file = {.chunk = 777}, second = {0};
-	open_one(&a, recipes[_i % 4]);
-	open_one(&b, recipes[_i / 4]);
-	stream_open(&a, &from);
-	feed_one(&a, &from, 300, CLKV_PROMPT_END, 1, NULL);
-	feed_one(&a, &from, 70, CLKV_DECODE, 2, NULL);
-	memory_save(&a, &from, NULL, &file);
-	memory_load(&b, &file, &from, &to);
-	ck_assert_uint_eq(file.at, file.n);
-	ck_assert_uint_eq(stream_info(&to).length, from.n);
-	if (_i % 4 == _i / 4) { /* the same bits, and the same file */
-		memory_save(&b, &to, NULL, &second);
-		ck_assert_uint_eq(second.n, file.n);
-		ck_assert_int_eq(memcmp(second.bytes, file.bytes, file.n), 0);
-		feed_one(&a, &from, 66, CLKV_DECODE, 3, NULL);
-		feed_one(&b, &to, 66, CLKV_DECODE, 3, NULL);
-		expect_same_cache(&a, &from, &to);
-	}
-	/* saved as the other's recipe is what the other has loaded */
-	memory_save(&a, &from, recipes[_i / 4], &second);
-	memory_load(&b, &second, &from, &again);
-	ck_assert_uint_eq(stream_info(&again).length, from.n);
-	feed_one(&b, &again, 3, CLKV_DECODE, 4, NULL);
-	memory_close(&file);
-	memory_close(&second);
-	feed_close(&a);
-	feed_close(&b);
-}
-END_TEST
-
-/* ---------------------------------------------------------------- matrices of a file ---- */
-
-#define TURNED "q:k=16,v=16,rot=file ; window=20,sinks=2,skip=0"
-
-static void turned_rows(struct feed *feed, const char *recipe, struct stream *stream,
-                        struct feed_result *result)
-{
-	*feed = (struct feed){.geometry = feed_usual(LAYERS), .lse = true};
-	feed_open(feed, fixture.context, fixture.queue, recipe, NULL);
-	stream_open(feed, stream);
-	feed_one(feed, stream, 190, CLKV_PROMPT_END, 1, NULL);
-	feed_one(feed, stream, 3, CLKV_DECODE, 2, result);
-}
-
-/* Rows of both caches are within roundings of what they were fed, which is below 8: three to half, each off by 2^-9 at
- * most, those of turned rows by 8 of these. Rows turned by a wrong matrix are off by what they are. */
-static void expect_near_rows(const struct feed *a, const struct stream *s, const struct feed *b,
-                             const struct stream *t)
-{
-	size_t values = s->n * 2 * 64;
-	double *x = calloc(2 * values, sizeof *x), *y = calloc(2 * values, sizeof *y);
-	ck_assert(x && y);
-	for (int l = 0; l < LAYERS; l++) {
-		feed_read(a, s, l, 0, s->n, x, x + values);
-		feed_read(b, t, l, 0, s->n, y, y + values);
-		for (size_t i = 0; i < 2 * values; i++)
-			EACH_MSG(x[i] - y[i] < 0.05 && y[i] - x[i] < 0.05, "layer %d: %g, not %g", l, y[i],
-			         x[i]);
-	}
-	free(x);
-	free(y);
-}
-
-/* Layers have the matrices that a cache of one recipe has for them, in whichever band; so have caches that files go
- * through on their way to another recipe. */
-START_TEST(test_bands_have_their_layers_matrices)
-{
-	static const char *const recipes[] = {"layers=0,2: " TURNED " ; 1,3: f16",
-	                                      "layers=0,2: f16 ; 1,3: " TURNED,
-	                                      "layers=0,3: " TURNED " ; 1,2: q:k=16,v=16,rot=file ; "
-	                                      "window=20,sinks=2,skip=0,block=32"};
-	static const bool turned[][LAYERS] = {{1, 0, 1, 0}, {0, 1, 0, 1}, {1, 0, 0, 1}};
-	static struct stream s, t, loaded;
-	struct memory_file file = {0};
-	struct feed_result x, y;
-	struct feed a, b;
-	turned_rows(&a, recipes[_i], &s, &x);
-	turned_rows(&b, TURNED, &t, &y);
-	for (size_t l = 0, n = x.rows * x.out_row; l < LAYERS; l++)
-		EACH_MSG(!turned[_i][l] || memcmp(x.out + l * n, y.out + l * n, n * sizeof *x.out) == 0,
-		         "layer %zu", l);
-	memory_save(&a, &s, NULL, &file);
-	memory_load(&b, &file, &s, &loaded);
-	expect_near_rows(&a, &s, &b, &loaded);
-	if (_i == 2) {
-		memory_save(&b, &t, NULL, &file);
-		memory_load(&a, &file, &t, &loaded);
-		expect_near_rows(&b, &t, &a, &loaded);
-	}
-	ck_assert_uint_eq(feed_stats(&a).allocated.rotation,
-	                  (_i == 2 ? 4u : 2u) * 2 * 2 * 64 * 64 * sizeof(float));
-	feed_result_close(&x);
-	feed_result_close(&y);
-	memory_close(&file);
-	feed_close(&a);
-	feed_close(&b);
-}
-END_TEST
-
-static void expect_no_cache(const char *recipe, const clkv_cache_options *o, const char *part)
-{
-	clkv_geometry g = feed_usual(LAYERS);
-	clkv_cache *cache = NULL;
-	clkv_error error;
-	ck_assert_int_eq(clkv_cache_create(fixture.context, &g, recipe, o, &cache, &error),
-	                 CLKV_ERROR_INVALID_ARGUMENT);
-	ck_assert_msg(strstr(error.text, part) != NULL, "'%s' lacks '%s'", error.text, part);
-}
-
-START_TEST(test_matrices_that_bands_lack)
-{
-	static struct stream s;
-	struct memory_file file = {0};
-	struct feed a, b = {.geometry = feed_usual(LAYERS)};
-	struct feed_result x;
-	clkv_cache_options o = feed_room(600, 2);
-	clkv_seq *none = NULL;
-	clkv_error error;
-	expect_no_cache("layers=0: f16 ; 1-: " TURNED, &o, "rotation is NULL");
-	o.rotation = &o;
-	o.rotation_size = sizeof o;
-	expect_no_cache("layers=0: f16 ; 1-: kivi", &o, "rotation is given");
-	/* layer 2 was turned, and the cache has no matrix for it */
-	turned_rows(&a, "layers=0,2: " TURNED " ; 1,3: f16", &s, &x);
-	feed_open(&b, fixture.context, fixture.queue, "layers=0,1: " TURNED " ; 2,3: f16", NULL);
-	memory_save(&a, &s, NULL, &file);
-	ck_assert_int_eq(clkv_seq_load(b.cache, b.queue, memory_read, &file, &none, &error),
-	                 CLKV_ERROR_UNSUPPORTED);
-	ck_assert_ptr_nonnull(strstr(error.text, "turned by the rotation file"));
-	ck_assert_int_eq(
-		clkv_seq_save(s.seq, "layers=0: f16 ; 1-: " TURNED, a.queue, memory_write, &file, &error),
-		CLKV_ERROR_UNSUPPORTED);
-	ck_assert_ptr_nonnull(strstr(error.text, "has none of layer 1"));
-	feed_result_close(&x);
-	memory_close(&file);
-	feed_close(&a);
-	feed_close(&b);
-}
-END_TEST
-
-/* FNV-1a, as doc/file-format.md says. */
-static uint64_t hash(uint64_t h, const unsigned char *bytes, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		h = (h ^ bytes[i]) * 1099511628211u;
-	return h;
-}
-
-static uint32_t word(const unsigned char *at)
-{
-	return at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
-}
-
-static uint64_t seal_part(unsigned char *bytes, size_t at, size_t n, uint64_t h)
-{
-	h = hash(h, bytes + at, n);
-	for (int i = 0; i < 8; i++)
-		bytes[at + n + (size_t)i] = (unsigned char)(h >> 8 * i);
-	return h;
-}
-
-/* Right checksums behind the headers. Returns where the records begin; ends gets where each header begins. */
-static size_t seal_heads(unsigned char *bytes, size_t heads, size_t *begin)
-{
-	uint64_t h = 14695981039346656037u;
-	size_t at = 0;
-	for (size_t i = 0; i < heads; i++) {
-		size_t n = 8 + 40 + word(bytes + at + 12);
-		begin[i] = at;
-		h = seal_part(bytes, at, n, h);
-		at += n + 8;
-	}
-	return at;
-}
-
-/* Whatever the headers say, with right checksums: it's refused, and the cache holds what it held. */
-START_TEST(test_headers_that_contradict_each_other)
-{
-	static struct stream from;
-	struct feed feed;
-	struct memory_file file = {0};
-	size_t begin[3];
-	open_one(&feed, MIXED);
-	stream_open(&feed, &from);
-	feed_one(&feed, &from, 300, CLKV_PROMPT_END, 1, NULL);
-	memory_save(&feed, &from, NULL, &file);
-	(void)seal_heads(file.bytes, 3, begin);
-	unsigned char *copy = malloc(file.n);
-	ck_assert_ptr_nonnull(copy);
-	memcpy(copy, file.bytes, file.n);
-	for (size_t head = 0; head < 3; head++)
-		for (size_t w = 0; w < 10; w++)
-			for (int bit = 0; bit < 2; bit++) {
-				unsigned char *at = file.bytes + begin[head] + 8 + 4 * w;
-				if (w == 1) /* the recipe's length: checksums can't be made right by it */
-					continue;
-				*at = (unsigned char)(*at ^ (bit ? 128 : 1));
-				(void)seal_heads(file.bytes, 3, begin);
-				clkv_status status = memory_refused(&feed, &file, NULL);
-				ck_assert_msg(status == CLKV_ERROR_CORRUPT || status == CLKV_ERROR_UNSUPPORTED ||
-				                  status == CLKV_ERROR_POOL_FULL,
-				              "header %zu, word %zu: %s", head, w, clkv_status_string(status));
-				memcpy(file.bytes, copy, file.n);
-			}
-	/* bands in another order than the recipe's */
-	unsigned char *recipe = file.bytes + begin[0] + 48;
-	memcpy(recipe, "layers=1,3", 10);
-	char *second = strstr((char *)recipe, "; 1,3:");
-	ck_assert_ptr_nonnull(second);
-	memcpy(second, "; 0,2:", 6);
-	(void)seal_heads(file.bytes, 3, begin);
-	ck_assert_int_ne(memory_refused(&feed, &file, NULL), CLKV_OK);
-	memcpy(file.bytes, copy, file.n);
-	/* every end of the file is an early one */
-	for (size_t n = 0; n < file.n; n += n < 1200 ? 7 : 997) {
-		struct memory_file cut = {.bytes = file.bytes, .n = n};
-		ck_assert_int_eq(memory_refused(&feed, &cut, NULL), CLKV_ERROR_CORRUPT);
-	}
-	free(copy);
-	memory_close(&file);
-	feed_close(&feed);
-}
-END_TEST
-
 /* ---------------------------------------------------------------- failures ---- */
 
 /* All that a test of failures does; the first call that fails ends it. */
@@ -759,172 +514,18 @@ START_TEST(test_errors_name_the_models_layers)
 }
 END_TEST
 
-/* ---------------------------------------------------------------- layers that slide ---- */
-
-#define SLIDING "layers=sliding: f16 ; full: f16"
-
-/* Two layers of one window are a band; window 100 and 37 are two. */
-static void open_sliding(struct feed *feed, const char *recipe, const clkv_cache_options *o)
-{
-	static const int windows[LAYERS] = {100, 0, 37, 100};
-	*feed = (struct feed){.geometry = feed_usual(LAYERS), .lse = true};
-	memcpy(feed->window, windows, sizeof windows);
-	feed->geometry.window = feed->window;
-	feed_open(feed, fixture.context, fixture.queue, recipe, o);
-}
-
-/* Half blocks that a stream of a layer has with so many tokens behind a window's. */
-static size_t held(size_t tokens, size_t window)
-{
-	size_t gone = tokens > window ? (tokens - window) / 64 : 0;
-	return (tokens + 63) / 64 - gone;
-}
-
-static uint64_t want_open(size_t tokens)
-{
-	size_t blocks = 2 * held(tokens, 100) + held(tokens, 37) + (tokens + 63) / 64;
-	return blocks * 2 * 64 * (64 + 64) * 2;
-}
-
-START_TEST(test_layers_that_slide_keep_their_window)
-{
-	static struct stream stream, fork;
-	struct feed feed;
-	clkv_error error;
-	clkv_bytes_used used = CLKV_INIT(clkv_bytes_used);
-	clkv_cache_options o = feed_room(2048, 3);
-	open_sliding(&feed, SLIDING, &o);
-	stream_open(&feed, &stream);
-	const struct {
-		size_t n;
-		clkv_phase phase;
-	} steps[] = {{90, CLKV_PROMPT}, {111, CLKV_PROMPT_END}, {1, CLKV_DECODE},
-	             {1, CLKV_DECODE},  {300, CLKV_PROMPT},     {65, CLKV_DECODE},
-	             {1, CLKV_DECODE},  {70, CLKV_PROMPT_END},  {130, CLKV_PROMPT_END}};
-	for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
-		expect_rows(&feed, &stream, steps[i].n, steps[i].phase, i, EXPECT_GIVEN, BOUND_ATTEND_HALF);
-		ck_assert_uint_eq(feed_stats(&feed).used_open, want_open(stream.n));
-		for (int sealed = 0; sealed < 2; sealed++) {
-			feed_ok(clkv_bytes_at(fixture.context, &feed.geometry, SLIDING, &o, stream.n, 1, sealed,
-			                      &used, &error),
-			        &error, "bytes at");
-			ck_assert_uint_eq(used.open, want_open(stream.n));
-			ck_assert_uint_eq(used.sequence, stream_info(&stream).bytes);
-			ck_assert_int_eq(used.exact, 1);
-		}
-	}
-	/* what is left of a draft, a fork and a cut sees its whole window */
-	struct feed_item draft = {&stream, 80, CLKV_DECODE, 77, 50};
-	feed_step(&feed, &draft, 1, NULL);
-	expect_rows(&feed, &stream, 2, CLKV_DECODE, 51, EXPECT_GIVEN, BOUND_ATTEND_HALF);
-	stream_fork(&feed, &stream, &fork);
-	expect_rows(&feed, &fork, 3, CLKV_DECODE, 52, EXPECT_GIVEN, BOUND_ATTEND_HALF);
-	expect_rows(&feed, &stream, 140, CLKV_DECODE, 53, EXPECT_GIVEN, BOUND_ATTEND_HALF);
-	expect_rows(&feed, &fork, 1, CLKV_DECODE, 54, EXPECT_GIVEN, BOUND_ATTEND_HALF);
-	size_t least = stream_info(&stream).min_length;
-	size_t far = (stream.n - 100) / 64 * 64 + 100, near = (stream.n - 37) / 64 * 64 + 37;
-	ck_assert_uint_eq(least, far > near ? far : near);
-	ck_assert_int_eq(clkv_seq_truncate(stream.seq, least - 1, &error), CLKV_ERROR_INVALID_ARGUMENT);
-	ck_assert_uint_eq(stream_info(&stream).length, stream.n);
-	feed_ok(clkv_seq_truncate(stream.seq, least, &error), &error, "truncate");
-	stream.n = least;
-	expect_rows(&feed, &stream, 5, CLKV_DECODE, 55, EXPECT_GIVEN, BOUND_ATTEND_HALF);
-	feed_ok(clkv_seq_truncate(stream.seq, 0, &error), &error, "truncate");
-	stream.n = 0;
-	ck_assert_uint_eq(stream_info(&stream).min_length, 0);
-	expect_rows(&feed, &stream, 150, CLKV_PROMPT_END, 56, EXPECT_GIVEN, BOUND_ATTEND_HALF);
-	stream_close(&stream);
-	stream_close(&fork);
-	expect_nothing_used(&feed);
-	feed_close(&feed);
-}
-END_TEST
-
-/* A cache for eight times the tokens takes no more blocks of layers that slide; rounds of forks and prompts fit in. */
-START_TEST(test_memory_of_layers_that_slide_is_bounded)
-{
-	static struct stream streams[3];
-	static const int windows[2] = {70, 70};
-	struct feed feed = {.geometry = feed_usual(2), .append_only = true};
-	clkv_cache_options small = feed_room(2048, 3), large = feed_room(16384, 3);
-	feed.geometry.window = windows;
-	clkv_bytes a = feed_required(fixture.context, &feed.geometry, "layers=0-: f16", &small);
-	clkv_bytes b = feed_required(fixture.context, &feed.geometry, "layers=0-: f16", &large);
-	ck_assert_uint_eq(a.open, b.open);
-	ck_assert_double_eq(b.per_token, 2 * 2 * 4 / 64.0);
-	feed_open(&feed, fixture.context, fixture.queue, "layers=0-: f16", &large);
-	stream_open(&feed, &streams[0]);
-	for (int i = 0; i < 3; i++)
-		feed_one(&feed, &streams[0], 512, CLKV_PROMPT, (uint64_t)i, NULL);
-	stream_fork(&feed, &streams[0], &streams[1]);
-	stream_fork(&feed, &streams[0], &streams[2]);
-	for (size_t i = 0; i < 3; i++) { /* all rows that a step may have, of all sequences */
-		struct feed_item items[3];
-		for (size_t j = 0; j < 3; j++)
-			items[j] = (struct feed_item){&streams[j], i < 2 ? 170 - 60 * i * (j > 0) : 1,
-			                              CLKV_DECODE, i == 1 ? 3 : 0, 10 * i + j};
-		feed_step(&feed, items, 3, NULL);
-	}
-	for (int j = 0; j < 3; j++)
-		stream_close(&streams[j]);
-	expect_nothing_used(&feed);
-	feed_close(&feed);
-}
-END_TEST
-
-/* Rows that have left aren't read or saved; stages that encode keep them. */
-START_TEST(test_what_layers_that_slide_refuse)
-{
-	static struct stream stream;
-	struct feed feed;
-	clkv_error error;
-	struct memory_file file = {0};
-	open_sliding(&feed, SLIDING, NULL);
-	stream_open(&feed, &stream);
-	feed_one(&feed, &stream, 200, CLKV_PROMPT_END, 1, NULL);
-	double *k = calloc(200 * 2 * 64, sizeof *k);
-	ck_assert_ptr_nonnull(k);
-	feed_read(&feed, &stream, 0, 64, 136, k, NULL);
-	feed_read(&feed, &stream, 1, 0, 200, k, NULL);
-	clkv_tensor none = {0};
-	ck_assert_int_eq(clkv_seq_read(stream.seq, 0, 63, 1, &none, NULL, feed.queue, &error),
-	                 CLKV_ERROR_INVALID_ARGUMENT);
-	ck_assert_ptr_nonnull(strstr(error.text, "window of layer 0"));
-	ck_assert_int_eq(clkv_seq_save(stream.seq, NULL, feed.queue, memory_write, &file, &error),
-	                 CLKV_ERROR_UNSUPPORTED);
-	ck_assert_ptr_nonnull(strstr(error.text, "window of 100"));
-	feed_close(&feed);
-	open_sliding(&feed, "layers=sliding: kivi:bits=4 ; full: f16", NULL);
-	stream_open(&feed, &stream);
-	feed_one(&feed, &stream, 200, CLKV_PROMPT_END, 1, NULL);
-	feed_read(&feed, &stream, 0, 0, 200, k, NULL);
-	ck_assert_uint_eq(stream_info(&stream).min_length, 0);
-	feed_close(&feed);
-	memory_close(&file);
-	free(k);
-}
-END_TEST
-
 int main(void)
 {
 	Suite *suite = suite_create("bands");
-	TCase *bits = fixture_case(suite, "bits", 20), *files = fixture_case(suite, "files", 20),
-		  *fails = fixture_case(suite, "fails", 60), *more = fixture_case(suite, "more", 20),
-		  *slide = fixture_case(suite, "slide", 20);
+	TCase *bits = fixture_case(suite, "bits", 20), *fails = fixture_case(suite, "fails", 60),
+		  *more = fixture_case(suite, "more", 20);
 	tcase_add_loop_test(bits, test_each_layer_is_as_by_its_recipe_alone, 0, N_PAIRS);
 	tcase_add_loop_test(bits, test_calls_of_sequences_are_of_all_bands, 0, N_PAIRS);
 	tcase_add_loop_test(bits, test_bytes_are_the_bands_sum, 0, N_PAIRS);
-	tcase_add_test(slide, test_layers_that_slide_keep_their_window);
-	tcase_add_test(slide, test_memory_of_layers_that_slide_is_bounded);
-	tcase_add_test(slide, test_what_layers_that_slide_refuse);
 	tcase_add_test(more, test_layers_that_a_model_hasnt);
 	tcase_add_test(more, test_skip_is_of_the_models_layers);
 	tcase_add_test(more, test_what_bands_answer_together);
 	tcase_add_test(more, test_errors_name_the_models_layers);
-	tcase_add_loop_test(files, test_files_from_and_to_every_cache, 0, 16);
-	tcase_add_loop_test(files, test_bands_have_their_layers_matrices, 0, 3);
-	tcase_add_test(files, test_matrices_that_bands_lack);
-	tcase_add_test(files, test_headers_that_contradict_each_other);
 	tcase_add_loop_test(fails, test_all_bands_or_none, 0, 2);
 	tcase_add_test(fails, test_a_begin_that_fails_in_one_band);
 	return fixture_run(suite);
