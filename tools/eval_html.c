@@ -113,14 +113,16 @@ static void print_table(FILE *out, const struct eval_options *o, const struct ev
 	(void)fputs("</table>\n", out);
 }
 
-/* All texts, then each. */
+/* All texts, then each; or context by context. */
 static void print_tables(FILE *out, const struct eval_options *o, const struct eval_result *results)
 {
+	char title[EVAL_TITLE_BYTES];
 	for (size_t part = 0; part < eval_parts(o); part++) {
 		const struct eval_result *r = results + part * o->n_recipes;
-		if (r->text != NULL) {
+		eval_title(o, r, title);
+		if (r->text != NULL || eval_retrieves(o)) {
 			(void)fputs("<h2>", out);
-			html_text_print(out, r->text);
+			html_text_print(out, r->text != NULL ? r->text : title);
 			(void)fputs("</h2>\n", out);
 		}
 		print_table(out, o, r);
@@ -134,7 +136,7 @@ static void print_positions(FILE *out, const struct eval_options *o,
 	(void)fputs("<h2>KL by position</h2>\n<table>\n<tr><th class=\"name\">from token</th>", out);
 	for (size_t p = 0; p < EVAL_POSITIONS; p++)
 		(void)fprintf(out, "<th>%zu</th>",
-		              o->context + o->generated + p * o->tokens / EVAL_POSITIONS);
+		              o->contexts[0] + o->generated + p * o->tokens / EVAL_POSITIONS);
 	(void)fputs("</tr>\n", out);
 	for (size_t i = 0; i < o->n_recipes; i++) {
 		(void)fputs("<tr><td class=\"name\">", out);

@@ -55,7 +55,7 @@ static void print_json(const struct eval *eval, const struct eval_result *r)
 {
 	(void)fputs("{\"recipe\": ", stdout);
 	json_string_print(r->recipe);
-	(void)printf(", \"context\": %zu, \"tokens\": %zu", eval->options->context,
+	(void)printf(", \"context\": %zu, \"tokens\": %zu", eval->options->contexts[0],
 	             eval->options->tokens);
 	if (eval->options->generated > 0)
 		(void)printf(", \"generated\": %zu", eval->options->generated);
@@ -82,7 +82,7 @@ static void print_attention_json(const struct eval *eval, const struct eval_resu
 {
 	(void)fputs("{\"recipe\": ", stdout);
 	json_string_print(r->recipe);
-	(void)printf(", \"context\": %zu, \"tokens\": %zu", eval->options->context,
+	(void)printf(", \"context\": %zu, \"tokens\": %zu", eval->options->contexts[0],
 	             eval->options->tokens);
 	print_number("attention_error", r->attention_error);
 	print_number("mass", r->mass);
@@ -94,15 +94,29 @@ static void print_attention_json(const struct eval *eval, const struct eval_resu
 	(void)puts("}");
 }
 
-static void print_needle_json(const struct eval *eval, const struct eval_result *r)
+static void print_retrieval_json(const struct eval *eval, const struct eval_result *r)
 {
-	(void)fputs("{\"task\": \"needle\", \"recipe\": ", stdout);
+	const struct eval_options *o = eval->options;
+	const struct eval_retrieval *t = &r->retrieval;
+	(void)printf("{\"task\": \"%s\", \"recipe\": ", task_name(o->task));
 	json_string_print(r->recipe);
-	(void)printf(", \"context\": %zu, \"trials\": %zu", eval->options->context, r->trials);
-	print_number("accuracy", r->accuracy);
-	print_number("margin", r->margin);
+	(void)printf(", \"context\": %zu, \"facts\": %zu, \"cases\": %zu, \"seed\": %zu", t->context,
+	             o->facts, o->cases, o->seed);
+	(void)printf(", \"asked\": %zu, \"trials\": %zu", t->asked, t->counted);
+	print_number("exact", t->exact);
+	print_number("known", t->known);
+	print_number("apart", t->apart);
+	print_number("accuracy", t->accuracy);
+	print_number("margin", t->margin);
+	print_number("loss", t->loss);
+	print_number("loss_low", t->loss_low);
+	print_number("loss_high", t->loss_high);
 	print_number("bytes_per_token", r->bytes_per_token);
+	(void)printf(", \"bytes_f16_per_token\": %zu", session_f16_bytes(&eval->session));
 	print_number("ratio", r->ratio);
+	print_number("bits_per_value", r->bits_per_value);
+	(void)fputs(", \"device\": ", stdout);
+	json_string_print(eval->session.device.name);
 	(void)puts("}");
 }
 
@@ -124,7 +138,7 @@ static void print_row(const struct eval_options *o, const struct eval_result *r,
 static void print_positions(const struct eval_options *o, const struct eval_result *results,
                             int name_width)
 {
-	const size_t begin = o->context + o->generated;
+	const size_t begin = o->contexts[0] + o->generated;
 	(void)printf("\nKL by position, from token\n%-*s", name_width, "recipe");
 	for (size_t p = 0; p < EVAL_POSITIONS; p++)
 		(void)printf(" %8zu", begin + p * o->tokens / EVAL_POSITIONS);
@@ -136,15 +150,27 @@ static void print_positions(const struct eval_options *o, const struct eval_resu
 	(void)putchar('\n');
 }
 
+/* What a part's rows have in common; nothing where that stands above the table. */
+static void print_heading(const struct eval_options *o, const struct eval_result *r)
+{
+	char title[EVAL_TITLE_BYTES];
+	eval_title(o, r, title);
+	if (eval_retrieves(o))
+		(void)printf("%s\n", title);
+	else if (eval_parts(o) > 1)
+		(void)printf("%s: perplexity %.3f\n", r->text != NULL ? r->text : "all texts", r->ppl_ref);
+}
+
 /* Texts first: what they have in common stands below. */
 static void print_parts(const struct eval_options *o, const struct eval_result *results,
                         int name_width)
 {
-	for (size_t part = 1; part <= eval_parts(o); part++) {
-		const struct eval_result *r = results + part % eval_parts(o) * o->n_recipes;
-		if (eval_parts(o) > 1)
-			(void)printf("%s%s: perplexity %.3f\n", part > 1 ? "\n" : "",
-			             r->text != NULL ? r->text : "all texts", r->ppl_ref);
+	const size_t n = eval_parts(o), first = eval_retrieves(o) ? 0 : 1;
+	for (size_t part = 0; part < n; part++) {
+		const struct eval_result *r = results + (first + part) % n * o->n_recipes;
+		if (part > 0)
+			(void)putchar('\n');
+		print_heading(o, r);
 		print_row(o, NULL, name_width);
 		for (size_t i = 0; i < o->n_recipes; i++)
 			print_row(o, &r[i], name_width);
@@ -155,9 +181,11 @@ static void print_table(const struct eval *eval, const struct eval_result *resul
 {
 	const struct eval_options *o = eval->options;
 	const int name_width = o->attention ? 48 : 36;
-	char title[EVAL_TITLE_BYTES];
-	eval_title(o, results, title);
-	(void)printf("%s, %s\n%s\n\n", o->model, eval->session.device.name, title);
+	char title[EVAL_TITLE_BYTES] = "";
+	if (!eval_retrieves(o)) /* its parts have titles of their own */
+		eval_title(o, results, title);
+	(void)printf("%s, %s\n%s%s\n", o->model, eval->session.device.name, title,
+	             *title != '\0' ? "\n" : "");
 	print_parts(o, results, name_width);
 	if (eval_judges(o))
 		print_positions(o, results, name_width);
@@ -171,7 +199,7 @@ void eval_print(const struct eval *eval, const struct eval_result *results)
 		return;
 	}
 	for (size_t i = 0; i < o->n_recipes * eval_parts(o); i++)
-		(o->needle      ? print_needle_json
-		 : o->attention ? print_attention_json
-		                : print_json)(eval, &results[i]);
+		(eval_retrieves(o) ? print_retrieval_json
+		 : o->attention    ? print_attention_json
+		                   : print_json)(eval, &results[i]);
 }
