@@ -22,7 +22,8 @@ static struct eval_options o = {
 static bool set_task(const char *text, struct tool_error *error)
 {
 	return task_find(text, &o.task) ||
-	       tool_fail(error, "--task takes perplexity, needle, keys or tracking, not '%s'", text);
+	       tool_fail(error, "--task takes perplexity, needle, keys, turns or tracking, not '%s'",
+	                 text);
 }
 
 static bool add_context(const char *text, struct tool_error *error)
@@ -91,7 +92,7 @@ static const struct tool_option options[] = {
 	{"offset", "K", "begin at token K of the text; default 0", .size = {&o.offset, 0, MOST_TOKENS}},
 	{"task", "T",
      "perplexity (default), or one that hides keys in the text and asks for them:\n"
-     "needle, keys (of several people), tracking (from box to box)",
+     "needle, keys (of several people), turns (for each of them), tracking (from box to box)",
      .set = set_task},
 	{"facts", "K", "keys or boxes hidden in a prompt; default 4",
      .size = {&o.facts, 2, TASK_MOST_FACTS}},

@@ -59,6 +59,7 @@ static const struct eval_column retrieval[] = {
 	COLUMN("to", 8, 4, true, retrieval.loss_high),
 	COLUMN("B/token", 9, 0, false, bytes_per_token),
 	COLUMN("ratio", 6, 2, false, ratio),
+	COLUMN("later", 6, 3, false, retrieval.later), /* the last: of several turns alone */
 };
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
@@ -66,7 +67,7 @@ static const struct eval_column retrieval[] = {
 const struct eval_column *eval_columns(const struct eval_options *options, size_t *n)
 {
 	const bool retrieves = eval_retrieves(options), judges = eval_judges(options);
-	*n = retrieves            ? COUNT(retrieval)
+	*n = retrieves            ? COUNT(retrieval) - (options->task != TASK_TURNS)
 	     : options->attention ? COUNT(attention)
 	     : judges             ? COUNT(judge) - (options->greedy == 0)
 	                          : COUNT(perplexity);

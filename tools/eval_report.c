@@ -105,6 +105,7 @@ static void print_retrieval_json(const struct eval *eval, const struct eval_resu
 	(void)printf(", \"asked\": %zu, \"trials\": %zu", t->asked, t->counted);
 	print_number("exact", t->exact);
 	print_number("known", t->known);
+	print_number("later", t->later);
 	print_number("apart", t->apart);
 	print_number("accuracy", t->accuracy);
 	print_number("margin", t->margin);

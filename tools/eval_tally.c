@@ -20,7 +20,7 @@ struct share {
 
 struct tally {
 	size_t asked;
-	struct share all, known, apart;
+	struct share all, known, later, apart;
 	double chosen, margin, loss;
 };
 
@@ -37,10 +37,7 @@ static void add_question(struct tally *t, const struct eval_scores *own,
 	if (f16->agreed[i] == 0.0)
 		return;
 	count(&t->all, own->agreed[i]);
-	if (i == 0)
-		count(&t->known, own->agreed[i]);
-	if (i >= own->n / 2)
-		count(&t->apart, own->agreed[i]);
+	count(i == 0 ? &t->known : i < own->n / 2 ? &t->later : &t->apart, own->agreed[i]);
 	t->chosen += own->divergence[i] > 0.0;
 	t->margin += own->divergence[i];
 	t->loss += own->loss[i] - f16->loss[i];
@@ -92,6 +89,7 @@ struct eval_retrieval eval_tally(const struct eval_scores *own, const struct eva
 		.counted = (size_t)t.all.counted,
 		.exact = share_of(&t.all),
 		.known = share_of(&t.known),
+		.later = share_of(&t.later),
 		.apart = share_of(&t.apart),
 		.accuracy = t.chosen / t.all.counted,
 		.margin = t.margin / t.all.counted,

@@ -14,8 +14,8 @@ struct eval_retrieval {
 	size_t context;        /**< tokens of the prompts */
 	size_t asked, counted; /**< questions, and those that count */
 	double exact;          /**< share of those whose greedy answer is right */
-	double known,
-		apart; /**< the same of the questions in the compressed prompt, of those asked by themselves */
+	/** The same of questions in the compressed prompt, of those asked by themselves, of those behind others of the same prompt. */
+	double known, apart, later;
 	double accuracy; /**< share of those whose right answer is likelier than the others */
 	double margin;   /**< mean of by how much likelier than the best of them, nats */
 	double loss, loss_low,

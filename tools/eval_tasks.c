@@ -19,7 +19,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
-static const char *const task_names[] = {"perplexity", "needle", "keys", "tracking"};
+static const char *const task_names[] = {"perplexity", "needle", "keys", "turns", "tracking"};
 
 /* Words that tokenizers have whole. */
 static const char *const people[] = {"Anna",  "Peter", "Maria", "Tom",   "Laura", "David",
@@ -45,8 +45,7 @@ const char *task_name(enum eval_task task)
 
 size_t task_questions(enum eval_task task, size_t n_facts)
 {
-	(void)n_facts;
-	return task == TASK_PERPLEXITY ? 0 : 1;
+	return task == TASK_PERPLEXITY ? 0 : task == TASK_TURNS ? n_facts : 1;
 }
 
 /* A key that is none of the first n. */
@@ -104,25 +103,31 @@ static void make_needle(size_t index, size_t n_cases, struct task_case *c)
 	(void)snprintf(q->text, TASK_TEXT_BYTES, "\n\nWhat is the secret key? The secret key is ");
 }
 
-static void make_keys(uint64_t *state, size_t n_facts, struct task_case *c)
+static void ask_for(const char *name, const unsigned *keys, size_t n_facts, size_t asked,
+                    struct task_question *q)
 {
-	size_t names[COUNT(people)];
+	(void)snprintf(q->text, TASK_TEXT_BYTES,
+	               "\n\nWhat is the secret key of %s? The secret key of %s is ", name, name);
+	choose_answers(keys, n_facts, asked, q);
+}
+
+static void make_keys(uint64_t *state, size_t n_facts, size_t n_questions, struct task_case *c)
+{
+	size_t names[COUNT(people)], asked[TASK_MOST_FACTS];
 	unsigned keys[TASK_MOST_ANSWERS];
 	draw_order(state, names, COUNT(people));
 	draw_keys(state, keys, TASK_MOST_ANSWERS);
+	draw_order(state, asked, n_facts);
 	c->n_facts = n_facts;
+	c->n_questions = n_questions;
 	for (size_t i = 0; i < n_facts; i++) {
 		const char *name = people[names[i]];
 		(void)snprintf(c->facts[i].text, TASK_TEXT_BYTES,
 		               " The secret key of %s is %u. Remember it: the secret key of %s is %u.",
 		               name, keys[i], name, keys[i]);
 	}
-	size_t asked = draw_below(state, n_facts);
-	const char *name = people[names[asked]];
-	struct task_question *q = &c->questions[c->n_questions++];
-	(void)snprintf(q->text, TASK_TEXT_BYTES,
-	               "\n\nWhat is the secret key of %s? The secret key of %s is ", name, name);
-	choose_answers(keys, n_facts, asked, q);
+	for (size_t i = 0; i < n_questions; i++)
+		ask_for(people[names[asked[i]]], keys, n_facts, asked[i], &c->questions[i]);
 }
 
 /* One chain, in its order: with the key of another box beside it small models guess which of the two is meant. */
@@ -157,10 +162,10 @@ void task_make(enum eval_task task, size_t n_facts, uint64_t seed, size_t index,
 	}
 	/* states of different cases never meet: each is drawn on by a constant that 2^64 numbers go round with */
 	state = draw_next(&state) + index;
-	if (task == TASK_KEYS)
-		make_keys(&state, n_facts, out);
-	else
+	if (task == TASK_TRACKING)
 		make_tracking(&state, n_facts, out);
+	else
+		make_keys(&state, n_facts, task_questions(task, n_facts), out);
 	draw_places(&state, out);
 	out->filler = (double)draw_below(&state, 1000) / 1000.0;
 }

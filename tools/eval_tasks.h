@@ -16,6 +16,7 @@ enum eval_task {
 	TASK_PERPLEXITY, /**< hides nothing */
 	TASK_NEEDLE,     /**< one key, at depths evenly apart; nothing is drawn */
 	TASK_KEYS,       /**< keys of several people, one asked for */
+	TASK_TURNS,      /**< keys of several people, asked for one after the other in a drawn order */
 	TASK_TRACKING, /**< a chain of boxes, each with the key of the one before; the last is asked for */
 };
 
@@ -46,7 +47,7 @@ struct task_case {
 		filler; /**< where in the text the filler begins: share of the places where it may, below 1 */
 };
 
-/** Finds a task by its name ("perplexity", "needle", "keys", "tracking"). */
+/** Finds a task by its name ("perplexity", "needle", "keys", "turns", "tracking"). */
 bool task_find(const char *name, enum eval_task *task);
 const char *task_name(enum eval_task task);
 

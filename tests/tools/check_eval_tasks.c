@@ -15,7 +15,7 @@
 
 enum { N_FACTS = 4, N_CASES = 400 };
 
-static const enum eval_task drawn[] = {TASK_KEYS, TASK_TRACKING};
+static const enum eval_task drawn[] = {TASK_KEYS, TASK_TURNS, TASK_TRACKING};
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
@@ -102,11 +102,14 @@ START_TEST(test_answers_differ_and_the_right_one_is_hidden)
 	for (size_t i = 0; i < N_CASES; i++) {
 		for (size_t n = 2; n <= TASK_MOST_FACTS; n++) {
 			struct task_case keys = make(TASK_KEYS, n, 1, i);
+			struct task_case turns = make(TASK_TURNS, n, 1, i);
 			struct task_case chain = make(TASK_TRACKING, n, 1, i);
 			ck_assert_uint_eq(keys.n_facts, n);
 			ck_assert_uint_eq(chain.n_facts, n);
-			for (size_t k = 0; k < keys.n_questions; k++)
-				expect_answers(&keys, &keys.questions[k], n);
+			ck_assert_uint_eq(keys.n_questions, 1);
+			expect_answers(&keys, &keys.questions[0], n);
+			for (size_t k = 0; k < turns.n_questions; k++)
+				expect_answers(&turns, &turns.questions[k], n);
 			expect_answers(&chain, &chain.questions[0], 1);
 		}
 	}
@@ -165,6 +168,22 @@ START_TEST(test_the_key_asked_for_is_that_of_the_person)
 	}
 	for (size_t k = 0; k < N_FACTS; k++)
 		ck_assert_msg(asked[k] > 57 && asked[k] < 143, "fact %zu: %zu", k, asked[k]);
+}
+END_TEST
+
+/* The same prompt as with one question, and that one is the first. */
+START_TEST(test_turns_ask_for_each_key_once)
+{
+	for (size_t i = 0; i < N_CASES; i++) {
+		struct task_case keys = make(TASK_KEYS, N_FACTS, 1, i);
+		struct task_case turns = make(TASK_TURNS, N_FACTS, 1, i);
+		ck_assert_mem_eq(keys.facts, turns.facts, sizeof keys.facts);
+		ck_assert_mem_eq(&keys.questions[0], &turns.questions[0], sizeof keys.questions[0]);
+		ck_assert_uint_eq(turns.n_questions, N_FACTS);
+		for (size_t k = 1; k < N_FACTS; k++)
+			for (size_t m = 0; m < k; m++)
+				ck_assert_uint_ne(turns.questions[m].answers[0], turns.questions[k].answers[0]);
+	}
 }
 END_TEST
 
@@ -275,6 +294,7 @@ START_TEST(test_only_what_f16_solves_counts)
 	ck_assert_uint_eq(r.counted, 3);
 	ck_assert_double_eq_tol(r.exact, 1.0 / 3, 1e-12);
 	ck_assert_double_eq(r.known, 0.5);
+	ck_assert(isnan(r.later));
 	ck_assert_double_eq(r.apart, 0.0);
 	ck_assert_double_eq_tol(r.accuracy, 2.0 / 3, 1e-12);
 	ck_assert_double_eq_tol(r.margin, 2.0, 1e-12);
@@ -282,6 +302,24 @@ START_TEST(test_only_what_f16_solves_counts)
 	/* two cases with means 3 and 1.5: the middle 95 % of draws of two reach from the one to the other */
 	ck_assert_double_eq_tol(r.loss_low, 1.5, 1e-12);
 	ck_assert_double_eq_tol(r.loss_high, 3.0, 1e-12);
+}
+END_TEST
+
+/* Four questions: the first of a prompt, one behind it, and both by themselves. */
+START_TEST(test_turns_are_told_apart)
+{
+	static const struct question f16[] = {{1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}};
+	static const struct question own[] = {{1, 1, 1}, {1, 1, 0}, {1, 1, 1}, {1, 1, 0}};
+	struct eval_scores scores[SLOTS];
+	set_scores(&scores[0], f16, 4);
+	set_scores(&scores[1], own, 4);
+	struct eval_retrieval r = eval_tally(&scores[1], &scores[0], 1, SLOTS);
+	ck_assert_double_eq(r.known, 1.0);
+	ck_assert_double_eq(r.later, 0.0);
+	ck_assert_double_eq(r.apart, 0.5);
+	ck_assert_double_eq(r.exact, 0.5);
+	eval_scores_close(&scores[0]);
+	eval_scores_close(&scores[1]);
 }
 END_TEST
 
@@ -306,10 +344,12 @@ int main(void)
 	tcase_add_test(tasks, test_answers_differ_and_the_right_one_is_hidden);
 	tcase_add_test(tasks, test_places_are_drawn_within_their_parts);
 	tcase_add_test(tasks, test_the_key_asked_for_is_that_of_the_person);
+	tcase_add_test(tasks, test_turns_ask_for_each_key_once);
 	tcase_add_test(tasks, test_a_chain_leads_to_the_right_key);
 	tcase_add_test(tasks, test_needles_are_the_same_in_every_run);
 	tcase_add_test(tasks, test_tasks_are_found_by_name);
 	tcase_add_test(tasks, test_only_what_f16_solves_counts);
+	tcase_add_test(tasks, test_turns_are_told_apart);
 	tcase_add_test(tasks, test_without_a_solved_question_there_is_no_share);
 	suite_add_tcase(suite, tasks);
 	SRunner *runner = srunner_create(suite);
