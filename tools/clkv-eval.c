@@ -238,6 +238,8 @@ static bool run(struct tool_error *error)
 	free(rotation);
 	for (size_t i = 0; i < o.n_texts; i++)
 		free(eval.texts[i].all);
+	for (size_t i = 0; i < o.n_recipes * eval_parts(&o); i++)
+		free(results[i].against);
 	free(results);
 	return done;
 }

@@ -7,6 +7,7 @@
 #define EVAL_H
 
 #include "eval_scores.h"
+#include "eval_stats.h"
 #include "eval_tally.h"
 #include "eval_tasks.h"
 #include "session.h"
@@ -48,6 +49,12 @@ struct eval_options {
 /** Ranges of position for which divergence is told apart. */
 #define EVAL_POSITIONS 8
 
+/** What one recipe has more than another over the same tokens, and 95 % intervals of these means. */
+struct eval_pair {
+	double kl, loss; /**< nats per token */
+	struct stats_interval kl_range, loss_range;
+};
+
 /** What one recipe reached. */
 struct eval_result {
 	const char *text; /* NULL: all texts together */
@@ -63,6 +70,7 @@ struct eval_result {
 	double bytes_per_token, ratio;
 	double decode_tokens_per_s, prefill_tokens_per_s;
 	struct eval_retrieval retrieval;
+	struct eval_pair *against; /* [recipes before this one], to be freed; NULL: not compared */
 };
 
 struct eval_text {
@@ -106,6 +114,9 @@ bool eval_attention(struct eval *eval, struct eval_result *results, struct tool_
 
 /** One JSON line per result, or a table. */
 void eval_print(const struct eval *eval, const struct eval_result *results);
+
+/** A result as a line of JSON; results: that of the first recipe of its part. */
+void eval_json_print(const struct eval *eval, const struct eval_result *results, size_t recipe);
 
 /** A number of a table's row, for people. */
 struct eval_column {

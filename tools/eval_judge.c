@@ -8,75 +8,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "eval_board.h"
+#include "eval_pairs.h"
 #include "eval_records.h"
-#include "eval_stats.h"
-
-/* Any seed would do: it is fixed so that the same scores have the same intervals. */
-#define SEED 20261128ULL
-
-/* What a part's tokens are gathered in: room for those of all texts. */
-struct gathered {
-	double *values, *sums, *counts;
-	size_t n_values, n_sums;
-	size_t n_blocks[EVAL_MOST_TEXTS], n_strata;
-};
-
-/* Which of a window's scores is looked at; reference: those of f16. */
-typedef double (*value_fn)(const struct eval_scores *own, const struct eval_scores *reference,
-                           size_t i);
-
-static double divergence_of(const struct eval_scores *own, const struct eval_scores *reference,
-                            size_t i)
-{
-	(void)reference;
-	return own->divergence[i];
-}
-
-static double agreed_of(const struct eval_scores *own, const struct eval_scores *reference,
-                        size_t i)
-{
-	(void)reference;
-	return own->agreed[i];
-}
-
-static double loss_more_of(const struct eval_scores *own, const struct eval_scores *reference,
-                           size_t i)
-{
-	return own->loss[i] - reference->loss[i];
-}
-
-static void gather_window(struct gathered *g, const struct eval_scores *own,
-                          const struct eval_scores *reference, value_fn value)
-{
-	double *values = g->values + g->n_values;
-	for (size_t i = 0; i < own->n; i++)
-		values[i] = value(own, reference, i);
-	g->n_values += own->n;
-	g->n_sums +=
-		stats_blocks(values, own->n, STATS_BLOCK, g->sums + g->n_sums, g->counts + g->n_sums);
-}
-
-/* Texts from .. to - 1: each a stratum. */
-static void gather(const struct eval_board *b, struct gathered *g, size_t from, size_t to,
-                   size_t slot, value_fn value)
-{
-	const size_t windows = b->eval->options->windows;
-	g->n_values = g->n_sums = 0;
-	g->n_strata = to - from;
-	for (size_t t = from; t < to; t++) {
-		size_t before = g->n_sums;
-		for (size_t w = t * windows; w < (t + 1) * windows; w++)
-			gather_window(g, eval_board_scores(b, w, slot), eval_board_scores(b, w, 0), value);
-		g->n_blocks[t - from] = g->n_sums - before;
-	}
-}
-
-static struct stats_interval interval(const struct gathered *g)
-{
-	return stats_bootstrap(&(struct stats_strata){g->sums, g->counts, g->n_blocks, g->n_strata},
-	                       SEED);
-}
 
 /* Fills kl_at: window by window, the p-th part of the scored tokens. */
 static void find_positions(const struct eval_board *b, size_t from, size_t to, size_t slot,
@@ -129,20 +62,20 @@ static void find_losses(const struct eval_board *b, size_t from, size_t to, size
 	r->top1_agree = agreed / (double)r->scored;
 }
 
-static void find_spread(const struct eval_board *b, struct gathered *g, size_t from, size_t to,
+static void find_spread(const struct eval_board *b, struct eval_gathered *g, size_t from, size_t to,
                         size_t slot, struct eval_result *r)
 {
 	struct stats_interval i;
-	gather(b, g, from, to, slot, loss_more_of);
-	i = interval(g);
+	eval_gather(g, b, from, to, slot, 0, eval_loss_more_of);
+	i = eval_gathered_interval(g);
 	r->delta_low = 100.0 * expm1(i.low);
 	r->delta_high = 100.0 * expm1(i.high);
-	gather(b, g, from, to, slot, agreed_of);
-	i = interval(g);
+	eval_gather(g, b, from, to, slot, 0, eval_agreed_of);
+	i = eval_gathered_interval(g);
 	r->top1_low = i.low;
 	r->top1_high = i.high;
-	gather(b, g, from, to, slot, divergence_of);
-	i = interval(g);
+	eval_gather(g, b, from, to, slot, 0, eval_divergence_of);
+	i = eval_gathered_interval(g);
 	r->kl_low = i.low;
 	r->kl_high = i.high;
 	stats_sort(g->values, g->n_values);
@@ -150,37 +83,47 @@ static void find_spread(const struct eval_board *b, struct gathered *g, size_t f
 	r->kl_q99 = stats_quantile(g->values, g->n_values, 0.99);
 }
 
+/* What texts from .. to - 1 say of recipe i, the first of whose part is results[0]. */
+static bool report_one(const struct eval_board *b, struct eval_gathered *g, size_t from, size_t to,
+                       size_t i, struct eval_result *results, struct tool_error *error)
+{
+	const size_t slot = eval_slot(b->eval->options, i);
+	struct eval_result *r = &results[i];
+	r->against = calloc(i + 1, sizeof *r->against);
+	if (r->against == NULL)
+		return tool_fail(error, "out of memory");
+	find_losses(b, from, to, slot, r);
+	find_spread(b, g, from, to, slot, r);
+	find_positions(b, from, to, slot, r);
+	find_costs(b, from, to, slot, r);
+	eval_pairs_fill(r, b, g, from, to, i);
+	return true;
+}
+
 /* Part 0 is all texts, part t + 1 text t. */
-static void report(const struct eval_board *b, struct gathered *g, struct eval_result *results)
+static bool report(const struct eval_board *b, struct eval_gathered *g, struct eval_result *results,
+                   struct tool_error *error)
 {
 	const struct eval_options *o = b->eval->options;
-	for (size_t part = 0; part < eval_parts(o); part++) {
+	for (size_t part = 0; part < eval_parts(o); part++, results += o->n_recipes) {
 		size_t from = part == 0 ? 0 : part - 1, to = part == 0 ? o->n_texts : part;
 		for (size_t i = 0; i < o->n_recipes; i++) {
-			struct eval_result *r = &results[part * o->n_recipes + i];
-			*r = (struct eval_result){.recipe = o->recipes[i],
-			                          .text = part == 0 ? NULL : o->texts[part - 1]};
-			find_losses(b, from, to, eval_slot(o, i), r);
-			find_spread(b, g, from, to, eval_slot(o, i), r);
-			find_positions(b, from, to, eval_slot(o, i), r);
-			find_costs(b, from, to, eval_slot(o, i), r);
+			results[i] = (struct eval_result){.recipe = o->recipes[i],
+			                                  .text = part == 0 ? NULL : o->texts[part - 1]};
+			if (!report_one(b, g, from, to, i, results, error))
+				return false;
 		}
 	}
+	return true;
 }
 
 static bool report_all(const struct eval_board *b, struct eval_result *results,
                        struct tool_error *error)
 {
-	/* a window's blocks are no more than its tokens */
-	size_t n = b->work.n_windows * b->eval->options->tokens;
-	struct gathered g = {.values = calloc(3 * n, sizeof *g.values)};
-	if (g.values == NULL)
-		return tool_fail(error, "out of memory");
-	g.sums = g.values + n;
-	g.counts = g.sums + n;
-	report(b, &g, results);
-	free(g.values);
-	return true;
+	struct eval_gathered g = {.values = NULL};
+	bool done = eval_gathered_open(&g, b, error) && report(b, &g, results, error);
+	eval_gathered_close(&g);
+	return done;
 }
 
 /* Hashes the tokens of a window, at which eval->ids then points. */
