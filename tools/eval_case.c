@@ -69,14 +69,23 @@ static bool encode_sentences(const struct eval *eval, const struct task_case *ta
 	return true;
 }
 
-/* The first token behind `from` that ends a sentence, so that what is hidden doesn't break one. */
-static size_t sentence_end(const struct eval *eval, const int32_t *ids, size_t from, size_t most)
+static bool ends_sentence(const struct eval *eval, int32_t id)
 {
-	for (size_t i = from; i < most; i++) {
-		struct gguf_string text = tokenizer_decode(eval->session.tokenizer, ids[i]);
-		if (text.size > 0 && text.data[text.size - 1] == '.')
+	struct gguf_string text = tokenizer_decode(eval->session.tokenizer, id);
+	return text.size > 0 && text.data[text.size - 1] == '.';
+}
+
+/* A place from `least` to `most` that breaks no sentence: the first from `from` on, else the last before it; `from` if a
+ * text has none. */
+static size_t sentence_end(const struct eval *eval, const int32_t *ids, size_t least, size_t from,
+                           size_t most)
+{
+	for (size_t i = from; i < most; i++)
+		if (ends_sentence(eval, ids[i]))
 			return i + 1;
-	}
+	for (size_t i = from; i > least; i--)
+		if (ends_sentence(eval, ids[i - 1]))
+			return i;
 	return from;
 }
 
@@ -86,7 +95,7 @@ static const int32_t *filler_of(const struct eval *eval, const struct eval_text 
 {
 	size_t spare = text->n_ids - n_filler;
 	size_t from = (size_t)(share * (double)(spare + 1));
-	return text->ids + (from == 0 ? 0 : sentence_end(eval, text->ids, from, spare));
+	return text->ids + (from == 0 ? 0 : sentence_end(eval, text->ids, 0, from, spare));
 }
 
 /* Filler up to a sentence's place, the sentence, and so on. */
@@ -98,7 +107,7 @@ static void fill_prompt(const struct eval *eval, const struct task_case *task,
 	int32_t *to = c->ids;
 	for (size_t i = 0; i < task->n_facts; i++) {
 		size_t from = (size_t)(task->facts[i].place * (double)n);
-		size_t at = sentence_end(eval, filler, from > taken ? from : taken, n);
+		size_t at = sentence_end(eval, filler, taken, from > taken ? from : taken, n);
 		memcpy(to, filler + taken, (at - taken) * sizeof *to);
 		to += at - taken;
 		taken = at;
