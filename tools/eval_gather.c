@@ -7,9 +7,6 @@
 
 #include <stdlib.h>
 
-/* Any seed would do: it is fixed so that the same scores have the same intervals. */
-#define SEED 20261128ULL
-
 double eval_divergence_of(const struct eval_scores *own, const struct eval_scores *other, size_t i)
 {
 	(void)other;
@@ -84,5 +81,5 @@ double eval_gathered_mean(const struct eval_gathered *g)
 struct stats_interval eval_gathered_interval(const struct eval_gathered *g)
 {
 	return stats_bootstrap(&(struct stats_strata){g->sums, g->counts, g->n_blocks, g->n_strata},
-	                       SEED);
+	                       STATS_SEED);
 }

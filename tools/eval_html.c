@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "eval.h"
+#include "eval_ranks.h"
 #include "html_text.h"
 #include "text_file.h"
 
@@ -149,6 +149,29 @@ static void print_positions(FILE *out, const struct eval_options *o,
 	(void)fputs("</table>\n", out);
 }
 
+/* Each recipe beside the next better one, all texts. */
+static void print_ranks(FILE *out, const struct eval_options *o, const struct eval_result *results)
+{
+	size_t order[EVAL_MOST_RECIPES];
+	char cell[EVAL_CELL_BYTES];
+	eval_rank(results, o->n_recipes, order);
+	(void)fputs("<h2>" EVAL_RANKS_TITLE "</h2>\n<table>\n<tr><th class=\"name\">recipe</th>", out);
+	for (size_t c = 0; c < EVAL_RANK_COLUMNS; c++)
+		(void)fprintf(out, "<th>%s</th>", eval_rank_columns[c].title);
+	(void)fputs("</tr>\n", out);
+	for (size_t n = 0; n < o->n_recipes; n++) {
+		(void)fputs("<tr><td class=\"name\">", out);
+		html_text_print(out, results[order[n]].recipe);
+		(void)fputs("</td>", out);
+		for (size_t c = 0; c < EVAL_RANK_COLUMNS; c++) {
+			eval_rank_cell(results, order, n, c, cell);
+			(void)fprintf(out, "<td>%s</td>", cell);
+		}
+		(void)fputs("</tr>\n", out);
+	}
+	(void)fputs("</table>\n", out);
+}
+
 /* A picture as text, without the lines before its <svg>, which only files of their own have. */
 static bool print_picture(FILE *out, const char *path, struct tool_error *error)
 {
@@ -193,6 +216,8 @@ bool eval_html(const struct eval *eval, const struct eval_result *results, const
 	print_tables(out, eval->options, results);
 	if (eval_judges(eval->options))
 		print_positions(out, eval->options, results);
+	if (eval_ranks(eval->options))
+		print_ranks(out, eval->options, results);
 	(void)fputs("</body>\n</html>\n", out);
 	bool failed = ferror(out) != 0;
 	failed = fclose(out) != 0 || failed;

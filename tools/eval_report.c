@@ -5,7 +5,7 @@
  */
 #include <stdio.h>
 
-#include "eval_pairs.h"
+#include "eval_ranks.h"
 
 static void print_row(const struct eval_options *o, const struct eval_result *r, int name_width)
 {
@@ -37,20 +37,23 @@ static void print_positions(const struct eval_options *o, const struct eval_resu
 	(void)putchar('\n');
 }
 
-/* Whether the order of the recipes by divergence is more than chance: each beside the next better one. */
+/* Each recipe beside the next better one. */
 static void print_ranks(const struct eval_options *o, const struct eval_result *results,
                         int name_width)
 {
 	size_t order[EVAL_MOST_RECIPES];
-	eval_pairs_rank(results, o->n_recipes, order);
-	(void)printf("\nMore than the one above, nats\n%-*s %9s %9s %9s %9s %9s %9s\n", name_width,
-	             "recipe", "KL", "from", "to", "loss", "from", "to");
+	char cell[EVAL_CELL_BYTES];
+	eval_rank(results, o->n_recipes, order);
+	(void)printf("\n" EVAL_RANKS_TITLE "\n%-*s", name_width, "recipe");
+	for (size_t c = 0; c < EVAL_RANK_COLUMNS; c++)
+		(void)printf(" %9s", eval_rank_columns[c].title);
+	(void)putchar('\n');
 	for (size_t n = 0; n < o->n_recipes; n++) {
-		const struct eval_pair p = eval_pairs_of(results, order[n], order[n > 0 ? n - 1 : 0]);
 		(void)printf("%-*s", name_width, results[order[n]].recipe);
-		if (n > 0)
-			(void)printf(" %+9.5f %+9.5f %+9.5f %+9.5f %+9.5f %+9.5f", p.kl, p.kl_range.low,
-			             p.kl_range.high, p.loss, p.loss_range.low, p.loss_range.high);
+		for (size_t c = 0; c < EVAL_RANK_COLUMNS; c++) {
+			eval_rank_cell(results, order, n, c, cell);
+			(void)printf(" %9s", cell);
+		}
 		(void)putchar('\n');
 	}
 }
@@ -94,7 +97,7 @@ static void print_table(const struct eval *eval, const struct eval_result *resul
 	print_parts(o, results, name_width);
 	if (eval_judges(o))
 		print_positions(o, results, name_width);
-	if (eval_judges(o) && o->n_recipes > 1)
+	if (eval_ranks(o))
 		print_ranks(o, results, name_width);
 }
 

@@ -10,9 +10,6 @@
 
 #include "eval_stats.h"
 
-/* Any seed would do: the same scores shall have the same intervals. */
-#define SEED 20261128ULL
-
 /* Questions of one kind that count, and those answered right. */
 struct share {
 	double counted, right;
@@ -64,7 +61,7 @@ static struct stats_interval spread(const double *sums, const double *counts, si
 {
 	if (n_cases == 0)
 		return (struct stats_interval){NAN, NAN};
-	return stats_bootstrap(&(struct stats_strata){sums, counts, &n_cases, 1}, SEED);
+	return stats_bootstrap(&(struct stats_strata){sums, counts, &n_cases, 1}, STATS_SEED);
 }
 
 static double share_of(const struct share *share)

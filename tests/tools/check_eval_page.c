@@ -207,6 +207,8 @@ static void check_page(struct eval_options *options, const char *const *words)
 	     .ppl = INFINITY,
 	     .attention_error = NAN},
 	};
+	/* the second recipe is the next worse one, the third broken */
+	struct eval_pair against[3][2] = {{{.kl = 0.0}}, {{.kl = 0.00123}}, {{.kl = NAN}, {.kl = NAN}}};
 	struct eval eval = {.options = options};
 	struct tool_error error = {""};
 	char path[] = "check_eval_page-XXXXXX";
@@ -221,6 +223,7 @@ static void check_page(struct eval_options *options, const char *const *words)
 			options->recipes[i] = results[i].recipe;
 		else /* two texts: all of them, then each */
 			results[i] = results[i - 3];
+		results[i].against = against[i % 3];
 		results[i].text = i < 3 ? NULL : options->texts[1];
 	}
 	ck_assert_msg(eval_html(&eval, results, path, &error), "%s", error.text);
@@ -253,7 +256,7 @@ START_TEST(test_page_stands_alone)
 	options.n_texts = 2;
 	options.texts[1] = "<i>u.txt";
 	check_page(&options, (const char *const[]){"&lt;i&gt;u.txt", "bits per value", "99 %",
-	                                           "KL by position", "lower hull", NULL});
+	                                           "KL by position", "+0.00123", "lower hull", NULL});
 	options.n_texts = 1;
 	options.attention = true;
 	check_page(&options, (const char *const[]){"0.0400", "mass", NULL});

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "eval_pairs.h"
+#include "eval_ranks.h"
 
 enum { N_TOKENS = 256, N_TEXTS = 2, N_WINDOWS = 2, N_SLOTS = 4 };
 
@@ -74,7 +75,7 @@ static void expect_range(struct stats_interval i, double low, double high)
 START_TEST(test_what_both_have_falls_out)
 {
 	fill(0, 1);
-	struct eval_pair p = eval_pairs_of(results, 2, 0);
+	struct eval_pair p = eval_pair_of(results, 2, 0);
 	ck_assert_double_eq_tol(p.kl, 0.5, 1e-12);
 	ck_assert_double_eq_tol(p.loss, -0.25, 1e-12);
 	expect_range(p.kl_range, 0.5, 0.5);
@@ -86,22 +87,22 @@ END_TEST
 START_TEST(test_texts_are_strata)
 {
 	fill(0, N_TEXTS);
-	expect_range(eval_pairs_of(results, 2, 0).kl_range, 1.0, 1.0);
+	expect_range(eval_pair_of(results, 2, 0).kl_range, 1.0, 1.0);
 	fill(1, N_TEXTS);
-	expect_range(eval_pairs_of(results, 2, 0).kl_range, 1.5, 1.5);
+	expect_range(eval_pair_of(results, 2, 0).kl_range, 1.5, 1.5);
 }
 END_TEST
 
 START_TEST(test_the_other_way_round_is_the_negative)
 {
 	fill(0, N_TEXTS);
-	struct eval_pair p = eval_pairs_of(results, 1, 0), q = eval_pairs_of(results, 0, 1);
+	struct eval_pair p = eval_pair_of(results, 1, 0), q = eval_pair_of(results, 0, 1);
 	ck_assert_double_lt(p.kl_range.low, p.kl);
 	ck_assert_double_lt(p.kl, p.kl_range.high);
 	ck_assert_double_eq(p.kl, -q.kl);
 	expect_range(q.kl_range, -p.kl_range.high, -p.kl_range.low);
 	expect_range(q.loss_range, -p.loss_range.high, -p.loss_range.low);
-	ck_assert_double_eq(eval_pairs_of(results, 2, 2).kl, 0.0);
+	ck_assert_double_eq(eval_pair_of(results, 2, 2).kl, 0.0);
 }
 END_TEST
 
@@ -109,7 +110,7 @@ END_TEST
 START_TEST(test_against_f16_is_the_divergence_itself)
 {
 	fill(0, N_TEXTS);
-	struct eval_pair p = eval_pairs_of(results, 0, 1);
+	struct eval_pair p = eval_pair_of(results, 0, 1);
 	eval_gather(&gathered, &board, 0, N_TEXTS, 1, 0, eval_divergence_of);
 	struct stats_interval own = eval_gathered_interval(&gathered);
 	ck_assert_double_eq_tol(p.kl, eval_gathered_mean(&gathered), 1e-12);
@@ -123,7 +124,7 @@ START_TEST(test_recipes_are_ranked_and_broken_ones_come_last)
 	                                {.kl_mean = INFINITY}, {.kl_mean = 2}, {.kl_mean = NAN}};
 	static const size_t expected[] = {2, 1, 4, 3, 0, 5};
 	size_t order[6];
-	eval_pairs_rank(r, 6, order);
+	eval_rank(r, 6, order);
 	ck_assert_mem_eq(order, expected, sizeof order);
 }
 END_TEST
