@@ -31,16 +31,24 @@ class Handle:
         self._parent = parent
         self._children: weakref.WeakSet[Handle] = weakref.WeakSet()
         self._users: dict[int, int] = {}  # calls that are inside, by thread
-        self._orphans: list[tuple[Any, Any]] = []  # of children that went when they couldn't be destroyed
+        # What must be destroyed before this is: destructors and outs of children. The collector clears weak references to objects
+        # that go together before it closes any, in any order.
+        self._boxes: dict[int, tuple[Any, Any]] = {}
         with _guard:
             self._out = out
             if parent is not None:
                 parent._children.add(self)
+                if self._outlives_parent:
+                    parent._boxes[id(out)] = (type(self)._destroyer, out)
 
     @property
     def _pointer(self) -> Any:
-        """The library's object, None if it's closed or was never made."""
-        return self._out[0] or None if self._out is not None else None
+        """The library's object, None if it, or what it belongs to, is closed, or it was never made."""
+        if self._out is None or not self._out[0]:
+            return None
+        if self._parent is not None and self._parent._pointer is None:
+            return None
+        return self._out[0]
 
     def _forget(self) -> None:
         """Its pointer is of no use any more."""
@@ -68,16 +76,17 @@ class Handle:
                 _remove(parents, get_ident())
 
     def _take(self) -> list[tuple[Any, Any]]:
-        """Closes this and all below, and returns what must be destroyed in that order. Under the guard."""
-        family = list(self._family())
-        for one in family:
+        """Closes this, and with it all below, and returns what must be destroyed in that order. Under the guard."""
+        for one in list(self._family()):
             if one._used_by_others():
                 raise _errors.InUseError(f"another thread is inside a call on this {one._kind}: it can't be closed now")
         pointers = []
-        for one in family:
-            if one is self or one._outlives_parent:
-                pointers += one._orphans + [(one._destroy, one._pointer)]
-            one._forget()
+        for destroy, out in self._boxes.values():
+            if out[0]:
+                pointers.append((destroy, out[0]))
+                out[0] = ffi.NULL
+        pointers.append((self._destroy, self._pointer))
+        self._forget()
         return pointers
 
     def _family(self) -> Any:
@@ -87,11 +96,19 @@ class Handle:
                 yield from child._family()
         yield self
 
-    # Whether destroying the parent leaves it: a cache's sequences go with it, a context's caches must go before.
+    # Whether destroying the parent leaves it: a cache's sequences and steps go with it, a context's caches must go before.
     _outlives_parent = False
 
-    def _destroy(self, pointer: Any) -> None:
+    @staticmethod
+    def _destroyer(pointer: Any) -> None:
+        """Destroys the library's object alone."""
         raise NotImplementedError
+
+    def _destroy(self, pointer: Any) -> None:
+        """Destroys it, with what the binding keeps for it."""
+        self._destroyer(pointer)
+        if self._parent is not None:
+            self._parent._boxes.pop(id(self._out), None)
 
     def _used_by_others(self) -> bool:
         return any(thread != get_ident() for thread in self._users)
@@ -109,8 +126,7 @@ class Handle:
         try:
             self.close()
         except Exception:  # inside a callback: nobody could catch it, and the parent's end frees it
-            if self._parent is not None and self._outlives_parent:
-                self._parent._orphans.append((self._destroy, self._pointer))
+            pass
 
     def _check_open(self) -> None:
         """Raises a ClosedError if it can't be used."""

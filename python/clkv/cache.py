@@ -44,11 +44,12 @@ class Cache(Handle):
         struct, _held = geometry._struct()
         filled, _data = _options(max_tokens, codebook, rotation, options)
         out = ffi.new("clkv_cache **")
-        with use([], [context]), made(out, self._destroy):
+        with use([], [context]), made(out, self._destroyer):
             call(_library.load().clkv_cache_create, context._pointer, struct, encode("recipe", recipe), filled, out)
             super().__init__(out, context)
 
-    def _destroy(self, pointer: Any) -> None:
+    @staticmethod
+    def _destroyer(pointer: Any) -> None:
         _library.load().clkv_cache_destroy(pointer)
 
     def sequence(self) -> Sequence:

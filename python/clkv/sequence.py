@@ -26,7 +26,8 @@ class Sequence(Handle):
         self.cache = cache
         super().__init__(out, cache)
 
-    def _destroy(self, pointer: Any) -> None:
+    @staticmethod
+    def _destroyer(pointer: Any) -> None:
         _library.load().clkv_seq_destroy(pointer)
 
     def _call(self, function: str, *arguments: Any) -> None:
@@ -50,7 +51,7 @@ class Sequence(Handle):
     def fork(self) -> Sequence:
         """A second sequence with the same tokens; memory is shared until one of the two writes."""
         out = ffi.new("clkv_seq **")
-        with use([self], [self.cache]), made(out, self._destroy):
+        with use([self], [self.cache]), made(out, self._destroyer):
             call(_library.load().clkv_seq_fork, self._pointer, out)
             return Sequence(out, self.cache)
 

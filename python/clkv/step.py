@@ -29,7 +29,6 @@ class Step(Handle):
     """
 
     _kind = "step"
-    _outlives_parent = False
 
     def __init__(self, cache: Cache, items: list[tuple[Any, ...]], first_rows: Iterable[int] | None, queue: Any) -> None:
         self.cache = cache

@@ -252,6 +252,36 @@ def test_what_nobody_holds_is_freed(cache):
         step.abort()
 
 
+def test_what_goes_in_a_circle_is_closed_in_any_order(context):
+    """The garbage collector finalizes what goes together in the order of its making, or nearly; each order must do."""
+    parts = ["context", "cache", "sequence", "step"]
+    for order in itertools.permutations(range(4)):
+        try:
+            mine = clkv.Context()
+        except clkv.NoDeviceError:
+            pytest.skip("no OpenCL device")
+        shells = {parts[i]: [] for i in order}  # made in this order, before what they hold
+        cache = mine.cache(GEOMETRY, "f16", 64)
+        sequence = cache.sequence()
+        step = cache.step([(sequence, 4)])
+        step.append(0, array(4, 2, 32), array(4, 2, 32), wait=False)
+        for name, thing in zip(parts, (mine, cache, sequence, step)):
+            shells[name].append(Closer(thing))
+            thing.circle = shells
+        del mine, cache, sequence, step, shells, thing
+        gc.collect()
+
+
+class Closer:
+    """Closes a thing in its own destructor, which the collector may call before the others'."""
+
+    def __init__(self, thing):
+        self.thing = thing
+
+    def __del__(self):
+        self.thing.close()
+
+
 def test_copies_are_refused(cache, sequence):
     for thing in (cache, sequence):
         with pytest.raises(TypeError):
