@@ -2,6 +2,8 @@
 # Installs what clkv needs on Debian and what is not there yet. Needs root only if something is missing.
 #
 #   scripts/setup.sh             to build, test and run the main job
+#   scripts/setup.sh --python    a virtual environment for the Python package and its tests (doc/python.md), from PyPI, in
+#                                CLKV_PYTHON (default ~/.cache/clkv-python)
 #   scripts/setup.sh --fuzzing   clang and its libFuzzer, for configure --enable-fuzzing (doc/testing.md)
 #   scripts/setup.sh --vendors   what `make check-full` and `make check-valgrind` take beside that, most of it for the
 #                                vendor matrix (doc/vendors.md): none of it is needed, so what can't be had is a
@@ -23,6 +25,7 @@ vendor_packages=(
 	valgrind                                                    # make check-valgrind
 )
 
+python_packages=(cffi numpy pytest)
 fuzzing_packages=(clang-14 libclang-rt-14-dev)
 
 missing_of() { # PACKAGE...
@@ -45,6 +48,25 @@ install() { # PACKAGE...
 	"${as_root[@]}" apt-get install -y -qq --no-install-recommends "$@" >/dev/null
 }
 
+install_python() {
+	local cache=${CLKV_PYTHON:-${XDG_CACHE_HOME:-$HOME/.cache}/clkv-python}
+	local python=$cache/venv/bin/python
+	mkdir -p "$cache"
+	exec 9>"$cache/lock" # another run may be installing
+	flock 9
+	[ -x "$python" ] || python3 -m venv "$cache/venv" || return 1
+	"$python" -c 'import cffi, numpy, pytest' 2>/dev/null || {
+		echo "setup.sh: installing Python packages in $cache"
+		"$python" -m pip install --quiet "${python_packages[@]}" || return 1
+	}
+	"$python" -c 'import pyopencl' 2>/dev/null || "$python" -m pip install --quiet pyopencl ||
+		echo "setup.sh: no pyopencl here: its tests are skipped" >&2
+}
+
+if [ "${1:-}" = --python ]; then
+	install_python
+	exit
+fi
 if [ "${1:-}" != --vendors ]; then
 	[ "${1:-}" != --fuzzing ] || packages+=("${fuzzing_packages[@]}")
 	missing_of "${packages[@]}"

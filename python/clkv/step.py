@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: MIT
+"""A step: one forward pass over the new rows of some sequences."""
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence as Many
+from typing import Any
+
+import numpy as np
+
+from . import _arrays, _errors, _library
+from ._arrays import Shape
+from ._handles import Handle, made, use
+from ._library import call, ffi, new
+from .cache import Cache
+from .geometry import choice
+from .sequence import Sequence
+
+PHASES = {"decode": 0, "prompt": 1, "prompt_end": 2, "probe": 3}
+
+
+class Step(Handle):
+    """One forward pass: in each layer append, then attend; then commit. Cache.step begins one.
+
+    with cache.step([(sequence, 1)]) as step: commits at the block's end unless that was done inside, and aborts when an exception
+    leaves it (KeyboardInterrupt too): sequences are then as before. One thread at a time.
+
+    Arrays belong to the library from a call until the device has read or written them. Calls wait for that; with wait=False they
+    don't, and arrays mustn't be touched before `finish`, `commit`, or a later call of the same layer that waits.
+    """
+
+    _kind = "step"
+
+    def __init__(self, cache: Cache, items: list[tuple[Any, ...]], first_rows: Iterable[int] | None, queue: Any) -> None:
+        self.cache = cache
+        self._sequences, filled = _items(items)
+        first = None if first_rows is None else [int(row) for row in first_rows]
+        if first is not None and len(first) != len(items):
+            raise _errors.InvalidArgumentError(f"{len(first)} first rows of {len(items)} items: there must be as many")
+        counts = [item[1] for item in filled]
+        self.rows = sum(counts) if first is None else max((a + n for a, n in zip(first, counts)), default=0)
+        self._exact = first is None
+        self._queue_owner, self._queue = queue, cache.context._queue_of(queue)
+        self._held: dict[int, list[Any]] = {}  # arrays that the device may still read or write, by layer
+        self._steps_before: int | None = None  # steps that the cache had committed when this one's commit began
+        self._start(filled, first)
+
+    def _start(self, items: list[tuple[Any, int, int]], first: list[int] | None) -> None:
+        out = ffi.new("clkv_step **")
+        with use(self._sequences, [self.cache]), made(out, _library.load().clkv_step_abort):
+            structs = ffi.new("clkv_step_item[]", [(s._pointer, n, phase) for s, n, phase in items])
+            rows = ffi.NULL if first is None else ffi.new("size_t[]", first)
+            call(_library.load().clkv_step_begin_rows, self.cache._pointer, structs, rows, len(items), self._queue, out)
+            super().__init__(out, self.cache)
+
+    def _use(self) -> use:
+        return use([self, *(s for s in self._sequences if not s.closed)], [self.cache])
+
+    def append(self, layer: int, k: Any, v: Any, *, wait: bool = True) -> None:
+        """Stores a layer's new rows, once per layer, before its attend: k [rows][kv_heads][head_dim_k], v [rows][kv_heads][head_dim_v],
+        float32, float16 or bfloat16, finite."""
+        geometry = self.cache.geometry
+        tensors = [ffi.new("clkv_tensor *"), ffi.new("clkv_tensor *")]
+        held = [self._fill(tensors[0], k, geometry.kv_heads, geometry.head_dim_k, "k"),
+                self._fill(tensors[1], v, geometry.kv_heads, geometry.dim_v, "v")]
+        self._run("clkv_step_append", layer, tensors, held, wait)
+
+    def attend(self, layer: int, q: Any, out: Any = None, *, lse: np.ndarray | None = None, sinks: np.ndarray | None = None,
+               wait: bool = True) -> Any:
+        """Attention of the step's rows over all tokens of their sequences up to themselves.
+
+        q      [rows][q_heads][head_dim_k], float32, float16 or bfloat16
+        out    [rows][q_heads][head_dim_v], written; None: a new array of float32
+        lse    float32 [rows][q_heads], written: natural log of the sum of exp(logit), sinks included
+        sinks  float32 [q_heads]: a logit per head that takes part in the softmax with no value
+        Returns out.
+        """
+        geometry, args = self.cache.geometry, new("clkv_attend_args")
+        if out is None:
+            out = np.zeros((self.rows, geometry.q_heads, geometry.dim_v), np.float32)
+        held = [self._fill(args.q, q, geometry.q_heads, geometry.head_dim_k, "q"),
+                self._fill(args.out, out, geometry.q_heads, geometry.dim_v, "out", True), lse, sinks]
+        args.lse_host = _arrays.floats(lse, self._lse_shape(lse), "lse", True)
+        args.sinks_host = _arrays.floats(sinks, (geometry.q_heads,), "sinks")
+        self._run("clkv_step_attend", layer, [args], held, wait)
+        return out
+
+    def observe(self, layer: int, q: Any, lse: np.ndarray | None = None, *, wait: bool = True) -> None:
+        """Hands queries to the stages that judge by them, in place of attend: q [rows][q_heads][head_dim_k]; lse float32
+        [rows][q_heads] where Cache.weighs."""
+        geometry, args = self.cache.geometry, new("clkv_observe_args")
+        held = [self._fill(args.q, q, geometry.q_heads, geometry.head_dim_k, "q"), lse]
+        args.lse_host = _arrays.floats(lse, self._lse_shape(lse), "lse")
+        self._run("clkv_step_observe", layer, [args], held, wait)
+
+    def _lse_shape(self, lse: Any) -> tuple[int, int]:
+        """[rows][q_heads], where rows apart may have more behind them, as in the other tensors."""
+        more = 0 if self._exact or not isinstance(lse, np.ndarray) or lse.ndim != 2 else lse.shape[0]
+        return max(self.rows, more), self.cache.geometry.q_heads
+
+    def _fill(self, tensor: Any, rows: Any, heads: int, dim: int, name: str, written: bool = False) -> Any:
+        return _arrays.fill(tensor, rows, Shape(self.rows, heads, dim, self._exact), name, written)
+
+    def _run(self, function: str, layer: int, arguments: list[Any], held: list[Any], wait: bool) -> None:
+        """One call of the library on a layer: what it reads or writes stays alive until the device is done with it."""
+        lib, event = _library.load(), ffi.new("cl_event *")
+        with self._use():
+            self._held.setdefault(layer, []).extend(held)
+            call(getattr(lib, function), self._pointer, layer, *arguments, 0, ffi.NULL, event if wait else ffi.NULL)
+            if wait:
+                self._wait(event)
+                self._held.pop(layer, None)
+
+    def _wait(self, event: Any) -> None:
+        lib = _library.load()
+        try:
+            code = lib.clWaitForEvents(1, event)
+        finally:
+            lib.clReleaseEvent(event[0])
+        if code:
+            raise _errors.OpenCLError("the device failed", None, "clWaitForEvents", code)
+
+    def finish(self) -> None:
+        """Waits until the device has done all that its queue was given."""
+        with self._use():
+            self._finish()
+
+    def _finish(self) -> None:
+        code = _library.load().clFinish(self._queue)
+        if code:
+            raise _errors.OpenCLError("the device failed", None, "clFinish", code)
+        self._held.clear()
+
+    def commit(self, kept: Many[int] | None = None) -> None:
+        """Ends the step: keeps the first kept[i] new rows of item i, None: all. On an exception the step is still open: commit again,
+        or abort."""
+        if kept is not None and len(kept) != len(self._sequences):
+            raise _errors.InvalidArgumentError(f"kept has {len(kept)} entries of {len(self._sequences)} items")
+        with self._use():
+            rows = ffi.NULL if kept is None else ffi.new("size_t[]", [int(n) for n in kept])
+            self._steps_before = self._steps()
+            call(_library.load().clkv_step_commit, self._pointer, rows)
+            self._forget()
+            if self._held:
+                self._finish()
+
+    def _steps(self) -> int:
+        """Steps that the cache has committed."""
+        stats = new("clkv_stats")
+        call(_library.load().clkv_cache_stats, self.cache._pointer, stats)
+        return stats.steps
+
+    def _settle(self) -> None:
+        """Learns whether a commit that was interrupted had been done: the step is gone then, and its pointer of no use."""
+        if self._pointer is None or self._steps_before is None or self.cache.closed:
+            return
+        if self._steps() != self._steps_before:
+            self._forget()
+
+    def close(self) -> None:
+        """Drops the step if it's still open."""
+        self._settle()
+        super().close()
+
+    def abort(self) -> None:
+        """Drops the step: its sequences are as before. Does nothing when it has ended."""
+        self.close()
+
+    def _destroy(self, pointer: Any) -> None:
+        _library.load().clkv_step_abort(pointer)
+        if self._held:
+            self._finish()
+
+    def _check_open(self) -> None:
+        self._settle()
+        if self._pointer is None:
+            raise _errors.ClosedError("this step has ended")
+
+    def __exit__(self, *exception: object) -> None:
+        self._settle()
+        if self._pointer is None:
+            return
+        if exception[0] is not None:
+            self.close()
+            return
+        try:
+            self.commit()
+        except BaseException:
+            self.close()
+            raise
+
+
+def _items(items: list[tuple[Any, ...]]) -> tuple[list[Sequence], list[tuple[Any, int, int]]]:
+    """The sequences, and (sequence, rows, number of the phase) of each item."""
+    filled = []
+    for item in items:
+        if not isinstance(item, tuple) or not 2 <= len(item) <= 3 or not isinstance(item[0], Sequence):
+            raise TypeError("items must be tuples (clkv.Sequence, n_rows) or (clkv.Sequence, n_rows, phase)")
+        phase = choice(PHASES, item[2] if len(item) == 3 else "decode", "phase")
+        filled.append((item[0], int(item[1]), phase))
+    return [item[0] for item in filled], filled
