@@ -353,7 +353,7 @@ def test_an_interrupt_anywhere(context, rows):
                         step.attend(layer, q[layer])
             assert len(sequence) == 6
 
-    every = 1 if os.environ.get("CLKV_TEST_FULL") else 11  # all lines take two minutes
+    every = 1 if os.environ.get("CLKV_TEST_FULL") else 31  # all lines take two minutes
     at, lost, going = 0, 0, True
     while going:
         with context.cache(GEOMETRY, "f16", 64, max_sequences=2) as cache:
