@@ -54,6 +54,12 @@ def context_of(device: str = "") -> Context:
     return _contexts[device]
 
 
+def cache_name(model: Any) -> str:
+    """What the model's forward and generate call their cache: "cache", or "past_key_values" before Transformers 5.24."""
+    base = getattr(model, model.base_model_prefix, model)
+    return "cache" if "cache" in inspect.signature(base.forward).parameters else "past_key_values"
+
+
 # ---- models ----
 
 def _refuse(config: Any, why: str) -> None:

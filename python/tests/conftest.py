@@ -10,7 +10,7 @@ import clkv
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "model: needs the test model and minutes")
+    config.addinivalue_line("markers", "model: needs the test model, or minutes")
 
 
 GEOMETRY = clkv.Geometry(layers=2, q_heads=4, kv_heads=2, head_dim_k=32)

@@ -3,6 +3,8 @@
 import torch
 import transformers
 
+from clkv.transformers import cache_name
+
 SHAPE = dict(vocab_size=96, hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
              num_key_value_heads=2, head_dim=16, max_position_embeddings=2048, bos_token_id=1, eos_token_id=96, pad_token_id=0)
 
@@ -27,12 +29,6 @@ class HalfCache(transformers.DynamicCache):
 
     def update(self, key_states, value_states, *arguments, **others):
         return super().update(key_states.half().float(), value_states.half().float(), *arguments, **others)
-
-
-def cache_name(model):
-    """What the model calls its cache: renamed in Transformers 5.24."""
-    import inspect
-    return "cache" if "cache" in inspect.signature(model.model.forward).parameters else "past_key_values"
 
 
 def forward(model, ids, cache, **others):

@@ -6,10 +6,9 @@ import pytest
 
 torch = pytest.importorskip("torch", exc_type=ImportError)
 transformers = pytest.importorskip("transformers")
-from models import cache_name  # noqa: E402
 
 import clkv.transformers  # noqa: E402
-from clkv.transformers import ClkvCache  # noqa: E402
+from clkv.transformers import ClkvCache, cache_name  # noqa: E402
 
 pytestmark = pytest.mark.model
 TEXT = "The licenses for most software and other practical works are designed to take away your freedom to share and change"
