@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * \file    clkv-eval.c
- * \brief   Measures what recipes do to a real model: bytes, perplexity, needles, speed.
+ * \brief   Measures what recipes do to a real model: bytes, perplexity, retrieval, speed.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -16,13 +16,21 @@
 enum { MOST_TOKENS = 1 << 24 };
 
 static const char tool_name[] = "clkv-eval";
-static struct eval_options o = {.tokens = 512, .windows = 1, .rows = 1};
+static struct eval_options o = {
+	.tokens = 512, .windows = 1, .rows = 1, .facts = 4, .cases = 4, .seed = 1};
 
 static bool set_task(const char *text, struct tool_error *error)
 {
-	o.needle = strcmp(text, "needle") == 0;
-	return o.needle || strcmp(text, "perplexity") == 0 ||
-	       tool_fail(error, "--task takes perplexity or needle, not '%s'", text);
+	return task_find(text, &o.task) ||
+	       tool_fail(error, "--task takes perplexity, needle, keys, turns or tracking, not '%s'",
+	                 text);
+}
+
+static bool add_context(const char *text, struct tool_error *error)
+{
+	if (o.n_contexts == EVAL_MOST_CONTEXTS)
+		return tool_fail(error, "at most %d contexts at a time", EVAL_MOST_CONTEXTS);
+	return option_size("--context", text, 1, MOST_TOKENS, &o.contexts[o.n_contexts++], error);
 }
 
 static bool add_recipe(const char *recipe, struct tool_error *error)
@@ -62,8 +70,9 @@ static bool set_chunked(const char *text, struct tool_error *error)
 static const struct tool_option options[] = {
 	{"model", "FILE", "GGUF file (Llama architecture)", .text = &o.model},
 	{"text", "FILE", "UTF-8 text (again for more); - reads standard input", .set = add_text},
-	{"context", "N", "tokens of the prompt, whose cache is compressed",
-     .size = {&o.context, 1, MOST_TOKENS}},
+	{"context", "N",
+     "tokens of the prompt, whose cache is compressed (of a retrieval task again for more)",
+     .set = add_context},
 	{"recipe", "R", "a recipe (again for more); default f16. clkv-info --recipes lists stages",
      .set = add_recipe},
 	{"tokens", "M", "tokens scored behind the prompt; default 512",
@@ -81,7 +90,15 @@ static const struct tool_option options[] = {
 	{"resume", "FILE", "keep scores there as they are done, and go on with those that it has",
      .text = &o.resume},
 	{"offset", "K", "begin at token K of the text; default 0", .size = {&o.offset, 0, MOST_TOKENS}},
-	{"task", "T", "perplexity (default) or needle", .set = set_task},
+	{"task", "T",
+     "perplexity (default), or one that hides keys in the text and asks for them:\n"
+     "needle, keys (of several people), turns (for each of them), tracking (from box to box)",
+     .set = set_task},
+	{"facts", "K", "keys or boxes hidden in a prompt; default 4",
+     .size = {&o.facts, 2, TASK_MOST_FACTS}},
+	{"cases", "C", "prompts of each context; default 4", .size = {&o.cases, 1, 1 << 12}},
+	{"seed", "S", "what is hidden, and where, is drawn from it; default 1",
+     .size = {&o.seed, 0, 1 << 30}},
 	{"attention", NULL, "compare attention alone: every layer gets the exact run's k, v and q",
      .flag = &o.attention},
 	{"prompt", "P",
@@ -100,39 +117,47 @@ static const struct tool_option options[] = {
 	OPTION_PRODUCTS(o.products),
 };
 
-/* The prompt of --attention is the exact one; needles and attention look at one window. */
+/* What scores a text's own tokens says nothing of questions, and attention looks at one window. */
 static bool check_task(struct tool_error *error)
 {
-	const char *what = o.needle ? "--task needle" : "--attention";
-	if (o.attention && o.needle)
-		return tool_fail(error, "--attention goes with neither --chunked nor --task needle");
-	if (!o.attention && !o.needle)
-		return true;
-	if (o.generated > 0)
-		return tool_fail(error, "--generated goes with neither --attention nor --task needle");
+	const bool retrieves = eval_retrieves(&o);
+	if (!o.attention && !retrieves)
+		return o.n_contexts == 1 || tool_fail(error, "several --context go with a retrieval task");
+	if (o.attention && retrieves)
+		return tool_fail(error, "--attention goes with neither --chunked nor a retrieval task");
+	if (o.generated > 0 || o.windows > 1 || o.greedy > 0)
+		return tool_fail(error, "--generated, --windows and --greedy go with neither --attention "
+		                        "nor a retrieval task");
 	if (o.attention && o.prompt != EVAL_PROMPT_EXACT)
 		return tool_fail(error, "--attention goes with the exact prompt alone");
-	return !eval_judges(&o) ||
-	       tool_fail(error, "%s takes one text, one window, and neither --greedy nor --resume",
-	                 what);
+	return retrieves || (o.n_texts == 1 && o.n_contexts == 1 && o.resume == NULL) ||
+	       tool_fail(error, "--attention takes one text, one context and no --resume");
 }
 
 static bool check(struct tool_error *error)
 {
 	if (o.n_recipes == 0)
 		o.recipes[o.n_recipes++] = "f16";
-	if (o.model == NULL || o.n_texts == 0 || o.context == 0)
+	if (o.model == NULL || o.n_texts == 0 || o.n_contexts == 0)
 		return tool_fail(error, "--model, --text and --context are needed; try clkv-eval --help");
 	if (o.stride == 0)
-		o.stride = o.context + o.generated + o.tokens;
+		o.stride = o.contexts[0] + o.generated + o.tokens;
 	return check_task(error);
+}
+
+static size_t longest_context(void)
+{
+	size_t most = 0;
+	for (size_t i = 0; i < o.n_contexts; i++)
+		most = o.contexts[i] > most ? o.contexts[i] : most;
+	return most;
 }
 
 /* Tokens that a text must have. */
 static size_t wanted_tokens(void)
 {
-	/* needles take their question from elsewhere; attention scores nothing behind the last */
-	size_t window = o.needle ? o.context : eval_window_tokens(&o);
+	/* questions come from elsewhere; attention scores nothing behind the last */
+	size_t window = eval_retrieves(&o) ? longest_context() : eval_window_tokens(&o);
 	return o.offset + (o.windows - 1) * o.stride + window;
 }
 
@@ -151,8 +176,8 @@ static bool read_text(struct eval *eval, size_t i, struct tool_error *error)
 		return tool_fail(error,
 		                 "'%s' has %zu tokens, but %zu are needed (offset %zu, %zu windows, "
 		                 "context %zu%s): take a longer text, fewer windows or a shorter context",
-		                 o.texts[i], n, wanted_tokens(), o.offset, o.windows, o.context,
-		                 o.needle ? "" : ", tokens and one more");
+		                 o.texts[i], n, wanted_tokens(), o.offset, o.windows, longest_context(),
+		                 eval_retrieves(&o) ? "" : ", tokens and one more");
 	t->ids = t->all + o.offset;
 	t->n_ids = n - o.offset;
 	return true;
@@ -197,14 +222,14 @@ static bool run(struct tool_error *error)
 	if (results == NULL)
 		return tool_fail(error, "out of memory");
 	bool done = session_open(&eval.session, o.model, o.device, &engine_options, error);
-	if (done && o.context > (size_t)eval.session.model->context)
+	if (done && longest_context() > (size_t)eval.session.model->context)
 		(void)fprintf(stderr, "%s: note: the model was trained for %d tokens\n", tool_name,
 		              eval.session.model->context);
 	done = done && read_given(&eval.session, &codebook, &rotation, error) &&
 	       read_texts(&eval, error) &&
-	       (o.needle      ? eval_needle
-	        : o.attention ? eval_attention
-	                      : eval_judge)(&eval, results, error);
+	       (eval_retrieves(&o) ? eval_retrieve
+	        : o.attention      ? eval_attention
+	                           : eval_judge)(&eval, results, error);
 	if (done)
 		eval_print(&eval, results);
 	done = done && draw(&eval, results, error);
@@ -213,6 +238,8 @@ static bool run(struct tool_error *error)
 	free(rotation);
 	for (size_t i = 0; i < o.n_texts; i++)
 		free(eval.texts[i].all);
+	for (size_t i = 0; i < o.n_recipes * eval_parts(&o); i++)
+		free(results[i].against);
 	free(results);
 	return done;
 }

@@ -7,10 +7,14 @@
 #define EVAL_H
 
 #include "eval_scores.h"
+#include "eval_stats.h"
+#include "eval_tally.h"
+#include "eval_tasks.h"
 #include "session.h"
 
 #define EVAL_MOST_RECIPES 64
 #define EVAL_MOST_TEXTS 32
+#define EVAL_MOST_CONTEXTS 16
 
 /** How the prompt reaches the caches. */
 enum eval_prompt {
@@ -26,18 +30,30 @@ struct eval_options {
 	const char *const *argv; /**< NULL behind the last word: the command, for the page */
 	const char *recipes[EVAL_MOST_RECIPES];
 	size_t n_recipes;
-	size_t context, generated, tokens, offset;
+	size_t
+		contexts[EVAL_MOST_CONTEXTS]; /**< tokens of prompts; several with a retrieval task alone */
+	size_t n_contexts;
+	size_t generated, tokens, offset;
 	size_t windows,
 		stride; /**< of each text: how many, and tokens from the begin of one to that of the next */
 	size_t rows;   /**< scored tokens that are fed in one pass */
 	size_t greedy; /**< tokens of free generation at most */
-	bool json, needle, attention;
+	enum eval_task task;
+	size_t facts, cases,
+		seed; /**< of retrieval tasks: hidden in a prompt, prompts of each length */
+	bool json, attention;
 	enum eval_prompt prompt;
 	enum engine_products products;
 };
 
 /** Ranges of position for which divergence is told apart. */
 #define EVAL_POSITIONS 8
+
+/** What one recipe has more than another over the same tokens, and 95 % intervals of these means. */
+struct eval_pair {
+	double kl, loss; /**< nats per token */
+	struct stats_interval kl_range, loss_range;
+};
 
 /** What one recipe reached. */
 struct eval_result {
@@ -53,8 +69,8 @@ struct eval_result {
 	double attention_error, mass; /* --attention */
 	double bytes_per_token, ratio;
 	double decode_tokens_per_s, prefill_tokens_per_s;
-	double accuracy, margin; /* needles */
-	size_t trials;
+	struct eval_retrieval retrieval;
+	struct eval_pair *against; /* [recipes before this one], to be freed; NULL: not compared */
 };
 
 struct eval_text {
@@ -67,7 +83,7 @@ struct eval {
 	const struct eval_options *options;
 	struct session session;
 	struct eval_text texts[EVAL_MOST_TEXTS];
-	const int32_t *ids; /* of the window that is looked at; of needles all of the first text */
+	const int32_t *ids; /* of the window that is looked at */
 };
 
 /** Tokens that a window takes, the one behind the last that is fed among them. */
@@ -76,7 +92,10 @@ size_t eval_window_tokens(const struct eval_options *options);
 /** Whether there is more than one window of one text to tell of, or more to tell of it. */
 bool eval_judges(const struct eval_options *options);
 
-/** Results of a run: of all texts first, then of each if there are several. */
+/** Whether it hides something and asks for it. */
+bool eval_retrieves(const struct eval_options *options);
+
+/** Results of a run: of all texts first, then of each if there are several; of retrieval tasks one for each context. */
 size_t eval_parts(const struct eval_options *options);
 
 /** Fills results[eval_parts()][n_recipes]. */
@@ -87,12 +106,17 @@ bool eval_judge(struct eval *eval, struct eval_result *results, struct tool_erro
 bool eval_perplexity(struct eval *eval, const bool *wanted, bool timed, struct eval_scores *scores,
                      struct tool_error *error);
 
-/** Fill results[n_recipes]. */
-bool eval_needle(struct eval *eval, struct eval_result *results, struct tool_error *error);
+/** Fills results[eval_parts()][n_recipes]. */
+bool eval_retrieve(struct eval *eval, struct eval_result *results, struct tool_error *error);
+
+/** Fills results[n_recipes]. */
 bool eval_attention(struct eval *eval, struct eval_result *results, struct tool_error *error);
 
 /** One JSON line per result, or a table. */
 void eval_print(const struct eval *eval, const struct eval_result *results);
+
+/** A result as a line of JSON; results: that of the first recipe of its part. */
+void eval_json_print(const struct eval *eval, const struct eval_result *results, size_t recipe);
 
 /** A number of a table's row, for people. */
 struct eval_column {

@@ -55,7 +55,7 @@ static bool feed(struct compared *c, struct tool_error *error)
 		const struct engine_pass pass = {
 			.streams = runs->streams,
 			.n_streams = runs->n,
-			.tokens = eval->ids + eval->options->context + i,
+			.tokens = eval->ids + eval->options->contexts[0] + i,
 			.n_each = 1,
 			.phase = CLKV_DECODE,
 			.want = ENGINE_NO_LOGITS,
@@ -92,7 +92,8 @@ bool eval_attention(struct eval *eval, struct eval_result *results, struct tool_
 	struct eval_runs runs = {.eval = eval};
 	const struct model *m = eval->session.model;
 	struct compared c = {&runs, (size_t)m->q_heads, (size_t)m->head_dim, NULL, NULL};
-	bool done = eval_runs_open(&runs, NULL, 0, error) && eval_runs_prompt(&runs, error);
+	bool done = eval_runs_open(&runs, NULL, eval_window_tokens(eval->options), error) &&
+	            eval_runs_prompt(&runs, error);
 	if (done) {
 		c.out = calloc(runs.n * c.heads * c.head_dim, sizeof *c.out);
 		c.lse = calloc(runs.n * c.heads, sizeof *c.lse);

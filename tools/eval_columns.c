@@ -48,25 +48,30 @@ static const struct eval_column attention[] = {
 	COLUMN("ratio", 6, 2, false, ratio),
 };
 
-static const struct eval_column needle[] = {
-	COLUMN("accuracy", 9, 3, false, accuracy),
-	COLUMN("margin", 8, 2, false, margin),
+static const struct eval_column retrieval[] = {
+	COLUMN("right", 6, 3, false, retrieval.exact),
+	COLUMN("known", 6, 3, false, retrieval.known),
+	COLUMN("apart", 6, 3, false, retrieval.apart),
+	COLUMN("likelier", 8, 3, false, retrieval.accuracy),
+	COLUMN("margin", 7, 2, false, retrieval.margin),
+	COLUMN("loss", 8, 4, true, retrieval.loss),
+	COLUMN("from", 8, 4, true, retrieval.loss_low),
+	COLUMN("to", 8, 4, true, retrieval.loss_high),
 	COLUMN("B/token", 9, 0, false, bytes_per_token),
 	COLUMN("ratio", 6, 2, false, ratio),
+	COLUMN("later", 6, 3, false, retrieval.later), /* the last: of several turns alone */
 };
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
 const struct eval_column *eval_columns(const struct eval_options *options, size_t *n)
 {
-	*n = options->needle        ? COUNT(needle)
-	     : options->attention   ? COUNT(attention)
-	     : eval_judges(options) ? COUNT(judge) - (options->greedy == 0)
-	                            : COUNT(perplexity);
-	return options->needle        ? needle
-	       : options->attention   ? attention
-	       : eval_judges(options) ? judge
-	                              : perplexity;
+	const bool retrieves = eval_retrieves(options), judges = eval_judges(options);
+	*n = retrieves            ? COUNT(retrieval) - (options->task != TASK_TURNS)
+	     : options->attention ? COUNT(attention)
+	     : judges             ? COUNT(judge) - (options->greedy == 0)
+	                          : COUNT(perplexity);
+	return retrieves ? retrieval : options->attention ? attention : judges ? judge : perplexity;
 }
 
 void eval_cell(const struct eval_column *column, const struct eval_result *r, char *text)
@@ -86,20 +91,22 @@ void eval_title(const struct eval_options *o, const struct eval_result *results,
 	char generated[48] = "";
 	if (o->generated > 0)
 		(void)snprintf(generated, sizeof generated, " and %zu generated", o->generated);
-	if (o->needle)
-		(void)snprintf(text, EVAL_TITLE_BYTES, "needles in %zu tokens, %zu trials", o->context,
-		               results[0].trials);
+	if (eval_retrieves(o))
+		(void)snprintf(text, EVAL_TITLE_BYTES,
+		               "%s in %zu tokens: %zu of %zu questions count, which f16 answers right",
+		               task_name(o->task), results->retrieval.context, results->retrieval.counted,
+		               results->retrieval.asked);
 	else if (o->attention)
 		(void)snprintf(text, EVAL_TITLE_BYTES,
-		               "prompt %zu tokens, attention of %zu tokens compared", o->context,
+		               "prompt %zu tokens, attention of %zu tokens compared", o->contexts[0],
 		               o->tokens);
 	else if (eval_judges(o))
 		(void)snprintf(text, EVAL_TITLE_BYTES,
 		               "prompt %zu tokens, %zu tokens scored in %zu windows, perplexity %.3f",
-		               o->context, results[0].scored, results[0].scored / o->tokens,
-		               results[0].ppl_ref);
+		               o->contexts[0], results->scored, results->scored / o->tokens,
+		               results->ppl_ref);
 	else
 		(void)snprintf(text, EVAL_TITLE_BYTES,
-		               "prompt %zu tokens%s, %zu tokens scored, %.0f prompt tokens/s", o->context,
-		               generated, o->tokens, results[0].prefill_tokens_per_s);
+		               "prompt %zu tokens%s, %zu tokens scored, %.0f prompt tokens/s",
+		               o->contexts[0], generated, o->tokens, results->prefill_tokens_per_s);
 }

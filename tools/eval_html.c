@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "eval.h"
+#include "eval_ranks.h"
 #include "html_text.h"
 #include "text_file.h"
 
@@ -113,14 +113,16 @@ static void print_table(FILE *out, const struct eval_options *o, const struct ev
 	(void)fputs("</table>\n", out);
 }
 
-/* All texts, then each. */
+/* All texts, then each; or context by context. */
 static void print_tables(FILE *out, const struct eval_options *o, const struct eval_result *results)
 {
+	char title[EVAL_TITLE_BYTES];
 	for (size_t part = 0; part < eval_parts(o); part++) {
 		const struct eval_result *r = results + part * o->n_recipes;
-		if (r->text != NULL) {
+		eval_title(o, r, title);
+		if (r->text != NULL || eval_retrieves(o)) {
 			(void)fputs("<h2>", out);
-			html_text_print(out, r->text);
+			html_text_print(out, r->text != NULL ? r->text : title);
 			(void)fputs("</h2>\n", out);
 		}
 		print_table(out, o, r);
@@ -134,7 +136,7 @@ static void print_positions(FILE *out, const struct eval_options *o,
 	(void)fputs("<h2>KL by position</h2>\n<table>\n<tr><th class=\"name\">from token</th>", out);
 	for (size_t p = 0; p < EVAL_POSITIONS; p++)
 		(void)fprintf(out, "<th>%zu</th>",
-		              o->context + o->generated + p * o->tokens / EVAL_POSITIONS);
+		              o->contexts[0] + o->generated + p * o->tokens / EVAL_POSITIONS);
 	(void)fputs("</tr>\n", out);
 	for (size_t i = 0; i < o->n_recipes; i++) {
 		(void)fputs("<tr><td class=\"name\">", out);
@@ -142,6 +144,29 @@ static void print_positions(FILE *out, const struct eval_options *o,
 		(void)fputs("</td>", out);
 		for (size_t p = 0; p < EVAL_POSITIONS; p++)
 			(void)fprintf(out, "<td>%.5f</td>", results[i].kl_at[p]);
+		(void)fputs("</tr>\n", out);
+	}
+	(void)fputs("</table>\n", out);
+}
+
+/* Each recipe beside the next better one, all texts. */
+static void print_ranks(FILE *out, const struct eval_options *o, const struct eval_result *results)
+{
+	size_t order[EVAL_MOST_RECIPES];
+	char cell[EVAL_CELL_BYTES];
+	eval_rank(results, o->n_recipes, order);
+	(void)fputs("<h2>" EVAL_RANKS_TITLE "</h2>\n<table>\n<tr><th class=\"name\">recipe</th>", out);
+	for (size_t c = 0; c < EVAL_RANK_COLUMNS; c++)
+		(void)fprintf(out, "<th>%s</th>", eval_rank_columns[c].title);
+	(void)fputs("</tr>\n", out);
+	for (size_t n = 0; n < o->n_recipes; n++) {
+		(void)fputs("<tr><td class=\"name\">", out);
+		html_text_print(out, results[order[n]].recipe);
+		(void)fputs("</td>", out);
+		for (size_t c = 0; c < EVAL_RANK_COLUMNS; c++) {
+			eval_rank_cell(results, order, n, c, cell);
+			(void)fprintf(out, "<td>%s</td>", cell);
+		}
 		(void)fputs("</tr>\n", out);
 	}
 	(void)fputs("</table>\n", out);
@@ -191,6 +216,8 @@ bool eval_html(const struct eval *eval, const struct eval_result *results, const
 	print_tables(out, eval->options, results);
 	if (eval_judges(eval->options))
 		print_positions(out, eval->options, results);
+	if (eval_ranks(eval->options))
+		print_ranks(out, eval->options, results);
 	(void)fputs("</body>\n</html>\n", out);
 	bool failed = ferror(out) != 0;
 	failed = fclose(out) != 0 || failed;

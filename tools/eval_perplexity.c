@@ -59,12 +59,12 @@ static bool generate_all(struct eval_runs *runs, struct tool_error *error)
 {
 	const struct eval_options *options = runs->eval->options;
 	for (size_t i = 0; i < runs->n && options->generated > 0; i++) {
-		if (!eval_runs_generate(runs, runs->streams[i], options->context, options->generated,
+		if (!eval_runs_generate(runs, runs->streams[i], options->contexts[0], options->generated,
 		                        error))
 			return false;
 	}
 	for (size_t i = 0; i < runs->n && options->generated > 0; i++)
-		if (!eval_runs_note(&runs->run[i], options->context + options->generated, error))
+		if (!eval_runs_note(&runs->run[i], options->contexts[0] + options->generated, true, error))
 			return false;
 	return true;
 }
@@ -73,7 +73,7 @@ static bool score_all(struct eval_runs *runs, struct eval_scores *scores, struct
 {
 	const struct eval *eval = runs->eval;
 	const size_t n = eval->options->tokens;
-	const int32_t *ids = eval->ids + eval->options->context + eval->options->generated;
+	const int32_t *ids = eval->ids + eval->options->contexts[0] + eval->options->generated;
 	for (size_t done = 0, rows; done < n; done += rows) {
 		rows = n - done < runs->rows ? n - done : runs->rows;
 		if (!step_all(runs, ids + done, rows, error))
@@ -93,7 +93,7 @@ static bool generate_freely(struct eval_runs *runs, struct eval_scores *scores,
 {
 	const struct eval_options *o = runs->eval->options;
 	size_t vocabulary = (size_t)runs->eval->session.model->vocabulary, alike = runs->n;
-	int32_t token = runs->eval->ids[o->context + o->generated + o->tokens];
+	int32_t token = runs->eval->ids[o->contexts[0] + o->generated + o->tokens];
 	for (size_t t = 0; t < o->greedy && (alike > 1 || runs->n == 1); t++) {
 		if (!step_all(runs, &token, 1, error))
 			return false;
@@ -122,7 +122,7 @@ static bool time_decoding(struct eval_runs *runs, struct eval_run *run, struct t
 		struct engine_pass pass = {
 			.streams = &stream,
 			.n_streams = 1,
-			.tokens = runs->eval->ids + i % runs->eval->options->context,
+			.tokens = runs->eval->ids + i % runs->eval->options->contexts[0],
 			.n_each = 1,
 			.phase = CLKV_DECODE,
 			.want = ENGINE_LAST_LOGITS,
@@ -151,11 +151,11 @@ bool eval_perplexity(struct eval *eval, const bool *wanted, bool timed, struct e
                      struct tool_error *error)
 {
 	struct eval_runs runs = {.eval = eval};
-	bool done =
-		eval_runs_open(&runs, wanted, eval->options->greedy + TIMED_STEPS + WARM_UP_STEPS, error) &&
-		eval_runs_prompt(&runs, error) && generate_all(&runs, error) &&
-		score_all(&runs, scores, error) && generate_freely(&runs, scores, error) &&
-		(!timed || time_all(&runs, error));
+	const size_t most =
+		eval_window_tokens(eval->options) + eval->options->greedy + TIMED_STEPS + WARM_UP_STEPS;
+	bool done = eval_runs_open(&runs, wanted, most, error) && eval_runs_prompt(&runs, error) &&
+	            generate_all(&runs, error) && score_all(&runs, scores, error) &&
+	            generate_freely(&runs, scores, error) && (!timed || time_all(&runs, error));
 	for (size_t i = 0; i < runs.n && done; i++) {
 		const struct eval_run *run = &runs.run[i];
 		scores[run->slot].bytes_per_token = run->bytes_per_token;

@@ -53,7 +53,7 @@ struct plot {
 	const struct eval_options *options;
 	const struct eval_result *results;
 	size_t n;
-	struct range x, y;                       /* logarithms, but for y of needles */
+	struct range x, y;                       /* logarithms, but for y of retrieval tasks */
 	double floor;                            /* where what loses nothing is drawn, as y */
 	int height;                              /* of the picture */
 	double mark;                             /* gnuplot's size of a mark 9 pixels wide */
@@ -91,8 +91,8 @@ static double cost(const struct plot *p, size_t i)
  * rounding alone would stretch the axis over decades in which nothing happens. */
 static double height_of(const struct plot *p, size_t i)
 {
-	if (p->options->needle)
-		return p->results[i].accuracy;
+	if (eval_retrieves(p->options))
+		return p->results[i].retrieval.exact;
 	return loss(p, i) < LEAST_LOSS ? -INFINITY : log10(loss(p, i));
 }
 
@@ -119,12 +119,12 @@ static void find_ranges(struct plot *p)
 		widen(&p->x, log10(cost(p, i)));
 		widen(&p->y, height_of(p, i));
 	}
-	if (p->options->needle)
+	if (eval_retrieves(p->options))
 		p->y = (struct range){0, 1};
 	if (!isfinite(p->y.low)) /* only the exact one */
 		p->y = (struct range){-4, -3};
 	p->floor = p->y.low - fmax((p->y.high - p->y.low) / 6, 0.3);
-	if (!p->options->needle)
+	if (!eval_retrieves(p->options))
 		p->y.low = p->floor;
 	round_range(&p->x);
 	round_range(&p->y);
@@ -141,7 +141,8 @@ static void find_points(struct plot *p)
 		y = isinf(y) && y < 0 ? p->floor : y;
 		p->at[i] = (struct plot_point){(x - p->x.low) / (p->x.high - p->x.low) * PLOT_WIDTH,
 		                               (y - p->y.low) / (p->y.high - p->y.low) * PLOT_HEIGHT};
-		costs[i] = (struct plot_point){p->at[i].x, p->options->needle ? -p->at[i].y : p->at[i].y};
+		costs[i] =
+			(struct plot_point){p->at[i].x, eval_retrieves(p->options) ? -p->at[i].y : p->at[i].y};
 	}
 	p->n_hull = plot_lower_hull(costs, p->n, p->hull, work);
 }
@@ -163,7 +164,7 @@ static bool on_hull(const struct plot *p, size_t i)
 static void print_axes(const struct plot *p)
 {
 	FILE *g = p->gnuplot;
-	const char *quality = p->options->needle ? "accuracy"
+	const char *quality = eval_retrieves(p->options) ? "right answers"
 	                      : p->options->attention
 	                          ? "error of attention, relative"
 	                          : "KL divergence from the exact cache, nats per token";
@@ -179,7 +180,7 @@ static void print_axes(const struct plot *p)
 	(void)fputs("set grid lc rgb '#dddddd' lw 1\nunset key\nset logscale x\n", g);
 	(void)fprintf(g, "set xrange [%.10g:%.10g]\n", pow(10, p->x.low), pow(10, p->x.high));
 	plot_ticks_print(g, 'x', p->x.low, p->x.high);
-	if (p->options->needle) {
+	if (eval_retrieves(p->options)) {
 		(void)fprintf(g, "set yrange [%.10g:%.10g]\n", p->y.low, p->y.high);
 		return;
 	}
@@ -284,7 +285,7 @@ static void print_key_line(const struct plot *p, size_t i)
 	(void)snprintf(text, sizeof text, eval_judges(p->options) ? "%.3f" : "%.0f", cost(p, i));
 	print_text(p, text, "right", in_key(p, 430, i + 1), "#000000");
 	(void)snprintf(text, sizeof text, "%.3g",
-	               p->options->needle ? p->results[i].accuracy : loss(p, i));
+	               eval_retrieves(p->options) ? p->results[i].retrieval.exact : loss(p, i));
 	print_text(p, text, "right", in_key(p, 505, i + 1), "#000000");
 }
 
@@ -294,15 +295,15 @@ static void print_key(const struct plot *p)
 	print_text(p, eval_judges(p->options) ? "bits" : "bytes", "right", in_key(p, 430, 0),
 	           "#000000");
 	print_text(p,
-	           p->options->needle      ? "accuracy"
-	           : p->options->attention ? "error"
-	                                   : "KL",
+	           eval_retrieves(p->options) ? "right answers"
+	           : p->options->attention    ? "error"
+	                                      : "KL",
 	           "right", in_key(p, 505, 0), "#000000");
 	for (size_t i = 0; i < p->n; i++)
 		print_key_line(p, i);
 	print_text(p,
-	           p->options->needle ? "filled and joined: the upper hull"
-	                              : "filled and joined: the lower hull",
+	           eval_retrieves(p->options) ? "filled and joined: the upper hull"
+	                                      : "filled and joined: the lower hull",
 	           "left", in_key(p, 68, p->n + 1), "#666666");
 }
 

@@ -1,110 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * \file    eval_report.c
- * \brief   Results as JSON lines for scripts, or as a table for people.
+ * \brief   Results as a table for people.
  */
-#include <math.h>
 #include <stdio.h>
 
-#include "eval.h"
-#include "json_string.h"
-
-/* JSON has no infinity and no NaN: a recipe that breaks the model gets a null. */
-static void print_number(const char *name, double value)
-{
-	if (isfinite(value))
-		(void)printf(", \"%s\": %.6g", name, value);
-	else
-		(void)printf(", \"%s\": null", name);
-}
-
-/* What more is told of several windows; of texts, which one it is (null: all of them). */
-static void print_judge_json(const struct eval_options *o, const struct eval_result *r)
-{
-	if (!eval_judges(o))
-		return;
-	(void)fputs(", \"text\": ", stdout);
-	if (r->text != NULL || o->n_texts == 1)
-		json_string_print(r->text != NULL ? r->text : o->texts[0]);
-	else
-		(void)fputs("null", stdout);
-	(void)printf(", \"windows\": %zu, \"scored\": %zu", r->scored / o->tokens, r->scored);
-	if (o->greedy > 0) {
-		print_number("greedy", r->greedy);
-		(void)printf(", \"greedy_most\": %zu", o->greedy);
-	}
-}
-
-static void print_spread_json(const struct eval_result *r)
-{
-	print_number("delta_low", r->delta_low);
-	print_number("delta_high", r->delta_high);
-	print_number("kl_low", r->kl_low);
-	print_number("kl_high", r->kl_high);
-	print_number("kl_median", r->kl_median);
-	print_number("kl_q99", r->kl_q99);
-	print_number("top1_low", r->top1_low);
-	print_number("top1_high", r->top1_high);
-	(void)fputs(", \"kl_by_position\": [", stdout);
-	for (size_t p = 0; p < EVAL_POSITIONS; p++)
-		(void)printf(isfinite(r->kl_at[p]) ? "%s%.6g" : "%snull", p > 0 ? ", " : "", r->kl_at[p]);
-	(void)putchar(']');
-}
-
-static void print_json(const struct eval *eval, const struct eval_result *r)
-{
-	(void)fputs("{\"recipe\": ", stdout);
-	json_string_print(r->recipe);
-	(void)printf(", \"context\": %zu, \"tokens\": %zu", eval->options->context,
-	             eval->options->tokens);
-	if (eval->options->generated > 0)
-		(void)printf(", \"generated\": %zu", eval->options->generated);
-	print_judge_json(eval->options, r);
-	print_number("ppl", r->ppl);
-	print_number("ppl_ref", r->ppl_ref);
-	print_number("delta_pct", r->delta_pct);
-	print_number("kl_mean", r->kl_mean);
-	print_number("top1_agree", r->top1_agree);
-	print_spread_json(r);
-	print_number("bytes_per_token", r->bytes_per_token);
-	(void)printf(", \"bytes_f16_per_token\": %zu", session_f16_bytes(&eval->session));
-	print_number("ratio", r->ratio);
-	print_number("bits_per_value", r->bits_per_value);
-	if (!eval_judges(eval->options))
-		print_number("decode_tokens_per_s", r->decode_tokens_per_s);
-	print_number("prefill_tokens_per_s", r->prefill_tokens_per_s);
-	(void)fputs(", \"device\": ", stdout);
-	json_string_print(eval->session.device.name);
-	(void)puts("}");
-}
-
-static void print_attention_json(const struct eval *eval, const struct eval_result *r)
-{
-	(void)fputs("{\"recipe\": ", stdout);
-	json_string_print(r->recipe);
-	(void)printf(", \"context\": %zu, \"tokens\": %zu", eval->options->context,
-	             eval->options->tokens);
-	print_number("attention_error", r->attention_error);
-	print_number("mass", r->mass);
-	print_number("bytes_per_token", r->bytes_per_token);
-	(void)printf(", \"bytes_f16_per_token\": %zu", session_f16_bytes(&eval->session));
-	print_number("ratio", r->ratio);
-	(void)fputs(", \"device\": ", stdout);
-	json_string_print(eval->session.device.name);
-	(void)puts("}");
-}
-
-static void print_needle_json(const struct eval *eval, const struct eval_result *r)
-{
-	(void)fputs("{\"task\": \"needle\", \"recipe\": ", stdout);
-	json_string_print(r->recipe);
-	(void)printf(", \"context\": %zu, \"trials\": %zu", eval->options->context, r->trials);
-	print_number("accuracy", r->accuracy);
-	print_number("margin", r->margin);
-	print_number("bytes_per_token", r->bytes_per_token);
-	print_number("ratio", r->ratio);
-	(void)puts("}");
-}
+#include "eval_ranks.h"
 
 static void print_row(const struct eval_options *o, const struct eval_result *r, int name_width)
 {
@@ -124,7 +25,7 @@ static void print_row(const struct eval_options *o, const struct eval_result *r,
 static void print_positions(const struct eval_options *o, const struct eval_result *results,
                             int name_width)
 {
-	const size_t begin = o->context + o->generated;
+	const size_t begin = o->contexts[0] + o->generated;
 	(void)printf("\nKL by position, from token\n%-*s", name_width, "recipe");
 	for (size_t p = 0; p < EVAL_POSITIONS; p++)
 		(void)printf(" %8zu", begin + p * o->tokens / EVAL_POSITIONS);
@@ -136,15 +37,48 @@ static void print_positions(const struct eval_options *o, const struct eval_resu
 	(void)putchar('\n');
 }
 
+/* Each recipe beside the next better one. */
+static void print_ranks(const struct eval_options *o, const struct eval_result *results,
+                        int name_width)
+{
+	size_t order[EVAL_MOST_RECIPES];
+	char cell[EVAL_CELL_BYTES];
+	eval_rank(results, o->n_recipes, order);
+	(void)printf("\n" EVAL_RANKS_TITLE "\n%-*s", name_width, "recipe");
+	for (size_t c = 0; c < EVAL_RANK_COLUMNS; c++)
+		(void)printf(" %9s", eval_rank_columns[c].title);
+	(void)putchar('\n');
+	for (size_t n = 0; n < o->n_recipes; n++) {
+		(void)printf("%-*s", name_width, results[order[n]].recipe);
+		for (size_t c = 0; c < EVAL_RANK_COLUMNS; c++) {
+			eval_rank_cell(results, order, n, c, cell);
+			(void)printf(" %9s", cell);
+		}
+		(void)putchar('\n');
+	}
+}
+
+/* What a part's rows have in common; nothing where that stands above the table. */
+static void print_heading(const struct eval_options *o, const struct eval_result *r)
+{
+	char title[EVAL_TITLE_BYTES];
+	eval_title(o, r, title);
+	if (eval_retrieves(o))
+		(void)printf("%s\n", title);
+	else if (eval_parts(o) > 1)
+		(void)printf("%s: perplexity %.3f\n", r->text != NULL ? r->text : "all texts", r->ppl_ref);
+}
+
 /* Texts first: what they have in common stands below. */
 static void print_parts(const struct eval_options *o, const struct eval_result *results,
                         int name_width)
 {
-	for (size_t part = 1; part <= eval_parts(o); part++) {
-		const struct eval_result *r = results + part % eval_parts(o) * o->n_recipes;
-		if (eval_parts(o) > 1)
-			(void)printf("%s%s: perplexity %.3f\n", part > 1 ? "\n" : "",
-			             r->text != NULL ? r->text : "all texts", r->ppl_ref);
+	const size_t n = eval_parts(o), first = eval_retrieves(o) ? 0 : 1;
+	for (size_t part = 0; part < n; part++) {
+		const struct eval_result *r = results + (first + part) % n * o->n_recipes;
+		if (part > 0)
+			(void)putchar('\n');
+		print_heading(o, r);
 		print_row(o, NULL, name_width);
 		for (size_t i = 0; i < o->n_recipes; i++)
 			print_row(o, &r[i], name_width);
@@ -155,12 +89,16 @@ static void print_table(const struct eval *eval, const struct eval_result *resul
 {
 	const struct eval_options *o = eval->options;
 	const int name_width = o->attention ? 48 : 36;
-	char title[EVAL_TITLE_BYTES];
-	eval_title(o, results, title);
-	(void)printf("%s, %s\n%s\n\n", o->model, eval->session.device.name, title);
+	char title[EVAL_TITLE_BYTES] = "";
+	if (!eval_retrieves(o)) /* its parts have titles of their own */
+		eval_title(o, results, title);
+	(void)printf("%s, %s\n%s%s\n", o->model, eval->session.device.name, title,
+	             *title != '\0' ? "\n" : "");
 	print_parts(o, results, name_width);
 	if (eval_judges(o))
 		print_positions(o, results, name_width);
+	if (eval_ranks(o))
+		print_ranks(o, results, name_width);
 }
 
 void eval_print(const struct eval *eval, const struct eval_result *results)
@@ -171,7 +109,5 @@ void eval_print(const struct eval *eval, const struct eval_result *results)
 		return;
 	}
 	for (size_t i = 0; i < o->n_recipes * eval_parts(o); i++)
-		(o->needle      ? print_needle_json
-		 : o->attention ? print_attention_json
-		                : print_json)(eval, &results[i]);
+		eval_json_print(eval, results + i / o->n_recipes * o->n_recipes, i % o->n_recipes);
 }

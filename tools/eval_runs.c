@@ -53,8 +53,8 @@ static bool open_streams(struct eval_runs *runs, size_t most_tokens, struct tool
 {
 	for (size_t i = 0; i < runs->n; i++) {
 		runs->streams[i] = &runs->run[i].stream;
-		if (!session_stream_open(&runs->eval->session, runs->run[i].recipe, most_tokens,
-		                         &runs->run[i].stream, error))
+		if (!session_stream_open_forked(&runs->eval->session, runs->run[i].recipe, most_tokens,
+		                                runs->forks, &runs->run[i].stream, error))
 			return false;
 	}
 	/* the others get the queries of the prompt with its rows */
@@ -66,16 +66,13 @@ static bool open_streams(struct eval_runs *runs, size_t most_tokens, struct tool
 	return engine_trace(runs->eval->session.engine, runs->streams[0], traced, error);
 }
 
-bool eval_runs_open(struct eval_runs *runs, const bool *wanted, size_t more,
+bool eval_runs_open(struct eval_runs *runs, const bool *wanted, size_t most_tokens,
                     struct tool_error *error)
 {
-	const struct eval_options *options = runs->eval->options;
 	if (!allocate(runs, error))
 		return false;
 	list_runs(runs, wanted);
-	return allocate_rows(runs, error) &&
-	       open_streams(runs, options->context + options->generated + options->tokens + more,
-	                    error);
+	return allocate_rows(runs, error) && open_streams(runs, most_tokens, error);
 }
 
 void eval_runs_close(struct eval_runs *runs)
@@ -89,13 +86,14 @@ void eval_runs_close(struct eval_runs *runs)
 	free(runs->logits);
 }
 
-bool eval_runs_note(struct eval_run *run, size_t n_tokens, struct tool_error *error)
+bool eval_runs_note(struct eval_run *run, size_t n_tokens, bool says, struct tool_error *error)
 {
 	uint64_t bytes;
 	if (!session_stream_bytes(&run->stream, &bytes, error))
 		return false;
 	run->bytes_per_token = (double)bytes / (double)n_tokens;
-	session_half_say(&run->stream, run->recipe);
+	if (says)
+		session_half_say(&run->stream, run->recipe);
 	return true;
 }
 
@@ -118,12 +116,13 @@ bool eval_runs_generate(struct eval_runs *runs, struct engine_stream *stream, si
 	return true;
 }
 
-static bool give_prompt(struct eval_runs *runs, size_t i, struct tool_error *error)
+bool eval_runs_give(struct eval_runs *runs, size_t i, size_t n, struct tool_error *error)
 {
 	struct eval *eval = runs->eval;
-	size_t n = eval->options->context;
 	struct eval_run *run = &runs->run[i];
 	double begin = tool_seconds();
+	if (run->stream.length > 0 && !session_stream_restart(&run->stream, error))
+		return false;
 	if (i > 0 && eval->options->prompt == EVAL_PROMPT_EXACT) {
 		progress_show(run->recipe, i, runs->n);
 		run->prefill_tokens_per_s = runs->run[0].prefill_tokens_per_s;
@@ -142,12 +141,13 @@ static bool give_prompt(struct eval_runs *runs, size_t i, struct tool_error *err
 
 bool eval_runs_prompt(struct eval_runs *runs, struct tool_error *error)
 {
+	const struct eval_options *options = runs->eval->options;
 	for (size_t i = 0; i < runs->n; i++) {
-		if (!give_prompt(runs, i, error))
+		if (!eval_runs_give(runs, i, options->contexts[0], error))
 			return false;
 		/* where tokens are generated behind it, they count too */
-		if (runs->eval->options->generated == 0 &&
-		    !eval_runs_note(&runs->run[i], runs->eval->options->context, error))
+		if (options->generated == 0 &&
+		    !eval_runs_note(&runs->run[i], options->contexts[0], true, error))
 			return false;
 	}
 	return true;

@@ -23,19 +23,23 @@ struct eval_runs {
 	size_t n;
 	size_t *of_recipe; /* [n_recipes] index into run */
 	size_t rows;       /* tokens of each stream in one pass, at most */
+	size_t forks;      /* of each stream at a time, set before they are opened */
 	float *logits;     /* [n][rows][vocabulary] */
 	struct engine_stream **streams;
 	int32_t *tokens; /* [n][rows] */
 };
 
-/** Opens empty streams of the wanted recipes (NULL: all) with room for the prompt, the tokens to be fed and `more`. A
- *  zeroed runs with eval set may be closed at any time. */
-bool eval_runs_open(struct eval_runs *runs, const bool *wanted, size_t more,
+/** Opens empty streams of the wanted recipes (NULL: all) with room for most_tokens. A zeroed runs with eval set may be closed
+ *  at any time. */
+bool eval_runs_open(struct eval_runs *runs, const bool *wanted, size_t most_tokens,
                     struct tool_error *error);
 void eval_runs_close(struct eval_runs *runs);
 
-/** The first run computes the prompt; the others get its rows, or compute it themselves when the prompt is
- *  to be sealed chunk by chunk. */
+/** Gives run i the window's first n tokens as its prompt, in place of what it holds: the first run computes them, the others
+ *  get its rows, or compute them themselves where --prompt says so. */
+bool eval_runs_give(struct eval_runs *runs, size_t i, size_t n, struct tool_error *error);
+
+/** Gives all runs the prompt of --context, and notes what it takes. */
 bool eval_runs_prompt(struct eval_runs *runs, struct tool_error *error);
 
 /** Feeds tokens from .. from + n - 1 of the window as generated ones, some at a time: they see what rows one by one would,
@@ -43,7 +47,7 @@ bool eval_runs_prompt(struct eval_runs *runs, struct tool_error *error);
 bool eval_runs_generate(struct eval_runs *runs, struct engine_stream *stream, size_t from, size_t n,
                         struct tool_error *error);
 
-/** Notes what a run's cache takes for the tokens that it holds, and says if it holds all of them in half. */
-bool eval_runs_note(struct eval_run *run, size_t n_tokens, struct tool_error *error);
+/** Notes what a run's cache takes for the tokens that it holds; says: tells if it holds all of them in half. */
+bool eval_runs_note(struct eval_run *run, size_t n_tokens, bool says, struct tool_error *error);
 
 #endif

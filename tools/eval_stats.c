@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "draw.h"
+
 static int compare(const void *a, const void *b)
 {
 	double x = *(const double *)a, y = *(const double *)b;
@@ -45,27 +47,12 @@ size_t stats_blocks(const double *values, size_t n, size_t block, double *sums, 
 	return n_blocks;
 }
 
-/* Returns the next number of the generator SplitMix64 (Steele, Lea, Flood 2014). */
-static uint64_t next_random(uint64_t *state)
-{
-	uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
-	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-	return z ^ z >> 31;
-}
-
-/* Returns a number below n, which is far below 2^32: the upper half of the random bits as a fraction of n. */
-static size_t random_below(uint64_t *state, size_t n)
-{
-	return (size_t)((next_random(state) >> 32) * (uint64_t)n >> 32);
-}
-
 static double draw_mean(const struct stats_strata *strata, uint64_t *state)
 {
 	double sum = 0.0, count = 0.0;
 	for (size_t s = 0, first = 0; s < strata->n; first += strata->n_blocks[s++]) {
 		for (size_t i = 0; i < strata->n_blocks[s]; i++) {
-			size_t b = first + random_below(state, strata->n_blocks[s]);
+			size_t b = first + draw_below(state, strata->n_blocks[s]);
 			sum += strata->sums[b];
 			count += strata->counts[b];
 		}

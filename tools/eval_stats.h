@@ -37,6 +37,9 @@ struct stats_strata {
 
 #define STATS_DRAWS 2000
 
+/** What tools draw by. Any seed would do: it is fixed so that the same scores have the same intervals. */
+#define STATS_SEED 20261128ULL
+
 /** Where the middle 95 % of the means lie when, STATS_DRAWS times, each stratum's blocks are replaced by as many of
  *  them drawn with replacement. The same seed and the same numbers of blocks draw the same blocks: what is drawn of one recipe
  *  is drawn of all, and of the reference. Both ends are NaN if a sum is, or without memory. */

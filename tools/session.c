@@ -73,11 +73,20 @@ void session_close(struct session *session)
 bool session_stream_open(const struct session *session, const char *recipe, size_t max_tokens,
                          struct engine_stream *stream, struct tool_error *error)
 {
+	return session_stream_open_forked(session, recipe, max_tokens, 0, stream, error);
+}
+
+bool session_stream_open_forked(const struct session *session, const char *recipe,
+                                size_t max_tokens, size_t forks, struct engine_stream *stream,
+                                struct tool_error *error)
+{
 	clkv_error cause = {0};
 	clkv_geometry geometry = engine_geometry(session->model);
 	clkv_cache_options options = CLKV_INIT(clkv_cache_options);
 	size_t rows = engine_max_rows(session->engine);
-	options.max_tokens = max_tokens;
+	options.max_tokens = max_tokens + forks * SESSION_FORK_TOKENS;
+	options.max_seq_tokens = max_tokens;
+	options.max_sequences = 1 + forks;
 	options.max_step_tokens = rows < max_tokens ? rows : max_tokens;
 	if (session->codebook != NULL && strstr(recipe, "a2ats") != NULL) {
 		options.codebook = session->codebook;
@@ -114,6 +123,21 @@ bool session_stream_restart(struct engine_stream *stream, struct tool_error *err
 	if (clkv_seq_create(stream->cache, &stream->seq, &cause) != CLKV_OK)
 		return tool_fail_clkv(error, "creating a sequence", &cause);
 	return true;
+}
+
+bool session_stream_fork(const struct engine_stream *stream, struct engine_stream *fork,
+                         struct tool_error *error)
+{
+	clkv_error cause = {0};
+	*fork = (struct engine_stream){.cache = stream->cache, .length = stream->length};
+	return clkv_seq_fork(stream->seq, &fork->seq, &cause) == CLKV_OK ||
+	       tool_fail_clkv(error, "forking a sequence", &cause);
+}
+
+void session_stream_fork_close(struct engine_stream *fork)
+{
+	clkv_seq_destroy(fork->seq);
+	memset(fork, 0, sizeof *fork);
 }
 
 void session_stream_close(struct engine_stream *stream)

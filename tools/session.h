@@ -33,6 +33,19 @@ void session_close(struct session *session);
 bool session_stream_open(const struct session *session, const char *recipe, size_t max_tokens,
                          struct engine_stream *stream, struct tool_error *error);
 
+/** The same with room for forks, SESSION_FORK_TOKENS each behind what they share. */
+#define SESSION_FORK_TOKENS 1024
+bool session_stream_open_forked(const struct session *session, const char *recipe,
+                                size_t max_tokens, size_t forks, struct engine_stream *stream,
+                                struct tool_error *error);
+
+/** A stream that begins with what another one holds, in the same cache; it doesn't trace. */
+bool session_stream_fork(const struct engine_stream *stream, struct engine_stream *fork,
+                         struct tool_error *error);
+
+/** Drops a fork; the cache stays the first stream's. */
+void session_stream_fork_close(struct engine_stream *fork);
+
 /** Runs n tokens through the model into an empty stream, in chunks, as a prompt. bar may be NULL. */
 bool session_prompt(struct session *session, struct engine_stream *stream, const int32_t *ids,
                     size_t n, const char *bar, struct tool_error *error);

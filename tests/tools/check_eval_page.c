@@ -199,7 +199,7 @@ static void check_page(struct eval_options *options, const char *const *words)
 	static char page[1 << 20];
 	static const char hostile[] = "kivi:</td></text><script>alert('&')</script>";
 	struct eval_result results[9] = {
-		{.recipe = "f16", .bytes_per_token = 23040, .accuracy = 1},
+		{.recipe = "f16", .bytes_per_token = 23040, .retrieval.exact = 1},
 		{.recipe = hostile, .bytes_per_token = 7860, .kl_mean = 0.004, .attention_error = 0.04},
 		{.recipe = "broken",
 	     .bytes_per_token = 5000,
@@ -207,6 +207,8 @@ static void check_page(struct eval_options *options, const char *const *words)
 	     .ppl = INFINITY,
 	     .attention_error = NAN},
 	};
+	/* the second recipe is the next worse one, the third broken */
+	struct eval_pair against[3][2] = {{{.kl = 0.0}}, {{.kl = 0.00123}}, {{.kl = NAN}, {.kl = NAN}}};
 	struct eval eval = {.options = options};
 	struct tool_error error = {""};
 	char path[] = "check_eval_page-XXXXXX";
@@ -221,6 +223,7 @@ static void check_page(struct eval_options *options, const char *const *words)
 			options->recipes[i] = results[i].recipe;
 		else /* two texts: all of them, then each */
 			results[i] = results[i - 3];
+		results[i].against = against[i % 3];
 		results[i].text = i < 3 ? NULL : options->texts[1];
 	}
 	ck_assert_msg(eval_html(&eval, results, path, &error), "%s", error.text);
@@ -241,7 +244,8 @@ START_TEST(test_page_stands_alone)
 	                               .texts = {"t.txt"},
 	                               .n_texts = 1,
 	                               .windows = 1,
-	                               .context = 8,
+	                               .contexts = {8},
+	                               .n_contexts = 1,
 	                               .tokens = 8,
 	                               .argv = argv};
 	struct tool_error error = {""};
@@ -252,12 +256,13 @@ START_TEST(test_page_stands_alone)
 	options.n_texts = 2;
 	options.texts[1] = "<i>u.txt";
 	check_page(&options, (const char *const[]){"&lt;i&gt;u.txt", "bits per value", "99 %",
-	                                           "KL by position", "lower hull", NULL});
+	                                           "KL by position", "+0.00123", "lower hull", NULL});
 	options.n_texts = 1;
 	options.attention = true;
 	check_page(&options, (const char *const[]){"0.0400", "mass", NULL});
 	options.attention = false;
-	options.needle = true;
+	options.task = TASK_KEYS;
+	options.n_contexts = 2;
 	check_page(&options, (const char *const[]){"margin", "upper hull", NULL});
 }
 END_TEST
@@ -265,7 +270,8 @@ END_TEST
 START_TEST(test_picture_that_cannot_be_written_is_an_error)
 {
 	static const char *const argv[] = {"clkv-eval", NULL};
-	struct eval_options options = {.context = 8, .n_recipes = 1, .recipes = {"f16"}, .argv = argv};
+	struct eval_options options = {
+		.contexts = {8}, .n_contexts = 1, .n_recipes = 1, .recipes = {"f16"}, .argv = argv};
 	const struct eval_result result = {.recipe = "f16", .bytes_per_token = 1};
 	struct tool_error error = {""};
 	if (!eval_plot_ready(&error))
