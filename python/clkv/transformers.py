@@ -31,7 +31,6 @@ from .cache import Cache
 from .context import Context
 from .geometry import Geometry, Rope
 from .sequence import Sequence, reorder
-from .step import Step
 
 NAME = "clkv"
 # Forwards of up to so many tokens, behind the first, are generation: drafts that are verified. Longer ones are parts of a prompt.
@@ -105,7 +104,7 @@ def _rope(config: Any, dim: int) -> Rope:
     if not isinstance(base, (int, float)) or kind not in ("default", "linear") or "full_attention" in parameters:
         return Rope()
     share = parameters.get("partial_rotary_factor") or getattr(config, "partial_rotary_factor", None) or 1.0
-    scaled = {"scaling": "linear", "factor": float(parameters["factor"])} if kind == "linear" else {}
+    scaled: dict[str, Any] = {"scaling": "linear", "factor": float(parameters["factor"])} if kind == "linear" else {}
     return Rope("halves", dims=int(dim * share), base=float(base), **scaled)
 
 
@@ -228,10 +227,10 @@ class _State:
 
     def __init__(self, geometry: Geometry, recipe: str, context: Context, options: dict[str, Any]) -> None:
         self.geometry, self.recipe, self.context, self.options = geometry, recipe, context, options
-        self.store: _Store | None = None
+        self.store: Any = None  # _Store, from the first forward on
         self.sequences: list[Sequence] = []
         self.clear_rows()
-        self.step: Step | None = None
+        self.step: Any = None          # Step, while one is open
         self.tokens, self.done = 0, 0  # columns of the last forward, and its layers so far
         self.live: list[int] = []      # its tokens that are no padding, by row
         self.rows: list[int] = []      # rows that have some
