@@ -26,6 +26,9 @@ vendor_packages=(
 )
 
 python_packages=(cffi numpy pytest)
+transformers_packages=(transformers==5.24.0 filelock 'sympy>=1.13.3' networkx jinja2 fsspec psutil 'gguf>=0.17' matplotlib)
+torch_packages=(torch==2.15.0 accelerate)
+oldest_transformers=transformers==4.57.6
 fuzzing_packages=(clang-14 libclang-rt-14-dev)
 
 missing_of() { # PACKAGE...
@@ -61,6 +64,21 @@ install_python() {
 	}
 	"$python" -c 'import pyopencl' 2>/dev/null || "$python" -m pip install --quiet pyopencl ||
 		echo "setup.sh: no pyopencl here: its tests are skipped" >&2
+	install_transformers "$cache" || echo "setup.sh: no torch or Transformers here: their tests are skipped" >&2
+}
+
+# torch's wheel for Linux brings several GB of GPU libraries as its dependencies; tests do with empty ones.
+install_transformers() { # CACHE
+	local python=$1/venv/bin/python
+	"$python" -c 'import torch, transformers, accelerate, gguf, matplotlib' 2>/dev/null || {
+		echo "setup.sh: installing torch and Transformers in $1 (2 GB)"
+		"$python" -m pip install --quiet "${transformers_packages[@]}" || return 1
+		"$python" -m pip install --quiet --no-deps "${torch_packages[@]}" || return 1
+		"$(dirname "$0")/torch-stubs.py" "$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/torch/lib" || return 1
+	}
+	[ -d "$1/transformers-oldest" ] && return
+	"$python" -m pip install --quiet --target "$1/part" --upgrade "$oldest_transformers" 2>/dev/null || return 0
+	mv "$1/part" "$1/transformers-oldest"
 }
 
 if [ "${1:-}" = --python ]; then

@@ -14,7 +14,8 @@ class _Stream:
     """A file for the length of one call; what its functions raise is raised behind the call."""
 
     def __init__(self, file: Any, close: bool) -> None:
-        self._file, self._close, self._raised = file, close, None
+        self._file, self._close = file, close
+        self._raised: BaseException | None = None
 
     def __enter__(self) -> Any:
         return self

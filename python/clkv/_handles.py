@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import weakref
+from collections.abc import Iterable
 from threading import get_ident
 from typing import Any
 
@@ -164,8 +165,8 @@ class use:
 
     __slots__ = ("alone", "all")
 
-    def __init__(self, alone: list[Handle], shared: list[Handle]) -> None:
-        self.alone, self.all = alone, alone + shared
+    def __init__(self, alone: Iterable[Handle], shared: Iterable[Handle]) -> None:
+        self.alone, self.all = list(alone), [*alone, *shared]
 
     def __enter__(self) -> None:
         with _guard:

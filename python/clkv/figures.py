@@ -42,7 +42,7 @@ class Bytes(NamedTuple):
     per_token: float
     per_token_f16: float
     code_tables: int
-    index: int
+    index: int  # type: ignore[assignment]
     recalled: int
     per_slot: float
     host_sealed: int
@@ -57,7 +57,7 @@ class BytesUsed(NamedTuple):
     sealed: int
     open: int
     tables: int
-    index: int
+    index: int  # type: ignore[assignment]
     host: int
     sequence: int
     sequence_host: int

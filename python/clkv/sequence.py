@@ -87,13 +87,14 @@ class Sequence(Handle):
         geometry, kept = self.cache.geometry, new("clkv_kept")
         queue = self.cache.context._queue_of(queue)
         room = max(len(self), 1)
-        arrays = [np.empty(room, np.uint32), np.empty(room, np.float32), np.empty(room, np.float32),
+        arrays: list[np.ndarray] = [np.empty(room, np.uint32), np.empty(room, np.float32), np.empty(room, np.float32),
                   np.empty((room, geometry.head_dim_k), np.float32), np.empty((room, geometry.dim_v), np.float32)]
         kept.room = room
         for name, array in zip(("positions", "weights", "scores", "k", "v"), arrays):
             setattr(kept, name, ffi.cast("uint32_t *" if name == "positions" else "float *", array.ctypes.data))
         self._call("clkv_seq_get_kept", layer, kv_head, kept, queue)
-        return Kept(*(array[:kept.n] for array in arrays), kept.tail)
+        positions, weights, scores, k, v = (array[:kept.n] for array in arrays)
+        return Kept(positions, weights, scores, k, v, kept.tail)
 
     def save(self, file: str | os.PathLike[str] | BinaryIO | None = None, recipe: str | None = None,
              queue: Any = None) -> bytes | None:

@@ -1,8 +1,17 @@
 # SPDX-License-Identifier: MIT
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # else torch's idle threads spin on the cores that PoCL wants
+
 import numpy as np
 import pytest
 
 import clkv
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "model: needs the test model, or minutes")
+
 
 GEOMETRY = clkv.Geometry(layers=2, q_heads=4, kv_heads=2, head_dim_k=32)
 

@@ -255,7 +255,8 @@ def test_what_nobody_holds_is_freed(cache):
 def test_what_goes_in_a_circle_is_closed_in_any_order(context):
     """The garbage collector finalizes what goes together in the order of its making, or nearly; each order must do."""
     parts = ["context", "cache", "sequence", "step"]
-    for order in itertools.permutations(range(4)):
+    orders = list(itertools.permutations(range(4)))
+    for order in orders if os.environ.get("CLKV_TEST_FULL") else orders[::5]:
         try:
             mine = clkv.Context()
         except clkv.NoDeviceError:
@@ -353,7 +354,7 @@ def test_an_interrupt_anywhere(context, rows):
                         step.attend(layer, q[layer])
             assert len(sequence) == 6
 
-    every = 1 if os.environ.get("CLKV_TEST_FULL") else 11  # all lines take two minutes
+    every = 1 if os.environ.get("CLKV_TEST_FULL") else 31  # all lines take two minutes
     at, lost, going = 0, 0, True
     while going:
         with context.cache(GEOMETRY, "f16", 64, max_sequences=2) as cache:

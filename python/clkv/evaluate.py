@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: MIT
+"""What recipes cost on a model of Transformers and a text: KL divergence, perplexity, bytes, time.
+
+    python -m clkv.evaluate MODEL --text FILE [--recipes "kivi:bits=4" kvcomp ...] [--csv FILE] [--plot FILE]
+
+The text's first tokens are the prompt; then the text itself is fed token by token, so that each is predicted from the compressed
+cache. The divergence is that of the predictions from those of the stock cache, which is the table's first line.
+"""
+from __future__ import annotations
+
+import argparse
+import csv
+import math
+import os
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # counts where this is the program: torch comes behind it
+
+import torch  # noqa: E402
+import transformers  # noqa: E402
+
+from . import _errors  # noqa: E402
+from . import transformers as clkv_transformers  # noqa: E402
+
+RECIPES = ("f16", "q:k=8,v=8", "kivi:bits=4", "kivi:bits=2", "kvcomp")
+STOCK = "DynamicCache"
+
+
+@dataclass(frozen=True)
+class Result:
+    """A line of the table.
+
+    kl          mean over the scored tokens of the divergence from the stock cache's predictions, in nats
+    perplexity  of the scored tokens
+    nbytes      that the cache holds at the end; per_token: for each token
+    seconds     of a scored token; prompt_seconds: of the prompt
+    """
+
+    recipe: str
+    kl: float
+    perplexity: float
+    nbytes: int
+    per_token: float
+    seconds: float
+    prompt_seconds: float
+
+
+@dataclass(frozen=True)
+class _Run:
+    log_probs: torch.Tensor  # [scored][vocabulary]
+    nbytes: int
+    seconds: float
+    prompt_seconds: float
+
+
+def _feed(model: Any, ids: torch.Tensor, prompt: int, cache: Any) -> tuple[torch.Tensor, float, float]:
+    """Predictions [scored][vocabulary] of ids [1][prompt + scored] behind the prompt, seconds of a token and of the prompt."""
+    name = clkv_transformers.cache_name(model)
+    start, rows = time.perf_counter(), []
+    with torch.inference_mode():
+        logits = model(ids[:, :prompt], use_cache=True, **{name: cache}).logits[0, -1]
+        middle = time.perf_counter()
+        for place in range(prompt, ids.shape[1]):
+            rows.append(logits.float().log_softmax(-1).cpu())
+            logits = model(ids[:, place:place + 1], use_cache=True, **{name: cache}).logits[0, -1]
+    return torch.stack(rows), (time.perf_counter() - middle) / len(rows), middle - start
+
+
+def _stock(model: Any, ids: torch.Tensor, prompt: int) -> _Run:
+    cache = transformers.DynamicCache()
+    log_probs, seconds, prompt_seconds = _feed(model, ids, prompt, cache)
+    held = sum(x.numel() * x.element_size() for layer in cache.layers for x in (layer.keys, layer.values))
+    return _Run(log_probs, held, seconds, prompt_seconds)
+
+
+def _ours(model: Any, ids: torch.Tensor, prompt: int, recipe: str, device: str, options: dict[str, Any]) -> _Run:
+    cache = clkv_transformers.ClkvCache(model.config, recipe, max_tokens=ids.shape[1] + 1, device=device, max_sequences=1, **options)
+    log_probs, seconds, prompt_seconds = _feed(model, ids, prompt, cache)
+    return _Run(log_probs, cache.nbytes(), seconds, prompt_seconds)
+
+
+def _result(recipe: str, run: _Run, truth: _Run, ids: torch.Tensor, prompt: int) -> Result:
+    targets = ids[0, prompt:].cpu()
+    loss = -run.log_probs.gather(1, targets[:, None]).mean().item()
+    kl = (truth.log_probs.exp() * (truth.log_probs - run.log_probs)).sum(1).mean().item()
+    return Result(recipe, max(kl, 0.0), math.exp(loss), run.nbytes, run.nbytes / ids.shape[1], run.seconds, run.prompt_seconds)
+
+
+def evaluate(model: Any, ids: torch.Tensor, recipes: Iterable[str] = RECIPES, prompt: int | None = None, device: str = "",
+             **options: Any) -> Iterable[Result]:
+    """Yields a line for the stock cache, then one for each recipe.
+
+    model   a causal model of Transformers; its attention is "sdpa" for the stock cache and "clkv" for recipes, and is put back
+    ids     [1][tokens], of which the first `prompt` (None: two thirds) are the prompt, all others are scored
+    device  and options: those of ClkvCache
+    """
+    if ids.dim() != 2 or ids.shape[0] != 1:
+        raise _errors.InvalidArgumentError(f"ids has shape {list(ids.shape)}, and must have [1, tokens]")
+    prompt = ids.shape[1] * 2 // 3 if prompt is None else prompt
+    if not 0 < prompt < ids.shape[1]:
+        raise _errors.InvalidArgumentError(f"prompt is {prompt} of {ids.shape[1]} tokens, and must leave some to score")
+    clkv_transformers.register()
+    before = model.config._attn_implementation
+    try:
+        soft = getattr(model.config.get_text_config(decoder=True), "attn_logit_softcapping", None)
+        model.set_attn_implementation("eager" if soft or not model._supports_sdpa else "sdpa")
+        truth = _stock(model, ids, prompt)
+        yield _result(STOCK, truth, truth, ids, prompt)
+        model.set_attn_implementation(clkv_transformers.NAME)
+        for recipe in recipes:
+            yield _result(recipe, _ours(model, ids, prompt, recipe, device, options), truth, ids, prompt)
+    finally:
+        model.set_attn_implementation(before)
+
+
+def plot(results: list[Result], file: str) -> None:
+    """Draws divergence over bytes per token, a point for each recipe. Needs matplotlib."""
+    import matplotlib
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
+    points = [r for r in results if r.recipe != STOCK]
+    axes.scatter([r.per_token for r in points], [r.kl for r in points])
+    for r in points:
+        axes.annotate(r.recipe, (r.per_token, r.kl), xytext=(5, 5), textcoords="offset points", fontsize=8)
+    axes.set_xlabel("bytes per token")
+    axes.set_ylabel("KL divergence from the stock cache, nats")
+    axes.set_yscale("log")
+    axes.margins(0.15)
+    axes.grid(alpha=0.3)
+    figure.savefig(file)
+    pyplot.close(figure)
+
+
+def _arguments(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m clkv.evaluate", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("model", help="a name or folder that from_pretrained takes, or a GGUF file")
+    parser.add_argument("--text", required=True, help="a file of text, long enough for both numbers of tokens")
+    parser.add_argument("--recipes", nargs="+", default=list(RECIPES), metavar="RECIPE")
+    parser.add_argument("--prompt", type=int, default=1024, help="tokens of the prompt (%(default)s)")
+    parser.add_argument("--tokens", type=int, default=512, help="tokens that are scored (%(default)s); few say little")
+    parser.add_argument("--device", default="", help="OpenCL device, as clkv-info lists them")
+    parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16", "float16"))
+    parser.add_argument("--csv", help="write the table here too")
+    parser.add_argument("--plot", help="draw divergence over bytes into this file (.png, .svg)")
+    return parser.parse_args(arguments)
+
+
+def _load(name: str, dtype: str) -> tuple[Any, Any]:
+    """Model and tokenizer of a folder, a name, or a GGUF file."""
+    folder, file = os.path.split(name) if name.endswith(".gguf") else (name, None)
+    where = {"gguf_file": file} if file else {}
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder or ".", **where)
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder or ".", dtype=getattr(torch, dtype), **where)
+    return model.eval(), tokenizer
+
+
+def _print(result: Result) -> None:
+    print(f"{result.recipe:<40} {result.kl:>9.5f} {result.perplexity:>10.3f} {result.nbytes:>12,} {result.per_token:>11,.0f} "
+          f"{result.seconds * 1000:>9.1f} {result.prompt_seconds:>9.2f}", flush=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command. Returns its exit status."""
+    options = _arguments(arguments)
+    model, tokenizer = _load(options.model, options.dtype)
+    with open(options.text, encoding="utf-8") as file:
+        ids = tokenizer(file.read(), return_tensors="pt").input_ids[:, :options.prompt + options.tokens]
+    if ids.shape[1] <= options.prompt:
+        print(f"clkv.evaluate: {options.text} has {ids.shape[1]} tokens, and the prompt alone {options.prompt}", file=sys.stderr)
+        return 1
+    print(f"{'recipe':<40} {'KL':>9} {'perplexity':>10} {'bytes':>12} {'per token':>11} {'ms/token':>9} {'prompt s':>9}")
+    results = []
+    for result in evaluate(model, ids, options.recipes, options.prompt, options.device):
+        results.append(result)
+        _print(result)
+    if options.csv:
+        with open(options.csv, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, [f.name for f in fields(Result)])
+            writer.writeheader()
+            writer.writerows(asdict(result) for result in results)
+    if options.plot:
+        plot(results, options.plot)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

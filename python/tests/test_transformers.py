@@ -1,0 +1,373 @@
+# SPDX-License-Identifier: MIT
+"""clkv inside models of Transformers: random models of two layers, and the same on stock caches."""
+import copy
+import gc
+import os
+import subprocess
+import sys
+
+import pytest
+
+torch = pytest.importorskip("torch", exc_type=ImportError)
+pytest.importorskip("transformers")
+import transformers  # noqa: E402
+from models import SHAPE, HalfCache, forward, generate, make, tokens  # noqa: E402
+
+import clkv  # noqa: E402
+import clkv.transformers  # noqa: E402
+from clkv.transformers import ClkvCache, cache_name  # noqa: E402
+
+# Logits of the random models are of size 1. Both sides round K and V to half alike; what is left is the order of sums.
+NEAR = 2e-3
+
+
+@pytest.fixture(scope="module", autouse=True)
+def registered(context):
+    clkv.transformers.register()
+    clkv.transformers.register()
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="module")
+def model(registered):
+    return make()
+
+
+@pytest.fixture(scope="module")
+def stock(registered):
+    return make(attention="sdpa")
+
+
+@pytest.fixture
+def cache(model, context):
+    return ClkvCache(model.config, "f16", max_tokens=1024, context=context)
+
+
+def test_logits_are_sdpas(model, stock, cache):
+    ids, half = tokens(1, 70), HalfCache()
+    for part in (ids[:, :50], ids[:, 50:51], ids[:, 51:60], ids[:, 60:]):
+        assert (forward(model, part, cache) - forward(stock, part, half)).abs().max() < NEAR
+    assert cache.get_seq_length() == 70
+
+
+def test_greedy_tokens_are_sdpas(model, stock, cache):
+    ids = tokens(1, 20)
+    assert torch.equal(generate(model, ids, cache, max_new_tokens=128), generate(stock, ids, HalfCache(), max_new_tokens=128))
+    assert cache.get_seq_length() == 20 + 127 and len(cache.sequences[0]) == 147
+
+
+def test_sampling(model, stock, cache):
+    ids = tokens(1, 20)
+    drawn = []
+    for m, c in ((model, cache), (stock, HalfCache())):
+        torch.manual_seed(3)
+        drawn.append(generate(m, ids, c, do_sample=True, top_k=20, max_new_tokens=40))
+    assert torch.equal(*drawn)
+
+
+def padded(*parts):
+    longest = max(part.shape[1] for part in parts)
+    ids = torch.cat([torch.nn.functional.pad(part, (longest - part.shape[1], 0)) for part in parts])
+    mask = torch.cat([torch.nn.functional.pad(torch.ones_like(part), (longest - part.shape[1], 0)) for part in parts])
+    return ids, mask
+
+
+def test_a_padded_batch_is_its_rows_alone(model, cache, context):
+    parts = [tokens(1, n, seed=n) for n in (9, 31, 40)]
+    ids, mask = padded(*parts)
+    together = generate(model, ids, cache, attention_mask=mask)
+    for row, part in enumerate(parts):
+        alone = generate(model, part, ClkvCache(model.config, max_tokens=128, context=context))
+        assert torch.equal(together[row, ids.shape[1]:], alone[0, part.shape[1]:])
+    assert [len(s) for s in cache.sequences] == [9 + 11, 31 + 11, 40 + 11]  # padding isn't stored
+
+
+def test_a_padded_batch_in_chunks(model, stock, cache):
+    """Chunks of 8: the first row has no token at all in three of them."""
+    ids, mask = padded(tokens(1, 9), tokens(1, 40))
+    half = HalfCache()
+    for start in range(0, 40, 8):
+        part, so_far = ids[:, start:start + 8], mask[:, :start + 8]
+        places = (so_far.cumsum(1) - 1).clamp(min=0)[:, start:]
+        got = forward(model, part, cache, attention_mask=so_far, position_ids=places)
+        want = forward(stock, part, half, attention_mask=so_far, position_ids=places)
+        live = so_far[:, start:].bool()
+        assert (got - want)[live].abs().max() < NEAR
+    assert [len(s) for s in cache.sequences] == [9, 40]
+
+
+@pytest.mark.parametrize("options", [{"num_beams": 3}, {"num_beams": 2, "num_return_sequences": 2}])
+def test_beams_are_stocks(model, stock, cache, options):
+    ids, mask = padded(tokens(1, 6), tokens(1, 11))
+    got, want = (generate(m, ids, c, attention_mask=mask, max_new_tokens=20, **options)
+                 for m, c in ((model, cache), (stock, HalfCache())))
+    assert torch.equal(got, want)
+
+
+def test_rows_change_places_with_their_padding(model, cache):
+    ids, mask = padded(tokens(1, 4), tokens(1, 10))
+    forward(model, ids, cache, attention_mask=mask)
+    cache.reorder_cache(torch.tensor([1, 0]))
+    one = torch.ones(2, 1, dtype=mask.dtype)
+    forward(model, tokens(2, 1), cache, attention_mask=torch.cat([mask.flip(0), one], 1))
+    assert [len(s) for s in cache.sequences] == [11, 5]
+
+
+def test_chunked_prefill(model, cache, context):
+    ids = tokens(1, 200)
+    chunked = generate(model, ids, cache, prefill_chunk_size=64)
+    assert torch.equal(chunked, generate(model, ids, ClkvCache(model.config, max_tokens=256, context=context)))
+
+
+@pytest.mark.parametrize("recipe", ["f16", "kivi:bits=4 ; window=32"])
+def test_drafts_of_the_prompt(model, context, recipe):
+    """Prompt lookup: rejected drafts leave nothing behind, so that tokens are those without."""
+    ids = torch.cat([tokens(1, 30)] * 3, 1)
+    plain, drafted = (ClkvCache(model.config, recipe, max_tokens=256, context=context) for _ in range(2))
+    want = generate(model, ids, plain, max_new_tokens=40)
+    got = generate(model, ids, drafted, max_new_tokens=40, prompt_lookup_num_tokens=5)
+    assert drafted.get_seq_length() == len(drafted.sequences[0])
+    if recipe == "f16":
+        assert torch.equal(got, want)
+
+
+def test_crop(model, stock, cache):
+    ids, half = tokens(1, 40), HalfCache()
+    forward(model, ids[:, :30], cache), forward(stock, ids[:, :20], half)
+    cache.crop(-10)  # of a forward that isn't committed yet
+    assert cache.get_seq_length() == 20
+    assert (forward(model, ids[:, 20:], cache) - forward(stock, ids[:, 20:], half)).abs().max() < NEAR
+    cache.crop(-25)  # the last forward and five tokens before it
+    assert cache.get_seq_length() == len(cache.sequences[0]) == 15
+    cache.crop(0)
+    half = HalfCache()
+    forward(stock, ids[:, :15], half)
+    assert (forward(model, ids[:, 15:], cache) - forward(stock, ids[:, 15:], half)).abs().max() < NEAR
+
+
+def test_crop_of_padded_rows(model, cache):
+    ids, mask = padded(tokens(1, 3), tokens(1, 10))
+    forward(model, ids, cache, attention_mask=mask)
+    forward(model, tokens(2, 2), cache, attention_mask=torch.cat([mask, torch.ones(2, 2, dtype=mask.dtype)], 1))
+    cache.crop(-7)
+    assert cache.get_seq_length() == 5 and [len(s) for s in cache.sequences] == [0, 5]
+    forward(model, ids[:, 5:], cache, attention_mask=mask)
+    assert [len(s) for s in cache.sequences] == [3, 10]
+
+
+def test_a_prefix_is_shared_by_copies(model, stock, cache):
+    ids = tokens(1, 100)
+    forward(model, ids, cache)
+    before = cache.nbytes()
+    copies = [copy.deepcopy(cache) for _ in range(1)]
+    assert cache.nbytes() < 1.2 * before  # a fork has a table of its own, no rows
+    for seed, one in enumerate([*copies, cache]):
+        more = torch.cat([ids, tokens(1, 10, seed + 7)], 1)
+        assert torch.equal(generate(model, more, one), generate(stock, more, HalfCache()))
+    assert cache.get_seq_length() == copies[0].get_seq_length() == 121
+
+
+def test_rows_are_repeated_and_selected(model, cache):
+    forward(model, tokens(2, 8), cache)
+    cache.batch_repeat_interleave(2)
+    assert len(cache.sequences) == 4
+    cache.batch_select_indices(torch.tensor([0, 3]))
+    assert [len(s) for s in cache.sequences] == [8, 8]
+    cache.reset()
+    assert cache.get_seq_length() == 0 and cache.nbytes() == 0
+
+
+MODELS = {
+    "Mistral": {"sliding_window": 12},
+    "Qwen3": {"use_sliding_window": True, "sliding_window": 9, "max_window_layers": 1,
+              "layer_types": ["full_attention", "sliding_attention"]},
+    "Gemma2": {"attn_logit_softcapping": 5.0, "sliding_window": 12, "query_pre_attn_scalar": 7, "hidden_activation": "gelu_pytorch_tanh"},
+    "GptOss": {"sliding_window": 16, "num_local_experts": 2, "num_experts_per_tok": 1},
+    "Granite": {"attention_multiplier": 0.3},
+    "Phi3": {"sliding_window": None},
+}
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_windows_softcaps_sinks_and_scales(kind, context):
+    """Models whose attention differs: stock eager attention of the same model is the reference."""
+    if not hasattr(transformers, kind + "Config"):
+        pytest.skip(f"this version of Transformers has no {kind}")
+    models = [make(kind, attention, **MODELS[kind]) for attention in ("clkv", "eager")]
+    for one in models:
+        for name, parameter in one.named_parameters():
+            if name.endswith("sinks"):
+                torch.nn.init.normal_(parameter, generator=torch.Generator().manual_seed(1))
+    cache, half = ClkvCache(models[0].config, max_tokens=128, context=context), HalfCache()
+    ids = tokens(1, 60)
+    for part in (ids[:, :40], ids[:, 40:41], ids[:, 41:]):
+        got, want = forward(models[0], part, cache), forward(models[1], part, half)
+        assert (got - want).abs().max() < NEAR * max(1, want.abs().max())
+
+
+def test_bfloat16_models(context):
+    models = [make(attention=name).to(torch.bfloat16) for name in ("clkv", "sdpa")]
+    ids = tokens(2, 40)
+    got = forward(models[0], ids, ClkvCache(models[0].config, max_tokens=128, context=context))
+    want = forward(models[1], ids, transformers.DynamicCache())
+    # bfloat16 has 8 bits: sums of two layers differ by a few of its steps
+    assert (got - want).float().abs().max() < 0.03 * want.float().abs().max()
+
+
+@pytest.mark.parametrize("recipe", ["kivi:bits=4 ; window=32", "snapkv:budget=64 ; window=16", "think:keep=0.75 | kivi:bits=4",
+                                    "layers=0: f16 ; 1-: kivi:bits=2", "kvcomp"])
+def test_recipes_compress(model, context, recipe):
+    ids = tokens(1, 400)
+    sizes = []
+    for one in (recipe, "f16"):
+        cache = ClkvCache(model.config, one, max_tokens=512, context=context)
+        out = generate(model, ids, cache, max_new_tokens=8)
+        assert out.shape == (1, 408)
+        sizes.append(cache.nbytes())
+    assert sizes[0] < 0.85 * sizes[1]
+
+
+def test_a_prompt_ends_when_generation_begins(model, context):
+    cache = ClkvCache(model.config, "kivi:bits=4 ; window=32,seal=prompt", max_tokens=512, context=context)
+    for start in (0, 100, 200):
+        forward(model, tokens(1, 100, start), cache)
+        assert cache.sequences[0].info.sealed == 0
+    forward(model, tokens(1, 1), cache)
+    assert cache.sequences[0].info.sealed == 300 - 32
+    forward(model, tokens(1, 100), cache)
+    cache.end_prompt()
+    assert cache.sequences[0].info.sealed > 300 - 32
+
+
+def test_no_tensor_holds_all_rows(model, cache):
+    ids = tokens(1, 300)
+    forward(model, ids, cache)
+    generate(model, torch.cat([ids, tokens(1, 1)], 1), cache, max_new_tokens=3)
+    rows = 2 * 16 * 300  # of K or V of one layer
+    gc.collect()
+    alive = [x for x in gc.get_objects() if type(x) is torch.Tensor and x.numel() >= rows]
+    assert not alive
+
+
+def test_an_interrupt_in_a_forward(model, stock, cache):
+    """What an interrupted forward appended is gone; the cache goes on from before."""
+    ids, half = tokens(1, 30), HalfCache()
+    forward(model, ids[:, :10], cache)
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    hook = model.model.layers[1].self_attn.register_forward_pre_hook(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        forward(model, ids[:, 10:20], cache)
+    hook.remove()
+    assert cache.get_seq_length() == 10
+    got = forward(model, ids[:, 10:], cache)
+    forward(stock, ids[:, :10], half)
+    assert (got - forward(stock, ids[:, 10:], half)).abs().max() < NEAR
+
+
+def test_caches_free_their_memory(model, context):
+    before = sum(not child.closed for child in context._children)
+    cache = ClkvCache(model.config, max_tokens=128, context=context)
+    forward(model, tokens(1, 8), cache)
+    del cache
+    assert sum(not child.closed for child in context._children) == before
+
+
+def config(kind="Llama", **changes):
+    return getattr(transformers, kind + "Config")(**{**SHAPE, **changes})
+
+
+REFUSED = {
+    "latent attention": lambda: config("DeepseekV3", n_routed_experts=2, num_experts_per_tok=1, kv_lora_rank=16),
+    "encoder-decoder": lambda: transformers.T5Config(),
+    "no attention heads": lambda: transformers.MambaConfig(),
+    "linear_attention": lambda: config("Qwen3Next", layer_types=["linear_attention", "full_attention"]),
+    "head": lambda: config(head_dim=512),
+    "multiple": lambda: config(head_dim=24),
+}
+
+
+@pytest.mark.parametrize("words", REFUSED)
+def test_models_that_cannot_are_refused(context, words):
+    with pytest.raises(clkv.Error, match=words) as caught:
+        ClkvCache(REFUSED[words](), context=context)
+    assert "\n" not in str(caught.value)
+
+
+def test_recipes_that_cannot_are_refused(model, context):
+    with pytest.raises(clkv.InvalidRecipeError):
+        ClkvCache(model.config, "kivi:bits=9", context=context)
+
+
+def test_mistakes_in_use(model, stock, cache, context):
+    with pytest.raises(clkv.InvalidStateError, match="ClkvCache"):
+        forward(model, tokens(1, 5), None)
+    with pytest.raises(clkv.InvalidStateError, match="ClkvCache"):
+        forward(model, tokens(1, 5), transformers.DynamicCache())
+    ids, mask = padded(tokens(1, 3), tokens(1, 6))
+    with pytest.raises(clkv.UnsupportedError, match="left"):
+        forward(model, ids, cache, attention_mask=mask.flip(1))
+    assert cache.get_seq_length() == 0
+    forward(model, ids, cache, attention_mask=mask)
+    with pytest.raises(clkv.InvalidArgumentError, match="padded rows"):
+        forward(model, tokens(2, 1), cache)
+    with pytest.raises(clkv.InvalidArgumentError, match="rows"):
+        forward(model, tokens(3, 1), cache)
+    with pytest.raises(clkv.UnsupportedError, match="dimensions"):
+        forward(model, tokens(2, 1), cache, attention_mask=torch.zeros(2, 1, 1, 7))
+    with pytest.raises(clkv.InvalidArgumentError, match="all tokens so far"):
+        forward(model, tokens(2, 1), cache, attention_mask=torch.tensor([[0], [1]]))
+    small = ClkvCache(model.config, max_tokens=64, context=context)
+    with pytest.raises((clkv.PoolFullError, clkv.InvalidArgumentError)):
+        forward(model, tokens(1, 100), small)
+
+
+def test_the_cache_has_the_name_that_this_version_takes(model, cache):
+    later = tuple(int(n) for n in transformers.__version__.split(".")[:2]) >= (5, 24)
+    assert cache_name(model) == ("cache" if later else "past_key_values")
+
+
+MEMORY = """
+import sys, torch, transformers, clkv.transformers
+sys.path.insert(0, sys.argv[2])
+from models import forward, make, tokens
+clkv.transformers.register()
+recipe = sys.argv[1]
+model = make(attention="clkv" if recipe else "sdpa", num_hidden_layers=4, num_attention_heads=8, num_key_value_heads=8, head_dim=64,
+             max_position_embeddings=8192)
+def memory():
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("RssAnon")) * 1024
+def run(n):
+    options = {"max_tokens": 4352, "max_step_tokens": 256, "max_open_tokens": 1024}
+    cache = clkv.transformers.ClkvCache(model.config, recipe, **options) if recipe else transformers.DynamicCache()
+    for start in range(0, n, 256):
+        model.model(tokens(1, 256, start), use_cache=True, **{clkv.transformers.cache_name(model): cache})
+    return cache
+with torch.inference_mode():
+    run(512)
+    before = memory()
+    cache = run(4096)
+    print(memory() - before)
+"""
+
+
+@pytest.mark.model
+def test_resident_memory_is_what_the_recipe_promises(context, tmp_path):
+    """4,096 tokens of 4 layers of 8 heads of 64: 64 MiB in float32 on the stock cache. Of 2 bits an eighth is left, with scales."""
+    if not os.path.exists("/proc/self/status"):
+        pytest.skip("no /proc")
+
+    def grown(recipe):
+        ran = subprocess.run([sys.executable, "-c", MEMORY, recipe, os.path.dirname(os.path.abspath(__file__))], capture_output=True,
+                             text=True, check=False)
+        assert ran.returncode == 0, ran.stderr
+        return int(ran.stdout)
+
+    mib = 2**20
+    stock, ours = grown(""), grown("kivi:bits=2 ; window=64")
+    assert stock > 60 * mib
+    # half blocks for 1,024 tokens are 8 MiB, the sealed tokens 5.2, scratch some; a tensor of all K and V would be 64
+    assert ours < 24 * mib
