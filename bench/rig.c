@@ -3,10 +3,11 @@
  * \file    rig.c
  * \brief   Fills caches for problems, cheaply: rows are appended without any attention.
  */
-#include "rig.h"
+#include "bench_calibration.h"
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { CHUNK = 512, MOST_LAYERS = 1024, BLOCK_ROOM = 512 };
 
@@ -161,6 +162,49 @@ static bool make_input(struct bench_rig *rig, bool attends, struct tool_error *e
 	return rig->out != NULL || tool_fail_cl(error, "clCreateBuffer", code);
 }
 
+static float from_half(uint16_t x)
+{
+	return ldexpf((float)((x & 0x3ff) | 0x400) * (x & 0x8000 ? -1.0f : 1.0f), (x >> 10 & 31) - 25);
+}
+
+/* Of the rows that fill_random makes. */
+static bool calibrate(const clkv_geometry *geometry, struct bench_file *file,
+                      struct tool_error *error)
+{
+	enum { SAMPLE = 1 << 18 };
+	uint16_t *x = malloc(SAMPLE * sizeof *x);
+	float *rows = malloc(SAMPLE * sizeof *rows);
+	bool done = (x && rows) || tool_fail(error, "out of memory");
+	if (done) {
+		fill_random(x, SAMPLE);
+		for (size_t i = 0; i < SAMPLE; i++)
+			rows[i] = from_half(x[i]);
+		done = bench_calibration(geometry, rows, SAMPLE, file, error);
+	}
+	free(x);
+	free(rows);
+	return done;
+}
+
+static bool make_cache(struct bench_rig *rig, struct tool_error *error)
+{
+	clkv_error cause;
+	const char *recipe = rig->problem->recipe;
+	clkv_cache_options o = cache_options(rig->problem);
+	struct bench_file file = {0};
+	if (strstr(recipe, "qtc")) {
+		if (!calibrate(&rig->geometry, &file, error))
+			return free(file.bytes), false;
+		o.calibration = file.bytes;
+		o.calibration_size = file.n;
+	}
+	bool done = clkv_cache_create(rig->machine->context, &rig->geometry, recipe, &o, &rig->cache,
+	                              &cause) == CLKV_OK ||
+	            tool_fail_clkv(error, "the cache", &cause);
+	free(file.bytes);
+	return done;
+}
+
 bool bench_rig_open(struct bench_rig *rig, const struct bench_machine *machine,
                     const struct bench_problem *problem, bool attends, struct tool_error *error)
 {
@@ -176,10 +220,8 @@ bool bench_rig_open(struct bench_rig *rig, const struct bench_machine *machine,
 		return tool_fail(error, "out of memory");
 	if (!choose_layers(rig, attends, error) || !make_input(rig, attends, error))
 		return false;
-	clkv_cache_options o = cache_options(problem);
-	if (clkv_cache_create(machine->context, &rig->geometry, problem->recipe, &o, &rig->cache,
-	                      &cause) != CLKV_OK)
-		return tool_fail_clkv(error, "the cache", &cause);
+	if (!make_cache(rig, error))
+		return false;
 	/* what is timed is not to meet a compiler */
 	if (clkv_cache_warm(rig->cache, NULL, NULL, &cause) != CLKV_OK)
 		return tool_fail_clkv(error, "the kernels", &cause);

@@ -36,6 +36,7 @@
 #include "clkv/base.h"
 #include "clkv/bytes.h"
 #include "clkv/cache.h"
+#include "clkv/calibration.h"
 #include "clkv/context.h"
 #include "clkv/figures.h"
 #include "clkv/file.h"

@@ -110,9 +110,7 @@ static const struct tool_option options[] = {
 	{"plot", "FILE", "draw quality against bytes per token, PNG or FILE.svg (needs gnuplot)",
      .text = &o.plot},
 	{"html", "FILE", "write one page with table and plot (needs gnuplot)", .text = &o.html},
-	{"codebook", "FILE", "codebooks for recipes with a2ats, of clkv-train", .text = &o.codebook},
-	{"rotation", "FILE", "matrices for recipes with rot=file, of clkv-train --for rotation",
-     .text = &o.rotation},
+	OPTION_GIVEN(o.given),
 	OPTION_DEVICE(o.device),
 	OPTION_PRODUCTS(o.products),
 };
@@ -192,18 +190,6 @@ static bool read_texts(struct eval *eval, struct tool_error *error)
 	return true;
 }
 
-/* What the session gives to recipes that take it: *codebook and *rotation are the caller's to free. */
-static bool read_given(struct session *session, char **codebook, char **rotation,
-                       struct tool_error *error)
-{
-	if ((o.codebook && !text_file_read(o.codebook, codebook, &session->codebook_size, error)) ||
-	    (o.rotation && !text_file_read(o.rotation, rotation, &session->rotation_size, error)))
-		return false;
-	session->codebook = *codebook;
-	session->rotation = *rotation;
-	return true;
-}
-
 static bool draw(const struct eval *eval, const struct eval_result *results,
                  struct tool_error *error)
 {
@@ -213,7 +199,6 @@ static bool draw(const struct eval *eval, const struct eval_result *results,
 
 static bool run(struct tool_error *error)
 {
-	char *codebook = NULL, *rotation = NULL;
 	struct eval eval = {.options = &o};
 	struct engine_options engine_options = {.products = o.products};
 	if ((o.plot != NULL || o.html != NULL) && !eval_plot_ready(error))
@@ -225,7 +210,7 @@ static bool run(struct tool_error *error)
 	if (done && longest_context() > (size_t)eval.session.model->context)
 		(void)fprintf(stderr, "%s: note: the model was trained for %d tokens\n", tool_name,
 		              eval.session.model->context);
-	done = done && read_given(&eval.session, &codebook, &rotation, error) &&
+	done = done && given_files_read(&o.given, &eval.session.given, error) &&
 	       read_texts(&eval, error) &&
 	       (eval_retrieves(&o) ? eval_retrieve
 	        : o.attention      ? eval_attention
@@ -234,8 +219,6 @@ static bool run(struct tool_error *error)
 		eval_print(&eval, results);
 	done = done && draw(&eval, results, error);
 	session_close(&eval.session);
-	free(codebook);
-	free(rotation);
 	for (size_t i = 0; i < o.n_texts; i++)
 		free(eval.texts[i].all);
 	for (size_t i = 0; i < o.n_recipes * eval_parts(&o); i++)

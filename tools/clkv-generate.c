@@ -33,6 +33,7 @@ static const struct tool_option options[] = {
 	{"depth", "N", "fill the cache with N rows of noise first: measures speed, makes no sense",
      .size = {&o.depth, 0, MOST_TOKENS}},
 	{"ignore-eos", NULL, "go on behind the end of the text", .flag = &o.ignore_eos},
+	OPTION_GIVEN(o.given),
 	OPTION_DEVICE(o.device),
 	{"profile", NULL, "say where the time of generation went, by kind of kernel",
      .flag = &o.profile},
@@ -86,7 +87,8 @@ static bool run(struct tool_error *error)
 	if (!session_open(&session, o.model, o.device, &engine_options, error))
 		return false;
 	double loading = tool_seconds() - begin;
-	bool done = generate(&session, &o, &report, error);
+	bool done =
+		given_files_read(&o.given, &session.given, error) && generate(&session, &o, &report, error);
 	if (done)
 		print_report(&session, &report, loading);
 	if (done && o.profile && report.timed > 0)

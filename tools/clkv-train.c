@@ -1,88 +1,131 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * \file    clkv-train.c
- * \brief   Trains codebooks or rotations for a model on a text, for recipes with a2ats or rot=file.
+ * \brief   Trains codebooks, rotations or calibrations for a model on texts, for recipes with a2ats, rot=file or qtc.
  *
- * The text goes through the model as one long prompt: of a cache with the codebook's recipe, which trains it; or in half, for
- * rotations (train_rotation.c).
+ * A text goes through the model as one long prompt: of a cache with the codebook's recipe, which trains it; or in half, for
+ * rotations (train_rotation.c) and calibrations (train_calibration.c).
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "options.h"
+#include "output_file.h"
 #include "session.h"
 #include "text_file.h"
 #include "tool_main.h"
+#include "train_calibration.h"
 #include "train_rotation.h"
 
-enum { MOST_TOKENS = 1 << 24 };
+enum { MOST_TOKENS = 1 << 24, MOST_TEXTS = 16, CALIBRATION_TOKENS = 2048 };
+
+/* Error of a layer's output that a step stands for: about an eighth of f16's bytes. */
+static const float usual_delta = 0.0014F;
+
+enum purpose { FOR_CODEBOOK, FOR_ROTATION, FOR_QTC, N_PURPOSES };
+
+static const char *const purposes[N_PURPOSES] = {"codebook", "rotation", "qtc"};
 
 static const char tool_name[] = "clkv-train";
 
 static struct {
-	const char *model, *text, *out, *recipe, *device;
-	size_t offset, tokens;
+	const char *model, *out, *recipe, *device;
+	const char *texts[MOST_TEXTS];
+	size_t n_texts, offset, tokens;
 	enum engine_products products;
-	bool rotation; /* and not a codebook */
+	enum purpose purpose;
+	float delta; /* 0: the usual one */
 } o;
 
 static bool set_purpose(const char *text, struct tool_error *error)
 {
-	o.rotation = strcmp(text, "rotation") == 0;
-	return o.rotation || strcmp(text, "codebook") == 0 ||
-	       tool_fail(error, "--for takes codebook or rotation, not '%s'", text);
+	for (int i = 0; i < N_PURPOSES; i++)
+		if (strcmp(text, purposes[i]) == 0) {
+			o.purpose = (enum purpose)i;
+			return true;
+		}
+	return tool_fail(error, "--for takes codebook, rotation or qtc, not '%s'", text);
+}
+
+static bool add_text(const char *text, struct tool_error *error)
+{
+	if (o.n_texts == MOST_TEXTS)
+		return tool_fail(error, "at most %d texts at a time", MOST_TEXTS);
+	o.texts[o.n_texts++] = text;
+	return true;
 }
 
 static const struct tool_option options[] = {
 	{"model", "FILE", "GGUF file (Llama architecture)", .text = &o.model},
-	{"text", "FILE", "UTF-8 text; - reads standard input", .text = &o.text},
-	{"out", "FILE", "where the codebooks or matrices go", .text = &o.out},
-	{"for", "WHAT", "codebook (default) or rotation", .set = set_purpose},
+	{"text", "FILE", "UTF-8 text; - reads standard input; again for more with --for qtc",
+     .set = add_text},
+	{"out", "FILE", "where the codebooks, matrices or calibration go", .text = &o.out},
+	{"for", "WHAT", "codebook (default), rotation or qtc", .set = set_purpose},
 	{"recipe", "R",
      "of codebooks; default a2ats:codes=256; what else it says must be the same when it is used",
      .text = &o.recipe},
 	{"offset", "K", "begin at token K of the text; default 0", .size = {&o.offset, 0, MOST_TOKENS}},
-	{"tokens", "N", "tokens of it; default as many as the model was trained for, or as there are",
+	{"tokens", "N",
+     "tokens of each text; default as many as the model was trained for, or as there are;\n"
+     "with --for qtc at most 2048",
      .size = {&o.tokens, 1, MOST_TOKENS}},
+	{"delta", "X", "with --for qtc: what a step stands for; smaller is finer; default 0.0014",
+     .number = {&o.delta, 1e-6F, 1}},
 	OPTION_DEVICE(o.device),
 	OPTION_PRODUCTS(o.products),
 };
 
 static bool check(struct tool_error *error)
 {
-	if (o.model == NULL || o.text == NULL || o.out == NULL)
+	if (o.model == NULL || o.n_texts == 0 || o.out == NULL)
 		return tool_fail(error, "--model, --text and --out are needed; try clkv-train --help");
-	if (o.rotation && o.recipe != NULL)
-		return tool_fail(error,
-		                 "--for rotation takes no --recipe: all with rot=file take its file");
+	if (o.purpose != FOR_CODEBOOK && o.recipe != NULL)
+		return tool_fail(error, "--for %s takes no --recipe: its file serves all that ask for one",
+		                 purposes[o.purpose]);
+	if (o.purpose != FOR_QTC && (o.n_texts > 1 || o.delta > 0))
+		return tool_fail(error, "%s goes with --for qtc alone",
+		                 o.delta > 0 ? "--delta" : "more than one --text");
+	if (o.purpose == FOR_QTC && o.tokens > 0 && o.tokens < CALIBRATION_LEAST_TOKENS)
+		return tool_fail(error, "--for qtc takes --tokens from %d on", CALIBRATION_LEAST_TOKENS);
 	o.recipe = o.recipe != NULL ? o.recipe : "a2ats:codes=256";
 	return true;
 }
 
-/* The tokens to train on: *all is the caller's to free, *ids points into it. */
-static bool read_tokens(const struct session *session, int32_t **all, const int32_t **ids,
-                        size_t *n, struct tool_error *error)
+/* The tokens of one text; *all is the caller's to free. */
+struct tokens {
+	int32_t *all;
+	const int32_t *ids;
+	size_t n;
+};
+
+static size_t usual_tokens(const struct session *session)
+{
+	size_t most = (size_t)session->model->context;
+	return o.purpose == FOR_QTC && most > CALIBRATION_TOKENS ? CALIBRATION_TOKENS : most;
+}
+
+static bool read_tokens(const struct session *session, const char *path, struct tokens *tokens,
+                        struct tool_error *error)
 {
 	char *text;
-	size_t size, there, most = o.tokens > 0 ? o.tokens : (size_t)session->model->context;
-	if (!text_file_read(o.text, &text, &size, error))
+	size_t size, there, most = o.tokens > 0 ? o.tokens : usual_tokens(session);
+	const size_t least = o.tokens > 0           ? o.tokens
+	                     : o.purpose == FOR_QTC ? CALIBRATION_LEAST_TOKENS
+	                                            : 1;
+	if (!text_file_read(path, &text, &size, error))
 		return false;
-	bool done = tokenizer_encode(session->tokenizer, text, size, false, all, &there, error);
+	bool done =
+		tokenizer_encode(session->tokenizer, text, size, false, &tokens->all, &there, error);
 	free(text);
 	if (!done)
 		return false;
-	if (there <= o.offset || (o.tokens > 0 && there - o.offset < o.tokens))
-		return tool_fail(error, "'%s' has %zu tokens, not %zu behind token %zu", o.text, there,
-		                 o.tokens > 0 ? o.tokens : 1, o.offset);
-	*ids = *all + o.offset;
-	*n = there - o.offset < most ? there - o.offset : most;
+	if (there < o.offset || there - o.offset < least)
+		return tool_fail(error, "'%s' has %zu tokens; needed: %zu behind token %zu", path, there,
+		                 least, o.offset);
+	tokens->ids = tokens->all + o.offset;
+	tokens->n = there - o.offset < most ? there - o.offset : most;
 	return true;
-}
-
-static size_t write_bytes(void *file, const void *data, size_t size)
-{
-	return fwrite(data, 1, size, file);
 }
 
 static bool save(struct session *session, const struct engine_stream *stream, const char *path,
@@ -90,14 +133,12 @@ static bool save(struct session *session, const struct engine_stream *stream, co
 {
 	clkv_error cause = {0};
 	cl_command_queue queue = engine_queue(session->engine);
-	FILE *file = fopen(path, "wb");
-	if (file == NULL)
-		return tool_fail(error, "'%s' can't be written", path);
+	struct output_file file;
+	if (!output_file_open(&file, path, error))
+		return false;
 	clkv_status status = clkv_seq_save_codebook(stream->seq, model_fingerprint(session->model),
-	                                            queue, write_bytes, file, &cause);
-	if (fclose(file) != 0 && status == CLKV_OK)
-		return tool_fail(error, "'%s' can't be written to its end", path);
-	return status == CLKV_OK || tool_fail_clkv(error, "writing the codebooks", &cause);
+	                                            queue, output_file_write, &file, &cause);
+	return output_file_close(&file, status, "writing the codebooks", &cause, error);
 }
 
 static bool train_codebook(struct session *session, const int32_t *ids, size_t n,
@@ -111,17 +152,49 @@ static bool train_codebook(struct session *session, const int32_t *ids, size_t n
 	return done;
 }
 
-static bool train(struct session *session, struct tool_error *error)
+static bool calibrate(struct session *session, const struct tokens *texts, struct tool_error *error)
 {
-	int32_t *all = NULL;
-	const int32_t *ids;
-	size_t n;
-	bool done = read_tokens(session, &all, &ids, &n, error) &&
-	            (o.rotation ? train_rotation(session, ids, n, o.out, error)
-	                        : train_codebook(session, ids, n, error));
+	const double half = (double)session_f16_bytes(session);
+	struct calibration_input in[MOST_TEXTS];
+	struct calibration_bits bits;
+	for (size_t i = 0; i < o.n_texts; i++)
+		in[i] = (struct calibration_input){texts[i].ids, texts[i].n};
+	if (!train_calibration(session, in, o.n_texts, o.delta > 0 ? o.delta : usual_delta, o.out,
+	                       &bits, error))
+		return false;
+	(void)printf(
+		"%.3f bits a value of K, %.3f of V: %.0f bytes a token of %.0f in half, %.2f times "
+		"fewer\n",
+		bits.k, bits.v, bits.bytes, half, half / bits.bytes);
+	return true;
+}
+
+static bool train(struct session *session, const struct tokens *texts, struct tool_error *error)
+{
+	switch (o.purpose) {
+	case FOR_ROTATION:
+		return train_rotation(session, texts->ids, texts->n, o.out, error);
+	case FOR_QTC:
+		return calibrate(session, texts, error);
+	default:
+		return train_codebook(session, texts->ids, texts->n, error);
+	}
+}
+
+static bool read_and_train(struct session *session, struct tool_error *error)
+{
+	struct tokens texts[MOST_TEXTS] = {{0}};
+	bool done = true;
+	size_t n = 0;
+	for (size_t i = 0; i < o.n_texts && done; i++) {
+		done = read_tokens(session, o.texts[i], &texts[i], error);
+		n += texts[i].n;
+	}
+	done = done && train(session, texts, error);
 	if (done)
 		(void)fprintf(stderr, "%s: %zu tokens, written to %s\n", tool_name, n, o.out);
-	free(all);
+	for (size_t i = 0; i < o.n_texts; i++)
+		free(texts[i].all);
 	return done;
 }
 
@@ -131,7 +204,7 @@ static bool run(struct tool_error *error)
 	struct engine_options engine_options = {.products = o.products};
 	if (!session_open(&session, o.model, o.device, &engine_options, error))
 		return false;
-	bool done = train(&session, error);
+	bool done = read_and_train(&session, error);
 	session_close(&session);
 	return done;
 }
@@ -141,14 +214,18 @@ int main(int argc, char **argv)
 	const struct tool tool = {
 		.name = tool_name,
 		.usage =
-			"usage: clkv-train --model M.gguf --text T.txt --out FILE [--for codebook|rotation] "
+			"usage: clkv-train --model M.gguf --text T.txt --out FILE [--for "
+			"codebook|rotation|qtc] "
 			"[--recipe R]\n"
 			"\n"
 			"Trains the codebooks of a recipe with a2ats on a text and writes them to a file, for\n"
 			"clkv-eval --codebook and clkv_cache_options.codebook. Take text unlike what will be "
 			"asked\nabout: codebooks serve all sequences of the model. With --for rotation:\n"
 			"the matrices of recipes with rot=file, for clkv-eval --rotation and\n"
-			"clkv_cache_options.rotation.\n"
+			"clkv_cache_options.rotation. With --for qtc: the calibration of recipes with qtc, "
+			"for\n"
+			"clkv-eval --calibration and clkv_cache_options.calibration; take texts of several "
+			"kinds.\n"
 			"\n",
 		.options = options,
 		.n_options = sizeof options / sizeof options[0],

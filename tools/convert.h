@@ -6,6 +6,7 @@
 #ifndef CONVERT_H
 #define CONVERT_H
 
+#include "given_files.h"
 #include "llama_state.h"
 #include "model.h"
 #include "snapshot_look.h"
@@ -17,8 +18,8 @@ struct convert {
 		tokens; /**< file with the ids of tokens as text; into a snapshot it's written, and may be NULL */
 	const char *model; /**< GGUF file for heads and RoPE, or NULL */
 	const char *device;
-	const char *codebook, *rotation; /**< files for recipes that take them, or NULL */
-	size_t sequence;                 /**< SIZE_MAX: the only one; on the way back 0 */
+	struct given_paths given;
+	size_t sequence; /**< SIZE_MAX: the only one; on the way back 0 */
 	/* into a snapshot */
 	const char *recipe; /**< NULL: f16 */
 	size_t kv_heads;    /**< 0: the model's */
@@ -69,7 +70,7 @@ struct convert_cache {
 	clkv_geometry geometry;
 	clkv_context *context;
 	cl_command_queue queue;
-	char *codebook, *rotation;
+	struct given_files given;
 	clkv_cache *cache;
 	clkv_seq *seq;
 };

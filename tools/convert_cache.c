@@ -8,7 +8,6 @@
 
 #include "convert.h"
 #include "engine.h"
-#include "text_file.h"
 
 clkv_dtype convert_dtype(enum llama_type type)
 {
@@ -40,21 +39,18 @@ static bool open_device(const struct convert *convert, struct convert_cache *c,
 }
 
 /* Files for recipes that take them, which name the model that they belong to. */
-static bool read_given(const struct convert *convert, struct convert_cache *c,
+static bool read_given(const struct convert *convert, struct convert_cache *c, const char *recipe,
                        clkv_cache_options *options, struct tool_error *error)
 {
-	if (convert->codebook == NULL && convert->rotation == NULL)
+	const struct given_paths *paths = &convert->given;
+	if (!paths->codebook && !paths->rotation && !paths->calibration)
 		return true;
 	if (c->model == NULL)
-		return tool_fail(error, "--codebook and --rotation need --model, whose they must be");
-	options->model = model_fingerprint(c->model);
-	if ((convert->codebook != NULL &&
-	     !text_file_read(convert->codebook, &c->codebook, &options->codebook_size, error)) ||
-	    (convert->rotation != NULL &&
-	     !text_file_read(convert->rotation, &c->rotation, &options->rotation_size, error)))
+		return tool_fail(
+			error, "--codebook, --rotation and --calibration need --model, whose they must be");
+	if (!given_files_read(paths, &c->given, error))
 		return false;
-	options->codebook = c->codebook;
-	options->rotation = c->rotation;
+	given_files_offer(&c->given, recipe, model_fingerprint(c->model), options);
 	return true;
 }
 
@@ -90,7 +86,7 @@ bool convert_cache_open(const struct convert *convert, struct convert_cache *c, 
 {
 	clkv_cache_options options = CLKV_INIT(clkv_cache_options);
 	options.max_tokens = n_tokens > 0 ? n_tokens : 1;
-	return open_device(convert, c, error) && read_given(convert, c, &options, error) &&
+	return open_device(convert, c, error) && read_given(convert, c, recipe, &options, error) &&
 	       make_cache(c, recipe, &options, error) && keeps_all(c, recipe, error);
 }
 
@@ -102,7 +98,6 @@ void convert_cache_close(struct convert_cache *c)
 		(void)clReleaseCommandQueue(c->queue);
 	clkv_context_destroy(c->context);
 	model_close(c->model);
-	free(c->codebook);
-	free(c->rotation);
+	given_files_close(&c->given);
 	memset(c, 0, sizeof *c);
 }

@@ -63,6 +63,8 @@ struct engine_pass {
 	enum engine_logits want;
 	float *logits;                            /**< [n_streams][1 or n_each][vocabulary], host */
 	const struct engine_followers *followers; /**< NULL: each stream goes its own way */
+	float *norms; /**< NULL, or [n_layers][rows of all streams], host: lengths of the residual
+	                   stream's rows into each layer's attention */
 };
 
 /** Copies the weights to the device; the model must outlive the engine. */

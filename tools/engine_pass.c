@@ -134,6 +134,26 @@ static bool attention(struct pass *p, int layer, struct tool_error *error)
 	return p->in->followers == NULL || show(p, layer, error);
 }
 
+/* Lengths of the residual stream's rows, which attention adds to. */
+static bool measure_rows(const struct pass *p, int layer, struct tool_error *error)
+{
+	const struct engine *e = p->e;
+	const size_t dim = (size_t)e->model->dim;
+	float *rows = malloc(p->rows * dim * sizeof *rows);
+	if (rows == NULL)
+		return tool_fail(error, "out of memory");
+	cl_int code = clEnqueueReadBuffer(e->queue, e->x, CL_TRUE, 0, p->rows * dim * sizeof *rows,
+	                                  rows, 0, NULL, NULL);
+	for (size_t r = 0; r < p->rows && code == CL_SUCCESS; r++) {
+		double sum = 0;
+		for (size_t i = 0; i < dim; i++)
+			sum += (double)rows[r * dim + i] * (double)rows[r * dim + i];
+		p->in->norms[(size_t)layer * p->rows + r] = (float)sqrt(sum);
+	}
+	free(rows);
+	return code == CL_SUCCESS || tool_fail_cl(error, "reading the residual stream", code);
+}
+
 static cl_mem norm_behind(const struct engine *e, int layer)
 {
 	return layer + 1 < e->model->n_layers ? e->layers[layer + 1].attn_norm : e->output_norm;
@@ -147,7 +167,7 @@ static bool run_layers(struct pass *p, struct tool_error *error)
 		bool few = p->rows <= ENGINE_FEW_ROWS;
 		if (!(few ? engine_few_before(e, layer, p->rows, error)
 		          : engine_many_before(e, layer, p->rows, error)) ||
-		    !attention(p, i, error))
+		    !attention(p, i, error) || (p->in->norms != NULL && !measure_rows(p, i, error)))
 			return false;
 		/* a prompt of which no logits are wanted needs nothing behind its last K and V */
 		if (i + 1 == e->model->n_layers && p->in->want == ENGINE_NO_LOGITS)

@@ -24,7 +24,8 @@ enum eval_prompt {
 };
 
 struct eval_options {
-	const char *model, *device, *plot, *html, *codebook, *rotation, *resume;
+	const char *model, *device, *plot, *html, *resume;
+	struct given_paths given;
 	const char *texts[EVAL_MOST_TEXTS];
 	size_t n_texts;
 	const char *const *argv; /**< NULL behind the last word: the command, for the page */

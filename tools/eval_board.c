@@ -48,10 +48,10 @@ void eval_board_close(struct eval_board *b)
 }
 
 /* A file that recipes are given: which one it was decides what they do. */
-static void print_given(FILE *head, const char *name, const void *data, size_t size)
+static void print_given(FILE *head, const char *name, const struct given_file *file)
 {
-	uint64_t hash = clkv__hash(CLKV__HASH_START, data, data != NULL ? size : 0);
-	(void)fprintf(head, "%s %016" PRIx64 "\n", name, data != NULL ? hash : 0);
+	uint64_t hash = clkv__hash(CLKV__HASH_START, file->data, file->data != NULL ? file->size : 0);
+	(void)fprintf(head, "%s %016" PRIx64 "\n", name, file->data != NULL ? hash : 0);
 }
 
 /* What a window consists of beside its tokens. */
@@ -76,8 +76,9 @@ static void print_head(const struct eval_board *b, FILE *head)
 	              session->device.driver);
 	print_window(b, head);
 	(void)fprintf(head, "prompt %s\nproducts %d\n", prompts[o->prompt], (int)o->products);
-	print_given(head, "codebook", session->codebook, session->codebook_size);
-	print_given(head, "rotation", session->rotation, session->rotation_size);
+	print_given(head, "codebook", &session->given.codebook);
+	print_given(head, "rotation", &session->given.rotation);
+	print_given(head, "calibration", &session->given.calibration);
 }
 
 static bool open_records(struct eval_board *b, struct tool_error *error)

@@ -17,6 +17,7 @@ struct generate_options {
 	bool ignore_eos;
 	bool profile; /**< say where the time of generation went */
 	struct sampler_options sampling;
+	struct given_paths given;
 	enum engine_products products;
 };
 

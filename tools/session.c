@@ -63,6 +63,7 @@ bool session_open(struct session *session, const char *model_path, const char *d
 
 void session_close(struct session *session)
 {
+	given_files_close(&session->given);
 	engine_destroy(session->engine);
 	clkv_context_destroy(session->context);
 	tokenizer_destroy(session->tokenizer);
@@ -88,16 +89,7 @@ bool session_stream_open_forked(const struct session *session, const char *recip
 	options.max_seq_tokens = max_tokens;
 	options.max_sequences = 1 + forks;
 	options.max_step_tokens = rows < max_tokens ? rows : max_tokens;
-	if (session->codebook != NULL && strstr(recipe, "a2ats") != NULL) {
-		options.codebook = session->codebook;
-		options.codebook_size = session->codebook_size;
-		options.model = model_fingerprint(session->model);
-	}
-	if (session->rotation != NULL && strstr(recipe, "rot=file") != NULL) {
-		options.rotation = session->rotation;
-		options.rotation_size = session->rotation_size;
-		options.model = model_fingerprint(session->model);
-	}
+	given_files_offer(&session->given, recipe, model_fingerprint(session->model), &options);
 	memset(stream, 0, sizeof *stream);
 	progress_show("building kernels", 0, 1);
 	clkv_status status =

@@ -7,6 +7,7 @@
 #define SESSION_H
 
 #include "engine.h"
+#include "given_files.h"
 #include "tokenizer.h"
 
 struct session {
@@ -15,12 +16,7 @@ struct session {
 	struct model *model;
 	struct tokenizer *tokenizer;
 	struct engine *engine;
-	/* codebooks for recipes that have some: the caller's; NULL: each prompt trains its own */
-	const char *codebook;
-	size_t codebook_size;
-	/* matrices for recipes with rot=file: the caller's, or NULL */
-	const char *rotation;
-	size_t rotation_size;
+	struct given_files given; /* for recipes that take some; session_close() frees them */
 };
 
 /** device is a name as clkv_context_open() takes it, or NULL. On failure *session is closed. */

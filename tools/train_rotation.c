@@ -16,10 +16,11 @@
 #include "train_rotation.h"
 
 #include "eigen.h"
+#include "output_file.h"
 #include "progress.h"
+#include "text_rows.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 enum { SINKS = 64, READ_ROWS = 256 };
@@ -29,11 +30,9 @@ struct training {
 	struct engine_stream stream;
 	size_t n, left_out; /* tokens; how many of them come before those that count */
 	size_t layers, heads, groups, dim;
-	float *queries;       /* [rows of a pass][groups * heads][dim] */
-	float *keys, *values; /* [READ_ROWS][heads][dim] */
-	cl_mem key_rows, value_rows;
-	double *c_q, *c_v; /* [layers][heads][dim][dim] */
-	float *r_k, *r_v;  /* the same shape */
+	struct kept_rows kept; /* READ_ROWS of them */
+	double *c_q, *c_v;     /* [layers][heads][dim][dim] */
+	float *r_k, *r_v;      /* the same shape */
 };
 
 /* c [dim][dim] += weight x x^T */
@@ -63,79 +62,30 @@ static double *matrix_of(const struct training *t, double *all, size_t layer, si
 	return all + (layer * t->heads + head) * t->dim * t->dim;
 }
 
-/* The queries of a pass's rows, of which the first `skip` don't count: rows [0, rows) of the trace. */
-static bool add_queries(struct training *t, size_t layer, size_t skip, size_t rows,
-                        struct tool_error *error)
+/* Those of rows that count. */
+static void add_queries(void *opaque, const struct asked_rows *asked)
 {
+	struct training *t = opaque;
 	const size_t q_heads = t->heads * t->groups, width = q_heads * t->dim;
-	const size_t at = layer * t->stream.trace_rows * width * sizeof(float);
-	cl_int code = clEnqueueReadBuffer(engine_queue(t->session->engine), t->stream.queries, CL_TRUE,
-	                                  at, rows * width * sizeof(float), t->queries, 0, NULL, NULL);
-	if (code != CL_SUCCESS)
-		return tool_fail_cl(error, "reading queries", code);
-	for (size_t r = skip; r < rows; r++)
+	const size_t skip = t->left_out > asked->first ? t->left_out - asked->first : 0;
+	for (size_t r = skip; r < asked->rows; r++)
 		for (size_t h = 0; h < q_heads; h++)
-			add_outer(t->dim, 1.0, t->queries + r * width + h * t->dim,
-			          matrix_of(t, t->c_q, layer, h / t->groups));
-	return true;
-}
-
-/* The text through the model, pass by pass: a trace as long as a pass begins anew with each. */
-static bool run_text(struct training *t, const int32_t *ids, struct tool_error *error)
-{
-	struct engine *engine = t->session->engine;
-	struct engine_stream *stream = &t->stream;
-	for (size_t done = 0; done < t->n;) {
-		const size_t most = t->stream.trace_rows, rows = t->n - done < most ? t->n - done : most;
-		const struct engine_pass pass = {
-			.streams = &stream,
-			.n_streams = 1,
-			.tokens = ids + done,
-			.n_each = rows,
-			.phase = done + rows == t->n ? CLKV_PROMPT_END : CLKV_PROMPT,
-			.want = ENGINE_NO_LOGITS,
-		};
-		if (!engine_run(engine, &pass, error) || !engine_finish(engine, error))
-			return false;
-		size_t skip = t->left_out > done ? t->left_out - done : 0;
-		for (size_t l = 0; l < t->layers; l++)
-			if (!add_queries(t, l, skip < rows ? skip : rows, rows, error))
-				return false;
-		done += rows;
-		progress_show("queries", done, t->n);
-	}
-	return true;
-}
-
-/* Keys and values [READ_ROWS][heads][dim] of tokens from `from` on. */
-static bool read_rows(struct training *t, size_t layer, size_t from, size_t rows,
-                      struct tool_error *error)
-{
-	clkv_error cause = {0};
-	cl_command_queue queue = engine_queue(t->session->engine);
-	const size_t size = rows * t->heads * t->dim * sizeof(float);
-	const clkv_tensor k = {.mem = t->key_rows, .dtype = CLKV_F32};
-	const clkv_tensor v = {.mem = t->value_rows, .dtype = CLKV_F32};
-	if (clkv_seq_read(t->stream.seq, (int)layer, from, rows, &k, &v, queue, &cause) != CLKV_OK)
-		return tool_fail_clkv(error, "reading keys and values", &cause);
-	cl_int code = clEnqueueReadBuffer(queue, t->key_rows, CL_TRUE, 0, size, t->keys, 0, NULL, NULL);
-	if (code == CL_SUCCESS)
-		code =
-			clEnqueueReadBuffer(queue, t->value_rows, CL_TRUE, 0, size, t->values, 0, NULL, NULL);
-	return code == CL_SUCCESS || tool_fail_cl(error, "reading keys and values", code);
+			add_outer(t->dim, 1.0, asked->queries + r * width + h * t->dim,
+			          matrix_of(t, t->c_q, asked->layer, h / t->groups));
 }
 
 static bool add_values(struct training *t, size_t layer, struct tool_error *error)
 {
 	for (size_t from = t->left_out; from < t->n; from += READ_ROWS) {
 		size_t rows = t->n - from < READ_ROWS ? t->n - from : READ_ROWS;
-		if (!read_rows(t, layer, from, rows, error))
+		if (!kept_rows_read(t->session, &t->stream, layer, from, rows, &t->kept, error))
 			return false;
 		for (size_t i = 0; i < rows * t->heads; i++) {
 			size_t head = i % t->heads;
 			double weight =
-				quadratic(t->dim, matrix_of(t, t->c_q, layer, head), t->keys + i * t->dim);
-			add_outer(t->dim, weight, t->values + i * t->dim, matrix_of(t, t->c_v, layer, head));
+				quadratic(t->dim, matrix_of(t, t->c_q, layer, head), t->kept.keys + i * t->dim);
+			add_outer(t->dim, weight, t->kept.values + i * t->dim,
+			          matrix_of(t, t->c_v, layer, head));
 		}
 	}
 	return true;
@@ -192,57 +142,35 @@ static bool rotate(struct training *t, struct tool_error *error)
 	return true;
 }
 
-static size_t write_bytes(void *file, const void *data, size_t size)
-{
-	return fwrite(data, 1, size, file);
-}
-
 static bool save(const struct training *t, const char *path, struct tool_error *error)
 {
 	clkv_error cause = {0};
 	const struct model *model = t->session->model;
 	clkv_geometry geometry = engine_geometry(model);
-	FILE *file = fopen(path, "wb");
-	if (file == NULL)
-		return tool_fail(error, "'%s' can't be written", path);
+	struct output_file file;
+	if (!output_file_open(&file, path, error))
+		return false;
 	clkv_status status = clkv_rotation_write(&geometry, model_fingerprint(model), t->r_k, t->r_v,
-	                                         write_bytes, file, &cause);
-	if (fclose(file) != 0 && status == CLKV_OK)
-		return tool_fail(error, "'%s' can't be written to its end", path);
-	return status == CLKV_OK || tool_fail_clkv(error, "writing the rotations", &cause);
+	                                         output_file_write, &file, &cause);
+	return output_file_close(&file, status, "writing the rotations", &cause, error);
 }
 
 static bool reserve(struct training *t, struct tool_error *error)
 {
-	const size_t matrices = t->layers * t->heads * t->dim * t->dim, row = t->heads * t->dim;
-	t->queries = calloc(t->stream.trace_rows * row * t->groups, sizeof(float));
-	t->keys = calloc(READ_ROWS * row, sizeof(float));
-	t->values = calloc(READ_ROWS * row, sizeof(float));
+	const size_t matrices = t->layers * t->heads * t->dim * t->dim;
 	t->c_q = calloc(matrices, sizeof(double));
 	t->c_v = calloc(matrices, sizeof(double));
 	t->r_k = calloc(matrices, sizeof(float));
 	t->r_v = calloc(matrices, sizeof(float));
-	if (!t->queries || !t->keys || !t->values || !t->c_q || !t->c_v || !t->r_k || !t->r_v)
+	if (!t->c_q || !t->c_v || !t->r_k || !t->r_v)
 		return tool_fail(error, "out of memory");
-	cl_context cl = clkv_context_cl(t->session->context);
-	const size_t size = READ_ROWS * row * sizeof(float);
-	cl_int code;
-	t->key_rows = clCreateBuffer(cl, CL_MEM_READ_WRITE, size, NULL, &code);
-	if (code == CL_SUCCESS)
-		t->value_rows = clCreateBuffer(cl, CL_MEM_READ_WRITE, size, NULL, &code);
-	return code == CL_SUCCESS || tool_fail_cl(error, "clCreateBuffer (keys and values)", code);
+	return kept_rows_open(t->session, READ_ROWS, &t->kept, error);
 }
 
 static void release(struct training *t)
 {
 	session_stream_close(&t->stream);
-	if (t->key_rows)
-		(void)clReleaseMemObject(t->key_rows);
-	if (t->value_rows)
-		(void)clReleaseMemObject(t->value_rows);
-	free(t->queries);
-	free(t->keys);
-	free(t->values);
+	kept_rows_close(&t->kept);
 	free(t->c_q);
 	free(t->c_v);
 	free(t->r_k);
@@ -251,10 +179,8 @@ static void release(struct training *t)
 
 static bool gather(struct training *t, const int32_t *ids, struct tool_error *error)
 {
-	struct engine *engine = t->session->engine;
-	if (!session_stream_open(t->session, "f16", t->n, &t->stream, error) ||
-	    !engine_trace(engine, &t->stream, engine_max_rows(engine), error) || !reserve(t, error) ||
-	    !run_text(t, ids, error))
+	if (!session_stream_open(t->session, "f16", t->n, &t->stream, error) || !reserve(t, error) ||
+	    !text_rows_run(t->session, &t->stream, ids, t->n, add_queries, t, error))
 		return false;
 	for (size_t l = 0; l < t->layers; l++) {
 		if (!add_values(t, l, error))

@@ -66,7 +66,7 @@ INLINE void rotate_tile(__local floatv *tile, int n, int position, __global cons
 		turn_rows(tile, DK, n, replaced);
 }
 
-/* Turns n rows of a tile by their head's matrix; the limit behind it, as a turned value can be sqrt(dim) times as large. */
+/* Turns n rows of a tile by what their head has; the limit behind it, as a turned value can be larger. */
 INLINE void project_tile(__local floatv *tile, const int dim, const bool key, int n,
                          __global const float *projections, uint head, intv *replaced)
 {
@@ -114,7 +114,7 @@ INLINE void store_v(const struct rows rows, __local floatv *tile, __global half 
 {
 	if (PROJECT_V)
 		take_tile(rows, DV, PROJECT_V == ABI_PROJECT_HADAMARD, tile, replaced);
-	if (PROJECT_V == ABI_PROJECT_MATRIX)
+	if (IS_GIVEN(PROJECT_V))
 		project_tile(tile, DV, false, rows.n, projections, head, replaced);
 	for (int u = LANE; u < rows.n * (DV / VEC); u += LANES) {
 		const int row = u / (DV / VEC), i = u % (DV / VEC);
@@ -152,7 +152,7 @@ __kernel GROUP_SIZE void append_rows(ARGS(APPEND_ROWS_ARGS))
 		          &replaced);
 		if (ROPE_BY_LIBRARY)
 			rotate_tile(tile, (int)n, (int)token, turns, magnitude, stored, &replaced);
-		if (PROJECT_K == ABI_PROJECT_MATRIX)
+		if (IS_GIVEN(PROJECT_K))
 			project_tile(tile, DK, true, (int)n, projections, head, &replaced);
 		store_k(tile, (int)n, block, (int)t);
 		store_v(new_v, tile, block + DK * BT, (int)t, projections, head, &replaced);

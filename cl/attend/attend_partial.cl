@@ -30,6 +30,7 @@ __kernel GROUP_SIZE void attend_partial(ARGS(ATTEND_PARTIAL_ARGS))
 	const uint row0 = item[ABI_ITEM_ROW] + job[ABI_WORK_ROW], q_row = row0 + item[ABI_ITEM_GAP];
 	const uint position = item[ABI_ITEM_LEN] + job[ABI_WORK_ROW], end = position + n_rows;
 	__global const uint *row = table_row(tables, item[ABI_ITEM_SLAB], cap, layer, stream);
+	__global const uint *codebook = head_tables(code_tables, layer, stream);
 	const struct view see = {
 		.row = row,
 		.cap = cap,
@@ -48,6 +49,7 @@ __kernel GROUP_SIZE void attend_partial(ARGS(ATTEND_PARTIAL_ARGS))
 		           turns, magnitude, projections, first_projection + stream, queries + u * DK);
 	}
 	sum_groups(queries, folded_k);
+	start_queries(codebook, !(softcap > 0.0f), queries, folded_k);
 	start_sums(sums, m, l);
 	SYNC();
 	const uint first = (uint)((ulong)n * split / splits),
@@ -64,7 +66,7 @@ __kernel GROUP_SIZE void attend_partial(ARGS(ATTEND_PARTIAL_ARGS))
 		const bool whole = STATE_BYTES ? !b.listed : true;
 		if (window && whole && b.hi + window <= position + 1)
 			continue; /* behind every row's window */
-		block_scores(b, block, last_sealed, key, ahead, code_tables, queries, pruning, folded_k,
+		block_scores(b, block, last_sealed, key, ahead, codebook, queries, pruning, folded_k,
 		             scores, codes, scratch);
 		last_sealed = b.sealed ? block : last_sealed;
 		SYNC();
@@ -77,8 +79,8 @@ __kernel GROUP_SIZE void attend_partial(ARGS(ATTEND_PARTIAL_ARGS))
 		soften(b, position, window, softcap, scores, m, l, shrink, scratch);
 #endif
 		SYNC();
-		block_sums(b.sealed, block, b.flags, ahead, code_tables, scores, shrink, folded_v, sums,
-		           codes, tile, scratch);
+		block_sums(b.sealed, block, b.flags, ahead, codebook, scores, shrink, folded_v, sums, codes,
+		           tile, scratch);
 		SYNC();
 	}
 	for (int u = 0; u < (int)n_rows * HT; u++) {

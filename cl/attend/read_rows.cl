@@ -42,18 +42,19 @@ __kernel GROUP_SIZE void read_rows(ARGS(READ_ROWS_ARGS))
 	__global const uchar *block =
 		pool + (in_half && !open ? half_block(row, cap, position / BT) : block_at(address));
 	const uint flags = in_half ? 0 : entry[ABI_ENTRY_FLAGS];
+	__global const uint *codebook = head_tables(code_tables, layer, stream);
 	if (has_k) {
 		const struct fills fills = {draw_key(layer, stream), entry[ABI_ENTRY_POS], factors,
 		                            amplitudes};
 		if (!in_half)
-			open_k(block, flags, code_tables, codes);
+			open_k(block, flags, codebook, codes);
 #if K_PRUNE == ABI_PRUNE_TOKENS
 		widen_fills(block, factors, amplitudes);
 		SYNC();
 #endif
 		for (int c = LANE; c < DK; c += LANES)
 			x[c] = in_half ? vload_half(c * BT + t, (__global const half *)block)
-			               : sealed_k(block, flags, codes, fills, c, t);
+			               : sealed_k(block, flags, codebook, codes, fills, c, t);
 		SYNC();
 		unproject_key(x, projections, first_projection + stream);
 		for (int c = LANE; c < DK; c += LANES)
@@ -63,10 +64,10 @@ __kernel GROUP_SIZE void read_rows(ARGS(READ_ROWS_ARGS))
 	}
 	if (has_v) {
 		if (!in_half)
-			open_v(block, flags, code_tables, codes);
+			open_v(block, flags, codebook, codes);
 		for (int d = LANE; d < DV; d += LANES)
 			x[d] = in_half ? vload_half(DK * BT + t * DV + d, (__global const half *)block)
-			               : sealed_v(block, flags, codes, t, d);
+			               : sealed_v(block, flags, codebook, codes, t, d);
 		SYNC();
 		unproject_value(x, projections, first_projection + stream);
 		for (int d = LANE; d < DV; d += LANES)

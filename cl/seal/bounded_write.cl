@@ -154,7 +154,7 @@ INLINE void write_side(const struct bounded s, const struct source src, const st
 		write_lanes(s, w, encoder(s, code_tables, table), block, payload, lengths);
 }
 
-__kernel GROUP_SIZE void bounded_write(ARGS(BOUNDED_WRITE_ARGS))
+__kernel GROUP_SIZE void bounded_write(ARGS(WRITE_BLOCK_ARGS))
 {
 	WORKSPACE(w);
 	__local uint lengths[MOST_LANES];

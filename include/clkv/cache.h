@@ -31,6 +31,10 @@ typedef struct clkv_cache_options {
 	                             or clkv-train --for rotation wrote, read during the call; its model
 	                             must be `model`. With layers= too it's of all layers */
 	size_t rotation_size;
+	const void *
+		calibration; /**< of recipes with qtc, which need one: what clkv_calibration_write or clkv-train --for qtc
+	                              wrote, as rotation is given */
+	size_t calibration_size;
 } clkv_cache_options;
 
 /** Makes a cache: allocates all memory that it will ever take, and builds kernels that the device may refuse. Blocks.

@@ -87,7 +87,8 @@ static inline clkv_status run(struct args *a, struct clkv__chain *chain, cl_uint
 /* Buffers that a kernel doesn't touch stand in for those that there are not. */
 static inline cl_mem code_tables(const clkv_cache *cache)
 {
-	return cache->code_tables.mem ? cache->code_tables.mem : cache->pairs_mem;
+	cl_mem own = cache->calibration ? cache->calibration : cache->code_tables.mem;
+	return own ? own : cache->pairs_mem;
 }
 
 static inline cl_mem seen(const clkv_cache *cache)

@@ -10,7 +10,7 @@ KERNEL_ARGS(prune_values, PRUNE_VALUES_ARGS)
 KERNEL_ARGS(seal_block, SEAL_BLOCK_ARGS)
 KERNEL_ARGS(bounded_count, BOUNDED_COUNT_ARGS)
 KERNEL_ARGS(size_block, SIZE_BLOCK_ARGS)
-KERNEL_ARGS(bounded_write, BOUNDED_WRITE_ARGS)
+KERNEL_ARGS(write_block, WRITE_BLOCK_ARGS)
 KERNEL_ARGS(bounded_verify, BOUNDED_VERIFY_ARGS)
 
 /* What all of them begin and end with. */
@@ -91,11 +91,11 @@ clkv_status clkv__launch_write(clkv_cache *cache, struct clkv__chain *chain, cl_
 	if (!cache->plan.sealing.codec->size.file)
 		return clkv__launch_seal(cache, chain, n_jobs, span, error);
 	struct args a = args_of(cache, &span_kernels(cache, span)->seal, error);
-	const struct bounded_write_args given = {
+	const struct write_block_args given = {
 		JOB_FIELDS(cache, span),
 		.code_tables = code_tables(cache),
 	};
-	put_bounded_write(&a, &given);
+	put_write_block(&a, &given);
 	return run_seal(cache, &a, chain, n_jobs, span, error);
 }
 

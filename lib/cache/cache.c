@@ -8,10 +8,9 @@
 #include "base/error.h"
 #include "cache/create.h"
 #include "cache/demand.h"
+#include "cache/given.h"
 #include "place/place.h"
 #include "plan/codebook.h"
-#include "plan/given_file.h"
-#include "plan/projection.h"
 #include "shape/rope.h"
 #include "step/seal_select.h"
 #include "step/step.h"
@@ -111,6 +110,8 @@ static clkv_status create_buffers(clkv_cache *cache, clkv_error *error)
 		CLKV_TRY(create_buffer(cache, &cache->turns, s->turns_bytes, error));
 	if (s->projections_bytes > 0)
 		CLKV_TRY(create_buffer(cache, &cache->projections, (size_t)s->projections_bytes, error));
+	if (s->calibration_bytes > 0)
+		CLKV_TRY(create_buffer(cache, &cache->calibration, (size_t)s->calibration_bytes, error));
 	if (s->seen_units > 0)
 		CLKV_TRY(create_seen(cache, error));
 	if (s->segs > 0)
@@ -156,50 +157,6 @@ static clkv_status write_given(clkv_cache *cache, const void *codebook, cl_comma
 	return status;
 }
 
-/* The matrices of the options, of the cache's layers. */
-static clkv_status write_rotation(clkv_cache *cache, const void *rotation, cl_command_queue queue,
-                                  clkv_error *error)
-{
-	const clkv_allocator *a = &cache->context->allocator;
-	size_t bytes = (size_t)cache->sizes.projections_bytes;
-	float *matrices = clkv__calloc(a, bytes, 1);
-	if (!matrices)
-		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for %zu bytes of matrices",
-		          bytes);
-	clkv__rotation_unpack(&cache->shape, rotation, matrices);
-	clkv_status status = clkv__cl_check(
-		error,
-		clEnqueueWriteBuffer(queue, cache->projections, CL_TRUE, 0, bytes, matrices, 0, NULL, NULL),
-		"clEnqueueWriteBuffer");
-	clkv__free(a, matrices);
-	return status;
-}
-
-/* Those of another cache, whose bands may have other layers. */
-static clkv_status copy_rotation(clkv_cache *cache, const clkv_cache *like, cl_command_queue queue,
-                                 clkv_error *error)
-{
-	size_t size = (size_t)cache->sizes.projections_bytes / (size_t)cache->shape.layers;
-	for (int i = 0; i < cache->shape.layers; i++) {
-		int layer = clkv__shape_layer(&cache->shape, i);
-		const clkv_cache *from = clkv__cache_at(like, &layer);
-		CLKV_CL(error,
-		        clEnqueueCopyBuffer(queue, from->projections, cache->projections,
-		                            (size_t)layer * size, (size_t)i * size, size, 0, NULL, NULL));
-	}
-	return CLKV_OK;
-}
-
-/* The matrices of a recipe with rot=file. */
-static clkv_status fill_rotation(clkv_cache *cache, const clkv_cache_options *o,
-                                 const clkv_cache *like, cl_command_queue queue, clkv_error *error)
-{
-	if (cache->sizes.projections_bytes == 0)
-		return CLKV_OK;
-	return like ? copy_rotation(cache, like, queue, error)
-	            : write_rotation(cache, o->rotation, queue, error);
-}
-
 /* Fills in what kernels read before anything has been written there: zeroes, tables, what options give. */
 static clkv_status fill_buffers(clkv_cache *cache, const clkv_cache_options *o,
                                 const clkv_cache *like, clkv_error *error)
@@ -220,7 +177,7 @@ static clkv_status fill_buffers(clkv_cache *cache, const clkv_cache_options *o,
 	if (status == CLKV_OK)
 		status = write_given(cache, o->codebook, queue, error);
 	if (status == CLKV_OK)
-		status = fill_rotation(cache, o, like, queue, error);
+		status = clkv__cache_given_fill(cache, o, like, queue, error);
 	if (status == CLKV_OK)
 		status = clkv__code_tables_init(&cache->code_tables, cache->context,
 		                                &cache->plan.sealing.layout, queue, error);
@@ -256,36 +213,10 @@ struct making {
 	const char *recipe;
 	const clkv_cache_options *options;
 	enum clkv__cache_use use;
-	const clkv_cache *like; /* has the matrices of rot=file; NULL: the options do */
+	const clkv_cache *like; /* has what files give; NULL: the options do */
 };
 
-/* Whether the other cache has matrices of all of the shape's layers. */
-static clkv_status check_like(const clkv_cache *like, const struct clkv__shape *shape,
-                              clkv_error *error)
-{
-	for (int i = 0; i < shape->layers; i++) {
-		int layer = clkv__shape_layer(shape, i);
-		if (!clkv__projection_given(&clkv__cache_at(like, &layer)->plan))
-			CLKV_FAIL(error, CLKV_ERROR_UNSUPPORTED,
-			          "a recipe with rot=file needs its matrices, and the cache has none of layer "
-			          "%d; allowed: caches that have some",
-			          clkv__shape_layer(shape, i));
-	}
-	return CLKV_OK;
-}
-
-/* Matrices of options are of all layers, so that bands needn't look at them again. */
-static clkv_status check_rotation(const struct making *m, const struct clkv__demands *all,
-                                  clkv_error *error)
-{
-	const clkv_cache_options *o = &all->options;
-	if (!all->turned || m->like)
-		return CLKV_OK;
-	return clkv__rotation_check(&m->division->whole, o->rotation, o->rotation_size, o->model,
-	                            error);
-}
-
-/* What a band is given beside, distrusted: a codebook, or the other cache's matrices. */
+/* What a band is given beside, distrusted: a codebook, or what the other cache has. */
 static clkv_status check_given(const struct making *m, const struct clkv__demand *d,
                                clkv_error *error)
 {
@@ -294,19 +225,7 @@ static clkv_status check_given(const struct making *m, const struct clkv__demand
 	if (o->codebook)
 		CLKV_TRY(clkv__codebook_check(&r->plan, &r->shape, o->codebook, o->codebook_size, o->model,
 		                              error));
-	return m->like && clkv__projection_given(&r->plan) ? check_like(m->like, &r->shape, error)
-	                                                   : CLKV_OK;
-}
-
-/* What tells the matrices of a cache from others. */
-static uint64_t fingerprint(const clkv_cache *cache, const clkv_cache_options *o,
-                            const clkv_cache *like)
-{
-	int layer = clkv__shape_layer(&cache->shape, 0);
-	if (!clkv__projection_given(&cache->plan))
-		return 0;
-	return like ? clkv__cache_at(like, &layer)->rotation
-	            : clkv__given_checksum(o->rotation, o->rotation_size);
+	return m->like ? clkv__cache_given_like(m->like, &r->shape, &r->plan, error) : CLKV_OK;
 }
 
 /* The cache of one band. */
@@ -328,7 +247,7 @@ static clkv_status create_band(const struct making *m, const struct clkv__demand
 	cache->sizes = demand->sizes;
 	pthread_mutex_init(&cache->mutex, NULL);
 	cache->index.given = CLKV__NO_SLOT;
-	cache->rotation = fingerprint(cache, &demand->options, m->like);
+	cache->given = clkv__cache_given_number(cache, &demand->options, m->like);
 	clkv_status status = build(cache, &demand->options, m->like, error);
 	if (status == CLKV_OK)
 		*out = cache;
@@ -397,7 +316,8 @@ clkv_status clkv__cache_create(clkv_context *context, const clkv_geometry *geome
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "context is NULL");
 	CLKV_TRY(clkv__divide(geometry, recipe, &division, error));
 	CLKV_TRY(clkv__demand_all(context, &division, recipe, options, use, &all, error));
-	CLKV_TRY(check_rotation(&m, &all, error));
+	if (!like)
+		CLKV_TRY(clkv__cache_given_check(&division.whole, &all, error));
 	CLKV_TRY(create_all(&m, out, error));
 	clkv__log(context, CLKV_LOG_CACHE, "cache", "'%s': %llu device bytes, %.1f per token", recipe,
 	          (unsigned long long)all.bytes.device, all.bytes.per_token);
@@ -442,6 +362,7 @@ static void destroy_band(clkv_cache *cache)
 	release_mem(cache->sections);
 	release_mem(cache->turns);
 	release_mem(cache->projections);
+	release_mem(cache->calibration);
 	release_mem(cache->seen.mem);
 	clkv__select_free(cache);
 	clkv__selection_free(&cache->selection);

@@ -4,7 +4,8 @@
 
 #include "base/error.h"
 #include "base/struct_io.h"
-#include "plan/projection.h"
+#include "plan/calibration.h"
+#include "plan/calibration_image.h"
 #include "store/options.h"
 
 #include <string.h>
@@ -23,13 +24,17 @@ clkv_status clkv_recipe_check(clkv_context *context, const clkv_geometry *geomet
 	return CLKV_OK;
 }
 
-/* One of the recipes must have use for the matrices. */
-static clkv_status check_turned(const struct clkv__demands *d, clkv_error *error)
+/* One of the recipes must have use for what is given. */
+static clkv_status check_asked(const struct clkv__demands *d, clkv_error *error)
 {
-	if (d->options.rotation && !d->turned)
+	if (d->options.rotation && !d->asks[CLKV__GIVEN_ROTATION])
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
 		          "cache options: rotation is given, but the recipe has none; allowed: NULL, or a "
 		          "recipe with rot=file");
+	if (d->options.calibration && !d->asks[CLKV__GIVEN_CALIBRATION])
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
+		          "cache options: calibration is given, but the recipe has none; allowed: NULL, or "
+		          "a recipe with qtc");
 	return CLKV_OK;
 }
 
@@ -45,6 +50,17 @@ static clkv_status check_codebook(const struct clkv__division *division,
 	return CLKV_OK;
 }
 
+/* How large blocks are expected to be, which a calibration tells, distrusted. */
+static clkv_status read_room(const struct clkv__shape *whole, struct clkv__resolved *r,
+                             const clkv_cache_options *o, clkv_error *error)
+{
+	const struct clkv__variant *v = &r->plan.sealing;
+	CLKV_TRY(clkv__calibration_check(whole, o->calibration, o->calibration_size, o->model, error));
+	clkv__calibration_units(&r->shape, o->calibration, r->plan.general.block, &v->layout,
+	                        v->spec.qtc.room, r->plan.layer_units);
+	return CLKV_OK;
+}
+
 clkv_status clkv__demand_band(clkv_context *context, const struct clkv__division *division,
                               const char *recipe, const clkv_cache_options *options, int band,
                               enum clkv__cache_use use, struct clkv__demand *out, clkv_error *error)
@@ -56,6 +72,8 @@ clkv_status clkv__demand_band(clkv_context *context, const struct clkv__division
 		r->plan.recall = (struct clkv__recall){.kind = ABI_INDEX_NONE};
 	CLKV_TRY(clkv__options_read(&r->plan, options, o, error));
 	CLKV_TRY(check_codebook(division, o, error));
+	if (o->calibration && clkv__projection_given(&r->plan) == CLKV__GIVEN_CALIBRATION)
+		CLKV_TRY(read_room(&division->whole, r, o, error));
 	return clkv__sizes_compute(&r->shape, &r->plan, options, &r->cut, &out->sizes, error);
 }
 
@@ -108,11 +126,11 @@ static clkv_status sum_bands(clkv_context *context, const struct clkv__division 
 		struct clkv__demand d;
 		CLKV_TRY(clkv__demand_band(context, division, recipe, options, i, use, &d, error));
 		clkv__bytes_add(&all.bytes, &d.sizes.bytes);
-		all.turned = all.turned || clkv__projection_given(&d.resolved.plan);
+		all.asks[clkv__projection_given(&d.resolved.plan)] = true;
 		all.options = d.options;
 	}
 	*out = all;
-	return check_turned(out, error);
+	return check_asked(out, error);
 }
 
 clkv_status clkv__demand_all(clkv_context *context, const struct clkv__division *division,

@@ -4,6 +4,7 @@
 #define CLKV__DEMAND_H
 
 #include "cache/resolve.h"
+#include "plan/projection.h"
 #include "store/cache.h"
 
 /** What one band asks for. */
@@ -16,8 +17,8 @@ struct clkv__demand {
 /** What all bands of a cache ask for, and their sum. */
 struct clkv__demands {
 	clkv_bytes bytes;
-	clkv_cache_options options; /**< with what the caller's don't say */
-	bool turned;                /**< by matrices of the options, in some band */
+	clkv_cache_options options;             /**< with what the caller's don't say */
+	bool asks[CLKV__GIVEN_CALIBRATION + 1]; /**< some band, for that file of the options */
 };
 
 /** Errors: INVALID_ARGUMENT, INVALID_RECIPE, UNSUPPORTED. */

@@ -54,11 +54,17 @@ struct clkv__bounded_spec {
 	bool verify;    /**< each sealed value is decoded and compared */
 };
 
+/** What the codec in steps of a calibration is told. */
+struct clkv__qtc_spec {
+	float room; /**< what the pool has room for, in parts of what the calibration's text takes */
+};
+
 /** What a codec is told; each codec reads its own member. */
 union clkv__codec_spec {
 	struct clkv__affine_spec affine;
 	struct clkv__bounded_spec bounded;
 	struct clkv__kitty_spec kitty;
+	struct clkv__qtc_spec qtc;
 };
 
 /** The symbols of one side and the longest code that a symbol may have, bits. */
@@ -129,11 +135,15 @@ struct clkv__codec {
 extern const struct clkv__codec clkv__codec_affine;
 extern const struct clkv__codec clkv__codec_bounded;
 extern const struct clkv__codec clkv__codec_kitty;
+extern const struct clkv__codec clkv__codec_qtc;
 extern const struct clkv__codec clkv__codec_rows;
 
 /** The macros of a block of integers whose K is read as k_codec (ABI_CODEC_*). */
 void clkv__affine_macros(const struct clkv__affine_spec *spec,
                          const struct clkv__codec_layout *layout, int k_codec, clkv__macros *m);
+
+/** What affine_block.clh asks of codecs that have no integers of its kind, but for where V's sections lie. */
+void clkv__no_integers(clkv__macros *m);
 
 /** Bytes that say how long a lane of so many codes is, as cl/codec/bounded_block.clh reads them. */
 static inline uint32_t clkv__lane_length_bytes(int codes, int lmax)

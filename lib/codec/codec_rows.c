@@ -32,20 +32,24 @@ static void rows_label(const union clkv__codec_spec *spec, char *text, size_t n)
 	snprintf(text, n, "half");
 }
 
+void clkv__no_integers(clkv__macros *m)
+{
+	static const char *const names[] = {
+		"K_AXIS", "K_GROUP", "K_SYM",  "V_AXIS",       "V_GROUP",
+		"V_SYM",  "K_BITS",  "V_BITS", "K_PARAMS_OFF",
+	};
+	static const int values[] = {ABI_AXIS_CHANNEL, 16, 0, ABI_AXIS_TOKEN, 16, 0, 16, 16, 0};
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+		clkv__macros_int(m, names[i], values[i]);
+}
+
 static void rows_macros(const union clkv__codec_spec *spec, const struct clkv__codec_layout *layout,
                         clkv__macros *m)
 {
-	static const char *const names[] = {"K_AXIS", "K_GROUP", "K_SYM", "V_AXIS", "V_GROUP", "V_SYM"};
-	static const int values[] = {ABI_AXIS_CHANNEL, 16, 0, ABI_AXIS_TOKEN, 16, 0};
 	(void)spec;
-	for (size_t i = 0; i < sizeof names / sizeof names[0];
-	     i++) /* of codes, of which there are none */
-		clkv__macros_int(m, names[i], values[i]);
+	clkv__no_integers(m);
 	clkv__macros_int(m, "K_CODEC", ABI_CODEC_ROWS);
 	clkv__macros_int(m, "V_CODEC", ABI_CODEC_HALF);
-	clkv__macros_int(m, "K_BITS", 16);
-	clkv__macros_int(m, "V_BITS", 16);
-	clkv__macros_int(m, "K_PARAMS_OFF", 0);
 	clkv__macros_int(m, "K_CODES_OFF", 0);
 	clkv__macros_int(m, "V_PARAMS_OFF", (int)layout->v_params);
 	clkv__macros_int(m, "V_CODES_OFF", (int)layout->v_codes);

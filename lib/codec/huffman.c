@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_ITEMS = 2 * CLKV__HUFFMAN_SYMBOLS };
+enum { MAX_ITEMS = 2 * CLKV__HUFFMAN_SYMBOLS, SYMBOL_BITS = 10 };
 
 /* The coins and packages of one length, cheapest first. */
 struct level {
@@ -27,29 +27,30 @@ static int compare_keys(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Weight << 8 | symbol of all symbols, lightest first: no two are equal, so any sort gives the same. */
+/* Weight << SYMBOL_BITS | symbol of all symbols, lightest first: no two are equal, so any sort gives the same. */
 static void sort_symbols(const uint32_t *histogram, int n, uint64_t *keys)
 {
 	for (int i = 0; i < n; i++)
-		keys[i] = ((uint64_t)histogram[i] + 1) << 8 | (uint64_t)i;
+		keys[i] = ((uint64_t)histogram[i] + 1) << SYMBOL_BITS | (uint64_t)i;
 	qsort(keys, (size_t)n, sizeof keys[0], compare_keys);
 }
 
-/* The next level: pairs of the one before among the coins; is_package says which is which. */
-static void merge_level(const uint64_t *keys, int n, const struct level *before,
-                        struct level *level, bool *is_package)
+/* Level i: pairs of the one before among the coins; bit i of packages [MAX_ITEMS] says which is which. */
+static void merge_level(const uint64_t *keys, int n, int i, const struct level *before,
+                        struct level *level, uint16_t *packages)
 {
 	int coin = 0, pair = 0, n_pairs = before->n / 2;
 	level->n = n + n_pairs;
-	for (int i = 0; i < level->n; i++) {
+	for (int k = 0; k < level->n; k++) {
 		uint64_t package = UINT64_MAX, single = UINT64_MAX;
 		if (pair < n_pairs)
 			package = before->weight[2 * pair] + before->weight[2 * pair + 1];
 		if (coin < n)
-			single = keys[coin] >> 8;
-		is_package[i] = package < single;
-		level->weight[i] = is_package[i] ? package : single;
-		if (is_package[i])
+			single = keys[coin] >> SYMBOL_BITS;
+		bool is_package = package < single;
+		level->weight[k] = is_package ? package : single;
+		packages[k] |= (uint16_t)(is_package << i);
+		if (is_package)
 			pair++;
 		else
 			coin++;
@@ -60,23 +61,23 @@ void clkv__huffman_lengths(const uint32_t *histogram, int n, int lmax, uint8_t *
 {
 	uint64_t keys[CLKV__HUFFMAN_SYMBOLS];
 	struct level levels[2] = {{.n = 0}, {.n = 0}};
-	bool is_package[CLKV__HUFFMAN_BITS][MAX_ITEMS];
+	uint16_t packages[MAX_ITEMS] = {0};
 	assert(n >= 1 && n <= CLKV__HUFFMAN_SYMBOLS);
 	assert(lmax >= 1 && lmax <= CLKV__HUFFMAN_BITS && n <= 1 << lmax);
 	sort_symbols(histogram, n, keys);
 	for (int i = 0; i < lmax; i++)
-		merge_level(keys, n, &levels[(i + 1) % 2], &levels[i % 2], is_package[i]);
+		merge_level(keys, n, i, &levels[(i + 1) % 2], &levels[i % 2], packages);
 	for (int i = 0; i < n; i++)
 		lengths[i] = n == 1;
 	for (int i = lmax - 1, taken = 2 * n - 2; i >= 0; i--) {
-		int packages = 0;
+		int pairs = 0;
 		for (int k = 0; k < taken; k++) {
-			if (is_package[i][k])
-				packages++;
+			if (packages[k] >> i & 1)
+				pairs++;
 			else
-				lengths[keys[k - packages] & 0xff]++;
+				lengths[keys[k - pairs] & (CLKV__HUFFMAN_SYMBOLS - 1)]++;
 		}
-		taken = 2 * packages;
+		taken = 2 * pairs;
 	}
 }
 
@@ -122,7 +123,7 @@ void clkv__huffman_codes(const uint8_t *lengths, int n, uint32_t *codes)
 static void lookup_singles(const uint8_t *lengths, int n, int index_bits, int longest,
                            uint16_t *lookup)
 {
-	uint32_t codes[CLKV__HUFFMAN_SYMBOLS], n_entries = 1u << index_bits;
+	uint32_t codes[CLKV__HUFFMAN_LOOKUP_SYMBOLS], n_entries = 1u << index_bits;
 	clkv__huffman_codes(lengths, n, codes);
 	for (uint32_t i = 0; i < n_entries; i++)
 		lookup[i] = (uint16_t)(longest << CLKV__HUFFMAN_SINGLE_BITS);
@@ -135,6 +136,7 @@ void clkv__huffman_lookup(const uint8_t *lengths, int n, int index_bits, bool pa
                           uint16_t *lookup)
 {
 	int longest = 0;
+	assert(n <= CLKV__HUFFMAN_LOOKUP_SYMBOLS);
 	for (int i = 0; i < n; i++)
 		longest = lengths[i] > longest ? lengths[i] : longest;
 	assert(index_bits <= CLKV__HUFFMAN_BITS && longest * (pairs ? 2 : 1) <= index_bits);

@@ -13,8 +13,10 @@
 #include <stdint.h>
 
 /** Symbols of an alphabet, and bits of a code, at most. */
-#define CLKV__HUFFMAN_SYMBOLS 256
+#define CLKV__HUFFMAN_SYMBOLS 1024
 #define CLKV__HUFFMAN_BITS 12
+/** Symbols of an alphabet that clkv__huffman_lookup takes. */
+#define CLKV__HUFFMAN_LOOKUP_SYMBOLS 256
 
 /** Entries of a lookup of pairs: first symbol, second symbol, bits of both. */
 #define CLKV__HUFFMAN_PAIR_SECOND 5
@@ -23,13 +25,13 @@
 #define CLKV__HUFFMAN_SINGLE_BITS 8
 
 /**
- * Optimal lengths of 1 to lmax bits for n symbols: 1 <= n <= 256, n <= 2^lmax, lmax <= 12. Each symbol
+ * Optimal lengths of 1 to lmax bits for n symbols: 1 <= n <= 1024, n <= 2^lmax, lmax <= 12. Each symbol
  * is counted once more than the histogram says, so that each has a code. The Kraft sum is 1 for n >= 2;
  * a single symbol has length 1.
  */
 void clkv__huffman_lengths(const uint32_t *histogram, int n, int lmax, uint8_t *lengths);
 
-/** Bits of the flat code of n symbols, 1 to 256: ceil(log2 n) and at least 1. */
+/** Bits of the flat code of n symbols, 1 to 1024: ceil(log2 n) and at least 1. */
 static inline int clkv__huffman_flat_bits(int n)
 {
 	int bits = 1;
@@ -48,7 +50,7 @@ bool clkv__huffman_lengths_valid(const uint8_t *lengths, int n, int lmax);
 void clkv__huffman_codes(const uint8_t *lengths, int n, uint32_t *codes);
 
 /**
- * 2^index_bits entries, indexed by the next index_bits bits of the stream. Single: symbol | bits << 8,
+ * 2^index_bits entries, indexed by the next index_bits bits of the stream; n is at most 256. Single: symbol | bits << 8,
  * and index_bits is at least the largest length. Pairs: first | second << 5 | bits of both << 10, for
  * n <= 32 and index_bits at least twice the largest length. Where no code leads (Kraft sum below 1) the
  * entry is symbol 0 with the largest length.

@@ -53,7 +53,10 @@ struct clkv__plan {
 	uint32_t
 		slides; /**< of a band that never seals: tokens that its layers see at most, behind which nothing is kept; 0: all
 	                    is */
-	int n_more; /**< variants beside `sealing` that keep more channels */
+	uint32_t layer_units
+		[CLKV__MAX_LIST]; /**< of a block of all KV heads of a layer, as far as a calibration tells how large
+	                                           blocks are; 0: as layouts say */
+	int n_more;           /**< variants beside `sealing` that keep more channels */
 	struct clkv__variant more[CLKV__MAX_VARIANTS - 1];
 	bool per_head;                       /**< which[] is by head, else by layer */
 	unsigned char which[CLKV__MAX_LIST]; /**< 0: sealing, i: more[i - 1]; all 0 without a list */
@@ -162,6 +165,17 @@ static inline const struct clkv__variant *clkv__plan_head(const struct clkv__pla
                                                           int streams, int layer, int stream)
 {
 	return clkv__plan_sealing(plan, clkv__plan_which(plan, streams, layer, stream));
+}
+
+/** Units that the pool has room for, for a block of all KV heads of a layer that seals. */
+static inline uint64_t clkv__plan_units(const struct clkv__plan *plan, int streams, int layer)
+{
+	uint64_t units = plan->layer_units[layer];
+	if (units > 0)
+		return units;
+	for (int i = 0; i < streams; i++)
+		units += clkv__plan_head(plan, streams, layer, i)->layout.units;
+	return units;
 }
 
 /** Layers that seal nothing: their blocks all stay in half. */

@@ -38,6 +38,18 @@ static clkv_status check_pruned(const struct clkv__variant *v, clkv_error *error
 	return CLKV_OK;
 }
 
+/* What can't come with rows that are stored in steps. */
+static clkv_status check_steps(const struct clkv__variant *v, const struct clkv__plan *p,
+                               clkv_error *error)
+{
+	if (v->project == ABI_PROJECT_STEPS && clkv__recalls(&p->recall))
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE,
+		          "clusterkv, a2ats, pages and topk can't follow 'qtc': they compare keys as the "
+		          "model has them, and qtc stores them in its steps; allowed: kvcomp, kivi or q "
+		          "before them");
+	return CLKV_OK;
+}
+
 /* Grouped blocks have their own size: V first, whose place is known, then what tokens keep of K, then signs. */
 static void group(const struct clkv__variant *v, const struct clkv__shape *shape, int block,
                   struct clkv__codec_layout *l)
@@ -62,6 +74,7 @@ static clkv_status layout(struct clkv__variant *v, const struct clkv__shape *sha
 	const uint32_t state = clkv__plan_state(p) / ABI_UNIT;
 	struct clkv__codec_layout *l = &v->layout;
 	CLKV_TRY(check_pruned(v, error));
+	CLKV_TRY(check_steps(v, p, error));
 	struct clkv__kept kept = clkv__prune_kept(&v->prune, shape);
 	CLKV_TRY(v->codec->layout(&v->spec, shape, kept, block, l, error));
 	l->kept = kept;

@@ -13,11 +13,12 @@ enum { HEAD = CLKV__GIVEN_HEAD(CLKV__ROTATION_WORDS), CHECKSUM = CLKV__GIVEN_CHE
 
 static const struct {
 	const char *name;
-	bool given; /* its matrices come with the cache's options */
+	enum clkv__given given;
 } kinds[] = {
-	[ABI_PROJECT_NONE] = {"none", false},
-	[ABI_PROJECT_HADAMARD] = {"hadamard", false},
-	[ABI_PROJECT_MATRIX] = {"file", true},
+	[ABI_PROJECT_NONE] = {"none", CLKV__GIVEN_NOTHING},
+	[ABI_PROJECT_HADAMARD] = {"hadamard", CLKV__GIVEN_NOTHING},
+	[ABI_PROJECT_MATRIX] = {"file", CLKV__GIVEN_ROTATION},
+	[ABI_PROJECT_STEPS] = {"steps", CLKV__GIVEN_CALIBRATION},
 };
 
 static const char *const word_names[CLKV__ROTATION_WORDS] = {
@@ -44,7 +45,12 @@ void clkv__projection_macros(int kind, clkv__macros *m)
 	clkv__macros_int(m, "PROJECT_V", kind);
 }
 
-bool clkv__projection_given(const struct clkv__plan *plan)
+const char *clkv__given_name(enum clkv__given given)
+{
+	return given == CLKV__GIVEN_ROTATION ? "rotation" : "calibration";
+}
+
+enum clkv__given clkv__projection_given(const struct clkv__plan *plan)
 {
 	return kinds[plan->sealing.project].given;
 }
@@ -59,7 +65,14 @@ static uint64_t n_entries(const struct clkv__shape *shape)
 uint64_t clkv__projection_bytes(const struct clkv__plan *plan, const struct clkv__shape *shape)
 {
 	uint64_t heads = (uint64_t)shape->layers * (uint64_t)shape->streams;
-	return clkv__projection_given(plan) ? heads * n_entries(shape) * 4 : 0;
+	switch (clkv__projection_given(plan)) {
+	case CLKV__GIVEN_ROTATION:
+		return heads * n_entries(shape) * 4;
+	case CLKV__GIVEN_CALIBRATION:
+		return heads * (uint64_t)(shape->dk + shape->dv) * 4;
+	default:
+		return 0;
+	}
 }
 
 uint64_t clkv__rotation_bytes(const struct clkv__shape *shape)

@@ -32,16 +32,23 @@ enum clkv__rotation_word {
 	CLKV__ROTATION_WORDS
 };
 
+/** Files that come with a cache's options. */
+enum clkv__given { CLKV__GIVEN_NOTHING, CLKV__GIVEN_ROTATION, CLKV__GIVEN_CALIBRATION };
+
+/** What a file is called. */
+const char *clkv__given_name(enum clkv__given given);
+
 /** What recipes call a kind (ABI_PROJECT_*). */
 const char *clkv__projection_name(int kind);
 
 /** The macros of cl/base/project.clh. */
 void clkv__projection_macros(int kind, clkv__macros *m);
 
-/** Whether the plan's matrices come with the cache's options. */
-bool clkv__projection_given(const struct clkv__plan *plan);
+/** The file with what the plan's rows are turned by. */
+enum clkv__given clkv__projection_given(const struct clkv__plan *plan);
 
-/** Device bytes of the matrices, of all of the shape's layers: files with another `skip` are read by them too. */
+/** Device bytes of what a file gives, matrices or steps, of all of the shape's layers: files with another `skip` are read by
+ *  them too. */
 uint64_t clkv__projection_bytes(const struct clkv__plan *plan, const struct clkv__shape *shape);
 
 /** Bytes of a file for this shape. */

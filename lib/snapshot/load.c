@@ -119,15 +119,15 @@ static clkv_status divide(const clkv_cache *cache, const struct clkv__snapshot_i
 	return CLKV_OK;
 }
 
-/* Whether the cache has the matrices by which a band's rows were turned, in all of its layers. */
-static clkv_status check_rotation(const clkv_cache *cache, const struct file *f, int band,
-                                  clkv_error *error)
+/* Whether the cache has what a band's rows were turned by, in all of its layers. */
+static clkv_status check_given(const clkv_cache *cache, const struct file *f, int band,
+                               clkv_error *error)
 {
 	for (int i = 0; i < f->bands.layers; i++) {
 		int layer = i;
 		if (f->bands.of[i] == band)
-			CLKV_TRY(clkv__head_check_rotation(&f->band[band].head, clkv__cache_at(cache, &layer),
-			                                   error));
+			CLKV_TRY(clkv__head_check_given(&f->band[band].head, &f->band[band].plan,
+			                                clkv__cache_at(cache, &layer), error));
 	}
 	return CLKV_OK;
 }
@@ -150,7 +150,7 @@ static clkv_status prove_band(const clkv_cache *cache, struct clkv__snapshot_in 
 	}
 	CLKV_TRY(clkv__head_check(in, &b->head, &shape, &b->plan, error));
 	CLKV_TRY(clkv__snapshot_check(&b->plan, error));
-	return check_rotation(cache, f, i, error);
+	return check_given(cache, f, i, error);
 }
 
 /* What the headers say, against themselves, the cache and the bytes that follow. */

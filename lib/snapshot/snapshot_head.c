@@ -19,8 +19,8 @@ void clkv__head_of(const clkv_seq *seq, struct clkv__snapshot_head *head)
 		.length = seq->length,
 		.tail = seq->tail,
 		.left_partial = seq->left_partial,
-		.rotated = clkv__projection_given(&cache->plan),
-		.rotation = cache->rotation,
+		.rotated = clkv__projection_given(&cache->plan) != CLKV__GIVEN_NOTHING,
+		.rotation = cache->given,
 	};
 	/* The last layer seals if any does; all that do seal alike. */
 	uint32_t row = clkv__seq_row(seq, shape->layers - 1, 0);
@@ -208,27 +208,32 @@ clkv_status clkv__head_check(const struct clkv__snapshot_in *in,
 	if (status != CLKV_OK)
 		CLKV_FAIL(error, CLKV_ERROR_UNSUPPORTED, "the snapshot's recipe isn't known here: %s",
 		          why.text);
-	if (head->rotated != clkv__projection_given(plan))
+	if (head->rotated != (clkv__projection_given(plan) != CLKV__GIVEN_NOTHING))
 		return clkv__snapshot_damaged(in, error, "its recipe and its flags differ on a rotation");
 	const char *text = doubt(head, plan);
 	return text ? clkv__snapshot_damaged(in, error, "%s", text) : CLKV_OK;
 }
 
-clkv_status clkv__head_check_rotation(const struct clkv__snapshot_head *head,
-                                      const clkv_cache *cache, clkv_error *error)
+clkv_status clkv__head_check_given(const struct clkv__snapshot_head *head,
+                                   const struct clkv__plan *plan, const clkv_cache *cache,
+                                   clkv_error *error)
 {
-	if (!head->rotated)
+	enum clkv__given given = clkv__projection_given(plan);
+	const char *name = clkv__given_name(given);
+	if (given == CLKV__GIVEN_NOTHING)
 		return CLKV_OK;
-	if (!clkv__projection_given(&cache->plan))
+	if (clkv__projection_given(&cache->plan) != given)
+		CLKV_FAIL(
+			error, CLKV_ERROR_UNSUPPORTED,
+			"the snapshot's rows were turned by the %s file %016llx; allowed: a cache with %s "
+			"and that file",
+			name, (unsigned long long)head->rotation,
+			given == CLKV__GIVEN_ROTATION ? "rot=file" : "qtc");
+	if (head->rotation != cache->given)
 		CLKV_FAIL(error, CLKV_ERROR_UNSUPPORTED,
-		          "the snapshot's rows were turned by the rotation file %016llx; allowed: a cache "
-		          "with rot=file and that file",
-		          (unsigned long long)head->rotation);
-	if (head->rotation != cache->rotation)
-		CLKV_FAIL(error, CLKV_ERROR_UNSUPPORTED,
-		          "the snapshot's rows were turned by the rotation file %016llx; allowed: the "
-		          "cache's, %016llx",
-		          (unsigned long long)head->rotation, (unsigned long long)cache->rotation);
+		          "the snapshot's rows were turned by the %s file %016llx; allowed: the cache's, "
+		          "%016llx",
+		          name, (unsigned long long)head->rotation, (unsigned long long)cache->given);
 	return CLKV_OK;
 }
 

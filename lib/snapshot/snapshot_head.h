@@ -41,9 +41,10 @@ clkv_status clkv__head_check(const struct clkv__snapshot_in *in,
                              const struct clkv__shape *shape, struct clkv__plan *plan,
                              clkv_error *error);
 
-/** Whether the cache has the matrices by which the file's rows were turned. Errors: UNSUPPORTED. */
-clkv_status clkv__head_check_rotation(const struct clkv__snapshot_head *head,
-                                      const clkv_cache *cache, clkv_error *error);
+/** Whether the cache has what the file's rows were turned by. plan: of the file. Errors: UNSUPPORTED. */
+clkv_status clkv__head_check_given(const struct clkv__snapshot_head *head,
+                                   const struct clkv__plan *plan, const clkv_cache *cache,
+                                   clkv_error *error);
 
 /** Bytes of the records that the numbers of a checked header announce, at least. */
 uint64_t clkv__head_least(const struct clkv__snapshot_head *head, const struct clkv__plan *plan);

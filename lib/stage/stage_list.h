@@ -14,6 +14,7 @@
 	X(kitty)                                                                                       \
 	X(q)                                                                                           \
 	X(kvcomp)                                                                                      \
+	X(qtc)                                                                                         \
 	X(think)                                                                                       \
 	X(spark)                                                                                       \
 	X(clusterkv)                                                                                   \

@@ -78,11 +78,13 @@ struct clkv_cache {
 	struct clkv__code_tables code_tables;
 	struct clkv__stagings staging;
 	cl_mem plan_mem, jobs_mem, pairs_mem, part_acc, part_ml;
-	cl_mem histograms;  /**< [layers][2][ABI_SYMBOLS], or NULL if blocks have one size */
-	cl_mem sections;    /**< [jobs][layers][streams] what pruned blocks begin with, or NULL */
-	cl_mem turns;       /**< of the rope: [dims / 2] ulong, or NULL if there is none */
-	cl_mem projections; /**< [layers][streams] matrices (project.clh), or NULL if none are given */
-	uint64_t rotation;  /**< what tells them from others: of the file that they came from */
+	cl_mem histograms; /**< [layers][2][ABI_SYMBOLS], or NULL if blocks have one size */
+	cl_mem sections;   /**< [jobs][layers][streams] what pruned blocks begin with, or NULL */
+	cl_mem turns;      /**< of the rope: [dims / 2] ulong, or NULL if there is none */
+	cl_mem
+		projections; /**< [layers][streams] matrices or steps (project.clh), or NULL if none are given */
+	cl_mem calibration; /**< code tables that came with steps (calibration_image.h), or NULL */
+	uint64_t given;     /**< what tells these from others: of the file that they came from */
 	struct clkv__seen seen;
 	struct clkv__selection selection;
 	struct clkv__index index;

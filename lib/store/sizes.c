@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/struct_io.h"
 #include "codec/code_tables.h"
+#include "plan/calibration_image.h"
 #include "plan/projection.h"
 #include "recall/recall.h"
 #include "shape/rope.h"
@@ -117,10 +118,10 @@ static uint64_t dense_blocks(const struct clkv__plan *plan, const struct clkv__s
 uint64_t clkv__sizes_sealed(const struct clkv__shape *shape, const struct clkv__plan *plan,
                             const struct clkv__sizes *s, int layer)
 {
-	uint64_t units = 0, per_stream = s->sealed_slots / (uint32_t)shape->streams;
-	for (int i = 0; i < shape->streams; i++)
-		units += per_stream * clkv__plan_head(plan, shape->streams, layer, i)->layout.units;
-	return units;
+	uint64_t per_stream = s->sealed_slots / (uint32_t)shape->streams;
+	uint64_t units = per_stream * clkv__plan_units(plan, shape->streams, layer);
+	/* where blocks may be larger than their share, one of the largest size fits all the same */
+	return units + (plan->layer_units[layer] ? s->sealed_units : 0);
 }
 
 static uint64_t sealed_bytes(const struct clkv__shape *shape, const struct clkv__plan *plan,
@@ -234,6 +235,8 @@ static void step_sizes(const struct clkv__shape *shape, const struct clkv__plan 
 	s->seen_units = (uint32_t)clkv__ceil_div(seen, ABI_UNIT);
 	s->turns_bytes = clkv__rope_bytes(&shape->rope);
 	s->projections_bytes = clkv__projection_bytes(plan, shape);
+	if (clkv__projection_given(plan) == CLKV__GIVEN_CALIBRATION)
+		s->calibration_bytes = b4(clkv__calibration_words(shape));
 	s->update_pairs = 4096;
 	/* of jobs whose blocks leave, a landing zone's number goes to the device at a time */
 	uint32_t jobs = s->moves && s->max_jobs > s->landing ? s->jobs_words / s->max_jobs * s->landing
@@ -285,7 +288,7 @@ static void sum_bytes(const struct clkv__shape *shape, const struct clkv__plan *
 	b->scratch =
 		((uint64_t)s->plan_words + s->jobs_words + 2 * s->update_pairs + ABI_COUNTERS) * 4 +
 		(uint64_t)s->part_rows * (uint64_t)shape->q_heads * (uint64_t)(shape->dv + 2) * 4;
-	b->code_tables = clkv__code_tables_bytes(&plan->sealing.layout);
+	b->code_tables = clkv__code_tables_bytes(&plan->sealing.layout) + s->calibration_bytes;
 	if (s->sized) /* histograms for them */
 		b->scratch += layers * 2 * ABI_SYMBOLS * 4;
 	if (s->segs > 0)

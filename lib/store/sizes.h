@@ -70,7 +70,8 @@ struct clkv__sizes {
 	uint64_t section_bytes;     /**< what pruned blocks begin with, of all jobs of a commit */
 	uint32_t seen_units;        /**< the newest queries of a sequence; 0: no stage wants them */
 	size_t turns_bytes;         /**< of the rope; 0: there is none */
-	uint64_t projections_bytes; /**< matrices that rows are turned by; 0: none are given */
+	uint64_t projections_bytes; /**< matrices or steps that rows are turned by; 0: none are given */
+	uint64_t calibration_bytes; /**< code tables that come with steps */
 	uint32_t part_rows;         /**< row records times splits; each has q_heads partial records */
 	uint32_t max_jobs;          /**< seal jobs of one commit */
 	uint32_t staging_words;     /**< of one host staging buffer */

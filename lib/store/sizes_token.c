@@ -7,9 +7,9 @@ static double sealed_token(const struct clkv__shape *shape, const struct clkv__p
 {
 	double bytes = 0, bt = plan->general.block;
 	for (int i = 0; i < shape->layers; i++)
-		for (int j = 0; j < shape->streams && !clkv__layer_is_dense(plan, i); j++)
-			bytes += (clkv__plan_head(plan, shape->streams, i, j)->layout.units * (double)ABI_UNIT +
-			          4 * ABI_ENTRY_WORDS) /
+		if (!clkv__layer_is_dense(plan, i))
+			bytes += ((double)clkv__plan_units(plan, shape->streams, i) * ABI_UNIT +
+			          4.0 * ABI_ENTRY_WORDS * shape->streams) /
 			         bt;
 	return bytes;
 }

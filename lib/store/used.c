@@ -100,13 +100,10 @@ struct clkv__used clkv__used_at(const struct clkv__shape *shape, const struct cl
 static uint64_t sealed_units(const struct clkv__shape *shape, const struct clkv__plan *plan,
                              const struct clkv__sizes *s, const struct clkv__used *u, int layer)
 {
-	uint64_t units = 0;
 	bool even = !clkv__selects(&plan->select) || is_even(&plan->select);
-	for (int i = 0; i < shape->streams; i++)
-		units += (uint64_t)u->entries *
-		         (even ? clkv__plan_head(plan, shape->streams, layer, i)->layout.units
-		               : s->sealed_units);
-	return units;
+	uint64_t units = even ? clkv__plan_units(plan, shape->streams, layer)
+	                      : (uint64_t)shape->streams * s->sealed_units;
+	return u->entries * units;
 }
 
 /* What the entries of a sequence's tables take: those that are set. */

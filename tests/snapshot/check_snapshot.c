@@ -25,10 +25,17 @@ static const char *const recipes[] = {
 	"q:k=4,v=5,rot=file,clip_k=0.96,clip_v=0.92 ; block=32,skip=1",
 	"q:k=16,v=2,axis_v=channel ; block=32,sinks=1",
 	"kitty:boost=0.2 ; window=40,sinks=3",
+	"qtc ; window=40,sinks=3,skip=1",
 };
 #define RECIPES (sizeof recipes / sizeof recipes[0])
 #define FEW 4
 #define KIVI "kivi:bits=4 ; window=40,sinks=3"
+
+/* Whether a recipe's rows are turned by a file, without which nobody can read its pages. */
+static bool is_given(const char *recipe)
+{
+	return strstr(recipe, "rot=file") || strstr(recipe, "qtc");
+}
 
 static clkv_geometry geometry(void)
 {
@@ -385,12 +392,14 @@ START_TEST(test_codes_to_half)
 	open_feed(&codes, recipes[_i]);
 	stream_open(&codes, &stream);
 	feed_one(&codes, &stream, 300, CLKV_PROMPT_END, 1, NULL);
-	memory_save(&codes, &stream, NULL, &file);
-	memory_load(&half, &file, &stream, &loaded);
 	memory_save(&codes, &stream, "f16 ; block=32", &file);
 	memory_load(&half, &file, &stream, &cold);
-	expect_same_cache(&half, &loaded, &cold);
-	expect_rounded(&codes, &stream, &half, &loaded);
+	expect_rounded(&codes, &stream, &half, &cold);
+	if (!is_given(recipes[_i])) {
+		memory_save(&codes, &stream, NULL, &file);
+		memory_load(&half, &file, &stream, &loaded);
+		expect_same_cache(&half, &loaded, &cold);
+	}
 	memory_close(&file);
 	feed_close(&half);
 	feed_close(&codes);
@@ -467,10 +476,10 @@ int main(void)
 {
 	Suite *suite = suite_create("snapshot");
 	TCase *same = fixture_case(suite, "same", 60), *other = fixture_case(suite, "other", 60);
-	fixture_some(same, test_prompt_and_generation, RECIPES, 1, 2, 3, 5, 9);
+	fixture_some(same, test_prompt_and_generation, RECIPES, 1, 2, 3, 5, 9, 13);
 	tcase_add_loop_test(same, test_every_short_length, 0, FEW);
 	tcase_add_loop_test(same, test_within_a_prompt, 0, FEW);
-	fixture_some(same, test_truncated, RECIPES, 1, 2, 3, 5, 9);
+	fixture_some(same, test_truncated, RECIPES, 1, 2, 3, 5, 9, 13);
 	tcase_add_loop_test(same, test_forks, 0, FEW);
 	tcase_add_loop_test(same, test_files_hold_nothing_else, 0, FEW);
 	tcase_add_test(same, test_one_behind_the_other);
@@ -478,7 +487,7 @@ int main(void)
 	tcase_add_test(same, test_a_larger_window_takes_pages_as_they_are);
 	fixture_some(other, test_half_to_codes, 7, 0, 2, 4, 6);
 	tcase_add_test(other, test_half_to_codes_in_chunks);
-	fixture_some(other, test_codes_to_half, RECIPES, 1, 3, 5);
+	fixture_some(other, test_codes_to_half, RECIPES, 1, 3, 5, 13);
 	tcase_add_loop_test(other, test_there_and_back, 0, 2);
 	fixture_some(other, test_keys_that_shape_blocks, 6, 0, 2, 5);
 	return fixture_run_shared(suite);

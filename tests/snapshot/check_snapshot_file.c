@@ -84,10 +84,14 @@ END_TEST
 
 /* ---------------------------------------------------------------- damage ---- */
 
-static const char *const damaged[] = {
-	SNAP_KIVI,  SNAP_HALVES, "q:k=16,v=8,group=16 ; window=1",
-	SNAP_KITTY, SNAP_KVCOMP, "kvcomp:entropy=pack,abs_k=0.001 ; window=3,block=32"};
-#define DAMAGED 6
+static const char *const damaged[] = {SNAP_KIVI,
+                                      SNAP_HALVES,
+                                      "q:k=16,v=8,group=16 ; window=1",
+                                      SNAP_KITTY,
+                                      SNAP_KVCOMP,
+                                      "kvcomp:entropy=pack,abs_k=0.001 ; window=3,block=32",
+                                      "qtc ; window=3,sinks=2,block=32"};
+#define DAMAGED 7
 #define FIXED 4 /* of pages that begin with halves */
 
 /* Each fourth byte changed, and the file ended before each of them, into a cache of the same recipe; four rows of a recipe
@@ -370,10 +374,10 @@ int main(void)
 	TCase *format = fixture_case(suite, "format", 60), *damage = fixture_case(suite, "damage", 120);
 	tcase_add_test(format, test_the_format_is_as_described);
 	tcase_add_test(format, test_defaults_are_written_out);
-	fixture_some(damage, test_every_damaged_byte_is_found, 4 * DAMAGED, 0, 5, 10, 15, 19, 20);
+	fixture_some(damage, test_every_damaged_byte_is_found, 4 * DAMAGED, 0, 5, 10, 15, 19, 20, 25);
 	tcase_add_test(damage, test_damage_is_named);
 	tcase_add_test(damage, test_snapshots_cannot_be_mixed);
-	fixture_some(damage, test_lies_are_found, DAMAGED, 0, 3, 4, 5);
+	fixture_some(damage, test_lies_are_found, DAMAGED, 0, 3, 4, 5, 6);
 	tcase_add_test(damage, test_lies_to_another_recipe);
 	tcase_add_loop_test(damage, test_contents_may_say_anything, 0, DAMAGED);
 	tcase_add_loop_test(damage, test_numbers_that_are_none_are_found, 0, FIXED);

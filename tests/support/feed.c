@@ -2,6 +2,7 @@
 /** \file feed.c \brief Rows, steps and streams of the tests. */
 #include "feed.h"
 
+#include "calibration.h"
 #include "random.h"
 #include "rotation.h"
 
@@ -69,7 +70,7 @@ void feed_open(struct feed *feed, clkv_context *context, cl_command_queue queue,
 {
 	clkv_cache_options room = CLKV_INIT(clkv_cache_options);
 	clkv_error error;
-	struct memory_file rotation = {0};
+	struct memory_file rotation = {0}, calibration = {0};
 	room.max_tokens = FEED_TOKENS;
 	room.max_sequences = FEED_ITEMS;
 	if (options)
@@ -79,6 +80,12 @@ void feed_open(struct feed *feed, clkv_context *context, cl_command_queue queue,
 		room.rotation = rotation.bytes;
 		room.rotation_size = rotation.n;
 	}
+	if (strstr(recipe, "qtc") && !room.calibration) {
+		const struct calibration_kind usual = {.step = 0.5};
+		calibration = calibration_file(&feed->geometry, &usual);
+		room.calibration = calibration.bytes;
+		room.calibration_size = calibration.n;
+	}
 	feed->context = context;
 	feed->queue = queue;
 	if (!feed->value)
@@ -86,6 +93,7 @@ void feed_open(struct feed *feed, clkv_context *context, cl_command_queue queue,
 	feed_ok(clkv_cache_create(context, &feed->geometry, recipe, &room, &feed->cache, &error),
 	        &error, recipe);
 	memory_close(&rotation);
+	memory_close(&calibration);
 }
 
 void feed_close(struct feed *feed)

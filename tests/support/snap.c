@@ -38,7 +38,9 @@ static void list_parts(struct snap *snap)
 {
 	const unsigned char *bytes = snap->file.bytes;
 	size_t n = 0, at;
-	snap->ends[n++] = SNAP_HEAD + snap_word(bytes + 8 + 4 * SNAP_RECIPE_BYTES);
+	/* what rows were turned by has a number behind the recipe */
+	size_t given = snap_word(bytes + 8 + 4 * SNAP_FLAGS) & 2 ? 8 : 0;
+	snap->ends[n++] = SNAP_HEAD + snap_word(bytes + 8 + 4 * SNAP_RECIPE_BYTES) + given;
 	do {
 		ck_assert_uint_lt(n, SNAP_PARTS);
 		at = snap_record(snap, n);

@@ -299,7 +299,7 @@ START_TEST(test_what_a_state_is_refused_for)
 	c.streams = 1;
 	refused(&c, "--streams is not for a state");
 	c = there(NULL);
-	c.rotation = in_folder("model");
+	c.given.rotation = in_folder("model");
 	refused(&c, "need --model");
 	c = there(NULL);
 	c.in = in_folder("again");

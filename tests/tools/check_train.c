@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "eigen.h"
-#include "support/tiny_model.h"
+#include "support/tiny_session.h"
 #include "text_file.h"
 #include "train_rotation.h"
 
@@ -102,34 +102,6 @@ END_TEST
 
 /* ---------------------------------------------------------------- of a model ---- */
 
-/* False when there is no device. */
-static bool open_session(struct session *s)
-{
-	struct tool_error error = {""};
-	clkv_error cause = {0};
-	const struct engine_options options = {.max_rows = ROWS};
-	struct gguf_build file = tiny_model_build(1);
-	char path[] = "/tmp/clkv-check-train-XXXXXX";
-	int fd = mkstemp(path);
-	*s = (struct session){0};
-	ck_assert_int_ge(fd, 0);
-	ck_assert(write(fd, file.data, file.size) == (ssize_t)file.size);
-	ck_assert_int_eq(close(fd), 0);
-	gguf_build_free(&file);
-	ck_assert_msg(model_open(path, &s->model, &error), "%s", error.text);
-	ck_assert_int_eq(unlink(path), 0);
-	clkv_status status = clkv_context_open(NULL, NULL, &s->context, &cause);
-	if (status == CLKV_ERROR_NO_DEVICE) {
-		printf("SKIPPED: no OpenCL device\n");
-		model_close(s->model);
-		return false;
-	}
-	ck_assert_msg(status == CLKV_OK, "%s", cause.text);
-	ck_assert_msg(engine_create(s->context, s->model, &options, &s->engine, &error), "%s",
-	              error.text);
-	return true;
-}
-
 /* The first rows' queries of all layers: [layers][rows][q_heads][head_dim]. */
 static float *queries_of(struct session *s, const int32_t *ids, size_t rows)
 {
@@ -171,7 +143,7 @@ START_TEST(test_matrices_even_out_what_queries_ask_for)
 	int32_t ids[TOKENS];
 	char path[] = "/tmp/clkv-check-train-XXXXXX", *file = NULL;
 	size_t size;
-	if (!open_session(&s))
+	if (!tiny_session_open(&s, ROWS))
 		return;
 	const size_t dim = (size_t)s.model->head_dim, heads = (size_t)s.model->kv_heads;
 	double *metric = calloc(dim * dim, sizeof *metric);
@@ -196,14 +168,12 @@ START_TEST(test_matrices_even_out_what_queries_ask_for)
 			expect_even(dim, metric, r);
 		}
 	struct engine_stream stream = {0};
-	s.rotation = file;
-	s.rotation_size = size;
+	s.given.rotation = (struct given_file){file, size};
 	ck_assert_msg(session_stream_open(&s, "q:rot=file", 64, &stream, &error), "%s", error.text);
 	session_stream_close(&stream);
 	free(queries);
 	free(metric);
 	free(r);
-	free(file);
 	session_close(&s);
 }
 END_TEST

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/* qtc_write: encodes a seal job's blocks, in the steps of a calibration, into the pages that the host has found for their
+ * sizes.
+ * Grid: (LANES * jobs, STREAMS, layers). Local: the codes of a side, classes of tokens, lengths of lanes.
+ * plan: of (layer, stream) the words at the job's dst say where the block goes, and its flags.
+ * A byte belongs to one lane; its neighbours may be written at the same time. */
+#include "qtc_codes.clh"
+#include "seal_args.clh"
+
+struct __attribute__((packed)) unaligned_word {
+	uint bits;
+};
+
+/* A stream that is written. */
+struct writer {
+	__global uchar *out;
+	ulong bits; /* that aren't out yet */
+	uint n;     /* of them */
+};
+
+INLINE void put_bits(struct writer *w, uint bits, uint n)
+{
+	w->bits |= (ulong)bits << w->n;
+	w->n += n;
+	if (w->n >= 32) {
+		((__global struct unaligned_word *)w->out)->bits = (uint)w->bits;
+		w->out += 4;
+		w->bits >>= 32;
+		w->n -= 32;
+	}
+}
+
+/* Writes a lane's stream to out. Nothing behind it is written. */
+INLINE void write_lane(const struct qtc s, __global const uint *head, const struct qtc_room room,
+                       int lane, __global uchar *out)
+{
+	struct writer w = {out, 0, 0};
+	const int per_lane = s.parts / s.lanes;
+	for (int rank = lane * per_lane; rank < (lane + 1) * per_lane; rank++) {
+		__global const uint *runs = qtc_runs(s, head, rank);
+		__local const uchar *codes = room.codes + qtc_part(s, head, rank) * BT;
+		const int n = (int)runs[0];
+		for (int t = 0; t < BT; t += n) {
+			const uint2 found = find_run(runs, run_of(codes + t, n));
+			put_bits(&w, found.y, found.x >> ABI_RUN_FIELD & 15);
+			for (int i = t; found.x & ABI_RUN_ESCAPE && i < t + n; i++)
+				put_bits(&w, codes[i], ABI_RUN_RAW);
+		}
+	}
+	for (uint i = 0; w.n > 0; w.n -= MIN_OF(w.n, 8u), w.bits >>= 8)
+		w.out[i++] = (uchar)w.bits;
+}
+
+/* A lane begins where those before it end. */
+INLINE void write_lanes(const struct qtc s, __global const uint *head, const struct qtc_room room,
+                        __global uchar *block, uint payload)
+{
+	int before = 0;
+	size_lanes(s, head, room);
+	for (int lane = LANE; lane < s.lanes; lane += LANES) {
+		for (; before < lane; before++)
+			payload += room.lengths[before];
+		block[s.index + lane] = (uchar)room.lengths[lane];
+		write_lane(s, head, room, lane, block + payload);
+	}
+}
+
+INLINE void write_half_keys(const struct source src, __global half *values)
+{
+	for (int u = LANE; u < DK * (BT / VEC); u += LANES) {
+		const int c = u / (BT / VEC), t = u % (BT / VEC) * VEC;
+		STOREV_HALF(there_k(src, t) ? load_k(src, c, t) : (floatv)(0.0f), values + c * BT + t);
+	}
+}
+
+INLINE void write_half_values(const struct source src, __global half *values)
+{
+	for (int u = LANE; u < BT * (DV / VEC); u += LANES) {
+		const int t = u / (DV / VEC), d = u % (DV / VEC) * VEC;
+		STOREV_HALF(t < src.count ? load_v(src, t, d) : (floatv)(0.0f), values + t * DV + d);
+	}
+}
+
+__kernel GROUP_SIZE void qtc_write(ARGS(WRITE_BLOCK_ARGS))
+{
+	QTC_ROOM(room);
+	__global const uint *job = plan + jobs + (uint)get_group_id(0) * ABI_SEAL_WORDS;
+	const uint stream = first_stream + (uint)get_group_id(1),
+			   layer = first_layer + (uint)get_group_id(2);
+	const struct source src = job_source(pool, tables, job, layer, stream);
+	__global const uint *head = qtc_head(code_tables, layer, stream);
+	__global const uint *dst = plan + jobs + job_dst(job, layer, stream);
+	__global uchar *block = pool + block_at(dst[ABI_DST_ADDR]);
+	const uint flags = dst[ABI_DST_FLAGS];
+	const struct qtc k = K_QTC, v = V_QTC;
+	judge_tokens(src, head, room);
+	for (int i = LANE; i < BT / 4; i += LANES) {
+		__local const uchar *of = room.numbers + 4 * i;
+		block[i] = (uchar)(of[0] | of[1] << 2 | of[2] << 4 | of[3] << 6);
+	}
+	if (ABI_FLAGS_K(flags) == ABI_TABLE_HALF) {
+		write_half_keys(src, (__global half *)(block + QTC_PAYLOAD_OFF));
+	} else {
+		code_keys(src, head, room);
+		write_lanes(k, head, room, block, QTC_PAYLOAD_OFF);
+	}
+#if LANES > 1
+	barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE); /* V's place is read from K's lanes */
+#endif
+	if (ABI_FLAGS_V(flags) == ABI_TABLE_HALF) {
+		write_half_values(src, (__global half *)(block + qtc_payload(v, block, flags)));
+	} else {
+		code_values(src, head, room);
+		write_lanes(v, head, room, block, qtc_payload(v, block, flags));
+	}
+}

@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: MIT */
+/** \file calibration.c \brief Files of steps, means, expected attention and tables of runs, distrusted when read. */
+#include "plan/calibration.h"
+
+#include "base/error.h"
+#include "base/little_endian.h"
+#include "plan/given_file.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { HEAD = CLKV__GIVEN_HEAD(CLKV__CALIBRATION_WORDS), CHECKSUM = CLKV__GIVEN_CHECKSUM };
+enum { TOKENS = ABI_TOKEN_CLASSES, CLASSES = ABI_COMPONENT_CLASSES };
+enum { FACTORS = 4 * 2 * TOKENS, TABLE = 4 * (2 + CLKV__RUN_ENTRIES) };
+
+static const char *const word_names[CLKV__CALIBRATION_WORDS] = {
+	"version", "layers", "kv_heads", "head_dim_k", "head_dim_v", "rope.kind",
+};
+
+static const struct clkv__given_kind calibration_kind = {
+	.name = "the calibration file",
+	.made = "is for",
+	.magic = CLKV__CALIBRATION_MAGIC,
+	.words = word_names,
+	.n_words = CLKV__CALIBRATION_WORDS,
+	.unknown = CLKV__CALIBRATION_ROPE,
+};
+
+/* Bytes of a head: what stands in f32, then classes. */
+static size_t head_bytes(const struct clkv__shape *shape)
+{
+	size_t dk = (size_t)shape->dk, dv = (size_t)shape->dv;
+	return 4 * ((4 + TOKENS) * dk + TOKENS - 1 + 1 + dv) + dk + dv;
+}
+
+/* Of all heads of so many layers. */
+static size_t heads_bytes(const struct clkv__shape *shape, uint32_t layers)
+{
+	return (size_t)layers * (size_t)shape->streams * head_bytes(shape);
+}
+
+uint64_t clkv__calibration_bytes(const struct clkv__shape *shape)
+{
+	return HEAD + FACTORS + heads_bytes(shape, (uint32_t)shape->layers) + 2 * CLASSES * TABLE +
+	       CHECKSUM;
+}
+
+static void fill_words(const struct clkv__shape *shape, uint32_t words[CLKV__CALIBRATION_WORDS])
+{
+	words[CLKV__CALIBRATION_WORD_VERSION] = CLKV__CALIBRATION_VERSION;
+	words[CLKV__CALIBRATION_LAYERS] = (uint32_t)shape->layers;
+	words[CLKV__CALIBRATION_KV_HEADS] = (uint32_t)shape->streams;
+	words[CLKV__CALIBRATION_DIM_K] = (uint32_t)shape->dk;
+	words[CLKV__CALIBRATION_DIM_V] = (uint32_t)shape->dv;
+	words[CLKV__CALIBRATION_ROPE] = (uint32_t)shape->rope.kind;
+}
+
+/* ---------------------------------------------------------------- what numbers are allowed ---- */
+
+/* Whether all lie in a range; a NaN lies in none. */
+static bool all_within(const float *x, int n, float least, float most)
+{
+	for (int i = 0; i < n; i++)
+		if (!(x[i] >= least && x[i] <= most))
+			return false;
+	return true;
+}
+
+static bool all_finite(const float *x, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (!isfinite(x[i]))
+			return false;
+	return true;
+}
+
+/* Whether they are classes that come in fours. */
+static bool are_classes(const uint8_t *x, int n)
+{
+	int counts[CLASSES] = {0}, odd = 0;
+	for (int i = 0; i < n; i++) {
+		if (x[i] >= CLASSES)
+			return false;
+		counts[x[i]]++;
+	}
+	for (int i = 0; i < CLASSES; i++)
+		odd += counts[i] % ABI_QTC_ALIKE;
+	return odd == 0;
+}
+
+/* Whether thresholds fall, or are equal; a NaN does neither. */
+static bool in_order(const float *threshold)
+{
+	for (int i = 0; i < TOKENS - 1; i++)
+		if (isnan(threshold[i]) || (i > 0 && threshold[i] > threshold[i - 1]))
+			return false;
+	return true;
+}
+
+static const char *wrong_tokens(const struct clkv__shape *shape, const struct clkv__calibrated *h)
+{
+	if (!all_finite(h->k_ask, shape->dk))
+		return "ask has a number that isn't finite; allowed: finite ones";
+	if (!all_finite(h->k_square, shape->dk))
+		return "square has a number that isn't finite; allowed: finite ones";
+	if (!in_order(h->threshold))
+		return "its thresholds; allowed: numbers, the second not above the first";
+	for (int i = 0; i < TOKENS; i++)
+		if (!all_within(h->k_error[i], shape->dk, 0, CLKV__STEP_MOST))
+			return "an error of K; allowed: 0 to 1e12";
+	return NULL;
+}
+
+const char *clkv__calibrated_wrong(const struct clkv__shape *shape,
+                                   const struct clkv__calibrated *h)
+{
+	const float mean = CLKV__MEAN_MOST, least = CLKV__STEP_LEAST, most = CLKV__STEP_MOST;
+	if (!all_within(h->k_step, shape->dk, least, most))
+		return "a step of K; allowed: 1e-12 to 1e12";
+	if (!all_within(&h->v_step, 1, least, most))
+		return "its step of V; allowed: 1e-12 to 1e12";
+	if (!all_within(h->k_mean, shape->dk, -mean, mean))
+		return "a mean of K; allowed: -1e6 to 1e6";
+	if (!all_within(h->v_mean, shape->dv, -mean, mean))
+		return "a mean of V; allowed: -1e6 to 1e6";
+	if (!are_classes(h->k_class, shape->dk) || !are_classes(h->v_class, shape->dv))
+		return "the class of a channel; allowed: 0 to 7, each of a multiple of 4 channels";
+	return wrong_tokens(shape, h);
+}
+
+bool clkv__calibration_factors_valid(const float *factors)
+{
+	return all_within(factors, TOKENS, CLKV__FACTOR_LEAST, CLKV__FACTOR_MOST);
+}
+
+/* ---------------------------------------------------------------- reading ---- */
+
+static const unsigned char *get_floats(const unsigned char *from, float *to, int n)
+{
+	for (int i = 0; i < n; i++, from += 4) {
+		uint32_t bits = clkv__get32(from);
+		memcpy(to + i, &bits, sizeof bits);
+	}
+	return from;
+}
+
+static const unsigned char *get_bytes(const unsigned char *from, uint8_t *to, int n)
+{
+	memcpy(to, from, (size_t)n);
+	return from + n;
+}
+
+static void get_head(const struct clkv__shape *shape, const unsigned char *from,
+                     struct clkv__calibrated *out)
+{
+	const int dk = shape->dk, dv = shape->dv;
+	from = get_floats(from, out->k_step, dk);
+	from = get_floats(from, out->k_mean, dk);
+	from = get_floats(from, out->k_ask, dk);
+	from = get_floats(from, out->k_square, dk);
+	for (int i = 0; i < TOKENS; i++)
+		from = get_floats(from, out->k_error[i], dk);
+	from = get_floats(from, out->threshold, TOKENS - 1);
+	from = get_floats(from, &out->v_step, 1);
+	from = get_floats(from, out->v_mean, dv);
+	from = get_bytes(from, out->k_class, dk);
+	get_bytes(from, out->v_class, dv);
+}
+
+static void get_table(const unsigned char *from, struct clkv__run_table *table)
+{
+	table->n = clkv__get32(from);
+	table->entries = clkv__get32(from + 4);
+	for (size_t i = 0; i < CLKV__RUN_ENTRIES; i++)
+		table->entry[i] = clkv__get32(from + 8 + 4 * i);
+}
+
+/* The file may be of more layers than the shape, which may be a band of the model's. */
+static const unsigned char *tables_of(const struct clkv__shape *shape, const void *file)
+{
+	const unsigned char *data = file;
+	uint32_t layers = clkv__get32(data + CLKV__GIVEN_MAGIC + 4 * CLKV__CALIBRATION_LAYERS);
+	return data + HEAD + FACTORS + heads_bytes(shape, layers);
+}
+
+void clkv__calibration_factors(const void *file, int side, float *factors)
+{
+	get_floats((const unsigned char *)file + HEAD + 4 * TOKENS * side, factors, TOKENS);
+}
+
+void clkv__calibration_head(const struct clkv__shape *shape, const void *file, int layer, int head,
+                            struct clkv__calibrated *out)
+{
+	const size_t number = (size_t)layer * (size_t)shape->streams + (size_t)head;
+	get_head(shape, (const unsigned char *)file + HEAD + FACTORS + number * head_bytes(shape), out);
+}
+
+void clkv__calibration_table(const struct clkv__shape *shape, const void *file, int side,
+                             int number, struct clkv__run_table *table)
+{
+	get_table(tables_of(shape, file) + (side * CLASSES + number) * TABLE, table);
+}
+
+/* ---------------------------------------------------------------- checking ---- */
+
+static clkv_status check_factors(const void *file, clkv_error *error)
+{
+	float factors[TOKENS];
+	for (int side = 0; side < 2; side++) {
+		clkv__calibration_factors(file, side, factors);
+		if (!clkv__calibration_factors_valid(factors))
+			CLKV_FAIL(error, CLKV_ERROR_CORRUPT,
+			          "the calibration file: a factor of %s; allowed: 0.01 to 100",
+			          side ? "V" : "K");
+	}
+	return CLKV_OK;
+}
+
+static clkv_status check_heads(const struct clkv__shape *shape, const void *file, clkv_error *error)
+{
+	struct clkv__calibrated head;
+	for (int l = 0; l < shape->layers; l++)
+		for (int h = 0; h < shape->streams; h++) {
+			clkv__calibration_head(shape, file, l, h, &head);
+			const char *wrong = clkv__calibrated_wrong(shape, &head);
+			if (wrong)
+				CLKV_FAIL(error, CLKV_ERROR_CORRUPT,
+				          "the calibration file, layer %d, KV head %d: %s", l, h, wrong);
+		}
+	return CLKV_OK;
+}
+
+static bool ends_in_zeros(const struct clkv__run_table *table)
+{
+	for (uint32_t i = table->entries; i < CLKV__RUN_ENTRIES; i++)
+		if (table->entry[i] != 0)
+			return false;
+	return true;
+}
+
+static clkv_status check_tables(const struct clkv__shape *shape, const void *file,
+                                clkv_error *error)
+{
+	struct clkv__run_table table;
+	for (int i = 0; i < 2 * CLASSES; i++) {
+		clkv__calibration_table(shape, file, i / CLASSES, i % CLASSES, &table);
+		if (!clkv__run_valid(&table) || !ends_in_zeros(&table))
+			CLKV_FAIL(
+				error, CLKV_ERROR_CORRUPT,
+				"the calibration file's table of %s, class %d, is none; allowed: runs of 1, 2, 4 "
+				"or 8 with a code of at most %d bits, in order",
+				i < CLASSES ? "K" : "V", i % CLASSES, CLKV__RUN_BITS);
+	}
+	return CLKV_OK;
+}
+
+clkv_status clkv__calibration_check(const struct clkv__shape *shape, const void *file, size_t size,
+                                    uint64_t model, clkv_error *error)
+{
+	uint32_t words[CLKV__CALIBRATION_WORDS];
+	if (!file)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
+		          "cache options: calibration is NULL, but the recipe has qtc; allowed: a file of "
+		          "the model's");
+	fill_words(shape, words);
+	CLKV_TRY(clkv__given_check(&calibration_kind, words, file, size, clkv__calibration_bytes(shape),
+	                           model, error));
+	CLKV_TRY(check_factors(file, error));
+	CLKV_TRY(check_heads(shape, file, error));
+	return check_tables(shape, file, error);
+}
+
+/* ---------------------------------------------------------------- writing ---- */
+
+static void copy(float *to, const float *from, size_t number, int n)
+{
+	memcpy(to, from + number * (size_t)n, (size_t)n * sizeof *to);
+}
+
+static void copy_bytes(uint8_t *to, const uint8_t *from, size_t number, int n)
+{
+	memcpy(to, from + number * (size_t)n, (size_t)n);
+}
+
+void clkv__calibration_gather(const struct clkv__shape *shape, const clkv_calibration *c,
+                              const struct clkv__calibration_codes *codes, int layer, int head,
+                              struct clkv__calibrated *out)
+{
+	const size_t number = (size_t)layer * (size_t)shape->streams + (size_t)head;
+	copy(out->k_step, c->k_step, number, shape->dk);
+	copy(out->k_mean, c->k_mean, number, shape->dk);
+	copy(out->k_ask, c->k_ask, number, shape->dk);
+	copy(out->k_square, c->k_square, number, shape->dk);
+	for (size_t i = 0; i < TOKENS; i++)
+		copy(out->k_error[i], c->k_error, number * TOKENS + i, shape->dk);
+	copy(out->threshold, c->threshold, number, TOKENS - 1);
+	out->v_step = c->v_step[number];
+	copy(out->v_mean, c->v_mean, number, shape->dv);
+	copy_bytes(out->k_class, codes->k_class, number, shape->dk);
+	copy_bytes(out->v_class, codes->v_class, number, shape->dv);
+}
+
+static unsigned char *put_floats(unsigned char *to, const float *from, int n)
+{
+	for (int i = 0; i < n; i++, to += 4) {
+		uint32_t bits;
+		memcpy(&bits, from + i, sizeof bits);
+		clkv__put32(to, bits);
+	}
+	return to;
+}
+
+static unsigned char *put_bytes(unsigned char *to, const uint8_t *from, int n)
+{
+	memcpy(to, from, (size_t)n);
+	return to + n;
+}
+
+static unsigned char *put_head(const struct clkv__shape *shape, const struct clkv__calibrated *h,
+                               unsigned char *to)
+{
+	const int dk = shape->dk, dv = shape->dv;
+	to = put_floats(to, h->k_step, dk);
+	to = put_floats(to, h->k_mean, dk);
+	to = put_floats(to, h->k_ask, dk);
+	to = put_floats(to, h->k_square, dk);
+	for (int i = 0; i < TOKENS; i++)
+		to = put_floats(to, h->k_error[i], dk);
+	to = put_floats(to, h->threshold, TOKENS - 1);
+	to = put_floats(to, &h->v_step, 1);
+	to = put_floats(to, h->v_mean, dv);
+	to = put_bytes(to, h->k_class, dk);
+	return put_bytes(to, h->v_class, dv);
+}
+
+static unsigned char *put_table(const struct clkv__run_table *table, unsigned char *to)
+{
+	clkv__put32(to, table->n);
+	clkv__put32(to + 4, table->entries);
+	for (size_t i = 0; i < CLKV__RUN_ENTRIES; i++)
+		clkv__put32(to + 8 + 4 * i, i < table->entries ? table->entry[i] : 0);
+	return to + TABLE;
+}
+
+void clkv__calibration_pack(const struct clkv__shape *shape, const clkv_calibration *calibration,
+                            const struct clkv__calibration_codes *codes, uint64_t model, void *file)
+{
+	uint32_t words[CLKV__CALIBRATION_WORDS];
+	struct clkv__calibrated head;
+	fill_words(shape, words);
+	unsigned char *to = clkv__given_begin(&calibration_kind, words, model, file);
+	to = put_floats(to, calibration->k_factor, TOKENS);
+	to = put_floats(to, calibration->v_factor, TOKENS);
+	for (int l = 0; l < shape->layers; l++)
+		for (int h = 0; h < shape->streams; h++) {
+			clkv__calibration_gather(shape, calibration, codes, l, h, &head);
+			to = put_head(shape, &head, to);
+		}
+	for (int i = 0; i < 2 * CLASSES; i++)
+		to = put_table(codes->tables + i, to);
+	clkv__given_end(file, to);
+}

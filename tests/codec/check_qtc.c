@@ -1,0 +1,520 @@
+/* SPDX-License-Identifier: MIT */
+/** \file check_qtc.c \brief Codes in steps of a calibration: bounds, attention, bytes, what is refused. */
+#include "ref/ref_half.h"
+#include "support/bounds.h"
+#include "support/calibration.h"
+#include "support/each.h"
+#include "support/expect.h"
+#include "support/fixture.h"
+#include "support/random.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define AROUND " ; window=0,sinks=0"
+enum { TOKENS = 150, MOST = TOKENS * 2 * 256 };
+
+/* Steps from those at which most codes are 0, and runs of eight share codewords, to those at which each code has its own. */
+static const struct {
+	int q_heads, kv_heads, dk, dv;
+	double step;
+	const char *recipe;
+} shapes[] = {
+	{6, 2, 64, 64, 0.5, "qtc" AROUND},
+	{4, 2, 80, 256, 2, "qtc:room=8" AROUND ",block=32"},
+	{2, 2, 128, 16, 0.06, "qtc" AROUND ",block=128"},
+	{2, 1, 16, 48, 1, "qtc" AROUND ",block=32"},
+};
+enum { SHAPES = sizeof shapes / sizeof shapes[0] };
+
+static clkv_geometry shape(int i)
+{
+	return feed_geometry(2, shapes[i].q_heads, shapes[i].kv_heads, shapes[i].dk, shapes[i].dv);
+}
+
+static void open_feed(struct feed *feed, const char *recipe, const struct calibration *c)
+{
+	clkv_cache_options o = feed_room(FEED_TOKENS, 4);
+	o.calibration = c->file.bytes;
+	o.calibration_size = c->file.n;
+	feed->geometry = c->geometry;
+	feed->lse = true;
+	feed_open(feed, fixture.context, fixture.queue, recipe, &o);
+}
+
+/* ---------------------------------------------------------------- P2: the bound ---- */
+
+/* What a prompt's values were and became. */
+static struct decoded {
+	double k[MOST], v[MOST], given_k[MOST], given_v[MOST];
+} decoded;
+
+static void decode(struct feed *feed, struct stream *stream, int layer)
+{
+	struct decoded *d = &decoded;
+	feed_rows(feed, layer, FEED_K, stream->row, TOKENS, d->given_k);
+	feed_rows(feed, layer, FEED_V, stream->row, TOKENS, d->given_v);
+	feed_read(feed, stream, layer, 0, TOKENS, d->k, d->v);
+}
+
+/* Half a step, with factors in single precision; a row in steps was rounded to half before. */
+static double bound_of(double step, double factor, double value)
+{
+	return step * factor / 2 * (1 + 1e-5) + fabs(value) * REF_HALF_EPS * 2;
+}
+
+/* The key of a token as it is stored. */
+static void stored_key(const struct calibration *c, int layer, size_t head, const double *given,
+                       double *key)
+{
+	for (size_t d = 0; d < c->dk; d++) {
+		double step = calibration_step(c, layer, FEED_K, head, d);
+		key[d] = ref_stored(given[d] / step) * step;
+	}
+}
+
+/* How a side's error compares with half its step: the largest quotient of each class, where a class is certain. */
+static void check_head(const struct calibration *c, int layer, size_t t, size_t head,
+                       double most[2][3])
+{
+	double key[256], margin;
+	size_t kv = (size_t)c->geometry.kv_heads, k_at = (t * kv + head) * c->dk,
+		   v_at = (t * kv + head) * c->dv;
+	stored_key(c, layer, head, decoded.given_k + k_at, key);
+	int class = calibration_class(c, layer, head, key, &margin);
+	for (int side = 0; side < 2 && margin > 1e-4; side++) {
+		size_t dim = side ? c->dv : c->dk, at = side ? v_at : k_at;
+		double factor = (double)(side ? c->v_factor : c->k_factor)[class];
+		for (size_t d = 0; d < dim; d++) {
+			double x = (side ? decoded.given_v : decoded.given_k)[at + d];
+			double y = (side ? decoded.v : decoded.k)[at + d];
+			double step = calibration_step(c, layer, side ? FEED_V : FEED_K, head, d);
+			EACH_MSG(fabs(x - y) <= bound_of(step, factor, x),
+			         "layer %d, token %zu, head %zu, %c %zu, class %d: %g became %g, step %g",
+			         layer, t, head, side ? 'V' : 'K', d, class, x, y, step * factor);
+			most[side][class] = fmax(most[side][class], fabs(x - y) / (step * factor));
+		}
+	}
+}
+
+static void check_bound(struct feed *feed, struct stream *stream, const struct calibration *c,
+                        double most[2][3])
+{
+	for (int layer = 0; layer < c->geometry.layers; layer++) {
+		decode(feed, stream, layer);
+		for (size_t t = 0; t < TOKENS; t++)
+			for (size_t head = 0; head < (size_t)c->geometry.kv_heads; head++)
+				check_head(c, layer, t, head, most);
+	}
+}
+
+/* Of hundreds of values of each class some lie next to the middle between two codes: coarser factors are taken, not the finest
+ * for all. */
+START_TEST(test_every_value_lies_within_half_a_step)
+{
+	static struct stream stream;
+	struct calibration c;
+	double most[2][3] = {{0}};
+	const clkv_geometry g = shape(_i);
+	calibration_make(&c, &g, &(struct calibration_kind){.step = shapes[_i].step});
+	struct feed feed = {.append_only = true};
+	open_feed(&feed, shapes[_i].recipe, &c);
+	stream_open(&feed, &stream);
+	feed_one(&feed, &stream, TOKENS, CLKV_PROMPT_END, 1, NULL);
+	ck_assert_uint_eq(stream_info(&stream).sealed, TOKENS);
+	check_bound(&feed, &stream, &c, most);
+	for (int i = 0; i < 6; i++)
+		ck_assert_msg(most[i / 3][i % 3] > 0.45, "side %d, class %d: %g", i / 3, i % 3,
+		              most[i / 3][i % 3]);
+	feed_close(&feed);
+	calibration_free(&c);
+}
+END_TEST
+
+static double three_times(uint64_t row, int layer, enum feed_side side, size_t head, size_t d)
+{
+	return 3 * feed_normal(row, layer, side, head, d);
+}
+
+static double far_off(uint64_t row, int layer, enum feed_side side, size_t head, size_t d)
+{
+	return 70 * feed_normal(row, layer, side, head, d);
+}
+
+/* P9. Tables know the runs of a sample with a deviation of 1.4 steps. Three times as wide values are runs that few tables have;
+ * 70 times as wide ones have codes beyond 127, whose sides stay in half. */
+START_TEST(test_values_unlike_the_calibration_cost_bytes_not_the_bound)
+{
+	static const feed_value values[] = {feed_normal, three_times, far_off};
+	static struct stream stream;
+	struct calibration c;
+	size_t bytes[3];
+	const clkv_geometry g = feed_usual(1);
+	calibration_make(&c, &g, &(struct calibration_kind){.step = 0.5, .one_class = true});
+	for (int i = 0; i < 3; i++) {
+		double most[2][3] = {{0}};
+		struct feed feed = {.append_only = true, .value = values[i]};
+		open_feed(&feed, "qtc:room=16" AROUND, &c);
+		stream_open(&feed, &stream);
+		feed_one(&feed, &stream, TOKENS, CLKV_PROMPT_END, 1, NULL);
+		check_bound(&feed, &stream, &c, most);
+		bytes[i] = feed_stats(&feed).used_sealed;
+		feed_close(&feed);
+	}
+	ck_assert_uint_gt(bytes[1], bytes[0] * 3 / 2);
+	/* in half: six blocks of 64 tokens, one of which has all places though not all tokens, with a page more for the rest */
+	ck_assert_uint_eq(bytes[2], 6 * (64 * 256 + 64));
+	calibration_free(&c);
+}
+END_TEST
+
+/* ---------------------------------------------------------------- attention ---- */
+
+/* P1: steps so fine that no code has room for values leave sides in half. */
+START_TEST(test_fine_steps_give_what_half_gives)
+{
+	static struct stream stream;
+	struct calibration c;
+	const clkv_geometry g = feed_usual(2);
+	calibration_make(&c, &g, &(struct calibration_kind){.step = 1e-3, .one_class = true});
+	struct feed feed = {.append_only = false};
+	open_feed(&feed, "qtc:room=16 ; window=16,sinks=4", &c);
+	stream_open(&feed, &stream);
+	feed_one(&feed, &stream, TOKENS, CLKV_PROMPT_END, 1, NULL);
+	expect_rows(&feed, &stream, 5, CLKV_DECODE, 2, EXPECT_GIVEN, BOUND_ATTEND_HALF);
+	feed_close(&feed);
+	calibration_free(&c);
+}
+END_TEST
+
+/* P3, in prompts and in generation: all that attention adds up is what reading a row gives. */
+START_TEST(test_attention_is_that_of_the_rows_as_read)
+{
+	static struct stream stream;
+	struct calibration c;
+	char recipe[96];
+	const clkv_geometry g = shape(_i);
+	calibration_make(&c, &g, &(struct calibration_kind){.step = shapes[_i].step});
+	struct feed feed = {.append_only = false};
+	snprintf(recipe, sizeof recipe, "%.*swindow=40,sinks=4%s",
+	         (int)(strstr(shapes[_i].recipe, "window") - shapes[_i].recipe), shapes[_i].recipe,
+	         strstr(shapes[_i].recipe, ",block") ? strstr(shapes[_i].recipe, ",block") : "");
+	open_feed(&feed, recipe, &c);
+	stream_open(&feed, &stream);
+	feed_one(&feed, &stream, TOKENS, CLKV_PROMPT_END, 1, NULL);
+	ck_assert_uint_gt(stream_info(&stream).sealed, 64);
+	expect_rows(&feed, &stream, 1, CLKV_DECODE, 2, EXPECT_DECODED, BOUND_ATTEND_CODES);
+	expect_rows(&feed, &stream, 39, CLKV_PROMPT, 3, EXPECT_DECODED, BOUND_ATTEND_CODES);
+	feed_close(&feed);
+	calibration_free(&c);
+}
+END_TEST
+
+/* Rows of layer 0 of one KV head with one query head, and what attention to them gives. */
+struct tiny {
+	struct calibration c;
+	struct feed feed;
+	struct stream stream;
+	struct feed_result result;
+};
+
+enum { DIM = 16 };
+
+static void tiny_open(struct tiny *t, const struct calibration_kind *kind, const char *recipe)
+{
+	const clkv_geometry g = feed_geometry(1, 1, 1, DIM, DIM);
+	calibration_make(&t->c, &g, kind);
+	t->feed = (struct feed){.value = kind->value};
+	open_feed(&t->feed, recipe, &t->c);
+	stream_open(&t->feed, &t->stream);
+	feed_one(&t->feed, &t->stream, TOKENS, CLKV_PROMPT_END, 1, NULL);
+	feed_one(&t->feed, &t->stream, 1, CLKV_DECODE, 2, &t->result);
+}
+
+static void tiny_close(struct tiny *t)
+{
+	feed_result_close(&t->result);
+	feed_close(&t->feed);
+	calibration_free(&t->c);
+}
+
+/* Sums of exp over tokens [from, to) as read, for the last row's query; bias: of K's codes. */
+static double mass(struct tiny *t, size_t from, size_t to, bool bias)
+{
+	static double k[TOKENS * DIM], v[TOKENS * DIM];
+	double q[DIM], sum = 0;
+	feed_rows(&t->feed, 0, FEED_Q, t->stream.row + TOKENS, 1, q);
+	feed_read(&t->feed, &t->stream, 0, 0, TOKENS, k, v);
+	for (size_t i = from; i < to; i++) {
+		double logit = 0, noise = 0, key[DIM], given[DIM], margin;
+		feed_rows(&t->feed, 0, FEED_K, t->stream.row + i, 1, given);
+		stored_key(&t->c, 0, 0, given, key);
+		size_t class = (size_t)calibration_class(&t->c, 0, 0, key, &margin);
+		for (size_t d = 0; d < DIM; d++) {
+			double x = q[d] * calibration_step(&t->c, 0, FEED_K, 0, d);
+			logit += q[d] * k[i * DIM + d];
+			noise += x * x * (double)t->c.k_error[class * DIM + d];
+		}
+		sum += exp(logit / sqrt(DIM) - (bias ? noise / DIM / 2 : 0));
+	}
+	return sum;
+}
+
+/* The error of K's codes adds a variance to a logit, half of which is taken off: of sealed tokens, by their class, not of
+ * those in half. The error is made so large that it's seen: 4 steps squared. */
+START_TEST(test_half_the_variance_that_codes_add_is_taken_off)
+{
+	static struct tiny t;
+	tiny_open(&t, &(struct calibration_kind){.step = 0.5, .error = 4}, "qtc ; window=22,sinks=0");
+	ck_assert_uint_eq(stream_info(&t.stream).sealed, TOKENS - 22);
+	double last[DIM], q[DIM], logit = 0;
+	feed_rows(&t.feed, 0, FEED_K, t.stream.row + TOKENS, 1, last);
+	feed_rows(&t.feed, 0, FEED_Q, t.stream.row + TOKENS, 1, q);
+	for (size_t d = 0; d < DIM; d++)
+		logit += q[d] * last[d];
+	double open = mass(&t, TOKENS - 22, TOKENS, false) + exp(logit / sqrt(DIM));
+	double want = log(open + mass(&t, 0, TOKENS - 22, true));
+	double without = log(open + mass(&t, 0, TOKENS - 22, false));
+	ck_assert_double_gt(without - want, 0.05);
+	/* logits are rounded as half rounds keys: a thousandth of theirs */
+	ck_assert_double_eq_tol(t.result.lse[0], want, 2e-3);
+	tiny_close(&t);
+}
+END_TEST
+
+static double constant_v(uint64_t row, int layer, enum feed_side side, size_t head, size_t d)
+{
+	return side == FEED_V ? 3.25 + (double)d : feed_normal(row, layer, side, head, d);
+}
+
+/* P5: whatever lies in half, and whatever is coded: a part of a step of 5 is never lost. */
+START_TEST(test_constant_values_come_back)
+{
+	static const char *const recipes[] = {"qtc ; window=0,sinks=0", "qtc ; window=16,sinks=4",
+	                                      "qtc ; window=100,sinks=30"};
+	static struct tiny t;
+	tiny_open(&t, &(struct calibration_kind){.step = 5, .value = constant_v}, recipes[_i]);
+	for (size_t d = 0; d < DIM; d++) {
+		double want = 3.25 + (double)d;
+		ck_assert_double_eq_tol(t.result.out[d], want, want * 2 * REF_HALF_EPS);
+	}
+	tiny_close(&t);
+}
+END_TEST
+
+/* ---------------------------------------------------------------- bits and bytes ---- */
+
+/* P8: however a prompt comes, and in a fork. */
+START_TEST(test_the_same_text_makes_the_same_bits)
+{
+	static struct stream whole, parts, fork;
+	struct memory_file a = {0}, b = {0};
+	struct feed feed = {.geometry = feed_usual(2)};
+	feed_open(&feed, fixture.context, fixture.queue, "qtc", NULL);
+	stream_open(&feed, &whole);
+	stream_open(&feed, &parts);
+	feed_one(&feed, &whole, 300, CLKV_PROMPT_END, 1, NULL);
+	feed_one(&feed, &parts, 128, CLKV_PROMPT, 1, NULL);
+	feed_one(&feed, &parts, 64, CLKV_PROMPT, 1, NULL);
+	stream_fork(&feed, &parts, &fork);
+	feed_one(&feed, &fork, 108, CLKV_PROMPT_END, 1, NULL);
+	memory_save(&feed, &whole, NULL, &a);
+	memory_save(&feed, &fork, NULL, &b);
+	ck_assert_uint_eq(a.n, b.n);
+	ck_assert_int_eq(memcmp(a.bytes, b.bytes, a.n), 0);
+	memory_close(&a);
+	memory_close(&b);
+	feed_close(&feed);
+}
+END_TEST
+
+/* P7: what the pool has room for with room=2 more than with room=1 is what a text like the calibration's takes, but that
+ * codewords are whole bits (a Huffman code's shares are off by less than 9 % in bits) and pages multiples of 64 bytes, half of
+ * which is 4 % of these. It holds a block a stream more, for the last of a prompt. */
+START_TEST(test_the_pool_has_room_for_a_text_like_that_of_the_calibration)
+{
+	enum { LONG = 1024, BLOCKS = LONG / 64 };
+	static struct stream stream;
+	struct calibration c;
+	const clkv_geometry g = feed_usual(2);
+	calibration_make(&c, &g, &(struct calibration_kind){.step = 0.5, .one_class = true});
+	clkv_cache_options o = feed_room(LONG, 1);
+	o.calibration = c.file.bytes;
+	o.calibration_size = c.file.n;
+	double once = (double)feed_required(fixture.context, &g, "qtc:room=1" AROUND, &o).sealed;
+	double twice = (double)feed_required(fixture.context, &g, "qtc:room=2" AROUND, &o).sealed;
+	double want = (twice - once) * BLOCKS / (BLOCKS + 1);
+	struct feed feed = {.geometry = g, .append_only = true};
+	feed_open(&feed, fixture.context, fixture.queue, "qtc" AROUND, &o);
+	stream_open(&feed, &stream);
+	feed_one(&feed, &stream, LONG / 2, CLKV_PROMPT, 1, NULL);
+	feed_one(&feed, &stream, LONG / 2, CLKV_PROMPT_END, 1, NULL);
+	double used = (double)feed_stats(&feed).used_sealed;
+	ck_assert_uint_eq(stream_info(&stream).sealed, LONG);
+	ck_assert_msg(fabs(used / want - 1) < 0.13, "%g bytes, not %g", used, want);
+	/* nobody knows without: as much as in half */
+	o.calibration = NULL;
+	o.calibration_size = 0;
+	ck_assert_uint_gt(feed_required(fixture.context, &g, "qtc" AROUND, &o).sealed,
+	                  LONG * 2 * 2 * 256);
+	feed_close(&feed);
+	calibration_free(&c);
+}
+END_TEST
+
+/* What blocks take comes back when they go. */
+START_TEST(test_nothing_is_left_behind)
+{
+	static struct stream stream, fork;
+	struct feed feed = {.geometry = feed_usual(2)};
+	feed_open(&feed, fixture.context, fixture.queue, "qtc", NULL);
+	stream_open(&feed, &stream);
+	feed_one(&feed, &stream, 300, CLKV_PROMPT_END, 1, NULL);
+	stream_fork(&feed, &stream, &fork);
+	feed_one(&feed, &fork, 100, CLKV_DECODE, 2, NULL);
+	ck_assert_uint_gt(feed_stats(&feed).used_sealed, 0);
+	stream_close(&stream);
+	stream_close(&fork);
+	expect_nothing_used(&feed);
+	feed_close(&feed);
+}
+END_TEST
+
+/* Blocks that take more than the pool has room for: the commit fails, and the sequence is what it was. */
+START_TEST(test_a_full_pool_is_said_and_nothing_is_lost)
+{
+	static struct stream stream;
+	struct calibration c;
+	clkv_error error;
+	const clkv_geometry g = feed_usual(1);
+	calibration_make(&c, &g, &(struct calibration_kind){.step = 0.5});
+	clkv_cache_options o = feed_room(512, 1);
+	o.calibration = c.file.bytes;
+	o.calibration_size = c.file.n;
+	struct feed feed = {.geometry = g, .value = far_off, .append_only = true};
+	feed_open(&feed, fixture.context, fixture.queue, "qtc:room=1" AROUND, &o);
+	stream_open(&feed, &stream);
+	struct feed_item item = {&stream, 512, CLKV_PROMPT_END, 0, 1};
+	clkv_step *step = feed_begin(&feed, &item, 1, NULL);
+	ck_assert_int_eq(clkv_step_commit(step, NULL, &error), CLKV_ERROR_POOL_FULL);
+	clkv_step_abort(step);
+	ck_assert_uint_eq(stream_info(&stream).length, 0);
+	ck_assert_uint_eq(feed_stats(&feed).used_sealed, 0);
+	ck_assert_uint_eq(feed_stats(&feed).used_open, 0);
+	feed_close(&feed);
+	calibration_free(&c);
+}
+END_TEST
+
+/* ---------------------------------------------------------------- refusals ---- */
+
+static const struct {
+	const char *recipe, *word;
+} refused[] = {
+	{"h2o:budget=64 | qtc", "'h2o'"},   {"think:keep=0.5 | qtc", "prunes"},
+	{"spark:keep=0.5 | qtc", "prunes"}, {"qtc | clusterkv", "'qtc'"},
+	{"qtc | topk:recall=64", "'qtc'"},  {"qtc:room=0.5", "room"},
+};
+
+START_TEST(test_what_does_not_go_together_is_refused)
+{
+	const clkv_geometry g = feed_usual(2);
+	expect_refused(fixture.context, &g, refused[_i].recipe, &refused[_i].word, 1);
+}
+END_TEST
+
+static void expect_no_cache(const char *recipe, const struct memory_file *file, uint64_t model,
+                            clkv_status status, const char *word)
+{
+	clkv_cache *cache = NULL;
+	clkv_error error;
+	const clkv_geometry g = feed_usual(2);
+	clkv_cache_options o = feed_room(512, 1);
+	o.calibration = file ? file->bytes : NULL;
+	o.calibration_size = file ? file->n : 0;
+	o.model = model;
+	ck_assert_int_eq(clkv_cache_create(fixture.context, &g, recipe, &o, &cache, &error), status);
+	ck_assert_msg(strstr(error.text, word), "'%s' is not in '%s'", word, error.text);
+	ck_assert_ptr_null(cache);
+}
+
+/* P6. */
+START_TEST(test_calibrations_that_do_not_fit_are_refused)
+{
+	const clkv_geometry g = feed_usual(2), other = feed_geometry(2, 6, 2, 64, 80);
+	const struct calibration_kind kind = {.step = 0.5};
+	struct memory_file file = calibration_file(&g, &kind), wrong = calibration_file(&other, &kind);
+	expect_no_cache("qtc", NULL, 0, CLKV_ERROR_INVALID_ARGUMENT, "calibration is NULL");
+	expect_no_cache("f16", &file, 0, CLKV_ERROR_INVALID_ARGUMENT, "calibration is given");
+	expect_no_cache("qtc", &wrong, 0, CLKV_ERROR_INVALID_ARGUMENT, "head_dim_v");
+	expect_no_cache("qtc", &file, 5, CLKV_ERROR_INVALID_ARGUMENT, "model");
+	file.bytes[file.n / 2] ^= 1;
+	expect_no_cache("qtc", &file, 0, CLKV_ERROR_CORRUPT, "calibration");
+	memory_close(&file);
+	memory_close(&wrong);
+}
+END_TEST
+
+/* ---------------------------------------------------------------- files ---- */
+
+/* Pages go as they are to a cache with the same calibration, rows to one of another recipe and back; a cache with another
+ * calibration has nothing to read them by. */
+START_TEST(test_snapshots_know_their_calibration)
+{
+	static struct stream stream, loaded;
+	struct calibration c, other;
+	struct memory_file file = {0}, halves = {0};
+	clkv_error error;
+	const clkv_geometry g = feed_usual(2);
+	calibration_make(&c, &g, &(struct calibration_kind){.step = 0.5});
+	calibration_make(&other, &g, &(struct calibration_kind){.step = 0.25});
+	struct feed feed = {0}, same = {0}, differs = {0}, plain = {.geometry = g};
+	open_feed(&feed, "qtc ; window=20", &c);
+	open_feed(&same, "qtc ; window=20", &c);
+	open_feed(&differs, "qtc ; window=20", &other);
+	feed_open(&plain, fixture.context, fixture.queue, "f16", NULL);
+	stream_open(&feed, &stream);
+	feed_one(&feed, &stream, 200, CLKV_PROMPT_END, 1, NULL);
+	memory_save(&feed, &stream, NULL, &file);
+	memory_load(&same, &file, &stream, &loaded);
+	expect_same_cache(&feed, &stream, &loaded);
+	ck_assert_int_eq(memory_refused(&differs, &file, &error), CLKV_ERROR_UNSUPPORTED);
+	ck_assert_msg(strstr(error.text, "calibration file"), "%s", error.text);
+	ck_assert_int_eq(memory_refused(&plain, &file, &error), CLKV_ERROR_UNSUPPORTED);
+	memory_save(&feed, &stream, "f16", &halves);
+	memory_load(&plain, &halves, &stream, &loaded);
+	memory_load(&differs, &halves, &stream, &loaded);
+	memory_close(&file);
+	memory_close(&halves);
+	feed_close(&feed);
+	feed_close(&same);
+	feed_close(&differs);
+	feed_close(&plain);
+	calibration_free(&c);
+	calibration_free(&other);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("qtc");
+	TCase *bound = fixture_case(suite, "bound", 20), *attend = fixture_case(suite, "attention", 30);
+	TCase *bytes = fixture_case(suite, "bytes", 20), *files = fixture_case(suite, "files", 20);
+	tcase_add_loop_test(bound, test_every_value_lies_within_half_a_step, 0, SHAPES);
+	tcase_add_test(bound, test_values_unlike_the_calibration_cost_bytes_not_the_bound);
+	tcase_add_test(attend, test_fine_steps_give_what_half_gives);
+	tcase_add_loop_test(attend, test_attention_is_that_of_the_rows_as_read, 0, SHAPES);
+	tcase_add_test(attend, test_half_the_variance_that_codes_add_is_taken_off);
+	tcase_add_loop_test(attend, test_constant_values_come_back, 0, 3);
+	tcase_add_test(bytes, test_the_same_text_makes_the_same_bits);
+	tcase_add_test(bytes, test_the_pool_has_room_for_a_text_like_that_of_the_calibration);
+	tcase_add_test(bytes, test_nothing_is_left_behind);
+	tcase_add_test(bytes, test_a_full_pool_is_said_and_nothing_is_lost);
+	tcase_add_loop_test(files, test_what_does_not_go_together_is_refused, 0,
+	                    (int)(sizeof refused / sizeof refused[0]));
+	tcase_add_test(files, test_calibrations_that_do_not_fit_are_refused);
+	tcase_add_test(files, test_snapshots_know_their_calibration);
+	return fixture_run_shared(suite);
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/** \file tiny_session.c \brief A model from a file that is gone once it is open, and an engine. */
+#include "support/tiny_session.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "support/tiny_model.h"
+
+bool tiny_session_open(struct session *s, size_t max_rows)
+{
+	struct tool_error error = {""};
+	clkv_error cause = {0};
+	const struct engine_options options = {.max_rows = max_rows};
+	struct gguf_build file = tiny_model_build(1);
+	char path[] = "/tmp/clkv-check-train-XXXXXX";
+	int fd = mkstemp(path);
+	*s = (struct session){0};
+	ck_assert_int_ge(fd, 0);
+	ck_assert(write(fd, file.data, file.size) == (ssize_t)file.size);
+	ck_assert_int_eq(close(fd), 0);
+	gguf_build_free(&file);
+	ck_assert_msg(model_open(path, &s->model, &error), "%s", error.text);
+	ck_assert_int_eq(unlink(path), 0);
+	clkv_status status = clkv_context_open(NULL, NULL, &s->context, &cause);
+	if (status == CLKV_ERROR_NO_DEVICE) {
+		printf("SKIPPED: no OpenCL device\n");
+		model_close(s->model);
+		return false;
+	}
+	ck_assert_msg(status == CLKV_OK, "%s", cause.text);
+	ck_assert_msg(engine_create(s->context, s->model, &options, &s->engine, &error), "%s",
+	              error.text);
+	return true;
+}

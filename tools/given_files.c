@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/** \file given_files.c \brief Which file a recipe takes, its words say. */
+#include "given_files.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "text_file.h"
+
+static bool read_one(const char *path, struct given_file *file, struct tool_error *error)
+{
+	return path == NULL || text_file_read(path, &file->data, &file->size, error);
+}
+
+bool given_files_read(const struct given_paths *paths, struct given_files *files,
+                      struct tool_error *error)
+{
+	*files = (struct given_files){0};
+	return read_one(paths->codebook, &files->codebook, error) &&
+	       read_one(paths->rotation, &files->rotation, error) &&
+	       read_one(paths->calibration, &files->calibration, error);
+}
+
+void given_files_close(struct given_files *files)
+{
+	free(files->codebook.data);
+	free(files->rotation.data);
+	free(files->calibration.data);
+	*files = (struct given_files){0};
+}
+
+static void offer(const struct given_file *file, const char *recipe, const char *word,
+                  const void **data, size_t *size)
+{
+	const bool taken = file->data != NULL && strstr(recipe, word) != NULL;
+	*data = taken ? file->data : NULL;
+	*size = taken ? file->size : 0;
+}
+
+void given_files_offer(const struct given_files *files, const char *recipe, uint64_t model,
+                       clkv_cache_options *options)
+{
+	offer(&files->codebook, recipe, "a2ats", &options->codebook, &options->codebook_size);
+	offer(&files->rotation, recipe, "rot=file", &options->rotation, &options->rotation_size);
+	offer(&files->calibration, recipe, "qtc", &options->calibration, &options->calibration_size);
+	if (options->codebook || options->rotation || options->calibration)
+		options->model = model;
+}

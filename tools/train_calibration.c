@@ -1,0 +1,539 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * \file    train_calibration.c
+ * \brief   Texts through the model in half; then layer by layer statistics of sampled queries, steps, codes.
+ *
+ * The first half of each text warms up; queries are taken from the second, evenly, so many that a minute of one core does.
+ */
+#include "train_calibration.h"
+
+#include "calibration_fit.h"
+#include "output_file.h"
+#include "progress.h"
+#include "text_rows.h"
+#include "weight_format.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_QUERIES = 512, RUN = 8, MOST_SAMPLES = 65536 };
+
+static const float k_factors[TOKEN_CLASSES] = {0.5f, 0.8f, 1.3f};
+static const float v_factors[TOKEN_CLASSES] = {0.4f, 0.8f, 1.4f};
+
+/* A text under way. */
+struct text {
+	struct calibration_input in;
+	struct engine_stream stream;
+	size_t first; /* its first token among all texts' */
+	size_t coded; /* tokens behind the sinks that samples have, whole runs */
+	size_t code;  /* the first of them among all texts' */
+	size_t n_queries, positions[MOST_QUERIES];
+	float *queries; /* [layers][n_queries][q_heads][dim] */
+};
+
+struct training {
+	struct session *session;
+	struct text *texts;
+	size_t n_texts, tokens, samples; /* tokens: of all texts */
+	size_t layers, heads, group, dim;
+	float delta;
+	float *norms; /* [layers][tokens] */
+	const struct text *running;
+	struct kept_rows kept;
+	float *keys, *values;             /* [heads][tokens][dim] of a layer */
+	float *gram;                      /* [heads * group][dim][dim] of a layer */
+	float *scores, *sorted, *scratch; /* of a head */
+	double *key_costs, *value_costs;  /* [tokens], of a head */
+	float *fit_keys; /* [n_fit][dim], of a head: of tokens that all queries may find sealed */
+	double *fit_costs, *fit_scratch;
+	size_t n_fit;
+	double *sums;         /* of a head: its statistics, means and errors */
+	clkv_calibration out; /* whose arrays are those of `floats` and `samples` */
+	float *floats;
+	signed char *k_sample, *v_sample;
+};
+
+/* ---------------------------------------------------------------- texts ---- */
+
+static size_t q_row(const struct training *t)
+{
+	return t->heads * t->group * t->dim;
+}
+
+/* Which row of the sample a position is, or n_queries. */
+static size_t sampled(const struct text *text, size_t position)
+{
+	size_t i = 0;
+	while (i < text->n_queries && text->positions[i] != position)
+		i++;
+	return i;
+}
+
+static void see_rows(void *opaque, const struct asked_rows *asked)
+{
+	struct training *t = opaque;
+	const struct text *text = t->running;
+	const size_t row = q_row(t);
+	memcpy(t->norms + asked->layer * t->tokens + text->first + asked->first, asked->norms,
+	       asked->rows * sizeof(float));
+	for (size_t r = 0; r < asked->rows; r++) {
+		const size_t i = sampled(text, asked->first + r);
+		if (i < text->n_queries)
+			memcpy(text->queries + (asked->layer * text->n_queries + i) * row,
+			       asked->queries + r * row, row * sizeof(float));
+	}
+}
+
+static void choose_queries(const struct training *t, struct text *text)
+{
+	const size_t half = text->in.n / 2, rows = text->in.n - half, most = MOST_QUERIES / t->n_texts;
+	text->n_queries = rows < most ? rows : most;
+	for (size_t i = 0; i < text->n_queries; i++)
+		text->positions[i] = half + i * rows / text->n_queries;
+}
+
+static bool run_text(struct training *t, struct text *text, struct tool_error *error)
+{
+	choose_queries(t, text);
+	text->queries = calloc(t->layers * text->n_queries * q_row(t), sizeof(float));
+	if (text->queries == NULL)
+		return tool_fail(error, "out of memory");
+	t->running = text;
+	return session_stream_open(t->session, "f16", text->in.n, &text->stream, error) &&
+	       text_rows_run(t->session, &text->stream, text->in.ids, text->in.n, see_rows, t, error);
+}
+
+/* Rows of a layer of a text, head by head. */
+static bool read_layer(struct training *t, size_t layer, const struct text *text,
+                       struct tool_error *error)
+{
+	if (!kept_rows_read(t->session, &text->stream, layer, 0, text->in.n, &t->kept, error))
+		return false;
+	for (size_t i = 0; i < text->in.n; i++)
+		for (size_t h = 0; h < t->heads; h++) {
+			const size_t to = (h * t->tokens + text->first + i) * t->dim,
+						 from = (i * t->heads + h) * t->dim;
+			memcpy(t->keys + to, t->kept.keys + from, t->dim * sizeof(float));
+			memcpy(t->values + to, t->kept.values + from, t->dim * sizeof(float));
+		}
+	return true;
+}
+
+static int compare_floats(const void *a, const void *b)
+{
+	float x = *(const float *)a, y = *(const float *)b;
+	return (x > y) - (x < y);
+}
+
+/* The first tokens would spoil a mean. */
+static double median_norm(struct training *t, size_t layer)
+{
+	float *norms = t->norms + layer * t->tokens;
+	qsort(norms, t->tokens, sizeof *norms, compare_floats);
+	return (double)norms[t->tokens / 2];
+}
+
+/* W_g W_g^T of all heads of the layer's output projection, whose rows hold the heads' weights side by side. */
+static bool read_grams(struct training *t, size_t layer, struct tool_error *error)
+{
+	const struct gguf_tensor *w = t->session->model->layers[layer].attn_out;
+	const struct weight_format *format = weight_format(w->type);
+	const size_t width = q_row(t), rows = (size_t)w->dims[1], dim = t->dim;
+	float *row = calloc(width, sizeof *row);
+	if (row == NULL)
+		return tool_fail(error, "out of memory");
+	memset(t->gram, 0, t->heads * t->group * dim * dim * sizeof *t->gram);
+	for (size_t e = 0; e < rows; e++) {
+		weights_dequantize(format, w->data + e * (size_t)model_row_bytes(w), width, row);
+		for (size_t i = 0; i < width; i++)
+			for (size_t j = 0; j < dim; j++)
+				t->gram[i * dim + j] += row[i] * row[i / dim * dim + j];
+	}
+	free(row);
+	return true;
+}
+
+/* ---------------------------------------------------------------- a head ---- */
+
+/* What stands in `sums`, of dim, dim * dim or a few doubles each. */
+struct head_sums {
+	struct head_stats stats;
+	double *key_mean, *value_mean, *key_reach, *errors;
+	double value_reach;
+};
+
+static size_t n_sums(size_t dim)
+{
+	return (5 + TOKEN_CLASSES + dim) * dim;
+}
+
+static struct head_sums clear_sums(const struct training *t)
+{
+	const size_t dim = t->dim;
+	double *at = t->sums;
+	memset(at, 0, n_sums(dim) * sizeof *at);
+	return (struct head_sums){
+		.stats = {.dim = dim, .first = at, .weighed = at + dim, .second = at + 2 * dim},
+		.key_mean = at + (2 + dim) * dim,
+		.value_mean = at + (3 + dim) * dim,
+		.key_reach = at + (4 + dim) * dim,
+		.errors = at + (5 + dim) * dim,
+	};
+}
+
+static float *key_of(const struct training *t, size_t head, size_t token)
+{
+	return t->keys + (head * t->tokens + token) * t->dim;
+}
+
+static float *value_of(const struct training *t, size_t head, size_t token)
+{
+	return t->values + (head * t->tokens + token) * t->dim;
+}
+
+static void add_means(const struct training *t, size_t head, const struct text *text,
+                      struct head_sums *sums)
+{
+	for (size_t i = CALIBRATION_SINKS; i < text->in.n; i++)
+		for (size_t c = 0; c < t->dim; c++) {
+			sums->key_mean[c] += (double)key_of(t, head, text->first + i)[c];
+			sums->value_mean[c] += (double)value_of(t, head, text->first + i)[c];
+		}
+}
+
+/* Of the rows that means are of. */
+static void add_reach(const struct training *t, size_t head, const struct text *text,
+                      struct head_sums *sums)
+{
+	for (size_t i = CALIBRATION_SINKS; i < text->in.n; i++)
+		for (size_t c = 0; c < t->dim; c++) {
+			const double key = (double)key_of(t, head, text->first + i)[c],
+						 value = (double)value_of(t, head, text->first + i)[c];
+			sums->key_reach[c] = fmax(sums->key_reach[c], fabs(key - sums->key_mean[c]));
+			sums->value_reach = fmax(sums->value_reach, fabs(value - sums->value_mean[c]));
+		}
+}
+
+static void gather_head(const struct training *t, size_t layer, size_t head, struct head_sums *sums)
+{
+	const double tokens = (double)(t->tokens - t->n_texts * CALIBRATION_SINKS);
+	memset(t->key_costs, 0, t->tokens * sizeof *t->key_costs);
+	memset(t->value_costs, 0, t->tokens * sizeof *t->value_costs);
+	for (size_t i = 0; i < t->n_texts; i++) {
+		const struct text *text = &t->texts[i];
+		const struct head_rows rows = {
+			.dim = t->dim,
+			.group = t->group,
+			.n = text->in.n,
+			.n_queries = text->n_queries,
+			.keys = key_of(t, head, text->first),
+			.values = value_of(t, head, text->first),
+			.queries =
+				text->queries + layer * text->n_queries * q_row(t) + head * t->group * t->dim,
+			.query_stride = q_row(t),
+			.positions = text->positions,
+			.gram = t->gram + head * t->group * t->dim * t->dim,
+			.scale = (float)(1 / sqrt((double)t->dim)),
+			.window = (size_t)t->session->model->window,
+			.key_costs = t->key_costs + text->first,
+			.value_costs = t->value_costs + text->first,
+		};
+		head_stats_add(&sums->stats, &rows, t->scratch);
+		add_means(t, head, text, sums);
+	}
+	for (size_t c = 0; c < t->dim; c++) {
+		sums->key_mean[c] /= tokens;
+		sums->value_mean[c] /= tokens;
+	}
+	for (size_t i = 0; i < t->n_texts; i++)
+		add_reach(t, head, &t->texts[i], sums);
+}
+
+static double traces_of(const struct training *t, size_t head)
+{
+	double sum = 0;
+	for (size_t g = head * t->group; g < (head + 1) * t->group; g++)
+		for (size_t c = 0; c < t->dim; c++)
+			sum += (double)t->gram[(g * t->dim + c) * t->dim + c];
+	return sum;
+}
+
+/* Arrays of a head lie behind each other in `floats`, of all heads of each kind. */
+static struct head_calibration head_of(const struct training *t, size_t head)
+{
+	const size_t heads = t->layers * t->heads, dim = t->dim, all = heads * dim;
+	float *f = t->floats;
+	return (struct head_calibration){
+		.dim = dim,
+		.k_step = f + head * dim,
+		.k_mean = f + all + head * dim,
+		.k_ask = f + 2 * all + head * dim,
+		.k_square = f + 3 * all + head * dim,
+		.v_mean = f + 4 * all + head * dim,
+		.k_error = f + 5 * all + head * TOKEN_CLASSES * dim,
+		.threshold = f + (5 + TOKEN_CLASSES) * all + head * (TOKEN_CLASSES - 1),
+		.v_step = f + (5 + TOKEN_CLASSES) * all + heads * (TOKEN_CLASSES - 1) + head,
+		.k_factor = k_factors,
+		.v_factor = v_factors,
+	};
+}
+
+static size_t n_floats(const struct training *t)
+{
+	return t->layers * t->heads * ((5 + TOKEN_CLASSES) * t->dim + TOKEN_CLASSES);
+}
+
+/* The first token behind those that each query of a text may find sealed. */
+static size_t fit_end(const struct text *text)
+{
+	return text->in.n / 2 - CALIBRATION_WINDOW;
+}
+
+/* K's errors and V's count the same, whatever their sums. A token that nobody attends to costs something too. */
+static void fit_head(const struct training *t, size_t head, const struct head_stats *stats,
+                     struct head_calibration *h)
+{
+	const double least = 1e-9 / (double)t->n_fit;
+	size_t n = 0;
+	for (size_t i = 0; i < t->n_texts; i++) {
+		const struct text *text = &t->texts[i];
+		for (size_t j = CALIBRATION_SINKS; j < fit_end(text); j++, n++) {
+			const size_t token = text->first + j;
+			memcpy(t->fit_keys + n * t->dim, key_of(t, head, token), t->dim * sizeof(float));
+			t->fit_costs[n] = least;
+			if (stats->noise > 0)
+				t->fit_costs[n] += t->key_costs[token] / stats->noise;
+			if (stats->spread > 0)
+				t->fit_costs[n] += t->value_costs[token] / stats->spread;
+		}
+	}
+	head_fit(h, t->fit_keys, t->fit_costs, n, t->fit_scratch);
+}
+
+/* Classes of tokens, and the codes of whole runs behind each text's sinks. */
+static void code_head(const struct training *t, size_t number, size_t head,
+                      struct head_calibration *h, struct head_sums *sums)
+{
+	size_t counts[TOKEN_CLASSES] = {0};
+	for (size_t i = 0; i < t->n_texts; i++) {
+		const struct text *text = &t->texts[i];
+		head_score(h, key_of(t, head, text->first + CALIBRATION_SINKS), text->coded,
+		           t->scores + text->code);
+	}
+	head_set_thresholds(h, t->scores, t->samples, t->sorted);
+	for (size_t i = 0; i < t->n_texts; i++) {
+		const struct text *text = &t->texts[i];
+		const size_t from = text->first + CALIBRATION_SINKS;
+		const size_t at = number * t->dim * t->samples + text->code;
+		const struct head_codes codes = {t->k_sample + at, t->v_sample + at, t->samples};
+		head_encode(h, key_of(t, head, from), value_of(t, head, from), t->scores + text->code,
+		            text->coded, &codes, sums->errors, counts);
+	}
+	head_set_errors(h, sums->errors, counts);
+}
+
+static bool calibrate_layer(struct training *t, size_t layer, struct tool_error *error)
+{
+	struct head_measure m = {
+		.delta = (double)t->delta,
+		.norm = median_norm(t, layer),
+		.scale = (float)(1 / sqrt((double)t->dim)),
+	};
+	for (size_t i = 0; i < t->n_texts; i++)
+		if (!read_layer(t, layer, &t->texts[i], error))
+			return false;
+	if (!read_grams(t, layer, error))
+		return false;
+	for (size_t h = 0; h < t->heads; h++) {
+		struct head_sums sums = clear_sums(t);
+		struct head_calibration head = head_of(t, layer * t->heads + h);
+		gather_head(t, layer, h, &sums);
+		m.traces = traces_of(t, h);
+		m.key_mean = sums.key_mean;
+		m.value_mean = sums.value_mean;
+		m.key_reach = sums.key_reach;
+		m.value_reach = sums.value_reach;
+		head_calibrate(&sums.stats, &m, &head);
+		fit_head(t, h, &sums.stats, &head);
+		code_head(t, layer * t->heads + h, h, &head, &sums);
+	}
+	return true;
+}
+
+/* ---------------------------------------------------------------- all of it ---- */
+
+/* Entropy of a component's codes, in bits. */
+static double entropy_of(const signed char *codes, size_t n)
+{
+	size_t counts[256] = {0};
+	double bits = 0;
+	for (size_t i = 0; i < n; i++)
+		counts[(unsigned char)codes[i]]++;
+	for (size_t i = 0; i < 256; i++)
+		if (counts[i] > 0)
+			bits += (double)counts[i] * log2((double)n / (double)counts[i]);
+	return bits / (double)n;
+}
+
+static struct calibration_bits measure_bits(const struct training *t)
+{
+	const size_t heads = t->layers * t->heads, components = heads * t->dim;
+	struct calibration_bits bits = {0};
+	for (size_t i = 0; i < components; i++) {
+		bits.k += entropy_of(t->k_sample + i * t->samples, t->samples) / (double)components;
+		bits.v += entropy_of(t->v_sample + i * t->samples, t->samples) / (double)components;
+	}
+	bits.bytes = ((bits.k + bits.v) * (double)t->dim + 2) * (double)heads / 8;
+	return bits;
+}
+
+static bool save(const struct training *t, const char *path, struct tool_error *error)
+{
+	const struct model *model = t->session->model;
+	const struct head_calibration first = head_of(t, 0);
+	const clkv_geometry geometry = engine_geometry(model);
+	clkv_calibration c = CLKV_INIT(clkv_calibration);
+	clkv_error cause = {0};
+	struct output_file file;
+	c.k_step = first.k_step;
+	c.k_mean = first.k_mean;
+	c.k_ask = first.k_ask;
+	c.k_square = first.k_square;
+	c.k_error = first.k_error;
+	c.threshold = first.threshold;
+	c.v_step = first.v_step;
+	c.v_mean = first.v_mean;
+	memcpy(c.k_factor, k_factors, sizeof k_factors);
+	memcpy(c.v_factor, v_factors, sizeof v_factors);
+	c.k_sample = t->k_sample;
+	c.v_sample = t->v_sample;
+	c.samples = t->samples;
+	if (!output_file_open(&file, path, error))
+		return false;
+	clkv_status status = clkv_calibration_write(&geometry, model_fingerprint(model), &c,
+	                                            output_file_write, &file, &cause);
+	return output_file_close(&file, status, "writing the calibration", &cause, error);
+}
+
+static size_t longest_text(const struct training *t)
+{
+	size_t most = 0;
+	for (size_t i = 0; i < t->n_texts; i++)
+		most = t->texts[i].in.n > most ? t->texts[i].in.n : most;
+	return most;
+}
+
+static bool reserve(struct training *t, struct tool_error *error)
+{
+	const size_t rows = t->heads * t->tokens * t->dim, longest = longest_text(t);
+	const size_t samples = t->layers * t->heads * t->dim * t->samples;
+	t->norms = calloc(t->layers * t->tokens, sizeof(float));
+	t->keys = calloc(rows, sizeof(float));
+	t->values = calloc(rows, sizeof(float));
+	t->gram = calloc(q_row(t) * t->dim, sizeof(float));
+	t->scores = calloc(t->samples, sizeof(float));
+	t->sorted = calloc(t->samples, sizeof(float));
+	t->scratch = calloc((1 + t->group) * longest + 2 * t->dim, sizeof(float));
+	t->key_costs = calloc(t->tokens, sizeof(double));
+	t->value_costs = calloc(t->tokens, sizeof(double));
+	t->fit_keys = calloc(t->n_fit * t->dim, sizeof(float));
+	t->fit_costs = calloc(t->n_fit, sizeof(double));
+	t->fit_scratch = calloc(fit_doubles(t->dim, t->n_fit), sizeof(double));
+	t->sums = calloc(n_sums(t->dim), sizeof(double));
+	t->floats = calloc(n_floats(t), sizeof(float));
+	t->k_sample = calloc(samples, 1);
+	t->v_sample = calloc(samples, 1);
+	if (!t->norms || !t->keys || !t->values || !t->gram || !t->scores || !t->sorted ||
+	    !t->scratch || !t->key_costs || !t->value_costs || !t->fit_keys || !t->fit_costs ||
+	    !t->fit_scratch || !t->sums || !t->floats || !t->k_sample || !t->v_sample)
+		return tool_fail(error, "out of memory");
+	return kept_rows_open(t->session, longest, &t->kept, error);
+}
+
+static void release(struct training *t)
+{
+	for (size_t i = 0; i < t->n_texts && t->texts != NULL; i++) {
+		session_stream_close(&t->texts[i].stream);
+		free(t->texts[i].queries);
+	}
+	kept_rows_close(&t->kept);
+	free(t->texts);
+	free(t->norms);
+	free(t->keys);
+	free(t->values);
+	free(t->gram);
+	free(t->scores);
+	free(t->sorted);
+	free(t->scratch);
+	free(t->key_costs);
+	free(t->value_costs);
+	free(t->fit_keys);
+	free(t->fit_costs);
+	free(t->fit_scratch);
+	free(t->sums);
+	free(t->floats);
+	free(t->k_sample);
+	free(t->v_sample);
+}
+
+/* Of each text the place among all texts' tokens, and among all texts' codes. */
+static bool lay_out(struct training *t, const struct calibration_input *texts,
+                    struct tool_error *error)
+{
+	t->texts = calloc(t->n_texts, sizeof *t->texts);
+	if (t->texts == NULL)
+		return tool_fail(error, "out of memory");
+	for (size_t i = 0; i < t->n_texts; i++) {
+		struct text *text = &t->texts[i];
+		const size_t coded = (texts[i].n - CALIBRATION_SINKS) / RUN * RUN;
+		const size_t room = MOST_SAMPLES - t->samples;
+		text->in = texts[i];
+		text->first = t->tokens;
+		text->code = t->samples;
+		text->coded = coded < room ? coded : room;
+		t->tokens += text->in.n;
+		t->n_fit += fit_end(text) - CALIBRATION_SINKS;
+		t->samples += text->coded;
+	}
+	return true;
+}
+
+static bool train(struct training *t, const struct calibration_input *texts,
+                  struct tool_error *error)
+{
+	if (!lay_out(t, texts, error) || !reserve(t, error))
+		return false;
+	for (size_t i = 0; i < t->n_texts; i++)
+		if (!run_text(t, &t->texts[i], error))
+			return false;
+	for (size_t l = 0; l < t->layers; l++) {
+		if (!calibrate_layer(t, l, error))
+			return false;
+		progress_show("statistics", l + 1, t->layers);
+	}
+	return true;
+}
+
+bool train_calibration(struct session *session, const struct calibration_input *texts,
+                       size_t n_texts, float delta, const char *path, struct calibration_bits *bits,
+                       struct tool_error *error)
+{
+	const struct model *m = session->model;
+	struct training t = {
+		.session = session,
+		.n_texts = n_texts,
+		.layers = (size_t)m->n_layers,
+		.heads = (size_t)m->kv_heads,
+		.group = (size_t)(m->q_heads / m->kv_heads),
+		.dim = (size_t)m->head_dim,
+		.delta = delta,
+	};
+	bool done = train(&t, texts, error) && save(&t, path, error);
+	if (done)
+		*bits = measure_bits(&t);
+	release(&t);
+	progress_clear();
+	return done;
+}

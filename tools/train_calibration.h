@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * \file    train_calibration.h
+ * \brief   Steps, means, classes of tokens and code tables for a model's K and V, from texts.
+ */
+#ifndef TRAIN_CALIBRATION_H
+#define TRAIN_CALIBRATION_H
+
+#include <stdint.h>
+
+#include "session.h"
+
+/** Tokens that a text must have: half of them warm up, and the other half's queries must find some that are sealed. */
+enum { CALIBRATION_LEAST_TOKENS = 512 };
+
+struct calibration_input {
+	const int32_t *ids;
+	size_t n; /**< at least CALIBRATION_LEAST_TOKENS */
+};
+
+/** What codes of the texts take, ideal lengths. */
+struct calibration_bits {
+	double k, v;  /**< bits of a value */
+	double bytes; /**< of a token, all layers, its classes included */
+};
+
+/** Runs the texts through the model and writes a calibration file, for caches with qtc. delta: the error of a layer's output,
+ *  in lengths of the residual stream, that one step of K stands for. */
+bool train_calibration(struct session *session, const struct calibration_input *texts,
+                       size_t n_texts, float delta, const char *path, struct calibration_bits *bits,
+                       struct tool_error *error);
+
+#endif
