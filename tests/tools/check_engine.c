@@ -107,8 +107,8 @@ static void run(struct fixture *f, size_t n, clkv_phase phase, bool dry, enum en
 {
 	struct tool_error error = {""};
 	struct engine_stream *streams[] = {&f->stream};
-	struct engine_pass pass = {streams, 1,   f->tokens + f->stream.length, n, phase, dry, want,
-	                           f->got,  NULL};
+	struct engine_pass pass = {
+		streams, 1, f->tokens + f->stream.length, n, phase, dry, want, f->got, NULL, NULL};
 	ck_assert_msg(engine_run(f->s.engine, &pass, &error), "%s", error.text);
 }
 
