@@ -5,8 +5,10 @@
  *
  * Same library, same bytes. To be run again when a file format changes, by hand: it needs a device.
  */
+#include "fuzz_calibration.h"
 #include "fuzz_recipes.h"
 #include "fuzz_rotation.h"
+#include "support/calibration.h"
 #include "support/gguf_build.h"
 #include "support/memory_file.h"
 #include "support/rotation.h"
@@ -152,10 +154,22 @@ static void make_rotation(const char *name, int switches, enum rotation_kind kin
 	memory_close(&file);
 }
 
+/* As fuzz_calibration has it: one whole, one that ends early. */
+static void make_calibration(void)
+{
+	const clkv_geometry g = fuzz_calibration_geometry();
+	const struct calibration_kind kind = {.step = 0.5, .error = 0.1};
+	struct memory_file file = calibration_file(&g, &kind);
+	write_seed("calibration", "whole", 1, file.bytes, file.n);
+	write_seed("calibration", "cut", 1, file.bytes, 60);
+	memory_close(&file);
+}
+
 /* The feed reports failures as a test's. */
 START_TEST(test_make_files)
 {
 	make_snapshots();
+	make_calibration();
 	make_rotation("whole", 1, ROTATION_RANDOM, CLKV_ROPE_HALVES);
 	make_rotation("hadamard", 1, ROTATION_HADAMARD, CLKV_ROPE_HALVES);
 	make_rotation("no-rope", 0, ROTATION_HADAMARD, CLKV_ROPE_NONE);

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * \file    fuzz_calibration.c
+ * \brief   Any bytes as a calibration file: refused with an error, or what kernels can walk, and packed again to the same bytes.
+ *
+ * An odd first byte: the checksum, the last 8 bytes, is made right.
+ */
+#include "fuzz_given.h"
+
+#include "codec/codec.h"
+#include "fuzz_calibration.h"
+#include "plan/calibration.h"
+#include "plan/calibration_image.h"
+#include "plan/given_file.h"
+
+#include <math.h>
+#include <string.h>
+
+enum {
+	DK = FUZZ_CALIBRATION_DK,
+	DV = FUZZ_CALIBRATION_DV,
+	LAYERS = FUZZ_CALIBRATION_LAYERS,
+	BLOCK = 64,
+	INDEXES = 1 << ABI_RUN_BITS,
+	TABLES = 2 * ABI_COMPONENT_CLASSES,
+	MOST = 1 << 20
+};
+
+static struct clkv__shape shape;
+static struct clkv__codec_layout layout;
+static const union clkv__codec_spec spec = {.qtc = {.room = 1}};
+
+static void prepare(void)
+{
+	const clkv_geometry g = fuzz_calibration_geometry();
+	clkv_error error = {.position = -1};
+	const struct clkv__kept all = {.k_rows = DK, .k_channels = DK};
+	fuzz_require(clkv__shape_read(&g, &shape, &error) == CLKV_OK, error.text);
+	fuzz_require(clkv__codec_qtc.layout(&spec, &shape, all, BLOCK, &layout, &error) == CLKV_OK,
+	             error.text);
+	fuzz_require(clkv__calibration_bytes(&shape) <= MOST,
+	             "a file is longer than the fuzzer's room");
+}
+
+/* Every head as arrays of a file, and the tables. */
+struct parts {
+	float k_step[LAYERS * DK], k_mean[LAYERS * DK], k_ask[LAYERS * DK], k_square[LAYERS * DK];
+	float k_error[LAYERS * 3 * DK], threshold[LAYERS * 2], v_step[LAYERS], v_mean[LAYERS * DV];
+	uint8_t k_class[LAYERS * DK], v_class[LAYERS * DV];
+	struct clkv__run_table tables[TABLES];
+};
+
+static void take_head(const struct clkv__calibrated *h, size_t l, struct parts *p)
+{
+	memcpy(p->k_step + l * DK, h->k_step, 4 * DK);
+	memcpy(p->k_mean + l * DK, h->k_mean, 4 * DK);
+	memcpy(p->k_ask + l * DK, h->k_ask, 4 * DK);
+	memcpy(p->k_square + l * DK, h->k_square, 4 * DK);
+	for (size_t i = 0; i < 3; i++)
+		memcpy(p->k_error + (3 * l + i) * DK, h->k_error[i], 4 * DK);
+	memcpy(p->threshold + 2 * l, h->threshold, 2 * 4);
+	p->v_step[l] = h->v_step;
+	memcpy(p->v_mean + l * DV, h->v_mean, 4 * DV);
+	memcpy(p->k_class + l * DK, h->k_class, DK);
+	memcpy(p->v_class + l * DV, h->v_class, DV);
+}
+
+/* Steps by which rows can be divided, and multiplied again. */
+static void require_usable(const struct clkv__calibrated *h)
+{
+	for (int c = 0; c < DK; c++)
+		fuzz_require(h->k_step[c] >= CLKV__STEP_LEAST && h->k_step[c] <= CLKV__STEP_MOST &&
+		                 isfinite(h->k_mean[c]) && isfinite(h->k_ask[c]) &&
+		                 isfinite(h->k_square[c]),
+		             "numbers of K that no kernel can use are accepted");
+	fuzz_require(h->v_step >= CLKV__STEP_LEAST && h->v_step <= CLKV__STEP_MOST,
+	             "a step of V that no kernel can use is accepted");
+}
+
+/* What was read makes the file that was read. The kind of RoPE may be missing in it. */
+static void check_packing(const uint8_t *file, size_t n)
+{
+	static struct parts p;
+	static uint8_t packed[MOST];
+	struct clkv__calibrated head;
+	clkv_calibration c = CLKV_INIT(clkv_calibration);
+	for (int l = 0; l < LAYERS; l++) {
+		clkv__calibration_head(&shape, file, l, 0, &head);
+		require_usable(&head);
+		take_head(&head, (size_t)l, &p);
+	}
+	for (int i = 0; i < TABLES; i++) {
+		clkv__calibration_table(&shape, file, i / ABI_COMPONENT_CLASSES, i % ABI_COMPONENT_CLASSES,
+		                        p.tables + i);
+		fuzz_require(clkv__run_valid(p.tables + i), "a table that is none is accepted");
+	}
+	c.k_step = p.k_step, c.k_mean = p.k_mean, c.k_ask = p.k_ask, c.k_square = p.k_square;
+	c.k_error = p.k_error, c.threshold = p.threshold, c.v_step = p.v_step, c.v_mean = p.v_mean;
+	clkv__calibration_factors(file, 0, c.k_factor);
+	clkv__calibration_factors(file, 1, c.v_factor);
+	const struct clkv__calibration_codes codes = {p.k_class, p.v_class, p.tables};
+	clkv__calibration_pack(&shape, &c, &codes, FUZZ_CALIBRATION_MODEL, packed);
+	size_t rope = CLKV__GIVEN_MAGIC + 4 * CLKV__CALIBRATION_ROPE;
+	bool said = clkv__get32(file + rope) != 0;
+	fuzz_require(memcmp(packed, file, said ? n : rope) == 0, "what is packed isn't what was read");
+	fuzz_require(said || memcmp(packed + rope + 4, file + rope + 4, n - rope - 12) == 0,
+	             "what is packed isn't what was read");
+}
+
+/* Any bits get a decoder on: a look-up takes bits and gives codes, or says that an escape comes, whose codeword takes some. */
+static void require_walkable(const uint32_t *runs)
+{
+	const uint8_t *looks = (const uint8_t *)(runs + ABI_RUNS_LOOKS);
+	const uint8_t *firsts = (const uint8_t *)(runs + ABI_RUNS_FIRSTS);
+	fuzz_require(runs[0] >= 1 && runs[0] <= 8, "runs of so many integers overflow a look-up");
+	for (int i = 0; i < INDEXES; i++) {
+		uint32_t bits = ABI_LOOK_BITS(looks[i]), count = ABI_LOOK_COUNT(looks[i]);
+		fuzz_require(count <= 8 && bits <= ABI_RUN_BITS && (count == 0) == (bits == 0),
+		             "a look-up leads nowhere");
+		fuzz_require(firsts[i] >= 1 && firsts[i] <= ABI_RUN_BITS, "a run takes no bits");
+	}
+}
+
+static void check_image(const uint8_t *file)
+{
+	static uint32_t words[MOST];
+	static const clkv_allocator allocator; /* that of C */
+	uint32_t units[LAYERS];
+	clkv_error error = {.position = -1};
+	fuzz_require(clkv__calibration_words(&shape) <= MOST, "words are more than the fuzzer's room");
+	fuzz_require(clkv__calibration_image(&shape, file, &allocator, words, &error) == CLKV_OK,
+	             error.text);
+	for (int i = 0; i < TABLES; i++)
+		require_walkable(words + ABI_RUNS(i / ABI_COMPONENT_CLASSES, i % ABI_COMPONENT_CLASSES));
+	clkv__calibration_units(&shape, file, BLOCK, &layout, 1, units);
+	for (int l = 0; l < LAYERS; l++)
+		fuzz_require(units[l] >= 1 && units[l] <= layout.units, "a block of no size is expected");
+}
+
+static void read_calibration(const uint8_t *file, size_t n)
+{
+	clkv_error error = {.position = -1};
+	clkv_status status = clkv__calibration_check(&shape, file, n, FUZZ_CALIBRATION_MODEL, &error);
+	fuzz_require(error.status == status, "error and status differ");
+	fuzz_require(status == CLKV_OK || strlen(error.text) > 10, "refused without a sentence");
+	if (status != CLKV_OK)
+		return;
+	fuzz_require(n == clkv__calibration_bytes(&shape), "a part is accepted");
+	check_packing(file, n);
+	check_image(file);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	if (shape.layers == 0)
+		prepare();
+	fuzz_given_file(data, size, read_calibration);
+	return 0;
+}
