@@ -16,7 +16,7 @@ typedef enum clkv_rope_kind { CLKV_ROPE_NONE = 0, CLKV_ROPE_HALVES = 1, CLKV_ROP
 typedef enum clkv_rope_scaling { CLKV_ROPE_UNSCALED = 0, CLKV_ROPE_LINEAR = 1, CLKV_ROPE_YARN = 2 } clkv_rope_scaling;
 typedef struct clkv_rope { int kind; int by_library; int dims; float base; const float *factors; float attn_factor; int scaling; float factor; float original; float beta_fast; float beta_slow; float ext_factor; } clkv_rope;
 typedef struct clkv_geometry { size_t struct_size; int layers, q_heads, kv_heads; int head_dim_k; int head_dim_v; float scale; float softcap; const int *window; clkv_rope rope; } clkv_geometry;
-typedef struct clkv_cache_options { size_t struct_size; size_t max_tokens; size_t max_step_tokens; size_t max_sequences; size_t max_seq_tokens; size_t max_bytes; size_t max_host_bytes; uint64_t seed; const void *codebook; size_t codebook_size; uint64_t model; size_t max_open_tokens; const void *rotation; size_t rotation_size; } clkv_cache_options;
+typedef struct clkv_cache_options { size_t struct_size; size_t max_tokens; size_t max_step_tokens; size_t max_sequences; size_t max_seq_tokens; size_t max_bytes; size_t max_host_bytes; uint64_t seed; const void *codebook; size_t codebook_size; uint64_t model; size_t max_open_tokens; const void *rotation; size_t rotation_size; const void * calibration; size_t calibration_size; } clkv_cache_options;
 clkv_status clkv_cache_create(clkv_context *context, const clkv_geometry *geometry, const char *recipe, const clkv_cache_options *options, clkv_cache **out, clkv_error *error);
 typedef int (*clkv_progress_fn)(void *opaque, size_t done, size_t total, const char *name);
 clkv_status clkv_cache_warm(clkv_cache *cache, clkv_progress_fn progress, void *opaque, clkv_error *error);
@@ -31,6 +31,14 @@ typedef struct clkv_bytes { size_t struct_size; uint64_t device; uint64_t sealed
 clkv_status clkv_bytes_required(clkv_context *context, const clkv_geometry *geometry, const char *recipe, const clkv_cache_options *options, clkv_bytes *bytes, clkv_error *error);
 typedef struct clkv_bytes_used { size_t struct_size; int exact; uint64_t device; uint64_t sealed; uint64_t open; uint64_t tables; uint64_t index; uint64_t host; uint64_t sequence; uint64_t sequence_host; size_t sealed_tokens; } clkv_bytes_used;
 clkv_status clkv_bytes_at(clkv_context *context, const clkv_geometry *geometry, const char *recipe, const clkv_cache_options *options, size_t n_tokens, size_t n_sequences, int sealed, clkv_bytes_used *bytes, clkv_error *error);
+typedef size_t (*clkv_write_fn)(void *opaque, const void *data, size_t size);
+typedef size_t (*clkv_read_fn)(void *opaque, void *data, size_t size);
+clkv_status clkv_seq_save(clkv_seq *seq, const char *recipe, cl_command_queue queue, clkv_write_fn write, void *opaque, clkv_error *error);
+clkv_status clkv_seq_load(clkv_cache *cache, cl_command_queue queue, clkv_read_fn read, void *opaque, clkv_seq **out, clkv_error *error);
+clkv_status clkv_seq_save_codebook(clkv_seq *seq, uint64_t model, cl_command_queue queue, clkv_write_fn write, void *opaque, clkv_error *error);
+clkv_status clkv_rotation_write(const clkv_geometry *geometry, uint64_t model, const float *k, const float *v, clkv_write_fn write, void *opaque, clkv_error *error);
+typedef struct clkv_calibration { size_t struct_size; const float *k_step; const float *k_mean; const float * k_ask; const float *k_square; const float * k_error; const float * threshold; const float *v_step; const float *v_mean; float k_factor[3], v_factor[3]; const signed char * k_sample; const signed char *v_sample; size_t samples; } clkv_calibration;
+clkv_status clkv_calibration_write(const clkv_geometry *geometry, uint64_t model, const clkv_calibration *calibration, clkv_write_fn write, void *opaque, clkv_error *error);
 typedef struct clkv_allocator { void *(*alloc)(void *opaque, size_t size); void (*free)(void *opaque, void *ptr); void *opaque; } clkv_allocator;
 typedef enum clkv_log_level { CLKV_LOG_ERROR = 1, CLKV_LOG_CONTEXT = 2, CLKV_LOG_CACHE = 3, CLKV_LOG_BUILD = 4, CLKV_LOG_LAUNCH = 5 } clkv_log_level;
 typedef void (*clkv_log_fn)(void *opaque, clkv_log_level level, const char *subsystem, const char *text);
@@ -47,12 +55,6 @@ clkv_status clkv_cache_stats(const clkv_cache *cache, clkv_stats *stats, clkv_er
 clkv_status clkv_cache_figure(const clkv_cache *cache, const char *name, double *value, clkv_error *error);
 typedef void (*clkv_figure_fn)(void *opaque, const char *name, const char *unit, const char *meaning);
 void clkv_cache_list_figures(const clkv_cache *cache, clkv_figure_fn fn, void *opaque);
-typedef size_t (*clkv_write_fn)(void *opaque, const void *data, size_t size);
-typedef size_t (*clkv_read_fn)(void *opaque, void *data, size_t size);
-clkv_status clkv_seq_save(clkv_seq *seq, const char *recipe, cl_command_queue queue, clkv_write_fn write, void *opaque, clkv_error *error);
-clkv_status clkv_seq_load(clkv_cache *cache, cl_command_queue queue, clkv_read_fn read, void *opaque, clkv_seq **out, clkv_error *error);
-clkv_status clkv_seq_save_codebook(clkv_seq *seq, uint64_t model, cl_command_queue queue, clkv_write_fn write, void *opaque, clkv_error *error);
-clkv_status clkv_rotation_write(const clkv_geometry *geometry, uint64_t model, const float *k, const float *v, clkv_write_fn write, void *opaque, clkv_error *error);
 typedef void (*clkv_recipe_list_fn)(void *opaque, const char *stage, const char *brief, const char *source, const char *keys);
 void clkv_recipe_list(clkv_recipe_list_fn fn, void *opaque);
 clkv_status clkv_recipe_print(const char *recipe, char *text, size_t n, clkv_error *error);

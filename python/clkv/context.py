@@ -20,18 +20,21 @@ _SIZES = ("max_tokens", "max_step_tokens", "max_sequences", "max_seq_tokens", "m
           "max_open_tokens")
 
 
-def _options(max_tokens: int, codebook: bytes | None, rotation: bytes | None, others: dict[str, int]) -> tuple[Any, Any]:
+_FILES = ("codebook", "rotation", "calibration")
+
+
+def _options(max_tokens: int, others: dict[str, Any]) -> tuple[Any, Any]:
     """A clkv_cache_options, and what it points to."""
     options = new("clkv_cache_options")
     options.max_tokens = max_tokens
-    for name, value in others.items():
-        if name not in _SIZES:
-            raise TypeError(f"{name} is no option of a cache; there are {', '.join(_SIZES)}, codebook, rotation")
-        setattr(options, name, value)
     held = []
-    for name, data in (("codebook", codebook), ("rotation", rotation)):
-        if data is not None:
-            held.append(ffi.from_buffer(data))
+    for name, value in others.items():
+        if name not in _SIZES + _FILES:
+            raise TypeError(f"{name} is no option of a cache; there are {', '.join(_SIZES + _FILES)}")
+        if name in _SIZES:
+            setattr(options, name, value)
+        elif value is not None:
+            held.append(ffi.from_buffer(value))
             setattr(options, name, held[-1])
             setattr(options, name + "_size", len(held[-1]))
     return options, held
@@ -120,22 +123,20 @@ class Context(Handle):
         with use([], [self]):
             call(_library.load().clkv_recipe_check, self._pointer, struct, encode("recipe", recipe))
 
-    def bytes_required(self, geometry: Geometry, recipe: str, max_tokens: int, *, codebook: bytes | None = None,
-                       rotation: bytes | None = None, **options: int) -> Bytes:
-        """The bytes that a cache of these options takes, which isn't made."""
+    def bytes_required(self, geometry: Geometry, recipe: str, max_tokens: int, **options: Any) -> Bytes:
+        """The bytes that a cache of these options, those of Cache, takes, which isn't made."""
         struct, _held = geometry._struct()
-        filled, _data = _options(max_tokens, codebook, rotation, options)
+        filled, _data = _options(max_tokens, options)
         result = new("clkv_bytes")
         with use([], [self]):
             call(_library.load().clkv_bytes_required, self._pointer, struct, encode("recipe", recipe), filled, result)
         return read(Bytes, result)
 
     def bytes_at(self, geometry: Geometry, recipe: str, max_tokens: int, n_tokens: int, n_sequences: int = 1,
-                 sealed: bool = True, *, codebook: bytes | None = None, rotation: bytes | None = None,
-                 **options: int) -> BytesUsed:
+                 sealed: bool = True, **options: Any) -> BytesUsed:
         """The bytes that n_sequences sequences of n_tokens tokens have in use of such a cache. sealed: prompts have ended."""
         struct, _held = geometry._struct()
-        filled, _data = _options(max_tokens, codebook, rotation, options)
+        filled, _data = _options(max_tokens, options)
         result = new("clkv_bytes_used")
         with use([], [self]):
             call(_library.load().clkv_bytes_at, self._pointer, struct, encode("recipe", recipe), filled, n_tokens,

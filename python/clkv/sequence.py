@@ -135,3 +135,29 @@ def rotation_bytes(geometry: Geometry, k: np.ndarray, v: np.ndarray, model: int 
     with Writer(None) as writer:
         writer.run(_library.load().clkv_rotation_write, struct, model, *pointers, writer.callback, ffi.NULL)
         return writer.result or b""
+
+
+def calibration_bytes(geometry: Geometry, *, k_step: np.ndarray, k_mean: np.ndarray, k_ask: np.ndarray, k_square: np.ndarray,
+                      k_error: np.ndarray, threshold: np.ndarray, v_step: np.ndarray, v_mean: np.ndarray,
+                      k_sample: np.ndarray, v_sample: np.ndarray, k_factor: tuple[float, float, float] = (0.5, 0.8, 1.3),
+                      v_factor: tuple[float, float, float] = (0.4, 0.8, 1.4), model: int = 0) -> bytes:
+    """What `calibration` of a cache with qtc takes; clkv_calibration tells what the numbers mean. Float32 behind
+    [layers][kv_heads]: k_step, k_mean, k_ask, k_square [head_dim_k], k_error [3][head_dim_k], threshold [2], v_step, v_mean
+    [head_dim_v]; codes int8: k_sample [head_dim_k][samples], v_sample [head_dim_v][samples]."""
+    struct, _held = geometry._struct()
+    heads, dk, dv = (geometry.layers, geometry.kv_heads), (geometry.head_dim_k,), (geometry.dim_v,)
+    samples = k_sample.shape[-1:]
+    given = new("clkv_calibration")
+    for name, array, shape in (("k_step", k_step, dk), ("k_mean", k_mean, dk), ("k_ask", k_ask, dk), ("k_square", k_square, dk),
+                               ("k_error", k_error, (3,) + dk), ("threshold", threshold, (2,)), ("v_step", v_step, ()),
+                               ("v_mean", v_mean, dv)):
+        setattr(given, name, _arrays.floats(array, heads + shape, name))
+    for name, array, shape in (("k_sample", k_sample, dk + samples), ("v_sample", v_sample, dv + samples)):
+        if array.dtype != np.int8 or array.shape != heads + shape or not array.flags.c_contiguous:
+            raise _errors.InvalidArgumentError(f"{name} must be a contiguous array of int8, {list(heads + shape)}")
+        setattr(given, name, ffi.cast("signed char *", array.ctypes.data))
+    given.samples = samples[0]
+    given.k_factor, given.v_factor = k_factor, v_factor
+    with Writer(None) as writer:
+        writer.run(_library.load().clkv_calibration_write, struct, model, given, writer.callback, ffi.NULL)
+        return writer.result or b""

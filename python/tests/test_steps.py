@@ -193,3 +193,23 @@ def test_rotations_of_a_file(context, rows):
         assert np.abs(sequence.read(1)[0] - k[1]).max() < 0.1  # 255 steps over less than 12
     with pytest.raises(clkv.Error, match="rotation"):
         context.cache(GEOMETRY, recipe, max_tokens=512, rotation=data, model=8)
+
+
+def test_calibrations_of_a_file(context, rows):
+    """A block of values in steps of 0.1 with a factor of 1 is off by half of it, and by what rounding rows to half is."""
+    heads, dim, one = (2, 2), 32, (1.0, 1.0, 1.0)
+    zeros = np.zeros(heads + (dim,), np.float32)
+    q, k, v = rows(300)
+    codes = np.clip(np.rint(np.random.default_rng(5).standard_normal(heads + (dim, 64)) * 10), -127, 127).astype(np.int8)
+    data = clkv.calibration_bytes(
+        GEOMETRY, k_step=zeros + 0.1, k_mean=zeros, k_ask=zeros, k_square=zeros, k_error=np.zeros(heads + (3, dim), np.float32),
+        threshold=np.zeros(heads + (2,), np.float32), v_step=np.full(heads, 0.1, np.float32), v_mean=zeros, k_sample=codes,
+        v_sample=codes, k_factor=one, v_factor=one, model=7)
+    recipe = "qtc:room=4 ; window=64"
+    with context.cache(GEOMETRY, recipe, max_tokens=512, calibration=data, model=7) as cache, cache.sequence() as sequence:
+        run(cache, [(sequence, 300, "prompt_end")], q, k, v)
+        assert sequence.info.sealed > 128
+        for got, want in zip(sequence.read(1), (k[1], v[1])):
+            assert np.abs(got - want).max() < 0.05 + np.abs(want).max() / 1024
+    with pytest.raises(clkv.Error, match="calibration"):
+        context.cache(GEOMETRY, recipe, max_tokens=512, model=7)
