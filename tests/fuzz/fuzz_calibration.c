@@ -8,7 +8,7 @@
 #include "fuzz_given.h"
 
 #include "codec/codec.h"
-#include "fuzz_calibration.h"
+#include "fuzz_given_model.h"
 #include "plan/calibration.h"
 #include "plan/calibration_image.h"
 #include "plan/given_file.h"
@@ -17,9 +17,9 @@
 #include <string.h>
 
 enum {
-	DK = FUZZ_CALIBRATION_DK,
-	DV = FUZZ_CALIBRATION_DV,
-	LAYERS = FUZZ_CALIBRATION_LAYERS,
+	DK = FUZZ_GIVEN_DK,
+	DV = FUZZ_GIVEN_DV,
+	LAYERS = FUZZ_GIVEN_LAYERS,
 	BLOCK = 64,
 	INDEXES = 1 << ABI_RUN_BITS,
 	TABLES = 2 * ABI_COMPONENT_CLASSES,
@@ -32,7 +32,7 @@ static const union clkv__codec_spec spec = {.qtc = {.room = 1}};
 
 static void prepare(void)
 {
-	const clkv_geometry g = fuzz_calibration_geometry();
+	const clkv_geometry g = fuzz_given_geometry();
 	clkv_error error = {.position = -1};
 	const struct clkv__kept all = {.k_rows = DK, .k_channels = DK};
 	fuzz_require(clkv__shape_read(&g, &shape, &error) == CLKV_OK, error.text);

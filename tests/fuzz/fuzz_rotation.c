@@ -8,7 +8,7 @@
  */
 #include "fuzz_given.h"
 
-#include "fuzz_rotation.h"
+#include "fuzz_given_model.h"
 #include "plan/given_file.h"
 #include "plan/projection.h"
 #include "shape/shape.h"
@@ -17,9 +17,9 @@
 #include <string.h>
 
 enum {
-	DK = FUZZ_ROTATION_DK,
-	DV = FUZZ_ROTATION_DV,
-	LAYERS = FUZZ_ROTATION_LAYERS,
+	DK = FUZZ_GIVEN_DK,
+	DV = FUZZ_GIVEN_DV,
+	LAYERS = FUZZ_GIVEN_LAYERS,
 	HEAD = CLKV__GIVEN_HEAD(CLKV__ROTATION_WORDS),
 	ENTRIES = DK * DK + DV * DV, /* of a layer, which has one KV head */
 	BYTES = HEAD + 4 * LAYERS * ENTRIES + CLKV__GIVEN_CHECKSUM
@@ -29,7 +29,7 @@ static struct clkv__shape shape;
 
 static void prepare(void)
 {
-	const clkv_geometry g = fuzz_rotation_geometry();
+	const clkv_geometry g = fuzz_given_geometry();
 	clkv_error error = {.position = -1};
 	fuzz_require(clkv__shape_read(&g, &shape, &error) == CLKV_OK, error.text);
 	fuzz_require(clkv__rotation_bytes(&shape) == BYTES, "a file has another length");
@@ -110,7 +110,7 @@ static size_t write_file(void *opaque, const void *data, size_t size)
 /* Whoever writes the same matrices is told the same. The kind of RoPE may be missing in the file. */
 static void check_writing(const uint8_t *file, const struct matrices *m, bool accepted)
 {
-	const clkv_geometry g = fuzz_rotation_geometry();
+	const clkv_geometry g = fuzz_given_geometry();
 	clkv_error error = {.position = -1};
 	n_written = 0;
 	clkv_status status =

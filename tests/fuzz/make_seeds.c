@@ -5,9 +5,8 @@
  *
  * Same library, same bytes. To be run again when a file format changes, by hand: it needs a device.
  */
-#include "fuzz_calibration.h"
+#include "fuzz_given_model.h"
 #include "fuzz_recipes.h"
-#include "fuzz_rotation.h"
 #include "support/calibration.h"
 #include "support/gguf_build.h"
 #include "support/memory_file.h"
@@ -136,7 +135,7 @@ static void make_snapshots(void)
 static void make_rotation(const char *name, int switches, enum rotation_kind kind,
                           clkv_rope_kind rope)
 {
-	clkv_geometry g = fuzz_rotation_geometry();
+	clkv_geometry g = fuzz_given_geometry();
 	struct memory_file file = {0};
 	clkv_error error;
 	g.rope.kind = (int)rope;
@@ -157,7 +156,7 @@ static void make_rotation(const char *name, int switches, enum rotation_kind kin
 /* As fuzz_calibration has it: one whole, one that ends early. */
 static void make_calibration(void)
 {
-	const clkv_geometry g = fuzz_calibration_geometry();
+	const clkv_geometry g = fuzz_given_geometry();
 	const struct calibration_kind kind = {.step = 0.5, .error = 0.1};
 	struct memory_file file = calibration_file(&g, &kind);
 	write_seed("calibration", "whole", 1, file.bytes, file.n);
