@@ -40,18 +40,18 @@ CLKV_API clkv_status clkv_seq_save(clkv_seq *seq, const char *recipe, cl_command
 CLKV_API clkv_status clkv_seq_load(clkv_cache *cache, cl_command_queue queue, clkv_read_fn read,
                                    void *opaque, clkv_seq **out, clkv_error *error);
 
-/** Where ranges of a cache's sequences may begin: at 0, and at first + i * every, as far as blocks have been sealed there. */
+/** Where ranges of any sequence of a cache may begin: at 0, and at first + i * every, as far as blocks have been sealed there. */
 typedef struct clkv_ranges {
 	size_t struct_size;
 	size_t first; /**< sinks of the recipe, or 0 if it seals nothing */
 	size_t every; /**< tokens of a block, or 1 if it seals nothing */
 } clkv_ranges;
 
-/** Fills ranges: what stores that cut sequences into chunks of many whole blocks must know before they have one. Never
+/** Fills ranges, by the recipe of the sequence's cache alone: what stores must know that cut texts into chunks of whole blocks. Never
  *  blocks. Errors: INVALID_ARGUMENT, UNSUPPORTED (the recipe doesn't keep all tokens, or its layers= have blocks that
  *  begin at no common place). Since 0.1. */
-CLKV_API clkv_status clkv_cache_get_ranges(const clkv_cache *cache, clkv_ranges *ranges,
-                                           clkv_error *error);
+CLKV_API clkv_status clkv_seq_get_ranges(const clkv_seq *seq, clkv_ranges *ranges,
+                                         clkv_error *error);
 
 /** Tells the last place at or before `at` (which may be behind the end) where a range of this sequence may begin: behind
  *  the sinks, between two sealed blocks of all layers or behind the last; else 0. A prompt's end and clkv_seq_truncate

@@ -58,14 +58,14 @@ static size_t common_divisor(size_t a, size_t b)
 	return a;
 }
 
-clkv_status clkv_cache_get_ranges(const clkv_cache *cache, clkv_ranges *ranges, clkv_error *error)
+clkv_status clkv_seq_get_ranges(const clkv_seq *seq, clkv_ranges *ranges, clkv_error *error)
 {
 	clkv_ranges r = {.every = 1};
 	bool any = false;
 	clkv__error_clear(error);
-	if (!cache || !ranges)
-		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "%s is NULL", cache ? "ranges" : "cache");
-	for (const clkv_cache *c = cache; c; c = c->next_band) {
+	if (!seq || !ranges)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "%s is NULL", seq ? "ranges" : "seq");
+	for (const clkv_cache *c = seq->cache; c; c = c->next_band) {
 		size_t sinks = (size_t)c->plan.general.sinks, block = (size_t)c->plan.general.block;
 		CLKV_TRY(clkv__snapshot_check(&c->plan, error));
 		if (!seals(c))

@@ -38,7 +38,7 @@ typedef size_t (*clkv_read_fn)(void *opaque, void *data, size_t size);
 clkv_status clkv_seq_save(clkv_seq *seq, const char *recipe, cl_command_queue queue, clkv_write_fn write, void *opaque, clkv_error *error);
 clkv_status clkv_seq_load(clkv_cache *cache, cl_command_queue queue, clkv_read_fn read, void *opaque, clkv_seq **out, clkv_error *error);
 typedef struct clkv_ranges { size_t struct_size; size_t first; size_t every; } clkv_ranges;
-clkv_status clkv_cache_get_ranges(const clkv_cache *cache, clkv_ranges *ranges, clkv_error *error);
+clkv_status clkv_seq_get_ranges(const clkv_seq *seq, clkv_ranges *ranges, clkv_error *error);
 size_t clkv_seq_range_start(const clkv_seq *seq, size_t at);
 clkv_status clkv_seq_save_range(clkv_seq *seq, size_t from, size_t to, cl_command_queue queue, clkv_write_fn write, void *opaque, clkv_error *error);
 clkv_status clkv_seq_load_range(clkv_seq *seq, cl_command_queue queue, clkv_read_fn read, void *opaque, clkv_error *error);

@@ -75,12 +75,12 @@ static void append_range(const struct feed *feed, struct memory_file *file,
 }
 
 /* Chunks of 128 tokens as far as they may begin there; the last is what is left. */
-static size_t cut(const struct feed *feed, const struct stream *stream, size_t ends[MOST_CHUNKS])
+static size_t cut(const struct stream *stream, size_t ends[MOST_CHUNKS])
 {
 	clkv_ranges ranges = CLKV_INIT(clkv_ranges);
 	clkv_error error;
 	size_t n = 0;
-	feed_ok(clkv_cache_get_ranges(feed->cache, &ranges, &error), &error, "clkv_cache_get_ranges");
+	feed_ok(clkv_seq_get_ranges(stream->seq, &ranges, &error), &error, "clkv_seq_get_ranges");
 	ck_assert_uint_eq(128 % ranges.every, 0);
 	for (size_t end = ranges.first + 128; end < stream->n; end += 128) {
 		if (clkv_seq_range_start(stream->seq, end) == end)
@@ -123,7 +123,7 @@ START_TEST(test_chunks_make_the_same_sequence)
 	open_stream(&feed, recipes[_i], &stream);
 	open_feed(&other, recipes[_i]);
 	stream_open(&other, &copy);
-	size_t n = cut(&feed, &stream, ends);
+	size_t n = cut(&stream, ends);
 	ck_assert_uint_ge(n, 3);
 	for (size_t i = 0; i < n; at = ends[i++]) {
 		save_range(&feed, &stream, at, ends[i], &chunk);
@@ -206,7 +206,7 @@ START_TEST(test_pages_into_half)
 	open_stream(&feed, SKIPS, &stream);
 	open_feed(&other, "f16");
 	stream_open(&other, &copy);
-	size_t n = cut(&feed, &stream, ends);
+	size_t n = cut(&stream, ends);
 	for (size_t i = 0; i < n; at = ends[i++]) {
 		save_range(&feed, &stream, at, ends[i], &chunk);
 		append_range(&other, &chunk, &stream, ends[i], &copy);
@@ -281,7 +281,7 @@ static void open_pair(struct feed *feed, const char *recipe, struct stream *begu
 	struct memory_file first = {0};
 	size_t ends[MOST_CHUNKS];
 	open_stream(&whole, recipe, &stream);
-	cut(&whole, &stream, ends);
+	cut(&stream, ends);
 	save_range(&whole, &stream, 0, ends[0], &first);
 	save_range(&whole, &stream, ends[0], ends[1], chunk);
 	open_feed(feed, recipe);
@@ -437,9 +437,10 @@ START_TEST(test_recipes_without_ranges)
 		struct feed feed = {0};
 		clkv_ranges ranges = CLKV_INIT(clkv_ranges);
 		clkv_error error;
+		static struct stream stream;
 		open_feed(&feed, rows[i].recipe);
-		ck_assert_int_eq(clkv_cache_get_ranges(feed.cache, &ranges, &error),
-		                 CLKV_ERROR_UNSUPPORTED);
+		stream_open(&feed, &stream);
+		ck_assert_int_eq(clkv_seq_get_ranges(stream.seq, &ranges, &error), CLKV_ERROR_UNSUPPORTED);
 		ck_assert_msg(strstr(error.text, rows[i].word), "%s", error.text);
 		feed_close(&feed);
 	}

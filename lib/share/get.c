@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+/** \file get.c \brief clkv_share_get: the longest beginning of a text that a store has, distrusted chunk by chunk. */
+#include "share/chain.h"
+#include "share/chunk.h"
+#include "share/share.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct getting {
+	clkv_share *share;
+	clkv_seq *seq;
+	cl_command_queue queue;
+	struct share_chain chain;
+	struct share_blob empty; /* a file without tokens, which says what others must look like */
+	size_t n_tokens, matched;
+	struct share_blob end; /* what was left of this very text, if it's there */
+	clkv_status status;    /* an error that isn't the store's; then no more is asked for */
+	clkv_error *error;
+	char refused[256];      /* why the last chunk was, or "" */
+	struct share_key wrong; /* that one's key, to be dropped */
+	bool drops;
+};
+
+/* A chunk that isn't taken ends the beginning; what is wrong in itself is dropped from the store. */
+static bool refuse(struct getting *g, const struct share_key *key, bool drops, const char *why)
+{
+	snprintf(g->refused, sizeof g->refused, "%s", why);
+	g->wrong = *key;
+	g->drops = drops;
+	return false;
+}
+
+/* Looks at bytes that should be tokens from .. to - 1. */
+static bool check(struct getting *g, const struct share_key *key, const unsigned char *data,
+                  size_t size, enum share_kind kind, struct share_chunk *chunk)
+{
+	clkv_share_state state = share_chunk_open(data, size, key, chunk);
+	if (state == CLKV_SHARE_NEWER)
+		return refuse(g, key, false, "a chunk is of a newer version");
+	if (state != CLKV_SHARE_WHOLE)
+		return refuse(g, key, true, "a chunk is damaged");
+	if (chunk->kind != kind || !share_chunk_like(chunk, &g->empty))
+		return refuse(g, key, true, "a chunk isn't what its key says");
+	return true;
+}
+
+/* Whether an error speaks of the chunk, and not of the cache or the device. */
+static bool is_chunks(clkv_status status)
+{
+	return status == CLKV_ERROR_CORRUPT || status == CLKV_ERROR_UNSUPPORTED ||
+	       status == CLKV_ERROR_INVALID_STATE;
+}
+
+/* The file held other tokens than the chunk said: they go again. */
+static bool take_back(struct getting *g, const struct share_key *key)
+{
+	clkv_status status = clkv_seq_truncate(g->seq, g->matched, g->error);
+	if (status != CLKV_OK)
+		g->status = status;
+	return refuse(g, key, true, "a chunk holds other tokens than it says");
+}
+
+static bool append(struct getting *g, struct share_chunk *chunk)
+{
+	clkv_error why = {.position = -1};
+	clkv_seq_info info = CLKV_INIT(clkv_seq_info);
+	clkv_status status =
+		clkv_seq_load_range(g->seq, g->queue, share_bytes_read, &chunk->file, &why);
+	if (is_chunks(status))
+		return refuse(g, &chunk->key, status != CLKV_ERROR_UNSUPPORTED, why.text);
+	if (status == CLKV_ERROR_POOL_FULL && g->matched > 0)
+		return refuse(g, &chunk->key, false, why.text);
+	if (status != CLKV_OK) {
+		g->status = share_fail(g->error, status, "%s", why.text);
+		return false;
+	}
+	clkv_seq_get_info(g->seq, &info, NULL);
+	if (info.length != chunk->to || chunk->file.at != chunk->file.size)
+		return take_back(g, &chunk->key);
+	g->matched = chunk->to;
+	return true;
+}
+
+static void count(struct getting *g, size_t size)
+{
+	/* the store's call holds the mutex */
+	g->share->stats.chunks_read++;
+	g->share->stats.bytes_read += size;
+}
+
+/* What was left of the text: kept for later, as its chunks come first. */
+static bool take_end(void *opaque, size_t i, const unsigned char *data, size_t size)
+{
+	struct getting *g = opaque;
+	const struct share_chain *c = &g->chain;
+	struct share_chunk chunk;
+	(void)i;
+	count(g, size);
+	if (!check(g, &c->keys[c->n], data, size, SHARE_END, &chunk))
+		return false;
+	size_t before = share_chain_index(c, chunk.from);
+	if (before > c->n || chunk.to != g->n_tokens)
+		return refuse(g, &c->keys[c->n], true, "a chunk isn't what its key says");
+	if (share_blob_write(&g->end, data, size) != size)
+		g->status = share_fail_memory(g->error, size);
+	return false;
+}
+
+static bool take_chunk(void *opaque, size_t i, const unsigned char *data, size_t size)
+{
+	struct getting *g = opaque;
+	const struct share_chain *c = &g->chain;
+	struct share_chunk chunk;
+	count(g, size);
+	if (!check(g, &c->keys[i], data, size, SHARE_CHUNK, &chunk))
+		return false;
+	if (chunk.from != share_chain_at(c, i) || chunk.to != share_chain_at(c, i + 1))
+		return refuse(g, &c->keys[i], true, "a chunk isn't what its key says");
+	return append(g, &chunk);
+}
+
+/* One call of the store, and what it found wrong. A store that fails ends the beginning. */
+static bool ask(struct getting *g, const struct share_key *keys, size_t n, share_take_fn take)
+{
+	clkv_share *share = g->share;
+	clkv_error why = {.position = -1};
+	pthread_mutex_lock(&share->mutex);
+	clkv_status status = share->backend->get(share->self, keys, n, take, g, &why);
+	if (g->refused[0] && g->drops)
+		(void)share->backend->drop(share->self, &g->wrong, NULL);
+	pthread_mutex_unlock(&share->mutex);
+	if (g->refused[0])
+		share_note(share, g->drops ? &share->stats.refused : NULL, g->refused);
+	g->refused[0] = '\0';
+	share_note_failure(share, status, &why);
+	return status == CLKV_OK && g->status == CLKV_OK;
+}
+
+static void append_end(struct getting *g)
+{
+	const struct share_chain *c = &g->chain;
+	struct share_chunk chunk;
+	if (!check(g, &c->keys[c->n], g->end.data, g->end.size, SHARE_END, &chunk) ||
+	    chunk.from != g->matched)
+		return;
+	if (!append(g, &chunk) && g->refused[0])
+		share_note(g->share, &g->share->stats.refused, g->refused);
+}
+
+/* With what was left of the text, as many chunks are needed as lie before it. */
+static clkv_status get_text(struct getting *g)
+{
+	const struct share_chain *c = &g->chain;
+	size_t want = c->n;
+	if (!ask(g, &c->keys[c->n], 1, take_end))
+		return g->status;
+	if (g->end.size > 0) {
+		struct share_chunk chunk;
+		share_chunk_open(g->end.data, g->end.size, &c->keys[c->n], &chunk);
+		want = share_chain_index(c, chunk.from);
+	}
+	if ((want > 0 && !ask(g, c->keys, want, take_chunk)) || g->end.size == 0)
+		return g->status;
+	append_end(g);
+	return g->status;
+}
+
+/* A file without tokens and the places of chunks, of the cache whose recipe is meant. */
+static clkv_status describe(struct getting *g, clkv_seq *like, const int32_t *tokens,
+                            clkv_error *error)
+{
+	clkv_ranges ranges = CLKV_INIT(clkv_ranges);
+	SHARE_TRY(clkv_seq_get_ranges(like, &ranges, error));
+	SHARE_TRY(share_empty_file(like, g->queue, &g->empty, error));
+	const struct share_key root = share_chain_root(g->share->options.model, &g->empty);
+	return share_chain_make(&root, &ranges, tokens, g->n_tokens, &g->chain, error);
+}
+
+static clkv_status describe_as(struct getting *g, clkv_cache *as, const int32_t *tokens,
+                               clkv_error *error)
+{
+	clkv_seq *like = NULL;
+	if (!as)
+		return describe(g, g->seq, tokens, error);
+	SHARE_TRY(clkv_seq_create(as, &like, error));
+	clkv_status status = describe(g, like, tokens, error);
+	clkv_seq_destroy(like);
+	return status;
+}
+
+/* Chunks that made the beginning were used just now. */
+static void mark(struct getting *g)
+{
+	size_t n = 0;
+	while (n < g->chain.n && share_chain_at(&g->chain, n + 1) <= g->matched)
+		n++;
+	bool *found = calloc(n + 1, sizeof *found);
+	if (found) {
+		share_used(g->share, &g->chain.keys[g->chain.n], g->end.size > 0, found);
+		share_used(g->share, g->chain.keys, n, found);
+	}
+	free(found);
+}
+
+static void note_get(struct getting *g)
+{
+	pthread_mutex_lock(&g->share->mutex);
+	g->share->stats.gets++;
+	g->share->stats.tokens_asked += g->n_tokens;
+	g->share->stats.tokens_matched += g->matched;
+	pthread_mutex_unlock(&g->share->mutex);
+}
+
+clkv_status clkv_share_get(clkv_share *share, clkv_cache *cache, clkv_cache *as,
+                           const int32_t *tokens, size_t n_tokens, cl_command_queue queue,
+                           clkv_seq **seq, size_t *matched, clkv_error *error)
+{
+	struct getting g = {.share = share, .queue = queue, .n_tokens = n_tokens, .error = error};
+	share_fail_clear(error);
+	if (!share || !cache || !tokens || !seq || !matched)
+		return share_fail(error, CLKV_ERROR_INVALID_ARGUMENT, "%s is NULL",
+		                  !share    ? "share"
+		                  : !cache  ? "cache"
+		                  : !tokens ? "tokens"
+		                  : !seq    ? "seq"
+		                            : "matched");
+	*seq = NULL;
+	*matched = 0;
+	g.end.most = share->options.max_chunk_bytes;
+	SHARE_TRY(clkv_seq_create(cache, &g.seq, error));
+	clkv_status status = describe_as(&g, as, tokens, error);
+	if (status == CLKV_OK)
+		status = get_text(&g);
+	if (status == CLKV_OK && g.matched > 0) {
+		*seq = g.seq;
+		*matched = g.matched;
+		mark(&g);
+	} else {
+		clkv_seq_destroy(g.seq);
+		g.matched = 0;
+	}
+	note_get(&g);
+	share_chain_free(&g.chain);
+	share_blob_free(&g.empty);
+	share_blob_free(&g.end);
+	return status;
+}
