@@ -33,6 +33,12 @@ static const struct tool_option options[] = {
 	{"depth", "N", "fill the cache with N rows of noise first: measures speed, makes no sense",
      .size = {&o.depth, 0, MOST_TOKENS}},
 	{"ignore-eos", NULL, "go on behind the end of the text", .flag = &o.ignore_eos},
+	{"share", "URL",
+     "begin with what a store has of the prompt, and store the prompt: a folder or\n"
+     "redis://HOST",
+     .text = &o.share.url},
+	{"share-recipe", "R", "take the store's chunks of this recipe, sealed anew; stores nothing",
+     .text = &o.share.recipe},
 	OPTION_GIVEN(o.given),
 	OPTION_DEVICE(o.device),
 	{"profile", NULL, "say where the time of generation went, by kind of kernel",
@@ -43,8 +49,23 @@ static const struct tool_option options[] = {
 static bool check(struct tool_error *error)
 {
 	o.sampling.seed = seed;
+	if (o.share.recipe != NULL && o.share.url == NULL)
+		return tool_fail(error, "--share-recipe goes with --share");
+	if (o.share.url != NULL && o.depth > 0)
+		return tool_fail(error, "--share stores prompts: not with --depth's noise");
 	return (o.model != NULL && o.prompt != NULL) ||
 	       tool_fail(error, "--model and --prompt are needed; try clkv-generate --help");
+}
+
+static void print_share(const struct generate_report *r)
+{
+	const double mib = 1024.0 * 1024.0;
+	const struct generate_share_report *s = &r->share;
+	(void)fprintf(
+		stderr, "share    %zu tokens found (%.1f MiB in %.2f s), %.1f MiB stored in %.2f s\n",
+		s->found, (double)s->read / mib, s->get_seconds, (double)s->written / mib, s->put_seconds);
+	if (s->missing[0] != '\0')
+		(void)fprintf(stderr, "         %s\n", s->missing);
 }
 
 static void print_report(const struct session *session, const struct generate_report *r,
@@ -57,6 +78,8 @@ static void print_report(const struct session *session, const struct generate_re
 	              (double)engine_device_bytes(session->engine) / mib);
 	(void)fprintf(stderr, "prompt   %zu tokens in %.2f s, %.1f tokens/s\n", r->prompt_tokens,
 	              r->prompt_seconds, (double)r->prompt_tokens / r->prompt_seconds);
+	if (o.share.url != NULL)
+		print_share(r);
 	if (r->decode_seconds > 0.0)
 		(void)fprintf(stderr, "decode   %zu tokens, %.1f tokens/s\n", r->generated,
 		              1.0 / r->decode_seconds);

@@ -81,8 +81,9 @@ static bool run_prompt(struct generation *g, struct tool_error *error)
 	struct engine_stream *stream = &g->stream;
 	size_t most = engine_max_rows(g->session->engine);
 	double begin = tool_seconds();
-	progress_show("prompt", 0, g->n_prompt); /* or the kernels that it's the first to need */
-	for (size_t done = 0; done < g->n_prompt;) {
+	size_t found = g->report->share.found;
+	progress_show("prompt", found, g->n_prompt); /* or the kernels that it's the first to need */
+	for (size_t done = found; done < g->n_prompt;) {
 		size_t rows = g->n_prompt - done < most ? g->n_prompt - done : most;
 		bool last = done + rows == g->n_prompt;
 		struct engine_pass pass = {
@@ -101,7 +102,7 @@ static bool run_prompt(struct generation *g, struct tool_error *error)
 		done += rows;
 		progress_show("prompt", done, g->n_prompt);
 	}
-	g->report->prompt_tokens = g->n_prompt;
+	g->report->prompt_tokens = g->n_prompt - found;
 	g->report->prompt_seconds = tool_seconds() - begin;
 	progress_clear();
 	return true;
@@ -151,13 +152,19 @@ static bool run_decoding(struct generation *g, struct tool_error *error)
 	return true;
 }
 
+/* A store's sequences are made beside others. */
+static bool open_stream(struct generation *g, struct tool_error *error)
+{
+	const struct generate_options *o = g->options;
+	return session_stream_open_forked(g->session, o->recipe, o->depth + g->n_prompt + o->n_tokens,
+	                                  o->share.url != NULL, &g->stream, error);
+}
+
 static bool prepare(struct generation *g, struct tool_error *error)
 {
 	const struct generate_options *options = g->options;
 	size_t vocabulary = (size_t)g->session->model->vocabulary;
-	if (!encode_prompt(g, error) ||
-	    !session_stream_open(g->session, options->recipe,
-	                         options->depth + g->n_prompt + options->n_tokens, &g->stream, error) ||
+	if (!encode_prompt(g, error) || !open_stream(g, error) ||
 	    !sampler_create(&options->sampling, vocabulary, &g->sampler, error))
 		return false;
 	g->logits = calloc(vocabulary, sizeof *g->logits);
@@ -167,9 +174,24 @@ static bool prepare(struct generation *g, struct tool_error *error)
 	       engine_fill_noise(g->session->engine, &g->stream, options->depth, CLKV_PROMPT, error);
 }
 
+/* What the store has of the prompt needn't run; what it lacks it gets. */
+static bool run_shared(struct generation *g, struct tool_error *error)
+{
+	const struct generate_share *share = &g->options->share;
+	struct generate_share_report *r = &g->report->share;
+	if (share->url != NULL &&
+	    !generate_share_get(g->session, share, &g->stream, g->prompt, g->n_prompt, r, error))
+		return false;
+	if (!run_prompt(g, error))
+		return false;
+	if (share->url != NULL && share->recipe == NULL)
+		generate_share_put(g->session, share, &g->stream, g->prompt, g->n_prompt, r);
+	return true;
+}
+
 static bool run(struct generation *g, struct tool_error *error)
 {
-	if (!prepare(g, error) || !engine_finish(g->session->engine, error) || !run_prompt(g, error) ||
+	if (!prepare(g, error) || !engine_finish(g->session->engine, error) || !run_shared(g, error) ||
 	    !run_decoding(g, error))
 		return false;
 	g->report->cached = g->stream.length;

@@ -6,6 +6,7 @@
 #ifndef GENERATE_H
 #define GENERATE_H
 
+#include "generate_share.h"
 #include "sampler.h"
 #include "session.h"
 
@@ -18,6 +19,7 @@ struct generate_options {
 	bool profile; /**< say where the time of generation went */
 	struct sampler_options sampling;
 	struct given_paths given;
+	struct generate_share share;
 	enum engine_products products;
 };
 
@@ -28,6 +30,7 @@ struct generate_report {
 	size_t cached; /**< tokens in the cache at the end */
 	uint64_t cache_bytes, f16_bytes;
 	char half[SESSION_HALF_BYTES]; /**< why nothing is sealed, or "" */
+	struct generate_share_report share;
 };
 
 /** Streams the text to standard output. */
