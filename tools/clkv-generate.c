@@ -76,8 +76,9 @@ static void print_report(const struct session *session, const struct generate_re
 	(void)fprintf(stderr, "\ndevice   %s\n", session->device.name);
 	(void)fprintf(stderr, "loading  %.2f s, %.1f MiB on the device besides the cache\n", loading,
 	              (double)engine_device_bytes(session->engine) / mib);
-	(void)fprintf(stderr, "prompt   %zu tokens in %.2f s, %.1f tokens/s\n", r->prompt_tokens,
-	              r->prompt_seconds, (double)r->prompt_tokens / r->prompt_seconds);
+	if (r->prompt_tokens > 0)
+		(void)fprintf(stderr, "prompt   %zu tokens in %.2f s, %.1f tokens/s\n", r->prompt_tokens,
+		              r->prompt_seconds, (double)r->prompt_tokens / r->prompt_seconds);
 	if (o.share.url != NULL)
 		print_share(r);
 	if (r->decode_seconds > 0.0)

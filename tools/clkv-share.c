@@ -213,9 +213,9 @@ int main(int argc, char **argv)
 		.usage = "usage: clkv-share list|verify|evict|stats --store URL [--bytes N] [--remove]\n"
 				 "\n"
 				 "Looks into a store of prefixes, a folder or a server: list shows bytes, seconds "
-	             "since a\n"
+				 "since a\n"
 				 "chunk was used, and its key; verify reads all and says what is damaged; evict "
-	             "removes\n"
+				 "removes\n"
 				 "what was used least recently until N bytes are left; stats counts by recipe.\n"
 				 "\n",
 		.options = options,

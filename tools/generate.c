@@ -179,13 +179,13 @@ static bool run_shared(struct generation *g, struct tool_error *error)
 {
 	const struct generate_share *share = &g->options->share;
 	struct generate_share_report *r = &g->report->share;
-	if (share->url != NULL &&
-	    !generate_share_get(g->session, share, &g->stream, g->prompt, g->n_prompt, r, error))
+	if (share->url != NULL && !generate_share_get(g->session, share, &g->stream, g->prompt,
+	                                              g->n_prompt, g->logits, r, error))
 		return false;
 	if (!run_prompt(g, error))
 		return false;
-	if (share->url != NULL && share->recipe == NULL)
-		generate_share_put(g->session, share, &g->stream, g->prompt, g->n_prompt, r);
+	if (share->url != NULL && share->recipe == NULL && !r->logits)
+		generate_share_put(g->session, share, &g->stream, g->prompt, g->n_prompt, g->logits, r);
 	return true;
 }
 

@@ -37,7 +37,14 @@ static bool open_as(const struct session *session, const char *recipe, struct en
 	return true;
 }
 
-/* At least one token runs: its logits are wanted. */
+/* What is stored beside a prompt. */
+static clkv_share_note note_of(const struct session *session, float *logits)
+{
+	size_t bytes = (size_t)session->model->vocabulary * sizeof *logits;
+	return (clkv_share_note){.data = logits, .room = bytes, .size = bytes};
+}
+
+/* Without logits at least one token runs. */
 static bool keep_last(struct engine_stream *stream, size_t n, struct tool_error *error)
 {
 	clkv_error cause = {0};
@@ -49,23 +56,26 @@ static bool keep_last(struct engine_stream *stream, size_t n, struct tool_error 
 }
 
 static bool get(const struct session *session, clkv_share *share, struct engine_stream *as,
-                struct engine_stream *stream, const int32_t *tokens, size_t n,
-                struct tool_error *error)
+                struct engine_stream *stream, const int32_t *tokens, size_t n, float *logits,
+                bool *has_logits, struct tool_error *error)
 {
 	clkv_error cause = {0};
+	clkv_share_note note = note_of(session, logits);
 	clkv_seq_destroy(stream->seq);
 	stream->seq = NULL;
 	if (clkv_share_get(share, stream->cache, as->cache, tokens, n, engine_queue(session->engine),
-	                   &stream->seq, &stream->length, &cause) != CLKV_OK)
+	                   &stream->seq, &stream->length, &note, &cause) != CLKV_OK)
 		return tool_fail_clkv(error, "asking the store", &cause);
 	if (stream->seq == NULL)
 		return session_stream_restart(stream, error);
-	return keep_last(stream, n, error);
+	*has_logits = stream->length == n && note.size == note.room;
+	return *has_logits || keep_last(stream, n, error);
 }
 
 bool generate_share_get(const struct session *session, const struct generate_share *share,
                         struct engine_stream *stream, const int32_t *tokens, size_t n,
-                        struct generate_share_report *report, struct tool_error *error)
+                        float *logits, struct generate_share_report *report,
+                        struct tool_error *error)
 {
 	struct engine_stream as;
 	clkv_share *store = NULL;
@@ -73,7 +83,7 @@ bool generate_share_get(const struct session *session, const struct generate_sha
 	double begin = tool_seconds();
 	bool done = open_as(session, share->recipe, &as, error) &&
 	            open_store(session, share, &store, error) &&
-	            get(session, store, &as, stream, tokens, n, error);
+	            get(session, store, &as, stream, tokens, n, logits, &report->logits, error);
 	if (done) {
 		(void)clkv_share_get_stats(store, &stats, NULL);
 		report->found = stream->length;
@@ -88,19 +98,20 @@ bool generate_share_get(const struct session *session, const struct generate_sha
 
 void generate_share_put(const struct session *session, const struct generate_share *share,
                         struct engine_stream *stream, const int32_t *tokens, size_t n,
-                        struct generate_share_report *report)
+                        float *logits, struct generate_share_report *report)
 {
 	clkv_share *store = NULL;
 	clkv_share_stats stats = CLKV_INIT(clkv_share_stats);
 	struct tool_error why = {""};
 	clkv_error cause = {0};
+	const clkv_share_note note = note_of(session, logits);
 	double begin = tool_seconds();
 	if (!open_store(session, share, &store, &why)) {
 		(void)snprintf(report->missing, sizeof report->missing, "%s", why.text);
 		return;
 	}
-	if (clkv_share_put(store, stream->seq, tokens, n, engine_queue(session->engine), &cause) !=
-	    CLKV_OK)
+	if (clkv_share_put(store, stream->seq, tokens, n, &note, engine_queue(session->engine),
+	                   &cause) != CLKV_OK)
 		(void)snprintf(report->missing, sizeof report->missing, "%s", cause.text);
 	(void)clkv_share_get_stats(store, &stats, NULL);
 	report->written = stats.bytes_written;

@@ -16,19 +16,21 @@ struct generate_share {
 struct generate_share_report {
 	size_t found; /**< tokens of the prompt that needn't run */
 	double get_seconds, put_seconds;
+	bool logits;            /**< those of the prompt's last token came with it */
 	uint64_t read, written; /**< bytes */
 	char missing[512];      /**< why there isn't more, or nothing was stored; or "" */
 };
 
-/** Lets an empty stream begin with what the store has of the prompt, all but its last token at most: that one's logits
- *  are wanted. A store that fails has nothing. */
+/** Lets an empty stream begin with what the store has of the prompt. If that is all, logits [vocabulary] are those of its
+ *  last token; if these aren't there, all but that token. A store that fails has nothing. */
 bool generate_share_get(const struct session *session, const struct generate_share *share,
                         struct engine_stream *stream, const int32_t *tokens, size_t n,
-                        struct generate_share_report *report, struct tool_error *error);
+                        float *logits, struct generate_share_report *report,
+                        struct tool_error *error);
 
-/** Stores the prompt. A store that fails is said in the report. */
+/** Stores the prompt, and its last token's logits. A store that fails is said in the report. */
 void generate_share_put(const struct session *session, const struct generate_share *share,
                         struct engine_stream *stream, const int32_t *tokens, size_t n,
-                        struct generate_share_report *report);
+                        float *logits, struct generate_share_report *report);
 
 #endif

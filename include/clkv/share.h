@@ -41,25 +41,36 @@ CLKV_API clkv_status clkv_share_open(const char *url, const clkv_share_options *
                                      clkv_share **out, clkv_error *error);
 CLKV_API void clkv_share_close(clkv_share *share);
 
-/** Stores what the first n_tokens tokens of a sequence have made: each chunk that has all of its blocks sealed and isn't
- *  there yet, and, as long as the sequence ends there, one more with all that is left, which whoever asks for exactly these tokens gets.
- *  tokens [n_tokens] are what the sequence was fed. Blocks. The sequence stays as it is. Errors: IO (the store failed: what it has
- *  taken is whole), UNSUPPORTED (the recipe doesn't keep all tokens; a chunk above max_chunk_bytes), INVALID_ARGUMENT, and those of
- *  clkv_seq_save_range. Since 0.1. */
-CLKV_API clkv_status clkv_share_put(clkv_share *share, clkv_seq *seq, const int32_t *tokens,
-                                    size_t n_tokens, cl_command_queue queue, clkv_error *error);
+/** Bytes of the caller's beside a whole text: what its last token gave, say, so that it needn't run again. */
+typedef struct clkv_share_note {
+	void *data;  /**< put: the bytes; get: where they go */
+	size_t room; /**< get: of data */
+	size_t
+		size; /**< put: bytes; get, out: what there is, which is in data if room holds it; 0: nothing */
+} clkv_share_note;
 
-/** Makes a sequence of the longest beginning of tokens [n_tokens] that the store has. *matched: its tokens; with 0 *seq is NULL. Blocks go into
- *  the cache as they are. The cache must allow one sequence more than it has afterwards. To go on, run the tokens behind
- *  *matched; if all matched and the last one's output is needed, truncate the sequence by one token and run that.
- *  as: NULL, or a cache of the recipe whose chunks are wanted, for which a new sequence must be allowed: if it's not the cache's
- *  recipe, chunks are decoded and sealed anew. Its size doesn't matter.
- *  A store that fails, lacks or damages something is no error: that is where the beginning ends, and clkv_share_get_stats says why.
- *  Blocks. Errors: INVALID_ARGUMENT, UNSUPPORTED (recipes without ranges), BUSY, POOL_FULL (no sequence more is allowed), OPENCL, BUILD,
- *  NO_HOST_MEMORY, NO_DEVICE_MEMORY. Since 0.1. */
+/** Stores what the first n_tokens tokens of a sequence have made: each chunk that has all of its blocks sealed and isn't
+ *  there yet, and one more with all that is left, which whoever asks for exactly these tokens gets, and with it note (which
+ *  may be NULL). tokens [n_tokens] are what the sequence was fed. Blocks. The sequence stays as it is. Errors: IO (the
+ *  store failed: what it has taken is whole), UNSUPPORTED (the recipe doesn't keep all tokens; a chunk above
+ *  max_chunk_bytes), INVALID_ARGUMENT, and those of clkv_seq_save_range. Since 0.1. */
+CLKV_API clkv_status clkv_share_put(clkv_share *share, clkv_seq *seq, const int32_t *tokens,
+                                    size_t n_tokens, const clkv_share_note *note,
+                                    cl_command_queue queue, clkv_error *error);
+
+/** Makes a sequence of the longest beginning of tokens [n_tokens] that the store has. *matched: its tokens; with 0 *seq is
+ *  NULL. Blocks go into the cache as they are. The cache must allow one sequence more than it has afterwards. To go on, run
+ *  the tokens behind *matched. If all matched, note (may be NULL) has what was put with them; without one, truncate
+ *  the sequence by a token and run that: its output is then attention over what is sealed, as any later token's is.
+ *  as: NULL, or a cache of the recipe whose chunks are wanted, for which a new sequence must be allowed: if it's not the
+ *  cache's recipe, chunks are decoded and sealed anew. Its size doesn't matter.
+ *  A store that fails, lacks or damages something is no error: that is where the beginning ends, and clkv_share_get_stats
+ *  says why. Blocks. Errors: INVALID_ARGUMENT, UNSUPPORTED (recipes without ranges), BUSY, POOL_FULL (no sequence more is
+ *  allowed), OPENCL, BUILD, NO_HOST_MEMORY, NO_DEVICE_MEMORY. Since 0.1. */
 CLKV_API clkv_status clkv_share_get(clkv_share *share, clkv_cache *cache, clkv_cache *as,
                                     const int32_t *tokens, size_t n_tokens, cl_command_queue queue,
-                                    clkv_seq **seq, size_t *matched, clkv_error *error);
+                                    clkv_seq **seq, size_t *matched, clkv_share_note *note,
+                                    clkv_error *error);
 
 /** What a share has done since it was opened. */
 typedef struct clkv_share_stats {

@@ -11,7 +11,7 @@ enum { VERSION = 1 };
 
 /* Where the head's parts lie. */
 enum { AT_VERSION = 8, AT_KIND = 12, AT_FROM = 16, AT_TO = 20, AT_SIZE = 24, AT_KEY = 32 };
-enum { AT_FILE_SUM = 64, AT_HEAD_SUM = 72 };
+enum { AT_NOTE = 64, AT_SUM = 72, AT_HEAD_SUM = 80 };
 
 /* Where a file of clkv says its shape and the length of its recipe (doc/file-format.md), and where that begins. */
 enum { FILE_RECIPE_BYTES = 12, FILE_SHAPE = 16, FILE_SHAPE_END = 32, FILE_RECIPE = 48 };
@@ -50,8 +50,19 @@ void share_chunk_seal(const struct share_chunk *chunk, struct share_blob *blob)
 	put(head + AT_TO, chunk->to, 4);
 	put(head + AT_SIZE, size, 8);
 	memcpy(head + AT_KEY, chunk->key.bytes, SHARE_KEY_BYTES);
-	put(head + AT_FILE_SUM, checksum(head + SHARE_CHUNK_HEAD, size), 8);
+	put(head + AT_NOTE, chunk->note.size, 8);
+	put(head + AT_SUM, checksum(head + SHARE_CHUNK_HEAD, size), 8);
 	put(head + AT_HEAD_SUM, checksum(head, AT_HEAD_SUM), 8);
+}
+
+/* Whether a head is whole, and the bytes behind it are as many as it says and those that it means. */
+static bool is_whole(const unsigned char *head, size_t size, const struct share_key *key)
+{
+	return get(head + AT_HEAD_SUM, 8) == checksum(head, AT_HEAD_SUM) &&
+	       memcmp(head + AT_KEY, key->bytes, SHARE_KEY_BYTES) == 0 &&
+	       get(head + AT_SIZE, 8) == size - SHARE_CHUNK_HEAD &&
+	       get(head + AT_NOTE, 8) <= size - SHARE_CHUNK_HEAD &&
+	       get(head + AT_SUM, 8) == checksum(head + SHARE_CHUNK_HEAD, size - SHARE_CHUNK_HEAD);
 }
 
 clkv_share_state share_chunk_open(const void *data, size_t size, const struct share_key *key,
@@ -62,19 +73,18 @@ clkv_share_state share_chunk_open(const void *data, size_t size, const struct sh
 		return CLKV_SHARE_DAMAGED;
 	if (get(head + AT_VERSION, 4) > VERSION)
 		return CLKV_SHARE_NEWER;
-	if (get(head + AT_HEAD_SUM, 8) != checksum(head, AT_HEAD_SUM) ||
-	    memcmp(head + AT_KEY, key->bytes, SHARE_KEY_BYTES) != 0 ||
-	    get(head + AT_SIZE, 8) != size - SHARE_CHUNK_HEAD)
+	if (!is_whole(head, size, key))
 		return CLKV_SHARE_DAMAGED;
+	size_t note = (size_t)get(head + AT_NOTE, 8);
 	*out = (struct share_chunk){
 		.kind = (enum share_kind)get(head + AT_KIND, 4),
 		.from = (uint32_t)get(head + AT_FROM, 4),
 		.to = (uint32_t)get(head + AT_TO, 4),
 		.key = *key,
-		.file = {head + SHARE_CHUNK_HEAD, size - SHARE_CHUNK_HEAD, 0},
+		.note = {head + SHARE_CHUNK_HEAD, note, 0},
+		.file = {head + SHARE_CHUNK_HEAD + note, size - SHARE_CHUNK_HEAD - note, 0},
 	};
-	if ((out->kind != SHARE_CHUNK && out->kind != SHARE_END) || out->from >= out->to ||
-	    get(head + AT_FILE_SUM, 8) != checksum(out->file.data, out->file.size))
+	if ((out->kind != SHARE_CHUNK && out->kind != SHARE_END) || out->from >= out->to)
 		return CLKV_SHARE_DAMAGED;
 	return CLKV_SHARE_WHOLE;
 }

@@ -11,8 +11,8 @@
 
 #include <clkv/share.h>
 
-/** Bytes in front of the file. */
-enum { SHARE_CHUNK_HEAD = 80 };
+/** Bytes in front of the note and the file. */
+enum { SHARE_CHUNK_HEAD = 88 };
 
 enum share_kind {
 	SHARE_CHUNK = 1, /**< one of many, its blocks sealed */
@@ -23,10 +23,12 @@ struct share_chunk {
 	enum share_kind kind;
 	uint32_t from, to; /**< tokens */
 	struct share_key key;
+	struct share_bytes
+		note; /**< the caller's of the text, or none; its data doesn't matter to share_chunk_seal */
 	struct share_bytes file;
 };
 
-/** Writes the head into the first SHARE_CHUNK_HEAD bytes of a blob, of what stands behind them. */
+/** Writes the head into the first SHARE_CHUNK_HEAD bytes of a blob, of the note and the file behind them. */
 void share_chunk_seal(const struct share_chunk *chunk, struct share_blob *blob);
 
 /** Looks at bytes from a store: whether they are a whole chunk with that key. */

@@ -15,6 +15,7 @@ struct getting {
 	struct share_chain chain;
 	struct share_blob empty; /* a file without tokens, which says what others must look like */
 	size_t n_tokens, matched;
+	clkv_share_note *note; /* the caller's, or NULL */
 	struct share_blob end; /* what was left of this very text, if it's there */
 	clkv_status status;    /* an error that isn't the store's; then no more is asked for */
 	clkv_error *error;
@@ -138,6 +139,15 @@ static bool ask(struct getting *g, const struct share_key *keys, size_t n, share
 	return status == CLKV_OK && g->status == CLKV_OK;
 }
 
+static void give_note(const struct getting *g, const struct share_bytes *note)
+{
+	if (!g->note)
+		return;
+	g->note->size = note->size;
+	if (note->size > 0 && note->size <= g->note->room)
+		memcpy(g->note->data, note->data, note->size);
+}
+
 static void append_end(struct getting *g)
 {
 	const struct share_chain *c = &g->chain;
@@ -145,7 +155,9 @@ static void append_end(struct getting *g)
 	if (!check(g, &c->keys[c->n], g->end.data, g->end.size, SHARE_END, &chunk) ||
 	    chunk.from != g->matched)
 		return;
-	if (!append(g, &chunk) && g->refused[0])
+	if (append(g, &chunk))
+		give_note(g, &chunk.note);
+	else if (g->refused[0])
 		share_note(g->share, &g->share->stats.refused, g->refused);
 }
 
@@ -215,9 +227,11 @@ static void note_get(struct getting *g)
 
 clkv_status clkv_share_get(clkv_share *share, clkv_cache *cache, clkv_cache *as,
                            const int32_t *tokens, size_t n_tokens, cl_command_queue queue,
-                           clkv_seq **seq, size_t *matched, clkv_error *error)
+                           clkv_seq **seq, size_t *matched, clkv_share_note *note,
+                           clkv_error *error)
 {
-	struct getting g = {.share = share, .queue = queue, .n_tokens = n_tokens, .error = error};
+	struct getting g = {
+		.share = share, .queue = queue, .n_tokens = n_tokens, .note = note, .error = error};
 	share_fail_clear(error);
 	if (!share || !cache || !tokens || !seq || !matched)
 		return share_fail(error, CLKV_ERROR_INVALID_ARGUMENT, "%s is NULL",
@@ -228,6 +242,8 @@ clkv_status clkv_share_get(clkv_share *share, clkv_cache *cache, clkv_cache *as,
 		                            : "matched");
 	*seq = NULL;
 	*matched = 0;
+	if (note)
+		note->size = 0;
 	g.end.most = share->options.max_chunk_bytes;
 	SHARE_TRY(clkv_seq_create(cache, &g.seq, error));
 	clkv_status status = describe_as(&g, as, tokens, error);

@@ -12,7 +12,8 @@ struct putting {
 	cl_command_queue queue;
 	struct share_chain chain;
 	size_t n_tokens;
-	size_t sealed; /* chunks with all of their blocks */
+	const clkv_share_note *note; /* NULL: none */
+	size_t sealed;               /* chunks with all of their blocks */
 };
 
 /* Chunks of the text that begin and end where blocks of the sequence do. */
@@ -66,9 +67,16 @@ static clkv_status put_chunk(struct putting *p, const struct share_chunk *chunk,
 {
 	static const unsigned char head[SHARE_CHUNK_HEAD];
 	struct share_blob blob = {.most = p->share->options.max_chunk_bytes};
-	if (share_blob_write(&blob, head, sizeof head) != sizeof head)
-		return share_fail_memory(error, sizeof head);
 	clkv_error why = {.position = -1};
+	if (share_blob_write(&blob, head, sizeof head) != sizeof head ||
+	    (chunk->note.size > 0 &&
+	     share_blob_write(&blob, chunk->note.data, chunk->note.size) != chunk->note.size)) {
+		share_blob_free(&blob);
+		return blob.full ? share_fail(error, CLKV_ERROR_UNSUPPORTED,
+		                              "a note of %zu bytes is more than max_chunk_bytes (%zu)",
+		                              chunk->note.size, blob.most)
+		                 : share_fail_memory(error, sizeof head + chunk->note.size);
+	}
 	clkv_status status = clkv_seq_save_range(p->seq, chunk->from, chunk->to, p->queue,
 	                                         share_blob_write, &blob, &why);
 	if (blob.full)
@@ -87,6 +95,24 @@ static clkv_status put_chunk(struct putting *p, const struct share_chunk *chunk,
 	return status;
 }
 
+/* What is left of the text, with the caller's note. If nothing is, and there is a note, the last chunk comes once more. */
+static clkv_status put_end(struct putting *p, clkv_error *error)
+{
+	const struct share_chain *c = &p->chain;
+	size_t from = share_chain_at(c, p->sealed);
+	if (from == p->n_tokens && p->sealed > 0 && p->note && p->note->size > 0)
+		from = share_chain_at(c, p->sealed - 1);
+	struct share_chunk end = {
+		.kind = SHARE_END,
+		.from = (uint32_t)from,
+		.to = (uint32_t)p->n_tokens,
+		.key = c->keys[c->n],
+	};
+	if (p->note)
+		end.note = (struct share_bytes){p->note->data, p->note->size, 0};
+	return end.from < end.to ? put_chunk(p, &end, error) : CLKV_OK;
+}
+
 /* found: of the chunks, of what is left. In order, so that a beginning is there before what follows it. */
 static clkv_status put_missing(struct putting *p, const bool *found, clkv_error *error)
 {
@@ -101,13 +127,7 @@ static clkv_status put_missing(struct putting *p, const bool *found, clkv_error 
 		if (!found[i])
 			SHARE_TRY(put_chunk(p, &chunk, error));
 	}
-	const struct share_chunk end = {
-		.kind = SHARE_END,
-		.from = (uint32_t)share_chain_at(c, p->sealed),
-		.to = (uint32_t)p->n_tokens,
-		.key = c->keys[c->n],
-	};
-	return found[p->sealed] || end.from == end.to ? CLKV_OK : put_chunk(p, &end, error);
+	return found[p->sealed] ? CLKV_OK : put_end(p, error);
 }
 
 static clkv_status put_text(struct putting *p, clkv_error *error)
@@ -132,20 +152,21 @@ static clkv_status put_text(struct putting *p, clkv_error *error)
 }
 
 clkv_status clkv_share_put(clkv_share *share, clkv_seq *seq, const int32_t *tokens, size_t n_tokens,
-                           cl_command_queue queue, clkv_error *error)
+                           const clkv_share_note *note, cl_command_queue queue, clkv_error *error)
 {
-	struct putting p = {share, seq, queue, .n_tokens = n_tokens};
+	struct putting p = {share, seq, queue, .n_tokens = n_tokens, .note = note};
 	struct share_blob empty = {.data = NULL};
 	clkv_ranges ranges = CLKV_INIT(clkv_ranges);
 	clkv_seq_info info = CLKV_INIT(clkv_seq_info);
 	clkv_error own = {.position = -1};
 	error = error ? error : &own;
 	share_fail_clear(error);
-	if (!share || !seq || !tokens)
+	if (!share || !seq || !tokens || (note && note->size > 0 && !note->data))
 		return share_fail(error, CLKV_ERROR_INVALID_ARGUMENT, "%s is NULL",
-		                  !share ? "share"
-		                  : !seq ? "seq"
-		                         : "tokens");
+		                  !share    ? "share"
+		                  : !seq    ? "seq"
+		                  : !tokens ? "tokens"
+		                            : "note->data");
 	SHARE_TRY(clkv_seq_get_info(seq, &info, error));
 	if (n_tokens > info.length)
 		return share_fail(error, CLKV_ERROR_INVALID_ARGUMENT,

@@ -89,8 +89,8 @@ static void put(clkv_share *share, const struct feed *feed, const struct stream 
 	int32_t tokens[FEED_TOKENS];
 	clkv_error error;
 	tokens_of(stream, tokens);
-	feed_ok(clkv_share_put(share, stream->seq, tokens, stream->n, feed->queue, &error), &error,
-	        "clkv_share_put");
+	feed_ok(clkv_share_put(share, stream->seq, tokens, stream->n, NULL, feed->queue, &error),
+	        &error, "clkv_share_put");
 }
 
 /* The beginning of tokens 0 .. n - 1 of a stream that a store has, as a stream. */
@@ -102,9 +102,9 @@ static size_t get(clkv_share *share, const struct feed *feed, clkv_cache *as,
 	size_t matched = 77;
 	tokens_of(like, tokens);
 	*out = *like;
-	feed_ok(
-		clkv_share_get(share, feed->cache, as, tokens, n, feed->queue, &out->seq, &matched, &error),
-		&error, "clkv_share_get");
+	feed_ok(clkv_share_get(share, feed->cache, as, tokens, n, feed->queue, &out->seq, &matched,
+	                       NULL, &error),
+	        &error, "clkv_share_get");
 	ck_assert_int_eq(out->seq == NULL, matched == 0);
 	out->n = matched;
 	if (matched > 0)
@@ -178,6 +178,47 @@ START_TEST(test_chunks_are_written_once)
 	put(share, &feed, &stream);
 	ck_assert_uint_eq(stats_of(share).chunks_written,
 	                  5); /* behind the prompt's end blocks lie elsewhere */
+	clkv_share_close(share);
+	feed_close(&feed);
+	remove_folder();
+}
+END_TEST
+
+/* What the caller keeps beside a text comes with the whole text alone, also if that ends where a chunk does. */
+START_TEST(test_notes)
+{
+	static const size_t lengths[] = {TOKENS, 512};
+	static struct stream stream;
+	struct feed feed = {0};
+	int32_t tokens[FEED_TOKENS];
+	make_folder();
+	clkv_share *share = open_share(1, 0);
+	open_stream(&feed, "f16", &stream);
+	tokens_of(&stream, tokens);
+	for (size_t i = 0; i < 2; i++) {
+		char text[] = "what came of it", back[sizeof text] = "";
+		clkv_share_note note = {.data = text, .size = sizeof text}, got = {.data = back};
+		clkv_error error;
+		clkv_seq *seq = NULL;
+		size_t matched;
+		feed_ok(clkv_share_put(share, stream.seq, tokens, lengths[i], &note, feed.queue, &error),
+		        &error, "clkv_share_put");
+		for (got.room = sizeof back - 1; got.room <= sizeof back; got.room++) {
+			feed_ok(clkv_share_get(share, feed.cache, NULL, tokens, lengths[i], feed.queue, &seq,
+			                       &matched, &got, &error),
+			        &error, "clkv_share_get");
+			ck_assert_uint_eq(matched, lengths[i]);
+			ck_assert_uint_eq(got.size, sizeof text);
+			ck_assert_str_eq(back, got.room < sizeof back ? "" : text);
+			clkv_seq_destroy(seq);
+		}
+		feed_ok(clkv_share_get(share, feed.cache, NULL, tokens, lengths[i] - 1, feed.queue, &seq,
+		                       &matched, &got, &error),
+		        &error, "clkv_share_get");
+		ck_assert_uint_lt(matched, lengths[i]);
+		ck_assert_uint_eq(got.size, 0);
+		clkv_seq_destroy(seq);
+	}
 	clkv_share_close(share);
 	feed_close(&feed);
 	remove_folder();
@@ -465,7 +506,8 @@ START_TEST(test_no_room_to_write)
 	getrlimit(RLIMIT_FSIZE, &was);
 	signal(SIGXFSZ, SIG_IGN);
 	setrlimit(RLIMIT_FSIZE, &small);
-	clkv_status status = clkv_share_put(share, stream.seq, tokens, TOKENS, feed.queue, &error);
+	clkv_status status =
+		clkv_share_put(share, stream.seq, tokens, TOKENS, NULL, feed.queue, &error);
 	setrlimit(RLIMIT_FSIZE, &was);
 	ck_assert_int_eq(status, CLKV_ERROR_IO);
 	ck_assert_ptr_nonnull(strstr(error.text, folder));
@@ -482,7 +524,7 @@ START_TEST(test_no_room_to_write)
 	ck_assert_ptr_nonnull(f);
 	fclose(f);
 	share = open_share(1, 0);
-	ck_assert_int_eq(clkv_share_put(share, stream.seq, tokens, TOKENS, feed.queue, &error),
+	ck_assert_int_eq(clkv_share_put(share, stream.seq, tokens, TOKENS, NULL, feed.queue, &error),
 	                 CLKV_ERROR_IO);
 	clkv_share_close(share);
 	feed_close(&feed);
@@ -515,25 +557,26 @@ START_TEST(test_bad_calls)
 	make_folder();
 	share = open_share(1, 0);
 	open_stream(&feed, SKIPS, &stream);
-	ck_assert_int_eq(clkv_share_put(share, stream.seq, tokens, TOKENS + 1, feed.queue, &error),
-	                 CLKV_ERROR_INVALID_ARGUMENT);
-	ck_assert_int_eq(clkv_share_put(share, NULL, tokens, 1, feed.queue, NULL),
+	ck_assert_int_eq(
+		clkv_share_put(share, stream.seq, tokens, TOKENS + 1, NULL, feed.queue, &error),
+		CLKV_ERROR_INVALID_ARGUMENT);
+	ck_assert_int_eq(clkv_share_put(share, NULL, tokens, 1, NULL, feed.queue, NULL),
 	                 CLKV_ERROR_INVALID_ARGUMENT);
 	ck_assert_int_eq(
-		clkv_share_get(share, feed.cache, NULL, NULL, 1, feed.queue, &seq, &matched, &error),
+		clkv_share_get(share, feed.cache, NULL, NULL, 1, feed.queue, &seq, &matched, NULL, &error),
 		CLKV_ERROR_INVALID_ARGUMENT);
 	ck_assert_int_eq(clkv_share_remove(share, "abc", &error), CLKV_ERROR_INVALID_ARGUMENT);
 	open_feed(&selects, "streaming:budget=96 ; window=32", 3);
 	stream_open(&selects, &selected);
-	ck_assert_int_eq(clkv_share_put(share, selected.seq, tokens, 0, feed.queue, &error),
+	ck_assert_int_eq(clkv_share_put(share, selected.seq, tokens, 0, NULL, feed.queue, &error),
 	                 CLKV_ERROR_UNSUPPORTED);
 	/* no sequence more than the one that is made */
 	put(share, &feed, &stream);
 	open_feed(&one, SKIPS, 1);
 	tokens_of(&stream, tokens);
-	ck_assert_int_eq(
-		clkv_share_get(share, one.cache, NULL, tokens, TOKENS, feed.queue, &seq, &matched, &error),
-		CLKV_ERROR_POOL_FULL);
+	ck_assert_int_eq(clkv_share_get(share, one.cache, NULL, tokens, TOKENS, feed.queue, &seq,
+	                                &matched, NULL, &error),
+	                 CLKV_ERROR_POOL_FULL);
 	ck_assert_ptr_null(seq);
 	ck_assert_uint_eq(feed_stats(&one).sequences, 0);
 	ck_assert_uint_eq(get(share, &feed, NULL, &stream, 0, &copy), 0);
@@ -552,6 +595,7 @@ int main(void)
 	TCase *t = fixture_case(s, "found", 120);
 	tcase_add_loop_test(t, test_texts_are_found, 0, (int)RECIPES);
 	tcase_add_test(t, test_chunks_are_written_once);
+	tcase_add_test(t, test_notes);
 	tcase_add_test(t, test_others_find_nothing);
 	tcase_add_test(t, test_another_recipe);
 	t = fixture_case(s, "refused", 120);
