@@ -159,8 +159,16 @@ static bool calibrate(struct session *session, const struct tokens *texts, struc
 	struct calibration_bits bits;
 	for (size_t i = 0; i < o.n_texts; i++)
 		in[i] = (struct calibration_input){texts[i].ids, texts[i].n};
-	if (!train_calibration(session, in, o.n_texts, o.delta > 0 ? o.delta : usual_delta, o.out,
-	                       &bits, error))
+	struct calibrator *calibrator;
+	struct given_file file = {NULL, 0};
+	if (!calibrator_open(session, in, o.n_texts, &calibrator, error))
+		return false;
+	bool done =
+		calibrator_make(calibrator, o.delta > 0 ? o.delta : usual_delta, &file, &bits, error) &&
+		given_file_write(&file, o.out, error);
+	calibrator_close(calibrator);
+	free(file.data);
+	if (!done)
 		return false;
 	(void)printf(
 		"%.3f bits a value of K, %.3f of V: %.0f bytes a token of %.0f in half, %.2f times "
