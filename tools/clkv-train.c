@@ -13,7 +13,7 @@
 #include "options.h"
 #include "output_file.h"
 #include "session.h"
-#include "text_file.h"
+#include "text_tokens.h"
 #include "tool_main.h"
 #include "train_calibration.h"
 #include "train_rotation.h"
@@ -108,17 +108,11 @@ static size_t usual_tokens(const struct session *session)
 static bool read_tokens(const struct session *session, const char *path, struct tokens *tokens,
                         struct tool_error *error)
 {
-	char *text;
-	size_t size, there, most = o.tokens > 0 ? o.tokens : usual_tokens(session);
+	size_t there, most = o.tokens > 0 ? o.tokens : usual_tokens(session);
 	const size_t least = o.tokens > 0           ? o.tokens
 	                     : o.purpose == FOR_QTC ? CALIBRATION_LEAST_TOKENS
 	                                            : 1;
-	if (!text_file_read(path, &text, &size, error))
-		return false;
-	bool done =
-		tokenizer_encode(session->tokenizer, text, size, false, &tokens->all, &there, error);
-	free(text);
-	if (!done)
+	if (!text_tokens_read(session->tokenizer, path, &tokens->all, &there, error))
 		return false;
 	if (there < o.offset || there - o.offset < least)
 		return tool_fail(error, "'%s' has %zu tokens; needed: %zu behind token %zu", path, there,

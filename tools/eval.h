@@ -31,6 +31,8 @@ struct eval_options {
 	const char *const *argv; /**< NULL behind the last word: the command, for the page */
 	const char *recipes[EVAL_MOST_RECIPES];
 	size_t n_recipes;
+	const struct given_files
+		*given_of[EVAL_MOST_RECIPES]; /**< NULL: the session's; not with resume */
 	size_t
 		contexts[EVAL_MOST_CONTEXTS]; /**< tokens of prompts; several with a retrieval task alone */
 	size_t n_contexts;
