@@ -129,6 +129,12 @@ struct eval_column {
 	size_t offset; /**< of the double in struct eval_result */
 };
 
+/** One of the member that shows so. */
+#define EVAL_COLUMN(title, width, digits, is_signed, member)                                       \
+	{                                                                                              \
+		title, width, digits, is_signed, offsetof(struct eval_result, member)                      \
+	}
+
 /** The columns behind the recipe's name of what was measured; *n of them. */
 const struct eval_column *eval_columns(const struct eval_options *options, size_t *n);
 
