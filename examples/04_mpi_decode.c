@@ -3,13 +3,14 @@
  * One context that no machine has whole: each MPI rank holds a stripe of its tokens.
  *
  *     mpicc 04_mpi_decode.c $(pkg-config --cflags --libs clkv) -lm -o mpi_decode
- *     mpirun -n 4 ./mpi_decode [tokens] [steps] [recipe] [--check]
+ *     mpirun -n 4 ./mpi_decode [tokens] [steps] [recipe] [--fill] [--check]
  *
  * Chunks of CHUNK tokens go to ranks in turn. In each layer the owner of the new rows appends them and attends as ever, the
  * others attend with the same queries as probes; all exchange what they got, with its log-sum-exp, and merge it. Keys come
  * rotated by their places in the whole context (here: they are random numbers), so a rank needs to know of no others' tokens.
  *
- * Prints the time of a step of generation: attention, exchange and merge. With --check rank 0 holds the whole context as well,
+ * Prints the time of a step of generation: attention, exchange and merge. With --fill nobody attends with the prompt's rows, which
+ * takes the square of its length. With --check rank 0 holds the whole context as well,
  * and says how far the merged output is from that of one cache, by the root of mean squares; above 1e-5 it fails. That is for
  * recipe f16: what others seal depends on which tokens lie in a block together.
  */
@@ -98,20 +99,25 @@ struct rows {
 	float out[CHUNK * Q_HEADS * DIM], lse[CHUNK * Q_HEADS];
 };
 
+static void append(clkv_step *step, int layer, struct rows *r, size_t at, size_t n)
+{
+	const clkv_tensor k = {NULL, 0, CLKV_F32, 0, 0, r->k}, v = {NULL, 0, CLKV_F32, 0, 0, r->v};
+	fill(r->k, at, n, layer, 1, KV_HEADS);
+	fill(r->v, at, n, layer, 2, KV_HEADS);
+	check(clkv_step_append(step, layer, &k, &v, 0, NULL, NULL, &error), "append");
+}
+
 /* One layer of rows that begin at a position of the whole context. out and lse are there when it returns. */
 static void attend(struct store *s, clkv_step *step, int layer, struct rows *r, size_t at, size_t n,
                    int owns)
 {
-	const clkv_tensor k = {NULL, 0, CLKV_F32, 0, 0, r->k}, v = {NULL, 0, CLKV_F32, 0, 0, r->v};
 	clkv_attend_args args = CLKV_INIT(clkv_attend_args);
 	fill(r->q, at, n, layer, 0, Q_HEADS);
-	fill(r->k, at, n, layer, 1, KV_HEADS);
-	fill(r->v, at, n, layer, 2, KV_HEADS);
 	args.q.host = r->q;
 	args.out.host = r->out;
 	args.lse_host = r->lse;
 	if (owns)
-		check(clkv_step_append(step, layer, &k, &v, 0, NULL, NULL, &error), "append");
+		append(step, layer, r, at, n);
 	check(clkv_step_attend(step, layer, &args, 0, NULL, NULL, &error), "attend");
 	clFinish(s->queue);
 }
@@ -157,6 +163,17 @@ static void forward(struct store *s, struct rows *r, struct exchange *x, size_t 
 		check(clkv_step_commit(step, NULL, &error), "commit");
 }
 
+/* All layers of n rows that nobody attends with. */
+static void append_only(struct store *s, struct rows *r, size_t at, size_t n)
+{
+	clkv_step *step = begin(s, n, CLKV_PROMPT);
+	for (int layer = 0; layer < LAYERS; layer++) {
+		append(step, layer, r, at, n);
+		clFinish(s->queue); /* the next layer's rows come to the same memory */
+	}
+	check(clkv_step_commit(step, NULL, &error), "commit");
+}
+
 /* The same rows by one cache; the relative difference of what was merged. */
 static double compare(struct store *whole, struct rows *r, const struct exchange *x, size_t at,
                       size_t n, clkv_phase phase)
@@ -178,7 +195,7 @@ static double compare(struct store *whole, struct rows *r, const struct exchange
 struct run {
 	size_t tokens, steps;
 	const char *recipe;
-	int check, rank, ranks;
+	int fill, check, rank, ranks;
 };
 
 static int run(const struct run *o)
@@ -197,6 +214,14 @@ static int run(const struct run *o)
 		size_t left = at < o->tokens ? o->tokens - at : 1, n = left < CHUNK ? left : CHUNK;
 		clkv_phase phase = at < o->tokens ? CLKV_PROMPT : CLKV_DECODE;
 		int owns = (int)(turn % (size_t)o->ranks) == o->rank;
+		if (o->fill && phase == CLKV_PROMPT) {
+			if (owns)
+				append_only(&stripe, r, at, n);
+			if (o->check && o->rank == 0)
+				append_only(&whole, r, at, n);
+			at += n;
+			continue;
+		}
 		MPI_Barrier(MPI_COMM_WORLD);
 		double start = MPI_Wtime();
 		forward(&stripe, r, x, at, n, phase, owns, o->ranks);
@@ -226,9 +251,9 @@ int main(int argc, char **argv)
 	MPI_Init(&argc, &argv);
 	MPI_Comm_rank(MPI_COMM_WORLD, &o.rank);
 	MPI_Comm_size(MPI_COMM_WORLD, &o.ranks);
-	if (argc > 1 && strcmp(argv[argc - 1], "--check") == 0) {
-		o.check = 1;
-		argc--;
+	for (; argc > 1 && argv[argc - 1][0] == '-'; argc--) {
+		o.check |= strcmp(argv[argc - 1], "--check") == 0;
+		o.fill |= strcmp(argv[argc - 1], "--fill") == 0;
 	}
 	if (argc > 1)
 		o.tokens = (size_t)strtoull(argv[1], NULL, 10);
