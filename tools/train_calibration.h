@@ -24,10 +24,19 @@ struct calibration_bits {
 	double bytes; /**< of a token, all layers, its classes included */
 };
 
-/** Runs the texts through the model and writes a calibration file, for caches with qtc. delta: the error of a layer's output,
- *  in lengths of the residual stream, that one step of K stands for. */
-bool train_calibration(struct session *session, const struct calibration_input *texts,
-                       size_t n_texts, float delta, const char *path, struct calibration_bits *bits,
-                       struct tool_error *error);
+/** What texts say of a model: from it calibrations follow, for caches with qtc. */
+struct calibrator;
+
+/** Runs the texts, at least one, through the model, which takes most of the time. */
+bool calibrator_open(struct session *session, const struct calibration_input *texts, size_t n_texts,
+                     struct calibrator **out, struct tool_error *error);
+
+/** Makes the bytes of a calibration file, the caller's to free; may be called again with another delta: the error of a layer's
+ *  output, in lengths of the residual stream, that one step of K stands for. */
+bool calibrator_make(struct calibrator *calibrator, float delta, struct given_file *file,
+                     struct calibration_bits *bits, struct tool_error *error);
+
+/** NULL is allowed. */
+void calibrator_close(struct calibrator *calibrator);
 
 #endif

@@ -65,6 +65,9 @@ clkv_status clkv_cache_stats(const clkv_cache *cache, clkv_stats *stats, clkv_er
 clkv_status clkv_cache_figure(const clkv_cache *cache, const char *name, double *value, clkv_error *error);
 typedef void (*clkv_figure_fn)(void *opaque, const char *name, const char *unit, const char *meaning);
 void clkv_cache_list_figures(const clkv_cache *cache, clkv_figure_fn fn, void *opaque);
+typedef struct clkv_merge_args { size_t struct_size; size_t n_parts, rows; int q_heads, head_dim_v; clkv_tensor parts, out; cl_mem part_lse; size_t part_lse_offset; cl_mem lse; size_t lse_offset; cl_mem sinks; size_t sinks_offset; const float * part_lse_host; float *lse_host; const float *sinks_host; } clkv_merge_args;
+clkv_status clkv_merge(clkv_context *context, const clkv_merge_args *args, cl_command_queue queue, cl_uint n_wait, const cl_event *wait, cl_event *done, clkv_error *error);
+clkv_status clkv_merge_host(size_t n_parts, size_t rows, int q_heads, int head_dim_v, const float *parts, const float *part_lse, const float *sinks, float *out, float *lse, clkv_error *error);
 typedef void (*clkv_recipe_list_fn)(void *opaque, const char *stage, const char *brief, const char *source, const char *keys);
 void clkv_recipe_list(clkv_recipe_list_fn fn, void *opaque);
 clkv_status clkv_recipe_print(const char *recipe, char *text, size_t n, clkv_error *error);
