@@ -12,8 +12,15 @@
 #include "advise_budget.h"
 
 /* Tokens that are scored of each probe: sensitivities of layers differ by factors of ten and more, and their errors of a sixth or so
- * matter little to who shares out; behind a prompt of at most so many; caches that are there at a time. */
-enum { PROBE_TOKENS = 128, PROBE_CONTEXT = 512, PROBE_BATCH = 16, KEYS_BYTES = 64 };
+ * matter little to who shares out; behind a prompt of at most so many, of which so many must be sealed; caches that are there at
+ * a time. */
+enum {
+	PROBE_TOKENS = 128,
+	PROBE_CONTEXT = 512,
+	PROBE_SEALED = 128,
+	PROBE_BATCH = 16,
+	KEYS_BYTES = 64
+};
 
 /* The recipes of a codec: one for each level, then one for each unit. */
 struct probes {
@@ -84,10 +91,19 @@ static bool measure_probes(struct probes *p, const struct advise *a,
                            const struct calibration_input *text, struct tool_error *error)
 {
 	const size_t room = text->n - PROBE_TOKENS - 1;
+	const size_t context = room < PROBE_CONTEXT ? room : PROBE_CONTEXT;
+	const size_t least = a->options->sinks + a->options->window + PROBE_SEALED;
+	if (context < least)
+		return tool_fail(
+			error,
+			"layers can't be told apart on a prompt of %zu tokens, of which %zu sinks and a "
+			"window of %zu stay in half: take %s",
+			context, a->options->sinks, a->options->window,
+			least > PROBE_CONTEXT ? "a shorter --window" : "a longer text to calibrate on");
 	const struct eval_options options = {
 		.texts = {a->options->text},
 		.n_texts = 1,
-		.contexts = {room < PROBE_CONTEXT ? room : PROBE_CONTEXT},
+		.contexts = {context},
 		.n_contexts = 1,
 		.tokens = PROBE_TOKENS,
 		.windows = 1,

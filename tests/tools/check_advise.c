@@ -660,6 +660,20 @@ START_TEST(test_a_quick_run_measures_few)
 }
 END_TEST
 
+/* A window as long as the probes' prompt would leave nothing to tell layers apart by. */
+static void expect_no_probes(void)
+{
+	struct tool_error error = {""};
+	const struct calibration_input in = {told.ids, TRAINED};
+	told.options.window = 300;
+	ck_assert(!advise_share(told.advise, &in, &error));
+	ck_assert_msg(strstr(error.text, "a longer text to calibrate on") != NULL, "%s", error.text);
+	told.options.window = 500;
+	error.text[0] = '\0';
+	ck_assert(!advise_share(told.advise, &in, &error));
+	ck_assert_msg(strstr(error.text, "a shorter --window") != NULL, "%s", error.text);
+}
+
 /* Each codec's shares stand beside its rival, of which kivi's was there; both are measured, over the same tokens. */
 START_TEST(test_budgets_stand_beside_their_rivals)
 {
@@ -679,6 +693,10 @@ START_TEST(test_budgets_stand_beside_their_rivals)
 	                        kivi->result.kl_mean - advise_rival(a, kivi)->result.kl_mean, 1e-9);
 	ck_assert_double_le(kivi->against.kl_range.low, kivi->against.kl);
 	ck_assert_double_ge(kivi->against.kl_range.high, kivi->against.kl);
+	char *text = read_json(a);
+	ck_assert_ptr_nonnull(strstr(text, "\"against\": {\"recipe\": \"kivi:bits=3 ; "));
+	free(text);
+	expect_no_probes();
 	close_told();
 }
 END_TEST
