@@ -44,6 +44,8 @@ __kernel GROUP_SIZE void merge_parts(ARGS(MERGE_PARTS_ARGS))
 		for (uint i = 0; i < VEC && d0 + i < dim; i++)
 			tensor_store(out, out_dtype, to + i, x[i]);
 	}
-	if (has_lse && LANE == 0)
+	if (!has_lse)
+		return;
+	if (LANE == 0)
 		lse[lse_offset + at] = top + log(sum);
 }

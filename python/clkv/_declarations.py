@@ -20,7 +20,7 @@ typedef struct clkv_cache_options { size_t struct_size; size_t max_tokens; size_
 clkv_status clkv_cache_create(clkv_context *context, const clkv_geometry *geometry, const char *recipe, const clkv_cache_options *options, clkv_cache **out, clkv_error *error);
 typedef int (*clkv_progress_fn)(void *opaque, size_t done, size_t total, const char *name);
 clkv_status clkv_cache_warm(clkv_cache *cache, clkv_progress_fn progress, void *opaque, clkv_error *error);
-typedef enum clkv_call { CLKV_CALL_STEP_BEGIN = 0, CLKV_CALL_STEP_APPEND = 1, CLKV_CALL_STEP_OBSERVE = 2, CLKV_CALL_STEP_ATTEND = 3, CLKV_CALL_STEP_COMMIT = 4, CLKV_CALL_STEP_ABORT = 5, CLKV_CALL_SEQ_READ = 6, CLKV_CALL_SEQ_GET_KEPT = 7, CLKV_CALL_SEQ_SAVE = 8, CLKV_CALL_SEQ_LOAD = 9, CLKV_CALL_SEQ_SAVE_CODEBOOK = 10, CLKV_CALL_CACHE_WARM = 11, CLKV_CALL_CACHE_DESTROY = 12, CLKV_CALL_SEQ_END_PROMPT = 13, CLKV_CALL_SEQ_REMOVE = 14 } clkv_call;
+typedef enum clkv_call { CLKV_CALL_STEP_BEGIN = 0, CLKV_CALL_STEP_APPEND = 1, CLKV_CALL_STEP_OBSERVE = 2, CLKV_CALL_STEP_ATTEND = 3, CLKV_CALL_STEP_COMMIT = 4, CLKV_CALL_STEP_ABORT = 5, CLKV_CALL_SEQ_READ = 6, CLKV_CALL_SEQ_GET_KEPT = 7, CLKV_CALL_SEQ_SAVE = 8, CLKV_CALL_SEQ_LOAD = 9, CLKV_CALL_SEQ_SAVE_CODEBOOK = 10, CLKV_CALL_CACHE_WARM = 11, CLKV_CALL_CACHE_DESTROY = 12, CLKV_CALL_SEQ_END_PROMPT = 13, CLKV_CALL_SEQ_REMOVE = 14, CLKV_CALL_SEQ_SAVE_RANGE = 15, CLKV_CALL_SEQ_LOAD_RANGE = 16 } clkv_call;
 typedef enum clkv_blocks { CLKV_BLOCKS_DEVICE = 1, CLKV_BLOCKS_COMPILER = 2 } clkv_blocks;
 unsigned clkv_cache_blocks(const clkv_cache *cache, clkv_call call, const char **why);
 const char *clkv_call_string(clkv_call call);
@@ -31,10 +31,20 @@ typedef struct clkv_bytes { size_t struct_size; uint64_t device; uint64_t sealed
 clkv_status clkv_bytes_required(clkv_context *context, const clkv_geometry *geometry, const char *recipe, const clkv_cache_options *options, clkv_bytes *bytes, clkv_error *error);
 typedef struct clkv_bytes_used { size_t struct_size; int exact; uint64_t device; uint64_t sealed; uint64_t open; uint64_t tables; uint64_t index; uint64_t host; uint64_t sequence; uint64_t sequence_host; size_t sealed_tokens; } clkv_bytes_used;
 clkv_status clkv_bytes_at(clkv_context *context, const clkv_geometry *geometry, const char *recipe, const clkv_cache_options *options, size_t n_tokens, size_t n_sequences, int sealed, clkv_bytes_used *bytes, clkv_error *error);
+typedef enum clkv_dtype { CLKV_F32 = 0, CLKV_F16 = 1, CLKV_BF16 = 2 } clkv_dtype;
+typedef struct clkv_tensor { cl_mem mem; size_t offset; clkv_dtype dtype; size_t token_stride, head_stride; void *host; } clkv_tensor;
 typedef size_t (*clkv_write_fn)(void *opaque, const void *data, size_t size);
 typedef size_t (*clkv_read_fn)(void *opaque, void *data, size_t size);
 clkv_status clkv_seq_save(clkv_seq *seq, const char *recipe, cl_command_queue queue, clkv_write_fn write, void *opaque, clkv_error *error);
 clkv_status clkv_seq_load(clkv_cache *cache, cl_command_queue queue, clkv_read_fn read, void *opaque, clkv_seq **out, clkv_error *error);
+typedef struct clkv_ranges { size_t struct_size; size_t first; size_t every; } clkv_ranges;
+clkv_status clkv_cache_get_ranges(const clkv_cache *cache, clkv_ranges *ranges, clkv_error *error);
+size_t clkv_seq_range_start(const clkv_seq *seq, size_t at);
+clkv_status clkv_seq_save_range(clkv_seq *seq, size_t from, size_t to, cl_command_queue queue, clkv_write_fn write, void *opaque, clkv_error *error);
+clkv_status clkv_seq_load_range(clkv_seq *seq, cl_command_queue queue, clkv_read_fn read, void *opaque, clkv_error *error);
+clkv_status clkv_encode_bound(clkv_context *context, const clkv_geometry *geometry, const char *recipe, size_t n_tokens, uint64_t *bytes, clkv_error *error);
+clkv_status clkv_encode(clkv_context *context, const clkv_geometry *geometry, const char *recipe, const clkv_cache_options *options, size_t n_tokens, const clkv_tensor *k, const clkv_tensor *v, cl_command_queue queue, clkv_write_fn write, void *opaque, clkv_error *error);
+clkv_status clkv_decode(clkv_context *context, const clkv_geometry *geometry, const clkv_cache_options *options, size_t n_tokens, const clkv_tensor *k, const clkv_tensor *v, cl_command_queue queue, clkv_read_fn read, void *opaque, clkv_error *error);
 clkv_status clkv_seq_save_codebook(clkv_seq *seq, uint64_t model, cl_command_queue queue, clkv_write_fn write, void *opaque, clkv_error *error);
 clkv_status clkv_rotation_write(const clkv_geometry *geometry, uint64_t model, const float *k, const float *v, clkv_write_fn write, void *opaque, clkv_error *error);
 typedef struct clkv_calibration { size_t struct_size; const float *k_step; const float *k_mean; const float * k_ask; const float *k_square; const float * k_error; const float * threshold; const float *v_step; const float *v_mean; float k_factor[3], v_factor[3]; const signed char * k_sample; const signed char *v_sample; size_t samples; } clkv_calibration;
@@ -55,8 +65,6 @@ clkv_status clkv_cache_stats(const clkv_cache *cache, clkv_stats *stats, clkv_er
 clkv_status clkv_cache_figure(const clkv_cache *cache, const char *name, double *value, clkv_error *error);
 typedef void (*clkv_figure_fn)(void *opaque, const char *name, const char *unit, const char *meaning);
 void clkv_cache_list_figures(const clkv_cache *cache, clkv_figure_fn fn, void *opaque);
-typedef enum clkv_dtype { CLKV_F32 = 0, CLKV_F16 = 1, CLKV_BF16 = 2 } clkv_dtype;
-typedef struct clkv_tensor { cl_mem mem; size_t offset; clkv_dtype dtype; size_t token_stride, head_stride; void *host; } clkv_tensor;
 typedef struct clkv_merge_args { size_t struct_size; size_t n_parts, rows; int q_heads, head_dim_v; clkv_tensor parts, out; cl_mem part_lse; size_t part_lse_offset; cl_mem lse; size_t lse_offset; cl_mem sinks; size_t sinks_offset; const float * part_lse_host; float *lse_host; const float *sinks_host; } clkv_merge_args;
 clkv_status clkv_merge(clkv_context *context, const clkv_merge_args *args, cl_command_queue queue, cl_uint n_wait, const cl_event *wait, cl_event *done, clkv_error *error);
 clkv_status clkv_merge_host(size_t n_parts, size_t rows, int q_heads, int head_dim_v, const float *parts, const float *part_lse, const float *sinks, float *out, float *lse, clkv_error *error);
