@@ -11,7 +11,7 @@
 #include "eval.h"
 #include "train_calibration.h"
 
-enum { ADVISE_MOST_TRAINING = 16, ADVISE_RECIPE_BYTES = 512, ADVISE_LABEL_BYTES = 96 };
+enum { ADVISE_MOST_TRAINING = 16, ADVISE_RECIPE_BYTES = 4096, ADVISE_LABEL_BYTES = 96 };
 
 struct advise_options {
 	const char *model, *device, *text, *json, *plot, *out;
@@ -21,7 +21,7 @@ struct advise_options {
 	size_t context, tokens, windows; /**< judged: prompt, scored in each window, windows */
 	size_t length;                   /**< tokens at which a recipe's bytes are compared */
 	size_t sinks, window;            /**< in half under every recipe */
-	bool quick;
+	bool quick, budget;
 	enum engine_products products;
 };
 
@@ -51,6 +51,9 @@ struct advise_point {
 	double bytes_at[ADVISE_LENGTHS]; /**< of a sequence */
 	size_t place;                    /**< among the candidates as they were surveyed */
 	bool measured, on_hull;
+	size_t
+		rival; /**< place + 1 of what has the same bits for all layers, if this one shares them out; else 0 */
+	struct eval_pair against;  /**< what it has more than its rival */
 	struct eval_result result; /**< bytes_per_token, bits_per_value and ratio at options->length */
 };
 
@@ -71,6 +74,11 @@ bool advise_list(struct advise *advise, struct tool_error *error);
 /** Makes the calibrations that points take, from `texts`. */
 bool advise_calibrate(struct advise *advise, const struct calibration_input *texts, size_t n_texts,
                       struct tool_error *error);
+
+/** Adds candidates that share a codec's bits out by layer, and K against V, and those with the same bits for all, by what each
+ *  layer's codes cost alone on a text that isn't judged. */
+bool advise_share(struct advise *advise, const struct calibration_input *text,
+                  struct tool_error *error);
 
 /** Gives every candidate one prompt: its bytes, what it does to each head's attention, what keys and values are like; then
  *  sorts the points by bytes. */
@@ -93,6 +101,10 @@ bool advise_write_json(const struct advise *advise, const char *path, struct too
 
 /** Draws the curve. */
 bool advise_draw(const struct advise *advise, const char *path, struct tool_error *error);
+
+/** The candidate that has the same bits for all layers as one whose rival isn't 0. */
+const struct advise_point *advise_rival(const struct advise *advise,
+                                        const struct advise_point *point);
 
 /** Whether the advice needs the calibration file. */
 bool advise_needs_calibration(const struct advise *advise);

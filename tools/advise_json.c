@@ -34,6 +34,16 @@ static void print_measured(FILE *out, const struct eval_result *r)
 	print_number(out, "top1_agree", r->top1_agree);
 }
 
+static void print_rival(FILE *out, const struct advise_point *rival, const struct eval_pair *pair)
+{
+	(void)fputs(", \"against\": {\"recipe\": ", out);
+	json_string_print(out, rival->recipe);
+	print_number(out, "kl", pair->kl);
+	print_number(out, "kl_low", pair->kl_range.low);
+	print_number(out, "kl_high", pair->kl_range.high);
+	(void)putc('}', out);
+}
+
 static void print_point(FILE *out, const struct advise *a, const struct advise_point *p)
 {
 	(void)fputs("{\"recipe\": ", out);
@@ -50,6 +60,8 @@ static void print_point(FILE *out, const struct advise *a, const struct advise_p
 	              p->on_hull ? "true" : "false");
 	if (p->measured)
 		print_measured(out, &p->result);
+	if (p->measured && p->rival > 0)
+		print_rival(out, advise_rival(a, p), &p->against);
 	(void)putc('}', out);
 }
 

@@ -68,6 +68,21 @@ static void print_limit(const struct advise_limit *limit)
 		(void)printf("least divergence within %g bytes per token", limit->most);
 }
 
+/* What shared its bits out, beside the same bits for all. */
+static void print_rivals(const struct advise *a)
+{
+	for (size_t i = 0; i < a->n; i++) {
+		const struct advise_point *p = &a->points[i];
+		const struct eval_pair *d = &p->against;
+		if (p->rival == 0 || !p->measured)
+			continue;
+		const struct advise_point *r = advise_rival(a, p);
+		(void)printf("\n%s: %+.1f %% bytes and %+.5f nats (%+.5f to %+.5f) against '%s'\n    %s\n",
+		             p->label, 100 * (p->bytes / r->bytes - 1), d->kl, d->kl_range.low,
+		             d->kl_range.high, r->label, p->recipe);
+	}
+}
+
 static void print_sizes(const struct advise *a, const struct advise_point *p)
 {
 	const double f16 = (double)session_f16_bytes(&a->eval.session), mib = 1024.0 * 1024.0;
@@ -128,6 +143,7 @@ static void print_warnings(const struct advise_warnings *w)
 void advise_print(const struct advise *a)
 {
 	print_curve(a);
+	print_rivals(a);
 	print_warnings(&a->warnings);
 	if (a->chosen < a->n)
 		print_advice(a);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "advise.h"
+#include "eval_ranks.h"
 
 /* Of a limit on bytes, with --quick: divergence falls as bytes grow, but for codecs that are worse than their neighbours. */
 enum { QUICK_LARGEST = 3 };
@@ -37,6 +38,18 @@ static void note_f16(struct advise *a, struct advise_point *p)
 	note(a, p, &exact);
 }
 
+/* What was judged beside its rival has been so token by token. */
+static void note_rivals(struct advise *a, const size_t *which, size_t n,
+                        const struct eval_result *results)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct advise_point *p = &a->points[which[i]];
+		for (size_t k = 0; k < n; k++)
+			if (p->rival > 0 && a->points[which[k]].place + 1 == p->rival)
+				p->against = eval_pair_of(results, i, k);
+	}
+}
+
 /* Judges n of the points in one run, over the same tokens. */
 static bool measure(struct advise *a, const size_t *which, size_t n, struct tool_error *error)
 {
@@ -53,11 +66,12 @@ static bool measure(struct advise *a, const size_t *which, size_t n, struct tool
 	a->eval.options = &options;
 	bool done = eval_judge(&a->eval, results, error);
 	a->eval.options = whole;
-	for (size_t i = 0; i < n; i++) {
-		if (done)
-			note(a, &a->points[which[i]], &results[i]);
+	for (size_t i = 0; i < n && done; i++)
+		note(a, &a->points[which[i]], &results[i]);
+	if (done)
+		note_rivals(a, which, n, results);
+	for (size_t i = 0; i < n; i++)
 		free(results[i].against);
-	}
 	free(results);
 	return done;
 }
@@ -146,6 +160,14 @@ bool advise_search(struct advise *a, struct tool_error *error)
 	a->chosen = advise_choose(offers, a->n, &a->options->limit);
 	warn_of_points(a);
 	return true;
+}
+
+const struct advise_point *advise_rival(const struct advise *a, const struct advise_point *p)
+{
+	size_t i = 0;
+	while (a->points[i].place + 1 != p->rival)
+		i++;
+	return &a->points[i];
 }
 
 bool advise_needs_calibration(const struct advise *a)

@@ -72,6 +72,9 @@ static const struct tool_option options[] = {
 	{"bytes", "Y", "the limit: bytes per token, all layers, at --length tokens", .set = set_bytes},
 	{"quick", NULL, "few tokens, and of a short ladder of recipes as few as the limit needs",
      .flag = &o.quick},
+	{"budget", NULL,
+     "beside the same bits for all layers, try recipes that share them out by layer",
+     .flag = &o.budget},
 	{"training", "FILE",
      "text to calibrate on (again for more); default the first part of --text, which\n"
      "then isn't judged",
@@ -109,6 +112,8 @@ static bool check(struct tool_error *error)
 	if (o.limit.kind == ADVISE_NO_LIMIT)
 		return tool_fail(error,
 		                 "a limit is needed: --kl, --loss or --bytes; try clkv-advise --help");
+	if (o.quick && o.budget)
+		return tool_fail(error, "--budget measures each layer: that isn't --quick");
 	o.text = o.text != NULL ? o.text : usual_text;
 	for (size_t i = 0; i < o.n_training; i++)
 		if (strcmp(o.training[i], o.text) == 0)
@@ -177,7 +182,8 @@ static bool work(struct advise *a, struct tool_error *error)
 	struct calibration_input in[ADVISE_MOST_TRAINING];
 	size_t n = 0;
 	return read_text(a, in, &n, error) && read_training(a, in, &n, error) &&
-	       advise_list(a, error) && advise_calibrate(a, in, n, error) && advise_look(a, error) &&
+	       advise_list(a, error) && advise_calibrate(a, in, n, error) &&
+	       (!o.budget || advise_share(a, &in[0], error)) && advise_look(a, error) &&
 	       advise_search(a, error);
 }
 
@@ -220,6 +226,7 @@ static bool run(struct tool_error *error)
 		.windows = o.windows,
 		.stride = o.tokens,
 		.rows = ADVISE_ROWS,
+		.untimed = true,
 	};
 	struct engine_options engine_options = {.products = o.products};
 	if (o.plot != NULL && !eval_plot_ready(error))

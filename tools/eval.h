@@ -45,6 +45,7 @@ struct eval_options {
 	size_t facts, cases,
 		seed; /**< of retrieval tasks: hidden in a prompt, prompts of each length */
 	bool json, attention;
+	bool untimed; /**< don't measure the speed of generation */
 	enum eval_prompt prompt;
 	enum engine_products products;
 };

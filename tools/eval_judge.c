@@ -139,8 +139,9 @@ static bool run_window(void *opaque, size_t window, const bool *wanted, struct e
                        struct tool_error *error)
 {
 	struct eval *eval = opaque;
+	const bool timed = !eval_judges(eval->options) && !eval->options->untimed;
 	(void)window;
-	return eval_perplexity(eval, wanted, !eval_judges(eval->options), scores, error);
+	return eval_perplexity(eval, wanted, timed, scores, error);
 }
 
 bool eval_judge(struct eval *eval, struct eval_result *results, struct tool_error *error)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "advise.h"
+#include "advise_budget.h"
 #include "support/random.h"
 #include "support/tiny_session.h"
 #include "text_file.h"
@@ -261,6 +262,144 @@ START_TEST(test_what_finds_no_room_is_counted)
 }
 END_TEST
 
+/* ---------------------------------------------------------------- budgets ---- */
+
+enum { UNITS = 6 };
+
+static double bits_of(const struct budget_codec *c, const size_t *levels)
+{
+	double sum = 0;
+	for (size_t u = 0; u < UNITS; u++)
+		sum += c->levels[levels[u]].bits;
+	return sum;
+}
+
+static double cost_of(const double *law, const double *sensitivity, const size_t *levels)
+{
+	double sum = 0;
+	for (size_t u = 0; u < UNITS; u++)
+		sum += sensitivity[u] * law[levels[u]];
+	return sum;
+}
+
+/* The least cost of all ways to give each unit a level within the bits: there are few. */
+static double least_cost(const struct budget_codec *c, const double *law, const double *sensitivity,
+                         double bits)
+{
+	size_t levels[UNITS] = {0};
+	double least = INFINITY;
+	for (;;) {
+		size_t u = 0;
+		if (bits_of(c, levels) <= bits)
+			least = fmin(least, cost_of(law, sensitivity, levels));
+		while (u < UNITS && ++levels[u] == c->n_levels)
+			levels[u++] = 0;
+		if (u == UNITS)
+			return least;
+	}
+}
+
+static const struct budget_codec *codec_of(const char *name)
+{
+	size_t n;
+	const struct budget_codec *c = budget_codecs(&n);
+	while (strcmp(c->name, name) != 0)
+		c++;
+	return c;
+}
+
+/* A quarter of the cost per bit, as errors of rounding have it, which is convex. Up to the first step that can't be paid for,
+ * shares are then the best for their bits; less than the largest step, four bits, is left, and what follows only takes cost off.
+ * Sensitivities are random, over three decades. */
+START_TEST(test_shares_are_nearly_the_best)
+{
+	const struct budget_codec *c = codec_of("kivi");
+	double law[BUDGET_MOST_LEVELS], sensitivity[UNITS];
+	size_t levels[UNITS], same[UNITS];
+	for (size_t l = 0; l < c->n_levels; l++)
+		law[l] = pow(4, c->levels[0].bits - c->levels[l].bits);
+	for (size_t u = 0; u < UNITS; u++)
+		same[u] = c->rival;
+	for (uint64_t draw = 0; draw < 50; draw++) {
+		for (size_t u = 0; u < UNITS; u++)
+			sensitivity[u] = pow(10, -3 * random_uniform(random_mix(draw, u)));
+		const double bits = UNITS * c->levels[c->rival].bits;
+		budget_share(c, law, sensitivity, UNITS, c->levels[c->rival].bits, levels);
+		ck_assert_double_le(bits_of(c, levels), bits);
+		const double cost = cost_of(law, sensitivity, levels);
+		ck_assert_double_le(cost, cost_of(law, sensitivity, same) * (1 + 1e-12));
+		ck_assert_double_le(cost, least_cost(c, law, sensitivity, bits - 4) * (1 + 1e-12));
+	}
+}
+END_TEST
+
+/* Alike units get what all had; what costs nothing gets nothing, and what is freed goes to the others. */
+START_TEST(test_alike_units_share_alike)
+{
+	const struct budget_codec *c = codec_of("kivi");
+	static const double law[] = {1, 0.2, 0.04, 0.001};
+	const double alike[UNITS] = {2, 2, 2, 2, 2, 2}, one[UNITS] = {0, 0, 2, 0, 0, 0};
+	size_t levels[UNITS];
+	budget_share(c, law, alike, UNITS, 3, levels);
+	for (size_t u = 0; u < UNITS; u++)
+		ck_assert_uint_eq(levels[u], 1);
+	budget_share(c, law, one, UNITS, 3, levels);
+	for (size_t u = 0; u < UNITS; u++)
+		ck_assert_uint_eq(levels[u], u == 2 ? 3 : 0);
+	budget_share(c, law, alike, UNITS, 2, levels);
+	for (size_t u = 0; u < UNITS; u++)
+		ck_assert_uint_eq(levels[u], 0);
+}
+END_TEST
+
+/* A level that helps little on the way to one that helps much doesn't stand in its way. */
+START_TEST(test_a_dent_in_the_law_is_stepped_over)
+{
+	const struct budget_codec *c = codec_of("kivi");
+	static const double law[] = {1, 0.99, 0.1, 0.1};
+	const double sensitivity[UNITS] = {1, 1, 1, 1, 1, 1};
+	size_t levels[UNITS];
+	budget_share(c, law, sensitivity, UNITS, 3, levels);
+	ck_assert_double_eq_tol(cost_of(law, sensitivity, levels), 3 * 0.1 + 3, 1e-9);
+}
+END_TEST
+
+START_TEST(test_recipes_name_every_layer_once)
+{
+	const struct budget_codec *c = codec_of("kivi");
+	const char *keys = "sinks=4, window=64";
+	const size_t levels[] = {0, 1, 0, 1, 2, 1, 0, 1, 2, 1, 2, 1, 3, 3};
+	char text[256], full[1024];
+	ck_assert(budget_recipe(c, levels, 7, keys, text, sizeof text));
+	ck_assert_str_eq(text,
+	                 "layers=0-1,3: kivi:k=2,v=3 ; sinks=4, window=64 ; 2,4-5: kivi:k=4,v=3 ; "
+	                 "sinks=4, window=64 ; 6: kivi:k=8,v=8 ; sinks=4, window=64");
+	ck_assert_int_eq(clkv_recipe_print(text, full, sizeof full, NULL), CLKV_OK);
+	ck_assert(!budget_recipe(c, levels, 7, keys, text, strlen(text)));
+	ck_assert(budget_recipe(c, levels, 1, keys, text, sizeof text));
+	ck_assert_str_eq(text, "layers=0: kivi:k=2,v=3 ; sinks=4, window=64");
+}
+END_TEST
+
+static void expect_probe(size_t unit, size_t n_layers, const char *wanted)
+{
+	char text[256], full[1024];
+	ck_assert(budget_probe(codec_of("kivi"), unit, n_layers, "window=64", text, sizeof text));
+	ck_assert_str_eq(text, wanted);
+	ck_assert_int_eq(clkv_recipe_print(text, full, sizeof full, NULL), CLKV_OK);
+}
+
+START_TEST(test_probes_leave_all_other_layers_in_half)
+{
+	expect_probe(0, 4, "layers=0: kivi:k=2,v=8 ; window=64 ; 1-: f16");
+	expect_probe(3, 4, "layers=1: kivi:k=8,v=2 ; window=64 ; 0,2-: f16");
+	expect_probe(4, 4, "layers=2: kivi:k=2,v=8 ; window=64 ; 0-1,3-: f16");
+	expect_probe(6, 4, "layers=3: kivi:k=2,v=8 ; window=64 ; 0-2: f16");
+	expect_probe(1, 1, "layers=0: kivi:k=8,v=2 ; window=64");
+	expect_probe(2, 2, "layers=1: kivi:k=2,v=8 ; window=64 ; 0: f16");
+}
+END_TEST
+
 /* ---------------------------------------------------------------- of a model ---- */
 
 enum { TRAINED = CALIBRATION_LEAST_TOKENS, CONTEXT = 200, SCORED = 32, WINDOWS = 2 };
@@ -278,7 +417,9 @@ static struct told told;
 static bool open_told(bool quick, struct advise_limit limit)
 {
 	struct tool_error error = {""};
+	const bool budget = told.options.budget;
 	told.options = (struct advise_options){.limit = limit,
+	                                       .budget = budget,
 	                                       .context = CONTEXT,
 	                                       .tokens = SCORED,
 	                                       .windows = WINDOWS,
@@ -314,7 +455,7 @@ static bool open_told(bool quick, struct advise_limit limit)
 	a->eval.texts[0].all = told.ids;
 	const struct calibration_input in = {told.ids, TRAINED};
 	ck_assert_msg(advise_list(a, &error) && advise_calibrate(a, &in, 1, &error) &&
-	                  advise_look(a, &error),
+	                  (!budget || advise_share(a, &in, &error)) && advise_look(a, &error),
 	              "%s", error.text);
 	return true;
 }
@@ -519,10 +660,52 @@ START_TEST(test_a_quick_run_measures_few)
 }
 END_TEST
 
+/* A window as long as the probes' prompt would leave nothing to tell layers apart by. */
+static void expect_no_probes(void)
+{
+	struct tool_error error = {""};
+	const struct calibration_input in = {told.ids, TRAINED};
+	told.options.window = 300;
+	ck_assert(!advise_share(told.advise, &in, &error));
+	ck_assert_msg(strstr(error.text, "a longer text to calibrate on") != NULL, "%s", error.text);
+	told.options.window = 500;
+	error.text[0] = '\0';
+	ck_assert(!advise_share(told.advise, &in, &error));
+	ck_assert_msg(strstr(error.text, "a shorter --window") != NULL, "%s", error.text);
+}
+
+/* Each codec's shares stand beside its rival, of which kivi's was there; both are measured, over the same tokens. */
+START_TEST(test_budgets_stand_beside_their_rivals)
+{
+	told.options.budget = true;
+	if (!open_told(false, (struct advise_limit){ADVISE_KL, 10}))
+		return;
+	const struct advise *a = told.advise;
+	const struct advise_point *kivi = find(a, "kivi, 3.0 bits by layer");
+	const struct advise_point *kvcomp = find(a, "kvcomp, 2.8 bits by layer");
+	ck_assert_ptr_eq(advise_rival(a, kivi), find(a, "kivi:bits=3"));
+	ck_assert_ptr_eq(advise_rival(a, kvcomp), find(a, "kvcomp, 2.8 bits for all"));
+	/* a fixed rate: the same but for tables and blocks of each recipe's own, which 1000 tokens make a few hundredths of */
+	ck_assert_double_eq_tol(kivi->bytes / advise_rival(a, kivi)->bytes, 1, 0.05);
+	search();
+	ck_assert(kivi->measured && kvcomp->measured);
+	ck_assert_double_eq_tol(kivi->against.kl,
+	                        kivi->result.kl_mean - advise_rival(a, kivi)->result.kl_mean, 1e-9);
+	ck_assert_double_le(kivi->against.kl_range.low, kivi->against.kl);
+	ck_assert_double_ge(kivi->against.kl_range.high, kivi->against.kl);
+	char *text = read_json(a);
+	ck_assert_ptr_nonnull(strstr(text, "\"against\": {\"recipe\": \"kivi:bits=3 ; "));
+	free(text);
+	expect_no_probes();
+	close_told();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("advise");
 	TCase *numbers = tcase_create("numbers"), *model = tcase_create("model");
+	TCase *budget = tcase_create("budget");
 	tcase_add_test(numbers, test_the_whole_interval_is_within);
 	tcase_add_test(numbers, test_bytes_buy_the_least_divergence);
 	tcase_add_test(numbers, test_equal_offers_go_to_the_first);
@@ -536,11 +719,19 @@ int main(void)
 	tcase_add_test(numbers, test_broken_heads_are_counted);
 	tcase_add_test(numbers, test_broken_models_are_told);
 	tcase_add_test(numbers, test_what_finds_no_room_is_counted);
+	tcase_add_test(numbers, test_shares_are_nearly_the_best);
+	tcase_add_test(numbers, test_alike_units_share_alike);
+	tcase_add_test(numbers, test_a_dent_in_the_law_is_stepped_over);
+	tcase_add_test(numbers, test_recipes_name_every_layer_once);
+	tcase_add_test(numbers, test_probes_leave_all_other_layers_in_half);
 	tcase_add_test(model, test_a_full_run_measures_all);
+	tcase_add_test(budget, test_budgets_stand_beside_their_rivals);
 	tcase_add_test(model, test_a_quick_run_measures_few);
 	tcase_set_timeout(model, 600);
+	tcase_set_timeout(budget, 600);
 	suite_add_tcase(suite, numbers);
 	suite_add_tcase(suite, model);
+	suite_add_tcase(suite, budget);
 	SRunner *runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
 	int failed = srunner_ntests_failed(runner);
