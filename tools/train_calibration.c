@@ -9,9 +9,9 @@
 
 #include "calibration_fit.h"
 #include "output_file.h"
+#include "output_gram.h"
 #include "progress.h"
 #include "text_rows.h"
-#include "weight_format.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -24,7 +24,7 @@ static const float v_factors[TOKEN_CLASSES] = {0.4f, 0.8f, 1.4f};
 
 /* A text under way. */
 struct text {
-	struct calibration_input in;
+	struct text_input in;
 	struct engine_stream stream;
 	size_t first; /* its first token among all texts' */
 	size_t coded; /* tokens behind the sinks that samples have, whole runs */
@@ -133,26 +133,6 @@ static double median_norm(struct training *t, size_t layer)
 	float *norms = t->norms + layer * t->tokens;
 	qsort(norms, t->tokens, sizeof *norms, compare_floats);
 	return (double)norms[t->tokens / 2];
-}
-
-/* W_g W_g^T of all heads of the layer's output projection, whose rows hold the heads' weights side by side. */
-static bool read_grams(struct training *t, size_t layer, struct tool_error *error)
-{
-	const struct gguf_tensor *w = t->session->model->layers[layer].attn_out;
-	const struct weight_format *format = weight_format(w->type);
-	const size_t width = q_row(t), rows = (size_t)w->dims[1], dim = t->dim;
-	float *row = calloc(width, sizeof *row);
-	if (row == NULL)
-		return tool_fail(error, "out of memory");
-	memset(t->gram, 0, t->heads * t->group * dim * dim * sizeof *t->gram);
-	for (size_t e = 0; e < rows; e++) {
-		weights_dequantize(format, w->data + e * (size_t)model_row_bytes(w), width, row);
-		for (size_t i = 0; i < width; i++)
-			for (size_t j = 0; j < dim; j++)
-				t->gram[i * dim + j] += row[i] * row[i / dim * dim + j];
-	}
-	free(row);
-	return true;
 }
 
 /* ---------------------------------------------------------------- a head ---- */
@@ -344,8 +324,8 @@ static bool calibrate_layer(struct training *t, size_t layer, struct tool_error 
 	for (size_t i = 0; i < t->n_texts; i++)
 		if (!read_layer(t, layer, &t->texts[i], error))
 			return false;
-	if (!read_grams(t, layer, error))
-		return false;
+	if (!output_grams(t->session->model, layer, t->gram))
+		return tool_fail(error, "out of memory");
 	for (size_t h = 0; h < t->heads; h++) {
 		struct head_sums sums = clear_sums(t);
 		struct head_calibration head = head_of(t, layer * t->heads + h);
@@ -479,8 +459,7 @@ static void release(struct training *t)
 }
 
 /* Of each text the place among all texts' tokens, and among all texts' codes. */
-static bool lay_out(struct training *t, const struct calibration_input *texts,
-                    struct tool_error *error)
+static bool lay_out(struct training *t, const struct text_input *texts, struct tool_error *error)
 {
 	t->texts = calloc(t->n_texts, sizeof *t->texts);
 	if (t->texts == NULL)
@@ -500,8 +479,7 @@ static bool lay_out(struct training *t, const struct calibration_input *texts,
 	return true;
 }
 
-static bool train(struct training *t, const struct calibration_input *texts,
-                  struct tool_error *error)
+static bool train(struct training *t, const struct text_input *texts, struct tool_error *error)
 {
 	if (!lay_out(t, texts, error) || !reserve(t, error))
 		return false;
@@ -516,8 +494,8 @@ static bool train(struct training *t, const struct calibration_input *texts,
 	return true;
 }
 
-bool train_calibration(struct session *session, const struct calibration_input *texts,
-                       size_t n_texts, float delta, const char *path, struct calibration_bits *bits,
+bool train_calibration(struct session *session, const struct text_input *texts, size_t n_texts,
+                       float delta, const char *path, struct calibration_bits *bits,
                        struct tool_error *error)
 {
 	const struct model *m = session->model;

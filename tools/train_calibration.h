@@ -6,17 +6,10 @@
 #ifndef TRAIN_CALIBRATION_H
 #define TRAIN_CALIBRATION_H
 
-#include <stdint.h>
-
-#include "session.h"
+#include "text_rows.h"
 
 /** Tokens that a text must have: half of them warm up, and the other half's queries must find some that are sealed. */
 enum { CALIBRATION_LEAST_TOKENS = 512 };
-
-struct calibration_input {
-	const int32_t *ids;
-	size_t n; /**< at least CALIBRATION_LEAST_TOKENS */
-};
 
 /** What codes of the texts take, ideal lengths. */
 struct calibration_bits {
@@ -24,10 +17,10 @@ struct calibration_bits {
 	double bytes; /**< of a token, all layers, its classes included */
 };
 
-/** Runs the texts through the model and writes a calibration file, for caches with qtc. delta: the error of a layer's output,
+/** Runs the texts, each of at least CALIBRATION_LEAST_TOKENS, through the model and writes a calibration file, for caches with qtc. delta: the error of a layer's output,
  *  in lengths of the residual stream, that one step of K stands for. */
-bool train_calibration(struct session *session, const struct calibration_input *texts,
-                       size_t n_texts, float delta, const char *path, struct calibration_bits *bits,
+bool train_calibration(struct session *session, const struct text_input *texts, size_t n_texts,
+                       float delta, const char *path, struct calibration_bits *bits,
                        struct tool_error *error);
 
 #endif

@@ -411,7 +411,7 @@ static char *train(struct session *s, size_t n_texts, float delta, struct calibr
 	static int32_t ids[2][LENGTH + 8];
 	struct tool_error error = {""};
 	char path[] = "/tmp/clkv-check-train-XXXXXX", *file = NULL;
-	const struct calibration_input texts[] = {{ids[0], LENGTH}, {ids[1], LENGTH + 8}};
+	const struct text_input texts[] = {{ids[0], LENGTH}, {ids[1], LENGTH + 8}};
 	int fd = mkstemp(path);
 	ck_assert_int_ge(fd, 0);
 	ck_assert_int_eq(close(fd), 0);
