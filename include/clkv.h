@@ -42,6 +42,7 @@
 #include "clkv/figures.h"
 #include "clkv/file.h"
 #include "clkv/geometry.h"
+#include "clkv/merge.h"
 #include "clkv/recipe.h"
 #include "clkv/sequence.h"
 #include "clkv/step.h"

@@ -79,7 +79,9 @@ CLKV_API clkv_status clkv_cache_warm(clkv_cache *cache, clkv_progress_fn progres
 	X(CLKV_CALL_CACHE_WARM, 11, "clkv_cache_warm")                                                 \
 	X(CLKV_CALL_CACHE_DESTROY, 12, "clkv_cache_destroy")                                           \
 	X(CLKV_CALL_SEQ_END_PROMPT, 13, "clkv_seq_end_prompt")                                         \
-	X(CLKV_CALL_SEQ_REMOVE, 14, "clkv_seq_remove")
+	X(CLKV_CALL_SEQ_REMOVE, 14, "clkv_seq_remove")                                                 \
+	X(CLKV_CALL_SEQ_SAVE_RANGE, 15, "clkv_seq_save_range")                                         \
+	X(CLKV_CALL_SEQ_LOAD_RANGE, 16, "clkv_seq_load_range")
 
 typedef enum clkv_call {
 #define CLKV_X(name, value, function) name = value,
@@ -96,7 +98,7 @@ typedef enum clkv_blocks {
 /** Says what a call on this cache may wait for: 0 for nothing, else CLKV_BLOCKS_* added up. The answer follows from the
  *  recipe and, of compilers, from what is built by now: behind clkv_cache_warm no call of a step meets one. *why (may be
  *  NULL) becomes a text that needs no release; "" for 0. Functions that CLKV_CALL_LIST doesn't name never block, but for
- *  clkv_context_create, clkv_context_open and clkv_cache_create. Not in it: that begin and commit wait when the device
+ *  clkv_context_create, clkv_context_open, clkv_cache_create, clkv_encode and clkv_decode. Not in it: that begin and commit wait when the device
  *  hasn't yet read what the fourth write before this one sent, and that calls of other threads on the same
  *  cache wait while one is inside begin or commit. Any thread. Since 0.1. */
 CLKV_API unsigned clkv_cache_blocks(const clkv_cache *cache, clkv_call call, const char **why);

@@ -4,7 +4,9 @@
 #define CLKV_FILE_H
 
 #include "base.h"
+#include "cache.h"
 #include "geometry.h"
+#include "tensor.h"
 
 CLKV_BEGIN_DECLS
 
@@ -37,6 +39,72 @@ CLKV_API clkv_status clkv_seq_save(clkv_seq *seq, const char *recipe, cl_command
  *  BUILD. Since 0.1. */
 CLKV_API clkv_status clkv_seq_load(clkv_cache *cache, cl_command_queue queue, clkv_read_fn read,
                                    void *opaque, clkv_seq **out, clkv_error *error);
+
+/** Where ranges of a cache's sequences may begin: at 0, and at first + i * every, as far as blocks have been sealed there. */
+typedef struct clkv_ranges {
+	size_t struct_size;
+	size_t first; /**< sinks of the recipe, or 0 if it seals nothing */
+	size_t every; /**< tokens of a block, or 1 if it seals nothing */
+} clkv_ranges;
+
+/** Fills ranges: what stores that cut sequences into chunks of many whole blocks must know before they have one. Never
+ *  blocks. Errors: INVALID_ARGUMENT, UNSUPPORTED (the recipe doesn't keep all tokens, or its layers= have blocks that
+ *  begin at no common place). Since 0.1. */
+CLKV_API clkv_status clkv_cache_get_ranges(const clkv_cache *cache, clkv_ranges *ranges,
+                                           clkv_error *error);
+
+/** Tells the last place at or before `at` (which may be behind the end) where a range of this sequence may begin: behind
+ *  the sinks, between two sealed blocks of all layers or behind the last; else 0. A prompt's end and clkv_seq_truncate
+ *  leave blocks that aren't full, and move the places behind them. Never blocks. Since 0.1. */
+CLKV_API size_t clkv_seq_range_start(const clkv_seq *seq, size_t at);
+
+/** Writes tokens from .. to - 1 of a sequence as they are stored, for clkv_seq_load_range. from must be a place of
+ *  clkv_seq_range_start; to may be any. Tokens that are sealed come in their blocks, bit for bit (of a block that to cuts, the
+ *  tokens before it count); those in half (sinks, if from is 0; what lies behind the last sealed block; layers that seal
+ *  nothing) come in half. Code tables travel with the blocks that use them. From 0 on it's what clkv_seq_save would write
+ *  of the sequence truncated to `to`, which clkv_seq_load reads too. The sequence stays as it is. Not while the cache has an
+ *  open step, and none may begin before it returns (BUSY). Blocks until all is written. Errors: INVALID_ARGUMENT (from
+ *  isn't such a place, or not below to, or to is behind the end), UNSUPPORTED, IO, BUSY, NO_HOST_MEMORY, OPENCL. Since 0.1. */
+CLKV_API clkv_status clkv_seq_save_range(clkv_seq *seq, size_t from, size_t to,
+                                         cl_command_queue queue, clkv_write_fn write, void *opaque,
+                                         clkv_error *error);
+
+/** Appends a range that clkv_seq_save_range wrote to a sequence that has as many tokens as lie before it: keys are rotated
+ *  by their positions, so a range is right at its own place only (INVALID_STATE names it). That what lies before it is the
+ *  same text is the caller's to know. Also reads what clkv_seq_save wrote, into an empty sequence.
+ *  Blocks go in as they are, under the conditions of clkv_seq_load, and if the sequence has no tokens in half but sinks: as
+ *  behind a range that ended where one may begin. Else rows are decoded and appended as a part of a prompt, which the cache's
+ *  own recipe seals; the prompt's end is yours to say (clkv_seq_end_prompt, or its last rows). Queries that stages have seen are in no file.
+ *  What comes of it is made beside what there is: one sequence more must be allowed than exist (max_sequences). All or
+ *  nothing. Otherwise as clkv_seq_load, with its errors and INVALID_STATE. Since 0.1. */
+CLKV_API clkv_status clkv_seq_load_range(clkv_seq *seq, cl_command_queue queue, clkv_read_fn read,
+                                         void *opaque, clkv_error *error);
+
+/** Tells what clkv_encode of n_tokens rows writes at most. Never blocks. Errors: INVALID_ARGUMENT, INVALID_RECIPE, UNSUPPORTED.
+ *  Since 0.1. */
+CLKV_API clkv_status clkv_encode_bound(clkv_context *context, const clkv_geometry *geometry,
+                                       const char *recipe, size_t n_tokens, uint64_t *bytes,
+                                       clkv_error *error);
+
+/** Encodes rows of all layers that belong to no sequence, for stores and transports whose chunks stand alone: k and v
+ *  [layers], each [n_tokens][kv_heads][head size], keys behind RoPE by whatever positions they have. Writes what
+ *  clkv_seq_save would write of a sequence of these rows whose prompt has ended: with "window=0 ; sinks=0" all rows are
+ *  encoded, and their number should be a multiple of the recipe's block. options (may be NULL): rotation, calibration, model and seed
+ *  of recipes that want them; the sizes are taken from n_tokens. Makes a cache for the length of the call. Blocks until all is written.
+ *  Errors: those of clkv_cache_create and clkv_seq_save. Since 0.1. */
+CLKV_API clkv_status clkv_encode(clkv_context *context, const clkv_geometry *geometry,
+                                 const char *recipe, const clkv_cache_options *options,
+                                 size_t n_tokens, const clkv_tensor *k, const clkv_tensor *v,
+                                 cl_command_queue queue, clkv_write_fn write, void *opaque,
+                                 clkv_error *error);
+
+/** Decodes what clkv_encode or clkv_seq_save wrote into k and v [layers], each [n_tokens][kv_heads][head size]; n_tokens must be
+ *  the file's (UNSUPPORTED says how many it has). The recipe is the file's; options as of clkv_encode. Blocks until done. On failure k and v
+ *  may have been written to. Errors: CORRUPT, UNSUPPORTED, IO, and those of clkv_cache_create. Since 0.1. */
+CLKV_API clkv_status clkv_decode(clkv_context *context, const clkv_geometry *geometry,
+                                 const clkv_cache_options *options, size_t n_tokens,
+                                 const clkv_tensor *k, const clkv_tensor *v, cl_command_queue queue,
+                                 clkv_read_fn read, void *opaque, clkv_error *error);
 
 /** Writes the codebooks of a sequence, for clkv_cache_options.codebook of later caches: what a long prompt of
  *  many kinds of text has trained serves all sequences of that model, at once and from their first token on.

@@ -2,6 +2,7 @@
 /** \file host_tensor.c \brief Buffers that stand for tensors in host memory. */
 #include "attend/host_tensor.h"
 
+#include "attend/tensor.h"
 #include "base/error.h"
 #include "device/context.h"
 
@@ -75,6 +76,26 @@ clkv_status clkv__host_tensor_take(struct clkv__host_tensors *all, clkv_tensor *
 	/* what lies between the elements of an output comes back as it was */
 	if (h.copies && !(writes && is_dense(tensor, extent)))
 		CLKV_TRY(clkv__chain_write(all->chain, h.mem, 0, h.size, h.host, NULL, error));
+	return CLKV_OK;
+}
+
+clkv_status clkv__host_floats_take(struct clkv__host_tensors *all, cl_mem *mem, const float *host,
+                                   const char *name, size_t *offset,
+                                   const struct clkv__extent *extent, bool writes,
+                                   clkv_error *error)
+{
+	clkv_tensor t = {.host = (void *)(uintptr_t)host, .offset = *offset, .dtype = CLKV_F32};
+	if (*mem && host)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
+		          "%s and %s_host are given; allowed: one of the two", name, name);
+	if (*mem)
+		return clkv__floats_check(*mem, name, *offset, extent->rows * extent->heads, error);
+	if (!host)
+		return CLKV_OK;
+	CLKV_TRY(clkv__tensor_check(&t, name, extent->rows, (int)extent->heads, 1, error));
+	CLKV_TRY(clkv__host_tensor_take(all, &t, name, extent, writes, error));
+	*mem = t.mem;
+	*offset = t.offset;
 	return CLKV_OK;
 }
 

@@ -12,7 +12,7 @@
 #include "device/queue.h"
 
 /** Most tensors of a call. */
-enum { CLKV__HOST_TENSORS = 4 };
+enum { CLKV__HOST_TENSORS = 5 };
 
 /** The buffer of one tensor. */
 struct clkv__host_tensor {
@@ -41,6 +41,13 @@ struct clkv__extent {
  *  NO_DEVICE_MEMORY. */
 clkv_status clkv__host_tensor_take(struct clkv__host_tensors *all, clkv_tensor *tensor,
                                    const char *name, const struct clkv__extent *extent, bool writes,
+                                   clkv_error *error);
+
+/** The same of floats [rows][heads] of the extent, behind *offset, which become *mem's; checked first. Of neither mem nor host
+ *  nothing is done. Errors: also INVALID_ARGUMENT (both are given, or a buffer is too small). */
+clkv_status clkv__host_floats_take(struct clkv__host_tensors *all, cl_mem *mem, const float *host,
+                                   const char *name, size_t *offset,
+                                   const struct clkv__extent *extent, bool writes,
                                    clkv_error *error);
 
 /** Whether kernels write to any, so that more is enqueued behind them. */

@@ -32,6 +32,8 @@ static const char *device_reason(const clkv_cache *cache, clkv_call call)
 	case CLKV_CALL_SEQ_SAVE:
 	case CLKV_CALL_SEQ_LOAD:
 	case CLKV_CALL_SEQ_SAVE_CODEBOOK:
+	case CLKV_CALL_SEQ_SAVE_RANGE:
+	case CLKV_CALL_SEQ_LOAD_RANGE:
 		return "data comes from the device or goes there before it returns";
 	case CLKV_CALL_CACHE_DESTROY:
 		return "what was enqueued ends first";
@@ -46,6 +48,7 @@ static const char *compiler_reason(const clkv_cache *cache, clkv_call call)
 	switch (call) {
 	case CLKV_CALL_SEQ_SAVE:
 	case CLKV_CALL_SEQ_LOAD:
+	case CLKV_CALL_SEQ_LOAD_RANGE:
 		return "another recipe's kernels are built on the way";
 	case CLKV_CALL_STEP_BEGIN:
 	case CLKV_CALL_STEP_APPEND:
@@ -61,6 +64,7 @@ static const char *compiler_reason(const clkv_cache *cache, clkv_call call)
 	case CLKV_CALL_STEP_ABORT:
 	case CLKV_CALL_CACHE_DESTROY:
 	case CLKV_CALL_SEQ_SAVE_CODEBOOK:
+	case CLKV_CALL_SEQ_SAVE_RANGE:
 		break;
 	}
 	return NULL; /* no call of the list blocks for a compiler beside those above */

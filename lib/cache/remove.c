@@ -12,6 +12,7 @@
 #include "base/alloc.h"
 #include "base/checked.h"
 #include "base/error.h"
+#include "cache/beside.h"
 #include "shape/rope.h"
 #include "step/step_layer.h"
 #include "store/cache.h"
@@ -164,31 +165,6 @@ static clkv_status check_middle(const clkv_seq *seq, size_t from, clkv_error *er
 	return CLKV_OK;
 }
 
-/* A sequence for what is left. */
-static clkv_status fork_seq(clkv_seq *seq, clkv_seq **out, clkv_error *error)
-{
-	clkv_cache *cache = seq->cache;
-	pthread_mutex_lock(&cache->mutex);
-	uint32_t n = cache->n_sequences, most = cache->sizes.max_sequences;
-	pthread_mutex_unlock(&cache->mutex);
-	if (n == most)
-		CLKV_FAIL(error, CLKV_ERROR_POOL_FULL,
-		          "%u sequences exist; allowed: one less than max_sequences (%u), as what is left "
-		          "is made in a sequence of its own",
-		          n, most);
-	return clkv_seq_fork(seq, out, error);
-}
-
-/* What is left takes the place of what there was, in all bands. */
-static void swap_all(clkv_seq *seq, clkv_seq *left)
-{
-	clkv_cache *cache = seq->cache;
-	clkv__cache_lock(cache);
-	for (; seq; seq = seq->next_band, left = left->next_band)
-		clkv__seq_swap(seq, left);
-	clkv__cache_unlock(cache);
-}
-
 clkv_status clkv_seq_remove(clkv_seq *seq, size_t from, size_t to, cl_command_queue queue,
                             clkv_error *error)
 {
@@ -200,12 +176,12 @@ clkv_status clkv_seq_remove(clkv_seq *seq, size_t from, size_t to, cl_command_qu
 	if (to == seq->length)
 		return clkv_seq_truncate(seq, from, error);
 	CLKV_TRY(check_middle(seq, from, error));
-	CLKV_TRY(fork_seq(seq, &left, error));
+	CLKV_TRY(clkv__seq_fork_beside(seq, &left, error));
 	clkv_status status = clkv_seq_truncate(left, from, error);
 	if (status == CLKV_OK)
 		status = move_rows(seq, left, to, queue, error);
 	if (status == CLKV_OK)
-		swap_all(seq, left);
+		clkv__seq_swap_all(seq, left);
 	clkv_seq_destroy(left);
 	return status;
 }

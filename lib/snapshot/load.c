@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** \file load.c \brief clkv_seq_load: pages as they are, or decoded and sealed anew by the cache's recipe. */
+#include "cache/beside.h"
 #include "cache/idle.h"
 #include "cache/resolve.h"
 #include "snapshot/snapshot.h"
@@ -42,6 +43,17 @@ static clkv_status read_bands(clkv_cache *cache, const struct file *f, struct cl
 	else
 		clkv_seq_destroy(first);
 	return status;
+}
+
+/* A range of all bands, behind what a sequence holds. */
+static clkv_status read_bands_into(clkv_seq *seq, const struct file *f,
+                                   struct clkv__snapshot_in *in, cl_command_queue queue,
+                                   clkv_error *error)
+{
+	for (int i = 0; i < f->bands.n; i++, seq = seq->next_band)
+		CLKV_TRY(
+			clkv__snapshot_read_into(seq, &f->band[i].head, &f->band[i].plan, in, queue, error));
+	return CLKV_OK;
 }
 
 /* Whether pages go into the cache as they are, in all bands. */
@@ -88,7 +100,7 @@ static clkv_status create_cold(const clkv_cache *like, const struct clkv__snapsh
 /* Through a cache of the file's recipe, which lives as long as the call. Its kernels are built when all records of the
  * file are there and have been checked. */
 static clkv_status load_from(clkv_cache *cache, const struct file *f, struct clkv__snapshot_in *in,
-                             cl_command_queue queue, clkv_seq *to, clkv_error *error)
+                             cl_command_queue queue, clkv_seq *to, bool ends, clkv_error *error)
 {
 	clkv_cache *cold = NULL;
 	clkv_seq *seq = NULL;
@@ -97,7 +109,7 @@ static clkv_status load_from(clkv_cache *cache, const struct file *f, struct clk
 	for (clkv_cache *c = cold; c && status == CLKV_OK; c = c->next_band)
 		status = clkv__kernels_build_any(c, error);
 	if (status == CLKV_OK)
-		status = clkv__snapshot_copy(seq, to, queue, error);
+		status = clkv__snapshot_copy(seq, f->head.from, to, ends, queue, error);
 	clkv_cache_destroy(cold);
 	return status;
 }
@@ -142,7 +154,7 @@ static clkv_status prove_band(const clkv_cache *cache, struct clkv__snapshot_in 
 	shape.layers = clkv__band_before(&f->bands, i, f->bands.layers);
 	if (f->head.bands > 0) {
 		CLKV_TRY(clkv__head_get(in, &b->head, error));
-		if (b->head.bands > 0 || b->head.length != f->head.length ||
+		if (b->head.bands > 0 || b->head.length != f->head.length || b->head.from != f->head.from ||
 		    b->head.layers != (uint32_t)shape.layers)
 			return clkv__snapshot_damaged(in, error, "band %d isn't of it", i);
 	} else {
@@ -153,13 +165,12 @@ static clkv_status prove_band(const clkv_cache *cache, struct clkv__snapshot_in 
 	return check_given(cache, f, i, error);
 }
 
-/* What the headers say, against themselves, the cache and the bytes that follow. */
+/* What the headers say, against themselves, the cache and the bytes that follow. The first has been read. */
 static clkv_status prove(const clkv_cache *cache, struct clkv__snapshot_in *in, struct file *f,
                          clkv_error *error)
 {
 	struct clkv__shape shape = cache->shape;
 	uint64_t least = 0;
-	CLKV_TRY(clkv__head_get(in, &f->head, error));
 	shape.layers = clkv__cache_layers(cache);
 	CLKV_TRY(clkv__head_geometry(&f->head, &shape, error));
 	f->bands = (struct clkv__banding){.layers = shape.layers, .n = 1};
@@ -184,11 +195,16 @@ static clkv_status load(clkv_cache *cache, cl_command_queue queue, struct file *
                         struct clkv__snapshot_in *in, clkv_seq **out, clkv_error *error)
 {
 	clkv_seq *seq = NULL;
+	if (f->head.from > 0)
+		CLKV_FAIL(error, CLKV_ERROR_UNSUPPORTED,
+		          "the file holds a range from token %u on; allowed: clkv_seq_load_range, into a "
+		          "sequence of %u tokens",
+		          f->head.from, f->head.from);
 	CLKV_TRY(prove(cache, in, f, error));
 	if (fits(f, cache))
 		return read_bands(cache, f, in, queue, out, error);
 	CLKV_TRY(clkv_seq_create(cache, &seq, error));
-	clkv_status status = load_from(cache, f, in, queue, seq, error);
+	clkv_status status = load_from(cache, f, in, queue, seq, true, error);
 	if (status == CLKV_OK)
 		*out = seq;
 	else
@@ -196,23 +212,89 @@ static clkv_status load(clkv_cache *cache, cl_command_queue queue, struct file *
 	return status;
 }
 
+clkv_status clkv__snapshot_load(clkv_cache *cache, const struct clkv__snapshot_head *head,
+                                struct clkv__snapshot_in *in, cl_command_queue queue,
+                                clkv_seq **out, clkv_error *error)
+{
+	struct file file = {.head = *head};
+	clkv_status status = load(cache, queue, &file, in, out, error);
+	clkv__snapshot_forget(in, &cache->context->allocator);
+	clkv__free(&cache->context->allocator, file.band);
+	return status;
+}
+
+/* Recipes that files hold, in all bands, and no open step. */
+static clkv_status check_cache(clkv_cache *cache, clkv_error *error)
+{
+	for (const clkv_cache *c = cache; c; c = c->next_band)
+		CLKV_TRY(clkv__snapshot_check(&c->plan, error));
+	CLKV_TRY(clkv__cache_lock_idle(cache, error));
+	pthread_mutex_unlock(&cache->mutex);
+	return CLKV_OK;
+}
+
 clkv_status clkv_seq_load(clkv_cache *cache, cl_command_queue queue, clkv_read_fn read,
                           void *opaque, clkv_seq **out, clkv_error *error)
 {
 	struct clkv__snapshot_in in = CLKV__SNAPSHOT_STREAM(read, opaque);
-	struct file file = {.band = NULL};
+	struct clkv__snapshot_head head;
 	clkv__error_clear(error);
 	if (!cache || !read || !out)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "%s is NULL",
 		          !cache  ? "cache"
 		          : !read ? "read"
 		                  : "out");
-	for (const clkv_cache *c = cache; c; c = c->next_band)
-		CLKV_TRY(clkv__snapshot_check(&c->plan, error));
-	CLKV_TRY(clkv__cache_lock_idle(cache, error));
-	pthread_mutex_unlock(&cache->mutex);
-	clkv_status status = load(cache, queue, &file, &in, out, error);
-	clkv__snapshot_forget(&in, &cache->context->allocator);
-	clkv__free(&cache->context->allocator, file.band);
+	CLKV_TRY(check_cache(cache, error));
+	CLKV_TRY(clkv__head_get(&in, &head, error));
+	return clkv__snapshot_load(cache, &head, &in, queue, out, error);
+}
+
+/* Whether pages may follow what a sequence holds: no token of it is in half but sinks, where its layers seal. */
+static bool takes_pages(const clkv_seq *seq)
+{
+	for (; seq; seq = seq->next_band) {
+		uint32_t sinks = clkv__sinks(seq->cache, seq->length);
+		uint32_t sealed = seq->tail > sinks ? seq->tail : sinks;
+		if (!seq->cache->plan.sealing.dense && seq->length > sealed)
+			return false;
+	}
+	return true;
+}
+
+/* Appends to a fork, which takes the sequence's place when all is there. */
+static clkv_status load_behind(clkv_seq *seq, cl_command_queue queue, struct file *f,
+                               struct clkv__snapshot_in *in, clkv_error *error)
+{
+	clkv_seq *made = NULL;
+	if (f->head.from != seq->length)
+		CLKV_FAIL(
+			error, CLKV_ERROR_INVALID_STATE,
+			"the range begins at token %u; allowed: a sequence of so many tokens, this one has "
+			"%u",
+			f->head.from, seq->length);
+	CLKV_TRY(prove(seq->cache, in, f, error));
+	CLKV_TRY(clkv__seq_fork_beside(seq, &made, error));
+	clkv_status status = takes_pages(seq) && fits(f, seq->cache)
+	                         ? read_bands_into(made, f, in, queue, error)
+	                         : load_from(seq->cache, f, in, queue, made, false, error);
+	if (status == CLKV_OK)
+		clkv__seq_swap_all(seq, made);
+	clkv_seq_destroy(made);
+	return status;
+}
+
+clkv_status clkv_seq_load_range(clkv_seq *seq, cl_command_queue queue, clkv_read_fn read,
+                                void *opaque, clkv_error *error)
+{
+	struct clkv__snapshot_in in = CLKV__SNAPSHOT_STREAM(read, opaque);
+	struct file file = {.band = NULL};
+	clkv__error_clear(error);
+	if (!seq || !read)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "%s is NULL", seq ? "read" : "seq");
+	CLKV_TRY(check_cache(seq->cache, error));
+	CLKV_TRY(clkv__head_get(&in, &file.head, error));
+	clkv_status status = load_behind(seq, queue, &file, &in, error);
+	clkv__snapshot_forget(&in, &seq->cache->context->allocator);
+	clkv__free(&seq->cache->context->allocator, file.band);
 	return status;
 }

@@ -16,7 +16,7 @@ static clkv_status save_as(clkv_seq *seq, const char *recipe, cl_command_queue q
 	                              error));
 	clkv_status status = clkv_seq_create(cold, &copy, error);
 	if (status == CLKV_OK)
-		status = clkv__snapshot_copy(seq, copy, queue, error);
+		status = clkv__snapshot_copy(seq, 0, copy, true, queue, error);
 	if (status == CLKV_OK)
 		status = clkv__snapshot_write(copy, queue, out, error);
 	clkv_cache_destroy(cold);
@@ -30,19 +30,18 @@ static clkv_status check_bands(const clkv_cache *cache, clkv_error *error)
 	return CLKV_OK;
 }
 
-/* Another recipe: whether files hold what it makes; text becomes its full form. */
-static clkv_status check_other(const clkv_cache *cache, const char *recipe,
-                               char text[CLKV__RECIPE_TEXT], clkv_error *error)
+clkv_status clkv__snapshot_check_recipe(const clkv_context *context, const clkv_geometry *geometry,
+                                        const char *recipe, char text[CLKV__RECIPE_TEXT],
+                                        clkv_error *error)
 {
-	clkv_geometry geometry = clkv__cache_geometry(cache);
 	struct clkv__division d;
 	struct clkv__resolved r;
-	CLKV_TRY(clkv__divide(&geometry, recipe, &d, error));
+	CLKV_TRY(clkv__divide(geometry, recipe, &d, error));
 	for (int i = 0; i < d.bands.n; i++) {
-		CLKV_TRY(clkv__resolve_band(cache->context, &d, recipe, i, &r, error));
+		CLKV_TRY(clkv__resolve_band(context, &d, recipe, i, &r, error));
 		CLKV_TRY(clkv__snapshot_check(&r.plan, error));
 	}
-	return clkv__division_print(cache->context, &d, recipe, text, error);
+	return clkv__division_print(context, &d, recipe, text, error);
 }
 
 clkv_status clkv_seq_save(clkv_seq *seq, const char *recipe, cl_command_queue queue,
@@ -54,12 +53,13 @@ clkv_status clkv_seq_save(clkv_seq *seq, const char *recipe, cl_command_queue qu
 	if (!seq || !write)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "%s is NULL", seq ? "write" : "seq");
 	clkv_cache *cache = seq->cache;
+	clkv_geometry geometry = clkv__cache_geometry(cache);
 	CLKV_TRY(check_bands(cache, error));
 	CLKV_TRY(clkv__cache_lock_idle(cache, error));
 	pthread_mutex_unlock(&cache->mutex);
 	if (!recipe)
 		return clkv__snapshot_write(seq, queue, &out, error);
-	CLKV_TRY(check_other(cache, recipe, other, error));
+	CLKV_TRY(clkv__snapshot_check_recipe(cache->context, &geometry, recipe, other, error));
 	if (strcmp(other, clkv__cache_recipe(cache)) == 0)
 		return clkv__snapshot_write(seq, queue, &out, error);
 	return save_as(seq, recipe, queue, &out, error);

@@ -32,8 +32,9 @@ uint32_t clkv__page_bytes(const clkv_cache *cache, const struct clkv__record *re
 void clkv__page_tidy(const clkv_cache *cache, const struct clkv__record *record,
                      unsigned char *page);
 
-/** Finds what the pages of a sequence need; clkv__section_flags are an entry's flags in the file. */
-void clkv__section_of(struct clkv__codec_section *section, const clkv_seq *seq);
+/** Finds what n pages of each row of a sequence need; clkv__section_flags are an entry's flags in the file. */
+void clkv__section_of(struct clkv__codec_section *section, const clkv_seq *seq, uint32_t first,
+                      uint32_t n);
 uint32_t clkv__section_flags(const struct clkv__codec_section *section, uint32_t flags);
 
 /** From an entry's flags in the file to those in the cache that it is loaded into; false if the file has no such table. */

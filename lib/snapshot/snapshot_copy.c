@@ -15,6 +15,7 @@
 struct rows {
 	clkv_tensor k, v;
 	size_t n;
+	bool ends; /* the prompt ends with the last of them */
 };
 
 clkv_status clkv__snapshot_cache(const clkv_cache *like, enum clkv__cache_use use,
@@ -54,7 +55,7 @@ static clkv_status copy_rows(clkv_seq *from, clkv_seq *to, size_t first, const s
                              cl_command_queue queue, clkv_error *error)
 {
 	clkv_step *step = NULL;
-	bool last = first + rows->n == from->length;
+	bool last = rows->ends && first + rows->n == from->length;
 	clkv_step_item item = {to, rows->n, last ? CLKV_PROMPT_END : CLKV_PROMPT};
 	CLKV_TRY(clkv_step_begin(to->cache, &item, 1, queue, &step, error));
 	clkv_status status = CLKV_OK;
@@ -67,18 +68,18 @@ static clkv_status copy_rows(clkv_seq *from, clkv_seq *to, size_t first, const s
 	return status;
 }
 
-clkv_status clkv__snapshot_copy(clkv_seq *from, clkv_seq *to, cl_command_queue queue,
-                                clkv_error *error)
+clkv_status clkv__snapshot_copy(clkv_seq *from, size_t first, clkv_seq *to, bool ends,
+                                cl_command_queue queue, clkv_error *error)
 {
 	enum { MOST = 512 }; /* rows at a time: the buffers stay small */
 	const clkv_cache *cache = to->cache;
 	size_t most = cache->sizes.max_step_tokens < MOST ? cache->sizes.max_step_tokens : MOST;
 	size_t head = most * (size_t)cache->shape.streams * 2; /* bytes of a channel of all heads */
-	struct rows rows = {.k = {.dtype = CLKV_F16}, .v = {.dtype = CLKV_F16}};
+	struct rows rows = {.k = {.dtype = CLKV_F16}, .v = {.dtype = CLKV_F16}, .ends = ends};
 	clkv_status status = create_buffer(cache, head * (size_t)cache->shape.dk, &rows.k.mem, error);
 	if (status == CLKV_OK)
 		status = create_buffer(cache, head * (size_t)cache->shape.dv, &rows.v.mem, error);
-	for (size_t first = 0; first < from->length && status == CLKV_OK; first += rows.n) {
+	for (; first < from->length && status == CLKV_OK; first += rows.n) {
 		rows.n = from->length - first < most ? from->length - first : most;
 		status = copy_rows(from, to, first, &rows, queue, error);
 	}

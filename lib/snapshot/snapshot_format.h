@@ -9,6 +9,7 @@
 #ifndef CLKV__SNAPSHOT_FORMAT_H
 #define CLKV__SNAPSHOT_FORMAT_H
 
+#include "../cl/base/abi.clh"
 #include "base/little_endian.h"
 
 #include <stdbool.h>
@@ -22,6 +23,9 @@
 #define CLKV__SNAPSHOT_VERSION 1
 /** Names the version of files whose layers have several recipes: a header of all, headers of bands, records of bands. */
 #define CLKV__SNAPSHOT_BANDS 2
+/** Names those of ranges that don't begin at token 0: of one recipe, and of several. */
+#define CLKV__SNAPSHOT_RANGE 3
+#define CLKV__SNAPSHOT_RANGE_BANDS 4
 
 enum { CLKV__MAGIC_BYTES = 8, CLKV__CHECKSUM_BYTES = 8 };
 
@@ -39,6 +43,9 @@ enum clkv__head_word {
 	CLKV__HEAD_FLAGS,
 	CLKV__HEAD_WORDS
 };
+
+/** Bytes of a header without its recipe, at most: its words, a range's first token, a rotation's number, a checksum. */
+enum { CLKV__HEAD_BYTES = CLKV__MAGIC_BYTES + 4 * CLKV__HEAD_WORDS + 4 + 8 + CLKV__CHECKSUM_BYTES };
 
 /** Bits of the flags; the others are 0. */
 #define CLKV__HEAD_LEFT_PARTIAL 1u
@@ -61,5 +68,9 @@ struct clkv__record {
 };
 
 enum { CLKV__RECORD_BYTES = 32 };
+
+/** A codec's record holds at most so many bytes: per side a count; per table its number and symbols, 4 bytes each, and a byte
+ *  for each symbol. */
+enum { CLKV__SECTION_BYTES = 2 * (4 + (ABI_TABLES - 1) * (8 + ABI_SYMBOLS)) };
 
 #endif

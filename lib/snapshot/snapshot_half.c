@@ -16,9 +16,11 @@ void clkv__half_live(const struct clkv__snapshot_head *head, const struct clkv__
 	uint32_t bt = (uint32_t)plan->general.block, sinks = clkv__plan_sinks(plan, head->length);
 	bool dense = clkv__layer_is_dense(plan, layer);
 	live->n = 0;
-	for (uint32_t i = 0; i < bt && j * bt + i < head->length; i++)
-		if (dense || j * bt + i < sinks || j * bt + i >= head->tail)
+	for (uint32_t i = 0; i < bt && j * bt + i < head->length; i++) {
+		uint32_t position = j * bt + i;
+		if (position >= head->from && (dense || position < sinks || position >= head->tail))
 			live->token[live->n++] = (unsigned char)i;
+	}
 }
 
 struct clkv__record clkv__half_record(const struct clkv__snapshot_head *head, int block, int layer,
@@ -49,7 +51,6 @@ void clkv__half_unpack(const struct clkv__shape *shape, int block, const struct 
                        const unsigned char *packed, unsigned char *whole)
 {
 	size_t bt = (size_t)block, dk = (size_t)shape->dk, dv = (size_t)shape->dv;
-	memset(whole, 0, 2 * bt * (dk + dv));
 	for (size_t c = 0; c < dk; c++)
 		for (size_t i = 0; i < live->n; i++, packed += 2)
 			memcpy(whole + 2 * (c * bt + live->token[i]), packed, 2);

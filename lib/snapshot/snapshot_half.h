@@ -18,7 +18,7 @@ void clkv__half_live(const struct clkv__snapshot_head *head, const struct clkv__
 struct clkv__record clkv__half_record(const struct clkv__snapshot_head *head, int block, int layer,
                                       int stream, uint32_t j, const struct clkv__live *live);
 
-/** From a block [dk][block], [block][dv] to K [dk][n], V [n][dv], and back: the others become 0. */
+/** From a block [dk][block], [block][dv] to K [dk][n], V [n][dv], and back: the others stay. */
 void clkv__half_pack(const struct clkv__shape *shape, int block, const struct clkv__live *live,
                      const unsigned char *whole, unsigned char *packed);
 void clkv__half_unpack(const struct clkv__shape *shape, int block, const struct clkv__live *live,

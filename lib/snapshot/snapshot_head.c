@@ -7,7 +7,37 @@
 
 #include <string.h>
 
-void clkv__head_of(const clkv_seq *seq, struct clkv__snapshot_head *head)
+/* Counts a range's sealed pages, and notes whether one isn't full; returns the number of the first. The last layer seals if
+ * any does; all that do seal alike. */
+static uint32_t count_pages(const clkv_seq *seq, struct clkv__snapshot_head *head)
+{
+	const clkv_cache *cache = seq->cache;
+	const uint32_t bt = (uint32_t)cache->plan.general.block;
+	const uint32_t *row = &cache->tables.mirror[clkv__seq_row(seq, cache->shape.layers - 1, 0)];
+	uint32_t first = 0, i = 0;
+	while (first < row[ABI_ROW_SEALED] && row[ABI_ROW_ENTRY(first) + ABI_ENTRY_POS] < head->from)
+		first++;
+	for (i = first; i < row[ABI_ROW_SEALED]; i++) {
+		uint32_t pos = row[ABI_ROW_ENTRY(i) + ABI_ENTRY_POS];
+		if (pos >= head->length)
+			break;
+		if (row[ABI_ROW_ENTRY(i) + ABI_ENTRY_COUNT] < bt || head->length - pos < bt)
+			head->left_partial = true;
+	}
+	head->blocks = i - first;
+	return first;
+}
+
+/* Of a range with pages, or behind some, the tail begins where these end; else where the sequence's does. */
+static uint32_t tail_of(const clkv_seq *seq, const struct clkv__range *range)
+{
+	uint32_t tail = seq->tail < range->to ? seq->tail : range->to;
+	bool sealing = !seq->cache->plan.sealing.dense;
+	return sealing && tail < range->from ? range->from : tail;
+}
+
+uint32_t clkv__head_of(const clkv_seq *seq, const struct clkv__range *range,
+                       struct clkv__snapshot_head *head)
 {
 	const clkv_cache *cache = seq->cache;
 	const struct clkv__shape *shape = &cache->shape;
@@ -16,19 +46,18 @@ void clkv__head_of(const clkv_seq *seq, struct clkv__snapshot_head *head)
 		.kv_heads = (uint32_t)shape->streams,
 		.dk = (uint32_t)shape->dk,
 		.dv = (uint32_t)shape->dv,
-		.length = seq->length,
-		.tail = seq->tail,
-		.left_partial = seq->left_partial,
+		.from = range->from,
+		.length = range->to,
+		.tail = tail_of(seq, range),
 		.rotated = clkv__projection_given(&cache->plan) != CLKV__GIVEN_NOTHING,
 		.rotation = cache->given,
 	};
-	/* The last layer seals if any does; all that do seal alike. */
-	uint32_t row = clkv__seq_row(seq, shape->layers - 1, 0);
-	head->blocks = clkv__tables_get(&cache->tables, row + ABI_ROW_SEALED);
 	memcpy(head->recipe, cache->recipe, sizeof head->recipe);
+	return count_pages(seq, head);
 }
 
-void clkv__head_of_all(const clkv_seq *seq, struct clkv__snapshot_head *head)
+void clkv__head_of_all(const clkv_seq *seq, const struct clkv__range *range,
+                       struct clkv__snapshot_head *head)
 {
 	const clkv_cache *cache = seq->cache;
 	const struct clkv__shape *shape = &cache->shape;
@@ -37,10 +66,29 @@ void clkv__head_of_all(const clkv_seq *seq, struct clkv__snapshot_head *head)
 		.kv_heads = (uint32_t)shape->streams,
 		.dk = (uint32_t)shape->dk,
 		.dv = (uint32_t)shape->dv,
-		.length = seq->length,
+		.from = range->from,
+		.length = range->to,
 		.bands = (uint32_t)cache->whole->bands.n,
 	};
 	memcpy(head->recipe, cache->whole->recipe, sizeof head->recipe);
+}
+
+static uint32_t version_of(const struct clkv__snapshot_head *head)
+{
+	if (head->from > 0)
+		return head->bands > 0 ? CLKV__SNAPSHOT_RANGE_BANDS : CLKV__SNAPSHOT_RANGE;
+	return head->bands > 0 ? CLKV__SNAPSHOT_BANDS : CLKV__SNAPSHOT_VERSION;
+}
+
+/* A range's first token. */
+static clkv_status put_from(struct clkv__snapshot_out *out, const struct clkv__snapshot_head *head,
+                            clkv_error *error)
+{
+	unsigned char bytes[4];
+	if (head->from == 0)
+		return CLKV_OK;
+	clkv__put32(bytes, head->from);
+	return clkv__snapshot_put(out, bytes, sizeof bytes, error);
 }
 
 /* The number of the matrices by which rows were turned, where a file gave them. */
@@ -60,7 +108,7 @@ clkv_status clkv__head_put(struct clkv__snapshot_out *out, const struct clkv__sn
 	unsigned char bytes[CLKV__MAGIC_BYTES + 4 * CLKV__HEAD_WORDS];
 	size_t recipe = strlen(head->recipe);
 	const uint32_t words[CLKV__HEAD_WORDS] = {
-		[CLKV__HEAD_VERSION] = head->bands > 0 ? CLKV__SNAPSHOT_BANDS : CLKV__SNAPSHOT_VERSION,
+		[CLKV__HEAD_VERSION] = version_of(head),
 		[CLKV__HEAD_RECIPE] = (uint32_t)recipe,
 		[CLKV__HEAD_LAYERS] = head->layers,
 		[CLKV__HEAD_KV_HEADS] = head->kv_heads,
@@ -77,6 +125,7 @@ clkv_status clkv__head_put(struct clkv__snapshot_out *out, const struct clkv__sn
 		clkv__put32(bytes + CLKV__MAGIC_BYTES + 4 * i, words[i]);
 	CLKV_TRY(clkv__snapshot_put(out, bytes, sizeof bytes, error));
 	CLKV_TRY(clkv__snapshot_put(out, head->recipe, recipe, error));
+	CLKV_TRY(put_from(out, head, error));
 	CLKV_TRY(put_rotation(out, head, error));
 	return clkv__snapshot_put_checksum(out, error);
 }
@@ -90,14 +139,27 @@ static clkv_status get_words(struct clkv__snapshot_in *in, uint32_t *words, clkv
 	if (memcmp(bytes, CLKV__SNAPSHOT_MAGIC, CLKV__MAGIC_BYTES) != 0)
 		CLKV_FAIL(error, CLKV_ERROR_CORRUPT, "this is no snapshot: it doesn't begin like one");
 	words[CLKV__HEAD_VERSION] = clkv__get32(bytes + CLKV__MAGIC_BYTES);
-	if (words[CLKV__HEAD_VERSION] != CLKV__SNAPSHOT_VERSION &&
-	    words[CLKV__HEAD_VERSION] != CLKV__SNAPSHOT_BANDS)
+	if (words[CLKV__HEAD_VERSION] < CLKV__SNAPSHOT_VERSION ||
+	    words[CLKV__HEAD_VERSION] > CLKV__SNAPSHOT_RANGE_BANDS)
 		CLKV_FAIL(error, CLKV_ERROR_UNSUPPORTED,
-		          "the snapshot has version %u; this library reads %d and %d",
-		          words[CLKV__HEAD_VERSION], CLKV__SNAPSHOT_VERSION, CLKV__SNAPSHOT_BANDS);
+		          "the snapshot has version %u; this library reads %d to %d",
+		          words[CLKV__HEAD_VERSION], CLKV__SNAPSHOT_VERSION, CLKV__SNAPSHOT_RANGE_BANDS);
 	CLKV_TRY(clkv__snapshot_get(in, bytes + first, sizeof bytes - first, error));
 	for (size_t i = 1; i < CLKV__HEAD_WORDS; i++)
 		words[i] = clkv__get32(bytes + CLKV__MAGIC_BYTES + 4 * i);
+	return CLKV_OK;
+}
+
+static clkv_status get_from(struct clkv__snapshot_in *in, uint32_t version,
+                            struct clkv__snapshot_head *head, clkv_error *error)
+{
+	unsigned char bytes[4];
+	if (version != CLKV__SNAPSHOT_RANGE && version != CLKV__SNAPSHOT_RANGE_BANDS)
+		return CLKV_OK;
+	CLKV_TRY(clkv__snapshot_get(in, bytes, sizeof bytes, error));
+	head->from = clkv__get32(bytes);
+	if (head->from == 0)
+		return clkv__snapshot_damaged(in, error, "it is a range that begins at token 0");
 	return CLKV_OK;
 }
 
@@ -123,6 +185,7 @@ clkv_status clkv__head_get(struct clkv__snapshot_in *in, struct clkv__snapshot_h
 		                              words[CLKV__HEAD_RECIPE]);
 	CLKV_TRY(clkv__snapshot_get(in, h.recipe, words[CLKV__HEAD_RECIPE], error));
 	h.rotated = words[CLKV__HEAD_FLAGS] & CLKV__HEAD_ROTATION;
+	CLKV_TRY(get_from(in, words[CLKV__HEAD_VERSION], &h, error));
 	CLKV_TRY(get_rotation(in, &h, error));
 	CLKV_TRY(clkv__snapshot_get_checksum(in, error));
 	if (strlen(h.recipe) != words[CLKV__HEAD_RECIPE])
@@ -137,7 +200,8 @@ clkv_status clkv__head_get(struct clkv__snapshot_in *in, struct clkv__snapshot_h
 	h.tail = words[CLKV__HEAD_TAIL];
 	h.blocks = words[CLKV__HEAD_BLOCKS];
 	h.left_partial = words[CLKV__HEAD_FLAGS] & CLKV__HEAD_LEFT_PARTIAL;
-	if (words[CLKV__HEAD_VERSION] == CLKV__SNAPSHOT_BANDS) {
+	if (words[CLKV__HEAD_VERSION] == CLKV__SNAPSHOT_BANDS ||
+	    words[CLKV__HEAD_VERSION] == CLKV__SNAPSHOT_RANGE_BANDS) {
 		if (h.tail > 0 || h.left_partial || h.rotated || h.blocks == 0 ||
 		    h.blocks > CLKV__MAX_BANDS)
 			return clkv__snapshot_damaged(in, error, "it has %u recipes", h.blocks);
@@ -162,8 +226,8 @@ clkv_status clkv__head_geometry(const struct clkv__snapshot_head *head,
 	return CLKV_OK;
 }
 
-/* Tokens behind the last sealed one: a step plans its sealing for no more than a recipe leaves open. */
-static uint32_t open_tokens(const struct clkv__snapshot_head *head, const struct clkv__plan *plan)
+/* A step plans its sealing for no more of them than a recipe leaves open. */
+uint32_t clkv__head_open(const struct clkv__snapshot_head *head, const struct clkv__plan *plan)
 {
 	uint32_t sinks = clkv__plan_sinks(plan, head->length);
 	return head->length - (head->tail > sinks ? head->tail : sinks);
@@ -176,11 +240,34 @@ static bool leaves_open(const struct clkv__plan *plan, uint32_t tokens)
 	       tokens < (uint32_t)g->window + clkv__plan_batch(plan, true);
 }
 
+/* The first token that may be sealed. */
+static uint32_t first_sealed(const struct clkv__snapshot_head *head, const struct clkv__plan *plan)
+{
+	uint32_t sinks = clkv__plan_sinks(plan, head->length);
+	return head->from > sinks ? head->from : sinks;
+}
+
+/* What can't be of a range that doesn't begin at token 0. */
+static const char *doubt_from(const struct clkv__snapshot_head *head, const struct clkv__plan *plan)
+{
+	if (head->from == 0)
+		return NULL;
+	if (head->from >= head->length)
+		return "it begins behind its end";
+	if (!plan->sealing.dense &&
+	    (head->from < (uint32_t)plan->general.sinks || head->tail < head->from))
+		return "it begins within the sinks or behind its tail";
+	return NULL;
+}
+
 /* Numbers that no step could have made would break what later steps rely on. */
 static const char *doubt(const struct clkv__snapshot_head *head, const struct clkv__plan *plan)
 {
-	uint32_t sinks = clkv__plan_sinks(plan, head->length), bt = (uint32_t)plan->general.block;
-	uint32_t sealed = head->tail > sinks ? head->tail - sinks : 0;
+	uint32_t first = first_sealed(head, plan), bt = (uint32_t)plan->general.block;
+	uint32_t sealed = head->tail > first ? head->tail - first : 0;
+	const char *text = doubt_from(head, plan);
+	if (text)
+		return text;
 	if (head->length > CLKV__MAX_TOKENS)
 		return "it is longer than any sequence";
 	if (head->tail > head->length)
@@ -189,7 +276,7 @@ static const char *doubt(const struct clkv__snapshot_head *head, const struct cl
 		return "its recipe seals nothing";
 	if (head->blocks > sealed || head->blocks < (sealed + bt - 1) / bt)
 		return "it has too few or too many sealed pages";
-	if (!leaves_open(plan, open_tokens(head, plan)))
+	if (!leaves_open(plan, clkv__head_open(head, plan)))
 		return "it has more open tokens than its recipe leaves";
 	return NULL;
 }
@@ -241,31 +328,60 @@ clkv_status clkv__head_check_given(const struct clkv__snapshot_head *head,
 	return CLKV_OK;
 }
 
-/* A sealed page with its record, at least. */
-static uint64_t least_page(const struct clkv__snapshot_head *head, const struct clkv__plan *plan,
-                           uint32_t layer, uint32_t stream)
+/* The bytes of a record around its contents. */
+enum { AROUND = CLKV__RECORD_BYTES + CLKV__CHECKSUM_BYTES };
+
+/* A sealed page with its record, at least or at most. */
+static uint64_t bytes_of_page(const struct clkv__snapshot_head *head, const struct clkv__plan *plan,
+                              uint32_t layer, uint32_t stream, bool most)
 {
 	const struct clkv__codec_layout *l =
 		&clkv__plan_head(plan, (int)head->kv_heads, (int)layer, (int)stream)->layout;
-	uint32_t units = l->sized ? 1 : l->units;
-	return CLKV__RECORD_BYTES + (uint64_t)units * ABI_UNIT + CLKV__CHECKSUM_BYTES;
+	uint32_t units = l->sized && !most ? 1 : l->units;
+	return AROUND + (uint64_t)units * ABI_UNIT;
+}
+
+/* Tokens that a layer has in half. */
+static uint32_t half_tokens(const struct clkv__snapshot_head *head, const struct clkv__plan *plan,
+                            bool dense)
+{
+	uint32_t sinks = clkv__plan_sinks(plan, head->length);
+	if (dense)
+		return head->length - head->from;
+	return (head->from < sinks ? sinks - head->from : 0) + clkv__head_open(head, plan);
+}
+
+/* Records that hold n tokens in half, at most: sinks and tail may begin and end inside a block. */
+static uint64_t half_records(const struct clkv__plan *plan, uint32_t n)
+{
+	return n > 0 ? n / (uint32_t)plan->general.block + 4 : 0;
+}
+
+static uint64_t bytes_of(const struct clkv__snapshot_head *head, const struct clkv__plan *plan,
+                         bool most)
+{
+	uint64_t token = 2 * ((uint64_t)head->dk + head->dv), bytes = AROUND; /* the end's */
+	for (uint32_t l = 0; l < head->layers; l++) {
+		bool dense = clkv__layer_is_dense(plan, (int)l);
+		uint32_t half = half_tokens(head, plan, dense);
+		uint64_t records = most ? half_records(plan, half) : half > 0;
+		for (uint32_t s = 0; s < head->kv_heads; s++) {
+			bytes += half * token + records * AROUND;
+			bytes += dense ? 0 : head->blocks * bytes_of_page(head, plan, l, s, most);
+		}
+	}
+	return bytes;
 }
 
 uint64_t clkv__head_least(const struct clkv__snapshot_head *head, const struct clkv__plan *plan)
 {
-	const uint64_t record = CLKV__RECORD_BYTES + CLKV__CHECKSUM_BYTES;
-	uint64_t token = 2 * ((uint64_t)head->dk + head->dv), bytes = record; /* the end's */
-	for (uint32_t l = 0; l < head->layers; l++) {
-		bool dense = clkv__layer_is_dense(plan, (int)l);
-		uint64_t half = head->length;
-		if (!dense)
-			half = clkv__plan_sinks(plan, head->length) + open_tokens(head, plan);
-		for (uint32_t s = 0; s < head->kv_heads; s++) {
-			bytes += half * token + (half > 0 ? record : 0);
-			bytes += dense ? 0 : head->blocks * least_page(head, plan, l, s);
-		}
-	}
-	return bytes;
+	return bytes_of(head, plan, false);
+}
+
+uint64_t clkv__head_most(const struct clkv__snapshot_head *head, const struct clkv__plan *plan)
+{
+	return bytes_of(head, plan, true) + CLKV__HEAD_BYTES + strlen(head->recipe) + AROUND +
+	       CLKV__SECTION_BYTES;
 }
 
 /* The stages of two recipes, in canonical form, are the same. */
@@ -287,5 +403,5 @@ bool clkv__head_fits(const struct clkv__snapshot_head *head, const struct clkv__
 	return cache->sizes.segs == 0 && same_stages(text, cache->recipe) && a->block == b->block &&
 	       plan->sealing.dense == cache->plan.sealing.dense &&
 	       (plan->sealing.dense || (a->sinks == b->sinks && a->skip == b->skip)) &&
-	       leaves_open(&cache->plan, open_tokens(head, plan));
+	       leaves_open(&cache->plan, clkv__head_open(head, plan));
 }

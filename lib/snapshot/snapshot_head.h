@@ -9,6 +9,7 @@
 
 struct clkv__snapshot_head {
 	uint32_t layers, kv_heads, dk, dv;
+	uint32_t from; /**< first token: those before it aren't in the file */
 	uint32_t length, tail;
 	uint32_t blocks; /**< sealed pages of each (layer, KV head) that seals */
 	uint32_t bands;  /**< of the header of all bands: how many follow; else 0 */
@@ -18,9 +19,20 @@ struct clkv__snapshot_head {
 	char recipe[CLKV__RECIPE_TEXT];
 };
 
-/** Fills in the header of one band of a sequence; that of all its bands. */
-void clkv__head_of(const clkv_seq *seq, struct clkv__snapshot_head *head);
-void clkv__head_of_all(const clkv_seq *seq, struct clkv__snapshot_head *head);
+/** Tokens of a sequence that a file holds: [from, to), and which pages of its rows these lie in. */
+struct clkv__range {
+	uint32_t from, to;
+};
+
+/** Fills in the header of one band of a range of a sequence; that of all its bands. Returns the number of the range's first
+ *  sealed page. */
+uint32_t clkv__head_of(const clkv_seq *seq, const struct clkv__range *range,
+                       struct clkv__snapshot_head *head);
+void clkv__head_of_all(const clkv_seq *seq, const struct clkv__range *range,
+                       struct clkv__snapshot_head *head);
+
+/** Tokens of a sequence or a range behind its last sealed one, sinks left out. */
+uint32_t clkv__head_open(const struct clkv__snapshot_head *head, const struct clkv__plan *plan);
 
 /** Errors: UNSUPPORTED (another geometry). */
 clkv_status clkv__head_geometry(const struct clkv__snapshot_head *head,
@@ -46,8 +58,9 @@ clkv_status clkv__head_check_given(const struct clkv__snapshot_head *head,
                                    const struct clkv__plan *plan, const clkv_cache *cache,
                                    clkv_error *error);
 
-/** Bytes of the records that the numbers of a checked header announce, at least. */
+/** Bytes of the records that the numbers of a checked header announce, at least and at most. */
 uint64_t clkv__head_least(const struct clkv__snapshot_head *head, const struct clkv__plan *plan);
+uint64_t clkv__head_most(const struct clkv__snapshot_head *head, const struct clkv__plan *plan);
 
 /** Whether pages of a snapshot with this plan can go into the cache as they are. */
 bool clkv__head_fits(const struct clkv__snapshot_head *head, const struct clkv__plan *plan,

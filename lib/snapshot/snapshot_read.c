@@ -14,6 +14,8 @@
 #include "snapshot/snapshot_codec.h"
 #include "snapshot/snapshot_half.h"
 
+#include <string.h>
+
 /* A page on its way to the device. */
 struct arriving {
 	struct clkv__record record;
@@ -56,10 +58,14 @@ static clkv_status enter(struct reader *r, const struct arriving *p, uint32_t *a
 	uint32_t n = clkv__tables_get(t, p->row + ABI_ROW_SEALED);
 	uint32_t *entry = &t->mirror[p->row + ABI_ROW_ENTRY(n)];
 	if (p->record.kind == CLKV__RECORD_HALF) {
+		uint32_t *word = &t->mirror[p->row + ABI_ROW_HALF(t->cap, p->j)];
 		*address = clkv__slots_take(&r->cache->pool.layers[layer].open);
 		if (*address == CLKV__NO_SLOT)
 			return fail_room(&r->cache->shape, layer, "half", error);
-		t->mirror[p->row + ABI_ROW_HALF(t->cap, p->j)] = *address;
+		/* what stood in the block was read before, and may be another sequence's too */
+		if (*word != CLKV__NO_SLOT)
+			clkv__slots_release(&r->cache->pool.layers[layer].open, *word);
+		*word = *address;
 		return CLKV_OK;
 	}
 	*address = clkv__page_take(r->cache, &p->record);
@@ -141,6 +147,27 @@ static clkv_status read_sealed(struct reader *r, int layer, int stream, uint32_t
 	return CLKV_OK;
 }
 
+/* What a half block holds by now, for a range to be merged into: zeros, unless the sequence has some of its tokens. */
+static clkv_status read_present(struct reader *r, int layer, int stream, uint32_t j,
+                                unsigned char *whole, clkv_error *error)
+{
+	clkv_cache *cache = r->cache;
+	struct clkv__chain chain = {0};
+	size_t bytes = (size_t)cache->sizes.half_units * ABI_UNIT;
+	uint32_t address = clkv__tables_get(&cache->tables, clkv__seq_row(r->seq, layer, stream) +
+	                                                        ABI_ROW_HALF(cache->tables.cap, j));
+	memset(whole, 0, bytes);
+	if (address == CLKV__NO_SLOT)
+		return CLKV_OK;
+	CLKV_TRY(clkv__cache_lock_idle(cache, error));
+	clkv_status status = clkv__cache_join(cache, &chain, r->queue, error);
+	bool joined = status == CLKV_OK;
+	if (joined)
+		status = clkv__chain_read(&chain, cache->pool.layers[layer].mem, (size_t)address * ABI_UNIT,
+		                          bytes, whole, NULL, error);
+	return clkv__cache_finish(cache, &chain, joined, status, error);
+}
+
 static clkv_status read_half(struct reader *r, int layer, int stream, uint32_t j, clkv_error *error)
 {
 	struct clkv__live live;
@@ -160,6 +187,7 @@ static clkv_status read_half(struct reader *r, int layer, int stream, uint32_t j
 	CLKV_TRY(clkv__snapshot_get_checksum(r->in, error));
 	if (!clkv__halves_finite(r->packed, record.bytes / 2))
 		return clkv__snapshot_damaged(r->in, error, "a value isn't finite");
+	CLKV_TRY(read_present(r, layer, stream, j, r->buffer + page->at, error));
 	clkv__half_unpack(&r->cache->shape, block, &live, r->packed, r->buffer + page->at);
 	page->record = record;
 	page->row = clkv__seq_row(r->seq, layer, stream);
@@ -171,6 +199,8 @@ static clkv_status read_half(struct reader *r, int layer, int stream, uint32_t j
 static clkv_status read_row(struct reader *r, int layer, int stream, clkv_error *error)
 {
 	uint32_t pos = clkv__plan_sinks(r->plan, r->head.length);
+	uint32_t bt = (uint32_t)r->plan->general.block;
+	pos = r->head.from > pos ? r->head.from : pos;
 	if (!clkv__layer_is_dense(r->plan, layer)) {
 		for (uint32_t i = 0; i < r->head.blocks; i++) {
 			CLKV_TRY(read_sealed(r, layer, stream, i, pos, error));
@@ -181,7 +211,7 @@ static clkv_status read_row(struct reader *r, int layer, int stream, clkv_error 
 			                              pos, r->head.tail);
 		r->counted = true;
 	}
-	for (uint32_t j = 0; j < clkv__blocks_of(r->cache, r->head.length); j++)
+	for (uint32_t j = r->head.from / bt; j < clkv__blocks_of(r->cache, r->head.length); j++)
 		CLKV_TRY(read_half(r, layer, stream, j, error));
 	return CLKV_OK;
 }
@@ -210,13 +240,19 @@ static void note_row(struct reader *r, uint32_t row)
 	}
 }
 
+/* Sealed pages of a row of the sequence; all rows that seal have as many. */
+static size_t sealed_of(const struct reader *r)
+{
+	uint32_t row = clkv__seq_row(r->seq, r->cache->shape.layers - 1, 0);
+	return clkv__tables_get(&r->cache->tables, row + ABI_ROW_SEALED);
+}
+
 /* The last thing that can fail: from here on the device learns of the sequence. */
 static clkv_status publish(struct reader *r, clkv_error *error)
 {
 	clkv_cache *cache = r->cache;
 	size_t rows = (size_t)cache->shape.layers * (size_t)cache->shape.streams;
-	size_t words =
-		1 + (size_t)r->head.blocks * ABI_ENTRY_WORDS + clkv__blocks_of(cache, r->head.length);
+	size_t words = 1 + sealed_of(r) * ABI_ENTRY_WORDS + clkv__blocks_of(cache, r->head.length);
 	CLKV_TRY(clkv__cache_lock_idle(cache, error));
 	clkv_status status = clkv__tables_reserve(&cache->tables, rows * words, error);
 	if (status == CLKV_OK)
@@ -241,17 +277,23 @@ static clkv_status read_all(struct reader *r, clkv_error *error)
 }
 
 /* A sequence that is in the cache's list, so that its room counts as taken. */
-static clkv_status create(struct reader *r, clkv_error *error)
+static clkv_status create(clkv_cache *cache, clkv_seq **out, clkv_error *error)
+{
+	CLKV_TRY(clkv__cache_lock_idle(cache, error));
+	clkv_status status = clkv__seq_new(cache, 0, out, error);
+	pthread_mutex_unlock(&cache->mutex);
+	return status;
+}
+
+/* The sequence is as long as it will be: what it takes is given back with it. */
+static clkv_status lengthen(struct reader *r, clkv_error *error)
 {
 	CLKV_TRY(clkv__cache_lock_idle(r->cache, error));
-	clkv_status status = clkv__seq_new(r->cache, 0, &r->seq, error);
-	if (status == CLKV_OK) {
-		r->seq->length = r->head.length;
-		r->seq->tail = r->head.tail;
-		r->seq->left_partial = r->head.left_partial;
-	}
+	r->seq->length = r->head.length;
+	r->seq->tail = r->head.tail;
+	r->seq->left_partial |= r->head.left_partial;
 	pthread_mutex_unlock(&r->cache->mutex);
-	return status;
+	return CLKV_OK;
 }
 
 static clkv_status get_memory(struct reader *r, clkv_error *error)
@@ -283,30 +325,43 @@ static void free_memory(struct reader *r)
 
 static clkv_status check_room(const struct reader *r, clkv_error *error)
 {
-	if (r->head.blocks > r->cache->sizes.cap)
-		CLKV_FAIL(error, CLKV_ERROR_POOL_FULL,
-		          "the snapshot has %u sealed pages in a row, some of them partial; this cache has "
-		          "room for %u: create it with more max_seq_tokens",
-		          r->head.blocks, r->cache->sizes.cap);
+	size_t blocks = sealed_of(r) + r->head.blocks;
+	if (blocks > r->cache->sizes.cap)
+		CLKV_FAIL(
+			error, CLKV_ERROR_POOL_FULL,
+			"the snapshot makes it %zu sealed pages in a row, some of them partial; this cache "
+			"has room for %u: create it with more max_seq_tokens",
+			blocks, r->cache->sizes.cap);
 	return CLKV_OK;
+}
+
+clkv_status clkv__snapshot_read_into(clkv_seq *seq, const struct clkv__snapshot_head *head,
+                                     const struct clkv__plan *plan, struct clkv__snapshot_in *in,
+                                     cl_command_queue queue, clkv_error *error)
+{
+	struct reader r = {
+		.cache = seq->cache, .seq = seq, .queue = queue, .in = in, .head = *head, .plan = plan};
+	CLKV_TRY(check_room(&r, error));
+	clkv_status status = get_memory(&r, error);
+	if (status == CLKV_OK)
+		status = lengthen(&r, error);
+	if (status == CLKV_OK)
+		status = read_all(&r, error);
+	clkv__section_end(&r.section);
+	free_memory(&r);
+	return status;
 }
 
 clkv_status clkv__snapshot_read(clkv_cache *cache, const struct clkv__snapshot_head *head,
                                 const struct clkv__plan *plan, struct clkv__snapshot_in *in,
                                 cl_command_queue queue, clkv_seq **out, clkv_error *error)
 {
-	struct reader r = {.cache = cache, .queue = queue, .in = in, .head = *head, .plan = plan};
-	CLKV_TRY(check_room(&r, error));
-	clkv_status status = get_memory(&r, error);
+	clkv_seq *seq = NULL;
+	CLKV_TRY(create(cache, &seq, error));
+	clkv_status status = clkv__snapshot_read_into(seq, head, plan, in, queue, error);
 	if (status == CLKV_OK)
-		status = create(&r, error);
-	if (status == CLKV_OK)
-		status = read_all(&r, error);
-	clkv__section_end(&r.section);
-	free_memory(&r);
-	if (status == CLKV_OK)
-		*out = r.seq;
+		*out = seq;
 	else
-		clkv_seq_destroy(r.seq);
+		clkv_seq_destroy(seq);
 	return status;
 }

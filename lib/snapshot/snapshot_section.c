@@ -8,9 +8,6 @@
 
 #include <string.h>
 
-/* Per side a count; per table its number and symbols, 4 bytes each, and a byte for each symbol. */
-enum { MOST_BYTES = 2 * (4 + (ABI_TABLES - 1) * (8 + ABI_SYMBOLS)) };
-
 static bool has_section(const clkv_cache *cache)
 {
 	return !cache->plan.sealing.dense && cache->plan.sealing.layout.alphabet[0].symbols > 0;
@@ -25,7 +22,8 @@ static void number(struct clkv__codec_section *section, int side, uint32_t table
 		section->number[side][table] = (unsigned char)++section->n[side];
 }
 
-void clkv__section_of(struct clkv__codec_section *section, const clkv_seq *seq)
+void clkv__section_of(struct clkv__codec_section *section, const clkv_seq *seq, uint32_t first,
+                      uint32_t n)
 {
 	clkv_cache *cache = seq->cache;
 	*section = (struct clkv__codec_section){.cache = cache};
@@ -34,7 +32,7 @@ void clkv__section_of(struct clkv__codec_section *section, const clkv_seq *seq)
 	for (int l = cache->plan.general.skip; l < cache->shape.layers; l++)
 		for (int s = 0; s < cache->shape.streams; s++) {
 			const uint32_t *row = &cache->tables.mirror[clkv__seq_row(seq, l, s)];
-			for (uint32_t i = 0; i < row[ABI_ROW_SEALED]; i++) {
+			for (uint32_t i = first; i < first + n; i++) {
 				uint32_t flags = row[ABI_ROW_ENTRY(i) + ABI_ENTRY_FLAGS];
 				number(section, 0, ABI_FLAGS_K(flags));
 				number(section, 1, ABI_FLAGS_V(flags));
@@ -79,7 +77,7 @@ clkv_status clkv__section_put(const struct clkv__codec_section *section,
 	const clkv_allocator *a = &section->cache->context->allocator;
 	if (!has_section(section->cache))
 		return CLKV_OK;
-	unsigned char *bytes = clkv__calloc(a, MOST_BYTES, 1);
+	unsigned char *bytes = clkv__calloc(a, CLKV__SECTION_BYTES, 1);
 	if (!bytes)
 		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for code tables");
 	unsigned char *end = put_side(section, 1, put_side(section, 0, bytes));
@@ -167,7 +165,7 @@ static clkv_status get_bytes(struct clkv__snapshot_in *in, unsigned char *bytes,
 {
 	struct clkv__record record = {.kind = CLKV__RECORD_CODEC};
 	CLKV_TRY(clkv__snapshot_get_record(in, &record, error));
-	if (record.bytes > MOST_BYTES || record.count || record.flags)
+	if (record.bytes > CLKV__SECTION_BYTES || record.count || record.flags)
 		return clkv__snapshot_damaged(in, error, "it has %u bytes", record.bytes);
 	*n = record.bytes;
 	CLKV_TRY(clkv__snapshot_get(in, bytes, record.bytes, error));
@@ -182,7 +180,7 @@ clkv_status clkv__section_get(struct clkv__codec_section *section, clkv_cache *c
 	*section = (struct clkv__codec_section){.cache = cache};
 	if (!has_section(cache))
 		return CLKV_OK;
-	unsigned char *bytes = clkv__calloc(a, MOST_BYTES, 1);
+	unsigned char *bytes = clkv__calloc(a, CLKV__SECTION_BYTES, 1);
 	struct clkv__chain chain = {0};
 	uint32_t n = 0;
 	if (!bytes)

@@ -21,6 +21,8 @@ struct writer {
 	clkv_seq *seq;
 	cl_command_queue queue;
 	struct clkv__snapshot_out *out;
+	struct clkv__range range;
+	uint32_t first_page;
 	bool first; /* of all bands: headers of all come before its pages */
 	struct clkv__snapshot_head head;
 	struct clkv__codec_section section;
@@ -89,6 +91,13 @@ static clkv_status add(struct writer *w, struct leaving *page, clkv_error *error
 	return CLKV_OK;
 }
 
+/* Tokens of a page that belong to the range: the end may cut it. */
+static uint32_t tokens_of(const struct writer *w, const uint32_t *entry)
+{
+	uint32_t left = w->head.length - entry[ABI_ENTRY_POS];
+	return entry[ABI_ENTRY_COUNT] < left ? entry[ABI_ENTRY_COUNT] : left;
+}
+
 static clkv_status add_sealed(struct writer *w, int layer, int stream, uint32_t i,
                               clkv_error *error)
 {
@@ -100,7 +109,7 @@ static clkv_status add_sealed(struct writer *w, int layer, int stream, uint32_t 
 	               .layer = (uint32_t)layer,
 	               .head = (uint32_t)stream,
 	               .pos = word[ABI_ENTRY_POS],
-	               .count = word[ABI_ENTRY_COUNT],
+	               .count = tokens_of(w, word),
 	               .flags = word[ABI_ENTRY_FLAGS]},
 		.address = word[ABI_ENTRY_ADDR],
 	};
@@ -127,22 +136,24 @@ static clkv_status write_row(struct writer *w, int layer, int stream, clkv_error
 	const clkv_cache *cache = w->seq->cache;
 	if (!clkv__layer_is_dense(&cache->plan, layer))
 		for (uint32_t i = 0; i < w->head.blocks; i++)
-			CLKV_TRY(add_sealed(w, layer, stream, i, error));
-	for (uint32_t j = 0; j < clkv__blocks_of(cache, w->head.length); j++)
+			CLKV_TRY(add_sealed(w, layer, stream, w->first_page + i, error));
+	uint32_t bt = (uint32_t)cache->plan.general.block;
+	for (uint32_t j = w->head.from / bt; j < clkv__blocks_of(cache, w->head.length); j++)
 		CLKV_TRY(add_half(w, layer, stream, j, error));
 	return CLKV_OK;
 }
 
 /* The headers of all bands, behind one of all if there are several. */
-static clkv_status put_heads(const clkv_seq *seq, struct clkv__snapshot_out *out, clkv_error *error)
+static clkv_status put_heads(const clkv_seq *seq, const struct clkv__range *range,
+                             struct clkv__snapshot_out *out, clkv_error *error)
 {
 	struct clkv__snapshot_head head;
 	if (seq->cache->whole) {
-		clkv__head_of_all(seq, &head);
+		clkv__head_of_all(seq, range, &head);
 		CLKV_TRY(clkv__head_put(out, &head, error));
 	}
 	for (; seq; seq = seq->next_band) {
-		clkv__head_of(seq, &head);
+		clkv__head_of(seq, range, &head);
 		CLKV_TRY(clkv__head_put(out, &head, error));
 	}
 	return CLKV_OK;
@@ -154,7 +165,7 @@ static clkv_status write_all(struct writer *w, clkv_error *error)
 	const struct clkv__shape *shape = &w->seq->cache->shape;
 	CLKV_TRY(flush(w, error)); /* of nothing: a queue that can't be used is found first */
 	if (w->first)
-		CLKV_TRY(put_heads(w->seq, w->out, error));
+		CLKV_TRY(put_heads(w->seq, &w->range, w->out, error));
 	CLKV_TRY(clkv__section_put(&w->section, w->out, error));
 	for (int l = 0; l < shape->layers; l++)
 		for (int s = 0; s < shape->streams; s++)
@@ -163,18 +174,23 @@ static clkv_status write_all(struct writer *w, clkv_error *error)
 	return clkv__snapshot_put_record(w->out, &end, NULL, error);
 }
 
-static clkv_status write_band(clkv_seq *seq, bool first, cl_command_queue queue,
-                              struct clkv__snapshot_out *out, clkv_error *error)
+static clkv_status write_band(clkv_seq *seq, const struct clkv__range *range, bool first,
+                              cl_command_queue queue, struct clkv__snapshot_out *out,
+                              clkv_error *error)
 {
 	const clkv_cache *cache = seq->cache;
 	const clkv_allocator *a = &cache->context->allocator;
 	size_t half = (size_t)cache->sizes.half_units * ABI_UNIT, sealed = clkv__page_room(cache);
-	struct writer w = {
-		.seq = seq, .queue = queue, .out = out, .first = first, .room = CLKV__BATCH_BYTES};
+	struct writer w = {.seq = seq,
+	                   .queue = queue,
+	                   .out = out,
+	                   .range = *range,
+	                   .first = first,
+	                   .room = CLKV__BATCH_BYTES};
 	w.room = half > w.room ? half : w.room;
 	w.room = sealed > w.room ? sealed : w.room;
-	clkv__head_of(seq, &w.head);
-	clkv__section_of(&w.section, seq);
+	w.first_page = clkv__head_of(seq, range, &w.head);
+	clkv__section_of(&w.section, seq, w.first_page, w.head.blocks);
 	w.buffer = clkv__calloc(a, w.room, 1);
 	w.packed = clkv__calloc(a, half, 1);
 	w.pages = clkv__calloc(a, CLKV__BATCH_PAGES, sizeof *w.pages);
@@ -189,11 +205,19 @@ static clkv_status write_band(clkv_seq *seq, bool first, cl_command_queue queue,
 	return status;
 }
 
+clkv_status clkv__snapshot_write_range(clkv_seq *seq, const struct clkv__range *range,
+                                       cl_command_queue queue, struct clkv__snapshot_out *out,
+                                       clkv_error *error)
+{
+	CLKV_TRY(write_band(seq, range, true, queue, out, error));
+	while ((seq = seq->next_band))
+		CLKV_TRY(write_band(seq, range, false, queue, out, error));
+	return CLKV_OK;
+}
+
 clkv_status clkv__snapshot_write(clkv_seq *seq, cl_command_queue queue,
                                  struct clkv__snapshot_out *out, clkv_error *error)
 {
-	CLKV_TRY(write_band(seq, true, queue, out, error));
-	while ((seq = seq->next_band))
-		CLKV_TRY(write_band(seq, false, queue, out, error));
-	return CLKV_OK;
+	const struct clkv__range all = {0, seq->length};
+	return clkv__snapshot_write_range(seq, &all, queue, out, error);
 }

@@ -92,21 +92,9 @@ static clkv_status take_floats(const clkv_step *step, struct clkv__host_tensors 
                                const float *host, const char *name, size_t *offset, size_t rows,
                                bool writes, clkv_error *error)
 {
-	size_t heads = (size_t)step->cache->shape.q_heads, n = rows > 0 ? rows : 1;
-	const struct clkv__extent extent = {n, heads, 1, rows > step->pass.n_rows};
-	clkv_tensor t = {.host = (void *)(uintptr_t)host, .offset = *offset, .dtype = CLKV_F32};
-	if (*mem && host)
-		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
-		          "%s and %s_host are given; allowed: one of the two", name, name);
-	if (*mem)
-		return clkv__floats_check(*mem, name, *offset, n * heads, error);
-	if (!host)
-		return CLKV_OK;
-	CLKV_TRY(clkv__tensor_check(&t, name, n, (int)heads, 1, error));
-	CLKV_TRY(clkv__host_tensor_take(all, &t, name, &extent, writes, error));
-	*mem = t.mem;
-	*offset = t.offset;
-	return CLKV_OK;
+	const size_t heads = (size_t)step->cache->shape.q_heads;
+	const struct clkv__extent extent = {rows > 0 ? rows : 1, heads, 1, rows > step->pass.n_rows};
+	return clkv__host_floats_take(all, mem, host, name, offset, &extent, writes, error);
 }
 
 static clkv_status append(clkv_step *step, int layer, const clkv_tensor *k, const clkv_tensor *v,

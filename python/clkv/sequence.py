@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from . import _arrays, _errors, _library
-from ._files import Writer
+from ._files import Reader, Writer
 from ._handles import Handle, made, use
 from ._library import call, encode, ffi, new, text
 from .cache import Cache
@@ -101,6 +101,21 @@ class Sequence(Handle):
         """Writes the sequence, as it is stored or encoded anew by another recipe, into a file (its name, or one that is open);
         None: returns the bytes."""
         return self._write(file, "clkv_seq_save", encode("recipe", recipe), self.cache.context._queue_of(queue))
+
+    def save_range(self, start: int, stop: int, file: str | os.PathLike[str] | BinaryIO | None = None,
+                   queue: Any = None) -> bytes | None:
+        """Writes tokens start .. stop - 1 as they are stored; start must be a place of range_start."""
+        return self._write(file, "clkv_seq_save_range", start, stop, self.cache.context._queue_of(queue))
+
+    def load_range(self, source: bytes | str | os.PathLike[str] | BinaryIO, queue: Any = None) -> None:
+        """Appends what save_range wrote to a sequence of the tokens before it."""
+        with Reader(source) as reader, use([self], [self.cache]):
+            reader.run(_library.load().clkv_seq_load_range, self._pointer, self.cache.context._queue_of(queue), reader.callback, ffi.NULL)
+
+    def range_start(self, at: int) -> int:
+        """The last place at or before `at` where save_range may begin."""
+        with use([self], [self.cache]):
+            return int(_library.load().clkv_seq_range_start(self._pointer, at))
 
     def save_codebook(self, file: str | os.PathLike[str] | BinaryIO | None = None, model: int = 0,
                       queue: Any = None) -> bytes | None:

@@ -159,6 +159,20 @@ def test_files_go_round(cache, rows, tmp_path):
                 assert np.array_equal(loaded.read(1)[0], half(k[1]))
 
 
+def test_ranges_go_where_they_belong(context, rows):
+    q, k, v = rows(50)
+    with context.cache(GEOMETRY, "f16", max_tokens=512, max_sequences=3) as cache, cache.sequence() as sequence:
+        run(cache, [(sequence, 50, "prompt_end")], q, k, v)
+        assert sequence.range_start(33) == 33
+        first, second = sequence.save_range(0, 33), sequence.save_range(33, 50)
+        with cache.sequence() as other:
+            with pytest.raises(clkv.InvalidStateError):
+                other.load_range(second)
+            other.load_range(first)
+            other.load_range(second)
+            assert np.array_equal(other.read(1)[0], half(k[1]))
+
+
 def test_kept_tokens(context, rows):
     q, k, v = rows(300)
     with context.cache(GEOMETRY, "streaming:budget=64 ; window=32,sinks=4", max_tokens=512) as cache:
