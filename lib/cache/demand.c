@@ -32,7 +32,7 @@ static clkv_status check_asked(const struct clkv__demands *d, clkv_error *error)
 		[CLKV__GIVEN_CALIBRATION] = d->options.calibration,
 		[CLKV__GIVEN_FACTORS] = d->options.factors,
 	};
-	for (int i = 0; i < CLKV__GIVENS; i++)
+	for (enum clkv__given i = CLKV__GIVEN_NOTHING; i < CLKV__GIVENS; i++)
 		if (files[i] && !d->asks[i])
 			CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
 			          "cache options: %s is given, but the recipe has none; allowed: NULL, or a "
