@@ -34,11 +34,11 @@ static void print_number(const char *name, double value)
 static void print_problem(const struct bench_machine *m, const struct bench_problem *p)
 {
 	(void)printf("{\"op\": \"%s\", \"recipe\": ", p->operation->name);
-	json_string_print(p->recipe);
+	json_string_print(stdout, p->recipe);
 	(void)printf(", \"tokens\": %zu, \"head_dim\": %zu, \"q_heads\": %zu, \"kv_heads\": %zu, "
 	             "\"batch\": %zu, \"rows\": %zu, \"device\": ",
 	             p->tokens, p->head_dim, p->q_heads, p->kv_heads, p->batch, p->rows);
-	json_string_print(m->info.name);
+	json_string_print(stdout, m->info.name);
 }
 
 void bench_report_head(const struct bench_machine *m, bool json)

@@ -4,6 +4,7 @@
 #   scripts/setup.sh             to build, test and run the main job
 #   scripts/setup.sh --python    a virtual environment for the Python package and its tests (doc/python.md), from PyPI, in
 #                                CLKV_PYTHON (default ~/.cache/clkv-python)
+#   scripts/setup.sh --mpi       MPI, for `make check-mpi` (examples/04_mpi_decode.c); configure looks for it, so before that
 #   scripts/setup.sh --fuzzing   clang and its libFuzzer, for configure --enable-fuzzing (doc/testing.md)
 #   scripts/setup.sh --vendors   what `make check-full` and `make check-valgrind` take beside that, most of it for the
 #                                vendor matrix (doc/vendors.md): none of it is needed, so what can't be had is a
@@ -29,6 +30,7 @@ python_packages=(cffi numpy pytest)
 transformers_packages=(transformers==5.24.0 filelock 'sympy>=1.13.3' networkx jinja2 fsspec psutil 'gguf>=0.17' matplotlib)
 torch_packages=(torch==2.15.0 accelerate)
 oldest_transformers=transformers==4.57.6
+mpi_packages=(openmpi-bin libopenmpi-dev)
 fuzzing_packages=(clang-14 libclang-rt-14-dev)
 
 missing_of() { # PACKAGE...
@@ -83,6 +85,11 @@ install_transformers() { # CACHE
 
 if [ "${1:-}" = --python ]; then
 	install_python
+	exit
+fi
+if [ "${1:-}" = --mpi ]; then
+	missing_of "${mpi_packages[@]}"
+	[ ${#missing[@]} = 0 ] || install "${missing[@]}" || echo "setup.sh: no MPI here: make check-mpi is skipped" >&2
 	exit
 fi
 if [ "${1:-}" != --vendors ]; then

@@ -4,7 +4,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 model=$(scripts/get-model.sh)
 page=$(mktemp)
-trap 'rm -f "$page"' EXIT
+advice=$(mktemp)
+calibration=$(mktemp)
+trap 'rm -f "$page" "$advice" "$calibration"' EXIT
 out=$(build/clkv-eval --model "$model" --text /usr/share/common-licenses/GPL-3 --context 512 \
 	--tokens 64 --recipe f16 --recipe kivi:bits=4 --recipe q:k=8,v=8 --recipe kvcomp --recipe kvcomp:entropy=huffman --json --html "$page")
 attention=$(build/clkv-eval --model "$model" --text /usr/share/common-licenses/GPL-3 --context 640 --attention \
@@ -14,11 +16,12 @@ generated=$(build/clkv-eval --model "$model" --text /usr/share/common-licenses/G
 	--tokens 2 --recipe kivi:bits=4 --json)
 keys=$(build/clkv-eval --model "$model" --text /usr/share/common-licenses/GPL-3 --context 512 --task keys --cases 3 \
 	--recipe f16 --recipe kivi:bits=4 --recipe "streaming:budget=64 ; window=32" --json)
+build/clkv-advise --model "$model" --kl 0.05 --quick --context 256 --tokens 64 --out "$calibration" --json "$advice"
 echo "$out"
 echo "$attention"
 echo "$generated"
 echo "$keys"
-python3 - "$out" "$attention" "$page" "$generated" "$keys" <<'EOP'
+python3 - "$out" "$attention" "$page" "$generated" "$keys" "$advice" "$calibration" <<'EOP'
 import json, sys
 rows = {r["recipe"]: r for r in map(json.loads, sys.argv[1].splitlines())}
 limits = {"f16": (1e-3, 1.0), "kivi:bits=4": (3.0, 1.8), "q:k=8,v=8": (1.0, 1.4),
@@ -41,7 +44,13 @@ bad += [] if 1.0 <= json.loads(sys.argv[4])["ratio"] <= 1.5 else ["generated"]
 rows = {r["recipe"]: r for r in map(json.loads, sys.argv[5].splitlines())}
 bad += [] if (rows["f16"]["trials"] >= 2 and rows["f16"]["exact"] == 1 and rows["kivi:bits=4"]["exact"] >= 0.75
               and rows["streaming:budget=64 ; window=32"]["loss"] > rows["kivi:bits=4"]["loss"] + 1) else ["keys"]
-limits["page"] = limits["generated"] = limits["keys"] = 0
+# what is advised was measured and is within, as few others were; its calibration is there
+advice = json.load(open(sys.argv[6]))
+points = advice["candidates"]
+chosen = points[advice["advice"]["candidate"]]
+bad += [] if (chosen["kl_high"] <= 0.05 and chosen["bits_per_value"] < 4 and sum(p["measured"] for p in points) <= 4
+              and ("qtc" in chosen["recipe"]) == (len(open(sys.argv[7], "rb").read()) > 1000)) else ["advice"]
+limits["advice"] = limits["page"] = limits["generated"] = limits["keys"] = 0
 limits.update({"attention of " + r: 0 for r in wanted})
 print("%d passed, %d failed" % (len(limits) - len(bad), len(bad)))
 sys.exit(1 if bad else 0)

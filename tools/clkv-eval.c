@@ -10,7 +10,7 @@
 
 #include "eval.h"
 #include "options.h"
-#include "text_file.h"
+#include "text_tokens.h"
 #include "tool_main.h"
 
 enum { MOST_TOKENS = 1 << 24 };
@@ -161,14 +161,9 @@ static size_t wanted_tokens(void)
 
 static bool read_text(struct eval *eval, size_t i, struct tool_error *error)
 {
-	char *text;
-	size_t size, n;
+	size_t n;
 	struct eval_text *t = &eval->texts[i];
-	if (!text_file_read(o.texts[i], &text, &size, error))
-		return false;
-	bool done = tokenizer_encode(eval->session.tokenizer, text, size, false, &t->all, &n, error);
-	free(text);
-	if (!done)
+	if (!text_tokens_read(eval->session.tokenizer, o.texts[i], &t->all, &n, error))
 		return false;
 	if (n < wanted_tokens())
 		return tool_fail(error,

@@ -46,13 +46,13 @@ static void print_device(const char *id, const clkv_device_info *d)
 static void print_field(const char *name, const char *value)
 {
 	(void)printf(", \"%s\": ", name);
-	json_string_print(value);
+	json_string_print(stdout, value);
 }
 
 static void print_device_json(const char *id, const clkv_device_info *d)
 {
 	(void)fputs("{\"id\": ", stdout);
-	json_string_print(id);
+	json_string_print(stdout, id);
 	print_field("name", d->name);
 	print_field("platform", d->platform);
 	print_field("vendor", d->vendor);

@@ -13,7 +13,7 @@
 #include "options.h"
 #include "output_file.h"
 #include "session.h"
-#include "text_file.h"
+#include "text_tokens.h"
 #include "tool_main.h"
 #include "train_calibration.h"
 #include "train_factors.h"
@@ -110,17 +110,11 @@ static size_t usual_tokens(const struct session *session)
 static bool read_tokens(const struct session *session, const char *path, struct tokens *tokens,
                         struct tool_error *error)
 {
-	char *text;
-	size_t size, there, most = o.tokens > 0 ? o.tokens : usual_tokens(session);
+	size_t there, most = o.tokens > 0 ? o.tokens : usual_tokens(session);
 	const size_t least = o.tokens > 0           ? o.tokens
 	                     : o.purpose == FOR_QTC ? CALIBRATION_LEAST_TOKENS
 	                                            : 1;
-	if (!text_file_read(path, &text, &size, error))
-		return false;
-	bool done =
-		tokenizer_encode(session->tokenizer, text, size, false, &tokens->all, &there, error);
-	free(text);
-	if (!done)
+	if (!text_tokens_read(session->tokenizer, path, &tokens->all, &there, error))
 		return false;
 	if (there < o.offset || there - o.offset < least)
 		return tool_fail(error, "'%s' has %zu tokens; needed: %zu behind token %zu", path, there,
@@ -159,8 +153,16 @@ static bool calibrate(struct session *session, const struct text_input *in,
 {
 	const double half = (double)session_f16_bytes(session);
 	struct calibration_bits bits;
-	if (!train_calibration(session, in, o.n_texts, o.delta > 0 ? o.delta : usual_delta, o.out,
-	                       &bits, error))
+	struct calibrator *calibrator;
+	struct given_file file = {NULL, 0};
+	if (!calibrator_open(session, in, o.n_texts, &calibrator, error))
+		return false;
+	bool done =
+		calibrator_make(calibrator, o.delta > 0 ? o.delta : usual_delta, &file, &bits, error) &&
+		given_file_write(&file, o.out, error);
+	calibrator_close(calibrator);
+	free(file.data);
+	if (!done)
 		return false;
 	(void)printf(
 		"%.3f bits a value of K, %.3f of V: %.0f bytes a token of %.0f in half, %.2f times "

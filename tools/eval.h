@@ -31,6 +31,8 @@ struct eval_options {
 	const char *const *argv; /**< NULL behind the last word: the command, for the page */
 	const char *recipes[EVAL_MOST_RECIPES];
 	size_t n_recipes;
+	const struct given_files
+		*given_of[EVAL_MOST_RECIPES]; /**< NULL: the session's; not with resume */
 	size_t
 		contexts[EVAL_MOST_CONTEXTS]; /**< tokens of prompts; several with a retrieval task alone */
 	size_t n_contexts;
@@ -126,6 +128,12 @@ struct eval_column {
 	bool is_signed;
 	size_t offset; /**< of the double in struct eval_result */
 };
+
+/** One of the member that shows so. */
+#define EVAL_COLUMN(title, width, digits, is_signed, member)                                       \
+	{                                                                                              \
+		title, width, digits, is_signed, offsetof(struct eval_result, member)                      \
+	}
 
 /** The columns behind the recipe's name of what was measured; *n of them. */
 const struct eval_column *eval_columns(const struct eval_options *options, size_t *n);

@@ -10,56 +10,51 @@
 
 #include "eval.h"
 
-#define COLUMN(title, width, digits, is_signed, member)                                            \
-	{                                                                                              \
-		title, width, digits, is_signed, offsetof(struct eval_result, member)                      \
-	}
-
 static const struct eval_column perplexity[] = {
-	COLUMN("ppl", 9, 4, false, ppl),
-	COLUMN("delta %", 8, 2, true, delta_pct),
-	COLUMN("KL", 8, 4, false, kl_mean),
-	COLUMN("top-1", 7, 3, false, top1_agree),
-	COLUMN("B/token", 9, 0, false, bytes_per_token),
-	COLUMN("ratio", 6, 2, false, ratio),
-	COLUMN("tokens/s", 9, 1, false, decode_tokens_per_s),
+	EVAL_COLUMN("ppl", 9, 4, false, ppl),
+	EVAL_COLUMN("delta %", 8, 2, true, delta_pct),
+	EVAL_COLUMN("KL", 8, 4, false, kl_mean),
+	EVAL_COLUMN("top-1", 7, 3, false, top1_agree),
+	EVAL_COLUMN("B/token", 9, 0, false, bytes_per_token),
+	EVAL_COLUMN("ratio", 6, 2, false, ratio),
+	EVAL_COLUMN("tokens/s", 9, 1, false, decode_tokens_per_s),
 };
 
 /* Behind several windows: no speed, as the recipes advance together, but how far the means may be off. */
 static const struct eval_column judge[] = {
-	COLUMN("delta %", 8, 2, true, delta_pct),
-	COLUMN("from", 7, 2, true, delta_low),
-	COLUMN("to", 7, 2, true, delta_high),
-	COLUMN("KL", 8, 5, false, kl_mean),
-	COLUMN("from", 8, 5, false, kl_low),
-	COLUMN("to", 8, 5, false, kl_high),
-	COLUMN("median", 8, 5, false, kl_median),
-	COLUMN("99 %", 8, 4, false, kl_q99),
-	COLUMN("top-1", 6, 3, false, top1_agree),
-	COLUMN("bits", 6, 2, false, bits_per_value),
-	COLUMN("ratio", 6, 2, false, ratio),
-	COLUMN("greedy", 7, 1, false, greedy), /* the last: left out without --greedy */
+	EVAL_COLUMN("delta %", 8, 2, true, delta_pct),
+	EVAL_COLUMN("from", 7, 2, true, delta_low),
+	EVAL_COLUMN("to", 7, 2, true, delta_high),
+	EVAL_COLUMN("KL", 8, 5, false, kl_mean),
+	EVAL_COLUMN("from", 8, 5, false, kl_low),
+	EVAL_COLUMN("to", 8, 5, false, kl_high),
+	EVAL_COLUMN("median", 8, 5, false, kl_median),
+	EVAL_COLUMN("99 %", 8, 4, false, kl_q99),
+	EVAL_COLUMN("top-1", 6, 3, false, top1_agree),
+	EVAL_COLUMN("bits", 6, 2, false, bits_per_value),
+	EVAL_COLUMN("ratio", 6, 2, false, ratio),
+	EVAL_COLUMN("greedy", 7, 1, false, greedy), /* the last: left out without --greedy */
 };
 
 static const struct eval_column attention[] = {
-	COLUMN("error", 8, 4, false, attention_error),
-	COLUMN("mass", 8, 4, false, mass),
-	COLUMN("B/token", 9, 0, false, bytes_per_token),
-	COLUMN("ratio", 6, 2, false, ratio),
+	EVAL_COLUMN("error", 8, 4, false, attention_error),
+	EVAL_COLUMN("mass", 8, 4, false, mass),
+	EVAL_COLUMN("B/token", 9, 0, false, bytes_per_token),
+	EVAL_COLUMN("ratio", 6, 2, false, ratio),
 };
 
 static const struct eval_column retrieval[] = {
-	COLUMN("right", 6, 3, false, retrieval.exact),
-	COLUMN("known", 6, 3, false, retrieval.known),
-	COLUMN("apart", 6, 3, false, retrieval.apart),
-	COLUMN("likelier", 8, 3, false, retrieval.accuracy),
-	COLUMN("margin", 7, 2, false, retrieval.margin),
-	COLUMN("loss", 8, 4, true, retrieval.loss),
-	COLUMN("from", 8, 4, true, retrieval.loss_low),
-	COLUMN("to", 8, 4, true, retrieval.loss_high),
-	COLUMN("B/token", 9, 0, false, bytes_per_token),
-	COLUMN("ratio", 6, 2, false, ratio),
-	COLUMN("later", 6, 3, false, retrieval.later), /* the last: of several turns alone */
+	EVAL_COLUMN("right", 6, 3, false, retrieval.exact),
+	EVAL_COLUMN("known", 6, 3, false, retrieval.known),
+	EVAL_COLUMN("apart", 6, 3, false, retrieval.apart),
+	EVAL_COLUMN("likelier", 8, 3, false, retrieval.accuracy),
+	EVAL_COLUMN("margin", 7, 2, false, retrieval.margin),
+	EVAL_COLUMN("loss", 8, 4, true, retrieval.loss),
+	EVAL_COLUMN("from", 8, 4, true, retrieval.loss_low),
+	EVAL_COLUMN("to", 8, 4, true, retrieval.loss_high),
+	EVAL_COLUMN("B/token", 9, 0, false, bytes_per_token),
+	EVAL_COLUMN("ratio", 6, 2, false, ratio),
+	EVAL_COLUMN("later", 6, 3, false, retrieval.later), /* the last: of several turns alone */
 };
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])

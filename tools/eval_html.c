@@ -11,6 +11,7 @@
 
 #include "eval_ranks.h"
 #include "html_text.h"
+#include "shell_word.h"
 #include "text_file.h"
 
 static const char head[] =
@@ -28,25 +29,18 @@ static const char head[] =
 	"svg { max-width: 100%; height: auto; }\n"
 	"</style>\n</head>\n<body>\n<h1>KV cache recipes compared</h1>\n";
 
-/* A word as a shell takes it: in single quotes if it needs them. */
+/* A word as a shell takes it; nothing without memory. */
 static void print_word(FILE *out, const char *word)
 {
-	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-								"-_./=:,+@%";
-	if (*word != '\0' && word[strspn(word, plain)] == '\0') {
-		html_text_print(out, word);
+	char *text = NULL;
+	size_t size;
+	FILE *memory = open_memstream(&text, &size);
+	if (memory == NULL)
 		return;
-	}
-	(void)fputs("&#39;", out);
-	for (;; word++) {
-		size_t n = strcspn(word, "'");
-		html_text_print_part(out, word, n);
-		word += n;
-		if (*word == '\0')
-			break;
-		html_text_print(out, "'\\''");
-	}
-	(void)fputs("&#39;", out);
+	shell_word_print(memory, word);
+	if (fclose(memory) == 0)
+		html_text_print(out, text);
+	free(text);
 }
 
 static void print_command(FILE *out, const char *const *argv)

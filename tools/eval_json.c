@@ -25,7 +25,7 @@ static void print_judge_json(const struct eval_options *o, const struct eval_res
 		return;
 	(void)fputs(", \"text\": ", stdout);
 	if (r->text != NULL || o->n_texts == 1)
-		json_string_print(r->text != NULL ? r->text : o->texts[0]);
+		json_string_print(stdout, r->text != NULL ? r->text : o->texts[0]);
 	else
 		(void)fputs("null", stdout);
 	(void)printf(", \"windows\": %zu, \"scored\": %zu", r->scored / o->tokens, r->scored);
@@ -58,7 +58,7 @@ static void print_against_json(const struct eval_result *results, size_t recipe)
 	for (size_t k = 0; k < recipe; k++) {
 		const struct eval_pair *p = &results[recipe].against[k];
 		(void)fputs(k > 0 ? ", {\"recipe\": " : "{\"recipe\": ", stdout);
-		json_string_print(results[k].recipe);
+		json_string_print(stdout, results[k].recipe);
 		print_number("kl", p->kl);
 		print_number("kl_low", p->kl_range.low);
 		print_number("kl_high", p->kl_range.high);
@@ -74,7 +74,7 @@ static void print_json(const struct eval *eval, const struct eval_result *result
 {
 	const struct eval_result *r = &results[recipe];
 	(void)fputs("{\"recipe\": ", stdout);
-	json_string_print(r->recipe);
+	json_string_print(stdout, r->recipe);
 	(void)printf(", \"context\": %zu, \"tokens\": %zu", eval->options->contexts[0],
 	             eval->options->tokens);
 	if (eval->options->generated > 0)
@@ -95,14 +95,14 @@ static void print_json(const struct eval *eval, const struct eval_result *result
 		print_number("decode_tokens_per_s", r->decode_tokens_per_s);
 	print_number("prefill_tokens_per_s", r->prefill_tokens_per_s);
 	(void)fputs(", \"device\": ", stdout);
-	json_string_print(eval->session.device.name);
+	json_string_print(stdout, eval->session.device.name);
 	(void)puts("}");
 }
 
 static void print_attention_json(const struct eval *eval, const struct eval_result *r)
 {
 	(void)fputs("{\"recipe\": ", stdout);
-	json_string_print(r->recipe);
+	json_string_print(stdout, r->recipe);
 	(void)printf(", \"context\": %zu, \"tokens\": %zu", eval->options->contexts[0],
 	             eval->options->tokens);
 	print_number("attention_error", r->attention_error);
@@ -111,7 +111,7 @@ static void print_attention_json(const struct eval *eval, const struct eval_resu
 	(void)printf(", \"bytes_f16_per_token\": %zu", session_f16_bytes(&eval->session));
 	print_number("ratio", r->ratio);
 	(void)fputs(", \"device\": ", stdout);
-	json_string_print(eval->session.device.name);
+	json_string_print(stdout, eval->session.device.name);
 	(void)puts("}");
 }
 
@@ -120,7 +120,7 @@ static void print_retrieval_json(const struct eval *eval, const struct eval_resu
 	const struct eval_options *o = eval->options;
 	const struct eval_retrieval *t = &r->retrieval;
 	(void)printf("{\"task\": \"%s\", \"recipe\": ", task_name(o->task));
-	json_string_print(r->recipe);
+	json_string_print(stdout, r->recipe);
 	(void)printf(", \"context\": %zu, \"facts\": %zu, \"cases\": %zu, \"seed\": %zu", t->context,
 	             o->facts, o->cases, o->seed);
 	(void)printf(", \"asked\": %zu, \"trials\": %zu", t->asked, t->counted);
@@ -138,7 +138,7 @@ static void print_retrieval_json(const struct eval *eval, const struct eval_resu
 	print_number("ratio", r->ratio);
 	print_number("bits_per_value", r->bits_per_value);
 	(void)fputs(", \"device\": ", stdout);
-	json_string_print(eval->session.device.name);
+	json_string_print(stdout, eval->session.device.name);
 	(void)puts("}");
 }
 

@@ -30,9 +30,6 @@ enum {
 	WIDTH = LEFT + PLOT_WIDTH + KEY_WIDTH
 };
 
-/* What is smaller counts as no loss: logits are floats. */
-#define LEAST_LOSS 1e-6
-
 /* Characters of a recipe that fit into the key. */
 #define KEY_CHARACTERS 42
 
@@ -87,13 +84,12 @@ static double cost(const struct plot *p, size_t i)
 	return eval_judges(p->options) ? r->bits_per_value : r->bytes_per_token;
 }
 
-/* The point's y; minus infinity when nothing is lost, which a logarithm can't show. Differences of
- * rounding alone would stretch the axis over decades in which nothing happens. */
+/* The point's y; minus infinity when nothing is lost, which a logarithm can't show. */
 static double height_of(const struct plot *p, size_t i)
 {
 	if (eval_retrieves(p->options))
 		return p->results[i].retrieval.exact;
-	return loss(p, i) < LEAST_LOSS ? -INFINITY : log10(loss(p, i));
+	return plot_loss_height(loss(p, i));
 }
 
 static void widen(struct range *range, double value)
@@ -123,7 +119,7 @@ static void find_ranges(struct plot *p)
 		p->y = (struct range){0, 1};
 	if (!isfinite(p->y.low)) /* only the exact one */
 		p->y = (struct range){-4, -3};
-	p->floor = p->y.low - fmax((p->y.high - p->y.low) / 6, 0.3);
+	p->floor = plot_loss_floor(p->y.low, p->y.high);
 	if (!eval_retrieves(p->options))
 		p->y.low = p->floor;
 	round_range(&p->x);

@@ -49,12 +49,24 @@ static bool allocate_rows(struct eval_runs *runs, struct tool_error *error)
 	return (runs->tokens != NULL && runs->logits != NULL) || tool_fail(error, "out of memory");
 }
 
+/* A recipe that has files of its own is opened with these. */
+static bool open_stream(struct eval_runs *runs, struct eval_run *run, size_t most_tokens,
+                        struct tool_error *error)
+{
+	struct session session = runs->eval->session;
+	const struct given_files *own =
+		run->slot > 0 ? runs->eval->options->given_of[run->slot - 1] : NULL;
+	if (own != NULL)
+		session.given = *own;
+	return session_stream_open_forked(&session, run->recipe, most_tokens, runs->forks, &run->stream,
+	                                  error);
+}
+
 static bool open_streams(struct eval_runs *runs, size_t most_tokens, struct tool_error *error)
 {
 	for (size_t i = 0; i < runs->n; i++) {
 		runs->streams[i] = &runs->run[i].stream;
-		if (!session_stream_open_forked(&runs->eval->session, runs->run[i].recipe, most_tokens,
-		                                runs->forks, &runs->run[i].stream, error))
+		if (!open_stream(runs, &runs->run[i], most_tokens, error))
 			return false;
 	}
 	/* the others get the queries of the prompt with its rows */

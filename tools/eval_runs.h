@@ -13,7 +13,6 @@ struct eval_run {
 	const char *recipe;
 	size_t slot; /* 0: f16; 1 + i: recipe i */
 	struct engine_stream stream;
-	double attention_error, mass; /* sums over rows, layers and query heads */
 	double bytes_per_token, decode_tokens_per_s, prefill_tokens_per_s;
 };
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "output_file.h"
 #include "text_file.h"
 
 static bool read_one(const char *path, struct given_file *file, struct tool_error *error)
@@ -29,6 +30,16 @@ void given_files_close(struct given_files *files)
 	free(files->calibration.data);
 	free(files->factors.data);
 	*files = (struct given_files){0};
+}
+
+bool given_file_write(const struct given_file *file, const char *path, struct tool_error *error)
+{
+	struct output_file out;
+	if (!output_file_open(&out, path, error))
+		return false;
+	const bool whole = output_file_write(&out, file->data, file->size) == file->size;
+	return output_file_close(&out, CLKV_OK, path, NULL, error) &&
+	       (whole || tool_fail(error, "'%s' can't be written to its end", path));
 }
 
 /* other: another word that recipes with it may have, or NULL. */

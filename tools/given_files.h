@@ -45,6 +45,9 @@ bool given_files_read(const struct given_paths *paths, struct given_files *files
 
 void given_files_close(struct given_files *files);
 
+/** Writes such a file. */
+bool given_file_write(const struct given_file *file, const char *path, struct tool_error *error);
+
 /** Gives a cache those that its recipe takes, as of this model. */
 void given_files_offer(const struct given_files *files, const char *recipe, uint64_t model,
                        clkv_cache_options *options);

@@ -61,9 +61,9 @@ void info_tuning_print_json(clkv_context *context, bool build)
 	for (size_t i = 0; i < ANSWERS; i++) {
 		const struct answer a = ask(context, build, i);
 		(void)printf("%s{\"recipe\": ", i ? ", " : "[");
-		json_string_print(a.recipe);
+		json_string_print(stdout, a.recipe);
 		(void)printf(", \"head_dim\": %d, \"group\": %d, \"tuning\": ", a.dim, a.group);
-		json_string_print(a.tuning);
+		json_string_print(stdout, a.tuning);
 		(void)putchar('}');
 	}
 	(void)putchar(']');

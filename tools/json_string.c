@@ -1,22 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * \file    json_string.c
- * \brief   A string of JSON on standard output.
+ * \brief   A string of JSON.
  */
 #include "json_string.h"
 
-#include <stdio.h>
-
-void json_string_print(const char *text)
+void json_string_print(FILE *out, const char *text)
 {
-	(void)putchar('"');
+	(void)putc('"', out);
 	for (const unsigned char *c = (const unsigned char *)text; *c != '\0'; c++) {
 		if (*c == '"' || *c == '\\')
-			(void)printf("\\%c", *c);
+			(void)fprintf(out, "\\%c", *c);
 		else if (*c < 0x20)
-			(void)printf("\\u%04x", *c);
+			(void)fprintf(out, "\\u%04x", *c);
 		else
-			(void)putchar(*c);
+			(void)putc(*c, out);
 	}
-	(void)putchar('"');
+	(void)putc('"', out);
 }

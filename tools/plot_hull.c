@@ -7,6 +7,19 @@
 
 #include <math.h>
 
+/* Logits are floats: what differs by rounding alone would stretch an axis over decades in which nothing happens. */
+#define LEAST_LOSS 1e-6
+
+double plot_loss_height(double loss)
+{
+	return loss < LEAST_LOSS ? -INFINITY : log10(loss);
+}
+
+double plot_loss_floor(double low, double high)
+{
+	return low - fmax((high - low) / 6, 0.3);
+}
+
 static bool comes_before(struct plot_point a, struct plot_point b)
 {
 	return a.x < b.x || (a.x == b.x && a.y < b.y);

@@ -19,4 +19,10 @@ struct plot_point {
  *  the chain are left out. work: room for n indices. */
 size_t plot_lower_hull(const struct plot_point *points, size_t n, size_t *hull, size_t *work);
 
+/** The height of a loss on a logarithmic axis; minus infinity of what is so small that it counts as nothing. */
+double plot_loss_height(double loss);
+
+/** Where the line of no loss lies, whose logarithm no axis has, below heights from low to high. */
+double plot_loss_floor(double low, double high);
+
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * \file    train_calibration.c
- * \brief   Texts through the model in half; then layer by layer statistics of sampled queries, steps, codes.
+ * \brief   Texts through the model in half; statistics of sampled queries; then for each delta steps and codes, layer by layer.
  *
  * The first half of each text warms up; queries are taken from the second, evenly, so many that a minute of one core does.
  */
@@ -33,12 +33,18 @@ struct text {
 	float *queries; /* [layers][n_queries][q_heads][dim] */
 };
 
-struct training {
+/* What texts say of a head. */
+struct head_sums {
+	struct head_stats stats;
+	double *key_mean, *value_mean, *key_reach; /* [dim] */
+	double value_reach, traces;
+};
+
+struct calibrator {
 	struct session *session;
 	struct text *texts;
 	size_t n_texts, tokens, samples; /* tokens: of all texts */
 	size_t layers, heads, group, dim;
-	float delta;
 	float *norms; /* [layers][tokens] */
 	const struct text *running;
 	struct kept_rows kept;
@@ -47,17 +53,19 @@ struct training {
 	float *scores, *sorted, *scratch; /* of a head */
 	double *key_costs, *value_costs;  /* [tokens], of a head */
 	float *fit_keys; /* [n_fit][dim], of a head: of tokens that all queries may find sealed */
-	double *fit_costs, *fit_scratch;
+	double *fit_costs, *fit_scratch; /* fit_costs: [layers * heads][n_fit] */
 	size_t n_fit;
-	double *sums;         /* of a head: its statistics, means and errors */
-	clkv_calibration out; /* whose arrays are those of `floats` and `samples` */
-	float *floats;
+	double *middles;        /* [layers] of the norms */
+	struct head_sums *sums; /* [layers * heads], whose numbers lie in sum_floats */
+	double *sum_floats;
+	double *errors; /* [TOKEN_CLASSES][dim], of a head */
+	float *floats;  /* of what is written */
 	signed char *k_sample, *v_sample;
 };
 
 /* ---------------------------------------------------------------- texts ---- */
 
-static size_t q_row(const struct training *t)
+static size_t q_row(const struct calibrator *t)
 {
 	return t->heads * t->group * t->dim;
 }
@@ -73,7 +81,7 @@ static size_t sampled(const struct text *text, size_t position)
 
 static void see_rows(void *opaque, const struct asked_rows *asked)
 {
-	struct training *t = opaque;
+	struct calibrator *t = opaque;
 	const struct text *text = t->running;
 	const size_t row = q_row(t);
 	memcpy(t->norms + asked->layer * t->tokens + text->first + asked->first, asked->norms,
@@ -86,7 +94,7 @@ static void see_rows(void *opaque, const struct asked_rows *asked)
 	}
 }
 
-static void choose_queries(const struct training *t, struct text *text)
+static void choose_queries(const struct calibrator *t, struct text *text)
 {
 	const size_t half = text->in.n / 2, rows = text->in.n - half, most = MOST_QUERIES / t->n_texts;
 	text->n_queries = rows < most ? rows : most;
@@ -94,7 +102,7 @@ static void choose_queries(const struct training *t, struct text *text)
 		text->positions[i] = half + i * rows / text->n_queries;
 }
 
-static bool run_text(struct training *t, struct text *text, struct tool_error *error)
+static bool run_text(struct calibrator *t, struct text *text, struct tool_error *error)
 {
 	choose_queries(t, text);
 	text->queries = calloc(t->layers * text->n_queries * q_row(t), sizeof(float));
@@ -106,7 +114,7 @@ static bool run_text(struct training *t, struct text *text, struct tool_error *e
 }
 
 /* Rows of a layer of a text, head by head. */
-static bool read_layer(struct training *t, size_t layer, const struct text *text,
+static bool read_layer(struct calibrator *t, size_t layer, const struct text *text,
                        struct tool_error *error)
 {
 	if (!kept_rows_read(t->session, &text->stream, layer, 0, text->in.n, &t->kept, error))
@@ -128,7 +136,7 @@ static int compare_floats(const void *a, const void *b)
 }
 
 /* The first tokens would spoil a mean. */
-static double median_norm(struct training *t, size_t layer)
+static double median_norm(struct calibrator *t, size_t layer)
 {
 	float *norms = t->norms + layer * t->tokens;
 	qsort(norms, t->tokens, sizeof *norms, compare_floats);
@@ -137,43 +145,36 @@ static double median_norm(struct training *t, size_t layer)
 
 /* ---------------------------------------------------------------- a head ---- */
 
-/* What stands in `sums`, of dim, dim * dim or a few doubles each. */
-struct head_sums {
-	struct head_stats stats;
-	double *key_mean, *value_mean, *key_reach, *errors;
-	double value_reach;
-};
-
 static size_t n_sums(size_t dim)
 {
-	return (5 + TOKEN_CLASSES + dim) * dim;
+	return (5 + dim) * dim;
 }
 
-static struct head_sums clear_sums(const struct training *t)
+/* The sums of a head by its number among all layers' heads, which begin as 0. */
+static struct head_sums *lay_sums(const struct calibrator *t, size_t number)
 {
 	const size_t dim = t->dim;
-	double *at = t->sums;
-	memset(at, 0, n_sums(dim) * sizeof *at);
-	return (struct head_sums){
+	double *at = t->sum_floats + number * n_sums(dim);
+	t->sums[number] = (struct head_sums){
 		.stats = {.dim = dim, .first = at, .weighed = at + dim, .second = at + 2 * dim},
 		.key_mean = at + (2 + dim) * dim,
 		.value_mean = at + (3 + dim) * dim,
 		.key_reach = at + (4 + dim) * dim,
-		.errors = at + (5 + dim) * dim,
 	};
+	return &t->sums[number];
 }
 
-static float *key_of(const struct training *t, size_t head, size_t token)
+static float *key_of(const struct calibrator *t, size_t head, size_t token)
 {
 	return t->keys + (head * t->tokens + token) * t->dim;
 }
 
-static float *value_of(const struct training *t, size_t head, size_t token)
+static float *value_of(const struct calibrator *t, size_t head, size_t token)
 {
 	return t->values + (head * t->tokens + token) * t->dim;
 }
 
-static void add_means(const struct training *t, size_t head, const struct text *text,
+static void add_means(const struct calibrator *t, size_t head, const struct text *text,
                       struct head_sums *sums)
 {
 	for (size_t i = CALIBRATION_SINKS; i < text->in.n; i++)
@@ -184,7 +185,7 @@ static void add_means(const struct training *t, size_t head, const struct text *
 }
 
 /* Of the rows that means are of. */
-static void add_reach(const struct training *t, size_t head, const struct text *text,
+static void add_reach(const struct calibrator *t, size_t head, const struct text *text,
                       struct head_sums *sums)
 {
 	for (size_t i = CALIBRATION_SINKS; i < text->in.n; i++)
@@ -196,7 +197,8 @@ static void add_reach(const struct training *t, size_t head, const struct text *
 		}
 }
 
-static void gather_head(const struct training *t, size_t layer, size_t head, struct head_sums *sums)
+static void gather_head(const struct calibrator *t, size_t layer, size_t head,
+                        struct head_sums *sums)
 {
 	const double tokens = (double)(t->tokens - t->n_texts * CALIBRATION_SINKS);
 	memset(t->key_costs, 0, t->tokens * sizeof *t->key_costs);
@@ -231,7 +233,7 @@ static void gather_head(const struct training *t, size_t layer, size_t head, str
 		add_reach(t, head, &t->texts[i], sums);
 }
 
-static double traces_of(const struct training *t, size_t head)
+static double traces_of(const struct calibrator *t, size_t head)
 {
 	double sum = 0;
 	for (size_t g = head * t->group; g < (head + 1) * t->group; g++)
@@ -241,7 +243,7 @@ static double traces_of(const struct training *t, size_t head)
 }
 
 /* Arrays of a head lie behind each other in `floats`, of all heads of each kind. */
-static struct head_calibration head_of(const struct training *t, size_t head)
+static struct head_calibration head_of(const struct calibrator *t, size_t head)
 {
 	const size_t heads = t->layers * t->heads, dim = t->dim, all = heads * dim;
 	float *f = t->floats;
@@ -260,7 +262,7 @@ static struct head_calibration head_of(const struct training *t, size_t head)
 	};
 }
 
-static size_t n_floats(const struct training *t)
+static size_t n_floats(const struct calibrator *t)
 {
 	return t->layers * t->heads * ((5 + TOKEN_CLASSES) * t->dim + TOKEN_CLASSES);
 }
@@ -272,31 +274,42 @@ static size_t fit_end(const struct text *text)
 }
 
 /* K's errors and V's count the same, whatever their sums. A token that nobody attends to costs something too. */
-static void fit_head(const struct training *t, size_t head, const struct head_stats *stats,
-                     struct head_calibration *h)
+static void note_costs(const struct calibrator *t, size_t number, const struct head_stats *stats)
 {
 	const double least = 1e-9 / (double)t->n_fit;
-	size_t n = 0;
+	double *to = t->fit_costs + number * t->n_fit;
 	for (size_t i = 0; i < t->n_texts; i++) {
 		const struct text *text = &t->texts[i];
-		for (size_t j = CALIBRATION_SINKS; j < fit_end(text); j++, n++) {
+		for (size_t j = CALIBRATION_SINKS; j < fit_end(text); j++, to++) {
 			const size_t token = text->first + j;
-			memcpy(t->fit_keys + n * t->dim, key_of(t, head, token), t->dim * sizeof(float));
-			t->fit_costs[n] = least;
+			*to = least;
 			if (stats->noise > 0)
-				t->fit_costs[n] += t->key_costs[token] / stats->noise;
+				*to += t->key_costs[token] / stats->noise;
 			if (stats->spread > 0)
-				t->fit_costs[n] += t->value_costs[token] / stats->spread;
+				*to += t->value_costs[token] / stats->spread;
 		}
 	}
-	head_fit(h, t->fit_keys, t->fit_costs, n, t->fit_scratch);
+}
+
+static void fit_head(const struct calibrator *t, size_t number, size_t head,
+                     struct head_calibration *h)
+{
+	float *to = t->fit_keys;
+	for (size_t i = 0; i < t->n_texts; i++) {
+		const struct text *text = &t->texts[i];
+		const size_t n = (fit_end(text) - CALIBRATION_SINKS) * t->dim;
+		memcpy(to, key_of(t, head, text->first + CALIBRATION_SINKS), n * sizeof *to);
+		to += n;
+	}
+	head_fit(h, t->fit_keys, t->fit_costs + number * t->n_fit, t->n_fit, t->fit_scratch);
 }
 
 /* Classes of tokens, and the codes of whole runs behind each text's sinks. */
-static void code_head(const struct training *t, size_t number, size_t head,
-                      struct head_calibration *h, struct head_sums *sums)
+static void code_head(const struct calibrator *t, size_t number, size_t head,
+                      struct head_calibration *h)
 {
 	size_t counts[TOKEN_CLASSES] = {0};
+	memset(t->errors, 0, TOKEN_CLASSES * t->dim * sizeof *t->errors);
 	for (size_t i = 0; i < t->n_texts; i++) {
 		const struct text *text = &t->texts[i];
 		head_score(h, key_of(t, head, text->first + CALIBRATION_SINKS), text->coded,
@@ -309,35 +322,59 @@ static void code_head(const struct training *t, size_t number, size_t head,
 		const size_t at = number * t->dim * t->samples + text->code;
 		const struct head_codes codes = {t->k_sample + at, t->v_sample + at, t->samples};
 		head_encode(h, key_of(t, head, from), value_of(t, head, from), t->scores + text->code,
-		            text->coded, &codes, sums->errors, counts);
+		            text->coded, &codes, t->errors, counts);
 	}
-	head_set_errors(h, sums->errors, counts);
+	head_set_errors(h, t->errors, counts);
 }
 
-static bool calibrate_layer(struct training *t, size_t layer, struct tool_error *error)
+static bool read_layers(struct calibrator *t, size_t layer, struct tool_error *error)
 {
-	struct head_measure m = {
-		.delta = (double)t->delta,
-		.norm = median_norm(t, layer),
-		.scale = (float)(1 / sqrt((double)t->dim)),
-	};
 	for (size_t i = 0; i < t->n_texts; i++)
 		if (!read_layer(t, layer, &t->texts[i], error))
 			return false;
+	return true;
+}
+
+/* What no delta changes. */
+static bool gather_layer(struct calibrator *t, size_t layer, struct tool_error *error)
+{
+	t->middles[layer] = median_norm(t, layer);
+	if (!read_layers(t, layer, error))
+		return false;
 	if (!output_grams(t->session->model, layer, t->gram))
 		return tool_fail(error, "out of memory");
 	for (size_t h = 0; h < t->heads; h++) {
-		struct head_sums sums = clear_sums(t);
-		struct head_calibration head = head_of(t, layer * t->heads + h);
-		gather_head(t, layer, h, &sums);
-		m.traces = traces_of(t, h);
-		m.key_mean = sums.key_mean;
-		m.value_mean = sums.value_mean;
-		m.key_reach = sums.key_reach;
-		m.value_reach = sums.value_reach;
-		head_calibrate(&sums.stats, &m, &head);
-		fit_head(t, h, &sums.stats, &head);
-		code_head(t, layer * t->heads + h, h, &head, &sums);
+		const size_t number = layer * t->heads + h;
+		struct head_sums *sums = lay_sums(t, number);
+		gather_head(t, layer, h, sums);
+		sums->traces = traces_of(t, h);
+		note_costs(t, number, &sums->stats);
+	}
+	return true;
+}
+
+static bool calibrate_layer(struct calibrator *t, size_t layer, float delta,
+                            struct tool_error *error)
+{
+	if (!read_layers(t, layer, error))
+		return false;
+	for (size_t h = 0; h < t->heads; h++) {
+		const size_t number = layer * t->heads + h;
+		const struct head_sums *sums = &t->sums[number];
+		const struct head_measure m = {
+			.delta = (double)delta,
+			.norm = t->middles[layer],
+			.traces = sums->traces,
+			.scale = (float)(1 / sqrt((double)t->dim)),
+			.key_mean = sums->key_mean,
+			.value_mean = sums->value_mean,
+			.key_reach = sums->key_reach,
+			.value_reach = sums->value_reach,
+		};
+		struct head_calibration head = head_of(t, number);
+		head_calibrate(&sums->stats, &m, &head);
+		fit_head(t, number, h, &head);
+		code_head(t, number, h, &head);
 	}
 	return true;
 }
@@ -357,7 +394,7 @@ static double entropy_of(const signed char *codes, size_t n)
 	return bits / (double)n;
 }
 
-static struct calibration_bits measure_bits(const struct training *t)
+static struct calibration_bits measure_bits(const struct calibrator *t)
 {
 	const size_t heads = t->layers * t->heads, components = heads * t->dim;
 	struct calibration_bits bits = {0};
@@ -369,14 +406,10 @@ static struct calibration_bits measure_bits(const struct training *t)
 	return bits;
 }
 
-static bool save(const struct training *t, const char *path, struct tool_error *error)
+static clkv_calibration list_arrays(const struct calibrator *t)
 {
-	const struct model *model = t->session->model;
 	const struct head_calibration first = head_of(t, 0);
-	const clkv_geometry geometry = engine_geometry(model);
 	clkv_calibration c = CLKV_INIT(clkv_calibration);
-	clkv_error cause = {0};
-	struct output_file file;
 	c.k_step = first.k_step;
 	c.k_mean = first.k_mean;
 	c.k_ask = first.k_ask;
@@ -390,14 +423,25 @@ static bool save(const struct training *t, const char *path, struct tool_error *
 	c.k_sample = t->k_sample;
 	c.v_sample = t->v_sample;
 	c.samples = t->samples;
-	if (!output_file_open(&file, path, error))
-		return false;
-	clkv_status status = clkv_calibration_write(&geometry, model_fingerprint(model), &c,
-	                                            output_file_write, &file, &cause);
-	return output_file_close(&file, status, "writing the calibration", &cause, error);
+	return c;
 }
 
-static size_t longest_text(const struct training *t)
+static bool write_file(const struct calibrator *t, struct given_file *file,
+                       struct tool_error *error)
+{
+	const struct model *model = t->session->model;
+	const clkv_geometry geometry = engine_geometry(model);
+	const clkv_calibration c = list_arrays(t);
+	clkv_error cause = {0};
+	struct output_file out = {"memory", open_memstream(&file->data, &file->size)};
+	if (out.file == NULL)
+		return tool_fail(error, "out of memory");
+	clkv_status status = clkv_calibration_write(&geometry, model_fingerprint(model), &c,
+	                                            output_file_write, &out, &cause);
+	return output_file_close(&out, status, "writing the calibration", &cause, error);
+}
+
+static size_t longest_text(const struct calibrator *t)
 {
 	size_t most = 0;
 	for (size_t i = 0; i < t->n_texts; i++)
@@ -405,10 +449,10 @@ static size_t longest_text(const struct training *t)
 	return most;
 }
 
-static bool reserve(struct training *t, struct tool_error *error)
+static bool reserve(struct calibrator *t, struct tool_error *error)
 {
 	const size_t rows = t->heads * t->tokens * t->dim, longest = longest_text(t);
-	const size_t samples = t->layers * t->heads * t->dim * t->samples;
+	const size_t heads = t->layers * t->heads, samples = heads * t->dim * t->samples;
 	t->norms = calloc(t->layers * t->tokens, sizeof(float));
 	t->keys = calloc(rows, sizeof(float));
 	t->values = calloc(rows, sizeof(float));
@@ -419,21 +463,27 @@ static bool reserve(struct training *t, struct tool_error *error)
 	t->key_costs = calloc(t->tokens, sizeof(double));
 	t->value_costs = calloc(t->tokens, sizeof(double));
 	t->fit_keys = calloc(t->n_fit * t->dim, sizeof(float));
-	t->fit_costs = calloc(t->n_fit, sizeof(double));
+	t->fit_costs = calloc(heads * t->n_fit, sizeof(double));
 	t->fit_scratch = calloc(fit_doubles(t->dim, t->n_fit), sizeof(double));
-	t->sums = calloc(n_sums(t->dim), sizeof(double));
+	t->middles = calloc(t->layers, sizeof(double));
+	t->sums = calloc(heads, sizeof *t->sums);
+	t->sum_floats = calloc(heads * n_sums(t->dim), sizeof(double));
+	t->errors = calloc(TOKEN_CLASSES * t->dim, sizeof(double));
 	t->floats = calloc(n_floats(t), sizeof(float));
 	t->k_sample = calloc(samples, 1);
 	t->v_sample = calloc(samples, 1);
 	if (!t->norms || !t->keys || !t->values || !t->gram || !t->scores || !t->sorted ||
 	    !t->scratch || !t->key_costs || !t->value_costs || !t->fit_keys || !t->fit_costs ||
-	    !t->fit_scratch || !t->sums || !t->floats || !t->k_sample || !t->v_sample)
+	    !t->fit_scratch || !t->middles || !t->sums || !t->sum_floats || !t->errors || !t->floats ||
+	    !t->k_sample || !t->v_sample)
 		return tool_fail(error, "out of memory");
 	return kept_rows_open(t->session, longest, &t->kept, error);
 }
 
-static void release(struct training *t)
+void calibrator_close(struct calibrator *t)
 {
+	if (t == NULL)
+		return;
 	for (size_t i = 0; i < t->n_texts && t->texts != NULL; i++) {
 		session_stream_close(&t->texts[i].stream);
 		free(t->texts[i].queries);
@@ -452,14 +502,18 @@ static void release(struct training *t)
 	free(t->fit_keys);
 	free(t->fit_costs);
 	free(t->fit_scratch);
+	free(t->middles);
 	free(t->sums);
+	free(t->sum_floats);
+	free(t->errors);
 	free(t->floats);
 	free(t->k_sample);
 	free(t->v_sample);
+	free(t);
 }
 
 /* Of each text the place among all texts' tokens, and among all texts' codes. */
-static bool lay_out(struct training *t, const struct text_input *texts, struct tool_error *error)
+static bool lay_out(struct calibrator *t, const struct text_input *texts, struct tool_error *error)
 {
 	t->texts = calloc(t->n_texts, sizeof *t->texts);
 	if (t->texts == NULL)
@@ -479,7 +533,7 @@ static bool lay_out(struct training *t, const struct text_input *texts, struct t
 	return true;
 }
 
-static bool train(struct training *t, const struct text_input *texts, struct tool_error *error)
+static bool gather(struct calibrator *t, const struct text_input *texts, struct tool_error *error)
 {
 	if (!lay_out(t, texts, error) || !reserve(t, error))
 		return false;
@@ -487,31 +541,48 @@ static bool train(struct training *t, const struct text_input *texts, struct too
 		if (!run_text(t, &t->texts[i], error))
 			return false;
 	for (size_t l = 0; l < t->layers; l++) {
-		if (!calibrate_layer(t, l, error))
+		if (!gather_layer(t, l, error))
 			return false;
 		progress_show("statistics", l + 1, t->layers);
 	}
 	return true;
 }
 
-bool train_calibration(struct session *session, const struct text_input *texts, size_t n_texts,
-                       float delta, const char *path, struct calibration_bits *bits,
-                       struct tool_error *error)
+bool calibrator_open(struct session *session, const struct text_input *texts, size_t n_texts,
+                     struct calibrator **out, struct tool_error *error)
 {
 	const struct model *m = session->model;
-	struct training t = {
+	struct calibrator *t = malloc(sizeof *t);
+	if (t == NULL)
+		return tool_fail(error, "out of memory");
+	*t = (struct calibrator){
 		.session = session,
 		.n_texts = n_texts,
 		.layers = (size_t)m->n_layers,
 		.heads = (size_t)m->kv_heads,
 		.group = (size_t)(m->q_heads / m->kv_heads),
 		.dim = (size_t)m->head_dim,
-		.delta = delta,
 	};
-	bool done = train(&t, texts, error) && save(&t, path, error);
+	bool done = gather(t, texts, error);
+	progress_clear();
+	if (!done)
+		calibrator_close(t);
+	*out = done ? t : NULL;
+	return done;
+}
+
+bool calibrator_make(struct calibrator *t, float delta, struct given_file *file,
+                     struct calibration_bits *bits, struct tool_error *error)
+{
+	bool done = true;
+	*file = (struct given_file){NULL, 0};
+	for (size_t l = 0; l < t->layers && done; l++) {
+		done = calibrate_layer(t, l, delta, error);
+		progress_show("steps and codes", l + 1, t->layers);
+	}
+	done = done && write_file(t, file, error);
 	if (done)
-		*bits = measure_bits(&t);
-	release(&t);
+		*bits = measure_bits(t);
 	progress_clear();
 	return done;
 }

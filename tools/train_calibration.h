@@ -6,6 +6,9 @@
 #ifndef TRAIN_CALIBRATION_H
 #define TRAIN_CALIBRATION_H
 
+#include <stdint.h>
+
+#include "session.h"
 #include "text_rows.h"
 
 /** Tokens that a text must have: half of them warm up, and the other half's queries must find some that are sealed. */
@@ -17,10 +20,19 @@ struct calibration_bits {
 	double bytes; /**< of a token, all layers, its classes included */
 };
 
-/** Runs the texts, each of at least CALIBRATION_LEAST_TOKENS, through the model and writes a calibration file, for caches with qtc. delta: the error of a layer's output,
- *  in lengths of the residual stream, that one step of K stands for. */
-bool train_calibration(struct session *session, const struct text_input *texts, size_t n_texts,
-                       float delta, const char *path, struct calibration_bits *bits,
-                       struct tool_error *error);
+/** What texts say of a model: from it calibrations follow, for caches with qtc. */
+struct calibrator;
+
+/** Runs the texts, at least one and each of at least CALIBRATION_LEAST_TOKENS, through the model, which takes most of the time. */
+bool calibrator_open(struct session *session, const struct text_input *texts, size_t n_texts,
+                     struct calibrator **out, struct tool_error *error);
+
+/** Makes the bytes of a calibration file, the caller's to free; may be called again with another delta: the error of a layer's
+ *  output, in lengths of the residual stream, that one step of K stands for. */
+bool calibrator_make(struct calibrator *calibrator, float delta, struct given_file *file,
+                     struct calibration_bits *bits, struct tool_error *error);
+
+/** NULL is allowed. */
+void calibrator_close(struct calibrator *calibrator);
 
 #endif

@@ -11,19 +11,19 @@
 static void begin_json(const struct tune_task *task, const char *event, const char *tuning)
 {
 	(void)printf("{\"event\": \"%s\", \"recipe\": ", event);
-	json_string_print(task->recipe);
+	json_string_print(stdout, task->recipe);
 	(void)printf(", \"head_dim\": %zu, \"q_heads\": %zu, \"kv_heads\": %zu, \"tokens\": %zu",
 	             task->head_dim, task->q_heads, task->kv_heads, task->tokens);
 	if (tuning != NULL) {
 		(void)fputs(", \"tuning\": ", stdout);
-		json_string_print(tuning);
+		json_string_print(stdout, tuning);
 	}
 }
 
 static void print_text(const char *name, const char *text)
 {
 	(void)printf(", \"%s\": ", name);
-	json_string_print(text);
+	json_string_print(stdout, text);
 }
 
 static void end_line(const struct tune_task *task)

@@ -40,7 +40,8 @@ typedef struct clkv_context_options {
 	                               embedded ones */
 } clkv_context_options;
 
-/** Makes a context on the caller's cl_context and device (both are retained). Blocks while it asks the device.
+/** Makes a context on the caller's cl_context and one of its devices, or a part of one (both are retained). Blocks while it asks
+ *  the device.
  *  Reads the environment (CLKV_CACHE_DIR, CLKV_KERNEL_DIR, CLKV_TUNE, CLKV_BUILD_THREADS: threads that
  *  build programs at once, the number of cores unless set) and the tunings that clkv_tuning_store has kept here and
  *  never later. Errors: INVALID_ARGUMENT, NO_HOST_MEMORY, OPENCL, UNSUPPORTED. Since 0.1. */

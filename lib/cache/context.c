@@ -92,6 +92,18 @@ static clkv_status fill(clkv_context *c, const clkv_context_options *o, clkv_err
 	return CLKV_OK;
 }
 
+/* The device, or one of which it's a part: contexts of a part may list the whole (PoCL's do). */
+static bool is_among(cl_device_id device, const cl_device_id *devices, cl_uint n)
+{
+	for (cl_uint i = 0; i < n; i++)
+		if (devices[i] == device)
+			return true;
+	cl_device_id whole = NULL;
+	cl_int code =
+		clGetDeviceInfo(device, CL_DEVICE_PARENT_DEVICE, sizeof(cl_device_id), &whole, NULL);
+	return code == CL_SUCCESS && whole && whole != device && is_among(whole, devices, n);
+}
+
 static clkv_status check_device(cl_context context, cl_device_id device, clkv_error *error)
 {
 	cl_uint n;
@@ -103,9 +115,8 @@ static clkv_status check_device(cl_context context, cl_device_id device, clkv_er
 		n = sizeof devices / sizeof devices[0];
 	CLKV_CL(error,
 	        clGetContextInfo(context, CL_CONTEXT_DEVICES, n * sizeof devices[0], devices, NULL));
-	for (cl_uint i = 0; i < n; i++)
-		if (devices[i] == device)
-			return CLKV_OK;
+	if (is_among(device, devices, n))
+		return CLKV_OK;
 	CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "device is not one of the cl_context's %u", n);
 }
 

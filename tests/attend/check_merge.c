@@ -175,7 +175,52 @@ START_TEST(test_the_host_makes_the_same)
 }
 END_TEST
 
-/* ---------------------------------------------------------------- stripes ---- */
+/* ---------------------------------------------------------------- several devices ---- */
+
+/* Contexts of parts of the test's device, each with cores of its own; where it can't be divided, on the whole of it. */
+struct devices {
+	size_t n;
+	cl_device_id part[2]; /* NULL: the whole */
+	clkv_context *context[2];
+	cl_command_queue queue[2];
+};
+
+static clkv_context *open_on(cl_device_id device)
+{
+	clkv_context *context;
+	clkv_error error;
+	cl_int code;
+	cl_context cl = clCreateContext(NULL, 1, &device, NULL, NULL, &code);
+	ck_assert_int_eq(code, CL_SUCCESS);
+	feed_ok(clkv_context_create(cl, device, NULL, &context, &error), &error, "clkv_context_create");
+	clReleaseContext(cl);
+	return context;
+}
+
+static void open_devices(struct devices *d)
+{
+	const cl_device_partition_property halves[] = {CL_DEVICE_PARTITION_BY_COUNTS, 1, 1,
+	                                               CL_DEVICE_PARTITION_BY_COUNTS_LIST_END, 0};
+	cl_device_id whole = clkv_context_device(fixture.context);
+	cl_uint n = 0;
+	*d = (struct devices){.n = 2};
+	if (clCreateSubDevices(whole, halves, 2, d->part, &n) != CL_SUCCESS || n != 2)
+		d->part[0] = d->part[1] = NULL;
+	for (size_t i = 0; i < d->n; i++) {
+		d->context[i] = open_on(d->part[i] ? d->part[i] : whole);
+		d->queue[i] = fixture_queue_of(d->context[i]);
+	}
+}
+
+static void close_devices(struct devices *d)
+{
+	for (size_t i = 0; i < d->n; i++) {
+		clReleaseCommandQueue(d->queue[i]);
+		clkv_context_destroy(d->context[i]);
+		if (d->part[i])
+			clReleaseDevice(d->part[i]);
+	}
+}
 
 enum { STRIPES = 3, CHUNK = 100, LENGTH = 2 * STRIPES * CHUNK + 40, STEPS = 12 };
 
@@ -233,15 +278,17 @@ START_TEST(test_stripes_attend_as_one_cache)
 	static float parts[STRIPES * CHUNK * 6 * 64], part_lse[STRIPES * CHUNK * 6],
 		out[CHUNK * 6 * 64], lse[CHUNK * 6];
 	static uint64_t row[LENGTH + STEPS];
+	struct devices devices;
 	struct feed one = {.geometry = feed_usual(1), .lse = true};
 	clkv_error error;
 	for (size_t i = 0; i < LENGTH + STEPS; i++)
 		row[i] = 1000 + i;
 	feed_open(&one, fixture.context, fixture.queue, "f16", NULL);
 	stream_open(&one, &whole);
+	open_devices(&devices);
 	for (int i = 0; i < STRIPES; i++) {
 		s.feed[i] = (struct feed){.geometry = feed_usual(1), .lse = true};
-		feed_open(&s.feed[i], fixture.context, fixture.queue, "f16", NULL);
+		feed_open(&s.feed[i], devices.context[i % 2], devices.queue[i % 2], "f16", NULL);
 		stream_open(&s.feed[i], &s.stream[i]);
 	}
 	for (size_t at = 0, turn = 0; at < LENGTH + STEPS; turn++) {
@@ -265,6 +312,80 @@ START_TEST(test_stripes_attend_as_one_cache)
 	for (int i = 0; i < STRIPES; i++)
 		feed_close(&s.feed[i]);
 	feed_close(&one);
+	close_devices(&devices);
+}
+END_TEST
+
+enum { HEAD_ROWS = 200, KV_HEADS = 2, Q_HEADS = 6, DIM = 64 };
+
+struct all_heads {
+	float q[HEAD_ROWS * Q_HEADS * DIM], k[HEAD_ROWS * KV_HEADS * DIM],
+		v[HEAD_ROWS * KV_HEADS * DIM], out[HEAD_ROWS * Q_HEADS * DIM];
+};
+
+/* n rows of all heads lie in x; a cache has n_kv of the KV heads, from the first on. */
+static void step_heads(struct feed *f, struct stream *stream, struct all_heads *x, size_t first,
+                       size_t n, clkv_phase phase)
+{
+	clkv_step_item item = {stream->seq, n, phase};
+	clkv_step *step;
+	clkv_error error;
+	clkv_attend_args args = CLKV_INIT(clkv_attend_args);
+	const clkv_tensor kv = {
+		.offset = first * DIM, .token_stride = KV_HEADS * DIM, .head_stride = DIM};
+	const clkv_tensor of_q = {.offset = first * (Q_HEADS / KV_HEADS) * DIM,
+	                          .token_stride = Q_HEADS * DIM,
+	                          .head_stride = DIM};
+	clkv_tensor k = kv, v = kv;
+	k.host = x->k, v.host = x->v;
+	args.q = args.out = of_q;
+	args.q.host = x->q, args.out.host = x->out;
+	feed_ok(clkv_step_begin(f->cache, &item, 1, f->queue, &step, &error), &error, "begin");
+	feed_ok(clkv_step_append(step, 0, &k, &v, 0, NULL, NULL, &error), &error, "append");
+	feed_ok(clkv_step_attend(step, 0, &args, 0, NULL, NULL, &error), &error, "attend");
+	ck_assert_int_eq(clFinish(f->queue), CL_SUCCESS);
+	feed_ok(clkv_step_commit(step, NULL, &error), &error, "commit");
+}
+
+static void fill(float *x, size_t n, uint64_t seed)
+{
+	for (size_t i = 0; i < n; i++)
+		x[i] = (float)feed_normal(seed + i / DIM, 0, FEED_K, 0, i % DIM);
+}
+
+/* KV heads on two devices, each with the rows of its heads in the same tensors: nothing is merged, and codecs seal what one
+ * cache would. Sums may be cut elsewhere: 2^-24 of some hundred shares of |v| < 8. */
+START_TEST(test_heads_lie_on_two_devices)
+{
+	static struct all_heads x, want;
+	static struct stream whole, part[2];
+	struct feed one = {.geometry = feed_usual(1)}, of[2];
+	struct devices devices;
+	open_devices(&devices);
+	feed_open(&one, fixture.context, fixture.queue, "kivi:bits=4 ; window=32", NULL);
+	stream_open(&one, &whole);
+	for (int i = 0; i < 2; i++) {
+		of[i] = (struct feed){.geometry = feed_geometry(1, Q_HEADS / KV_HEADS, 1, DIM, DIM)};
+		feed_open(&of[i], devices.context[i], devices.queue[i], "kivi:bits=4 ; window=32", NULL);
+		stream_open(&of[i], &part[i]);
+	}
+	for (uint64_t t = 0; t < 4; t++) {
+		const size_t n = t == 0 ? HEAD_ROWS : 1;
+		const clkv_phase phase = t == 0 ? CLKV_PROMPT_END : CLKV_DECODE;
+		fill(x.q, n * Q_HEADS * DIM, 1000 * t);
+		fill(x.k, n * KV_HEADS * DIM, 1000 * t + 300000);
+		fill(x.v, n * KV_HEADS * DIM, 1000 * t + 600000);
+		want = x;
+		step_heads(&one, &whole, &want, 0, n, phase);
+		for (size_t i = 0; i < 2; i++)
+			step_heads(&of[i], &part[i], &x, i, n, phase);
+		for (size_t i = 0; i < n * Q_HEADS * DIM; i++)
+			ck_assert_float_le(fabsf(x.out[i] - want.out[i]), 1e-5f);
+	}
+	for (int i = 0; i < 2; i++)
+		feed_close(&of[i]);
+	feed_close(&one);
+	close_devices(&devices);
 }
 END_TEST
 
@@ -383,6 +504,7 @@ int main(void)
 	tcase_add_loop_test(parts, test_parts_make_the_whole, 0, CASES);
 	tcase_add_loop_test(parts, test_the_host_makes_the_same, 0, CASES);
 	tcase_add_test(stripes, test_stripes_attend_as_one_cache);
+	tcase_add_test(stripes, test_heads_lie_on_two_devices);
 	tcase_add_loop_test(refused, test_wrong_arguments_are_named, 0, sizeof wrong / sizeof wrong[0]);
 	tcase_add_test(refused, test_wrong_calls_are_named);
 	return fixture_run_shared(suite);

@@ -223,9 +223,10 @@ static cl_device_id part_of(cl_device_id device)
 	return part;
 }
 
-START_TEST(test_a_foreign_device_is_refused)
+/* A context on a part of a device: it keeps the part after its owner has let go. What the part belongs to is foreign to it, but
+ * for PoCL 3, whose context lists the whole device in the part's place. */
+START_TEST(test_parts_of_devices_are_taken_foreign_ones_refused)
 {
-	cl_context cl = clkv_context_cl(fixture.context);
 	cl_device_id device = clkv_context_device(fixture.context), part = part_of(device);
 	clkv_context *context = NOTHING;
 	clkv_error error;
@@ -234,20 +235,15 @@ START_TEST(test_a_foreign_device_is_refused)
 		fprintf(stderr, "SKIPPED: the device can't be partitioned\n");
 		return;
 	}
-	ck_assert_int_eq(clkv_context_create(cl, part, NULL, &context, &error),
-	                 CLKV_ERROR_INVALID_ARGUMENT);
-	ck_assert_ptr_nonnull(strstr(error.text, "device"));
-	ck_assert_ptr_eq(context, NOTHING);
-
-	/* A context on the part keeps it after its owner has let go. PoCL 3 lists the whole device. */
 	cl_context cl_part = clCreateContext(NULL, 1, &part, NULL, NULL, &code);
 	ck_assert_int_eq(code, CL_SUCCESS);
 	cl_device_id listed = NULL;
 	clGetContextInfo(cl_part, CL_CONTEXT_DEVICES, sizeof listed, &listed, NULL);
-	if (listed != part) {
-		clReleaseContext(cl_part);
-		clReleaseDevice(part);
-		return;
+	if (listed == part) {
+		ck_assert_int_eq(clkv_context_create(cl_part, device, NULL, &context, &error),
+		                 CLKV_ERROR_INVALID_ARGUMENT);
+		ck_assert_ptr_nonnull(strstr(error.text, "device"));
+		ck_assert_ptr_eq(context, NOTHING);
 	}
 	ck_assert_int_eq(clkv_context_create(cl_part, part, NULL, &context, &error), CLKV_OK);
 	cl_uint n = 0;
@@ -504,7 +500,7 @@ int main(void)
 	tcase_add_test(name, test_a_wrong_name_gets_the_list);
 	tcase_add_test(name, test_platforms_without_a_device_are_named);
 	tcase_add_test(own, test_a_context_retains_the_caller_s);
-	tcase_add_test(own, test_a_foreign_device_is_refused);
+	tcase_add_test(own, test_parts_of_devices_are_taken_foreign_ones_refused);
 	tcase_add_test(own, test_nulls_are_refused);
 	tcase_add_test(options, test_options_of_other_versions);
 	tcase_add_test(options, test_half_an_allocator_is_refused);

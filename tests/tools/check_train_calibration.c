@@ -5,12 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "calibration_fit.h"
 #include "support/random.h"
 #include "support/tiny_session.h"
-#include "text_file.h"
 #include "train_calibration.h"
 
 enum { DIM = 32, GROUP = 2, N = 320, QUERIES = 6, ROWS = 128, WIDTH = 2 * GROUP * DIM };
@@ -405,24 +403,35 @@ END_TEST
 
 enum { LENGTH = CALIBRATION_LEAST_TOKENS, FACTORS_AT = 40, HEADS_AT = 64 };
 
-static char *train(struct session *s, size_t n_texts, float delta, struct calibration_bits *bits,
-                   size_t *size)
+static struct calibrator *gather(struct session *s, size_t n_texts)
 {
 	static int32_t ids[2][LENGTH + 8];
 	struct tool_error error = {""};
-	char path[] = "/tmp/clkv-check-train-XXXXXX", *file = NULL;
+	struct calibrator *c;
 	const struct text_input texts[] = {{ids[0], LENGTH}, {ids[1], LENGTH + 8}};
-	int fd = mkstemp(path);
-	ck_assert_int_ge(fd, 0);
-	ck_assert_int_eq(close(fd), 0);
 	for (int i = 0; i < LENGTH + 8; i++) {
 		ids[0][i] = i * i % s->model->vocabulary;
 		ids[1][i] = i * 37 % s->model->vocabulary;
 	}
-	ck_assert_msg(train_calibration(s, texts, n_texts, delta, path, bits, &error), "%s",
-	              error.text);
-	ck_assert_msg(text_file_read(path, &file, size, &error), "%s", error.text);
-	ck_assert_int_eq(unlink(path), 0);
+	ck_assert_msg(calibrator_open(s, texts, n_texts, &c, &error), "%s", error.text);
+	return c;
+}
+
+static char *make(struct calibrator *c, float delta, struct calibration_bits *bits, size_t *size)
+{
+	struct tool_error error = {""};
+	struct given_file file;
+	ck_assert_msg(calibrator_make(c, delta, &file, bits, &error), "%s", error.text);
+	*size = file.size;
+	return file.data;
+}
+
+static char *train(struct session *s, size_t n_texts, float delta, struct calibration_bits *bits,
+                   size_t *size)
+{
+	struct calibrator *c = gather(s, n_texts);
+	char *file = make(c, delta, bits, size);
+	calibrator_close(c);
 	return file;
 }
 
@@ -470,6 +479,32 @@ START_TEST(test_files_follow_delta_and_texts)
 }
 END_TEST
 
+/* What is gathered serves any number of files, in any order: each is what it would be alone. */
+START_TEST(test_one_gathering_serves_several_deltas)
+{
+	struct session s;
+	struct calibration_bits bits, again;
+	size_t size, other;
+	if (!tiny_session_open(&s, ROWS))
+		return;
+	struct calibrator *c = gather(&s, 2);
+	char *coarse = make(c, 2e-3f, &bits, &size), *fine = make(c, 1e-4f, &again, &size);
+	char *alone = train(&s, 2, 2e-3f, &again, &other);
+	ck_assert_uint_eq(size, other);
+	ck_assert_mem_eq(coarse, alone, size);
+	ck_assert_mem_ne(coarse, fine, size);
+	ck_assert_double_eq(bits.bytes, again.bytes);
+	free(alone);
+	alone = train(&s, 2, 1e-4f, &again, &other);
+	ck_assert_mem_eq(fine, alone, size);
+	free(coarse);
+	free(fine);
+	free(alone);
+	calibrator_close(c);
+	session_close(&s);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("train_calibration");
@@ -481,6 +516,7 @@ int main(void)
 	tcase_add_test(heads, test_nothing_to_find_is_harmless);
 	tcase_add_test(heads, test_codes_keep_their_bound);
 	tcase_add_test(files, test_files_follow_delta_and_texts);
+	tcase_add_test(files, test_one_gathering_serves_several_deltas);
 	tcase_set_timeout(files, 240);
 	suite_add_tcase(suite, heads);
 	suite_add_tcase(suite, files);
