@@ -4,21 +4,8 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum { TOKENS = 64 };
-
-static size_t append(void *opaque, const void *data, size_t size)
-{
-	struct bench_file *file = opaque;
-	unsigned char *bytes = realloc(file->bytes, file->n + size);
-	if (bytes == NULL)
-		return 0;
-	memcpy(bytes + file->n, data, size);
-	file->bytes = bytes;
-	file->n += size;
-	return size;
-}
 
 /* Values have a root mean square of about a half. Steps of a half and up to four times as much, or as little. */
 static float step_of(size_t channel)
@@ -75,8 +62,9 @@ bool bench_calibration(const clkv_geometry *geometry, const float *values, size_
 		c.k_sample = a.k, c.v_sample = a.v, c.samples = TOKENS;
 		for (int i = 0; i < 3; i++)
 			c.k_factor[i] = c.v_factor[i] = 1.0f;
-		done = clkv_calibration_write(geometry, 0, &c, append, file, &cause) == CLKV_OK ||
-		       tool_fail_clkv(error, "the calibration", &cause);
+		done =
+			clkv_calibration_write(geometry, 0, &c, bench_file_append, file, &cause) == CLKV_OK ||
+			tool_fail_clkv(error, "the calibration", &cause);
 	} else {
 		tool_set_error(error, "out of memory");
 	}

@@ -3,13 +3,8 @@
 #ifndef BENCH_CALIBRATION_H
 #define BENCH_CALIBRATION_H
 
+#include "bench_file.h"
 #include "rig.h"
-
-/** A file, which grows as it is written. */
-struct bench_file {
-	unsigned char *bytes;
-	size_t n;
-};
 
 /** Steps such that components hold from nearly nothing to 3 bits, 1.8 on average, as those of a model do. values [n]: some
  *  that will come, as many as make no two components alike, or runs would repeat as they never do. The caller frees

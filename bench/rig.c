@@ -4,6 +4,7 @@
  * \brief   Fills caches for problems, cheaply: rows are appended without any attention.
  */
 #include "bench_calibration.h"
+#include "bench_factors.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -186,21 +187,37 @@ static bool calibrate(const clkv_geometry *geometry, struct bench_file *file,
 	return done;
 }
 
+/* The file that a recipe asks for, if any, as the cache's options take it; file->bytes are the caller's to free, also after a
+ * failure. */
+static bool give_file(const struct bench_rig *rig, clkv_cache_options *o, struct bench_file *file,
+                      struct tool_error *error)
+{
+	const char *recipe = rig->problem->recipe;
+	*file = (struct bench_file){0};
+	if (strstr(recipe, "qtc")) {
+		if (!calibrate(&rig->geometry, file, error))
+			return false;
+		o->calibration = file->bytes;
+		o->calibration_size = file->n;
+	} else if (strstr(recipe, "lowrank") || strstr(recipe, "cskv")) {
+		if (!bench_factors(&rig->geometry, file, error))
+			return false;
+		o->factors = file->bytes;
+		o->factors_size = file->n;
+	}
+	return true;
+}
+
 static bool make_cache(struct bench_rig *rig, struct tool_error *error)
 {
 	clkv_error cause;
 	const char *recipe = rig->problem->recipe;
 	clkv_cache_options o = cache_options(rig->problem);
-	struct bench_file file = {0};
-	if (strstr(recipe, "qtc")) {
-		if (!calibrate(&rig->geometry, &file, error))
-			return free(file.bytes), false;
-		o.calibration = file.bytes;
-		o.calibration_size = file.n;
-	}
-	bool done = clkv_cache_create(rig->machine->context, &rig->geometry, recipe, &o, &rig->cache,
-	                              &cause) == CLKV_OK ||
-	            tool_fail_clkv(error, "the cache", &cause);
+	struct bench_file file;
+	bool done = give_file(rig, &o, &file, error) &&
+	            (clkv_cache_create(rig->machine->context, &rig->geometry, recipe, &o, &rig->cache,
+	                               &cause) == CLKV_OK ||
+	             tool_fail_clkv(error, "the cache", &cause));
 	free(file.bytes);
 	return done;
 }

@@ -38,6 +38,7 @@
 #include "clkv/cache.h"
 #include "clkv/calibration.h"
 #include "clkv/context.h"
+#include "clkv/factors.h"
 #include "clkv/figures.h"
 #include "clkv/file.h"
 #include "clkv/geometry.h"

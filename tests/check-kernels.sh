@@ -104,6 +104,18 @@ for form in '-DLANES=1 -DVEC=8' '-DLANES=1 -DVEC=16' '-DLANES=64 -DVEC=1' '-DLAN
 			-DV_CODES_OFF=0
 	done
 done
+# latents of rows, in half and as codes
+half='-DK_CODEC=0 -DV_CODEC=0 -DK_BITS=16 -DV_BITS=16 -DK_AXIS=0 -DV_AXIS=1 -DK_GROUP=16 -DV_GROUP=16 -DK_SYM=0 -DV_SYM=0'
+half="$half -DK_PARAMS_OFF=0 -DK_CODES_OFF=0 -DV_PARAMS_OFF=4096 -DV_CODES_OFF=4096"
+for form in '-DLANES=1 -DVEC=8' '-DLANES=1 -DVEC=16' '-DLANES=64 -DVEC=1' '-DLANES=32 -DVEC=4'; do
+	for codec in "$half" ''; do
+		for file in attend_partial seal_affine read_rows; do
+			# shellcheck disable=SC2086 # several words each
+			compile "$dir"/*/$file.cl $form $codec -DLATENTS=1 -DRANK_K=32 -DRANK_V=48 -DDK=80 -DDV=112 -DG=3 \
+				-DSTREAMS=2 -DQ_HEADS=6
+		done
+	done
+done
 # rotated here: both kinds, all channels or the first ones
 for rope in '-DROPE=1 -DROPE_DIMS=80' '-DROPE=2 -DROPE_DIMS=80' '-DROPE=1 -DROPE_DIMS=40' '-DROPE=2 -DROPE_DIMS=26'; do
 	for form in '-DLANES=1 -DVEC=16' '-DLANES=64 -DVEC=1' '-DLANES=32 -DVEC=4 -DPROJECT_K=1'; do

@@ -72,7 +72,7 @@ struct advise {
 bool advise_list(struct advise *advise, struct tool_error *error);
 
 /** Makes the calibrations that points take, from `texts`. */
-bool advise_calibrate(struct advise *advise, const struct calibration_input *texts, size_t n_texts,
+bool advise_calibrate(struct advise *advise, const struct text_input *texts, size_t n_texts,
                       struct tool_error *error);
 
 /** Adds candidates that share a codec's bits out by layer, and K against V, and those with the same bits for all, by what each

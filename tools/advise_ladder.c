@@ -81,7 +81,7 @@ static bool takes_calibration(const struct advise *a)
 	return false;
 }
 
-bool advise_calibrate(struct advise *a, const struct calibration_input *texts, size_t n_texts,
+bool advise_calibrate(struct advise *a, const struct text_input *texts, size_t n_texts,
                       struct tool_error *error)
 {
 	struct calibrator *calibrator;

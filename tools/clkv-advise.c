@@ -139,7 +139,7 @@ static size_t judged_tokens(void)
 }
 
 /* The judged text behind what it is calibrated on. */
-static bool read_text(struct advise *a, struct calibration_input *in, size_t *n_texts,
+static bool read_text(struct advise *a, struct text_input *in, size_t *n_texts,
                       struct tool_error *error)
 {
 	struct eval_text *text = &a->eval.texts[0];
@@ -157,11 +157,11 @@ static bool read_text(struct advise *a, struct calibration_input *in, size_t *n_
 	text->ids = text->all + apart;
 	text->n_ids = n - apart;
 	if (apart > 0)
-		in[(*n_texts)++] = (struct calibration_input){text->all, apart};
+		in[(*n_texts)++] = (struct text_input){text->all, apart};
 	return true;
 }
 
-static bool read_training(struct advise *a, struct calibration_input *in, size_t *n_texts,
+static bool read_training(struct advise *a, struct text_input *in, size_t *n_texts,
                           struct tool_error *error)
 {
 	for (size_t i = 0; i < o.n_training; i++) {
@@ -171,15 +171,15 @@ static bool read_training(struct advise *a, struct calibration_input *in, size_t
 		if (n < CALIBRATION_LEAST_TOKENS)
 			return tool_fail(error, "'%s' has %zu tokens, but %d are needed to calibrate on",
 			                 o.training[i], n, CALIBRATION_LEAST_TOKENS);
-		in[(*n_texts)++] = (struct calibration_input){
-			a->trained[i], n < o.training_tokens ? n : o.training_tokens};
+		in[(*n_texts)++] =
+			(struct text_input){a->trained[i], n < o.training_tokens ? n : o.training_tokens};
 	}
 	return true;
 }
 
 static bool work(struct advise *a, struct tool_error *error)
 {
-	struct calibration_input in[ADVISE_MOST_TRAINING];
+	struct text_input in[ADVISE_MOST_TRAINING];
 	size_t n = 0;
 	return read_text(a, in, &n, error) && read_training(a, in, &n, error) &&
 	       advise_list(a, error) && advise_calibrate(a, in, n, error) &&

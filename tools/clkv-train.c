@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * \file    clkv-train.c
- * \brief   Trains codebooks, rotations or calibrations for a model on texts, for recipes with a2ats, rot=file or qtc.
+ * \brief   Trains codebooks, rotations, calibrations or factors for a model on texts, for recipes with a2ats, rot=file, qtc or lowrank.
  *
  * A text goes through the model as one long prompt: of a cache with the codebook's recipe, which trains it; or in half, for
- * rotations (train_rotation.c) and calibrations (train_calibration.c).
+ * rotations (train_rotation.c), calibrations (train_calibration.c) and factors (train_factors.c).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +16,7 @@
 #include "text_tokens.h"
 #include "tool_main.h"
 #include "train_calibration.h"
+#include "train_factors.h"
 #include "train_rotation.h"
 
 enum { MOST_TOKENS = 1 << 24, MOST_TEXTS = 16, CALIBRATION_TOKENS = 2048 };
@@ -23,9 +24,9 @@ enum { MOST_TOKENS = 1 << 24, MOST_TEXTS = 16, CALIBRATION_TOKENS = 2048 };
 /* Error of a layer's output that a step stands for: about an eighth of f16's bytes. */
 static const float usual_delta = 0.0014F;
 
-enum purpose { FOR_CODEBOOK, FOR_ROTATION, FOR_QTC, N_PURPOSES };
+enum purpose { FOR_CODEBOOK, FOR_ROTATION, FOR_QTC, FOR_LOWRANK, N_PURPOSES };
 
-static const char *const purposes[N_PURPOSES] = {"codebook", "rotation", "qtc"};
+static const char *const purposes[N_PURPOSES] = {"codebook", "rotation", "qtc", "lowrank"};
 
 static const char tool_name[] = "clkv-train";
 
@@ -45,7 +46,7 @@ static bool set_purpose(const char *text, struct tool_error *error)
 			o.purpose = (enum purpose)i;
 			return true;
 		}
-	return tool_fail(error, "--for takes codebook, rotation or qtc, not '%s'", text);
+	return tool_fail(error, "--for takes codebook, rotation, qtc or lowrank, not '%s'", text);
 }
 
 static bool add_text(const char *text, struct tool_error *error)
@@ -58,10 +59,10 @@ static bool add_text(const char *text, struct tool_error *error)
 
 static const struct tool_option options[] = {
 	{"model", "FILE", "GGUF file (Llama architecture)", .text = &o.model},
-	{"text", "FILE", "UTF-8 text; - reads standard input; again for more with --for qtc",
+	{"text", "FILE", "UTF-8 text; - reads standard input; again for more with --for qtc or lowrank",
      .set = add_text},
-	{"out", "FILE", "where the codebooks, matrices or calibration go", .text = &o.out},
-	{"for", "WHAT", "codebook (default), rotation or qtc", .set = set_purpose},
+	{"out", "FILE", "where the codebooks, matrices, calibration or factors go", .text = &o.out},
+	{"for", "WHAT", "codebook (default), rotation, qtc or lowrank", .set = set_purpose},
 	{"recipe", "R",
      "of codebooks; default a2ats:codes=256; what else it says must be the same when it is used",
      .text = &o.recipe},
@@ -83,9 +84,10 @@ static bool check(struct tool_error *error)
 	if (o.purpose != FOR_CODEBOOK && o.recipe != NULL)
 		return tool_fail(error, "--for %s takes no --recipe: its file serves all that ask for one",
 		                 purposes[o.purpose]);
-	if (o.purpose != FOR_QTC && (o.n_texts > 1 || o.delta > 0))
-		return tool_fail(error, "%s goes with --for qtc alone",
-		                 o.delta > 0 ? "--delta" : "more than one --text");
+	if (o.purpose != FOR_QTC && o.delta > 0)
+		return tool_fail(error, "--delta goes with --for qtc alone");
+	if (o.n_texts > 1 && o.purpose != FOR_QTC && o.purpose != FOR_LOWRANK)
+		return tool_fail(error, "more than one --text goes with --for qtc and lowrank alone");
 	if (o.purpose == FOR_QTC && o.tokens > 0 && o.tokens < CALIBRATION_LEAST_TOKENS)
 		return tool_fail(error, "--for qtc takes --tokens from %d on", CALIBRATION_LEAST_TOKENS);
 	o.recipe = o.recipe != NULL ? o.recipe : "a2ats:codes=256";
@@ -146,13 +148,11 @@ static bool train_codebook(struct session *session, const int32_t *ids, size_t n
 	return done;
 }
 
-static bool calibrate(struct session *session, const struct tokens *texts, struct tool_error *error)
+static bool calibrate(struct session *session, const struct text_input *in,
+                      struct tool_error *error)
 {
 	const double half = (double)session_f16_bytes(session);
-	struct calibration_input in[MOST_TEXTS];
 	struct calibration_bits bits;
-	for (size_t i = 0; i < o.n_texts; i++)
-		in[i] = (struct calibration_input){texts[i].ids, texts[i].n};
 	struct calibrator *calibrator;
 	struct given_file file = {NULL, 0};
 	if (!calibrator_open(session, in, o.n_texts, &calibrator, error))
@@ -173,11 +173,16 @@ static bool calibrate(struct session *session, const struct tokens *texts, struc
 
 static bool train(struct session *session, const struct tokens *texts, struct tool_error *error)
 {
+	struct text_input in[MOST_TEXTS];
+	for (size_t i = 0; i < o.n_texts; i++)
+		in[i] = (struct text_input){texts[i].ids, texts[i].n};
 	switch (o.purpose) {
 	case FOR_ROTATION:
 		return train_rotation(session, texts->ids, texts->n, o.out, error);
 	case FOR_QTC:
-		return calibrate(session, texts, error);
+		return calibrate(session, in, error);
+	case FOR_LOWRANK:
+		return train_factors(session, in, o.n_texts, o.out, error);
 	default:
 		return train_codebook(session, texts->ids, texts->n, error);
 	}
@@ -217,7 +222,7 @@ int main(int argc, char **argv)
 		.name = tool_name,
 		.usage =
 			"usage: clkv-train --model M.gguf --text T.txt --out FILE [--for "
-			"codebook|rotation|qtc] "
+			"codebook|rotation|qtc|lowrank] "
 			"[--recipe R]\n"
 			"\n"
 			"Trains the codebooks of a recipe with a2ats on a text and writes them to a file, for\n"
@@ -228,6 +233,9 @@ int main(int argc, char **argv)
 			"for\n"
 			"clkv-eval --calibration and clkv_cache_options.calibration; take texts of several "
 			"kinds.\n"
+			"With --for lowrank: the factors of recipes with lowrank or cskv, for clkv-eval "
+			"--factors\n"
+			"and clkv_cache_options.factors.\n"
 			"\n",
 		.options = options,
 		.n_options = sizeof options / sizeof options[0],

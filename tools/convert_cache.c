@@ -43,11 +43,12 @@ static bool read_given(const struct convert *convert, struct convert_cache *c, c
                        clkv_cache_options *options, struct tool_error *error)
 {
 	const struct given_paths *paths = &convert->given;
-	if (!paths->codebook && !paths->rotation && !paths->calibration)
+	if (!paths->codebook && !paths->rotation && !paths->calibration && !paths->factors)
 		return true;
 	if (c->model == NULL)
 		return tool_fail(
-			error, "--codebook, --rotation and --calibration need --model, whose they must be");
+			error,
+			"--codebook, --rotation, --calibration and --factors need --model, whose they must be");
 	if (!given_files_read(paths, &c->given, error))
 		return false;
 	given_files_offer(&c->given, recipe, model_fingerprint(c->model), options);

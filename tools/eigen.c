@@ -6,7 +6,6 @@
 
 #ifdef HAVE_LAPACKE
 #include <lapacke.h>
-#include <stdlib.h>
 
 bool eigen_ready(struct tool_error *error)
 {
@@ -14,40 +13,43 @@ bool eigen_ready(struct tool_error *error)
 	return true;
 }
 
-/* LAPACK's order is ascending. */
-static void reverse_columns(int n, double *m)
+static void swap(double *a, double *b)
 {
-	for (int i = 0; i < n; i++)
-		for (int a = 0, b = n - 1; a < b; a++, b--) {
-			double kept = m[i * n + a];
-			m[i * n + a] = m[i * n + b];
-			m[i * n + b] = kept;
-		}
+	double kept = *a;
+	*a = *b;
+	*b = kept;
 }
 
-bool eigen_vectors(int n, double *m, struct tool_error *error)
+/* LAPACK's order is ascending. */
+static void reverse(int n, double *m, double *values)
 {
-	double *values = calloc((size_t)n, sizeof *values);
-	if (values == NULL)
-		return tool_fail(error, "out of memory");
+	for (int a = 0, b = n - 1; a < b; a++, b--) {
+		swap(values + a, values + b);
+		for (int i = 0; i < n; i++)
+			swap(m + i * n + a, m + i * n + b);
+	}
+}
+
+bool eigen_vectors(int n, double *m, double *values, struct tool_error *error)
+{
 	int code = (int)LAPACKE_dsyev(LAPACK_ROW_MAJOR, 'V', 'U', n, m, n, values);
-	free(values);
 	if (code != 0)
 		return tool_fail(error, "LAPACK's dsyev found no eigenvectors: it returned %d", code);
-	reverse_columns(n, m);
+	reverse(n, m, values);
 	return true;
 }
 #else
 bool eigen_ready(struct tool_error *error)
 {
 	return tool_fail(
-		error, "rotations need eigenvectors, and clkv-train was built without LAPACK: install "
-			   "LAPACKE (Debian: liblapacke-dev) and configure again");
+		error,
+		"rotations and factors need eigenvectors, and clkv-train was built without LAPACK: install "
+		"LAPACKE (Debian: liblapacke-dev) and configure again");
 }
 
-bool eigen_vectors(int n, double *m, struct tool_error *error)
+bool eigen_vectors(int n, double *m, double *values, struct tool_error *error)
 {
-	(void)n, (void)m;
+	(void)n, (void)m, (void)values;
 	return eigen_ready(error);
 }
 #endif

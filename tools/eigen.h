@@ -11,7 +11,8 @@
 /** Whether they can be had; if not, *error says what the build lacked. */
 bool eigen_ready(struct tool_error *error);
 
-/** m [n][n], symmetric, becomes its eigenvectors: column i belongs to the i-th largest eigenvalue, and has length 1. */
-bool eigen_vectors(int n, double *m, struct tool_error *error);
+/** m [n][n], symmetric, becomes its eigenvectors: column i belongs to the i-th largest eigenvalue, and has length 1.
+ *  values [n]: the eigenvalues, largest first. */
+bool eigen_vectors(int n, double *m, double *values, struct tool_error *error);
 
 #endif

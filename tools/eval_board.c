@@ -79,6 +79,7 @@ static void print_head(const struct eval_board *b, FILE *head)
 	print_given(head, "codebook", &session->given.codebook);
 	print_given(head, "rotation", &session->given.rotation);
 	print_given(head, "calibration", &session->given.calibration);
+	print_given(head, "factors", &session->given.factors);
 }
 
 static bool open_records(struct eval_board *b, struct tool_error *error)

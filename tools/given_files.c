@@ -19,7 +19,8 @@ bool given_files_read(const struct given_paths *paths, struct given_files *files
 	*files = (struct given_files){0};
 	return read_one(paths->codebook, &files->codebook, error) &&
 	       read_one(paths->rotation, &files->rotation, error) &&
-	       read_one(paths->calibration, &files->calibration, error);
+	       read_one(paths->calibration, &files->calibration, error) &&
+	       read_one(paths->factors, &files->factors, error);
 }
 
 void given_files_close(struct given_files *files)
@@ -27,6 +28,7 @@ void given_files_close(struct given_files *files)
 	free(files->codebook.data);
 	free(files->rotation.data);
 	free(files->calibration.data);
+	free(files->factors.data);
 	*files = (struct given_files){0};
 }
 
@@ -40,10 +42,12 @@ bool given_file_write(const struct given_file *file, const char *path, struct to
 	       (whole || tool_fail(error, "'%s' can't be written to its end", path));
 }
 
+/* other: another word that recipes with it may have, or NULL. */
 static void offer(const struct given_file *file, const char *recipe, const char *word,
-                  const void **data, size_t *size)
+                  const char *other, const void **data, size_t *size)
 {
-	const bool taken = file->data != NULL && strstr(recipe, word) != NULL;
+	const bool asked = strstr(recipe, word) != NULL || (other && strstr(recipe, other) != NULL);
+	const bool taken = file->data != NULL && asked;
 	*data = taken ? file->data : NULL;
 	*size = taken ? file->size : 0;
 }
@@ -51,9 +55,11 @@ static void offer(const struct given_file *file, const char *recipe, const char 
 void given_files_offer(const struct given_files *files, const char *recipe, uint64_t model,
                        clkv_cache_options *options)
 {
-	offer(&files->codebook, recipe, "a2ats", &options->codebook, &options->codebook_size);
-	offer(&files->rotation, recipe, "rot=file", &options->rotation, &options->rotation_size);
-	offer(&files->calibration, recipe, "qtc", &options->calibration, &options->calibration_size);
-	if (options->codebook || options->rotation || options->calibration)
+	offer(&files->codebook, recipe, "a2ats", NULL, &options->codebook, &options->codebook_size);
+	offer(&files->rotation, recipe, "rot=file", NULL, &options->rotation, &options->rotation_size);
+	offer(&files->calibration, recipe, "qtc", NULL, &options->calibration,
+	      &options->calibration_size);
+	offer(&files->factors, recipe, "lowrank", "cskv", &options->factors, &options->factors_size);
+	if (options->codebook || options->rotation || options->calibration || options->factors)
 		options->model = model;
 }

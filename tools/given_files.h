@@ -13,7 +13,7 @@
 
 /** Where they are; NULL: there is none. */
 struct given_paths {
-	const char *codebook, *rotation, *calibration;
+	const char *codebook, *rotation, *calibration, *factors;
 };
 
 /** Their options, as rows of a tool's. */
@@ -22,9 +22,12 @@ struct given_paths {
 	 .text = &(paths).codebook},                                                                   \
 		{"rotation", "FILE", "matrices for recipes with rot=file, of clkv-train --for rotation",   \
 	     .text = &(paths).rotation},                                                               \
+		{"calibration", "FILE", "steps and tables for recipes with qtc, of clkv-train --for qtc",  \
+	     .text = &(paths).calibration},                                                            \
 	{                                                                                              \
-		"calibration", "FILE", "steps and tables for recipes with qtc, of clkv-train --for qtc",   \
-			.text = &(paths).calibration                                                           \
+		"factors", "FILE",                                                                         \
+			"factors for recipes with lowrank or cskv, of clkv-train --for lowrank",               \
+			.text = &(paths).factors                                                               \
 	}
 
 struct given_file {
@@ -33,7 +36,7 @@ struct given_file {
 };
 
 struct given_files {
-	struct given_file codebook, rotation, calibration;
+	struct given_file codebook, rotation, calibration, factors;
 };
 
 /** Reads all that there are; given_files_close() frees them, also after a failure. */

@@ -6,7 +6,15 @@
 #ifndef TEXT_ROWS_H
 #define TEXT_ROWS_H
 
+#include <stdint.h>
+
 #include "session.h"
+
+/** A text as tokens. */
+struct text_input {
+	const int32_t *ids;
+	size_t n;
+};
 
 /** Tokens of one pass in one layer. */
 struct asked_rows {

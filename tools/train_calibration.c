@@ -9,9 +9,9 @@
 
 #include "calibration_fit.h"
 #include "output_file.h"
+#include "output_gram.h"
 #include "progress.h"
 #include "text_rows.h"
-#include "weight_format.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -24,7 +24,7 @@ static const float v_factors[TOKEN_CLASSES] = {0.4f, 0.8f, 1.4f};
 
 /* A text under way. */
 struct text {
-	struct calibration_input in;
+	struct text_input in;
 	struct engine_stream stream;
 	size_t first; /* its first token among all texts' */
 	size_t coded; /* tokens behind the sinks that samples have, whole runs */
@@ -141,26 +141,6 @@ static double median_norm(struct calibrator *t, size_t layer)
 	float *norms = t->norms + layer * t->tokens;
 	qsort(norms, t->tokens, sizeof *norms, compare_floats);
 	return (double)norms[t->tokens / 2];
-}
-
-/* W_g W_g^T of all heads of the layer's output projection, whose rows hold the heads' weights side by side. */
-static bool read_grams(struct calibrator *t, size_t layer, struct tool_error *error)
-{
-	const struct gguf_tensor *w = t->session->model->layers[layer].attn_out;
-	const struct weight_format *format = weight_format(w->type);
-	const size_t width = q_row(t), rows = (size_t)w->dims[1], dim = t->dim;
-	float *row = calloc(width, sizeof *row);
-	if (row == NULL)
-		return tool_fail(error, "out of memory");
-	memset(t->gram, 0, t->heads * t->group * dim * dim * sizeof *t->gram);
-	for (size_t e = 0; e < rows; e++) {
-		weights_dequantize(format, w->data + e * (size_t)model_row_bytes(w), width, row);
-		for (size_t i = 0; i < width; i++)
-			for (size_t j = 0; j < dim; j++)
-				t->gram[i * dim + j] += row[i] * row[i / dim * dim + j];
-	}
-	free(row);
-	return true;
 }
 
 /* ---------------------------------------------------------------- a head ---- */
@@ -359,8 +339,10 @@ static bool read_layers(struct calibrator *t, size_t layer, struct tool_error *e
 static bool gather_layer(struct calibrator *t, size_t layer, struct tool_error *error)
 {
 	t->middles[layer] = median_norm(t, layer);
-	if (!read_layers(t, layer, error) || !read_grams(t, layer, error))
+	if (!read_layers(t, layer, error))
 		return false;
+	if (!output_grams(t->session->model, layer, t->gram))
+		return tool_fail(error, "out of memory");
 	for (size_t h = 0; h < t->heads; h++) {
 		const size_t number = layer * t->heads + h;
 		struct head_sums *sums = lay_sums(t, number);
@@ -531,8 +513,7 @@ void calibrator_close(struct calibrator *t)
 }
 
 /* Of each text the place among all texts' tokens, and among all texts' codes. */
-static bool lay_out(struct calibrator *t, const struct calibration_input *texts,
-                    struct tool_error *error)
+static bool lay_out(struct calibrator *t, const struct text_input *texts, struct tool_error *error)
 {
 	t->texts = calloc(t->n_texts, sizeof *t->texts);
 	if (t->texts == NULL)
@@ -552,8 +533,7 @@ static bool lay_out(struct calibrator *t, const struct calibration_input *texts,
 	return true;
 }
 
-static bool gather(struct calibrator *t, const struct calibration_input *texts,
-                   struct tool_error *error)
+static bool gather(struct calibrator *t, const struct text_input *texts, struct tool_error *error)
 {
 	if (!lay_out(t, texts, error) || !reserve(t, error))
 		return false;
@@ -568,7 +548,7 @@ static bool gather(struct calibrator *t, const struct calibration_input *texts,
 	return true;
 }
 
-bool calibrator_open(struct session *session, const struct calibration_input *texts, size_t n_texts,
+bool calibrator_open(struct session *session, const struct text_input *texts, size_t n_texts,
                      struct calibrator **out, struct tool_error *error)
 {
 	const struct model *m = session->model;

@@ -9,14 +9,10 @@
 #include <stdint.h>
 
 #include "session.h"
+#include "text_rows.h"
 
 /** Tokens that a text must have: half of them warm up, and the other half's queries must find some that are sealed. */
 enum { CALIBRATION_LEAST_TOKENS = 512 };
-
-struct calibration_input {
-	const int32_t *ids;
-	size_t n; /**< at least CALIBRATION_LEAST_TOKENS */
-};
 
 /** What codes of the texts take, ideal lengths. */
 struct calibration_bits {
@@ -27,8 +23,8 @@ struct calibration_bits {
 /** What texts say of a model: from it calibrations follow, for caches with qtc. */
 struct calibrator;
 
-/** Runs the texts, at least one, through the model, which takes most of the time. */
-bool calibrator_open(struct session *session, const struct calibration_input *texts, size_t n_texts,
+/** Runs the texts, at least one and each of at least CALIBRATION_LEAST_TOKENS, through the model, which takes most of the time. */
+bool calibrator_open(struct session *session, const struct text_input *texts, size_t n_texts,
                      struct calibrator **out, struct tool_error *error);
 
 /** Makes the bytes of a calibration file, the caller's to free; may be called again with another delta: the error of a layer's

@@ -23,7 +23,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { SINKS = 64, READ_ROWS = 256 };
+enum { SINKS = 64, READ_ROWS = 256, MOST_DIM = 256 };
 
 struct training {
 	struct session *session;
@@ -124,7 +124,10 @@ static void spread(size_t dim, const double *u, float *r)
 
 bool rotation_of(size_t dim, double *metric, float *r, struct tool_error *error)
 {
-	if (!eigen_vectors((int)dim, metric, error))
+	double values[MOST_DIM];
+	if (dim > MOST_DIM)
+		return tool_fail(error, "a head of %zu channels; allowed: up to %d", dim, MOST_DIM);
+	if (!eigen_vectors((int)dim, metric, values, error))
 		return false;
 	spread(dim, metric, r);
 	return true;

@@ -4,11 +4,13 @@
  * Grid: (LANES * work records, STREAMS * (G / HT)). Local: NQ * (DK + DV + BT + ...) floats.
  * q        caller's tensor [rows][Q_HEADS][DK]
  * part_acc [record][DV] unnormalised sums | part_ml [record][2] maximum of logit * log2(e), sum of exp2
+ * projections  of latents, where sealed blocks hold them: their factors
  * window   a row at position p sees tokens p - window + 1 .. p; 0: all up to p
  * alpha    of the weights of slots that stand for several tokens
  * Numbers: scores and sums in f32, one running maximum per query. Passes per block: scores, softmax, sums. */
 #include "attend.clh"
 #include "attend_args.clh"
+#include "latents.clh"
 #include "pruned_scores.clh"
 #include "pruned_sums.clh"
 #include "weigh_slots.clh"
@@ -18,6 +20,7 @@ __kernel GROUP_SIZE void attend_partial(ARGS(ATTEND_PARTIAL_ARGS))
 	__local float queries[NQ * DK], sums[NQ * DV], scores[NQ * BT], scratch[SHARE_SCRATCH];
 	__local float m[NQ], l[NQ], shrink[NQ], folded_k[FOLDED_K], folded_v[FOLDED_V];
 	__local uchar codes[DECODED] __attribute__((aligned(16)));
+	__local float latents[LATENT_SUMS]; /* sums of blocks that hold latents */
 	__local float kept[KEPT], tile[RECOVERED] __attribute__((aligned(64)));
 	__local float factors[FACTORS], amplitudes[ALL_AMPLITUDES] __attribute__((aligned(64)));
 	__local ushort starts[STARTS];
@@ -48,7 +51,12 @@ __kernel GROUP_SIZE void attend_partial(ARGS(ATTEND_PARTIAL_ARGS))
 		load_query(q, q_dtype, at, r<n_rows, softcap> 0.0f ? scale : scale * LOG2_E, position + r,
 		           turns, magnitude, projections, first_projection + stream, queries + u * DK);
 	}
-	sum_groups(queries, folded_k);
+#if LATENTS
+	fold_queries(NQ, queries, projections, first_projection + stream, kept);
+	for (int i = LANE; i < NQ * RANK_V; i += LANES)
+		latents[i] = 0.0f;
+#endif
+	sum_groups(LATENTS ? kept : queries, folded_k);
 	start_queries(codebook, !(softcap > 0.0f), queries, folded_k);
 	start_sums(sums, m, l);
 	SYNC();
@@ -79,10 +87,16 @@ __kernel GROUP_SIZE void attend_partial(ARGS(ATTEND_PARTIAL_ARGS))
 		soften(b, position, window, softcap, scores, m, l, shrink, scratch);
 #endif
 		SYNC();
-		block_sums(b.sealed, block, b.flags, ahead, codebook, scores, shrink, folded_v, sums, codes,
-		           tile, scratch);
+#if LATENTS
+		shrink_sums(NQ, b.sealed ? DV : RANK_V, shrink, b.sealed ? sums : latents);
+#endif
+		block_sums(b.sealed, block, b.flags, ahead, codebook, scores, shrink, folded_v,
+		           LATENTS && b.sealed ? latents : sums, codes, tile, scratch);
 		SYNC();
 	}
+#if LATENTS
+	expand_sums(NQ, latents, projections, first_projection + stream, sums);
+#endif
 	for (int u = 0; u < (int)n_rows * HT; u++) {
 		uint part = plan[rows + (row0 + (uint)u / HT) * ABI_NEW_WORDS + ABI_NEW_PART] + split;
 		store_part(sums, m, l, u, (ulong)part * Q_HEADS + head + (uint)u % HT, part_acc, part_ml);

@@ -4,8 +4,9 @@
  * k [n][STREAMS][DK], v [n][STREAMS][DV]; has_k, has_v: which of them are wanted.
  * slots: 1, if slots of entries are meant, in place of positions: where tokens were selected.
  * landing: if not 0, sealed blocks from entry number landed on lie there, by entry and KV head, in block_units each.
- * Numbers: value = minimum + scale * code in f32; turned rows are turned back. */
+ * Numbers: value = minimum + scale * code in f32; turned rows are turned back, latents expanded. */
 #include "attend_args.clh"
+#include "latents.clh"
 #include "project.clh"
 #include "sealed_value.clh"
 #include "tensor.clh"
@@ -52,10 +53,13 @@ __kernel GROUP_SIZE void read_rows(ARGS(READ_ROWS_ARGS))
 		widen_fills(block, factors, amplitudes);
 		SYNC();
 #endif
-		for (int c = LANE; c < DK; c += LANES)
+		for (int c = LANE; c < (in_half ? DK : RANK_K); c += LANES)
 			x[c] = in_half ? vload_half(c * BT + t, (__global const half *)block)
 			               : sealed_k(block, flags, codebook, codes, fills, c, t);
 		SYNC();
+#if LATENTS
+		expand_key(!in_half, x, projections, first_projection + stream);
+#endif
 		unproject_key(x, projections, first_projection + stream);
 		for (int c = LANE; c < DK; c += LANES)
 			tensor_store(k, k_dtype, k_offset + i * k_token_stride + stream * k_head_stride + c,
@@ -65,10 +69,13 @@ __kernel GROUP_SIZE void read_rows(ARGS(READ_ROWS_ARGS))
 	if (has_v) {
 		if (!in_half)
 			open_v(block, flags, codebook, codes);
-		for (int d = LANE; d < DV; d += LANES)
+		for (int d = LANE; d < (in_half ? DV : RANK_V); d += LANES)
 			x[d] = in_half ? vload_half(DK * BT + t * DV + d, (__global const half *)block)
 			               : sealed_v(block, flags, codebook, codes, t, d);
 		SYNC();
+#if LATENTS
+		expand_value(!in_half, x, projections, first_projection + stream);
+#endif
 		unproject_value(x, projections, first_projection + stream);
 		for (int d = LANE; d < DV; d += LANES)
 			tensor_store(v, v_dtype, v_offset + i * v_token_stride + stream * v_head_stride + d,

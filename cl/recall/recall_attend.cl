@@ -74,7 +74,7 @@ __kernel GROUP_SIZE void recall_attend(ARGS(RECALL_ATTEND_ARGS))
 		SYNC();
 		soften(b, position, 0, softcap, scores, m, l, alpha, scratch);
 		SYNC();
-		v_sum_half(block + DK * BT, 0, scores, alpha, sums);
+		v_sum_half(block + DK * BT, DV, 0, scores, alpha, sums);
 		SYNC();
 	}
 	for (int u = 0; u < NQ; u++)

@@ -6,6 +6,7 @@
  * Numbers: scale = (max - min) / (2^BITS - 1), rounded to half, a subnormal one upwards; code = rint((x - min) / scale as stored), clamped, so
  * |x - decoded| <= scale / 2, and at the ends of the range up to the rounding of the scale more. A constant unit has
  * scale 0 and decodes to its minimum. Symmetric: scale = max |x| / (2^(BITS-1) - 1), codes 1 .. 2^BITS - 1.
+ * Of latents (latents.clh) each value is worked out as it is asked for, twice: once for its unit's range.
  * Tokens that a partial block lacks enter no range; their codes are 0. */
 #include "affine_units.clh"
 #include "seal_args.clh"
@@ -17,7 +18,11 @@ __kernel GROUP_SIZE void seal_affine(ARGS(SEAL_BLOCK_ARGS))
 	__global const uint *job = plan + jobs + (uint)get_group_id(0) * ABI_SEAL_WORDS;
 	const uint stream = first_stream + (uint)get_group_id(1),
 			   layer = first_layer + (uint)get_group_id(2);
-	const struct source s = kept_source(pool, tables, job, sections, layer, stream, list);
+	struct source s = kept_source(pool, tables, job, sections, layer, stream, list);
+#if LATENTS
+	s.key_latents = key_latents(projections, layer * STREAMS + stream);
+	s.value_latents = value_latents(projections, layer * STREAMS + stream);
+#endif
 	if (!makes_block(s))
 		return;
 	__global uchar *block =

@@ -31,7 +31,8 @@ typedef struct clkv_bytes {
 	/** Encoded blocks that lie in host memory (place:host), which sealed leaves out; part of host. via=map: OpenCL makes it
 	 *  for the device, in the same buffers as what is open. */
 	uint64_t host_sealed;
-	uint64_t rotation; /**< matrices of rot=file; part of device */
+	uint64_t
+		rotation; /**< what a file gives to turn rows by: matrices, steps, factors; part of device */
 } clkv_bytes;
 
 /** Computes the bytes of a cache that isn't made. A recipe of fixed rate takes exactly max_tokens tokens in them; of one whose

@@ -21,7 +21,7 @@ typedef struct clkv_cache_options {
 	 *  first prompt trains its own. Not with layers=. */
 	const void *codebook;
 	size_t codebook_size;
-	/** The caller's number for the model's weights: must be the codebook's, and the rotation's. */
+	/** The caller's number for the model's weights: must be the codebook's, and those of other files. */
 	uint64_t model;
 	size_t max_open_tokens; /**< that lie in half at once, of all sequences; 0: max_tokens. Prompts
 	                             that are sealed at their end (seal=prompt) must fit in; begin answers
@@ -35,6 +35,10 @@ typedef struct clkv_cache_options {
 		calibration; /**< of recipes with qtc, which need one: what clkv_calibration_write or clkv-train --for qtc
 	                              wrote, as rotation is given */
 	size_t calibration_size;
+	const void *
+		factors; /**< of recipes with lowrank or cskv, which need one: what clkv_factors_write or clkv-train --for lowrank
+	                           wrote, as rotation is given */
+	size_t factors_size;
 } clkv_cache_options;
 
 /** Makes a cache: allocates all memory that it will ever take, and builds kernels that the device may refuse. Blocks.

@@ -25,7 +25,7 @@ static void shape_macros(const clkv_cache *cache, const struct clkv__variant *va
 	clkv__macros_int(m, "G", s->g);
 	clkv__macros_int(m, "STREAMS", s->streams);
 	clkv__macros_int(m, "Q_HEADS", s->q_heads);
-	clkv__projection_macros(variant->project, m);
+	clkv__projection_macros(variant, m);
 	if (clkv__selects(&cache->plan.select))
 		clkv__macros_int(m, "STATE_BYTES", (int)clkv__plan_state(&cache->plan));
 	clkv__prune_macros(&variant->prune, s, clkv__plan_section(&cache->plan), m);

@@ -52,6 +52,7 @@ clkv_status clkv__launch_seal(clkv_cache *cache, struct clkv__chain *chain, cl_u
 	struct args a = args_of(cache, &span_kernels(cache, span)->seal, error);
 	const struct seal_block_args given = {
 		JOB_FIELDS(cache, span),
+		.projections = projections(cache),
 	};
 	put_seal_block(&a, &given);
 	return run_seal(cache, &a, chain, n_jobs, span, error);

@@ -27,14 +27,17 @@ clkv_status clkv_recipe_check(clkv_context *context, const clkv_geometry *geomet
 /* One of the recipes must have use for what is given. */
 static clkv_status check_asked(const struct clkv__demands *d, clkv_error *error)
 {
-	if (d->options.rotation && !d->asks[CLKV__GIVEN_ROTATION])
-		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
-		          "cache options: rotation is given, but the recipe has none; allowed: NULL, or a "
-		          "recipe with rot=file");
-	if (d->options.calibration && !d->asks[CLKV__GIVEN_CALIBRATION])
-		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
-		          "cache options: calibration is given, but the recipe has none; allowed: NULL, or "
-		          "a recipe with qtc");
+	const void *const files[CLKV__GIVENS] = {
+		[CLKV__GIVEN_ROTATION] = d->options.rotation,
+		[CLKV__GIVEN_CALIBRATION] = d->options.calibration,
+		[CLKV__GIVEN_FACTORS] = d->options.factors,
+	};
+	for (enum clkv__given i = CLKV__GIVEN_NOTHING; i < CLKV__GIVENS; i++)
+		if (files[i] && !d->asks[i])
+			CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
+			          "cache options: %s is given, but the recipe has none; allowed: NULL, or a "
+			          "recipe with %s",
+			          clkv__given_name(i), clkv__given_asked(i));
 	return CLKV_OK;
 }
 
@@ -117,6 +120,12 @@ static clkv_status check_limits(const clkv_context *context, const struct clkv__
 	return CLKV_OK;
 }
 
+static void raise_ranks(struct clkv__latents *ranks, const struct clkv__latents *band)
+{
+	ranks->k = band->k > ranks->k ? band->k : ranks->k;
+	ranks->v = band->v > ranks->v ? band->v : ranks->v;
+}
+
 static clkv_status sum_bands(clkv_context *context, const struct clkv__division *division,
                              const char *recipe, const clkv_cache_options *options,
                              enum clkv__cache_use use, struct clkv__demands *out, clkv_error *error)
@@ -127,6 +136,7 @@ static clkv_status sum_bands(clkv_context *context, const struct clkv__division 
 		CLKV_TRY(clkv__demand_band(context, division, recipe, options, i, use, &d, error));
 		clkv__bytes_add(&all.bytes, &d.sizes.bytes);
 		all.asks[clkv__projection_given(&d.resolved.plan)] = true;
+		raise_ranks(&all.ranks, &d.resolved.plan.sealing.latents);
 		all.options = d.options;
 	}
 	*out = all;

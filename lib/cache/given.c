@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/** \file given.c \brief Rotations and calibrations of a cache: from its options, or from another cache. */
+/** \file given.c \brief Rotations, calibrations and factors of a cache: from its options, or from another cache. */
 #include "cache/given.h"
 
 #include "base/alloc.h"
 #include "base/error.h"
 #include "plan/calibration.h"
 #include "plan/calibration_image.h"
+#include "plan/factors.h"
 #include "plan/given_file.h"
 
 clkv_status clkv__cache_given_check(const struct clkv__shape *whole,
@@ -17,7 +18,16 @@ clkv_status clkv__cache_given_check(const struct clkv__shape *whole,
 	if (all->asks[CLKV__GIVEN_CALIBRATION])
 		CLKV_TRY(
 			clkv__calibration_check(whole, o->calibration, o->calibration_size, o->model, error));
+	if (all->asks[CLKV__GIVEN_FACTORS])
+		CLKV_TRY(
+			clkv__factors_check(whole, &all->ranks, o->factors, o->factors_size, o->model, error));
 	return CLKV_OK;
+}
+
+static bool same_ranks(const struct clkv__plan *a, const struct clkv__plan *b)
+{
+	const struct clkv__latents *x = &a->sealing.latents, *y = &b->sealing.latents;
+	return x->k == y->k && x->v == y->v;
 }
 
 clkv_status clkv__cache_given_like(const clkv_cache *like, const struct clkv__shape *shape,
@@ -26,11 +36,12 @@ clkv_status clkv__cache_given_like(const clkv_cache *like, const struct clkv__sh
 	enum clkv__given given = clkv__projection_given(plan);
 	for (int i = 0; i < shape->layers && given != CLKV__GIVEN_NOTHING; i++) {
 		int layer = clkv__shape_layer(shape, i);
-		if (clkv__projection_given(&clkv__cache_at(like, &layer)->plan) != given)
+		const struct clkv__plan *theirs = &clkv__cache_at(like, &layer)->plan;
+		if (clkv__projection_given(theirs) != given || !same_ranks(theirs, plan))
 			CLKV_FAIL(error, CLKV_ERROR_UNSUPPORTED,
-			          "a recipe with %s needs its %s, and the cache has none of layer %d; allowed: "
-			          "caches that have one",
-			          given == CLKV__GIVEN_ROTATION ? "rot=file" : "qtc", clkv__given_name(given),
+			          "a recipe with %s needs its %s, and the cache has none of layer %d, or of "
+			          "other ranks; allowed: caches that have one",
+			          clkv__given_asked(given), clkv__given_name(given),
 			          clkv__shape_layer(shape, i));
 	}
 	return CLKV_OK;
@@ -45,9 +56,14 @@ uint64_t clkv__cache_given_number(const clkv_cache *cache, const clkv_cache_opti
 		return 0;
 	if (like)
 		return clkv__cache_at(like, &layer)->given;
-	return given == CLKV__GIVEN_ROTATION
-	           ? clkv__given_checksum(o->rotation, o->rotation_size)
-	           : clkv__given_checksum(o->calibration, o->calibration_size);
+	switch (given) {
+	case CLKV__GIVEN_ROTATION:
+		return clkv__given_checksum(o->rotation, o->rotation_size);
+	case CLKV__GIVEN_CALIBRATION:
+		return clkv__given_checksum(o->calibration, o->calibration_size);
+	default:
+		return clkv__given_checksum(o->factors, o->factors_size);
+	}
 }
 
 static clkv_status write_all(cl_command_queue queue, cl_mem mem, size_t bytes, const void *data,
@@ -57,7 +73,22 @@ static clkv_status write_all(cl_command_queue queue, cl_mem mem, size_t bytes, c
 	return CLKV_OK;
 }
 
-/* Matrices or steps of the options, of the cache's layers. */
+/* What a file of the options gives, in the device's order. */
+static void unpack(const clkv_cache *cache, const clkv_cache_options *o, float *rows)
+{
+	switch (clkv__projection_given(&cache->plan)) {
+	case CLKV__GIVEN_ROTATION:
+		clkv__rotation_unpack(&cache->shape, o->rotation, rows);
+		break;
+	case CLKV__GIVEN_CALIBRATION:
+		clkv__calibration_steps(&cache->shape, o->calibration, rows);
+		break;
+	default:
+		clkv__factors_unpack(&cache->shape, &cache->plan.sealing.latents, o->factors, rows);
+	}
+}
+
+/* Matrices, steps or factors of the options, of the cache's layers. */
 static clkv_status write_projections(clkv_cache *cache, const clkv_cache_options *o,
                                      cl_command_queue queue, clkv_error *error)
 {
@@ -67,10 +98,7 @@ static clkv_status write_projections(clkv_cache *cache, const clkv_cache_options
 	if (!rows)
 		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for %zu bytes of matrices",
 		          bytes);
-	if (clkv__projection_given(&cache->plan) == CLKV__GIVEN_ROTATION)
-		clkv__rotation_unpack(&cache->shape, o->rotation, rows);
-	else
-		clkv__calibration_steps(&cache->shape, o->calibration, rows);
+	unpack(cache, o, rows);
 	clkv_status status = write_all(queue, cache->projections, bytes, rows, error);
 	clkv__free(a, rows);
 	return status;

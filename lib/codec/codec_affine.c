@@ -54,15 +54,14 @@ static clkv_status affine_layout(const union clkv__codec_spec *spec,
                                  struct clkv__codec_layout *layout, clkv_error *error)
 {
 	const struct clkv__affine_side *k = &spec->affine.k, *v = &spec->affine.v;
-	uint32_t bt = (uint32_t)block, rows = (uint32_t)kept.k_rows, dv = (uint32_t)shape->dv;
+	uint32_t bt = (uint32_t)block, rows = (uint32_t)kept.k_rows, cols = (uint32_t)kept.v_cols;
+	(void)shape;
 	CLKV_TRY(check_side(k, "K", block, error));
 	CLKV_TRY(check_side(v, "V", block, error));
 	layout->k_codes = params_bytes(k, (uint32_t)kept.k_channels, bt);
 	layout->v_params = layout->k_codes + codes_bytes(k, rows, bt);
-	layout->v_codes = layout->v_params + params_bytes(v, dv, bt);
-	layout->units =
-		clkv__align_up(layout->v_codes + codes_bytes(v, (uint32_t)kept.v_cols, bt), ABI_UNIT) /
-		ABI_UNIT;
+	layout->v_codes = layout->v_params + params_bytes(v, cols, bt);
+	layout->units = clkv__align_up(layout->v_codes + codes_bytes(v, cols, bt), ABI_UNIT) / ABI_UNIT;
 	return CLKV_OK;
 }
 

@@ -26,10 +26,16 @@ struct clkv__general {
 	int seal;   /**< 0: chunk by chunk, 1: at the prompt's end; the stages' if not given */
 };
 
+/** Numbers of a row of K and of V that sealed blocks hold in place of its channels: ranks, multiples of 16. */
+struct clkv__latents {
+	int k, v;
+};
+
 /** What the layers of one kind do with their tokens. */
 struct clkv__variant {
 	bool dense;                      /**< never seals: all tokens stay in half */
 	int project;                     /**< ABI_PROJECT_*: how K, V and q are turned */
+	struct clkv__latents latents;    /**< if rows have some (ABI_PROJECT_LATENTS); else 0 */
 	struct clkv__prune prune;        /**< channels of K that sealed blocks lack */
 	const struct clkv__codec *codec; /**< of sealed blocks; NULL if dense */
 	union clkv__codec_spec spec;
@@ -98,12 +104,18 @@ static inline const struct clkv__variant *clkv__plan_sealing(const struct clkv__
 	return which == 0 ? &plan->sealing : &plan->more[which - 1];
 }
 
+/** Whether sealed blocks hold latents of rows. */
+static inline bool clkv__plan_latents(const struct clkv__plan *plan)
+{
+	return plan->sealing.project == ABI_PROJECT_LATENTS;
+}
+
 /** Whether sealed tokens are stored as they are: no codes, all channels. */
 static inline bool clkv__plan_plain(const struct clkv__plan *plan)
 {
 	const struct clkv__variant *v = &plan->sealing;
-	return v->codec && !clkv__prunes(&v->prune) && !v->codec->codes(&v->spec, 0) &&
-	       !v->codec->codes(&v->spec, 1);
+	return v->codec && !clkv__plan_latents(plan) && !clkv__prunes(&v->prune) &&
+	       !v->codec->codes(&v->spec, 0) && !v->codec->codes(&v->spec, 1);
 }
 
 /** Tokens that are sealed together, at least, once they have left the window: a block, or a segment of an index; first:
@@ -129,7 +141,7 @@ static inline int clkv__plan_observe(const struct clkv__plan *plan)
 /** Whether sealed blocks have all channels of K and V. */
 static inline bool clkv__plan_plain_channels(const struct clkv__plan *plan)
 {
-	return !clkv__prunes(&plan->sealing.prune);
+	return !clkv__prunes(&plan->sealing.prune) && !clkv__plan_latents(plan);
 }
 
 /** Whether a stage looks at queries, or at log-sum-exps too, those of rows that attend. */

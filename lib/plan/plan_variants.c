@@ -50,6 +50,42 @@ static clkv_status check_steps(const struct clkv__variant *v, const struct clkv_
 	return CLKV_OK;
 }
 
+/* What can't come with latents. */
+static clkv_status check_latents(const struct clkv__variant *v, const struct clkv__plan *p,
+                                 clkv_error *error)
+{
+	if (clkv__prunes(&v->prune))
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE,
+		          "lowrank and cskv can't follow a stage that prunes channels: latents have no "
+		          "channels to leave out; allowed: a lower rank");
+	if (clkv__selects(&p->select))
+		CLKV_FAIL(
+			error, CLKV_ERROR_INVALID_RECIPE,
+			"lowrank and cskv can't follow '%s': it judges sealed tokens by all channels, and "
+			"moves them to other blocks; allowed: kivi, q or kvcomp there",
+			p->select.stage);
+	if (clkv__recalls(&p->recall))
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE,
+		          "clusterkv, a2ats, pages and topk can't follow lowrank or cskv: they read single "
+		          "tokens with all channels; allowed: kvcomp, kivi or q before them");
+	if (v->codec != &clkv__codec_affine)
+		CLKV_FAIL(
+			error, CLKV_ERROR_INVALID_RECIPE,
+			"codec '%s' can't follow lowrank: it stores rows of all channels; allowed: kivi, q "
+			"with rot=none, or nothing",
+			v->codec->name);
+	return CLKV_OK;
+}
+
+/* What a codec stores of a row: what prunings leave of its channels, or its latents. */
+static struct clkv__kept kept_of(const struct clkv__variant *v, const struct clkv__shape *shape)
+{
+	const struct clkv__latents *l = &v->latents;
+	if (v->project == ABI_PROJECT_LATENTS)
+		return (struct clkv__kept){l->k, l->k, l->v};
+	return clkv__prune_kept(&v->prune, shape);
+}
+
 /* Grouped blocks have their own size: V first, whose place is known, then what tokens keep of K, then signs. */
 static void group(const struct clkv__variant *v, const struct clkv__shape *shape, int block,
                   struct clkv__codec_layout *l)
@@ -73,11 +109,15 @@ static clkv_status layout(struct clkv__variant *v, const struct clkv__shape *sha
 	const int block = p->general.block;
 	const uint32_t state = clkv__plan_state(p) / ABI_UNIT;
 	struct clkv__codec_layout *l = &v->layout;
+	if (v->project == ABI_PROJECT_LATENTS)
+		CLKV_TRY(check_latents(v, p, error));
 	CLKV_TRY(check_pruned(v, error));
 	CLKV_TRY(check_steps(v, p, error));
-	struct clkv__kept kept = clkv__prune_kept(&v->prune, shape);
+	struct clkv__kept kept = kept_of(v, shape);
 	CLKV_TRY(v->codec->layout(&v->spec, shape, kept, block, l, error));
 	l->kept = kept;
+	if (v->project == ABI_PROJECT_LATENTS) /* folded queries, and sums */
+		l->query_floats += shape->dk + kept.v_cols;
 	l->section = clkv__prune_bytes(&v->prune, shape, block);
 	l->section_room = clkv__prune_room(&v->prune, shape, block);
 	if (v->prune.grouped) {
@@ -98,7 +138,8 @@ static void choose_codec(struct clkv__variant *v, const struct clkv__plan *plan)
 	const struct clkv__affine_side half = {.bits = 16, .group = 16};
 	if (v->codec)
 		return;
-	if (clkv__prunes(&v->prune) || clkv__selects(&plan->select))
+	if (clkv__prunes(&v->prune) || clkv__selects(&plan->select) ||
+	    v->project == ABI_PROJECT_LATENTS)
 		v->codec = &clkv__codec_affine;
 	else if (clkv__recalls(&plan->recall))
 		v->codec = &clkv__codec_rows;

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/little_endian.h"
+#include "plan/factors.h"
 #include "plan/given_file.h"
 
 #include <math.h>
@@ -19,6 +20,7 @@ static const struct {
 	[ABI_PROJECT_HADAMARD] = {"hadamard", CLKV__GIVEN_NOTHING},
 	[ABI_PROJECT_MATRIX] = {"file", CLKV__GIVEN_ROTATION},
 	[ABI_PROJECT_STEPS] = {"steps", CLKV__GIVEN_CALIBRATION},
+	[ABI_PROJECT_LATENTS] = {"latents", CLKV__GIVEN_FACTORS},
 };
 
 static const char *const word_names[CLKV__ROTATION_WORDS] = {
@@ -39,15 +41,48 @@ const char *clkv__projection_name(int kind)
 	return kinds[kind].name;
 }
 
-void clkv__projection_macros(int kind, clkv__macros *m)
+clkv_status clkv__projection_set(struct clkv__variant *variant, int kind, const char *stage,
+                                 clkv_error *error)
 {
+	if (variant->project != ABI_PROJECT_NONE)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE,
+		          "stage '%s' turns rows (%s) that lowrank has made latents of; allowed behind "
+		          "lowrank: kivi, q with rot=none, or nothing",
+		          stage, clkv__projection_name(kind));
+	variant->project = kind;
+	return CLKV_OK;
+}
+
+void clkv__projection_macros(const struct clkv__variant *variant, clkv__macros *m)
+{
+	bool latents = variant->project == ABI_PROJECT_LATENTS;
+	int kind = latents ? ABI_PROJECT_NONE : variant->project; /* rows themselves stay */
 	clkv__macros_int(m, "PROJECT_K", kind);
 	clkv__macros_int(m, "PROJECT_V", kind);
+	if (!latents)
+		return;
+	clkv__macros_int(m, "LATENTS", 1);
+	clkv__macros_int(m, "RANK_K", variant->latents.k);
+	clkv__macros_int(m, "RANK_V", variant->latents.v);
 }
+
+static const struct {
+	const char *name, *asked;
+} givens[CLKV__GIVENS] = {
+	[CLKV__GIVEN_NOTHING] = {"none", "none"},
+	[CLKV__GIVEN_ROTATION] = {"rotation", "rot=file"},
+	[CLKV__GIVEN_CALIBRATION] = {"calibration", "qtc"},
+	[CLKV__GIVEN_FACTORS] = {"factors", "lowrank or cskv"},
+};
 
 const char *clkv__given_name(enum clkv__given given)
 {
-	return given == CLKV__GIVEN_ROTATION ? "rotation" : "calibration";
+	return givens[given].name;
+}
+
+const char *clkv__given_asked(enum clkv__given given)
+{
+	return givens[given].asked;
 }
 
 enum clkv__given clkv__projection_given(const struct clkv__plan *plan)
@@ -70,6 +105,8 @@ uint64_t clkv__projection_bytes(const struct clkv__plan *plan, const struct clkv
 		return heads * n_entries(shape) * 4;
 	case CLKV__GIVEN_CALIBRATION:
 		return heads * (uint64_t)(shape->dk + shape->dv) * 4;
+	case CLKV__GIVEN_FACTORS:
+		return clkv__factors_device_bytes(shape, &plan->sealing.latents);
 	default:
 		return 0;
 	}

@@ -33,21 +33,34 @@ enum clkv__rotation_word {
 };
 
 /** Files that come with a cache's options. */
-enum clkv__given { CLKV__GIVEN_NOTHING, CLKV__GIVEN_ROTATION, CLKV__GIVEN_CALIBRATION };
+enum clkv__given {
+	CLKV__GIVEN_NOTHING,
+	CLKV__GIVEN_ROTATION,
+	CLKV__GIVEN_CALIBRATION,
+	CLKV__GIVEN_FACTORS,
+	CLKV__GIVENS
+};
 
-/** What a file is called. */
+/** What a file is called, as the option is. */
 const char *clkv__given_name(enum clkv__given given);
+
+/** What recipes that ask for it have. */
+const char *clkv__given_asked(enum clkv__given given);
 
 /** What recipes call a kind (ABI_PROJECT_*). */
 const char *clkv__projection_name(int kind);
 
-/** The macros of cl/base/project.clh. */
-void clkv__projection_macros(int kind, clkv__macros *m);
+/** Says how a variant's rows are turned; kind: not NONE. Errors: INVALID_RECIPE (a stage before has said it). */
+clkv_status clkv__projection_set(struct clkv__variant *variant, int kind, const char *stage,
+                                 clkv_error *error);
+
+/** The macros of cl/base/project.clh and latents.clh. */
+void clkv__projection_macros(const struct clkv__variant *variant, clkv__macros *m);
 
 /** The file with what the plan's rows are turned by. */
 enum clkv__given clkv__projection_given(const struct clkv__plan *plan);
 
-/** Device bytes of what a file gives, matrices or steps, of all of the shape's layers: files with another `skip` are read by
+/** Device bytes of what a file gives, matrices, steps or factors, of all of the shape's layers: files with another `skip` are read by
  *  them too. */
 uint64_t clkv__projection_bytes(const struct clkv__plan *plan, const struct clkv__shape *shape);
 

@@ -15,6 +15,10 @@ void clkv__tune_key(const struct clkv__shape *shape, const struct clkv__plan *pl
 		v->codec->label(&v->spec, codec + n, sizeof codec - (size_t)n);
 		clkv__prune_label(&v->prune, pruned, sizeof pruned);
 		strncat(codec, pruned, sizeof codec - strlen(codec) - 1);
+		if (clkv__plan_latents(plan)) {
+			snprintf(pruned, sizeof pruned, "-r%dx%d", v->latents.k, v->latents.v);
+			strncat(codec, pruned, sizeof codec - strlen(codec) - 1);
+		}
 	}
 	snprintf(key, CLKV__TUNE_KEY, "%s/bt%d/dk%d/dv%d/g%d", codec, plan->general.block, shape->dk,
 	         shape->dv, shape->g);

@@ -314,13 +314,17 @@ clkv_status clkv__head_check_given(const struct clkv__snapshot_head *head,
 			error, CLKV_ERROR_UNSUPPORTED,
 			"the snapshot's rows were turned by the %s file %016llx; allowed: a cache with %s "
 			"and that file",
-			name, (unsigned long long)head->rotation,
-			given == CLKV__GIVEN_ROTATION ? "rot=file" : "qtc");
+			name, (unsigned long long)head->rotation, clkv__given_asked(given));
 	if (head->rotation != cache->given)
 		CLKV_FAIL(error, CLKV_ERROR_UNSUPPORTED,
 		          "the snapshot's rows were turned by the %s file %016llx; allowed: the cache's, "
 		          "%016llx",
 		          name, (unsigned long long)head->rotation, (unsigned long long)cache->given);
+	const struct clkv__latents *ranks = &plan->sealing.latents, *own = &cache->plan.sealing.latents;
+	if (ranks->k != own->k || ranks->v != own->v)
+		CLKV_FAIL(error, CLKV_ERROR_UNSUPPORTED,
+		          "the snapshot's latents have ranks %d and %d; allowed: the cache's, %d and %d",
+		          ranks->k, ranks->v, own->k, own->v);
 	return CLKV_OK;
 }
 

@@ -15,6 +15,8 @@
 	X(q)                                                                                           \
 	X(kvcomp)                                                                                      \
 	X(qtc)                                                                                         \
+	X(lowrank)                                                                                     \
+	X(cskv)                                                                                        \
 	X(think)                                                                                       \
 	X(spark)                                                                                       \
 	X(clusterkv)                                                                                   \

@@ -60,7 +60,8 @@ static clkv_status plan_q(const void *options, const struct clkv__shape *shape,
 		          "the channels that scales per channel keep apart",
 		          clkv__projection_name(o->rot));
 	variant->codec = &clkv__codec_affine;
-	variant->project = o->rot;
+	if (o->rot)
+		CLKV_TRY(clkv__projection_set(variant, o->rot, "q", error));
 	variant->spec.affine.k =
 		(struct clkv__affine_side){o->k, o->axis_k, o->group, o->sym != 0, cut_of(o->clip_k)};
 	variant->spec.affine.v =

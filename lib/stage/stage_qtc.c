@@ -7,6 +7,7 @@
  */
 #include "base/error.h"
 #include "codec/codec.h"
+#include "plan/projection.h"
 #include "stage/stage.h"
 
 struct qtc_options {
@@ -35,7 +36,7 @@ static clkv_status plan_qtc(const void *options, const struct clkv__shape *shape
 			"stage 'qtc' can't follow a stage that prunes channels: its steps leave little of "
 			"those that don't matter; allowed: qtc alone, or kvcomp here");
 	variant->codec = &clkv__codec_qtc;
-	variant->project = ABI_PROJECT_STEPS;
+	CLKV_TRY(clkv__projection_set(variant, ABI_PROJECT_STEPS, "qtc", error));
 	variant->spec.qtc = (struct clkv__qtc_spec){.room = o->room};
 	return CLKV_OK;
 }

@@ -28,7 +28,7 @@ from .context import Context
 from .figures import Bytes, BytesUsed, DeviceInfo, Figure, Kept, SequenceInfo, Stage, Stats
 from .geometry import Geometry, Rope
 from .recipe import full_recipe, recipes
-from .sequence import Sequence, calibration_bytes, reorder, rotation_bytes
+from .sequence import Sequence, calibration_bytes, factors_bytes, reorder, rotation_bytes
 from .step import Step
 
 _atexit.register(_handles.close_at_exit)
@@ -44,5 +44,6 @@ __all__ = [
     "Figure", "Geometry", "IOFailureError", "InUseError", "InternalError", "InvalidArgumentError", "InvalidRecipeError",
     "InvalidStateError", "Kept", "LibraryNotFoundError", "NoDeviceError", "NoDeviceMemoryError", "NoHostMemoryError",
     "OpenCLError", "PoolFullError", "Rope", "Sequence", "SequenceInfo", "Stage", "Stats", "Step", "Tensor",
-    "UnsupportedError", "calibration_bytes", "full_recipe", "library_version", "recipes", "reorder", "rotation_bytes",
+    "UnsupportedError", "calibration_bytes", "factors_bytes", "full_recipe", "library_version", "recipes", "reorder",
+    "rotation_bytes",
 ]

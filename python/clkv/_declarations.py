@@ -16,7 +16,7 @@ typedef enum clkv_rope_kind { CLKV_ROPE_NONE = 0, CLKV_ROPE_HALVES = 1, CLKV_ROP
 typedef enum clkv_rope_scaling { CLKV_ROPE_UNSCALED = 0, CLKV_ROPE_LINEAR = 1, CLKV_ROPE_YARN = 2 } clkv_rope_scaling;
 typedef struct clkv_rope { int kind; int by_library; int dims; float base; const float *factors; float attn_factor; int scaling; float factor; float original; float beta_fast; float beta_slow; float ext_factor; } clkv_rope;
 typedef struct clkv_geometry { size_t struct_size; int layers, q_heads, kv_heads; int head_dim_k; int head_dim_v; float scale; float softcap; const int *window; clkv_rope rope; } clkv_geometry;
-typedef struct clkv_cache_options { size_t struct_size; size_t max_tokens; size_t max_step_tokens; size_t max_sequences; size_t max_seq_tokens; size_t max_bytes; size_t max_host_bytes; uint64_t seed; const void *codebook; size_t codebook_size; uint64_t model; size_t max_open_tokens; const void *rotation; size_t rotation_size; const void * calibration; size_t calibration_size; } clkv_cache_options;
+typedef struct clkv_cache_options { size_t struct_size; size_t max_tokens; size_t max_step_tokens; size_t max_sequences; size_t max_seq_tokens; size_t max_bytes; size_t max_host_bytes; uint64_t seed; const void *codebook; size_t codebook_size; uint64_t model; size_t max_open_tokens; const void *rotation; size_t rotation_size; const void * calibration; size_t calibration_size; const void * factors; size_t factors_size; } clkv_cache_options;
 clkv_status clkv_cache_create(clkv_context *context, const clkv_geometry *geometry, const char *recipe, const clkv_cache_options *options, clkv_cache **out, clkv_error *error);
 typedef int (*clkv_progress_fn)(void *opaque, size_t done, size_t total, const char *name);
 clkv_status clkv_cache_warm(clkv_cache *cache, clkv_progress_fn progress, void *opaque, clkv_error *error);
@@ -60,6 +60,8 @@ cl_context clkv_context_cl(const clkv_context *context);
 cl_device_id clkv_context_device(const clkv_context *context);
 typedef struct clkv_device_info { size_t struct_size; char platform[128], name[128], vendor[128], driver[128], cl_version[128]; int is_gpu; unsigned compute_units; unsigned vector_width; int has_fp16, has_fp64, has_subgroups; uint64_t global_bytes, max_alloc_bytes, local_bytes; size_t max_work_group; unsigned lanes, vec; char tuning[64]; } clkv_device_info;
 clkv_status clkv_context_get_info(const clkv_context *context, clkv_device_info *info, clkv_error *error);
+typedef struct clkv_factors { size_t struct_size; int rank_k; int rank_v; const float *k_down; const float *k_up; const float *v_down; const float *v_up; } clkv_factors;
+clkv_status clkv_factors_write(const clkv_geometry *geometry, uint64_t model, const clkv_factors *factors, clkv_write_fn write, void *opaque, clkv_error *error);
 typedef struct clkv_stats { size_t struct_size; clkv_bytes allocated; uint64_t used_sealed, used_open, used_tables; uint64_t sequences, tokens; uint64_t steps, launches; uint64_t host_ns; uint64_t not_finite; uint64_t used_code_tables; uint64_t used_host; uint64_t used_index; } clkv_stats;
 clkv_status clkv_cache_stats(const clkv_cache *cache, clkv_stats *stats, clkv_error *error);
 clkv_status clkv_cache_figure(const clkv_cache *cache, const char *name, double *value, clkv_error *error);

@@ -31,7 +31,8 @@ class Cache(Handle):
     max_bytes        refuse to create a cache above this; max_host_bytes the same for host memory
     seed             of stages that draw at random
     codebook         bytes of Sequence.save_codebook, rotation those of rotation_bytes or clkv-train, calibration those of
-                     calibration_bytes or clkv-train; model: the number of all of them
+                     calibration_bytes or clkv-train, factors those of factors_bytes or clkv-train; model: the
+                     number of all of them
 
     Caches may be used by several threads; one step is open at a time.
     """
@@ -41,11 +42,11 @@ class Cache(Handle):
 
     def __init__(self, context: Context, geometry: Geometry, recipe: str, max_tokens: int, *,
                  codebook: bytes | None = None, rotation: bytes | None = None, calibration: bytes | None = None,
-                 **options: int) -> None:
+                 factors: bytes | None = None, **options: int) -> None:
         self.context, self.geometry, self.recipe = context, geometry, recipe
         struct, _held = geometry._struct()
         filled, _data = _options(max_tokens, {**options, "codebook": codebook, "rotation": rotation,
-                                              "calibration": calibration})
+                                              "calibration": calibration, "factors": factors})
         out = ffi.new("clkv_cache **")
         with use([], [context]), made(out, self._destroyer):
             call(_library.load().clkv_cache_create, context._pointer, struct, encode("recipe", recipe), filled, out)

@@ -20,7 +20,7 @@ _SIZES = ("max_tokens", "max_step_tokens", "max_sequences", "max_seq_tokens", "m
           "max_open_tokens")
 
 
-_FILES = ("codebook", "rotation", "calibration")
+_FILES = ("codebook", "rotation", "calibration", "factors")
 
 
 def _options(max_tokens: int, others: dict[str, Any]) -> tuple[Any, Any]:

@@ -176,3 +176,19 @@ def calibration_bytes(geometry: Geometry, *, k_step: np.ndarray, k_mean: np.ndar
     with Writer(None) as writer:
         writer.run(_library.load().clkv_calibration_write, struct, model, given, writer.callback, ffi.NULL)
         return writer.result or b""
+
+
+def factors_bytes(geometry: Geometry, k_down: np.ndarray, k_up: np.ndarray, v_down: np.ndarray, v_up: np.ndarray,
+                  model: int = 0) -> bytes:
+    """What `factors` of a cache with lowrank or cskv takes: float32 behind [layers][kv_heads]: k_down [head_dim_k][rank_k], k_up
+    [rank_k][head_dim_k], v_down [head_dim_v][rank_v], v_up [rank_v][head_dim_v]; what matters most comes first."""
+    struct, _held = geometry._struct()
+    given = new("clkv_factors")
+    given.rank_k, given.rank_v = k_down.shape[-1], v_down.shape[-1]
+    for name, array, shape in (("k_down", k_down, (geometry.head_dim_k, given.rank_k)),
+                               ("k_up", k_up, (given.rank_k, geometry.head_dim_k)),
+                               ("v_down", v_down, (geometry.dim_v, given.rank_v)), ("v_up", v_up, (given.rank_v, geometry.dim_v))):
+        setattr(given, name, _arrays.floats(array, (geometry.layers, geometry.kv_heads) + shape, name))
+    with Writer(None) as writer:
+        writer.run(_library.load().clkv_factors_write, struct, model, given, writer.callback, ffi.NULL)
+        return writer.result or b""

@@ -227,3 +227,20 @@ def test_calibrations_of_a_file(context, rows):
             assert np.abs(got - want).max() < 0.05 + np.abs(want).max() / 1024
     with pytest.raises(clkv.Error, match="calibration"):
         context.cache(GEOMETRY, recipe, max_tokens=512, model=7)
+
+
+def test_factors_of_a_file(context, rows):
+    """Half of the channels come back as rounding leaves them, the others not at all."""
+    part = np.broadcast_to(np.eye(32, 16, dtype=np.float32), (2, 2, 32, 16)).copy()
+    up = np.ascontiguousarray(part.swapaxes(2, 3))
+    data = clkv.factors_bytes(GEOMETRY, part, up, part, up, model=7)
+    q, k, v = rows(300)
+    recipe = "lowrank:rank=16 ; window=64"
+    with context.cache(GEOMETRY, recipe, max_tokens=512, factors=data, model=7) as cache, cache.sequence() as sequence:
+        run(cache, [(sequence, 300, "prompt_end")], q, k, v)
+        assert sequence.info.sealed > 128
+        for got, want in zip(sequence.read(1, 0, 128), (k[1, :128], v[1, :128])):
+            assert np.abs(got[..., :16] - want[..., :16]).max() < np.abs(want).max() / 1024
+            assert not got[..., 16:].any()
+    with pytest.raises(clkv.Error, match="factors"):
+        context.cache(GEOMETRY, recipe, max_tokens=512, factors=data, model=8)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** \file fuzz_given_model.h \brief The model that fuzz_rotation's and fuzz_calibration's files are for, and make_seeds makes them for. */
+/** \file fuzz_given_model.h \brief The model that files of fuzz_rotation, fuzz_calibration and fuzz_factors are for, and make_seeds makes them for. */
 #ifndef FUZZ_GIVEN_MODEL_H
 #define FUZZ_GIVEN_MODEL_H
 
@@ -8,7 +8,7 @@
 /** K and V have other sizes, so that one can't be taken for the other. */
 enum { FUZZ_GIVEN_LAYERS = 2, FUZZ_GIVEN_DK = 16, FUZZ_GIVEN_DV = 32 };
 /** Its number in the files of each kind. */
-enum { FUZZ_CALIBRATION_MODEL = 0, FUZZ_ROTATION_MODEL = 7 };
+enum { FUZZ_CALIBRATION_MODEL = 0, FUZZ_FACTORS_MODEL = 0, FUZZ_ROTATION_MODEL = 7 };
 
 static inline clkv_geometry fuzz_given_geometry(void)
 {

@@ -8,6 +8,7 @@
 #include "fuzz_given_model.h"
 #include "fuzz_recipes.h"
 #include "support/calibration.h"
+#include "support/factors.h"
 #include "support/gguf_build.h"
 #include "support/memory_file.h"
 #include "support/rotation.h"
@@ -164,11 +165,23 @@ static void make_calibration(void)
 	memory_close(&file);
 }
 
+/* As fuzz_factors has it: one whole, one that ends early. */
+static void make_factors(void)
+{
+	const clkv_geometry g = fuzz_given_geometry();
+	struct factors f;
+	factors_make(&f, &g, FACTORS_SCALED, 5, 8, 1);
+	write_seed("factors", "whole", 1, f.file.bytes, f.file.n);
+	write_seed("factors", "cut", 1, f.file.bytes, 60);
+	factors_free(&f);
+}
+
 /* The feed reports failures as a test's. */
 START_TEST(test_make_files)
 {
 	make_snapshots();
 	make_calibration();
+	make_factors();
 	make_rotation("whole", 1, ROTATION_RANDOM, CLKV_ROPE_HALVES);
 	make_rotation("hadamard", 1, ROTATION_HADAMARD, CLKV_ROPE_HALVES);
 	make_rotation("no-rope", 0, ROTATION_HADAMARD, CLKV_ROPE_NONE);

@@ -109,6 +109,23 @@ static void read_kvcomp(const char *stage, struct facts *f)
 	f->exact = (size_t)facts_number(stage, "exact", 1);
 }
 
+/* Latents are the first channels; only the newest tokens can be removed. */
+static void read_ranks(const char *stage, double usual, struct facts *f)
+{
+	f->prunes = true;
+	f->side[0].rank = facts_number(stage, "k", usual);
+	f->side[1].rank = facts_number(stage, "v", usual);
+}
+
+/* Codes as kivi has them. */
+static void read_cskv(const char *stage, struct facts *f)
+{
+	double bits = facts_number(stage, "bits", 16), group = facts_number(stage, "group", 32);
+	f->side[0] = affine(bits, group, true, false);
+	f->side[1] = affine(bits, group, false, false);
+	read_ranks(stage, 0.5, f);
+}
+
 static void read_prune(const char *stage, struct facts *f)
 {
 	f->prunes = true;
@@ -160,6 +177,10 @@ static void read_stages(const char *text, struct facts *f)
 		read_q(at, f);
 	if ((at = facts_stage(text, "kvcomp")))
 		read_kvcomp(at, f);
+	if ((at = facts_stage(text, "cskv")))
+		read_cskv(at, f);
+	if ((at = facts_stage(text, "lowrank")))
+		read_ranks(at, facts_number(at, "rank", 0.5), f);
 	if ((at = facts_stage(text, "think")) || (at = facts_stage(text, "spark")))
 		read_prune(at, f);
 	for (size_t i = 0; i < sizeof select / sizeof *select; i++)

@@ -25,6 +25,8 @@ struct side_facts {
 	struct ref_bounded bounded;
 	bool pruned; /**< some channels of a token are left out or recovered */
 	bool masked; /**< ... the same of all tokens of a block, and they read as 0 */
+	double
+		rank; /**< channels that are sealed, the first ones, or their part up to 1; 0: all. Worlds give such factors */
 };
 
 struct facts {

@@ -22,6 +22,30 @@ struct part {
 	double *given, *read; /* [n][dim] */
 };
 
+/* Sealed channels of a side. */
+static size_t rank_of(const struct side_facts *side, size_t dim)
+{
+	size_t n = side->rank == 0   ? dim
+	           : side->rank <= 1 ? (size_t)(side->rank * (double)dim / 16 + 0.5) * 16
+	                             : (size_t)side->rank;
+	return n == 0 ? 16 : n;
+}
+
+/* The others read as 0, and the codec never saw them. */
+static void leave_out(struct part *p)
+{
+	size_t rank = rank_of(p->side, p->dim);
+	for (size_t i = 0; i < p->n * p->dim; i++)
+		EACH_MSG(i % p->dim < rank || p->read[i] == 0,
+		         "layer %d, sealed token %zu, channel %zu: %g", p->layer, p->from + i / p->dim,
+		         i % p->dim, p->read[i]);
+	for (size_t t = 0; t < p->n; t++) {
+		memmove(p->given + t * rank, p->given + t * p->dim, rank * sizeof *p->given);
+		memmove(p->read + t * rank, p->read + t * p->dim, rank * sizeof *p->read);
+	}
+	p->dim = rank;
+}
+
 static void gather(const struct part *p, double *const rows[2], double *to)
 {
 	size_t row = world_row(p->w, p->which);
@@ -169,6 +193,7 @@ void model_check_sealed(struct world *w, const struct model *m, int layer, size_
 			p.read = model_new(n * p.dim);
 			gather(&p, m->given[layer], p.given);
 			gather(&p, m->read[layer], p.read);
+			leave_out(&p);
 			check_part(&p);
 			free(p.given);
 			free(p.read);

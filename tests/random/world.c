@@ -3,6 +3,7 @@
 #include "world.h"
 
 #include "../support/each.h"
+#include "../support/factors.h"
 #include "../support/inject.h"
 #include "../support/random.h"
 #include "../support/rotation.h"
@@ -148,15 +149,23 @@ bool world_open(struct world *w, const struct run_case *run, struct progress *pr
 		w->geometry.rope = (clkv_rope){.kind = CLKV_ROPE_NONE};
 	draw_options(w);
 	struct memory_file rotation = {0};
+	struct factors factors = {0};
 	clkv_cache_options options = w->options;
 	if (strstr(run->recipe, "rot=file")) {
 		rotation = rotation_file(&w->geometry, ROTATION_HADAMARD, 0);
 		options.rotation = rotation.bytes;
 		options.rotation_size = rotation.n;
 	}
+	if (strstr(run->recipe, "lowrank") || strstr(run->recipe, "cskv")) {
+		size_t dk = world_dim(w, SIDE_K), dv = world_dim(w, SIDE_V);
+		factors_make(&factors, &w->geometry, FACTORS_PART, dk, dv, 0);
+		options.factors = factors.file.bytes;
+		options.factors_size = factors.file.n;
+	}
 	clkv_status status =
 		clkv_cache_create(context, &w->geometry, run->recipe, &options, &w->cache, &error);
 	memory_close(&rotation);
+	factors_free(&factors);
 	if (status == CLKV_ERROR_INVALID_RECIPE || status == CLKV_ERROR_UNSUPPORTED)
 		return refuse(w, &error);
 	ck_assert_msg(status == CLKV_OK, "clkv_cache_create: %s: %s", clkv_status_string(status),

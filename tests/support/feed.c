@@ -3,6 +3,7 @@
 #include "feed.h"
 
 #include "calibration.h"
+#include "factors.h"
 #include "random.h"
 #include "rotation.h"
 
@@ -70,7 +71,7 @@ void feed_open(struct feed *feed, clkv_context *context, cl_command_queue queue,
 {
 	clkv_cache_options room = CLKV_INIT(clkv_cache_options);
 	clkv_error error;
-	struct memory_file rotation = {0}, calibration = {0};
+	struct memory_file rotation = {0}, calibration = {0}, factors = {0};
 	room.max_tokens = FEED_TOKENS;
 	room.max_sequences = FEED_ITEMS;
 	if (options)
@@ -86,6 +87,11 @@ void feed_open(struct feed *feed, clkv_context *context, cl_command_queue queue,
 		room.calibration = calibration.bytes;
 		room.calibration_size = calibration.n;
 	}
+	if ((strstr(recipe, "lowrank") || strstr(recipe, "cskv")) && !room.factors) {
+		factors = factors_file(&feed->geometry, 1);
+		room.factors = factors.bytes;
+		room.factors_size = factors.n;
+	}
 	feed->context = context;
 	feed->queue = queue;
 	if (!feed->value)
@@ -94,6 +100,7 @@ void feed_open(struct feed *feed, clkv_context *context, cl_command_queue queue,
 	        &error, recipe);
 	memory_close(&rotation);
 	memory_close(&calibration);
+	memory_close(&factors);
 }
 
 void feed_close(struct feed *feed)

@@ -453,7 +453,7 @@ static bool open_told(bool quick, struct advise_limit limit)
 	a->eval.texts[0].ids = told.ids + TRAINED;
 	a->eval.texts[0].n_ids = n - TRAINED;
 	a->eval.texts[0].all = told.ids;
-	const struct calibration_input in = {told.ids, TRAINED};
+	const struct text_input in = {told.ids, TRAINED};
 	ck_assert_msg(advise_list(a, &error) && advise_calibrate(a, &in, 1, &error) &&
 	                  (!budget || advise_share(a, &in, &error)) && advise_look(a, &error),
 	              "%s", error.text);
@@ -639,7 +639,7 @@ static void expect_bytes(const char *recipe, const struct given_files *given)
 
 static void expect_bytes_of_all(const struct advise *a)
 {
-	static const struct given_files none = {{0}, {0}, {0}};
+	static const struct given_files none = {.codebook = {0}};
 	expect_bytes("f16", &none);
 	expect_bytes("kivi:bits=4 ; sinks=4, window=64", &none);
 	expect_bytes("kvcomp ; sinks=4, window=64", &none);

@@ -408,7 +408,7 @@ static struct calibrator *gather(struct session *s, size_t n_texts)
 	static int32_t ids[2][LENGTH + 8];
 	struct tool_error error = {""};
 	struct calibrator *c;
-	const struct calibration_input texts[] = {{ids[0], LENGTH}, {ids[1], LENGTH + 8}};
+	const struct text_input texts[] = {{ids[0], LENGTH}, {ids[1], LENGTH + 8}};
 	for (int i = 0; i < LENGTH + 8; i++) {
 		ids[0][i] = i * i % s->model->vocabulary;
 		ids[1][i] = i * 37 % s->model->vocabulary;

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * \file    stage_lowrank.c
+ * \brief   Latents: sealed blocks hold a few sums of a row's channels, from which the row is made again.
+ *
+ * Sources: LoRC, arXiv 2410.03111; CSKV, arXiv 2409.10593; ReCalKV, arXiv 2505.24357. Those factor the matrices that make K and V
+ * of a layer's inputs, over all heads, and keys in front of RoPE, which then come back token by token. Here factors are of a
+ * head's own rows, keys behind RoPE as the cache has them: so the query takes K's factor, and the sum takes V's. Factors come in a
+ * file with the cache's options, which clkv-train makes of a text. doc/lowrank.md
+ */
+#include "base/error.h"
+#include "plan/projection.h"
+#include "stage/latent_ranks.h"
+#include "stage/stage.h"
+
+struct lowrank_options {
+	float rank, k, v;
+};
+
+static const struct clkv__key lowrank_keys[] = {
+	{"rank", CLKV__KEY_PART, offsetof(struct lowrank_options, rank), 0.0625, 256, NULL, 0.5,
+     "numbers of a row of K and of V that are sealed, or their part of the head size; in sixteens"},
+	{"k", CLKV__KEY_PART, offsetof(struct lowrank_options, k), 0.0625, 256, NULL, CLKV__UNSET,
+     "those of K, if not `rank`"},
+	{"v", CLKV__KEY_PART, offsetof(struct lowrank_options, v), 0.0625, 256, NULL, CLKV__UNSET,
+     "those of V, if not `rank`"},
+};
+
+static clkv_status plan_lowrank(const void *options, const struct clkv__shape *shape,
+                                struct clkv__plan *plan, struct clkv__variant *variant,
+                                clkv_error *error)
+{
+	const struct lowrank_options *o = options;
+	(void)plan;
+	float k = o->k == CLKV__UNSET ? o->rank : o->k, v = o->v == CLKV__UNSET ? o->rank : o->v;
+	CLKV_TRY(clkv__latent_rank("lowrank", 'k', k, shape->dk, &variant->latents.k, error));
+	CLKV_TRY(clkv__latent_rank("lowrank", 'v', v, shape->dv, &variant->latents.v, error));
+	return clkv__projection_set(variant, ABI_PROJECT_LATENTS, "lowrank", error);
+}
+
+const struct clkv__stage clkv__stage_lowrank = {
+	.name = "lowrank",
+	.brief = "latents of rows by factors of the model, which a codec may follow",
+	.source = "LoRC, arXiv 2410.03111, on rows",
+	.kind = CLKV__PROJECT,
+	.keys = lowrank_keys,
+	.n_keys = sizeof lowrank_keys / sizeof lowrank_keys[0],
+	.window = 64,
+	.plan = plan_lowrank,
+};

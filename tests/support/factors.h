@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/** \file factors.h \brief Factors of K and V, and files of them for recipes with lowrank or cskv. */
+#ifndef TEST_FACTORS_H
+#define TEST_FACTORS_H
+
+#include "memory_file.h"
+
+/** What a head's factors are: down [dim][rank], up [rank][dim]. */
+enum factors_kind {
+	FACTORS_PART,       /**< the first channels */
+	FACTORS_ORTHOGONAL, /**< orthonormal columns, each head's own; up is down turned over */
+	FACTORS_SCALED /**< such columns times 0.5 to 2, and rows divided by it: up times down is the identity */
+};
+
+/** Of all (layer, KV head): as clkv_factors_write takes them, and the file. */
+struct factors {
+	size_t heads, dk, dv, rank_k, rank_v;
+	float *k_down, *k_up, *v_down, *v_up;
+	struct memory_file file; /**< for model 0 */
+};
+
+void factors_make(struct factors *f, const clkv_geometry *geometry, enum factors_kind kind,
+                  size_t rank_k, size_t rank_v, uint64_t seed);
+void factors_free(struct factors *f);
+
+/** The file alone, of full ranks, FACTORS_SCALED. */
+struct memory_file factors_file(const clkv_geometry *geometry, uint64_t seed);
+
+#endif

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * \file    train_factors.c
+ * \brief   Second moments of queries, keys and values of texts, and the factors that follow.
+ *
+ * Per layer and KV head, over the texts' tokens, everything behind RoPE:
+ *
+ *     K: C_k = sum of k k^T    M_k = sum of q q^T, the group's heads     an error e of a key moves logits by e M_k e^T
+ *     V: C_v = sum of v v^T    M_v = sum of W_g W_g^T over the group     and one of a value the layer's output by e M_v e^T
+ *
+ * The first tokens of a text, which caches keep in half as sinks, are left out where there are enough others.
+ */
+#include "train_factors.h"
+
+#include "eigen.h"
+#include "factors_fit.h"
+#include "output_file.h"
+#include "output_gram.h"
+#include "progress.h"
+
+#include <stdlib.h>
+
+enum { SINKS = 64, READ_ROWS = 256 };
+
+struct training {
+	struct session *session;
+	size_t left_out,
+		rows; /* tokens of the text under way that come before those that count; all that count */
+	size_t layers, heads, group, dim;
+	struct kept_rows kept;                /* READ_ROWS of them */
+	double *m_k, *c_k, *c_v;              /* [layers][heads][dim][dim] */
+	double *m_v;                          /* [dim][dim] of a head */
+	float *grams;                         /* [heads * group][dim][dim] of a layer */
+	float *k_down, *k_up, *v_down, *v_up; /* [layers][heads][dim][dim] */
+};
+
+/* c [dim][dim] += x x^T */
+static void add_outer(size_t dim, const float *x, double *c)
+{
+	for (size_t i = 0; i < dim; i++)
+		for (size_t j = 0; j < dim; j++)
+			c[i * dim + j] += (double)x[i] * (double)x[j];
+}
+
+static size_t place_of(const struct training *t, size_t layer, size_t head)
+{
+	return (layer * t->heads + head) * t->dim * t->dim;
+}
+
+/* Those of rows that count. */
+static void add_queries(void *opaque, const struct asked_rows *asked)
+{
+	struct training *t = opaque;
+	const size_t q_heads = t->heads * t->group, width = q_heads * t->dim;
+	const size_t skip = t->left_out > asked->first ? t->left_out - asked->first : 0;
+	for (size_t r = skip; r < asked->rows; r++)
+		for (size_t h = 0; h < q_heads; h++)
+			add_outer(t->dim, asked->queries + r * width + h * t->dim,
+			          t->m_k + place_of(t, asked->layer, h / t->group));
+}
+
+static bool add_rows(struct training *t, const struct engine_stream *stream, size_t n, size_t layer,
+                     struct tool_error *error)
+{
+	for (size_t from = t->left_out; from < n; from += READ_ROWS) {
+		size_t rows = n - from < READ_ROWS ? n - from : READ_ROWS;
+		if (!kept_rows_read(t->session, stream, layer, from, rows, &t->kept, error))
+			return false;
+		for (size_t i = 0; i < rows * t->heads; i++) {
+			const size_t at = place_of(t, layer, i % t->heads);
+			add_outer(t->dim, t->kept.keys + i * t->dim, t->c_k + at);
+			add_outer(t->dim, t->kept.values + i * t->dim, t->c_v + at);
+		}
+	}
+	return true;
+}
+
+static bool add_text(struct training *t, const struct text_input *text, struct tool_error *error)
+{
+	struct engine_stream stream = {0};
+	t->left_out = text->n >= 2 * SINKS ? SINKS : 0;
+	t->rows += text->n - t->left_out;
+	bool done = session_stream_open(t->session, "f16", text->n, &stream, error) &&
+	            text_rows_run(t->session, &stream, text->ids, text->n, add_queries, t, error);
+	for (size_t l = 0; l < t->layers && done; l++) {
+		done = add_rows(t, &stream, text->n, l, error);
+		progress_show("rows", l + 1, t->layers);
+	}
+	session_stream_close(&stream);
+	return done;
+}
+
+/* From a sum over rows to their mean. */
+static void take_mean(const struct training *t, double *sums)
+{
+	for (size_t i = 0; i < t->dim * t->dim; i++)
+		sums[i] /= (double)t->rows;
+}
+
+/* The metric of a head's values. */
+static void add_grams(struct training *t, size_t head)
+{
+	const size_t size = t->dim * t->dim;
+	for (size_t i = 0; i < size; i++) {
+		t->m_v[i] = 0;
+		for (size_t g = head * t->group; g < (head + 1) * t->group; g++)
+			t->m_v[i] += (double)t->grams[g * size + i];
+	}
+}
+
+static bool fit_layer(struct training *t, size_t layer, struct tool_error *error)
+{
+	if (!output_grams(t->session->model, layer, t->grams))
+		return tool_fail(error, "out of memory");
+	for (size_t h = 0; h < t->heads; h++) {
+		const size_t at = place_of(t, layer, h);
+		add_grams(t, h);
+		take_mean(t, t->c_k + at);
+		take_mean(t, t->c_v + at);
+		if (!factors_fit(t->dim, t->m_k + at, t->c_k + at, t->k_down + at, t->k_up + at, error) ||
+		    !factors_fit(t->dim, t->m_v, t->c_v + at, t->v_down + at, t->v_up + at, error))
+			return false;
+	}
+	return true;
+}
+
+static bool fit(struct training *t, struct tool_error *error)
+{
+	for (size_t l = 0; l < t->layers; l++) {
+		if (!fit_layer(t, l, error))
+			return false;
+		progress_show("factors", l + 1, t->layers);
+	}
+	return true;
+}
+
+static bool save(const struct training *t, const char *path, struct tool_error *error)
+{
+	clkv_error cause = {0};
+	clkv_factors factors = CLKV_INIT(clkv_factors);
+	const struct model *model = t->session->model;
+	clkv_geometry geometry = engine_geometry(model);
+	struct output_file file;
+	factors.rank_k = factors.rank_v = (int)t->dim;
+	factors.k_down = t->k_down, factors.k_up = t->k_up;
+	factors.v_down = t->v_down, factors.v_up = t->v_up;
+	if (!output_file_open(&file, path, error))
+		return false;
+	clkv_status status = clkv_factors_write(&geometry, model_fingerprint(model), &factors,
+	                                        output_file_write, &file, &cause);
+	return output_file_close(&file, status, "writing the factors", &cause, error);
+}
+
+static bool reserve(struct training *t, struct tool_error *error)
+{
+	const size_t size = t->dim * t->dim, all = t->layers * t->heads * size;
+	t->m_k = calloc(all, sizeof(double));
+	t->c_k = calloc(all, sizeof(double));
+	t->c_v = calloc(all, sizeof(double));
+	t->m_v = calloc(size, sizeof(double));
+	t->grams = calloc(t->heads * t->group * size, sizeof(float));
+	t->k_down = calloc(all, sizeof(float));
+	t->k_up = calloc(all, sizeof(float));
+	t->v_down = calloc(all, sizeof(float));
+	t->v_up = calloc(all, sizeof(float));
+	if (!t->m_k || !t->c_k || !t->c_v || !t->m_v || !t->grams || !t->k_down || !t->k_up ||
+	    !t->v_down || !t->v_up)
+		return tool_fail(error, "out of memory");
+	return kept_rows_open(t->session, READ_ROWS, &t->kept, error);
+}
+
+static void release(struct training *t)
+{
+	kept_rows_close(&t->kept);
+	free(t->m_k);
+	free(t->c_k);
+	free(t->c_v);
+	free(t->m_v);
+	free(t->grams);
+	free(t->k_down);
+	free(t->k_up);
+	free(t->v_down);
+	free(t->v_up);
+}
+
+bool train_factors(struct session *session, const struct text_input *texts, size_t n_texts,
+                   const char *path, struct tool_error *error)
+{
+	const struct model *m = session->model;
+	struct training t = {
+		.session = session,
+		.layers = (size_t)m->n_layers,
+		.heads = (size_t)m->kv_heads,
+		.group = (size_t)(m->q_heads / m->kv_heads),
+		.dim = (size_t)m->head_dim,
+	};
+	if (!eigen_ready(error))
+		return false;
+	bool done = reserve(&t, error);
+	for (size_t i = 0; i < n_texts && done; i++)
+		done = add_text(&t, &texts[i], error);
+	done = done && fit(&t, error) && save(&t, path, error);
+	release(&t);
+	progress_clear();
+	return done;
+}
