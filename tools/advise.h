@@ -77,8 +77,7 @@ bool advise_calibrate(struct advise *advise, const struct text_input *texts, siz
 
 /** Adds candidates that share a codec's bits out by layer, and K against V, and those with the same bits for all, by what each
  *  layer's codes cost alone on a text that isn't judged. */
-bool advise_share(struct advise *advise, const struct calibration_input *text,
-                  struct tool_error *error);
+bool advise_share(struct advise *advise, const struct text_input *text, struct tool_error *error);
 
 /** Gives every candidate one prompt: its bytes, what it does to each head's attention, what keys and values are like; then
  *  sorts the points by bytes. */

@@ -87,8 +87,8 @@ static bool judge(struct eval *eval, char (*recipe)[ADVISE_RECIPE_BYTES], size_t
 }
 
 /* Not the judged text: what is fitted to it would look better on it than it is. */
-static bool measure_probes(struct probes *p, const struct advise *a,
-                           const struct calibration_input *text, struct tool_error *error)
+static bool measure_probes(struct probes *p, const struct advise *a, const struct text_input *text,
+                           struct tool_error *error)
 {
 	const size_t room = text->n - PROBE_TOKENS - 1;
 	const size_t context = room < PROBE_CONTEXT ? room : PROBE_CONTEXT;
@@ -172,7 +172,7 @@ static void add_points(struct advise *a, const struct probes *p)
 		            one->label, ADVISE_RECIPE_BYTES);
 }
 
-bool advise_share(struct advise *a, const struct calibration_input *text, struct tool_error *error)
+bool advise_share(struct advise *a, const struct text_input *text, struct tool_error *error)
 {
 	const clkv_geometry geometry = engine_geometry(a->eval.session.model);
 	size_t n;

@@ -664,7 +664,7 @@ END_TEST
 static void expect_no_probes(void)
 {
 	struct tool_error error = {""};
-	const struct calibration_input in = {told.ids, TRAINED};
+	const struct text_input in = {told.ids, TRAINED};
 	told.options.window = 300;
 	ck_assert(!advise_share(told.advise, &in, &error));
 	ck_assert_msg(strstr(error.text, "a longer text to calibrate on") != NULL, "%s", error.text);
