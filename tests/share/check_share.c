@@ -2,6 +2,7 @@
 /** \file check_share.c \brief Sequences through a store in a folder: what is found, and what is refused. */
 #include "share/backend.h"
 #include "share/chunk.h"
+#include "share/sha256.h"
 #include "support/expect.h"
 #include "support/fixture.h"
 #include "support/memory_file.h"
@@ -589,11 +590,45 @@ START_TEST(test_bad_calls)
 }
 END_TEST
 
+/* ---------------------------------------------------------------- keys ---- */
+
+/* Of FIPS 180-4's examples: none of a block, part of one, more than one, many; handed over in pieces. */
+START_TEST(test_keys_are_sha256)
+{
+	static const struct {
+		const char *text;
+		size_t times, piece;
+		const char *digest;
+	} known[] = {
+		{"", 1, 1, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
+		{"abc", 1, 2, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"},
+		{"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq", 1, 9,
+	     "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"},
+		{"a", 1000000, 1, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"},
+	};
+	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+		struct share_sha256 sha;
+		char text[2 * SHARE_KEY_BYTES + 1];
+		size_t n = strlen(known[i].text);
+		share_sha256_begin(&sha);
+		for (size_t t = 0; t < known[i].times; t++)
+			for (size_t at = 0; at < n; at += known[i].piece)
+				share_sha256_add(&sha, known[i].text + at,
+				                 n - at < known[i].piece ? n - at : known[i].piece);
+		const struct share_key key = share_sha256_end(&sha);
+		for (size_t b = 0; b < SHARE_KEY_BYTES; b++)
+			snprintf(text + 2 * b, 3, "%02x", key.bytes[b]);
+		ck_assert_str_eq(text, known[i].digest);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("share");
 	TCase *t = fixture_case(s, "found", 120);
 	tcase_add_loop_test(t, test_texts_are_found, 0, (int)RECIPES);
+	tcase_add_test(t, test_keys_are_sha256);
 	tcase_add_test(t, test_chunks_are_written_once);
 	tcase_add_test(t, test_notes);
 	tcase_add_test(t, test_others_find_nothing);
