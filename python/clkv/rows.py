@@ -15,7 +15,7 @@ from ._library import call, encode as _text, ffi
 from .context import Context, _options
 from .geometry import Geometry
 
-_HEAD = struct.Struct("<8sIIIIIII")  # doc/file-format.md: magic, version, bytes of the recipe, then what Shape has
+_HEAD = struct.Struct("<8sIIIIIII")  # doc/file-format.md: magic, version, bytes of the recipe, then what EncodedShape has
 _MAGIC = b"\x89CLKV\r\n\x1a"
 _FNV_START, _FNV_PRIME = 0xCBF29CE484222325, 0x100000001B3
 
@@ -118,7 +118,9 @@ def check_fits(shape: EncodedShape, geometry: Geometry) -> None:
 def _bytes(data: Any) -> Any:
     if not isinstance(data, (bytes, bytearray, memoryview)):
         raise TypeError(f"data must be bytes, not {type(data).__name__}")
-    return memoryview(data).cast("B")
+    view = memoryview(data)
+    # NumPy takes what memoryview.cast doesn't: the format "<B", which arrays of ctypes have
+    return memoryview(np.frombuffer(view, np.uint8)) if view.nbytes else b""
 
 
 def _checksum(data: Any) -> int:
