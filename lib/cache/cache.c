@@ -11,6 +11,7 @@
 #include "cache/given.h"
 #include "place/place.h"
 #include "plan/codebook.h"
+#include "plan/given_file.h"
 #include "shape/rope.h"
 #include "step/seal_select.h"
 #include "step/step.h"
@@ -134,18 +135,18 @@ static clkv_status write_turns(clkv_cache *cache, cl_command_queue queue, clkv_e
 }
 
 /* The codebook of the options, if there is one, on the device for all sequences to come. */
-static clkv_status write_given(clkv_cache *cache, const void *codebook, cl_command_queue queue,
-                               clkv_error *error)
+static clkv_status write_given(clkv_cache *cache, const clkv_cache_options *o,
+                               cl_command_queue queue, clkv_error *error)
 {
 	const clkv_allocator *a = &cache->context->allocator;
 	size_t units = cache->sizes.book_units;
-	if (!codebook)
+	if (!o->codebook)
 		return CLKV_OK;
 	unsigned char *books = clkv__calloc(a, units, ABI_UNIT);
 	if (!books)
 		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for the codebook's %zu units",
 		          units);
-	clkv__codebook_unpack(&cache->plan, &cache->shape, codebook, books);
+	clkv__codebook_unpack(&cache->plan, &cache->shape, o->codebook, books);
 	clkv_status status =
 		clkv__cl_check(error,
 	                   clEnqueueWriteBuffer(queue, cache->index.books, CL_TRUE, 0, units * ABI_UNIT,
@@ -154,6 +155,7 @@ static clkv_status write_given(clkv_cache *cache, const void *codebook, cl_comma
 	clkv__free(a, books);
 	if (status == CLKV_OK)
 		cache->index.given = clkv__slots_take(&cache->index.book_slots);
+	cache->index.number = clkv__given_checksum(o->codebook, o->codebook_size);
 	return status;
 }
 
@@ -175,7 +177,7 @@ static clkv_status fill_buffers(clkv_cache *cache, const clkv_cache_options *o,
 	if (status == CLKV_OK)
 		status = write_turns(cache, queue, error);
 	if (status == CLKV_OK)
-		status = write_given(cache, o->codebook, queue, error);
+		status = write_given(cache, o, queue, error);
 	if (status == CLKV_OK)
 		status = clkv__cache_given_fill(cache, o, like, queue, error);
 	if (status == CLKV_OK)

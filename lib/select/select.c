@@ -73,6 +73,14 @@ uint32_t clkv__select_most(const struct clkv__select *s, const struct clkv__quot
 	return found ? leaving : least(quota->kept, leaving);
 }
 
+uint32_t clkv__select_bound(const struct clkv__select *s, uint32_t kept, int streams)
+{
+	const struct clkv__rule *rule = clkv__rule_of(s);
+	if (!rule->bounded || !clkv__choice_of(s)->bounded)
+		return UINT32_MAX;
+	return kept * (uint32_t)(rule->pooled ? streams : 1);
+}
+
 void clkv__select_macros(const struct clkv__select *s, clkv__macros *m)
 {
 	clkv__macros_int(m, "SELECT", s->kind);

@@ -133,6 +133,9 @@ struct clkv__quota clkv__select_quota(const struct clkv__select *s, uint32_t sin
 uint32_t clkv__select_most(const struct clkv__select *s, const struct clkv__quota *quota,
                            uint32_t leaving);
 
+/** Tokens that a head can have kept whose quota is so many, of a model with so many KV heads; UINT32_MAX: the budget doesn't say. */
+uint32_t clkv__select_bound(const struct clkv__select *s, uint32_t kept, int streams);
+
 /** What a share is at least, in slots, of a sequence that has as many tokens. */
 uint32_t clkv__select_floor(uint32_t sinks, uint32_t window);
 

@@ -113,6 +113,15 @@ static clkv_status load_from(clkv_cache *cache, const struct file *f, struct clk
 	return status;
 }
 
+/* What doesn't fit goes through rows, which only sequences with all of their tokens have. */
+static clkv_status check_rows(const clkv_cache *cache, const struct file *f, clkv_error *error)
+{
+	CLKV_TRY(clkv__snapshot_check_bands(cache, error));
+	for (int i = 0; i < f->bands.n; i++)
+		CLKV_TRY(clkv__snapshot_check_all(&f->band[i].plan, error));
+	return CLKV_OK;
+}
+
 /* Whose layers have which of the file's recipes. */
 static clkv_status divide(const clkv_cache *cache, const struct clkv__snapshot_in *in,
                           struct file *f, clkv_error *error)
@@ -154,7 +163,7 @@ static clkv_status prove_band(const clkv_cache *cache, struct clkv__snapshot_in 
 	if (f->head.bands > 0) {
 		CLKV_TRY(clkv__head_get(in, &b->head, error));
 		if (b->head.bands > 0 || b->head.length != f->head.length || b->head.from != f->head.from ||
-		    b->head.layers != (uint32_t)shape.layers)
+		    b->head.layers != (uint32_t)shape.layers || (b->head.parts && !f->head.stateful))
 			return clkv__snapshot_damaged(in, error, "band %d isn't of it", i);
 	} else {
 		b->head = f->head;
@@ -202,6 +211,7 @@ static clkv_status load(clkv_cache *cache, cl_command_queue queue, struct file *
 	CLKV_TRY(prove(cache, in, f, error));
 	if (fits(f, cache))
 		return read_bands(cache, f, in, queue, out, error);
+	CLKV_TRY(check_rows(cache, f, error));
 	CLKV_TRY(clkv_seq_create(cache, &seq, error));
 	clkv_status status = load_from(cache, f, in, queue, seq, true, error);
 	if (status == CLKV_OK)
@@ -262,10 +272,12 @@ static clkv_status load_behind(clkv_seq *seq, cl_command_queue queue, struct fil
 			"%u",
 			f->head.from, seq->length);
 	CLKV_TRY(prove(seq->cache, in, f, error));
+	bool as_is = takes_pages(seq) && fits(f, seq->cache);
+	if (!as_is)
+		CLKV_TRY(check_rows(seq->cache, f, error));
 	CLKV_TRY(clkv__seq_fork_beside(seq, &made, error));
-	clkv_status status = takes_pages(seq) && fits(f, seq->cache)
-	                         ? read_bands_into(made, f, in, queue, error)
-	                         : load_from(seq->cache, f, in, queue, made, false, error);
+	clkv_status status = as_is ? read_bands_into(made, f, in, queue, error)
+	                           : load_from(seq->cache, f, in, queue, made, false, error);
 	if (status == CLKV_OK)
 		clkv__seq_swap_all(seq, made);
 	clkv_seq_destroy(made);

@@ -61,7 +61,7 @@ clkv_status clkv_seq_get_ranges(const clkv_seq *seq, clkv_ranges *ranges, clkv_e
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "%s is NULL", seq ? "ranges" : "seq");
 	for (const clkv_cache *c = seq->cache; c; c = c->next_band) {
 		size_t sinks = (size_t)c->plan.general.sinks, block = (size_t)c->plan.general.block;
-		CLKV_TRY(clkv__snapshot_check(&c->plan, error));
+		CLKV_TRY(clkv__snapshot_check_all(&c->plan, error));
 		if (c->plan.sealing.dense)
 			continue;
 		if (any && sinks != r.first)
@@ -100,7 +100,8 @@ clkv_status clkv_seq_save_range(clkv_seq *seq, size_t from, size_t to, cl_comman
 	if (!seq || !write)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "%s is NULL", seq ? "write" : "seq");
 	CLKV_TRY(clkv__snapshot_check_cache(seq->cache, error));
+	CLKV_TRY(clkv__snapshot_check_bands(seq->cache, error));
 	CLKV_TRY(check_range(seq, from, to, error));
-	const struct clkv__range range = {(uint32_t)from, (uint32_t)to};
+	const struct clkv__range range = {(uint32_t)from, (uint32_t)to, false};
 	return clkv__snapshot_write_range(seq, &range, queue, &out, error);
 }

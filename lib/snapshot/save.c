@@ -31,7 +31,7 @@ clkv_status clkv__snapshot_check_recipe(const clkv_context *context, const clkv_
 	CLKV_TRY(clkv__divide(geometry, recipe, &d, error));
 	for (int i = 0; i < d.bands.n; i++) {
 		CLKV_TRY(clkv__resolve_band(context, &d, recipe, i, &r, error));
-		CLKV_TRY(clkv__snapshot_check(&r.plan, error));
+		CLKV_TRY(clkv__snapshot_check_all(&r.plan, error));
 	}
 	return clkv__division_print(context, &d, recipe, text, error);
 }
@@ -40,6 +40,7 @@ clkv_status clkv_seq_save(clkv_seq *seq, const char *recipe, cl_command_queue qu
                           clkv_write_fn write, void *opaque, clkv_error *error)
 {
 	struct clkv__snapshot_out out = CLKV__SNAPSHOT_STREAM(write, opaque);
+	struct clkv__division division;
 	char other[CLKV__RECIPE_TEXT];
 	clkv__error_clear(error);
 	if (!seq || !write)
@@ -49,8 +50,11 @@ clkv_status clkv_seq_save(clkv_seq *seq, const char *recipe, cl_command_queue qu
 	CLKV_TRY(clkv__snapshot_check_cache(cache, error));
 	if (!recipe)
 		return clkv__snapshot_write(seq, queue, &out, error);
-	CLKV_TRY(clkv__snapshot_check_recipe(cache->context, &geometry, recipe, other, error));
+	CLKV_TRY(clkv__divide(&geometry, recipe, &division, error));
+	CLKV_TRY(clkv__division_print(cache->context, &division, recipe, other, error));
 	if (strcmp(other, clkv__cache_recipe(cache)) == 0)
 		return clkv__snapshot_write(seq, queue, &out, error);
+	CLKV_TRY(clkv__snapshot_check_bands(cache, error));
+	CLKV_TRY(clkv__snapshot_check_recipe(cache->context, &geometry, recipe, other, error));
 	return save_as(seq, recipe, queue, &out, error);
 }

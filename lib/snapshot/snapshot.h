@@ -9,11 +9,11 @@
  *  bytes, or of one page if that is larger. */
 enum { CLKV__BATCH_PAGES = 64, CLKV__BATCH_BYTES = 1 << 20 };
 
-/** Writes a sequence as it is stored, in all bands. */
+/** Writes a sequence as it is stored, in all bands, with all of its state. */
 clkv_status clkv__snapshot_write(clkv_seq *seq, cl_command_queue queue,
                                  struct clkv__snapshot_out *out, clkv_error *error);
 
-/** Writes a range of it; it begins where one may. */
+/** Writes a range of it, which begins where one may, with or without the state beside its rows. */
 clkv_status clkv__snapshot_write_range(clkv_seq *seq, const struct clkv__range *range,
                                        cl_command_queue queue, struct clkv__snapshot_out *out,
                                        clkv_error *error);
@@ -42,13 +42,21 @@ clkv_status clkv__snapshot_cache(const clkv_cache *like, enum clkv__cache_use us
                                  const char *recipe, size_t tokens, size_t blocks, size_t block,
                                  clkv_cache **out, clkv_error *error);
 
-/** Refuses recipes that don't keep all tokens. Errors: UNSUPPORTED names the stage, or the window. */
+/** Refuses recipes of which no file is made. Errors: UNSUPPORTED names the window. */
 clkv_status clkv__snapshot_check(const struct clkv__plan *plan, clkv_error *error);
 
-/** The same for all bands of a cache, which must have no open step. Errors: also BUSY. */
+/** Refuses recipes that don't keep all tokens: what goes through rows, ranges and other recipes. Errors: UNSUPPORTED names the
+ *  stage, or the window. */
+clkv_status clkv__snapshot_check_all(const struct clkv__plan *plan, clkv_error *error);
+
+/** The same for all bands of a cache. */
+clkv_status clkv__snapshot_check_bands(const clkv_cache *cache, clkv_error *error);
+
+/** clkv__snapshot_check for all bands of a cache, which must have no open step. Errors: also BUSY. */
 clkv_status clkv__snapshot_check_cache(clkv_cache *cache, clkv_error *error);
 
-/** The same for all bands of a recipe, whose full text it becomes. Errors: also INVALID_ARGUMENT, INVALID_RECIPE. */
+/** clkv__snapshot_check_all for all bands of a recipe, whose full text it becomes. Errors: also INVALID_ARGUMENT,
+ *  INVALID_RECIPE. */
 clkv_status clkv__snapshot_check_recipe(const clkv_context *context, const clkv_geometry *geometry,
                                         const char *recipe, char text[CLKV__RECIPE_TEXT],
                                         clkv_error *error);

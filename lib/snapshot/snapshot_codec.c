@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** \file snapshot_codec.c \brief Sealed pages: their bytes, and what their codec says of them. */
 #include "snapshot/snapshot_codec.h"
+#include "snapshot/snapshot_state.h"
 
 /* Pages have their own size, which their flags say. */
 static bool is_sized(const clkv_cache *cache)
@@ -24,15 +25,18 @@ uint32_t clkv__page_bytes(const clkv_cache *cache, const struct clkv__record *re
 	const struct clkv__codec_layout *l = &head_of(cache, record)->layout;
 	uint32_t units = ABI_FLAGS_UNITS(record->flags), bytes = units * ABI_UNIT;
 	if (is_sized(cache))
-		return units <= l->units && bytes >= l->section ? bytes : 0;
+		return units <= l->units && bytes >= l->section + clkv__plan_state(&cache->plan) ? bytes
+		                                                                                 : 0;
 	return record->flags == 0 ? l->units * ABI_UNIT : 0;
 }
 
-/* What the codec asks of the page of a record. */
+/* What the codec asks of the page of a record, which it knows without the state of its slots. */
 static struct clkv__codec_page page_of(const clkv_cache *cache, const struct clkv__record *record,
                                        uint32_t bytes)
 {
 	const struct clkv__variant *head = head_of(cache, record);
+	uint32_t state = clkv__plan_state(&cache->plan), units = ABI_FLAGS_UNITS(record->flags);
+	uint32_t less = units > 0 ? state / ABI_UNIT : 0;
 	return (struct clkv__codec_page){
 		.spec = &head->spec,
 		.layout = &head->layout,
@@ -41,8 +45,8 @@ static struct clkv__codec_page page_of(const clkv_cache *cache, const struct clk
 		.block = cache->plan.general.block,
 		.pos = record->pos,
 		.count = record->count,
-		.flags = record->flags,
-		.bytes = bytes,
+		.flags = record->flags - (less << 16),
+		.bytes = bytes - state,
 	};
 }
 
@@ -51,6 +55,9 @@ void clkv__page_tidy(const clkv_cache *cache, const struct clkv__record *record,
 {
 	const struct clkv__variant *head = head_of(cache, record);
 	const struct clkv__codec_page p = page_of(cache, record, clkv__page_bytes(cache, record));
+	if (clkv__plan_state(&cache->plan) > 0)
+		clkv__slots_tidy(&cache->plan, record->count, page);
+	page += clkv__plan_state(&cache->plan);
 	clkv__prune_tidy(&head->prune, &cache->shape, cache->plan.general.block, page);
 	head->codec->tidy(&p, page);
 }
@@ -62,6 +69,7 @@ clkv_status clkv__page_check(struct clkv__codec_section *section,
 	const clkv_cache *cache = section->cache;
 	const struct clkv__variant *head = head_of(cache, record);
 	const struct clkv__codec_page p = page_of(cache, record, record->bytes);
+	page += clkv__plan_state(&cache->plan);
 	const char *wrong =
 		clkv__prune_check(&head->prune, &cache->shape, cache->plan.general.block, page);
 	if (!wrong)

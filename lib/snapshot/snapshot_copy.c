@@ -100,11 +100,26 @@ clkv_status clkv__snapshot_check(const struct clkv__plan *plan, clkv_error *erro
 			"sequences with all of their tokens; allowed: f16 for all layers, or stages that "
 			"encode for these",
 			plan->slides);
+	return CLKV_OK;
+}
+
+clkv_status clkv__snapshot_check_all(const struct clkv__plan *plan, clkv_error *error)
+{
+	CLKV_TRY(clkv__snapshot_check(plan, error));
 	if (clkv__selects(&plan->select))
-		CLKV_FAIL(error, CLKV_ERROR_UNSUPPORTED,
-		          "stage '%s' keeps some tokens of each head: files hold sequences with all of "
-		          "them; allowed: recipes without a stage that selects or merges",
-		          plan->select.stage);
+		CLKV_FAIL(
+			error, CLKV_ERROR_UNSUPPORTED,
+			"stage '%s' keeps some tokens of each head: such a sequence is saved whole and as "
+			"it is stored, and loaded by the same recipe; allowed: recipes without a stage "
+			"that selects or merges",
+			plan->select.stage);
+	return CLKV_OK;
+}
+
+clkv_status clkv__snapshot_check_bands(const clkv_cache *cache, clkv_error *error)
+{
+	for (; cache; cache = cache->next_band)
+		CLKV_TRY(clkv__snapshot_check_all(&cache->plan, error));
 	return CLKV_OK;
 }
 

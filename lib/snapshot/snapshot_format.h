@@ -26,6 +26,9 @@
 /** Names those of ranges that don't begin at token 0: of one recipe, and of several. */
 #define CLKV__SNAPSHOT_RANGE 3
 #define CLKV__SNAPSHOT_RANGE_BANDS 4
+/** Names those of sequences with a state beside their rows (snapshot_state.h): of one recipe, and of several, some with one. */
+#define CLKV__SNAPSHOT_STATE 5
+#define CLKV__SNAPSHOT_STATE_BANDS 6
 
 enum { CLKV__MAGIC_BYTES = 8, CLKV__CHECKSUM_BYTES = 8 };
 
@@ -39,7 +42,8 @@ enum clkv__head_word {
 	CLKV__HEAD_DIM_V,
 	CLKV__HEAD_LENGTH,
 	CLKV__HEAD_TAIL,
-	CLKV__HEAD_BLOCKS, /**< sealed pages of each (layer, KV head) that seals; of CLKV__SNAPSHOT_BANDS: bands */
+	CLKV__HEAD_BLOCKS, /**< sealed pages of each (layer, KV head) that seals, of selected tokens those of the head that has
+	                      most; of a header of all bands: how many bands */
 	CLKV__HEAD_FLAGS,
 	CLKV__HEAD_WORDS
 };
@@ -51,12 +55,26 @@ enum { CLKV__HEAD_BYTES = CLKV__MAGIC_BYTES + 4 * CLKV__HEAD_WORDS + 4 + 8 + CLK
 #define CLKV__HEAD_LEFT_PARTIAL 1u
 #define CLKV__HEAD_ROTATION 2u /**< the number of the rotation (8 bytes) stands behind the recipe */
 
+/** What stands beside the rows: rows of the table in snapshot_state.c. */
+#define CLKV__HEAD_CHOICE 4u
+#define CLKV__HEAD_INDEX 8u
+#define CLKV__HEAD_QUERIES 16u
+#define CLKV__HEAD_STATE (CLKV__HEAD_CHOICE | CLKV__HEAD_INDEX | CLKV__HEAD_QUERIES)
+#define CLKV__HEAD_ATTENDED 32u /**< the newest row was attended with in all layers that seal */
+
 /** What a record holds. */
 enum clkv__record_kind {
 	CLKV__RECORD_CODEC = 1,  /**< what the codec's pages need beside themselves */
 	CLKV__RECORD_SEALED = 2, /**< a page as it lies on the device */
 	CLKV__RECORD_HALF = 3,   /**< tokens in half: K [head_dim_k][count], V [count][head_dim_v] */
-	CLKV__RECORD_END = 4
+	CLKV__RECORD_END = 4,
+	CLKV__RECORD_CHOICE = 5,   /**< which tokens each head has kept, in numbers */
+	CLKV__RECORD_MERGED = 6,   /**< a half block of merged slots as it lies on the device */
+	CLKV__RECORD_SEGMENTS = 7, /**< of an index: its segments, and whose codebook it is by */
+	CLKV__RECORD_BOOK = 8,     /**< codebooks of a layer */
+	CLKV__RECORD_INDEX = 9,    /**< indexes of a segment in a layer */
+	CLKV__RECORD_QUERIES = 10, /**< the newest queries of a layer */
+	CLKV__RECORD_KINDS
 };
 
 /** A record's words, in this order; one more word is 0. */

@@ -7,6 +7,7 @@
  * before; they don't leave the device.
  */
 #include "snapshot/snapshot_half.h"
+#include "snapshot/snapshot_state.h"
 
 #include <string.h>
 
@@ -23,16 +24,18 @@ void clkv__half_live(const struct clkv__snapshot_head *head, const struct clkv__
 	}
 }
 
-struct clkv__record clkv__half_record(const struct clkv__snapshot_head *head, int block, int layer,
-                                      int stream, uint32_t j, const struct clkv__live *live)
+struct clkv__record clkv__half_record(const struct clkv__snapshot_head *head,
+                                      const struct clkv__plan *plan, int layer, int stream,
+                                      uint32_t j, const struct clkv__live *live)
 {
+	bool state = clkv__plan_state(plan) > 0 && !clkv__layer_is_dense(plan, layer);
 	return (struct clkv__record){
 		.kind = CLKV__RECORD_HALF,
 		.layer = (uint32_t)layer,
 		.head = (uint32_t)stream,
-		.pos = j * (uint32_t)block + live->token[0],
+		.pos = j * (uint32_t)plan->general.block + live->token[0],
 		.count = live->n,
-		.bytes = live->n * (head->dk + head->dv) * 2,
+		.bytes = live->n * ((head->dk + head->dv) * 2 + (state ? CLKV__OPEN_STATE : 0u)),
 	};
 }
 
@@ -56,4 +59,23 @@ void clkv__half_unpack(const struct clkv__shape *shape, int block, const struct 
 			memcpy(whole + 2 * (c * bt + live->token[i]), packed, 2);
 	for (size_t i = 0; i < live->n; i++, packed += 2 * dv)
 		memcpy(whole + 2 * (dk * bt + live->token[i] * dv), packed, 2 * dv);
+}
+
+/* Words of a slot's state that count in half, by their number in a block's. */
+static const size_t open_words[CLKV__OPEN_STATE / 4] = {1, 3};
+
+void clkv__half_pack_state(int block, const struct clkv__live *live, const unsigned char *state,
+                           unsigned char *packed)
+{
+	for (size_t w = 0; w < CLKV__OPEN_STATE / 4; w++)
+		for (size_t i = 0; i < live->n; i++, packed += 4)
+			memcpy(packed, state + 4 * (open_words[w] * (size_t)block + live->token[i]), 4);
+}
+
+void clkv__half_unpack_state(int block, const struct clkv__live *live, const unsigned char *packed,
+                             unsigned char *state)
+{
+	for (size_t w = 0; w < CLKV__OPEN_STATE / 4; w++)
+		for (size_t i = 0; i < live->n; i++, packed += 4)
+			memcpy(state + 4 * (open_words[w] * (size_t)block + live->token[i]), packed, 4);
 }

@@ -4,6 +4,7 @@
 
 #include "plan/projection.h"
 #include "recipe/recipe.h"
+#include "snapshot/snapshot_state.h"
 
 #include <string.h>
 
@@ -51,9 +52,14 @@ uint32_t clkv__head_of(const clkv_seq *seq, const struct clkv__range *range,
 		.tail = tail_of(seq, range),
 		.rotated = clkv__projection_given(&cache->plan) != CLKV__GIVEN_NOTHING,
 		.rotation = cache->given,
+		.parts = range->state ? clkv__state_of(seq) : 0,
 	};
+	head->attended = head->parts & CLKV__HEAD_QUERIES && seq->attended == seq->length;
 	memcpy(head->recipe, cache->recipe, sizeof head->recipe);
-	return count_pages(seq, head);
+	if (!(head->parts & CLKV__HEAD_CHOICE))
+		return count_pages(seq, head);
+	head->blocks = seq->kept.entries;
+	return 0;
 }
 
 void clkv__head_of_all(const clkv_seq *seq, const struct clkv__range *range,
@@ -71,12 +77,18 @@ void clkv__head_of_all(const clkv_seq *seq, const struct clkv__range *range,
 		.bands = (uint32_t)cache->whole->bands.n,
 	};
 	memcpy(head->recipe, cache->whole->recipe, sizeof head->recipe);
+	for (; seq && range->state; seq = seq->next_band)
+		head->stateful |= clkv__state_of(seq) != 0;
 }
 
 static uint32_t version_of(const struct clkv__snapshot_head *head)
 {
 	if (head->from > 0)
 		return head->bands > 0 ? CLKV__SNAPSHOT_RANGE_BANDS : CLKV__SNAPSHOT_RANGE;
+	if (head->stateful)
+		return CLKV__SNAPSHOT_STATE_BANDS;
+	if (head->parts)
+		return CLKV__SNAPSHOT_STATE;
 	return head->bands > 0 ? CLKV__SNAPSHOT_BANDS : CLKV__SNAPSHOT_VERSION;
 }
 
@@ -118,7 +130,8 @@ clkv_status clkv__head_put(struct clkv__snapshot_out *out, const struct clkv__sn
 		[CLKV__HEAD_TAIL] = head->tail,
 		[CLKV__HEAD_BLOCKS] = head->bands > 0 ? head->bands : head->blocks,
 		[CLKV__HEAD_FLAGS] = (head->left_partial ? CLKV__HEAD_LEFT_PARTIAL : 0) |
-	                         (head->rotated ? CLKV__HEAD_ROTATION : 0),
+	                         (head->rotated ? CLKV__HEAD_ROTATION : 0) | head->parts |
+	                         (head->attended ? CLKV__HEAD_ATTENDED : 0),
 	};
 	memcpy(bytes, CLKV__SNAPSHOT_MAGIC, CLKV__MAGIC_BYTES);
 	for (size_t i = 0; i < CLKV__HEAD_WORDS; i++)
@@ -140,10 +153,10 @@ static clkv_status get_words(struct clkv__snapshot_in *in, uint32_t *words, clkv
 		CLKV_FAIL(error, CLKV_ERROR_CORRUPT, "this is no snapshot: it doesn't begin like one");
 	words[CLKV__HEAD_VERSION] = clkv__get32(bytes + CLKV__MAGIC_BYTES);
 	if (words[CLKV__HEAD_VERSION] < CLKV__SNAPSHOT_VERSION ||
-	    words[CLKV__HEAD_VERSION] > CLKV__SNAPSHOT_RANGE_BANDS)
+	    words[CLKV__HEAD_VERSION] > CLKV__SNAPSHOT_STATE_BANDS)
 		CLKV_FAIL(error, CLKV_ERROR_UNSUPPORTED,
 		          "the snapshot has version %u; this library reads %d to %d",
-		          words[CLKV__HEAD_VERSION], CLKV__SNAPSHOT_VERSION, CLKV__SNAPSHOT_RANGE_BANDS);
+		          words[CLKV__HEAD_VERSION], CLKV__SNAPSHOT_VERSION, CLKV__SNAPSHOT_STATE_BANDS);
 	CLKV_TRY(clkv__snapshot_get(in, bytes + first, sizeof bytes - first, error));
 	for (size_t i = 1; i < CLKV__HEAD_WORDS; i++)
 		words[i] = clkv__get32(bytes + CLKV__MAGIC_BYTES + 4 * i);
@@ -174,6 +187,28 @@ static clkv_status get_rotation(struct clkv__snapshot_in *in, struct clkv__snaps
 	return CLKV_OK;
 }
 
+/* Of a header of one recipe: bits that nobody knows, or of another version. */
+static bool flags_are_wrong(uint32_t flags, uint32_t version)
+{
+	uint32_t known = CLKV__HEAD_LEFT_PARTIAL | CLKV__HEAD_ROTATION;
+	if (version != CLKV__SNAPSHOT_STATE)
+		return flags & ~known;
+	bool lost = flags & CLKV__HEAD_ATTENDED && !(flags & CLKV__HEAD_QUERIES);
+	return flags & ~(known | CLKV__HEAD_STATE | CLKV__HEAD_ATTENDED) ||
+	       !(flags & CLKV__HEAD_STATE) || lost;
+}
+
+/* Turns the header of all bands into what it says of them. Returns false if it can't be one. */
+static bool read_bands(struct clkv__snapshot_head *h)
+{
+	if (h->tail > 0 || h->left_partial || h->rotated || h->blocks == 0 ||
+	    h->blocks > CLKV__MAX_BANDS)
+		return false;
+	h->bands = h->blocks;
+	h->blocks = 0;
+	return true;
+}
+
 clkv_status clkv__head_get(struct clkv__snapshot_in *in, struct clkv__snapshot_head *head,
                            clkv_error *error)
 {
@@ -190,7 +225,7 @@ clkv_status clkv__head_get(struct clkv__snapshot_in *in, struct clkv__snapshot_h
 	CLKV_TRY(clkv__snapshot_get_checksum(in, error));
 	if (strlen(h.recipe) != words[CLKV__HEAD_RECIPE])
 		return clkv__snapshot_damaged(in, error, "its recipe holds a zero byte");
-	if (words[CLKV__HEAD_FLAGS] & ~(CLKV__HEAD_LEFT_PARTIAL | CLKV__HEAD_ROTATION))
+	if (flags_are_wrong(words[CLKV__HEAD_FLAGS], words[CLKV__HEAD_VERSION]))
 		return clkv__snapshot_damaged(in, error, "its flags are %u", words[CLKV__HEAD_FLAGS]);
 	h.layers = words[CLKV__HEAD_LAYERS];
 	h.kv_heads = words[CLKV__HEAD_KV_HEADS];
@@ -200,14 +235,14 @@ clkv_status clkv__head_get(struct clkv__snapshot_in *in, struct clkv__snapshot_h
 	h.tail = words[CLKV__HEAD_TAIL];
 	h.blocks = words[CLKV__HEAD_BLOCKS];
 	h.left_partial = words[CLKV__HEAD_FLAGS] & CLKV__HEAD_LEFT_PARTIAL;
-	if (words[CLKV__HEAD_VERSION] == CLKV__SNAPSHOT_BANDS ||
-	    words[CLKV__HEAD_VERSION] == CLKV__SNAPSHOT_RANGE_BANDS) {
-		if (h.tail > 0 || h.left_partial || h.rotated || h.blocks == 0 ||
-		    h.blocks > CLKV__MAX_BANDS)
-			return clkv__snapshot_damaged(in, error, "it has %u recipes", h.blocks);
-		h.bands = h.blocks;
-		h.blocks = 0;
-	}
+	h.parts = words[CLKV__HEAD_FLAGS] & CLKV__HEAD_STATE;
+	h.stateful = words[CLKV__HEAD_VERSION] == CLKV__SNAPSHOT_STATE_BANDS;
+	h.attended = words[CLKV__HEAD_FLAGS] & CLKV__HEAD_ATTENDED;
+	bool of_all = words[CLKV__HEAD_VERSION] == CLKV__SNAPSHOT_BANDS ||
+	              words[CLKV__HEAD_VERSION] == CLKV__SNAPSHOT_RANGE_BANDS ||
+	              words[CLKV__HEAD_VERSION] == CLKV__SNAPSHOT_STATE_BANDS;
+	if (of_all && !read_bands(&h))
+		return clkv__snapshot_damaged(in, error, "it has %u recipes", h.blocks);
 	*head = h;
 	return CLKV_OK;
 }
@@ -236,7 +271,8 @@ uint32_t clkv__head_open(const struct clkv__snapshot_head *head, const struct cl
 static bool leaves_open(const struct clkv__plan *plan, uint32_t tokens)
 {
 	const struct clkv__general *g = &plan->general;
-	return plan->sealing.dense || g->seal == 1 ||
+	/* where tokens are selected, commits take as many jobs as they need, some at a time */
+	return plan->sealing.dense || g->seal == 1 || clkv__selects(&plan->select) ||
 	       tokens < (uint32_t)g->window + clkv__plan_batch(plan, true);
 }
 
@@ -274,6 +310,9 @@ static const char *doubt(const struct clkv__snapshot_head *head, const struct cl
 		return "its tail begins behind its end";
 	if (plan->sealing.dense && (head->tail > 0 || head->blocks > 0))
 		return "its recipe seals nothing";
+	if (head->parts & CLKV__HEAD_CHOICE)
+		return head->tail == 0 && head->blocks > 0 ? "it has kept tokens, but chose from none"
+		                                           : NULL;
 	if (head->blocks > sealed || head->blocks < (sealed + bt - 1) / bt)
 		return "it has too few or too many sealed pages";
 	if (!leaves_open(plan, clkv__head_open(head, plan)))
@@ -297,7 +336,8 @@ clkv_status clkv__head_check(const struct clkv__snapshot_in *in,
 		          why.text);
 	if (head->rotated != (clkv__projection_given(plan) != CLKV__GIVEN_NOTHING))
 		return clkv__snapshot_damaged(in, error, "its recipe and its flags differ on a rotation");
-	const char *text = doubt(head, plan);
+	const char *text = clkv__state_doubt(head->parts, plan);
+	text = text ? text : doubt(head, plan);
 	return text ? clkv__snapshot_damaged(in, error, "%s", text) : CLKV_OK;
 }
 
@@ -361,13 +401,14 @@ static uint64_t bytes_of(const struct clkv__snapshot_head *head, const struct cl
                          bool most)
 {
 	uint64_t token = 2 * ((uint64_t)head->dk + head->dv), bytes = AROUND; /* the end's */
+	uint32_t blocks = head->parts & CLKV__HEAD_CHOICE ? 0 : head->blocks; /* else heads differ */
 	for (uint32_t l = 0; l < head->layers; l++) {
 		bool dense = clkv__layer_is_dense(plan, (int)l);
 		uint32_t half = half_tokens(head, plan, dense);
 		uint64_t records = most ? half_records(plan, half) : half > 0;
 		for (uint32_t s = 0; s < head->kv_heads; s++) {
 			bytes += half * token + records * AROUND;
-			bytes += dense ? 0 : head->blocks * bytes_of_page(head, plan, l, s, most);
+			bytes += dense ? 0 : blocks * bytes_of_page(head, plan, l, s, most);
 		}
 	}
 	return bytes;
@@ -399,8 +440,13 @@ bool clkv__head_fits(const struct clkv__snapshot_head *head, const struct clkv__
 	/* The file's text may be another version's: keys may have come since. */
 	if (clkv_recipe_print(head->recipe, text, sizeof text, NULL) != CLKV_OK)
 		return false;
-	/* Indexes aren't in files: tokens that are to be recalled are sealed anew. */
-	return cache->sizes.segs == 0 && same_stages(text, cache->recipe) && a->block == b->block &&
+	/* Tokens that are to be recalled, of which the file has no index, are sealed anew. */
+	if (cache->sizes.segs > 0 && !(head->parts & CLKV__HEAD_INDEX))
+		return false;
+	/* What was selected depends on window and phases too. */
+	if (clkv__selects(&plan->select))
+		return strcmp(text, cache->recipe) == 0;
+	return same_stages(text, cache->recipe) && a->block == b->block &&
 	       plan->sealing.dense == cache->plan.sealing.dense &&
 	       (plan->sealing.dense || (a->sinks == b->sinks && a->skip == b->skip)) &&
 	       leaves_open(&cache->plan, clkv__head_open(head, plan));

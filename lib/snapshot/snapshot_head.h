@@ -11,17 +11,23 @@ struct clkv__snapshot_head {
 	uint32_t layers, kv_heads, dk, dv;
 	uint32_t from; /**< first token: those before it aren't in the file */
 	uint32_t length, tail;
-	uint32_t blocks; /**< sealed pages of each (layer, KV head) that seals */
-	uint32_t bands;  /**< of the header of all bands: how many follow; else 0 */
+	uint32_t
+		blocks; /**< sealed pages of each (layer, KV head) that seals; of selected tokens: of the head that has most,
+	                      merged slots among them */
+	uint32_t bands; /**< of the header of all bands: how many follow; else 0 */
+	uint32_t parts; /**< CLKV__HEAD_STATE: what the file has of it */
+	bool attended;  /**< the newest row was attended with: what the newest queries are good for */
+	bool stateful;  /**< of the header of all bands: some have parts */
 	bool left_partial;
 	bool rotated;      /**< by matrices of a file */
 	uint64_t rotation; /**< which: clkv__given_checksum of the file; else 0 */
 	char recipe[CLKV__RECIPE_TEXT];
 };
 
-/** Tokens of a sequence that a file holds: [from, to), and which pages of its rows these lie in. */
+/** What of a sequence a file holds: tokens [from, to), and of all of them the state beside their rows, or these alone. */
 struct clkv__range {
 	uint32_t from, to;
+	bool state;
 };
 
 /** Fills in the header of one band of a range of a sequence; that of all its bands. Returns the number of the range's first

@@ -10,9 +10,12 @@
 #include "base/alloc.h"
 #include "base/halves.h"
 #include "cache/idle.h"
+#include "place/place.h"
 #include "snapshot/snapshot.h"
 #include "snapshot/snapshot_codec.h"
 #include "snapshot/snapshot_half.h"
+#include "snapshot/snapshot_state.h"
+#include "step/seal_select.h"
 
 #include <string.h>
 
@@ -32,8 +35,9 @@ struct reader {
 	struct clkv__snapshot_head head;
 	const struct clkv__plan *plan;
 	struct clkv__codec_section section;
-	uint32_t *counts; /* [head.blocks] tokens of the sealed pages: the same for all rows */
-	bool counted;     /* they are known: a row has been read */
+	uint32_t *counts;  /* [head.blocks] tokens of the sealed pages: the same for all rows */
+	bool counted;      /* they are known: a row has been read */
+	uint32_t *entries; /* of selected tokens: [layers][streams] pages, merged slots among them */
 	unsigned char *buffer, *packed;
 	size_t room, used, n;
 	struct arriving *pages; /* [CLKV__BATCH_PAGES] */
@@ -68,14 +72,32 @@ static clkv_status enter(struct reader *r, const struct arriving *p, uint32_t *a
 		*word = *address;
 		return CLKV_OK;
 	}
-	*address = clkv__page_take(r->cache, &p->record);
+	if (p->record.kind == CLKV__RECORD_MERGED)
+		*address = clkv__slots_take(&r->cache->pool.layers[layer].open);
+	else
+		*address = clkv__page_take(r->cache, &p->record);
 	if (*address == CLKV__NO_SLOT)
 		return fail_room(&r->cache->shape, layer, "sealed", error);
 	entry[ABI_ENTRY_ADDR] = *address;
 	entry[ABI_ENTRY_POS] = p->record.pos;
 	entry[ABI_ENTRY_COUNT] = p->record.count;
-	entry[ABI_ENTRY_FLAGS] = p->record.flags;
+	entry[ABI_ENTRY_FLAGS] =
+		p->record.kind == CLKV__RECORD_MERGED ? ABI_FLAG_OPEN : p->record.flags;
 	t->mirror[p->row + ABI_ROW_SEALED] = n + 1;
+	return CLKV_OK;
+}
+
+/* Puts a page where it belongs: in host memory, if sealed blocks leave the device. */
+static clkv_status send(struct reader *r, struct clkv__chain *chain, const struct arriving *p,
+                        uint32_t address, clkv_error *error)
+{
+	clkv_cache *cache = r->cache;
+	const struct clkv__layer_pool *pool = &cache->pool.layers[p->record.layer];
+	size_t at = (size_t)address * ABI_UNIT;
+	if (!cache->sizes.moves || p->record.kind != CLKV__RECORD_SEALED)
+		return clkv__chain_write(chain, pool->mem, at, p->bytes, r->buffer + p->at, NULL, error);
+	CLKV_TRY(clkv__place_wait(cache, error));
+	memcpy(pool->pages_at + at, r->buffer + p->at, p->bytes);
 	return CLKV_OK;
 }
 
@@ -86,14 +108,14 @@ static clkv_status flush(struct reader *r, clkv_error *error)
 	CLKV_TRY(clkv__cache_lock_idle(cache, error));
 	clkv_status status = clkv__cache_join(cache, &chain, r->queue, error);
 	bool joined = status == CLKV_OK;
+	if (joined)
+		status = clkv__select_settle(cache, &chain, error);
 	for (size_t i = 0; i < r->n && status == CLKV_OK; i++) {
 		const struct arriving *p = &r->pages[i];
 		uint32_t address;
 		status = enter(r, p, &address, error);
 		if (status == CLKV_OK)
-			status = clkv__chain_write(&chain, cache->pool.layers[p->record.layer].mem,
-			                           (size_t)address * ABI_UNIT, p->bytes, r->buffer + p->at,
-			                           NULL, error);
+			status = send(r, &chain, p, address, error);
 	}
 	r->n = 0;
 	r->used = 0;
@@ -168,15 +190,28 @@ static clkv_status read_present(struct reader *r, int layer, int stream, uint32_
 	return clkv__cache_finish(cache, &chain, joined, status, error);
 }
 
+/* Rows of an open block and, where tokens are selected, their states. */
+static const char *check_half(const struct reader *r, const struct clkv__record *record)
+{
+	size_t values = record->count * ((size_t)r->head.dk + r->head.dv) * 2;
+	if (!clkv__halves_finite(r->packed, values / 2))
+		return "a value isn't finite";
+	if (record->bytes == values)
+		return NULL;
+	clkv__open_states_tidy(r->plan, record->count, r->packed + values);
+	return clkv__open_states_check(r->plan, record->count, r->packed + values);
+}
+
 static clkv_status read_half(struct reader *r, int layer, int stream, uint32_t j, clkv_error *error)
 {
 	struct clkv__live live;
 	struct arriving *page;
+	const struct clkv__shape *shape = &r->cache->shape;
 	int block = r->plan->general.block;
 	clkv__half_live(&r->head, r->plan, layer, j, &live);
 	if (live.n == 0)
 		return CLKV_OK;
-	const struct clkv__record want = clkv__half_record(&r->head, block, layer, stream, j, &live);
+	const struct clkv__record want = clkv__half_record(&r->head, r->plan, layer, stream, j, &live);
 	struct clkv__record record = want;
 	CLKV_TRY(clkv__snapshot_get_record(r->in, &record, error));
 	if (record.bytes != want.bytes || record.flags != 0)
@@ -185,10 +220,15 @@ static clkv_status read_half(struct reader *r, int layer, int stream, uint32_t j
 	CLKV_TRY(make_room(r, r->cache->sizes.half_units * ABI_UNIT, &page, error));
 	CLKV_TRY(clkv__snapshot_get(r->in, r->packed, record.bytes, error));
 	CLKV_TRY(clkv__snapshot_get_checksum(r->in, error));
-	if (!clkv__halves_finite(r->packed, record.bytes / 2))
-		return clkv__snapshot_damaged(r->in, error, "a value isn't finite");
-	CLKV_TRY(read_present(r, layer, stream, j, r->buffer + page->at, error));
-	clkv__half_unpack(&r->cache->shape, block, &live, r->packed, r->buffer + page->at);
+	const char *wrong = check_half(r, &record);
+	if (wrong)
+		return clkv__snapshot_damaged(r->in, error, "%s", wrong);
+	unsigned char *whole = r->buffer + page->at;
+	size_t values = live.n * (size_t)(shape->dk + shape->dv) * 2;
+	CLKV_TRY(read_present(r, layer, stream, j, whole, error));
+	clkv__half_unpack(shape, block, &live, r->packed, whole + clkv__plan_state(r->plan));
+	if (record.bytes > values)
+		clkv__half_unpack_state(block, &live, r->packed + values, whole);
 	page->record = record;
 	page->row = clkv__seq_row(r->seq, layer, stream);
 	page->j = j;
@@ -196,20 +236,93 @@ static clkv_status read_half(struct reader *r, int layer, int stream, uint32_t j
 	return CLKV_OK;
 }
 
-static clkv_status read_row(struct reader *r, int layer, int stream, clkv_error *error)
+/* ---- of selected tokens ---- */
+
+/* What a record of slots `slots` and on brings: merged ones in half, or a sealed page. */
+static clkv_status read_slots(struct reader *r, struct clkv__record *record, uint32_t *live,
+                              clkv_error *error)
+{
+	uint32_t bt = (uint32_t)r->plan->general.block, row = record->layer;
+	bool merged = record->kind == CLKV__RECORD_MERGED;
+	struct arriving *page;
+	const char *wrong = NULL;
+	CLKV_TRY(clkv__snapshot_get_record(r->in, record, error));
+	uint32_t want =
+		merged ? r->cache->sizes.half_units * ABI_UNIT : clkv__page_bytes(r->cache, record);
+	if (record->count == 0 || record->count > bt || want == 0 || record->bytes != want ||
+	    (merged && record->flags != 0))
+		return clkv__snapshot_damaged(r->in, error, "it has %u slots in %u bytes (flags %08x)",
+		                              record->count, record->bytes, record->flags);
+	CLKV_TRY(make_room(r, record->bytes, &page, error));
+	unsigned char *bytes = r->buffer + page->at;
+	CLKV_TRY(clkv__snapshot_get(r->in, bytes, record->bytes, error));
+	CLKV_TRY(clkv__snapshot_get_checksum(r->in, error));
+	/* all of a merged block counts when tokens join it */
+	wrong = clkv__slots_check(r->plan, merged ? bt : record->count, r->head.length, bytes, live);
+	if (!wrong && merged &&
+	    !clkv__halves_finite(bytes + clkv__plan_state(r->plan),
+	                         clkv__half_block_bytes(&r->cache->shape, (int)bt) / 2))
+		wrong = "a value isn't finite";
+	if (wrong)
+		return clkv__snapshot_damaged(r->in, error, "%s", wrong);
+	if (!merged)
+		CLKV_TRY(clkv__page_check(&r->section, r->in, bytes, record, error));
+	clkv__slots_tidy(r->plan, merged ? bt : record->count, bytes);
+	page->record = *record;
+	page->row = clkv__seq_row(r->seq, (int)row, (int)record->head);
+	accept(r, page);
+	return CLKV_OK;
+}
+
+/* The slots of a head, of which as many must stand for tokens as it says. */
+static clkv_status read_kept(struct reader *r, int layer, int stream, clkv_error *error)
+{
+	const struct clkv__kept_counts *kept = &r->seq->kept;
+	uint32_t head = (uint32_t)(layer * r->cache->shape.streams + stream), slots = 0, all = 0, live;
+	for (uint32_t i = 0; i < r->entries[head]; i++) {
+		bool merged = i < kept->merged_blocks;
+		struct clkv__record record = {
+			.kind = merged ? CLKV__RECORD_MERGED : CLKV__RECORD_SEALED,
+			.layer = (uint32_t)layer,
+			.head = (uint32_t)stream,
+			.pos = slots,
+		};
+		CLKV_TRY(read_slots(r, &record, &live, error));
+		if (!merged && live == 0)
+			return clkv__snapshot_damaged(r->in, error, "none of its slots stands for a token");
+		slots += record.count;
+		all += merged ? 0 : live;
+	}
+	if (all != kept->live[head])
+		return clkv__snapshot_damaged(r->in, error, "the head has kept %u tokens instead of %u",
+		                              all, kept->live[head]);
+	return CLKV_OK;
+}
+
+/* ---- rows ---- */
+
+/* Pages that cover the tokens from the sinks to the tail. */
+static clkv_status read_pages(struct reader *r, int layer, int stream, clkv_error *error)
 {
 	uint32_t pos = clkv__plan_sinks(r->plan, r->head.length);
-	uint32_t bt = (uint32_t)r->plan->general.block;
 	pos = r->head.from > pos ? r->head.from : pos;
+	for (uint32_t i = 0; i < r->head.blocks; i++) {
+		CLKV_TRY(read_sealed(r, layer, stream, i, pos, error));
+		pos += r->counts[i];
+	}
+	if (r->head.blocks > 0 && pos != r->head.tail)
+		return clkv__snapshot_damaged(r->in, error, "the pages end at token %u instead of %u", pos,
+		                              r->head.tail);
+	r->counted = true;
+	return CLKV_OK;
+}
+
+static clkv_status read_row(struct reader *r, int layer, int stream, clkv_error *error)
+{
+	uint32_t bt = (uint32_t)r->plan->general.block;
 	if (!clkv__layer_is_dense(r->plan, layer)) {
-		for (uint32_t i = 0; i < r->head.blocks; i++) {
-			CLKV_TRY(read_sealed(r, layer, stream, i, pos, error));
-			pos += r->counts[i];
-		}
-		if (r->head.blocks > 0 && pos != r->head.tail)
-			return clkv__snapshot_damaged(r->in, error, "the pages end at token %u instead of %u",
-			                              pos, r->head.tail);
-		r->counted = true;
+		bool selects = r->head.parts & CLKV__HEAD_CHOICE;
+		CLKV_TRY((selects ? read_kept : read_pages)(r, layer, stream, error));
 	}
 	for (uint32_t j = r->head.from / bt; j < clkv__blocks_of(r->cache, r->head.length); j++)
 		CLKV_TRY(read_half(r, layer, stream, j, error));
@@ -240,21 +353,30 @@ static void note_row(struct reader *r, uint32_t row)
 	}
 }
 
-/* Sealed pages of a row of the sequence; all rows that seal have as many. */
-static size_t sealed_of(const struct reader *r)
+/* Sealed pages of a row of the sequence; without a choice of tokens all rows that seal have as many. */
+static size_t sealed_of(const struct reader *r, int layer, int stream)
 {
-	uint32_t row = clkv__seq_row(r->seq, r->cache->shape.layers - 1, 0);
+	uint32_t row = clkv__seq_row(r->seq, layer, stream);
 	return clkv__tables_get(&r->cache->tables, row + ABI_ROW_SEALED);
+}
+
+static size_t words_of(const struct reader *r)
+{
+	const struct clkv__shape *shape = &r->cache->shape;
+	size_t words = 0;
+	for (int l = 0; l < shape->layers; l++)
+		for (int s = 0; s < shape->streams; s++)
+			words += 1 + sealed_of(r, l, s) * ABI_ENTRY_WORDS +
+			         clkv__blocks_of(r->cache, r->head.length);
+	return words;
 }
 
 /* The last thing that can fail: from here on the device learns of the sequence. */
 static clkv_status publish(struct reader *r, clkv_error *error)
 {
 	clkv_cache *cache = r->cache;
-	size_t rows = (size_t)cache->shape.layers * (size_t)cache->shape.streams;
-	size_t words = 1 + sealed_of(r) * ABI_ENTRY_WORDS + clkv__blocks_of(cache, r->head.length);
 	CLKV_TRY(clkv__cache_lock_idle(cache, error));
-	clkv_status status = clkv__tables_reserve(&cache->tables, rows * words, error);
+	clkv_status status = clkv__tables_reserve(&cache->tables, words_of(r), error);
 	if (status == CLKV_OK)
 		clkv__section_account(&r->section);
 	for (int l = 0; status == CLKV_OK && l < cache->shape.layers; l++)
@@ -266,12 +388,20 @@ static clkv_status publish(struct reader *r, clkv_error *error)
 
 static clkv_status read_all(struct reader *r, clkv_error *error)
 {
+	struct clkv__state_io io = {.seq = r->seq,
+	                            .queue = r->queue,
+	                            .head = &r->head,
+	                            .plan = r->plan,
+	                            .in = r->in,
+	                            .entries = r->entries};
 	CLKV_TRY(flush(r, error)); /* of nothing: a queue that can't be used is found first */
 	CLKV_TRY(clkv__section_get(&r->section, r->cache, r->in, r->queue, error));
+	CLKV_TRY(clkv__state_get(&io, true, error));
 	for (int l = 0; l < r->cache->shape.layers; l++)
 		for (int s = 0; s < r->cache->shape.streams; s++)
 			CLKV_TRY(read_row(r, l, s, error));
 	CLKV_TRY(flush(r, error));
+	CLKV_TRY(clkv__state_get(&io, false, error));
 	CLKV_TRY(read_end(r, error));
 	return publish(r, error);
 }
@@ -308,7 +438,9 @@ static clkv_status get_memory(struct reader *r, clkv_error *error)
 	r->packed = clkv__calloc(a, half, 1);
 	r->pages = clkv__calloc(a, CLKV__BATCH_PAGES, sizeof *r->pages);
 	r->counts = clkv__calloc(a, r->head.blocks, sizeof *r->counts);
-	if (!r->buffer || !r->packed || !r->pages || !r->counts)
+	r->entries = clkv__calloc(a, (size_t)r->cache->shape.layers * (size_t)r->cache->shape.streams,
+	                          sizeof *r->entries);
+	if (!r->buffer || !r->packed || !r->pages || !r->counts || !r->entries)
 		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY,
 		          "no host memory for pages on their way (%zu bytes)", r->room);
 	return CLKV_OK;
@@ -321,11 +453,12 @@ static void free_memory(struct reader *r)
 	clkv__free(a, r->packed);
 	clkv__free(a, r->pages);
 	clkv__free(a, r->counts);
+	clkv__free(a, r->entries);
 }
 
 static clkv_status check_room(const struct reader *r, clkv_error *error)
 {
-	size_t blocks = sealed_of(r) + r->head.blocks;
+	size_t blocks = sealed_of(r, r->cache->shape.layers - 1, 0) + r->head.blocks;
 	if (blocks > r->cache->sizes.cap)
 		CLKV_FAIL(
 			error, CLKV_ERROR_POOL_FULL,

@@ -32,8 +32,10 @@ void clkv__section_of(struct clkv__codec_section *section, const clkv_seq *seq, 
 	for (int l = cache->plan.general.skip; l < cache->shape.layers; l++)
 		for (int s = 0; s < cache->shape.streams; s++) {
 			const uint32_t *row = &cache->tables.mirror[clkv__seq_row(seq, l, s)];
-			for (uint32_t i = first; i < first + n; i++) {
+			for (uint32_t i = first; i < first + n && i < row[ABI_ROW_SEALED]; i++) {
 				uint32_t flags = row[ABI_ROW_ENTRY(i) + ABI_ENTRY_FLAGS];
+				if (flags & ABI_FLAG_OPEN)
+					continue;
 				number(section, 0, ABI_FLAGS_K(flags));
 				number(section, 1, ABI_FLAGS_V(flags));
 			}

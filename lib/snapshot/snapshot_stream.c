@@ -55,17 +55,35 @@ clkv_status clkv__snapshot_put_record(struct clkv__snapshot_out *out,
 
 /* ---------------------------------------------------------------- in ---- */
 
+/* What error texts call a record, and how far its words tell it from others: its layer, its head and token too. */
+static const struct name {
+	const char *text;
+	bool layer, token;
+} names[CLKV__RECORD_KINDS] = {
+	{"header", false, false},
+	[CLKV__RECORD_CODEC] = {"codec's section", false, false},
+	[CLKV__RECORD_SEALED] = {"page", true, true},
+	[CLKV__RECORD_HALF] = {"open tokens", true, true},
+	[CLKV__RECORD_END] = {"end mark", false, false},
+	[CLKV__RECORD_CHOICE] = {"list of kept tokens", false, false},
+	[CLKV__RECORD_MERGED] = {"merged slots", true, true},
+	[CLKV__RECORD_SEGMENTS] = {"list of segments", false, false},
+	[CLKV__RECORD_BOOK] = {"codebooks", true, false},
+	[CLKV__RECORD_INDEX] = {"index", true, true},
+	[CLKV__RECORD_QUERIES] = {"newest queries", true, false},
+};
+
 /* "the page of layer 3, head 1, token 64" and the like. */
 static void name_part(const struct clkv__record *part, char *text, size_t n)
 {
-	static const char *const names[] = {"header", "codec's section", "page", "open tokens",
-	                                    "end mark"};
-	const char *name = names[part->kind <= CLKV__RECORD_END ? part->kind : 0];
-	if (part->kind == CLKV__RECORD_SEALED || part->kind == CLKV__RECORD_HALF)
-		snprintf(text, n, "%s of layer %u, head %u, token %u", name, part->layer, part->head,
+	const struct name *name = &names[part->kind < CLKV__RECORD_KINDS ? part->kind : 0];
+	if (name->token)
+		snprintf(text, n, "%s of layer %u, head %u, token %u", name->text, part->layer, part->head,
 		         part->pos);
+	else if (name->layer)
+		snprintf(text, n, "%s of layer %u", name->text, part->layer);
 	else
-		snprintf(text, n, "%s", name);
+		snprintf(text, n, "%s", name->text);
 }
 
 clkv_status clkv__snapshot_damaged(const struct clkv__snapshot_in *in, clkv_error *error,
@@ -133,6 +151,16 @@ clkv_status clkv__snapshot_get(struct clkv__snapshot_in *in, void *data, size_t 
 {
 	CLKV_TRY(get_bytes(in, data, size, error));
 	in->hash = clkv__hash(in->hash, data, size);
+	return CLKV_OK;
+}
+
+clkv_status clkv__snapshot_pass(struct clkv__snapshot_in *in, size_t size, clkv_error *error)
+{
+	unsigned char bytes[1024];
+	for (size_t n; size > 0; size -= n) {
+		n = size < sizeof bytes ? size : sizeof bytes;
+		CLKV_TRY(clkv__snapshot_get(in, bytes, n, error));
+	}
 	return CLKV_OK;
 }
 

@@ -45,6 +45,9 @@ clkv_status clkv__snapshot_get(struct clkv__snapshot_in *in, void *data, size_t 
                                clkv_error *error);
 clkv_status clkv__snapshot_get_checksum(struct clkv__snapshot_in *in, clkv_error *error);
 
+/** Reads past so many bytes, which count for the next checksum. */
+clkv_status clkv__snapshot_pass(struct clkv__snapshot_in *in, size_t size, clkv_error *error);
+
 /** Fetches the next n bytes, to be read by the functions above as if they were still to come: before work is done
  *  for what a file announces, that much of it is there. Called once for a stream; clkv__snapshot_forget gives the
  *  memory back. Errors: CORRUPT, IO, NO_HOST_MEMORY. */

@@ -6,6 +6,8 @@
 #include "snapshot/snapshot.h"
 #include "snapshot/snapshot_codec.h"
 #include "snapshot/snapshot_half.h"
+#include "snapshot/snapshot_state.h"
+#include "step/seal_select.h"
 
 #include <string.h>
 
@@ -52,23 +54,43 @@ static clkv_status fetch(struct writer *w, clkv_error *error)
 	CLKV_TRY(clkv__cache_lock_idle(cache, error));
 	clkv_status status = clkv__cache_join(cache, &chain, w->queue, error);
 	bool joined = status == CLKV_OK;
+	if (joined)
+		status = clkv__select_settle(cache, &chain, error);
 	for (size_t i = 0; i < w->n && status == CLKV_OK; i++)
 		status = fetch_page(w, &chain, &w->pages[i], error);
 	return clkv__cache_finish(cache, &chain, joined, status, error);
 }
 
-static clkv_status put_page(struct writer *w, const struct leaving *p, clkv_error *error)
+/* Open tokens without the rows that are nobody's. */
+static clkv_status put_half(struct writer *w, const struct leaving *p, clkv_error *error)
 {
 	const clkv_cache *cache = w->seq->cache;
-	unsigned char *bytes = w->buffer + p->at;
-	if (p->record.kind == CLKV__RECORD_SEALED) {
-		struct clkv__record record = p->record;
-		clkv__page_tidy(cache, &record, bytes);
-		record.flags = clkv__section_flags(&w->section, record.flags);
-		return clkv__snapshot_put_record(w->out, &record, bytes, error);
+	const struct clkv__shape *shape = &cache->shape;
+	const unsigned char *bytes = w->buffer + p->at;
+	int block = cache->plan.general.block;
+	uint32_t state = clkv__plan_state(&cache->plan);
+	size_t values = (size_t)p->live.n * (size_t)(shape->dk + shape->dv) * 2;
+	clkv__half_pack(shape, block, &p->live, bytes + state, w->packed);
+	if (p->record.bytes > values) {
+		clkv__half_pack_state(block, &p->live, bytes, w->packed + values);
+		clkv__open_states_tidy(&cache->plan, p->live.n, w->packed + values);
 	}
-	clkv__half_pack(&cache->shape, cache->plan.general.block, &p->live, bytes, w->packed);
 	return clkv__snapshot_put_record(w->out, &p->record, w->packed, error);
+}
+
+static clkv_status put_page(struct writer *w, const struct leaving *p, clkv_error *error)
+{
+	unsigned char *bytes = w->buffer + p->at;
+	struct clkv__record record = p->record;
+	if (p->record.kind == CLKV__RECORD_HALF)
+		return put_half(w, p, error);
+	if (p->record.kind == CLKV__RECORD_SEALED) {
+		clkv__page_tidy(w->seq->cache, &record, bytes);
+		record.flags = clkv__section_flags(&w->section, record.flags);
+	} else {
+		clkv__slots_tidy(&w->seq->cache->plan, (uint32_t)w->seq->cache->plan.general.block, bytes);
+	}
+	return clkv__snapshot_put_record(w->out, &record, bytes, error);
 }
 
 static clkv_status flush(struct writer *w, clkv_error *error)
@@ -91,9 +113,11 @@ static clkv_status add(struct writer *w, struct leaving *page, clkv_error *error
 	return CLKV_OK;
 }
 
-/* Tokens of a page that belong to the range: the end may cut it. */
+/* Tokens of a page that belong to the range: the end may cut it. Of slots all do. */
 static uint32_t tokens_of(const struct writer *w, const uint32_t *entry)
 {
+	if (w->head.parts & CLKV__HEAD_CHOICE)
+		return entry[ABI_ENTRY_COUNT];
 	uint32_t left = w->head.length - entry[ABI_ENTRY_POS];
 	return entry[ABI_ENTRY_COUNT] < left ? entry[ABI_ENTRY_COUNT] : left;
 }
@@ -113,7 +137,13 @@ static clkv_status add_sealed(struct writer *w, int layer, int stream, uint32_t 
 	               .flags = word[ABI_ENTRY_FLAGS]},
 		.address = word[ABI_ENTRY_ADDR],
 	};
-	page.bytes = page.record.bytes = clkv__page_bytes(cache, &page.record);
+	page.bytes = clkv__page_bytes(cache, &page.record);
+	if (page.record.flags & ABI_FLAG_OPEN) {
+		page.record.kind = CLKV__RECORD_MERGED;
+		page.record.flags = 0;
+		page.bytes = cache->sizes.half_units * ABI_UNIT;
+	}
+	page.record.bytes = page.bytes;
 	return add(w, &page, error);
 }
 
@@ -124,8 +154,7 @@ static clkv_status add_half(struct writer *w, int layer, int stream, uint32_t j,
 	clkv__half_live(&w->head, &cache->plan, layer, j, &page.live);
 	if (page.live.n == 0)
 		return CLKV_OK;
-	page.record =
-		clkv__half_record(&w->head, cache->plan.general.block, layer, stream, j, &page.live);
+	page.record = clkv__half_record(&w->head, &cache->plan, layer, stream, j, &page.live);
 	page.address = clkv__tables_get(&cache->tables, clkv__seq_row(w->seq, layer, stream) +
 	                                                    ABI_ROW_HALF(cache->sizes.cap, j));
 	return add(w, &page, error);
@@ -134,8 +163,12 @@ static clkv_status add_half(struct writer *w, int layer, int stream, uint32_t j,
 static clkv_status write_row(struct writer *w, int layer, int stream, clkv_error *error)
 {
 	const clkv_cache *cache = w->seq->cache;
+	uint32_t sealed = w->head.blocks;
+	if (w->head.parts & CLKV__HEAD_CHOICE)
+		sealed =
+			clkv__tables_get(&cache->tables, clkv__seq_row(w->seq, layer, stream) + ABI_ROW_SEALED);
 	if (!clkv__layer_is_dense(&cache->plan, layer))
-		for (uint32_t i = 0; i < w->head.blocks; i++)
+		for (uint32_t i = 0; i < sealed; i++)
 			CLKV_TRY(add_sealed(w, layer, stream, w->first_page + i, error));
 	uint32_t bt = (uint32_t)cache->plan.general.block;
 	for (uint32_t j = w->head.from / bt; j < clkv__blocks_of(cache, w->head.length); j++)
@@ -163,14 +196,21 @@ static clkv_status write_all(struct writer *w, clkv_error *error)
 {
 	const struct clkv__record end = {.kind = CLKV__RECORD_END};
 	const struct clkv__shape *shape = &w->seq->cache->shape;
+	struct clkv__state_io io = {.seq = w->seq,
+	                            .queue = w->queue,
+	                            .head = &w->head,
+	                            .plan = &w->seq->cache->plan,
+	                            .out = w->out};
 	CLKV_TRY(flush(w, error)); /* of nothing: a queue that can't be used is found first */
 	if (w->first)
 		CLKV_TRY(put_heads(w->seq, &w->range, w->out, error));
 	CLKV_TRY(clkv__section_put(&w->section, w->out, error));
+	CLKV_TRY(clkv__state_put(&io, true, error));
 	for (int l = 0; l < shape->layers; l++)
 		for (int s = 0; s < shape->streams; s++)
 			CLKV_TRY(write_row(w, l, s, error));
 	CLKV_TRY(flush(w, error));
+	CLKV_TRY(clkv__state_put(&io, false, error));
 	return clkv__snapshot_put_record(w->out, &end, NULL, error);
 }
 
@@ -218,6 +258,6 @@ clkv_status clkv__snapshot_write_range(clkv_seq *seq, const struct clkv__range *
 clkv_status clkv__snapshot_write(clkv_seq *seq, cl_command_queue queue,
                                  struct clkv__snapshot_out *out, clkv_error *error)
 {
-	const struct clkv__range all = {0, seq->length};
+	const struct clkv__range all = {0, seq->length, true};
 	return clkv__snapshot_write_range(seq, &all, queue, out, error);
 }

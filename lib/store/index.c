@@ -60,12 +60,21 @@ uint64_t clkv__index_used(const struct clkv__index *index)
 	return (units + books * index->book_slots.slot_units) * ABI_UNIT;
 }
 
+/* CLKV__NO_SLOT: there is no room. */
+static uint32_t take_room(clkv_cache *cache, uint32_t stride)
+{
+	uint64_t units = (uint64_t)stride * cache->sizes.index_heads;
+	if (units == 0)
+		return 0;
+	return units > UINT32_MAX ? CLKV__NO_SLOT
+	                          : clkv__pages_take(&cache->index.pages, (uint32_t)units);
+}
+
 clkv_status clkv__segment_take(clkv_cache *cache, uint32_t tokens, struct clkv__segment *out,
                                clkv_error *error)
 {
-	uint32_t stride = clkv__recall_index(&cache->plan.recall, &cache->shape, tokens), address = 0;
-	if (stride > 0)
-		address = clkv__pages_take(&cache->index.pages, stride * cache->sizes.index_heads);
+	uint32_t stride = clkv__recall_index(&cache->plan.recall, &cache->shape, tokens);
+	uint32_t address = take_room(cache, stride);
 	if (address == CLKV__NO_SLOT)
 		CLKV_FAIL(error, CLKV_ERROR_POOL_FULL,
 		          "no room for the index of %u tokens (%u sequences): destroy or truncate "
@@ -95,6 +104,33 @@ void clkv__segment_enter(clkv_seq *seq, const struct clkv__segment *segment, uin
 	                 clkv__recall_units(&seq->cache->plan.recall, segment->tokens));
 	clkv__tables_set(t, word + ABI_SEG_START, start);
 	clkv__tables_set(t, head_word(seq), n + 1);
+}
+
+clkv_status clkv__segment_restore(clkv_seq *seq, uint32_t stride, uint32_t tokens, uint32_t kept,
+                                  uint32_t *address, clkv_error *error)
+{
+	clkv_cache *cache = seq->cache;
+	const struct clkv__recall *r = &cache->plan.recall;
+	uint32_t bt = (uint32_t)cache->plan.general.block, n = clkv__segments(seq), first = 0;
+	uint32_t places = clkv__segments_places(seq) + clkv__recall_places(r, tokens);
+	if (n >= cache->sizes.segs || places > cache->sizes.max_places)
+		CLKV_FAIL(error, CLKV_ERROR_POOL_FULL,
+		          "the snapshot has more segments, or units of them, than a sequence of this cache "
+		          "(%u, %u): create it with more max_seq_tokens",
+		          cache->sizes.segs, cache->sizes.max_places);
+	CLKV_TRY(clkv__notes_reserve(cache, clkv__segment_notes(1), error));
+	*address = take_room(cache, stride);
+	if (*address == CLKV__NO_SLOT)
+		CLKV_FAIL(error, CLKV_ERROR_POOL_FULL,
+		          "no room for the index of %u tokens of the snapshot: destroy or truncate "
+		          "sequences, or create the cache with more max_tokens",
+		          tokens);
+	if (n > 0)
+		first = get(seq, n - 1, ABI_SEG_FIRST) + (get(seq, n - 1, ABI_SEG_KEPT) + bt - 1) / bt * bt;
+	const struct clkv__segment segment = {*address, stride, tokens};
+	clkv__segment_enter(seq, &segment, first);
+	clkv__tables_set(&cache->tables, segment_word(seq, n) + ABI_SEG_KEPT, kept);
+	return CLKV_OK;
 }
 
 void clkv__segments_share(clkv_seq *to, const clkv_seq *from)

@@ -21,7 +21,8 @@ struct clkv__index {
 	cl_mem scores, takes, lists; /**< of the rows that recall in one go */
 	struct clkv__pages pages;
 	struct clkv__slots book_slots;
-	uint32_t given; /**< the codebook of all sequences, or CLKV__NO_SLOT */
+	uint32_t given;  /**< the codebook of all sequences, or CLKV__NO_SLOT */
+	uint64_t number; /**< what tells it from others: of the file that it came from */
 };
 
 /** Device bytes of all indexes and codebooks in use. */
@@ -55,6 +56,11 @@ void clkv__segment_release(clkv_cache *cache, const struct clkv__segment *segmen
 
 /** Enters a segment whose first token has this ordinal; notes were reserved. */
 void clkv__segment_enter(clkv_seq *seq, const struct clkv__segment *segment, uint32_t first);
+
+/** Takes room for a segment that a file holds, behind those that there are, and enters it: `kept` of its tokens are still there, and
+ *  a cut may have left its index larger than its tokens want. address: of the room. Errors: POOL_FULL, NO_HOST_MEMORY. */
+clkv_status clkv__segment_restore(clkv_seq *seq, uint32_t stride, uint32_t tokens, uint32_t kept,
+                                  uint32_t *address, clkv_error *error);
 
 /** The segments and codebook of from become to's as well; notes were reserved. */
 void clkv__segments_share(clkv_seq *to, const clkv_seq *from);

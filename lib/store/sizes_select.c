@@ -16,12 +16,6 @@ static uint64_t items(const struct clkv__sizes *s)
 	return s->max_sequences < s->max_step_tokens ? s->max_sequences : s->max_step_tokens;
 }
 
-/* Whether the budget says how many slots a layer's heads have, at most. */
-static bool is_bounded(const struct clkv__select *p)
-{
-	return clkv__rule_of(p)->bounded && clkv__choice_of(p)->bounded;
-}
-
 /* Blocks of one stream for the kept tokens of all sequences. */
 static uint64_t kept_blocks(const struct clkv__shape *shape, const struct clkv__plan *plan,
                             const struct clkv__sizes *s, uint64_t all)
@@ -31,7 +25,7 @@ static uint64_t kept_blocks(const struct clkv__shape *shape, const struct clkv__
 	uint64_t heads = clkv__rule_of(p)->pooled ? (uint64_t)shape->streams : 1;
 	struct clkv__quota most = clkv__sizes_quota(plan, s);
 	uint64_t one = clkv__kept_blocks((uint32_t)(most.kept * heads), (uint32_t)bt);
-	if (!is_bounded(p))
+	if (clkv__select_bound(p, most.kept, shape->streams) == UINT32_MAX)
 		return all + all / 4 + 2 * q;
 	/* of shares, all sequences together can't have more than that of all tokens, or what each has at least */
 	uint64_t floor =
@@ -57,16 +51,15 @@ void clkv__sizes_kept(const struct clkv__shape *shape, const struct clkv__plan *
 	s->open_slots += (s->max_sequences + (uint32_t)items(s)) * s->merged_blocks * (uint32_t)streams;
 }
 
-/* Entries of a head's kept tokens, at most: of a number of slots these and what a choice leaves half empty, however long the
- * text; else as many as a table has. */
-static uint32_t most_entries(const struct clkv__shape *shape, const struct clkv__plan *plan,
+uint32_t clkv__sizes_entries(const struct clkv__shape *shape, const struct clkv__plan *plan,
                              const struct clkv__sizes *s)
 {
 	const struct clkv__select *p = &plan->select;
-	uint32_t heads = clkv__rule_of(p)->pooled ? (uint32_t)shape->streams : 1;
-	uint32_t kept = clkv__sizes_quota(plan, s).kept * heads;
-	uint32_t entries = s->merged_blocks + clkv__kept_blocks(kept, (uint32_t)plan->general.block);
-	return is_bounded(p) && entries < s->cap ? entries : s->cap;
+	uint32_t kept = clkv__select_bound(p, clkv__sizes_quota(plan, s).kept, shape->streams);
+	uint32_t entries = s->cap;
+	if (kept != UINT32_MAX)
+		entries = s->merged_blocks + clkv__kept_blocks(kept, (uint32_t)plan->general.block);
+	return entries < s->cap ? entries : s->cap;
 }
 
 void clkv__sizes_selection(const struct clkv__shape *shape, const struct clkv__plan *plan,
@@ -76,7 +69,7 @@ void clkv__sizes_selection(const struct clkv__shape *shape, const struct clkv__p
 	uint32_t bt = (uint32_t)plan->general.block, open = s->open_slots / (uint32_t)shape->streams;
 	uint32_t most = s->max_seq_tokens / bt + 4;
 	s->staged_blocks = CLKV__STAGED_JOBS * (uint32_t)shape->streams;
-	s->places = (most_entries(shape, plan, s) + (open < most ? open : most) + 2) * bt;
+	s->places = (clkv__sizes_entries(shape, plan, s) + (open < most ? open : most) + 2) * bt;
 	s->merge_bytes =
 		heads * 4 *
 		ABI_MERGE_FLOATS((uint64_t)s->merged_blocks * bt, (uint64_t)shape->dk, (uint64_t)shape->dv);

@@ -19,6 +19,11 @@ static inline uint32_t clkv__kept_blocks(uint32_t tokens, uint32_t block)
 /** Slots of the longest sequence that the options allow. */
 struct clkv__quota clkv__sizes_quota(const struct clkv__plan *plan, const struct clkv__sizes *s);
 
+/** Entries of a head's kept tokens, at most: of a number of slots these and what a choice leaves half empty, however long the
+ *  text; else as many as a table has. Once tables are sized. */
+uint32_t clkv__sizes_entries(const struct clkv__shape *shape, const struct clkv__plan *plan,
+                             const struct clkv__sizes *s);
+
 /** Sets sealed_slots of a cache that selects; before tables are sized. */
 void clkv__sizes_kept(const struct clkv__shape *shape, const struct clkv__plan *plan,
                       struct clkv__sizes *s);

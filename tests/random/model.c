@@ -436,7 +436,7 @@ void model_load(struct world *w, struct model *m, bool other)
 	w->scattered = true;
 	for (size_t b = 0; b < w->n_bands; b++)
 		m->bands[b].maybe = true;
-	if (!other && is_sealed_alike(w, m) && !w->some.recalls) {
+	if (!other && is_sealed_alike(w, m)) {
 		model_check(w, m);
 		return;
 	}

@@ -121,7 +121,7 @@ void operate_save(struct world *w)
 	clkv_status status =
 		clkv_seq_save(from->seq, other ? "f16" : NULL, world_queue(w), memory_write, &file, &error);
 	bool struck = strike_happened(w, status, &error, "clkv_seq_save");
-	if (!struck && w->some.selects)
+	if (!struck && w->some.selects && other)
 		EACH_MSG(status == CLKV_ERROR_UNSUPPORTED, "clkv_seq_save of what was selected: %s",
 		         clkv_status_string(status));
 	else if (!struck)

@@ -94,6 +94,13 @@ static const char *const damaged[] = {SNAP_KIVI,
 #define DAMAGED 7
 #define FIXED 4 /* of pages that begin with halves */
 
+/* Whether a file is of a version that the library knows. */
+static bool is_known(const struct snap *snap)
+{
+	uint32_t version = snap_word(snap->file.bytes + 8);
+	return version >= 1 && version <= 6;
+}
+
 /* Each fourth byte changed, and the file ended before each of them, into a cache of the same recipe; four rows of a recipe
  * are all bytes. */
 START_TEST(test_every_damaged_byte_is_found)
@@ -106,8 +113,7 @@ START_TEST(test_every_damaged_byte_is_found)
 		unsigned char before = snap.file.bytes[i];
 		snap.file.bytes[i] = (unsigned char)(before ^ 1u << i / 4 % 8);
 		clkv_status status = memory_refused(&snap.feed, &snap.file, &error);
-		bool version = i >= 8 && i < 12;
-		ck_assert_msg(status == (version ? CLKV_ERROR_UNSUPPORTED : CLKV_ERROR_CORRUPT),
+		ck_assert_msg(status == (is_known(&snap) ? CLKV_ERROR_CORRUPT : CLKV_ERROR_UNSUPPORTED),
 		              "byte %zu: %s: %s", i, clkv_status_string(status), error.text);
 		snap.file.bytes[i] = before;
 		size_t n = snap.file.n;

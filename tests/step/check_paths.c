@@ -155,7 +155,7 @@ static const struct path {
 	const char *name;
 	void (*run)(struct feed *feed, const struct kind *kind, struct stream *s);
 	/* kinds whose bits it may change */
-	bool weighs, looks, indexes, selects, moves;
+	bool weighs, looks, moves;
 } paths[] = {
 	{.name = "emptied", .run = by_emptying},
 	{.name = "emptied early", .run = by_emptying_early},
@@ -164,14 +164,13 @@ static const struct path {
 	{.name = "aborted", .run = by_aborts},
 	{.name = "a fork", .run = by_forking},
 	{.name = "forked", .run = by_being_forked},
-	{.name = "a file", .run = by_file, .looks = true, .indexes = true, .selects = true},
+	{.name = "a file", .run = by_file},
 };
 enum { PATHS = sizeof paths / sizeof paths[0] };
 
 static bool promised(const struct path *p, const struct kind *k)
 {
-	return !(p->weighs && k->weighs) && !(p->looks && k->looks) && !(p->indexes && k->indexes) &&
-	       !(p->selects && k->selects) && !(p->moves && k->moves);
+	return !(p->weighs && k->weighs) && !(p->looks && k->looks) && !(p->moves && k->moves);
 }
 
 /* ---------------------------------------------------------------- what comes of it ---- */
