@@ -21,10 +21,16 @@ static const char *const fuzz_recipes[] = {
 	"layers=0: f16 ; block=32 ; 1-: kivi:bits=4,group=16 ; window=8,block=32,sinks=2",
 	"layers=0: kvcomp:entropy=huffman ; window=0,block=32 ; 1-: kitty:group=16 ; window=8,block=32",
 	"layers=0: think:keep=0.5 ; window=8,block=32 ; 1: q:k=4,v=4,group=16,rot=file ; window=0",
+	"kivi:bits=2,group=16 | clusterkv:recall=16,per=8,every=128 ; window=0,block=32,sinks=0",
+	"kivi:bits=2,group=16 | a2ats:recall=16,codes=32,every=128 ; window=0,block=32,sinks=0",
+	"zeromerge:budget=60,residual=0.25 | kivi:bits=2,group=16 ; window=8,block=32,sinks=2",
+	"snapkv:budget=40,obs=8 ; window=8,block=32,sinks=2",
 };
 
 enum { FUZZ_RECIPES = sizeof fuzz_recipes / sizeof fuzz_recipes[0] };
-enum { FUZZ_TOKENS = 128, FUZZ_LAYERS = 2, FUZZ_DIM = 16, FUZZ_MATRIX = FUZZ_DIM * FUZZ_DIM };
+/** Those from here on are of caches that attend, which alone have indexes and newest queries. */
+enum { FUZZ_ATTENDS = 13 };
+enum { FUZZ_TOKENS = 256, FUZZ_LAYERS = 2, FUZZ_DIM = 16, FUZZ_MATRIX = FUZZ_DIM * FUZZ_DIM };
 
 static inline clkv_geometry fuzz_geometry(void)
 {

@@ -69,7 +69,52 @@ static void rename_recipe(struct memory_file *file, const char *recipe)
 	file->n = file->n + n - old;
 }
 
-/* Files that go from one cache into another; of a cache that selects tokens none can be saved. */
+/* A snapshot, and what is appended to it. */
+static void write_pair(const char *name, size_t into, const struct memory_file *first,
+                       const struct memory_file *second)
+{
+	size_t n = first->n + second->n;
+	unsigned char *bytes = malloc(n);
+	require(bytes != NULL, "no memory");
+	memcpy(bytes, first->bytes, first->n);
+	memcpy(bytes + first->n, second->bytes, second->n);
+	write_seed("snapshot", name, (int)(2 * (FUZZ_RECIPES + into) + 1), bytes, n);
+	free(bytes);
+}
+
+static void save_range(struct feed *feed, const struct stream *stream, size_t from, size_t to,
+                       struct memory_file *file)
+{
+	clkv_error error;
+	feed_ok(clkv_seq_save_range(stream->seq, from, to, feed->queue, memory_write, file, &error),
+	        &error, "clkv_seq_save_range");
+}
+
+/* A range behind the tokens before it, of recipes that have some; of others all behind nothing. */
+static void write_range(struct feed *feed, size_t recipe, const struct stream *stream)
+{
+	static struct stream empty;
+	struct memory_file first = {0}, second = {0};
+	clkv_ranges ranges = CLKV_INIT(clkv_ranges);
+	char name[32];
+	size_t from = clkv_seq_range_start(stream->seq, stream->n - 1);
+	snprintf(name, sizeof name, "range%zu", recipe);
+	bool whole = recipe >= FUZZ_ATTENDS ||
+	             clkv_seq_get_ranges(stream->seq, &ranges, NULL) != CLKV_OK || from == 0;
+	if (whole) {
+		stream_open(feed, &empty);
+		memory_save(feed, &empty, NULL, &first);
+		memory_save(feed, stream, NULL, &second);
+	} else {
+		save_range(feed, stream, 0, from, &first);
+		save_range(feed, stream, from, stream->n, &second);
+	}
+	write_pair(name, recipe, &first, &second);
+	memory_close(&first);
+	memory_close(&second);
+}
+
+/* Files that go from one cache into another. */
 static void write_strange(size_t recipe, struct memory_file *file)
 {
 	static const struct {
@@ -89,12 +134,18 @@ static void write_strange(size_t recipe, struct memory_file *file)
 	}
 }
 
+/* At queries: these have to be asked. */
+static bool looks(const char *recipe)
+{
+	return strstr(recipe, "expected") || strstr(recipe, "snapkv") || strstr(recipe, "zeromerge");
+}
+
 static void make_snapshot(clkv_context *context, cl_command_queue queue, size_t recipe,
                           size_t tokens)
 {
 	static struct stream stream;
 	static struct fuzz_matrices matrices;
-	struct feed feed = {.geometry = fuzz_geometry(), .append_only = true};
+	struct feed feed = {.geometry = fuzz_geometry(), .append_only = !looks(fuzz_recipes[recipe])};
 	struct memory_file file = {0};
 	char name[32];
 	fuzz_make_matrices(&matrices);
@@ -106,8 +157,10 @@ static void make_snapshot(clkv_context *context, cl_command_queue queue, size_t 
 	memory_save(&feed, &stream, NULL, &file);
 	snprintf(name, sizeof name, "recipe%zu-%zu", recipe, tokens);
 	write_snapshot(name, recipe, &file);
-	if (tokens > 0)
+	if (tokens > 0) {
 		write_strange(recipe, &file);
+		write_range(&feed, recipe, &stream);
+	}
 	memory_close(&file);
 	feed_close(&feed);
 }
@@ -123,10 +176,11 @@ static void make_snapshots(void)
 		clCreateCommandQueue(clkv_context_cl(context), clkv_context_device(context), 0, &code);
 	require(code == CL_SUCCESS, "no queue");
 	for (size_t i = 0; i < FUZZ_RECIPES; i++) {
-		if (strncmp(fuzz_recipes[i], "expected", 8) == 0)
-			continue;
 		make_snapshot(context, queue, i, 0);
-		make_snapshot(context, queue, i, 50);
+		make_snapshot(context, queue, i,
+		              i < FUZZ_ATTENDS                    ? 50
+		              : strstr(fuzz_recipes[i], "recall") ? 150
+		                                                  : 90);
 	}
 	clReleaseCommandQueue(queue);
 	clkv_context_destroy(context);

@@ -34,7 +34,7 @@ size_t snap_contents(const struct snap *snap, size_t part)
 }
 
 /* Follows the records' sizes to the file's end. */
-static void list_parts(struct snap *snap)
+void snap_list(struct snap *snap)
 {
 	const unsigned char *bytes = snap->file.bytes;
 	size_t n = 0, at;
@@ -58,7 +58,7 @@ void snap_open(struct snap *snap, const char *recipe)
 	stream_open(&snap->feed, &snap->stream);
 	feed_one(&snap->feed, &snap->stream, 55, CLKV_PROMPT_END, 1, NULL);
 	memory_save(&snap->feed, &snap->stream, NULL, &snap->file);
-	list_parts(snap);
+	snap_list(snap);
 }
 
 void snap_close(struct snap *snap)

@@ -19,11 +19,21 @@
 
 /** Bytes of magic number and header without the recipe, of a record without its contents, of a checksum. */
 enum { SNAP_WORDS = 10, SNAP_HEAD = 8 + 4 * SNAP_WORDS, SNAP_RECORD = 32, SNAP_SUM = 8 };
-enum { SNAP_PARTS = 64 };
+enum { SNAP_PARTS = 128 };
 /** Words of the header and of a record, kinds of records: those that tests name. */
 enum { SNAP_RECIPE_BYTES = 1, SNAP_FLAGS = 9 };
 enum { SNAP_KIND, SNAP_ENTRY_FLAGS = 5, SNAP_BYTES = 6 };
-enum { SNAP_HALF = 3, SNAP_END = 4 };
+enum {
+	SNAP_SEALED = 2,
+	SNAP_HALF,
+	SNAP_END,
+	SNAP_CHOICE,
+	SNAP_MERGED,
+	SNAP_SEGMENTS,
+	SNAP_BOOK,
+	SNAP_INDEX,
+	SNAP_QUERIES
+};
 
 /** A cache of 2 layers with a sequence of 55 tokens, and its file. */
 struct snap {
@@ -37,6 +47,8 @@ clkv_geometry snap_geometry(void);
 
 /** Of the recipes above: 2 sinks, two sealed pages, the second of them partial, 3 tokens open. */
 void snap_open(struct snap *snap, const char *recipe);
+/** Takes the file apart again, of one recipe. */
+void snap_list(struct snap *snap);
 /** The file must still load as the sequence. */
 void snap_close(struct snap *snap);
 
