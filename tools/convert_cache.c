@@ -68,7 +68,7 @@ static bool make_cache(struct convert_cache *c, const char *recipe,
 	return tool_fail_clkv(error, recipe, &cause);
 }
 
-/* Neither kind of file can say which tokens of a sequence are left. */
+/* State files can't say which tokens of a sequence are left. */
 static bool keeps_all(struct convert_cache *c, const char *recipe, struct tool_error *error)
 {
 	clkv_error cause = {0};
@@ -77,8 +77,8 @@ static bool keeps_all(struct convert_cache *c, const char *recipe, struct tool_e
 		return tool_fail_clkv(error, "asking the cache", &cause);
 	return stats.allocated.per_slot <= 0 ||
 	       tool_fail(error,
-	                 "recipe '%s' keeps some tokens only, and files hold sequences with all of "
-	                 "them; allowed are " CONVERT_RECIPES,
+	                 "recipe '%s' keeps some tokens only, and the engine's files hold sequences "
+	                 "with all of them; allowed are " CONVERT_RECIPES,
 	                 recipe);
 }
 

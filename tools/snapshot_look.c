@@ -30,7 +30,8 @@ static bool fits(const struct snapshot_look *look, size_t size, struct tool_erro
 	const uint64_t most = size / RECORD_BYTES / heads * MOST_BLOCK;
 	return look->length <= most ||
 	       tool_fail(error,
-	                 "the snapshot claims %u tokens of %u layers, more than its %zu bytes can hold",
+	                 "the snapshot claims %u tokens of %u layers, more than its %zu bytes can hold "
+	                 "unless some were dropped, and none is converted whose recipe drops tokens",
 	                 look->length, look->layers, size);
 }
 
@@ -42,8 +43,9 @@ bool snapshot_look(const void *data, size_t size, struct snapshot_look *out,
 	if (!snapshot_is(data, size) || size < MAGIC_BYTES + sizeof words)
 		return tool_fail(error, "the snapshot ends inside its header");
 	memcpy(words, (const char *)data + MAGIC_BYTES, sizeof words);
-	if (words[VERSION] != 1 && words[VERSION] != 2)
-		return tool_fail(error, "the snapshot has version %u; 1 and 2 are known", words[VERSION]);
+	if (words[VERSION] != 1 && words[VERSION] != 2 && words[VERSION] != 5 && words[VERSION] != 6)
+		return tool_fail(error, "the snapshot has version %u; 1, 2, 5 and 6 are known",
+		                 words[VERSION]);
 	if (words[RECIPE] < 1 || words[RECIPE] >= SNAPSHOT_RECIPE_BYTES ||
 	    words[RECIPE] > size - MAGIC_BYTES - sizeof words)
 		return tool_fail(error, "the snapshot's recipe has %u letters, not 1 to %d that it has",
