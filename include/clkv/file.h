@@ -17,34 +17,27 @@ typedef size_t (*clkv_write_fn)(void *opaque, const void *data, size_t size);
  *  bring fewer than it was asked for, as read does, and is asked again. */
 typedef size_t (*clkv_read_fn)(void *opaque, void *data, size_t size);
 
-/** Writes a sequence, with checksums; doc/file-format.md describes the bytes. recipe NULL: as it is
- *  stored, so that loading it into a cache of the same recipe gives the same bits, and so does whatever comes next: indexes and
- *  a codebook or its file's number, chosen tokens with their states, and the newest queries are in the file. Another recipe,
- *  such
- *  as "kvcomp ; window=0": decodes and encodes anew, through a cache of that recipe that exists for the
- *  length of the call; of rows alone, so neither may select tokens (UNSUPPORTED). The sequence stays as it is. Not while the
- *  cache has an open step, and none may
- *  begin before it returns (BUSY). Blocks until all is written. Errors: IO (write took less than it was given), BUSY,
- *  INVALID_RECIPE,
- *  UNSUPPORTED, NO_HOST_MEMORY, NO_DEVICE_MEMORY, OPENCL, BUILD. Since 0.1. */
+/** Writes a sequence, with checksums; doc/file-format.md describes the bytes. recipe NULL: as it is stored, so that loading
+ *  it into a cache of the same recipe gives the same bits, and so does whatever comes next: indexes and a codebook or its
+ *  file's number, chosen tokens with their states, and the newest queries are in the file. Another recipe, such as
+ *  "kvcomp ; window=0": decodes and encodes anew, through a cache of that recipe that exists for the length of the call; of rows
+ *  alone, so neither may select tokens (UNSUPPORTED). The sequence stays as it is. Not while the cache has an open step,
+ *  and none may begin before it returns (BUSY). Blocks until all is written. Errors: IO (write took less than it was
+ *  given), BUSY, INVALID_RECIPE, UNSUPPORTED, NO_HOST_MEMORY, NO_DEVICE_MEMORY, OPENCL, BUILD. Since 0.1. */
 CLKV_API clkv_status clkv_seq_save(clkv_seq *seq, const char *recipe, cl_command_queue queue,
                                    clkv_write_fn write, void *opaque, clkv_error *error);
 
-/** Reads a sequence that clkv_seq_save wrote, and no byte behind it. It goes in as it is if the recipe's stages
- *  and its block, sinks and skip are the cache's, and if no more tokens are open than the cache's window
- *  allows; where tokens are selected, if all of the recipe is the cache's, and nowhere else. Else it is decoded, through a
- *  cache of the file's recipe that exists for the length of the call
- *  (its kernel is built when every record has been checked), and appended as a prompt, which the cache's own
- *  recipe seals. q heads, scale, softcap and windows of the geometry may differ. So may rope.by_library: a
- *  file's keys are rotated, and aren't again; that it was by the same rope is the caller's to know. Not while the cache has an
- *  open step, and none may begin before it
- *  returns (BUSY). Blocks until done. On failure the cache holds what it held.
- *  Errors: CORRUPT (says which part is damaged), UNSUPPORTED (another geometry, an unknown recipe or version,
- *  rows turned by another rotation, an index by another codebook, selected tokens of another recipe, queries of another number
- *  of
- *  heads),
- *  POOL_FULL, IO (read returned more than it was asked for), BUSY, NO_HOST_MEMORY, NO_DEVICE_MEMORY, OPENCL,
- *  BUILD. Since 0.1. */
+/** Reads a sequence that clkv_seq_save wrote, and no byte behind it. It goes in as it is if the recipe's stages and its
+ *  block, sinks and skip are the cache's, and if no more tokens are open than the cache's window allows; where tokens are
+ *  selected, if all of the recipe is the cache's, and nowhere else. Else it is decoded, through a cache of the file's
+ *  recipe that exists for the length of the call (its kernel is built when every record has been checked), and appended as
+ *  a prompt, which the cache's own recipe seals. q heads, scale, softcap and windows of the geometry may differ. So may
+ *  rope.by_library: a file's keys are rotated, and aren't again; that it was by the same rope is the caller's to know. Not
+ *  while the cache has an open step, and none may begin before it returns (BUSY). Blocks until done. On failure the cache
+ *  holds what it held. Errors: CORRUPT (says which part is damaged), UNSUPPORTED (another geometry, an unknown recipe or
+ *  version, rows turned by another rotation, an index by another codebook, selected tokens of another recipe, queries of
+ *  another number of heads), POOL_FULL, IO (read returned more than it was asked for), BUSY, NO_HOST_MEMORY,
+ *  NO_DEVICE_MEMORY, OPENCL, BUILD. Since 0.1. */
 CLKV_API clkv_status clkv_seq_load(clkv_cache *cache, cl_command_queue queue, clkv_read_fn read,
                                    void *opaque, clkv_seq **out, clkv_error *error);
 
@@ -67,24 +60,23 @@ CLKV_API clkv_status clkv_seq_get_ranges(const clkv_seq *seq, clkv_ranges *range
 CLKV_API size_t clkv_seq_range_start(const clkv_seq *seq, size_t at);
 
 /** Writes tokens from .. to - 1 of a sequence as they are stored, for clkv_seq_load_range. from must be a place of
- *  clkv_seq_range_start; to may be any. Tokens that are sealed come in their blocks, bit for bit (of a block that to cuts, the
- *  tokens before it count); those in half (sinks, if from is 0; what lies behind the last sealed block; layers that seal
- *  nothing) come in half. Code tables travel with the blocks that use them. No index and no queries do; sequences
- *  with selected tokens have no ranges (UNSUPPORTED). From 0 on it's otherwise what clkv_seq_save would write
- *  of the sequence truncated to `to`, which clkv_seq_load reads too. The sequence stays as it is. Not while the cache has an
- *  open step, and none may begin before it returns (BUSY). Blocks until all is written. Errors: INVALID_ARGUMENT (from
- *  isn't such a place, or not below to, or to is behind the end), UNSUPPORTED, IO, BUSY, NO_HOST_MEMORY, OPENCL. Since 0.1. */
+ *  clkv_seq_range_start; to may be any. Tokens that are sealed come in their blocks, bit for bit (of a block that to cuts,
+ *  the tokens before it count); those in half (sinks, if from is 0; what lies behind the last sealed block; layers that
+ *  seal nothing) come in half. Code tables travel with the blocks that use them. No index and no queries do; sequences with
+ *  selected tokens have no ranges (UNSUPPORTED). From 0 on it's otherwise what clkv_seq_save would write of the sequence
+ *  truncated to `to`, which clkv_seq_load reads too. The sequence stays as it is. Not while the cache has an open step, and
+ *  none may begin before it returns (BUSY). Blocks until all is written. Errors: INVALID_ARGUMENT (from isn't such a place,
+ *  or not below to, or to is behind the end), UNSUPPORTED, IO, BUSY, NO_HOST_MEMORY, OPENCL. Since 0.1. */
 CLKV_API clkv_status clkv_seq_save_range(clkv_seq *seq, size_t from, size_t to,
                                          cl_command_queue queue, clkv_write_fn write, void *opaque,
                                          clkv_error *error);
 
 /** Appends a range that clkv_seq_save_range wrote to a sequence that has as many tokens as lie before it: keys are rotated
  *  by their positions, so a range is right at its own place only (INVALID_STATE names it). That what lies before it is the
- *  same text is the caller's to know. Also reads what clkv_seq_save wrote, into an empty sequence.
- *  Blocks go in as they are, under the conditions of clkv_seq_load, and if the sequence has no tokens in half but sinks: as
- *  behind a range that ended where one may begin. Else rows are decoded and appended as a part of a prompt, which the cache's
- *  own recipe seals; the prompt's end is yours to say (clkv_seq_end_prompt, or its last rows). Queries that stages have seen
- *  are in no range.
+ *  same text is the caller's to know. Also reads what clkv_seq_save wrote, into an empty sequence. Blocks go in as they
+ *  are, under the conditions of clkv_seq_load, and if the sequence has no tokens in half but sinks: as behind a range that
+ *  ended where one may begin. Else rows are decoded and appended as a part of a prompt, which the cache's own recipe seals;
+ *  the prompt's end is yours to say (clkv_seq_end_prompt, or its last rows). Queries that stages have seen are in no range.
  *  What comes of it is made beside what there is: one sequence more must be allowed than exist (max_sequences). All or
  *  nothing. Otherwise as clkv_seq_load, with its errors and INVALID_STATE. Since 0.1. */
 CLKV_API clkv_status clkv_seq_load_range(clkv_seq *seq, cl_command_queue queue, clkv_read_fn read,
@@ -99,10 +91,8 @@ CLKV_API clkv_status clkv_encode_bound(clkv_context *context, const clkv_geometr
 /** Encodes rows of all layers that belong to no sequence, for stores and transports whose chunks stand alone: k and v
  *  [layers], each [n_tokens][kv_heads][head size], keys behind RoPE by whatever positions they have. Writes what
  *  clkv_seq_save would write of a sequence of these rows whose prompt has ended: with "window=0 ; sinks=0" all rows are
- *  encoded, and their number should be a multiple of the recipe's block. options (may be NULL): rotation, calibration, model
- *  and seed
- *  of recipes that want them; the sizes are taken from n_tokens. Makes a cache for the length of the call. Blocks until all is
- *  written.
+ *  encoded, and their number should be a multiple of the recipe's block. options (may be NULL): rotation, calibration, model and seed
+ *  of recipes that want them; the sizes are taken from n_tokens. Makes a cache for the length of the call. Blocks until all is written.
  *  Errors: those of clkv_cache_create and clkv_seq_save. Since 0.1. */
 CLKV_API clkv_status clkv_encode(clkv_context *context, const clkv_geometry *geometry,
                                  const char *recipe, const clkv_cache_options *options,
@@ -111,8 +101,7 @@ CLKV_API clkv_status clkv_encode(clkv_context *context, const clkv_geometry *geo
                                  clkv_error *error);
 
 /** Decodes what clkv_encode or clkv_seq_save wrote into k and v [layers], each [n_tokens][kv_heads][head size]; n_tokens must be
- *  the file's (UNSUPPORTED says how many it has). The recipe is the file's; options as of clkv_encode. Blocks until done. On
- *  failure k and v
+ *  the file's (UNSUPPORTED says how many it has). The recipe is the file's; options as of clkv_encode. Blocks until done. On failure k and v
  *  may have been written to. Errors: CORRUPT, UNSUPPORTED, IO, and those of clkv_cache_create. Since 0.1. */
 CLKV_API clkv_status clkv_decode(clkv_context *context, const clkv_geometry *geometry,
                                  const clkv_cache_options *options, size_t n_tokens,
