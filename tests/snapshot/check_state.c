@@ -6,6 +6,7 @@
 #include "support/faults.h"
 #include "support/fixture.h"
 #include "support/kinds.h"
+#include "support/random.h"
 #include "support/snap.h"
 
 #include <stdio.h>
@@ -148,6 +149,33 @@ START_TEST(test_ranges)
 		ck_assert_uint_gt(stream_info(&copy).sealed, 0);
 	}
 	memory_close(&file);
+	feed_close(&feed);
+}
+END_TEST
+
+/* A cut inside a segment leaves lists of more tokens than there are, and the next segment begins behind a page that isn't full. */
+START_TEST(test_cut_indexes)
+{
+	static const char *const recalls[] = {"topk", "clusterkv", "a2ats"};
+	static struct stream stream, copy;
+	const struct kind *kind = kind_of(recalls[_i]);
+	struct feed feed, other;
+	struct memory_file file = {0};
+	clkv_error error;
+	open_stream(&feed, kind, &stream);
+	kind_open(&other, kind, fixture.context, fixture.queue);
+	for (size_t i = 0; i < 2; i++) {
+		stream.n = stream_info(&stream).sealed - 17;
+		feed_ok(clkv_seq_truncate(stream.seq, stream.n, &error), &error, "clkv_seq_truncate");
+		if (i == 1)
+			feed_one(&feed, &stream, kind->rows + 70, CLKV_DECODE, 9, NULL);
+		memory_save(&feed, &stream, NULL, &file);
+		memory_load(&other, &file, &stream, &copy);
+		expect_same_future(kind, &feed, &stream, &other, &copy);
+		stream_close(&copy);
+	}
+	memory_close(&file);
+	feed_close(&other);
 	feed_close(&feed);
 }
 END_TEST
@@ -405,6 +433,41 @@ START_TEST(test_lies_are_named)
 }
 END_TEST
 
+/* Contents that nobody wrote, with right checksums: refused, or a sequence that goes on like others. */
+START_TEST(test_contents_may_say_anything)
+{
+	static struct snap snap;
+	uint64_t random = 11;
+	size_t taken = 0, refused = 0;
+	open_snap(&snap, stages[_i]);
+	const struct kind *kind = kind_of(stages[_i]);
+	for (size_t i = 0; i < (fixture_full() ? 600 : 60); i++) {
+		static struct stream loaded;
+		size_t part = 1 + random_below(random_next(&random), snap.parts - 2);
+		size_t from = snap_contents(&snap, part), size = snap.ends[part] - from;
+		size_t at = from + random_below(random_next(&random), i % 2 && size > 64 ? 64 : size);
+		unsigned char before = snap.file.bytes[at];
+		clkv_error error;
+		snap.file.bytes[at] ^= (unsigned char)(1 + random_below(random_next(&random), 255));
+		snap_seal(&snap);
+		snap.file.at = 0;
+		loaded = (struct stream){.n = snap.stream.n};
+		clkv_status status = clkv_seq_load(snap.feed.cache, snap.feed.queue, memory_read,
+		                                   &snap.file, &loaded.seq, &error);
+		taken += status == CLKV_OK;
+		refused += status != CLKV_OK;
+		if (status == CLKV_OK) {
+			feed_one(&snap.feed, &loaded, 1, CLKV_DECODE, 9, NULL);
+			feed_one(&snap.feed, &loaded, kind->rows, CLKV_DECODE, 9, NULL);
+			stream_close(&loaded);
+		}
+		snap.file.bytes[at] = before;
+	}
+	ck_assert(taken > 0 && refused > 0);
+	close_snap(&snap);
+}
+END_TEST
+
 /* Flags of the header that promise what isn't there, or deny what is. */
 START_TEST(test_flags_are_checked)
 {
@@ -471,10 +534,12 @@ int main(void)
 	TCase *damage = fixture_case(suite, "damage", 120);
 	tcase_add_loop_test(all, test_another_cache_goes_on, 0, n_kinds);
 	tcase_add_loop_test(other, test_ranges, 0, STAGES);
+	tcase_add_loop_test(other, test_cut_indexes, 0, 3);
 	tcase_add_loop_test(other, test_other_recipes, 0, STAGES);
 	tcase_add_test(other, test_codebooks_have_names);
 	tcase_add_loop_test(damage, test_damage_is_found, 0, STAGES);
 	tcase_add_loop_test(damage, test_lies_are_named, 0, STAGES - 1);
+	tcase_add_loop_test(damage, test_contents_may_say_anything, 0, STAGES);
 	tcase_add_loop_test(damage, test_flags_are_checked, 0, STAGES);
 	fixture_some(damage, test_failures, STAGES * FAULTS, 0, FAULTS, 2 * FAULTS + 1, 3 * FAULTS);
 	return fixture_run(suite);
