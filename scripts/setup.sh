@@ -12,7 +12,7 @@
 set -euo pipefail
 packages=(
 	gcc g++ make autoconf automake libtool pkg-config          # build
-	ocl-icd-opencl-dev opencl-headers libclblast-dev libpcre2-dev liblapacke-dev libhiredis-dev
+	ocl-icd-opencl-dev opencl-headers libclblast-dev libpcre2-dev liblapacke-dev libhiredis-dev libmd-dev
 	check pocl-opencl-icd redis-server                          # tests
 	gnuplot-nox python3-pip python3-venv unzip ca-certificates  # plots, the test model, llama.cpp
 )
