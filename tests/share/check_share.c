@@ -4,6 +4,7 @@
 #include "share/chain.h"
 #include "share/chunk.h"
 #include "share/sha256.h"
+#include "share/share.h"
 #include "support/expect.h"
 #include "support/fixture.h"
 #include "support/memory_file.h"
@@ -591,6 +592,49 @@ START_TEST(test_bad_calls)
 }
 END_TEST
 
+/* A store that sees whether the cache took anything while it was asked. */
+static struct {
+	void *of;
+	const struct feed *feed;
+	uint64_t taken, calls;
+} watched;
+
+static clkv_status watched_get(void *self, const struct share_key *keys, size_t n,
+                               share_take_fn take, void *opaque, clkv_error *error)
+{
+	(void)self;
+	uint64_t before = feed_stats(watched.feed).tokens;
+	clkv_status status = share_folder.get(watched.of, keys, n, take, opaque, error);
+	watched.taken += feed_stats(watched.feed).tokens - before;
+	watched.calls++;
+	return status;
+}
+
+/* While chunks come to the device, the store isn't held: other threads ask it meanwhile. */
+START_TEST(test_loading_does_not_hold_the_store)
+{
+	struct feed feed;
+	struct stream stream, copy;
+	make_folder();
+	open_stream(&feed, SKIPS, &stream);
+	clkv_share *share = open_share(1, 0);
+	put(share, &feed, &stream);
+	const struct share_backend *folder_backend = share->backend;
+	struct share_backend watching = *folder_backend;
+	watching.get = watched_get;
+	watched.of = share->self;
+	watched.feed = &feed;
+	share->backend = &watching;
+	ck_assert_uint_eq(get(share, &feed, NULL, &stream, TOKENS, &copy), TOKENS);
+	ck_assert_uint_gt(watched.calls, 0);
+	ck_assert_uint_eq(watched.taken, 0);
+	share->backend = folder_backend;
+	clkv_share_close(share);
+	feed_close(&feed);
+	remove_folder();
+}
+END_TEST
+
 /* ---------------------------------------------------------------- keys ---- */
 
 /* Of FIPS 180-4's examples: none of a block, part of one, more than one, many; handed over in pieces. */
@@ -667,6 +711,7 @@ int main(void)
 	tcase_add_test(t, test_notes);
 	tcase_add_test(t, test_others_find_nothing);
 	tcase_add_test(t, test_another_recipe);
+	tcase_add_test(t, test_loading_does_not_hold_the_store);
 	t = fixture_case(s, "refused", 120);
 	tcase_add_loop_test(t, test_spoiled_chunks_are_missing, 0, SPOILS);
 	tcase_add_test(t, test_a_folder_is_bounded);
