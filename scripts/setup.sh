@@ -12,8 +12,8 @@
 set -euo pipefail
 packages=(
 	gcc g++ make autoconf automake libtool pkg-config          # build
-	ocl-icd-opencl-dev opencl-headers libclblast-dev libpcre2-dev liblapacke-dev libhiredis-dev
-	check pocl-opencl-icd redis-server                          # tests
+	ocl-icd-opencl-dev opencl-headers libclblast-dev libpcre2-dev liblapacke-dev libhiredis-dev libmd-dev
+	check pocl-opencl-icd redis-server stunnel4 openssl         # tests
 	gnuplot-nox python3-pip python3-venv unzip ca-certificates  # plots, the test model, llama.cpp
 )
 vendor_packages=(

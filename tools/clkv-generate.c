@@ -49,6 +49,8 @@ static const struct tool_option options[] = {
 static bool check(struct tool_error *error)
 {
 	o.sampling.seed = seed;
+	if (!generate_share_allowed(&o.share, error))
+		return false;
 	if (o.share.recipe != NULL && o.share.url == NULL)
 		return tool_fail(error, "--share-recipe goes with --share");
 	if (o.share.url != NULL && o.depth > 0)

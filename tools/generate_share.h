@@ -21,6 +21,9 @@ struct generate_share_report {
 	char missing[512];      /**< why there isn't more, or nothing was stored; or "" */
 };
 
+/** Whether this build has stores, if one is asked for. */
+bool generate_share_allowed(const struct generate_share *share, struct tool_error *error);
+
 /** Lets an empty stream begin with what the store has of the prompt. If that is all, logits [vocabulary] are those of its
  *  last token; if these aren't there, all but that token. A store that fails has nothing. */
 bool generate_share_get(const struct session *session, const struct generate_share *share,

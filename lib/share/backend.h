@@ -46,7 +46,7 @@ struct share_backend {
 
 extern const struct share_backend share_folder;
 #ifdef HAVE_HIREDIS
-extern const struct share_backend share_redis;
+extern const struct share_backend share_redis, share_rediss;
 #endif
 
 /** Drops the least recently used until no more than most bytes are there. *left: bytes that are. */

@@ -67,7 +67,7 @@ clkv_share_state share_chunk_open(const void *data, size_t size, const struct sh
 		return CLKV_SHARE_DAMAGED;
 	if (get(head + AT_VERSION, 4) > VERSION)
 		return CLKV_SHARE_NEWER;
-	if (!is_whole(head, size, key))
+	if (get(head + AT_VERSION, 4) != VERSION || !is_whole(head, size, key))
 		return CLKV_SHARE_DAMAGED;
 	size_t note = (size_t)get(head + AT_NOTE, 8);
 	*out = (struct share_chunk){

@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Chunks that are asked for at once: so many lie in memory while the cache takes them, and the store is free for others. */
+enum { AHEAD = 4 };
+
 struct getting {
 	clkv_share *share;
 	clkv_seq *seq;
@@ -15,7 +18,10 @@ struct getting {
 	struct share_chain chain;
 	struct share_blob empty; /* a file without tokens, which says what others must look like */
 	size_t n_tokens, matched;
-	clkv_share_note *note;   /* the caller's, or NULL */
+	clkv_share_note *note;            /* the caller's, or NULL */
+	struct share_blob fetched[AHEAD]; /* the store's last answer */
+	size_t n_fetched;
+	bool failed;             /* the store did, in its last call */
 	struct share_blob end;   /* what was left of this very text, if it's there */
 	struct share_chunk last; /* and what that is */
 	clkv_status status;      /* an error that isn't the store's; then no more is asked for */
@@ -85,13 +91,6 @@ static bool append(struct getting *g, struct share_chunk *chunk)
 	return true;
 }
 
-static void count(struct getting *g, size_t size)
-{
-	/* the store's call holds the mutex */
-	g->share->stats.chunks_read++;
-	g->share->stats.bytes_read += size;
-}
-
 /* Whether what was left of the text, which is there, may be: behind whole chunks, up to the text's end. */
 static bool check_end(struct getting *g)
 {
@@ -104,47 +103,96 @@ static bool check_end(struct getting *g)
 	return true;
 }
 
-/* What was left of the text: kept for later, as its chunks come first. */
-static bool take_end(void *opaque, size_t i, const unsigned char *data, size_t size)
+/* One chunk of the text, which must be number i. */
+static bool take_chunk(struct getting *g, size_t i, const struct share_blob *blob)
 {
-	struct getting *g = opaque;
-	(void)i;
-	count(g, size);
-	if (share_blob_write(&g->end, data, size) != size)
-		g->status = share_fail_memory(g->error, size);
-	else if (!check_end(g))
-		share_blob_free(&g->end);
-	return false;
-}
-
-static bool take_chunk(void *opaque, size_t i, const unsigned char *data, size_t size)
-{
-	struct getting *g = opaque;
 	const struct share_chain *c = &g->chain;
 	struct share_chunk chunk;
-	count(g, size);
-	if (!check(g, &c->keys[i], data, size, SHARE_CHUNK, &chunk))
+	if (!check(g, &c->keys[i], blob->data, blob->size, SHARE_CHUNK, &chunk))
 		return false;
 	if (chunk.from != share_chain_at(c, i) || chunk.to != share_chain_at(c, i + 1))
 		return refuse(g, &c->keys[i], true, "a chunk isn't what its key says");
 	return append(g, &chunk);
 }
 
-/* One call of the store, and what it found wrong. A store that fails ends the beginning. */
-static bool ask(struct getting *g, const struct share_key *keys, size_t n, share_take_fn take)
+/* A share_take_fn: copies, as the store's bytes last as long as its call. */
+static bool keep(void *opaque, size_t i, const unsigned char *data, size_t size)
+{
+	struct getting *g = opaque;
+	/* the store's call holds the mutex */
+	g->share->stats.chunks_read++;
+	g->share->stats.bytes_read += size;
+	if (share_blob_write(&g->fetched[i], data, size) != size) {
+		g->status = share_fail_memory(g->error, size);
+		return false;
+	}
+	g->n_fetched = i + 1;
+	return true;
+}
+
+/* Asks the store for up to AHEAD chunks. False: there is no more behind those that came; a store that fails ends the
+ * beginning. */
+static bool fetch(struct getting *g, const struct share_key *keys, size_t n)
 {
 	clkv_share *share = g->share;
 	clkv_error why = {.position = -1};
+	for (size_t i = 0; i < AHEAD; i++)
+		g->fetched[i].size = 0;
+	g->n_fetched = 0;
 	pthread_mutex_lock(&share->mutex);
-	clkv_status status = share->backend->get(share->self, keys, n, take, g, &why);
-	if (g->refused[0] && g->drops)
-		(void)share->backend->drop(share->self, &g->wrong, NULL);
+	clkv_status status = share->backend->get(share->self, keys, n, keep, g, &why);
 	pthread_mutex_unlock(&share->mutex);
-	if (g->refused[0])
-		share_note(share, g->drops ? &share->stats.refused : NULL, g->refused);
-	g->refused[0] = '\0';
 	share_note_failure(share, status, &why);
-	return status == CLKV_OK && g->status == CLKV_OK;
+	g->failed = status != CLKV_OK;
+	return !g->failed && g->status == CLKV_OK && g->n_fetched == n;
+}
+
+/* Says why a chunk was refused, if one was; what is wrong in itself leaves the store. */
+static void note_refused(struct getting *g)
+{
+	clkv_share *share = g->share;
+	if (!g->refused[0])
+		return;
+	if (g->drops) {
+		pthread_mutex_lock(&share->mutex);
+		(void)share->backend->drop(share->self, &g->wrong, NULL);
+		pthread_mutex_unlock(&share->mutex);
+	}
+	share_note(share, g->drops ? &share->stats.refused : NULL, g->refused);
+	g->refused[0] = '\0';
+}
+
+/* What was left of the text: kept for later, as its chunks come first. */
+static void get_end(struct getting *g)
+{
+	if (!fetch(g, &g->chain.keys[g->chain.n], 1))
+		return;
+	g->end = g->fetched[0];
+	g->fetched[0] = (struct share_blob){.data = NULL};
+	if (!check_end(g))
+		share_blob_free(&g->end);
+	note_refused(g);
+}
+
+/* Chunks from .. from + n - 1, n up to AHEAD. */
+static bool get_some(struct getting *g, size_t from, size_t n)
+{
+	bool on = fetch(g, &g->chain.keys[from], n);
+	for (size_t i = 0; i < g->n_fetched; i++)
+		if (!take_chunk(g, from + i, &g->fetched[i])) {
+			on = false;
+			break;
+		}
+	note_refused(g);
+	return on;
+}
+
+static bool get_chunks(struct getting *g, size_t n)
+{
+	for (size_t i = 0; i < n; i += AHEAD)
+		if (!get_some(g, i, n - i < AHEAD ? n - i : AHEAD))
+			return false;
+	return true;
 }
 
 static void give_note(const struct getting *g, const struct share_bytes *note)
@@ -162,20 +210,19 @@ static void append_end(struct getting *g)
 		return;
 	if (append(g, &g->last))
 		give_note(g, &g->last.note);
-	else if (g->refused[0])
-		share_note(g->share, &g->share->stats.refused, g->refused);
+	note_refused(g);
 }
 
 /* With what was left of the text, as many chunks are needed as lie before it. */
 static clkv_status get_text(struct getting *g)
 {
 	const struct share_chain *c = &g->chain;
-	if (!ask(g, &c->keys[c->n], 1, take_end))
+	get_end(g);
+	if (g->failed || g->status != CLKV_OK)
 		return g->status;
-	size_t want = g->end.size > 0 ? share_chain_index(c, g->last.from) : c->n;
-	if ((want > 0 && !ask(g, c->keys, want, take_chunk)) || g->end.size == 0)
-		return g->status;
-	append_end(g);
+	bool has_end = g->end.size > 0;
+	if (get_chunks(g, has_end ? share_chain_index(c, g->last.from) : c->n) && has_end)
+		append_end(g);
 	return g->status;
 }
 
@@ -244,7 +291,6 @@ clkv_status clkv_share_get(clkv_share *share, clkv_cache *cache, clkv_cache *as,
 	*matched = 0;
 	if (note)
 		note->size = 0;
-	g.end.most = share->options.max_chunk_bytes;
 	SHARE_TRY(clkv_seq_create(cache, &g.seq, error));
 	clkv_status status = describe_as(&g, as, tokens, error);
 	if (status == CLKV_OK)
@@ -261,5 +307,7 @@ clkv_status clkv_share_get(clkv_share *share, clkv_cache *cache, clkv_cache *as,
 	share_chain_free(&g.chain);
 	share_blob_free(&g.empty);
 	share_blob_free(&g.end);
+	for (size_t i = 0; i < AHEAD; i++)
+		share_blob_free(&g.fetched[i]);
 	return status;
 }

@@ -7,6 +7,7 @@
  * asked again for a while. A connection that went stale between two calls is made anew once.
  */
 #include "share/backend.h"
+#include "share/redis_tls.h"
 
 #include <hiredis.h>
 #include <inttypes.h>
@@ -22,6 +23,8 @@ enum { WORD = 256, KEY_ROOM = 80 };
 enum { CHUNKS_AHEAD = 4, WORDS_AHEAD = 64 };
 /* Pages of a list of keys, at most: a server may never come to its end. */
 enum { MOST_PAGES = 1 << 20 };
+/* Of a list, which SCAN fills with some hundreds: lists of a hostile server lie in each other as deep as it sends them. */
+enum { MOST_ELEMENTS = 1 << 14 };
 /* Bytes of an answer besides a chunk. */
 enum { SLACK = 1 << 16 };
 
@@ -32,6 +35,7 @@ struct redis {
 	int port, database;
 	unsigned timeout_ms, retry_ms;
 	size_t most;              /* bytes of an answer */
+	struct share_tls *tls;    /* NULL: none */
 	redisContext *connection; /* NULL: none */
 	bool answered;            /* by this connection, in this call */
 	double down_until;
@@ -47,8 +51,8 @@ static double seconds(void)
 
 /* ---------------------------------------------------------------- the url ---- */
 
-/* Takes text up to n characters with %XX decoded; false if it's too long or holds what it mustn't. */
-static bool take_word(const char *text, size_t n, char word[WORD])
+/* Takes text up to n characters with %XX decoded; false if it has no room or holds what it mustn't. */
+static bool take_word(const char *text, size_t n, char *word, size_t room)
 {
 	size_t at = 0;
 	for (size_t i = 0; i < n; i++) {
@@ -64,7 +68,7 @@ static bool take_word(const char *text, size_t n, char word[WORD])
 				return false;
 			i += 2;
 		}
-		if (at + 1 >= WORD)
+		if (at + 1 >= room)
 			return false;
 		word[at++] = c;
 	}
@@ -100,7 +104,7 @@ static const char *take_address(struct redis *r, const char *text, size_t n)
 		n = (size_t)((colon ? colon : end) - host);
 	}
 	r->port = 6379;
-	if (n == 0 || !take_word(host, n, r->host))
+	if (n == 0 || !take_word(host, n, r->host, sizeof r->host))
 		return "host";
 	if (colon && !take_number(colon + 1, (size_t)(end - colon - 1), 1, 65535, &r->port))
 		return "port";
@@ -120,33 +124,88 @@ static const char *take_url(struct redis *r, const char *rest)
 		return "database";
 	if (at) {
 		const char *colon = memchr(begin, ':', (size_t)(at - begin));
-		if (!colon || !take_word(begin, (size_t)(colon - begin), r->user) ||
-		    !take_word(colon + 1, (size_t)(at - colon - 1), r->password))
+		if (!colon || !take_word(begin, (size_t)(colon - begin), r->user, sizeof r->user) ||
+		    !take_word(colon + 1, (size_t)(at - colon - 1), r->password, sizeof r->password))
 			return "USER:PASSWORD";
 		begin = at + 1;
 	}
 	return take_address(r, begin, (size_t)(end - begin));
 }
 
-static clkv_status redis_open(const char *rest, const clkv_share_options *options, void **self,
-                              clkv_error *error)
+/* NAME=FILE&NAME=FILE. Returns the wrong part's name, or NULL. */
+static const char *take_files(struct share_tls_files *files, const char *text)
+{
+	const struct {
+		const char *name;
+		char *file;
+	} known[] = {{"ca=", files->ca}, {"cert=", files->cert}, {"key=", files->key}};
+	while (*text) {
+		size_t n = strcspn(text, "&"), i = 0;
+		while (i < 3 && strncmp(text, known[i].name, strlen(known[i].name)) != 0)
+			i++;
+		size_t name = i < 3 ? strlen(known[i].name) : 0;
+		if (i == 3 || !take_word(text + name, n - name, known[i].file, SHARE_TLS_FILE))
+			return "ca=, cert= or key=";
+		text += n + (text[n] == '&');
+	}
+	return NULL;
+}
+
+/* files: NULL without TLS. */
+static clkv_status read_url(struct redis *r, const char *rest, struct share_tls_files *files,
+                            clkv_error *error)
+{
+	const char *at = strrchr(rest, '@'), *query = strchr(at ? at : rest, '?');
+	char *url = strdup(rest);
+	if (!url)
+		return share_fail_memory(error, strlen(rest) + 1);
+	if (files && query)
+		url[query - rest] = '\0';
+	const char *wrong = take_url(r, url);
+	free(url);
+	if (!wrong && files && query)
+		wrong = take_files(files, query + 1);
+	return !wrong
+	           ? CLKV_OK
+	           : share_fail(error, CLKV_ERROR_INVALID_ARGUMENT,
+	                        "the url's %s can't be read; allowed: "
+	                        "redis%s://[USER:PASSWORD@]HOST[:PORT][/DATABASE]%s",
+	                        wrong, files ? "s" : "", files ? "?ca=FILE[&cert=FILE&key=FILE]" : "");
+}
+
+static void redis_close(void *self);
+
+static clkv_status open_url(const char *rest, struct share_tls_files *files,
+                            const clkv_share_options *options, void **self, clkv_error *error)
 {
 	struct redis *r = calloc(1, sizeof *r);
 	if (!r)
 		return share_fail_memory(error, sizeof *r);
-	const char *wrong = take_url(r, rest);
-	if (wrong) {
-		free(r);
-		return share_fail(error, CLKV_ERROR_INVALID_ARGUMENT,
-		                  "the url's %s can't be read; allowed: "
-		                  "redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]",
-		                  wrong);
+	clkv_status status = read_url(r, rest, files, error);
+	if (status == CLKV_OK && files)
+		status = share_tls_open(r->host, files, &r->tls, error);
+	if (status != CLKV_OK) {
+		redis_close(r);
+		return status;
 	}
 	r->timeout_ms = options->timeout_ms;
 	r->retry_ms = options->retry_ms;
 	r->most = options->max_chunk_bytes + SLACK;
 	*self = r;
 	return CLKV_OK;
+}
+
+static clkv_status redis_open(const char *rest, const clkv_share_options *options, void **self,
+                              clkv_error *error)
+{
+	return open_url(rest, NULL, options, self, error);
+}
+
+static clkv_status rediss_open(const char *rest, const clkv_share_options *options, void **self,
+                               clkv_error *error)
+{
+	struct share_tls_files files = {.ca = ""};
+	return open_url(rest, &files, options, self, error);
 }
 
 static void disconnect(struct redis *r)
@@ -160,6 +219,7 @@ static void redis_close(void *self)
 {
 	struct redis *r = self;
 	disconnect(r);
+	share_tls_close(r->tls);
 	memset(r->password, 0, sizeof r->password);
 	free(r);
 }
@@ -201,10 +261,8 @@ static clkv_status fail_wire(struct redis *r, const char *what, clkv_error *erro
 
 static clkv_status flush(struct redis *r, clkv_error *error)
 {
-	struct pipe_guard guard;
 	double until = seconds() + r->timeout_ms * 1e-3;
 	int done = 0, code = REDIS_OK;
-	guard_begin(&guard);
 	while (!done && code == REDIS_OK) {
 		size_t left = sdslen(r->connection->obuf);
 		code = redisBufferWrite(r->connection, &done);
@@ -213,9 +271,9 @@ static clkv_status flush(struct redis *r, clkv_error *error)
 		else if (!done && seconds() > until)
 			break;
 	}
-	guard_end(&guard);
 	if (code != REDIS_OK || !done)
-		return fail_wire(r, done ? r->connection->errstr : "doesn't take what it's sent", error);
+		return fail_wire(
+			r, code != REDIS_OK ? r->connection->errstr : "doesn't take what it's sent", error);
 	return CLKV_OK;
 }
 
@@ -327,6 +385,11 @@ static clkv_status reach(struct redis *r, clkv_error *error)
 	if (r->connection->err)
 		return fail_wire(r, r->connection->errstr, error);
 	redisSetTimeout(r->connection, wait);
+#if HIREDIS_MAJOR >= 1 /* older ones nest seven lists at most */
+	r->connection->reader->maxelements = MOST_ELEMENTS;
+#endif
+	if (r->tls && !share_tls_begin(r->tls, r->connection))
+		return fail_wire(r, r->connection->errstr, error);
 	clkv_status status = introduce(r, error);
 	if (status != CLKV_OK)
 		disconnect(r); /* who isn't let in asks anew each time: that is told */
@@ -336,7 +399,7 @@ static clkv_status reach(struct redis *r, clkv_error *error)
 typedef clkv_status (*operation)(struct redis *r, void *arguments, clkv_error *error);
 
 /* Runs an operation; once more if a connection of an earlier call is gone before it answered anything. */
-static clkv_status run(struct redis *r, operation of, void *arguments, clkv_error *error)
+static clkv_status try(struct redis *r, operation of, void *arguments, clkv_error *error)
 {
 	clkv_error why = {.position = -1};
 	bool old = r->connection != NULL;
@@ -351,6 +414,15 @@ static clkv_status run(struct redis *r, operation of, void *arguments, clkv_erro
 			status = of(r, arguments, &why);
 	}
 	return status == CLKV_OK ? status : share_fail(error, status, "%s", why.text);
+}
+
+static clkv_status run(struct redis *r, operation of, void *arguments, clkv_error *error)
+{
+	struct pipe_guard guard;
+	guard_begin(&guard);
+	clkv_status status = try(r, of, arguments, error);
+	guard_end(&guard);
+	return status;
 }
 
 /* ---------------------------------------------------------------- chunks ---- */
@@ -564,6 +636,17 @@ static clkv_status redis_each(void *self, share_each_fn fn, void *opaque, clkv_e
 const struct share_backend share_redis = {
 	.scheme = "redis",
 	.open = redis_open,
+	.close = redis_close,
+	.has = redis_has,
+	.get = redis_get,
+	.put = redis_put,
+	.drop = redis_drop,
+	.each = redis_each,
+};
+
+const struct share_backend share_rediss = {
+	.scheme = "rediss",
+	.open = rediss_open,
 	.close = redis_close,
 	.has = redis_has,
 	.get = redis_get,

@@ -5,13 +5,11 @@
 
 #include "share/key.h"
 
+#include <sha2.h>
 #include <stddef.h>
-#include <stdint.h>
 
 struct share_sha256 {
-	uint32_t state[8];
-	uint64_t size; /**< bytes so far */
-	unsigned char block[64];
+	SHA2_CTX of;
 };
 
 void share_sha256_begin(struct share_sha256 *sha);

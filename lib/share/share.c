@@ -13,6 +13,7 @@ static const struct share_backend *const backends[] = {
 	&share_folder,
 #ifdef HAVE_HIREDIS
 	&share_redis,
+	&share_rediss,
 #endif
 };
 enum { BACKENDS = sizeof backends / sizeof backends[0] };
@@ -68,7 +69,7 @@ clkv_status clkv_share_open(const char *url, const clkv_share_options *options, 
 		return share_fail(error, CLKV_ERROR_UNSUPPORTED,
 		                  "no store is called '%.*s'; allowed: file:PATH"
 #ifdef HAVE_HIREDIS
-		                  " and redis://HOST (TLS: through a tunnel)",
+		                  ", redis://HOST and rediss://HOST",
 #else
 		                  " (redis://HOST: this library was built without hiredis)",
 #endif

@@ -5,8 +5,10 @@
  *
  * Same library, same bytes. To be run again when a file format changes, by hand: it needs a device.
  */
+#include "config.h"
 #include "fuzz_given_model.h"
 #include "fuzz_recipes.h"
+#include "share/chunk.h"
 #include "support/calibration.h"
 #include "support/factors.h"
 #include "support/gguf_build.h"
@@ -385,6 +387,46 @@ static void make_states(void)
 	gguf_build_free(&b);
 }
 
+#ifdef HAVE_SHARE
+static void write_chunk(const char *name, int switches, const struct share_blob *blob, size_t n)
+{
+	write_seed("share", name, switches, blob->data, n);
+}
+
+/* Chunks with the head of a file in f16 and a note; a text of 300 tokens. */
+static void make_share(void)
+{
+	static const char file[64] = "\x89"
+								 "CLKV\r\n\x1a\1\0\0\0\3\0\0";
+	struct share_blob blob = {.data = NULL};
+	struct share_chunk chunk = {.kind = SHARE_CHUNK, .from = 0, .to = 256, .note = {NULL, 5, 0}};
+	unsigned char head[SHARE_CHUNK_HEAD] = {0}, text[602] = {3, 31};
+	memset(chunk.key.bytes, 7, sizeof chunk.key.bytes);
+	require(share_blob_write(&blob, head, sizeof head) == sizeof head, "no memory");
+	require(share_blob_write(&blob, "note", 5) == 5, "no memory");
+	require(share_blob_write(&blob, file, 48) == 48, "no memory");
+	require(share_blob_write(&blob, "f16 and more", 12) == 12, "no memory");
+	share_chunk_seal(&chunk, &blob);
+	write_chunk("chunk", 1, &blob, blob.size);
+	write_chunk("other-key", 0, &blob, blob.size);
+	write_chunk("cut", 1, &blob, SHARE_CHUNK_HEAD + 2);
+	chunk.kind = SHARE_END;
+	chunk.from = chunk.to;
+	chunk.to = 300;
+	chunk.note.size = 0;
+	share_chunk_seal(&chunk, &blob);
+	write_chunk("end", 1, &blob, blob.size);
+	blob.data[8] = 2;
+	write_chunk("newer", 1, &blob, blob.size);
+	blob.data[8] = 0;
+	write_chunk("no-version", 1, &blob, blob.size);
+	for (int i = 2; i < 602; i++)
+		text[i] = (unsigned char)(i * i);
+	write_seed("share", "text", 2, text, sizeof text);
+	share_blob_free(&blob);
+}
+#endif
+
 int main(int argc, char **argv)
 {
 	require(argc == 2, "usage: make_seeds FOLDER");
@@ -395,5 +437,8 @@ int main(int argc, char **argv)
 	make_model(2, "model-v2");
 	make_tokenizer();
 	make_states();
+#ifdef HAVE_SHARE
+	make_share();
+#endif
 	return run_feed();
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /** \file check_share.c \brief Sequences through a store in a folder: what is found, and what is refused. */
 #include "share/backend.h"
+#include "share/chain.h"
 #include "share/chunk.h"
 #include "share/sha256.h"
+#include "share/share.h"
 #include "support/expect.h"
 #include "support/fixture.h"
 #include "support/memory_file.h"
@@ -590,6 +592,49 @@ START_TEST(test_bad_calls)
 }
 END_TEST
 
+/* A store that sees whether the cache took anything while it was asked. */
+static struct {
+	void *of;
+	const struct feed *feed;
+	uint64_t taken, calls;
+} watched;
+
+static clkv_status watched_get(void *self, const struct share_key *keys, size_t n,
+                               share_take_fn take, void *opaque, clkv_error *error)
+{
+	(void)self;
+	uint64_t before = feed_stats(watched.feed).tokens;
+	clkv_status status = share_folder.get(watched.of, keys, n, take, opaque, error);
+	watched.taken += feed_stats(watched.feed).tokens - before;
+	watched.calls++;
+	return status;
+}
+
+/* While chunks come to the device, the store isn't held: other threads ask it meanwhile. */
+START_TEST(test_loading_does_not_hold_the_store)
+{
+	struct feed feed;
+	struct stream stream, copy;
+	make_folder();
+	open_stream(&feed, SKIPS, &stream);
+	clkv_share *share = open_share(1, 0);
+	put(share, &feed, &stream);
+	const struct share_backend *folder_backend = share->backend;
+	struct share_backend watching = *folder_backend;
+	watching.get = watched_get;
+	watched.of = share->self;
+	watched.feed = &feed;
+	share->backend = &watching;
+	ck_assert_uint_eq(get(share, &feed, NULL, &stream, TOKENS, &copy), TOKENS);
+	ck_assert_uint_gt(watched.calls, 0);
+	ck_assert_uint_eq(watched.taken, 0);
+	share->backend = folder_backend;
+	clkv_share_close(share);
+	feed_close(&feed);
+	remove_folder();
+}
+END_TEST
+
 /* ---------------------------------------------------------------- keys ---- */
 
 /* Of FIPS 180-4's examples: none of a block, part of one, more than one, many; handed over in pieces. */
@@ -623,16 +668,50 @@ START_TEST(test_keys_are_sha256)
 }
 END_TEST
 
+/* Other builds and versions find what was stored: keys of a text by another SHA-256 (Python's hashlib), over the bytes that
+ * doc/share.md names. Sinks: 3; tokens: 1 - i * i. */
+START_TEST(test_keys_stay_as_they_are)
+{
+	static const char *const known[] = {
+		"5200ba91260b84992652df038a6aa307736d5a4d4d94dd21f9efc344a9223d5a",
+		"0c87b5b5a462179e7d9b493f8b51dc92ea41074df44d8d8c60b62cd417ae2a87",
+		"5cf1bc5934c5093f5160c0009c096322671f5fa854eec72aa6982dc0e34df673",
+	};
+	unsigned char abc[] = {'a', 'b', 'c'};
+	const struct share_blob empty = {.data = abc, .size = sizeof abc};
+	clkv_ranges ranges = CLKV_INIT(clkv_ranges);
+	struct share_chain chain;
+	char text[2 * SHARE_KEY_BYTES + 1];
+	int32_t tokens[600];
+	for (int32_t i = 0; i < 600; i++)
+		tokens[i] = 1 - i * i;
+	ranges.first = 3;
+	ranges.every = 64;
+	const struct share_key root = share_chain_root(7, &empty);
+	share_key_print(&root, text);
+	ck_assert_str_eq(text, "9e76e345fac1e62f0eb317645956e014ff38c750b8de4dd0779bf11f81089a2a");
+	ck_assert_int_eq(share_chain_make(&root, &ranges, tokens, 600, &chain, NULL), CLKV_OK);
+	ck_assert_uint_eq(chain.n, 2);
+	for (size_t i = 0; i <= chain.n; i++) {
+		share_key_print(&chain.keys[i], text);
+		ck_assert_str_eq(text, known[i]);
+	}
+	share_chain_free(&chain);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("share");
 	TCase *t = fixture_case(s, "found", 120);
 	tcase_add_loop_test(t, test_texts_are_found, 0, (int)RECIPES);
 	tcase_add_test(t, test_keys_are_sha256);
+	tcase_add_test(t, test_keys_stay_as_they_are);
 	tcase_add_test(t, test_chunks_are_written_once);
 	tcase_add_test(t, test_notes);
 	tcase_add_test(t, test_others_find_nothing);
 	tcase_add_test(t, test_another_recipe);
+	tcase_add_test(t, test_loading_does_not_hold_the_store);
 	t = fixture_case(s, "refused", 120);
 	tcase_add_loop_test(t, test_spoiled_chunks_are_missing, 0, SPOILS);
 	tcase_add_test(t, test_a_folder_is_bounded);

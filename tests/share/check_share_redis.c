@@ -76,13 +76,24 @@ static void stop_server(void)
 	server = 0;
 }
 
+/* Another server than the tests': "redis://..." or "rediss://...", whose database is theirs. */
+static const char *given_url(void)
+{
+	return getenv("CLKV_SHARE_STORE");
+}
+
 static clkv_status open_store(int at, const char *password, unsigned timeout, void **self)
 {
 	char rest[128];
+	const char *url = given_url();
 	clkv_share_options o = CLKV_INIT(clkv_share_options);
 	o.max_chunk_bytes = 1 << 20;
 	o.timeout_ms = timeout;
 	o.retry_ms = 50;
+	if (url && at == port) {
+		const struct share_backend *b = url[5] == 's' ? &share_rediss : &share_redis;
+		return b->open(strchr(url, ':') + 1, &o, self, NULL);
+	}
 	snprintf(rest, sizeof rest, "//%s%s@127.0.0.1:%d/1", ":", password, at);
 	return share_redis.open(rest, &o, self, NULL);
 }
@@ -170,6 +181,10 @@ static void *reach_server(void)
 
 static void setup(void)
 {
+	if (given_url()) {
+		port = -1;
+		return;
+	}
 	int s = listen_somewhere(&port);
 	close(s);
 	snprintf(folder, sizeof folder, "/tmp/clkv-redis-XXXXXX");
@@ -180,7 +195,8 @@ static void setup(void)
 static void teardown(void)
 {
 	stop_server();
-	rmdir(folder);
+	if (!given_url())
+		rmdir(folder);
 }
 
 /* ---------------------------------------------------------------- a server as it should be ---- */
@@ -518,6 +534,39 @@ START_TEST(test_urls)
 }
 END_TEST
 
+/* Of urls of TLS; where it isn't built in, those that can be read are refused for that. */
+START_TEST(test_tls_urls)
+{
+	static const struct {
+		const char *rest, *says;
+	} urls[] = {
+		{"//host?ca=/no/such/file", "/no/such/file"},
+		{"//u:p%3F@host/1?ca=/nosuch", "/nosuch"},
+		{"//host?ca=%2Fnosuch", "/nosuch"},
+		{"//host", "ca="},
+		{"//host?ca=/nosuch&cert=/c", "key="},
+		{"//host?cafile=/x", "can't be read"},
+		{"//host?ca=%4", "can't be read"},
+		{"//host:0?ca=/x", "can't be read"},
+	};
+	clkv_share_options o = CLKV_INIT(clkv_share_options);
+	for (size_t i = 0; i < sizeof urls / sizeof urls[0]; i++) {
+		void *self = NULL;
+		clkv_error error = {.position = -1};
+		clkv_status status = share_rediss.open(urls[i].rest, &o, &self, &error);
+#ifndef HAVE_HIREDIS_SSL
+		if (strcmp(urls[i].says, "can't be read") != 0) {
+			ck_assert_int_eq(status, CLKV_ERROR_UNSUPPORTED);
+			ck_assert_ptr_nonnull(strstr(error.text, "without hiredis_ssl"));
+			continue;
+		}
+#endif
+		ck_assert_int_eq(status, CLKV_ERROR_INVALID_ARGUMENT);
+		ck_assert_msg(strstr(error.text, urls[i].says) != NULL, "%s: %s", urls[i].rest, error.text);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	char command[256];
@@ -527,6 +576,7 @@ int main(void)
 	tcase_add_loop_test(t, test_lies, 0, LIES);
 	tcase_add_test(t, test_no_server);
 	tcase_add_test(t, test_urls);
+	tcase_add_test(t, test_tls_urls);
 	suite_add_tcase(s, t);
 	snprintf(command, sizeof command, "command -v '%s' >/dev/null", program());
 	if (system(command) == 0) {
@@ -534,9 +584,11 @@ int main(void)
 		tcase_set_timeout(t, 300);
 		tcase_add_checked_fixture(t, setup, teardown);
 		tcase_add_test(t, test_chunks_come_back);
-		tcase_add_test(t, test_who_is_not_let_in);
-		tcase_add_test(t, test_restart);
-		tcase_add_test(t, test_many_clients);
+		if (!given_url()) {
+			tcase_add_test(t, test_who_is_not_let_in);
+			tcase_add_test(t, test_restart);
+			tcase_add_test(t, test_many_clients);
+		}
 		suite_add_tcase(s, t);
 	} else {
 		printf("SKIPPED: what needs %s, which isn't here\n", program());
