@@ -11,6 +11,16 @@
 /* Behind this boundary a GPU's driver takes host memory as it is; in front of it it may copy. */
 enum { PAGE = 4096 };
 
+clkv_status clkv__host_tensors_start(struct clkv__host_tensors *all, const clkv_context *context,
+                                     struct clkv__chain *chain, bool any, cl_uint n_wait,
+                                     const cl_event *wait, clkv_error *error)
+{
+	*all = (struct clkv__host_tensors){.context = context, .chain = chain};
+	for (cl_uint i = 0; any && i < n_wait; i++)
+		CLKV_TRY(clkv__chain_wait(chain, wait[i], error));
+	return CLKV_OK;
+}
+
 static size_t element_size(const clkv_tensor *t)
 {
 	return t->dtype == CLKV_F32 ? 4 : 2;

@@ -36,6 +36,12 @@ struct clkv__extent {
 	bool gaps; /**< there are rows between its own that aren't the step's */
 };
 
+/** Begins those of a call on a chain; any: there are some, so that what is enqueued for them waits for the caller's events.
+ *  Errors: OPENCL. */
+clkv_status clkv__host_tensors_start(struct clkv__host_tensors *all, const clkv_context *context,
+                                     struct clkv__chain *chain, bool any, cl_uint n_wait,
+                                     const cl_event *wait, clkv_error *error);
+
 /** Puts a buffer in the place of the tensor's host pointer, if it has one; writes: kernels will write to it. Reading may be
  *  enqueued: behind what the chain waits for. Errors: INVALID_ARGUMENT (not aligned to its elements), OPENCL,
  *  NO_DEVICE_MEMORY. */

@@ -103,10 +103,9 @@ static clkv_status merge(const clkv_context *context, cl_kernel kernel, struct c
                          clkv_merge_args *a, cl_uint n_wait, const cl_event *wait, cl_event *done,
                          clkv_error *error)
 {
-	struct clkv__host_tensors host = {.context = context, .chain = chain};
+	struct clkv__host_tensors host;
 	bool any = a->parts.host || a->out.host || a->part_lse_host || a->lse_host || a->sinks_host;
-	for (cl_uint i = 0; any && i < n_wait; i++)
-		CLKV_TRY(clkv__chain_wait(chain, wait[i], error));
+	CLKV_TRY(clkv__host_tensors_start(&host, context, chain, any, n_wait, wait, error));
 	clkv_status status = take_all(&host, a, error);
 	cl_event *at_once = clkv__host_tensors_return(&host) ? NULL : done;
 	if (status == CLKV_OK)
@@ -124,9 +123,7 @@ clkv_status clkv_merge(clkv_context *context, const clkv_merge_args *args, cl_co
 	clkv__error_clear(error);
 	if (!context)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "context is NULL");
-	if ((n_wait == 0) != (wait == NULL))
-		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "n_wait is %u but wait is %s", n_wait,
-		          wait ? "given" : "NULL");
+	CLKV_TRY(clkv__wait_check(n_wait, wait, error));
 	CLKV_TRY(clkv__struct_read(&a, sizeof a, args, "clkv_merge_args", error));
 	CLKV_TRY(check_size(a.n_parts, a.rows, a.q_heads, a.head_dim_v, error));
 	CLKV_TRY(clkv__chain_init(&chain, context, queue, &meter, error));
@@ -162,9 +159,10 @@ static float merge_head(const struct host_parts *p, float sink, float *out)
 	for (size_t d = 0; d < p->dim; d++)
 		out[d] = 0.0f;
 	for (size_t i = 0; i < p->n; i++) {
-		float share = share_of(p->lse[i * p->each], top);
+		const float share = share_of(p->lse[i * p->each], top);
+		const float weight = share / sum;
 		for (size_t d = 0; d < p->dim && share > 0.0f; d++)
-			out[d] += share / sum * p->rows[i * p->each * p->dim + d];
+			out[d] += weight * p->rows[i * p->each * p->dim + d];
 	}
 	return top + logf(sum);
 }

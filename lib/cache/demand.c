@@ -24,16 +24,30 @@ clkv_status clkv_recipe_check(clkv_context *context, const clkv_geometry *geomet
 	return CLKV_OK;
 }
 
+const void *clkv__options_file(const clkv_cache_options *o, enum clkv__given given, size_t *size)
+{
+	switch (given) {
+	case CLKV__GIVEN_ROTATION:
+		*size = o->rotation_size;
+		return o->rotation;
+	case CLKV__GIVEN_CALIBRATION:
+		*size = o->calibration_size;
+		return o->calibration;
+	case CLKV__GIVEN_FACTORS:
+		*size = o->factors_size;
+		return o->factors;
+	default:
+		*size = 0;
+		return NULL;
+	}
+}
+
 /* One of the recipes must have use for what is given. */
 static clkv_status check_asked(const struct clkv__demands *d, clkv_error *error)
 {
-	const void *const files[CLKV__GIVENS] = {
-		[CLKV__GIVEN_ROTATION] = d->options.rotation,
-		[CLKV__GIVEN_CALIBRATION] = d->options.calibration,
-		[CLKV__GIVEN_FACTORS] = d->options.factors,
-	};
+	size_t size;
 	for (enum clkv__given i = CLKV__GIVEN_NOTHING; i < CLKV__GIVENS; i++)
-		if (files[i] && !d->asks[i])
+		if (!d->asks[i] && clkv__options_file(&d->options, i, &size))
 			CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
 			          "cache options: %s is given, but the recipe has none; allowed: NULL, or a "
 			          "recipe with %s",

@@ -35,6 +35,10 @@ clkv_status clkv__demand_all(clkv_context *context, const struct clkv__division 
                              enum clkv__cache_use use, struct clkv__demands *out,
                              clkv_error *error);
 
+/** A file of the options, and its bytes; NULL: it isn't given. */
+const void *clkv__options_file(const clkv_cache_options *options, enum clkv__given given,
+                               size_t *size);
+
 /** Adds what one band takes. */
 void clkv__bytes_add(clkv_bytes *sum, const clkv_bytes *band);
 

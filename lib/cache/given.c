@@ -56,14 +56,9 @@ uint64_t clkv__cache_given_number(const clkv_cache *cache, const clkv_cache_opti
 		return 0;
 	if (like)
 		return clkv__cache_at(like, &layer)->given;
-	switch (given) {
-	case CLKV__GIVEN_ROTATION:
-		return clkv__given_checksum(o->rotation, o->rotation_size);
-	case CLKV__GIVEN_CALIBRATION:
-		return clkv__given_checksum(o->calibration, o->calibration_size);
-	default:
-		return clkv__given_checksum(o->factors, o->factors_size);
-	}
+	size_t size;
+	const void *file = clkv__options_file(o, given, &size);
+	return clkv__given_checksum(file, size);
 }
 
 static clkv_status write_all(cl_command_queue queue, cl_mem mem, size_t bytes, const void *data,

@@ -39,6 +39,14 @@ clkv_status clkv__chain_init(struct clkv__chain *chain, const clkv_context *cont
 	return CLKV_OK;
 }
 
+clkv_status clkv__wait_check(cl_uint n_wait, const cl_event *wait, clkv_error *error)
+{
+	if ((n_wait == 0) != (wait == NULL))
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "n_wait is %u but wait is %s", n_wait,
+		          wait ? "given" : "NULL");
+	return CLKV_OK;
+}
+
 void clkv__chain_free(struct clkv__chain *chain)
 {
 	if (chain->last)

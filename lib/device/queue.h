@@ -27,6 +27,9 @@ struct clkv__chain {
 clkv_status clkv__chain_init(struct clkv__chain *chain, const clkv_context *context,
                              cl_command_queue queue, struct clkv__meter *meter, clkv_error *error);
 
+/** Whether a caller's wait list is one. Errors: INVALID_ARGUMENT. */
+clkv_status clkv__wait_check(cl_uint n_wait, const cl_event *wait, clkv_error *error);
+
 /** Drops the chain's event; the commands go on. */
 void clkv__chain_free(struct clkv__chain *chain);
 

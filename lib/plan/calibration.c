@@ -135,34 +135,25 @@ bool clkv__calibration_factors_valid(const float *factors)
 
 /* ---------------------------------------------------------------- reading ---- */
 
-static const unsigned char *get_floats(const unsigned char *from, float *to, int n)
+static const unsigned char *get_bytes(const unsigned char *from, uint8_t *to, size_t n)
 {
-	for (int i = 0; i < n; i++, from += 4) {
-		uint32_t bits = clkv__get32(from);
-		memcpy(to + i, &bits, sizeof bits);
-	}
-	return from;
-}
-
-static const unsigned char *get_bytes(const unsigned char *from, uint8_t *to, int n)
-{
-	memcpy(to, from, (size_t)n);
+	memcpy(to, from, n);
 	return from + n;
 }
 
 static void get_head(const struct clkv__shape *shape, const unsigned char *from,
                      struct clkv__calibrated *out)
 {
-	const int dk = shape->dk, dv = shape->dv;
-	from = get_floats(from, out->k_step, dk);
-	from = get_floats(from, out->k_mean, dk);
-	from = get_floats(from, out->k_ask, dk);
-	from = get_floats(from, out->k_square, dk);
+	const size_t dk = (size_t)shape->dk, dv = (size_t)shape->dv;
+	from = clkv__get_floats(from, out->k_step, dk);
+	from = clkv__get_floats(from, out->k_mean, dk);
+	from = clkv__get_floats(from, out->k_ask, dk);
+	from = clkv__get_floats(from, out->k_square, dk);
 	for (int i = 0; i < TOKENS; i++)
-		from = get_floats(from, out->k_error[i], dk);
-	from = get_floats(from, out->threshold, TOKENS - 1);
-	from = get_floats(from, &out->v_step, 1);
-	from = get_floats(from, out->v_mean, dv);
+		from = clkv__get_floats(from, out->k_error[i], dk);
+	from = clkv__get_floats(from, out->threshold, TOKENS - 1);
+	from = clkv__get_floats(from, &out->v_step, 1);
+	from = clkv__get_floats(from, out->v_mean, dv);
 	from = get_bytes(from, out->k_class, dk);
 	get_bytes(from, out->v_class, dv);
 }
@@ -185,7 +176,7 @@ static const unsigned char *tables_of(const struct clkv__shape *shape, const voi
 
 void clkv__calibration_factors(const void *file, int side, float *factors)
 {
-	get_floats((const unsigned char *)file + HEAD + 4 * TOKENS * side, factors, TOKENS);
+	clkv__get_floats((const unsigned char *)file + HEAD + 4 * TOKENS * side, factors, TOKENS);
 }
 
 void clkv__calibration_head(const struct clkv__shape *shape, const void *file, int layer, int head,
@@ -300,35 +291,25 @@ void clkv__calibration_gather(const struct clkv__shape *shape, const clkv_calibr
 	copy_bytes(out->v_class, codes->v_class, number, shape->dv);
 }
 
-static unsigned char *put_floats(unsigned char *to, const float *from, int n)
+static unsigned char *put_bytes(unsigned char *to, const uint8_t *from, size_t n)
 {
-	for (int i = 0; i < n; i++, to += 4) {
-		uint32_t bits;
-		memcpy(&bits, from + i, sizeof bits);
-		clkv__put32(to, bits);
-	}
-	return to;
-}
-
-static unsigned char *put_bytes(unsigned char *to, const uint8_t *from, int n)
-{
-	memcpy(to, from, (size_t)n);
+	memcpy(to, from, n);
 	return to + n;
 }
 
 static unsigned char *put_head(const struct clkv__shape *shape, const struct clkv__calibrated *h,
                                unsigned char *to)
 {
-	const int dk = shape->dk, dv = shape->dv;
-	to = put_floats(to, h->k_step, dk);
-	to = put_floats(to, h->k_mean, dk);
-	to = put_floats(to, h->k_ask, dk);
-	to = put_floats(to, h->k_square, dk);
+	const size_t dk = (size_t)shape->dk, dv = (size_t)shape->dv;
+	to = clkv__put_floats(to, h->k_step, dk);
+	to = clkv__put_floats(to, h->k_mean, dk);
+	to = clkv__put_floats(to, h->k_ask, dk);
+	to = clkv__put_floats(to, h->k_square, dk);
 	for (int i = 0; i < TOKENS; i++)
-		to = put_floats(to, h->k_error[i], dk);
-	to = put_floats(to, h->threshold, TOKENS - 1);
-	to = put_floats(to, &h->v_step, 1);
-	to = put_floats(to, h->v_mean, dv);
+		to = clkv__put_floats(to, h->k_error[i], dk);
+	to = clkv__put_floats(to, h->threshold, TOKENS - 1);
+	to = clkv__put_floats(to, &h->v_step, 1);
+	to = clkv__put_floats(to, h->v_mean, dv);
 	to = put_bytes(to, h->k_class, dk);
 	return put_bytes(to, h->v_class, dv);
 }
@@ -349,8 +330,8 @@ void clkv__calibration_pack(const struct clkv__shape *shape, const clkv_calibrat
 	struct clkv__calibrated head;
 	fill_words(shape, words);
 	unsigned char *to = clkv__given_begin(&calibration_kind, words, model, file);
-	to = put_floats(to, calibration->k_factor, TOKENS);
-	to = put_floats(to, calibration->v_factor, TOKENS);
+	to = clkv__put_floats(to, calibration->k_factor, TOKENS);
+	to = clkv__put_floats(to, calibration->v_factor, TOKENS);
 	for (int l = 0; l < shape->layers; l++)
 		for (int h = 0; h < shape->streams; h++) {
 			clkv__calibration_gather(shape, calibration, codes, l, h, &head);

@@ -7,7 +7,6 @@
 #include "plan/given_file.h"
 
 #include <math.h>
-#include <string.h>
 
 enum { HEAD = CLKV__GIVEN_HEAD(CLKV__FACTORS_WORDS), CHECKSUM = CLKV__GIVEN_CHECKSUM };
 
@@ -76,14 +75,6 @@ static struct clkv__latents ranks_of(const struct clkv__shape *s, const void *fi
 	};
 }
 
-static float get_float(const unsigned char *at)
-{
-	uint32_t bits = clkv__get32(at);
-	float value;
-	memcpy(&value, &bits, sizeof value);
-	return value;
-}
-
 static clkv_status check_rank(const char *side, int rank, int least, clkv_error *error)
 {
 	if (rank < least)
@@ -100,12 +91,12 @@ static clkv_status check_entries(const unsigned char *m, size_t n, const char *s
                                  int streams, clkv_error *error)
 {
 	for (size_t i = 0; i < n; i++)
-		if (!(fabsf(get_float(m + 4 * i)) <= CLKV__FACTORS_MOST))
+		if (!(fabsf(clkv__get_float(m + 4 * i)) <= CLKV__FACTORS_MOST))
 			CLKV_FAIL(
 				error, CLKV_ERROR_CORRUPT,
 				"the factors file's factors of %s, layer %d, KV head %d, have an entry of %g; "
 				"allowed: -1e6 to 1e6",
-				side, (int)head / streams, (int)head % streams, (double)get_float(m + 4 * i));
+				side, (int)head / streams, (int)head % streams, (double)clkv__get_float(m + 4 * i));
 	return CLKV_OK;
 }
 
@@ -149,7 +140,7 @@ static float *copy(struct matrix m, int rows, int cols, float *to)
 {
 	for (int i = 0; i < rows; i++)
 		for (int j = 0; j < cols; j++)
-			*to++ = get_float(m.at + 4 * (i * m.stride + j));
+			*to++ = clkv__get_float(m.at + 4 * (i * m.stride + j));
 	return to;
 }
 
@@ -157,7 +148,7 @@ static float *copy_turned(struct matrix m, int rows, int cols, float *to)
 {
 	for (int j = 0; j < cols; j++)
 		for (int i = 0; i < rows; i++)
-			*to++ = get_float(m.at + 4 * (i * m.stride + j));
+			*to++ = clkv__get_float(m.at + 4 * (i * m.stride + j));
 	return to;
 }
 
@@ -188,16 +179,6 @@ void clkv__factors_unpack(const struct clkv__shape *s, const struct clkv__latent
 	}
 }
 
-static unsigned char *put_floats(unsigned char *to, const float *from, size_t n)
-{
-	for (size_t i = 0; i < n; i++, to += 4) {
-		uint32_t bits;
-		memcpy(&bits, from + i, sizeof bits);
-		clkv__put32(to, bits);
-	}
-	return to;
-}
-
 void clkv__factors_pack(const struct clkv__shape *s, const struct clkv__latents *ranks,
                         const clkv_factors *f, uint64_t model, void *file)
 {
@@ -206,10 +187,10 @@ void clkv__factors_pack(const struct clkv__shape *s, const struct clkv__latents 
 	fill_words(s, ranks, words);
 	unsigned char *to = clkv__given_begin(&factors_kind, words, model, file);
 	for (size_t h = 0; h < (size_t)(s->layers * s->streams); h++) {
-		to = put_floats(to, f->k_down + h * k, k);
-		to = put_floats(to, f->k_up + h * k, k);
-		to = put_floats(to, f->v_down + h * v, v);
-		to = put_floats(to, f->v_up + h * v, v);
+		to = clkv__put_floats(to, f->k_down + h * k, k);
+		to = clkv__put_floats(to, f->k_up + h * k, k);
+		to = clkv__put_floats(to, f->v_down + h * v, v);
+		to = clkv__put_floats(to, f->v_up + h * v, v);
 	}
 	clkv__given_end(file, to);
 }

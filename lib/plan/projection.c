@@ -8,7 +8,6 @@
 #include "plan/given_file.h"
 
 #include <math.h>
-#include <string.h>
 
 enum { HEAD = CLKV__GIVEN_HEAD(CLKV__ROTATION_WORDS), CHECKSUM = CLKV__GIVEN_CHECKSUM };
 
@@ -128,14 +127,6 @@ static void fill_words(const struct clkv__shape *shape, uint32_t words[CLKV__ROT
 	words[CLKV__ROTATION_ROPE] = (uint32_t)shape->rope.kind;
 }
 
-static float get_float(const unsigned char *at)
-{
-	uint32_t bits = clkv__get32(at);
-	float value;
-	memcpy(&value, &bits, sizeof value);
-	return value;
-}
-
 /* Rows of a matrix that are looked at together; head sizes are multiples of it. */
 enum { BAND = 16, MOST_DIM = 256 };
 
@@ -143,7 +134,7 @@ static void get_rows(const unsigned char *m, int dim, int first, int n, float (*
 {
 	for (int i = 0; i < n; i++)
 		for (int c = 0; c < dim; c++)
-			rows[i][c] = get_float(m + 4 * ((first + i) * dim + c));
+			rows[i][c] = clkv__get_float(m + 4 * ((first + i) * dim + c));
 }
 
 static double product(const float *a, const float *b, int dim)
@@ -177,7 +168,7 @@ static clkv_status check_matrix(const unsigned char *m, int dim, const char *sid
                                 int head, clkv_error *error)
 {
 	for (int i = 0; i < dim * dim; i++)
-		if (!isfinite(get_float(m + 4 * i)))
+		if (!isfinite(clkv__get_float(m + 4 * i)))
 			CLKV_FAIL(error, CLKV_ERROR_CORRUPT,
 			          "the rotation file's matrix of %s, layer %d, KV head %d, has an entry that "
 			          "isn't finite",
@@ -224,9 +215,9 @@ static const unsigned char *unpack_head(const struct clkv__shape *shape, const u
 {
 	int nk = shape->dk * shape->dk, dv = shape->dv;
 	for (int i = 0; i < nk; i++, from += 4)
-		to[i] = get_float(from);
+		to[i] = clkv__get_float(from);
 	for (int i = 0; i < dv * dv; i++, from += 4)
-		to[nk + i % dv * dv + i / dv] = get_float(from);
+		to[nk + i % dv * dv + i / dv] = clkv__get_float(from);
 	return from;
 }
 
@@ -241,16 +232,6 @@ void clkv__rotation_unpack(const struct clkv__shape *shape, const void *file, fl
 	}
 }
 
-static unsigned char *put_floats(unsigned char *to, const float *from, size_t n)
-{
-	for (size_t i = 0; i < n; i++, to += 4) {
-		uint32_t bits;
-		memcpy(&bits, from + i, sizeof bits);
-		clkv__put32(to, bits);
-	}
-	return to;
-}
-
 void clkv__rotation_pack(const struct clkv__shape *shape, const float *k, const float *v,
                          uint64_t model, void *file)
 {
@@ -260,6 +241,6 @@ void clkv__rotation_pack(const struct clkv__shape *shape, const float *k, const 
 	fill_words(shape, words);
 	unsigned char *to = clkv__given_begin(&rotation_kind, words, model, file);
 	for (size_t h = 0; h < heads; h++)
-		to = put_floats(put_floats(to, k + h * nk, nk), v + h * nv, nv);
+		to = clkv__put_floats(clkv__put_floats(to, k + h * nk, nk), v + h * nv, nv);
 	clkv__given_end(file, to);
 }

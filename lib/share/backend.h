@@ -11,7 +11,7 @@
 #include "config.h"
 #include "share/blob.h"
 #include "share/fail.h"
-#include "share/sha256.h"
+#include "share/key.h"
 
 #include <clkv/share.h>
 
@@ -48,10 +48,6 @@ extern const struct share_backend share_folder;
 #ifdef HAVE_HIREDIS
 extern const struct share_backend share_redis;
 #endif
-
-/** 64 hexadecimal digits and a 0; and back, false if it isn't that. */
-void share_key_print(const struct share_key *key, char text[2 * SHARE_KEY_BYTES + 1]);
-bool share_key_read(const char *text, struct share_key *key);
 
 /** Drops the least recently used until no more than most bytes are there. *left: bytes that are. */
 clkv_status share_trim(const struct share_backend *backend, void *self, uint64_t most,

@@ -32,6 +32,12 @@ void share_blob_free(struct share_blob *blob)
 	blob->size = blob->room = 0;
 }
 
+void share_number_put(unsigned char *to, uint64_t value, int bytes)
+{
+	for (int i = 0; i < bytes; i++)
+		to[i] = (unsigned char)(value >> (8 * i));
+}
+
 size_t share_bytes_read(void *opaque, void *data, size_t size)
 {
 	struct share_bytes *bytes = opaque;

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct share_blob {
 	unsigned char *data;
@@ -17,6 +18,9 @@ struct share_blob {
 size_t share_blob_write(void *opaque, const void *data, size_t size);
 
 void share_blob_free(struct share_blob *blob);
+
+/** Writes the lowest bytes of a number, 1 to 8 of them, the lowest first. */
+void share_number_put(unsigned char *to, uint64_t value, int bytes);
 
 /** Bytes to be read in order. */
 struct share_bytes {

@@ -2,6 +2,8 @@
 /** \file chain.c \brief Keys of a text's chunks. */
 #include "share/chain.h"
 
+#include "share/sha256.h"
+
 #include <stdlib.h>
 
 size_t share_chain_at(const struct share_chain *chain, size_t i)
@@ -21,8 +23,7 @@ size_t share_chain_index(const struct share_chain *chain, size_t token)
 static void add_number(struct share_sha256 *sha, uint64_t value, int bytes)
 {
 	unsigned char le[8];
-	for (int i = 0; i < bytes; i++)
-		le[i] = (unsigned char)(value >> (8 * i));
+	share_number_put(le, value, bytes);
 	share_sha256_add(sha, le, (size_t)bytes);
 }
 

@@ -5,7 +5,7 @@
 
 #include "share/blob.h"
 #include "share/fail.h"
-#include "share/sha256.h"
+#include "share/key.h"
 
 /** Chunk i holds tokens [share_chain_at(i), share_chain_at(i + 1)). */
 struct share_chain {

@@ -25,12 +25,6 @@ static uint64_t checksum(const unsigned char *data, size_t size)
 	return hash;
 }
 
-static void put(unsigned char *to, uint64_t value, int bytes)
-{
-	for (int i = 0; i < bytes; i++)
-		to[i] = (unsigned char)(value >> (8 * i));
-}
-
 static uint64_t get(const unsigned char *from, int bytes)
 {
 	uint64_t value = 0;
@@ -44,15 +38,15 @@ void share_chunk_seal(const struct share_chunk *chunk, struct share_blob *blob)
 	unsigned char *head = blob->data;
 	size_t size = blob->size - SHARE_CHUNK_HEAD;
 	memcpy(head, magic, sizeof magic);
-	put(head + AT_VERSION, VERSION, 4);
-	put(head + AT_KIND, chunk->kind, 4);
-	put(head + AT_FROM, chunk->from, 4);
-	put(head + AT_TO, chunk->to, 4);
-	put(head + AT_SIZE, size, 8);
+	share_number_put(head + AT_VERSION, VERSION, 4);
+	share_number_put(head + AT_KIND, chunk->kind, 4);
+	share_number_put(head + AT_FROM, chunk->from, 4);
+	share_number_put(head + AT_TO, chunk->to, 4);
+	share_number_put(head + AT_SIZE, size, 8);
 	memcpy(head + AT_KEY, chunk->key.bytes, SHARE_KEY_BYTES);
-	put(head + AT_NOTE, chunk->note.size, 8);
-	put(head + AT_SUM, checksum(head + SHARE_CHUNK_HEAD, size), 8);
-	put(head + AT_HEAD_SUM, checksum(head, AT_HEAD_SUM), 8);
+	share_number_put(head + AT_NOTE, chunk->note.size, 8);
+	share_number_put(head + AT_SUM, checksum(head + SHARE_CHUNK_HEAD, size), 8);
+	share_number_put(head + AT_HEAD_SUM, checksum(head, AT_HEAD_SUM), 8);
 }
 
 /* Whether a head is whole, and the bytes behind it are as many as it says and those that it means. */

@@ -7,7 +7,7 @@
 #define SHARE_CHUNK_H
 
 #include "share/blob.h"
-#include "share/sha256.h"
+#include "share/key.h"
 
 #include <clkv/share.h>
 

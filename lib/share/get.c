@@ -15,9 +15,10 @@ struct getting {
 	struct share_chain chain;
 	struct share_blob empty; /* a file without tokens, which says what others must look like */
 	size_t n_tokens, matched;
-	clkv_share_note *note; /* the caller's, or NULL */
-	struct share_blob end; /* what was left of this very text, if it's there */
-	clkv_status status;    /* an error that isn't the store's; then no more is asked for */
+	clkv_share_note *note;   /* the caller's, or NULL */
+	struct share_blob end;   /* what was left of this very text, if it's there */
+	struct share_chunk last; /* and what that is */
+	clkv_status status;      /* an error that isn't the store's; then no more is asked for */
 	clkv_error *error;
 	char refused[256];      /* why the last chunk was, or "" */
 	struct share_key wrong; /* that one's key, to be dropped */
@@ -91,21 +92,28 @@ static void count(struct getting *g, size_t size)
 	g->share->stats.bytes_read += size;
 }
 
+/* Whether what was left of the text, which is there, may be: behind whole chunks, up to the text's end. */
+static bool check_end(struct getting *g)
+{
+	const struct share_chain *c = &g->chain;
+	const struct share_key *key = &c->keys[c->n];
+	if (!check(g, key, g->end.data, g->end.size, SHARE_END, &g->last))
+		return false;
+	if (share_chain_index(c, g->last.from) > c->n || g->last.to != g->n_tokens)
+		return refuse(g, key, true, "a chunk isn't what its key says");
+	return true;
+}
+
 /* What was left of the text: kept for later, as its chunks come first. */
 static bool take_end(void *opaque, size_t i, const unsigned char *data, size_t size)
 {
 	struct getting *g = opaque;
-	const struct share_chain *c = &g->chain;
-	struct share_chunk chunk;
 	(void)i;
 	count(g, size);
-	if (!check(g, &c->keys[c->n], data, size, SHARE_END, &chunk))
-		return false;
-	size_t before = share_chain_index(c, chunk.from);
-	if (before > c->n || chunk.to != g->n_tokens)
-		return refuse(g, &c->keys[c->n], true, "a chunk isn't what its key says");
 	if (share_blob_write(&g->end, data, size) != size)
 		g->status = share_fail_memory(g->error, size);
+	else if (!check_end(g))
+		share_blob_free(&g->end);
 	return false;
 }
 
@@ -150,13 +158,10 @@ static void give_note(const struct getting *g, const struct share_bytes *note)
 
 static void append_end(struct getting *g)
 {
-	const struct share_chain *c = &g->chain;
-	struct share_chunk chunk;
-	if (!check(g, &c->keys[c->n], g->end.data, g->end.size, SHARE_END, &chunk) ||
-	    chunk.from != g->matched)
+	if (g->last.from != g->matched)
 		return;
-	if (append(g, &chunk))
-		give_note(g, &chunk.note);
+	if (append(g, &g->last))
+		give_note(g, &g->last.note);
 	else if (g->refused[0])
 		share_note(g->share, &g->share->stats.refused, g->refused);
 }
@@ -165,14 +170,9 @@ static void append_end(struct getting *g)
 static clkv_status get_text(struct getting *g)
 {
 	const struct share_chain *c = &g->chain;
-	size_t want = c->n;
 	if (!ask(g, &c->keys[c->n], 1, take_end))
 		return g->status;
-	if (g->end.size > 0) {
-		struct share_chunk chunk;
-		share_chunk_open(g->end.data, g->end.size, &c->keys[c->n], &chunk);
-		want = share_chain_index(c, chunk.from);
-	}
+	size_t want = g->end.size > 0 ? share_chain_index(c, g->last.from) : c->n;
 	if ((want > 0 && !ask(g, c->keys, want, take_chunk)) || g->end.size == 0)
 		return g->status;
 	append_end(g);

@@ -3,14 +3,10 @@
 #ifndef SHARE_SHA256_H
 #define SHARE_SHA256_H
 
+#include "share/key.h"
+
 #include <stddef.h>
 #include <stdint.h>
-
-enum { SHARE_KEY_BYTES = 32 };
-
-struct share_key {
-	unsigned char bytes[SHARE_KEY_BYTES];
-};
 
 struct share_sha256 {
 	uint32_t state[8];

@@ -3,6 +3,7 @@
 #include "share/share.h"
 
 #include "share/chunk.h"
+#include "share/entries.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -159,26 +160,6 @@ const char *clkv_share_state_string(clkv_share_state state)
 
 /* ---------------------------------------------------------------- lists ---- */
 
-/* Keys come first and chunks are read behind that: a store isn't asked within its own answer. */
-struct listing {
-	struct share_blob entries; /* of struct listed */
-	bool failed;
-};
-
-struct listed {
-	struct share_key key;
-	uint64_t bytes;
-	double age;
-};
-
-static bool note_entry(void *opaque, const struct share_key *key, uint64_t bytes, double age)
-{
-	struct listing *l = opaque;
-	const struct listed entry = {*key, bytes, age};
-	l->failed = share_blob_write(&l->entries, &entry, sizeof entry) != sizeof entry;
-	return !l->failed;
-}
-
 /* What is shown of a chunk. */
 struct showing {
 	clkv_share_entry entry;
@@ -203,8 +184,8 @@ static bool look(void *opaque, size_t i, const unsigned char *data, size_t size)
 }
 
 /* One chunk. What can't be read is as good as damaged; what is gone by now isn't shown. */
-static bool show(clkv_share *share, const struct listed *listed, bool verify, clkv_share_list_fn fn,
-                 void *opaque)
+static bool show(clkv_share *share, const struct share_entry *listed, bool verify,
+                 clkv_share_list_fn fn, void *opaque)
 {
 	struct showing s = {.key = listed->key, .recipe = ""};
 	bool found = true;
@@ -226,22 +207,17 @@ static bool show(clkv_share *share, const struct listed *listed, bool verify, cl
 clkv_status clkv_share_list(clkv_share *share, int verify, clkv_share_list_fn fn, void *opaque,
                             clkv_error *error)
 {
-	struct listing l = {.failed = false};
+	struct share_entries all;
 	share_fail_clear(error);
 	if (!share || !fn)
 		return share_fail(error, CLKV_ERROR_INVALID_ARGUMENT, "%s is NULL", share ? "fn" : "share");
 	pthread_mutex_lock(&share->mutex);
-	clkv_status status = share->backend->each(share->self, note_entry, &l, error);
+	clkv_status status = share_entries_list(share->backend, share->self, &all, error);
 	pthread_mutex_unlock(&share->mutex);
-	if (l.failed)
-		status = share_fail_memory(error, l.entries.size);
-	for (size_t at = 0; at < l.entries.size && status == CLKV_OK; at += sizeof(struct listed)) {
-		struct listed listed;
-		memcpy(&listed, l.entries.data + at, sizeof listed);
-		if (!show(share, &listed, verify, fn, opaque))
+	for (size_t i = 0; i < all.n && status == CLKV_OK; i++)
+		if (!show(share, &all.of[i], verify, fn, opaque))
 			break;
-	}
-	share_blob_free(&l.entries);
+	share_entries_free(&all);
 	return status;
 }
 

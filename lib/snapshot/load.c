@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** \file load.c \brief clkv_seq_load: pages as they are, or decoded and sealed anew by the cache's recipe. */
 #include "cache/beside.h"
-#include "cache/idle.h"
 #include "cache/resolve.h"
 #include "snapshot/snapshot.h"
 
@@ -223,16 +222,6 @@ clkv_status clkv__snapshot_load(clkv_cache *cache, const struct clkv__snapshot_h
 	return status;
 }
 
-/* Recipes that files hold, in all bands, and no open step. */
-static clkv_status check_cache(clkv_cache *cache, clkv_error *error)
-{
-	for (const clkv_cache *c = cache; c; c = c->next_band)
-		CLKV_TRY(clkv__snapshot_check(&c->plan, error));
-	CLKV_TRY(clkv__cache_lock_idle(cache, error));
-	pthread_mutex_unlock(&cache->mutex);
-	return CLKV_OK;
-}
-
 clkv_status clkv_seq_load(clkv_cache *cache, cl_command_queue queue, clkv_read_fn read,
                           void *opaque, clkv_seq **out, clkv_error *error)
 {
@@ -244,7 +233,7 @@ clkv_status clkv_seq_load(clkv_cache *cache, cl_command_queue queue, clkv_read_f
 		          !cache  ? "cache"
 		          : !read ? "read"
 		                  : "out");
-	CLKV_TRY(check_cache(cache, error));
+	CLKV_TRY(clkv__snapshot_check_cache(cache, error));
 	CLKV_TRY(clkv__head_get(&in, &head, error));
 	return clkv__snapshot_load(cache, &head, &in, queue, out, error);
 }
@@ -291,7 +280,7 @@ clkv_status clkv_seq_load_range(clkv_seq *seq, cl_command_queue queue, clkv_read
 	clkv__error_clear(error);
 	if (!seq || !read)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "%s is NULL", seq ? "read" : "seq");
-	CLKV_TRY(check_cache(seq->cache, error));
+	CLKV_TRY(clkv__snapshot_check_cache(seq->cache, error));
 	CLKV_TRY(clkv__head_get(&in, &file.head, error));
 	clkv_status status = load_behind(seq, queue, &file, &in, error);
 	clkv__snapshot_forget(&in, &seq->cache->context->allocator);

@@ -6,7 +6,6 @@
  * Sealed blocks aren't cut at their beginning: a range begins where a block does, in all bands.
  */
 #include "base/struct_io.h"
-#include "cache/idle.h"
 #include "snapshot/snapshot.h"
 
 /* The last place at or before `at` where a range may begin in one band. */
@@ -43,11 +42,6 @@ size_t clkv_seq_range_start(const clkv_seq *seq, size_t at)
 	return start;
 }
 
-static bool seals(const clkv_cache *cache)
-{
-	return !cache->plan.sealing.dense;
-}
-
 static size_t common_divisor(size_t a, size_t b)
 {
 	while (b > 0) {
@@ -68,7 +62,7 @@ clkv_status clkv_seq_get_ranges(const clkv_seq *seq, clkv_ranges *ranges, clkv_e
 	for (const clkv_cache *c = seq->cache; c; c = c->next_band) {
 		size_t sinks = (size_t)c->plan.general.sinks, block = (size_t)c->plan.general.block;
 		CLKV_TRY(clkv__snapshot_check(&c->plan, error));
-		if (!seals(c))
+		if (c->plan.sealing.dense)
 			continue;
 		if (any && sinks != r.first)
 			CLKV_FAIL(error, CLKV_ERROR_UNSUPPORTED,
@@ -105,10 +99,7 @@ clkv_status clkv_seq_save_range(clkv_seq *seq, size_t from, size_t to, cl_comman
 	clkv__error_clear(error);
 	if (!seq || !write)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "%s is NULL", seq ? "write" : "seq");
-	for (const clkv_cache *c = seq->cache; c; c = c->next_band)
-		CLKV_TRY(clkv__snapshot_check(&c->plan, error));
-	CLKV_TRY(clkv__cache_lock_idle(seq->cache, error));
-	pthread_mutex_unlock(&seq->cache->mutex);
+	CLKV_TRY(clkv__snapshot_check_cache(seq->cache, error));
 	CLKV_TRY(check_range(seq, from, to, error));
 	const struct clkv__range range = {(uint32_t)from, (uint32_t)to};
 	return clkv__snapshot_write_range(seq, &range, queue, &out, error);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** \file save.c \brief clkv_seq_save: as it is stored, or in the cold form of another recipe. */
 #include "cache/demand.h"
-#include "cache/idle.h"
 #include "snapshot/snapshot.h"
 
 #include <string.h>
@@ -21,13 +20,6 @@ static clkv_status save_as(clkv_seq *seq, const char *recipe, cl_command_queue q
 		status = clkv__snapshot_write(copy, queue, out, error);
 	clkv_cache_destroy(cold);
 	return status;
-}
-
-static clkv_status check_bands(const clkv_cache *cache, clkv_error *error)
-{
-	for (; cache; cache = cache->next_band)
-		CLKV_TRY(clkv__snapshot_check(&cache->plan, error));
-	return CLKV_OK;
 }
 
 clkv_status clkv__snapshot_check_recipe(const clkv_context *context, const clkv_geometry *geometry,
@@ -54,9 +46,7 @@ clkv_status clkv_seq_save(clkv_seq *seq, const char *recipe, cl_command_queue qu
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "%s is NULL", seq ? "write" : "seq");
 	clkv_cache *cache = seq->cache;
 	clkv_geometry geometry = clkv__cache_geometry(cache);
-	CLKV_TRY(check_bands(cache, error));
-	CLKV_TRY(clkv__cache_lock_idle(cache, error));
-	pthread_mutex_unlock(&cache->mutex);
+	CLKV_TRY(clkv__snapshot_check_cache(cache, error));
 	if (!recipe)
 		return clkv__snapshot_write(seq, queue, &out, error);
 	CLKV_TRY(clkv__snapshot_check_recipe(cache->context, &geometry, recipe, other, error));

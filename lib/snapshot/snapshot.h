@@ -45,6 +45,9 @@ clkv_status clkv__snapshot_cache(const clkv_cache *like, enum clkv__cache_use us
 /** Refuses recipes that don't keep all tokens. Errors: UNSUPPORTED names the stage, or the window. */
 clkv_status clkv__snapshot_check(const struct clkv__plan *plan, clkv_error *error);
 
+/** The same for all bands of a cache, which must have no open step. Errors: also BUSY. */
+clkv_status clkv__snapshot_check_cache(clkv_cache *cache, clkv_error *error);
+
 /** The same for all bands of a recipe, whose full text it becomes. Errors: also INVALID_ARGUMENT, INVALID_RECIPE. */
 clkv_status clkv__snapshot_check_recipe(const clkv_context *context, const clkv_geometry *geometry,
                                         const char *recipe, char text[CLKV__RECIPE_TEXT],

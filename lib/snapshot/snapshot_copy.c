@@ -9,6 +9,7 @@
 #include "snapshot/snapshot.h"
 
 #include "cache/create.h"
+#include "cache/idle.h"
 #include "step/step_layer.h"
 
 /* Rows of K and V of one layer between the two caches. */
@@ -104,5 +105,14 @@ clkv_status clkv__snapshot_check(const struct clkv__plan *plan, clkv_error *erro
 		          "stage '%s' keeps some tokens of each head: files hold sequences with all of "
 		          "them; allowed: recipes without a stage that selects or merges",
 		          plan->select.stage);
+	return CLKV_OK;
+}
+
+clkv_status clkv__snapshot_check_cache(clkv_cache *cache, clkv_error *error)
+{
+	for (const clkv_cache *c = cache; c; c = c->next_band)
+		CLKV_TRY(clkv__snapshot_check(&c->plan, error));
+	CLKV_TRY(clkv__cache_lock_idle(cache, error));
+	pthread_mutex_unlock(&cache->mutex);
 	return CLKV_OK;
 }

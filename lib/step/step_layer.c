@@ -36,14 +36,6 @@ static clkv_status check_layer(const clkv_step *step, int layer, int state, cons
 	return CLKV_OK;
 }
 
-static clkv_status check_wait(cl_uint n_wait, const cl_event *wait, clkv_error *error)
-{
-	if ((n_wait == 0) != (wait == NULL))
-		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "n_wait is %u but wait is %s", n_wait,
-		          wait ? "given" : "NULL");
-	return CLKV_OK;
-}
-
 static uint64_t started(const clkv_step *step)
 {
 	return step ? clkv__meter_now(&step->cache->meter) : 0;
@@ -66,14 +58,12 @@ static clkv_status check_adds(const clkv_step *step, clkv_error *error)
 	return CLKV_OK;
 }
 
-/* The caller's tensors of a call; commands that read them wait for the caller's events. */
+/* The caller's tensors of a call. */
 static clkv_status start_host(clkv_step *step, struct clkv__host_tensors *all, bool any,
                               cl_uint n_wait, const cl_event *wait, clkv_error *error)
 {
-	*all = (struct clkv__host_tensors){.context = step->cache->context, .chain = &step->chain};
-	for (cl_uint i = 0; any && i < n_wait; i++)
-		CLKV_TRY(clkv__chain_wait(&step->chain, wait[i], error));
-	return CLKV_OK;
+	return clkv__host_tensors_start(all, step->cache->context, &step->chain, any, n_wait, wait,
+	                                error);
 }
 
 /* Checks one of them and has it in a buffer. */
@@ -103,7 +93,7 @@ static clkv_status append(clkv_step *step, int layer, const clkv_tensor *k, cons
 {
 	CLKV_TRY(check_adds(step, error));
 	CLKV_TRY(check_layer(step, layer, CLKV__LAYER_NEW, "its rows were appended already", error));
-	CLKV_TRY(check_wait(n_wait, wait, error));
+	CLKV_TRY(clkv__wait_check(n_wait, wait, error));
 	if (!k || !v)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "%s is NULL", k ? "v" : "k");
 	const struct clkv__shape *shape = &step->cache->shape;
@@ -158,7 +148,7 @@ static clkv_status attend(clkv_step *step, int layer, const clkv_attend_args *ar
 {
 	CLKV_TRY(
 		check_layer(step, layer, CLKV__LAYER_APPENDED, "its rows must be appended first", error));
-	CLKV_TRY(check_wait(n_wait, wait, error));
+	CLKV_TRY(clkv__wait_check(n_wait, wait, error));
 	clkv_attend_args a;
 	struct clkv__host_tensors host;
 	CLKV_TRY(clkv__struct_read(&a, sizeof a, args, "clkv_attend_args", error));
@@ -191,7 +181,7 @@ static clkv_status observe(clkv_step *step, int layer, const clkv_observe_args *
 	CLKV_TRY(check_adds(step, error));
 	CLKV_TRY(
 		check_layer(step, layer, CLKV__LAYER_APPENDED, "its rows must be appended first", error));
-	CLKV_TRY(check_wait(n_wait, wait, error));
+	CLKV_TRY(clkv__wait_check(n_wait, wait, error));
 	clkv_observe_args a;
 	CLKV_TRY(clkv__struct_read(&a, sizeof a, args, "clkv_observe_args", error));
 	const clkv_cache *cache = step->cache;

@@ -28,6 +28,7 @@ from .context import Context
 from .figures import Bytes, BytesUsed, DeviceInfo, Figure, Kept, SequenceInfo, Stage, Stats
 from .geometry import Geometry, Rope
 from .recipe import full_recipe, recipes
+from .rows import EncodedShape, decode, encode, encode_bound, encoded_shape
 from .sequence import Sequence, calibration_bytes, factors_bytes, reorder, rotation_bytes
 from .step import Step
 
@@ -40,10 +41,10 @@ def library_version() -> str:
 
 
 __all__ = [
-    "BuildError", "BusyError", "Bytes", "BytesUsed", "Cache", "ClosedError", "Context", "CorruptError", "DeviceInfo", "Error",
-    "Figure", "Geometry", "IOFailureError", "InUseError", "InternalError", "InvalidArgumentError", "InvalidRecipeError",
-    "InvalidStateError", "Kept", "LibraryNotFoundError", "NoDeviceError", "NoDeviceMemoryError", "NoHostMemoryError",
-    "OpenCLError", "PoolFullError", "Rope", "Sequence", "SequenceInfo", "Stage", "Stats", "Step", "Tensor",
-    "UnsupportedError", "calibration_bytes", "factors_bytes", "full_recipe", "library_version", "recipes", "reorder",
-    "rotation_bytes",
+    "BuildError", "BusyError", "Bytes", "BytesUsed", "Cache", "ClosedError", "Context", "CorruptError", "DeviceInfo",
+    "EncodedShape", "Error", "Figure", "Geometry", "IOFailureError", "InUseError", "InternalError",
+    "InvalidArgumentError", "InvalidRecipeError", "InvalidStateError", "Kept", "LibraryNotFoundError", "NoDeviceError",
+    "NoDeviceMemoryError", "NoHostMemoryError", "OpenCLError", "PoolFullError", "Rope", "Sequence", "SequenceInfo",
+    "Stage", "Stats", "Step", "Tensor", "UnsupportedError", "calibration_bytes", "decode", "encode", "encode_bound",
+    "encoded_shape", "factors_bytes", "full_recipe", "library_version", "recipes", "reorder", "rotation_bytes",
 ]
