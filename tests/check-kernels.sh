@@ -1,6 +1,7 @@
 #!/bin/sh
 # Every kernel compiles alone, as OpenCL C 1.2 without extensions and without a warning, in the forms that CPUs
-# and GPUs take, for each width and axis of the codec. Needs clang; no device.
+# and GPUs take, for each width and axis of the codec. Needs clang; no device. Each file by itself and behind order.clh, and a third
+# of the products of its forms and settings, drawn by their number; CLKV_TEST_FULL=1 compiles them all.
 set -eu
 dir=${srcdir:-.}/cl
 includes=$(printf -- '-I %s ' "$dir"/*/)
@@ -9,7 +10,7 @@ for c in clang clang-19 clang-16 clang-15 clang-14; do
 	command -v "$c" >/dev/null && { clang=$c; break; }
 done
 [ -n "$clang" ] || { echo "SKIPPED: no clang here"; exit 77; }
-bad=0 n=0
+bad=0 n=0 number=0
 compile() {
 	file=$1
 	shift
@@ -19,25 +20,27 @@ compile() {
 		-Wno-unused-function -Wno-unused-parameter -fsyntax-only $includes "$@" "$file" ||
 		{ echo "failed: $file $*"; bad=$((bad + 1)); }
 }
+# One of a product of forms and settings. The steps of the draw have no period of the loops'.
+compile_some() {
+	number=$((number + 1))
+	[ "${CLKV_TEST_FULL:-0}" = 0 ] && [ $((number * 40503 / 16 % 3)) != 0 ] || compile "$@"
+}
 for file in "$dir"/*/*.cl; do
 	compile "$file"
 	for form in '-DLANES=1 -DVEC=16' '-DLANES=64 -DVEC=1' '-DLANES=32 -DVEC=4'; do
 		# shellcheck disable=SC2086 # a form is several words
-		compile "$file" $form -DDK=128 -DDV=128 -DG=4 -DTR=2 -DSTREAMS=8 -DQ_HEADS=32 -DPROJECT_K=1 -DPROJECT_V=1
+		compile_some "$file" $form -DDK=128 -DDV=128 -DG=4 -DTR=2 -DSTREAMS=8 -DQ_HEADS=32 -DPROJECT_K=1 -DPROJECT_V=1
 	done
 done
-# behind what numbers work-groups anew for tests: backwards, and shuffled
+# behind what numbers work-groups anew for tests
 for file in "$dir"/*/*.cl; do
-	for seed in '' -DORDER_SEED=7u; do
-		# shellcheck disable=SC2086 # none or one
-		compile "$file" -include "$dir/base/order.clh" $seed
-	done
+	compile "$file" -include "$dir/base/order.clh"
 done
 for bits in 2 3 4 5 6 8; do
 	for axis in 0 1; do
 		for sym in 0 1; do
 			for file in attend_partial seal_affine read_rows; do
-				compile "$dir"/*/$file.cl -DVEC=16 -DDK=80 -DDV=96 -DG=3 -DK_CODEC=1 -DV_CODEC=1 \
+				compile_some "$dir"/*/$file.cl -DVEC=16 -DDK=80 -DDV=96 -DG=3 -DK_CODEC=1 -DV_CODEC=1 \
 					-DK_BITS=$bits -DK_AXIS=$axis -DK_GROUP=32 -DK_SYM=$sym -DV_BITS=$bits \
 					-DV_AXIS=$((1 - axis)) -DV_GROUP=32 -DV_SYM=$sym -DK_PARAMS_OFF=0 \
 					-DK_CODES_OFF=4096 -DV_PARAMS_OFF=16384 -DV_CODES_OFF=20480
@@ -51,7 +54,7 @@ for boosted in 0 12; do
 		for form in '-DLANES=1 -DVEC=8' '-DLANES=64 -DVEC=1' '-DLANES=32 -DVEC=4'; do
 			for file in attend_partial seal_kitty read_rows recall_attend recall_score_tokens score_rows; do
 				# shellcheck disable=SC2086 # several words each
-				compile "$dir"/*/$file.cl $prune $form -DDK=80 -DDV=96 -DG=3 -DLAYERS=2 -DK_CODEC=4 -DV_CODEC=1 \
+				compile_some "$dir"/*/$file.cl $prune $form -DDK=80 -DDV=96 -DG=3 -DLAYERS=2 -DK_CODEC=4 -DV_CODEC=1 \
 					-DK_BITS=2 -DV_BITS=2 -DK_AXIS=0 -DV_AXIS=1 -DK_GROUP=32 -DV_GROUP=32 -DK_SYM=0 -DV_SYM=0 \
 					-DK_PARAMS_OFF=0 -DK_CODES_OFF=640 -DBOOSTED=$boosted -DBOOST_PLANE_OFF=1920 \
 					-DBOOST_LIST_OFF=2112 -DV_PARAMS_OFF=2128 -DV_CODES_OFF=2896
@@ -63,7 +66,7 @@ for recover in 0 1 2 3 4 5 6; do
 	for form in '-DLANES=1 -DVEC=8' '-DLANES=64 -DVEC=1'; do
 		for file in prune_tokens prune_size; do
 			# shellcheck disable=SC2086
-			compile "$dir"/*/$file.cl $form -DK_PRUNE=2 -DK_KEPT=72 -DK_LEAST=8 -DGROUPED=1 -DRECOVER=$recover \
+			compile_some "$dir"/*/$file.cl $form -DK_PRUNE=2 -DK_KEPT=72 -DK_LEAST=8 -DGROUPED=1 -DRECOVER=$recover \
 				-DREFINE=$((recover == 4)) -DDK=80 -DDV=96 -DG=3 -DLAYERS=2
 		done
 	done
@@ -75,11 +78,11 @@ for prune in '-DK_PRUNE=1 -DK_KEPT=40' '-DK_PRUNE=2 -DK_KEPT=40 -DRECOVER=4 -DRE
 		for file in prune_channels attend_partial read_rows seal_affine bounded_size bounded_write \
 			bounded_verify bounded_count; do
 			# shellcheck disable=SC2086 # several words each
-			compile "$dir"/*/$file.cl $prune $form -DDK=80 -DDV=96 -DG=3 -DLAYERS=2
+			compile_some "$dir"/*/$file.cl $prune $form -DDK=80 -DDV=96 -DG=3 -DLAYERS=2
 		done
 		for file in prune_values attend_partial read_rows seal_affine; do
 			# shellcheck disable=SC2086
-			compile "$dir"/*/$file.cl $prune $form -DDK=80 -DDV=96 -DG=3 -DLAYERS=2 -DV_KEPT=48 -DK_BITS=16 \
+			compile_some "$dir"/*/$file.cl $prune $form -DDK=80 -DDV=96 -DG=3 -DLAYERS=2 -DV_KEPT=48 -DK_BITS=16 \
 				-DK_CODEC=0 -DV_CODEC=0 -DV_BITS=16 -DK_AXIS=0 -DV_AXIS=1 -DK_GROUP=16 -DV_GROUP=16 -DK_SYM=0 \
 				-DV_SYM=0 -DK_PARAMS_OFF=0 -DK_CODES_OFF=8192 -DV_PARAMS_OFF=0 -DV_CODES_OFF=0
 		done
@@ -90,7 +93,7 @@ for form in '-DLANES=1 -DVEC=16' '-DLANES=64 -DVEC=1' '-DLANES=32 -DVEC=4'; do
 	for file in append_rows attend_partial attend_merge read_rows recall_attend recall_score recall_score_tokens \
 		index_metric score_rows score_sums; do
 		# shellcheck disable=SC2086
-		compile "$dir"/*/$file.cl $form -DPROJECT_K=2 -DPROJECT_V=2 -DDK=80 -DDV=112 -DG=3 -DSTREAMS=2 -DQ_HEADS=6 \
+		compile_some "$dir"/*/$file.cl $form -DPROJECT_K=2 -DPROJECT_V=2 -DDK=80 -DDV=112 -DG=3 -DSTREAMS=2 -DQ_HEADS=6 \
 			-DOBSERVE=32
 	done
 done
@@ -99,7 +102,7 @@ qtc='-DK_CODEC=5 -DV_CODEC=5 -DK_BITS=16 -DV_BITS=16 -DK_AXIS=0 -DV_AXIS=1 -DK_G
 for form in '-DLANES=1 -DVEC=8' '-DLANES=1 -DVEC=16' '-DLANES=64 -DVEC=1' '-DLANES=32 -DVEC=4'; do
 	for file in append_rows attend_partial attend_merge read_rows qtc_size qtc_write; do
 		# shellcheck disable=SC2086
-		compile "$dir"/*/$file.cl $form $qtc -DPROJECT_K=3 -DPROJECT_V=3 -DDK=80 -DDV=112 -DG=3 -DSTREAMS=2 \
+		compile_some "$dir"/*/$file.cl $form $qtc -DPROJECT_K=3 -DPROJECT_V=3 -DDK=80 -DDV=112 -DG=3 -DSTREAMS=2 \
 			-DQ_HEADS=6 -DK_LANE_PARTS=4 -DV_LANE_PARTS=4 -DK_PARAMS_OFF=0 -DK_CODES_OFF=0 -DV_PARAMS_OFF=0 \
 			-DV_CODES_OFF=0
 	done
@@ -111,7 +114,7 @@ for form in '-DLANES=1 -DVEC=8' '-DLANES=1 -DVEC=16' '-DLANES=64 -DVEC=1' '-DLAN
 	for codec in "$half" ''; do
 		for file in attend_partial seal_affine read_rows; do
 			# shellcheck disable=SC2086 # several words each
-			compile "$dir"/*/$file.cl $form $codec -DLATENTS=1 -DRANK_K=32 -DRANK_V=48 -DDK=80 -DDV=112 -DG=3 \
+			compile_some "$dir"/*/$file.cl $form $codec -DLATENTS=1 -DRANK_K=32 -DRANK_V=48 -DDK=80 -DDV=112 -DG=3 \
 				-DSTREAMS=2 -DQ_HEADS=6
 		done
 	done
@@ -121,7 +124,7 @@ for rope in '-DROPE=1 -DROPE_DIMS=80' '-DROPE=2 -DROPE_DIMS=80' '-DROPE=1 -DROPE
 	for form in '-DLANES=1 -DVEC=16' '-DLANES=64 -DVEC=1' '-DLANES=32 -DVEC=4 -DPROJECT_K=1'; do
 		for file in append_rows attend_partial attend_merge observe_rows; do
 			# shellcheck disable=SC2086
-			compile "$dir"/*/$file.cl $rope $form -DROPE_BY_LIBRARY=1 -DOBSERVE=32 -DDK=80 -DDV=96 -DG=3
+			compile_some "$dir"/*/$file.cl $rope $form -DROPE_BY_LIBRARY=1 -DOBSERVE=32 -DDK=80 -DDV=96 -DG=3
 		done
 	done
 done
@@ -133,19 +136,19 @@ for form in '-DLANES=1 -DVEC=8' '-DLANES=1 -DVEC=16' '-DLANES=64 -DVEC=1' '-DLAN
 		'-DINDEX=4 -DMETRIC=1 -DROPE=1 -DDISTANCE=64' '-DINDEX=4 -DMETRIC=2 -DROPE=2 -DROPE_BY_LIBRARY=1'; do
 		for file in recall_score recall_select recall_list index_points index_pages index_clusters index_metric; do
 			# shellcheck disable=SC2086 # several words each
-			compile "$dir"/*/$file.cl $form $index -DDK=80 -DDV=96 -DG=3 -DGROUPED_CHOICE=1
+			compile_some "$dir"/*/$file.cl $form $index -DDK=80 -DDV=96 -DG=3 -DGROUPED_CHOICE=1
 		done
 	done
 	for place in 1 2; do # rows in slots; the host's
 		# shellcheck disable=SC2086
-		compile "$dir/recall/recall_attend.cl" $form $rows -DPLACE=$place -DDK=80 -DDV=96 -DG=3
+		compile_some "$dir/recall/recall_attend.cl" $form $rows -DPLACE=$place -DDK=80 -DDV=96 -DG=3
 	done
 	for codec in "$rows" '-DK_BITS=16 -DK_CODEC=0 -DV_CODEC=0 -DV_BITS=16 -DK_AXIS=0 -DV_AXIS=1 -DK_GROUP=16
 		-DV_GROUP=16 -DK_SYM=0 -DV_SYM=0 -DK_PARAMS_OFF=0 -DK_CODES_OFF=0 -DV_PARAMS_OFF=0 -DV_CODES_OFF=0
 		-DK_PRUNE=2 -DK_KEPT=40 -DRECOVER=4'; do
 		for file in recall_attend recall_score_tokens attend_partial read_rows; do
 			# shellcheck disable=SC2086
-			compile "$dir"/*/$file.cl $form $codec -DINDEX=1 -DDK=80 -DDV=96 -DG=3 -DLAYERS=2
+			compile_some "$dir"/*/$file.cl $form $codec -DINDEX=1 -DDK=80 -DDV=96 -DG=3 -DLAYERS=2
 		done
 	done
 done
@@ -153,7 +156,7 @@ dir=${srcdir:-.}/tools
 for file in "$dir"/*.cl; do
 	for form in '-DLANES=1 -DROWS=1' '-DLANES=1 -DROWS=8' '-DLANES=32 -DROWS=1'; do
 		# shellcheck disable=SC2086 # a form is several words
-		compile "$file" $form
+		compile_some "$file" $form
 	done
 done
 echo "$n compilations, $bad failed"

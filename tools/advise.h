@@ -6,6 +6,7 @@
 #ifndef ADVISE_H
 #define ADVISE_H
 
+#include "advise_budget.h"
 #include "advise_choose.h"
 #include "advise_warn.h"
 #include "eval.h"
@@ -76,8 +77,9 @@ bool advise_calibrate(struct advise *advise, const struct text_input *texts, siz
                       struct tool_error *error);
 
 /** Adds candidates that share a codec's bits out by layer, and K against V, and those with the same bits for all, by what each
- *  layer's codes cost alone on a text that isn't judged. */
-bool advise_share(struct advise *advise, const struct text_input *text, struct tool_error *error);
+ *  layer's codes cost alone on a text that isn't judged. codecs [n]: of budget_codecs. */
+bool advise_share(struct advise *advise, const struct text_input *text,
+                  const struct budget_codec *codecs, size_t n, struct tool_error *error);
 
 /** Gives every candidate one prompt: its bytes, what it does to each head's attention, what keys and values are like; then
  *  sorts the points by bytes. */

@@ -169,11 +169,10 @@ static void add_points(struct advise *a, const struct probes *p)
 		            one->label, ADVISE_RECIPE_BYTES);
 }
 
-bool advise_share(struct advise *a, const struct text_input *text, struct tool_error *error)
+bool advise_share(struct advise *a, const struct text_input *text, const struct budget_codec *codec,
+                  size_t n, struct tool_error *error)
 {
 	const clkv_geometry geometry = engine_geometry(a->eval.session.model);
-	size_t n;
-	const struct budget_codec *codec = budget_codecs(&n);
 	bool done = true;
 	for (; n > 0 && done; n--, codec++) {
 		struct probes p;

@@ -180,11 +180,12 @@ static bool read_training(struct advise *a, struct text_input *in, size_t *n_tex
 static bool work(struct advise *a, struct tool_error *error)
 {
 	struct text_input in[ADVISE_MOST_TRAINING];
-	size_t n = 0;
+	size_t n = 0, n_codecs;
+	const struct budget_codec *codecs = budget_codecs(&n_codecs);
 	return read_text(a, in, &n, error) && read_training(a, in, &n, error) &&
 	       advise_list(a, error) && advise_calibrate(a, in, n, error) &&
-	       (!o.budget || advise_share(a, &in[0], error)) && advise_look(a, error) &&
-	       advise_search(a, error);
+	       (!o.budget || advise_share(a, &in[0], codecs, n_codecs, error)) &&
+	       advise_look(a, error) && advise_search(a, error);
 }
 
 /* The calibration is written before what names it is printed. */

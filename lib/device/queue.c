@@ -34,6 +34,7 @@ clkv_status clkv__chain_init(struct clkv__chain *chain, const clkv_context *cont
 		.queue = queue,
 		.in_order = !(properties & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE),
 		.meter = meter,
+		.offset = clkv__order_offset(&context->order),
 	};
 	return CLKV_OK;
 }
@@ -104,12 +105,13 @@ clkv_status clkv__chain_kernel(struct clkv__chain *chain, cl_kernel kernel, cl_u
                                const size_t *global, const size_t *local, cl_uint n_wait,
                                const cl_event *wait, cl_event *done, clkv_error *error)
 {
+	const size_t offset[3] = {chain->offset, 0, 0};
 	struct wait_list w;
 	cl_event event = NULL;
 	CLKV_TRY(gather(chain, n_wait, wait, &w, error));
 	ENQUEUE(chain, error,
-	        clEnqueueNDRangeKernel(chain->queue, kernel, dims, NULL, global, local, w.n, w.list,
-	                               slot(chain, &event, done)));
+	        clEnqueueNDRangeKernel(chain->queue, kernel, dims, chain->offset ? offset : NULL,
+	                               global, local, w.n, w.list, slot(chain, &event, done)));
 	chain->meter->launches++;
 	return advance(chain, event, done, error);
 }

@@ -19,6 +19,8 @@ struct clkv__chain {
 	bool in_order;
 	cl_event last; /**< on out-of-order queues: of the last command */
 	struct clkv__meter *meter;
+	size_t
+		offset; /**< global offset of kernels: 0 but where a test orders work-groups (device/order.h) */
 };
 
 /** Checks that queue belongs to the context and its device. */

@@ -122,10 +122,12 @@ cl_program clkv__cache_file_load(clkv_context *context, const struct clkv__cache
 	return program;
 }
 
-static bool write_nothing(FILE *f, const void *data)
+/* A byte for each build. */
+static bool write_note(FILE *f, const void *data)
 {
-	(void)f;
-	(void)data;
+	for (uint64_t n = *(const uint64_t *)data; n > 0; n--)
+		if (putc('.', f) == EOF)
+			return false;
 	return true;
 }
 
@@ -140,18 +142,20 @@ static bool exists(const clkv_context *context, const struct clkv__cache_key *ke
 bool clkv__cache_file_is_due(clkv_context *context, const struct clkv__cache_key *key)
 {
 	char name[40], path[CLKV__MAX_PATH];
-	uint64_t size;
+	uint64_t builds = 0;
 	if (!context->cache_dir || strcmp(context->info.platform, "Portable Computing Language") != 0)
 		return true;
 	clkv__user_folder_make(context->cache_dir);
-	snprintf(name, sizeof name, "%.*s.once", (int)strcspn(key->name, "."), key->name);
+	snprintf(name, sizeof name, "%.*s.built", (int)strcspn(key->name, "."), key->name);
 	if (!clkv__user_folder_is_safe(context->cache_dir) || exists(context, key) ||
 	    !clkv__user_file_path(path, context->cache_dir, name))
 		return true; /* where that can't be, storing says why */
-	FILE *f = clkv__user_file_open(path, 0, &size);
-	if (!f)
-		return !clkv__user_file_write(context->cache_dir, name, write_nothing, NULL);
-	fclose(f);
+	FILE *f = clkv__user_file_open(path, CLKV__POCL_BUILDS, &builds);
+	if (f)
+		fclose(f);
+	builds = f ? builds + 1 : 1;
+	if (builds < CLKV__POCL_BUILDS)
+		return !clkv__user_file_write(context->cache_dir, name, write_note, &builds);
 	remove(path);
 	return true;
 }

@@ -132,12 +132,8 @@ static clkv_status add_file(struct text *t, const struct clkv__cl_file *file, cl
 /* What numbers work-groups anew, if a test asks for it. */
 static clkv_status add_order(struct text *t, clkv_error *error)
 {
-	const struct clkv__order *order = &t->context->order;
-	char line[64];
-	if (order->kind == CLKV__ORDER_USUAL)
+	if (t->context->order.kind == CLKV__ORDER_USUAL)
 		return CLKV_OK;
-	clkv__order_macros(order, line, sizeof line);
-	CLKV_TRY(append(t, line, error));
 	return add_file(t, find("order.clh", 9), error);
 }
 

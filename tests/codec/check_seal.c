@@ -305,9 +305,9 @@ START_TEST(test_an_outlier_channel_stays_alone)
 	feed_read(&feed, &loud, 0, 0, n, b, NULL);
 	for (size_t i = 0; i < n * row; i++)
 		if (i % 64 != 5)
-			ck_assert_double_eq(a[i], b[i]);
+			EACH_MSG(a[i] == b[i], "element %zu", i);
 		else
-			ck_assert_double_ge(fabs(b[i]), fabs(a[i]));
+			EACH_MSG(fabs(b[i]) >= fabs(a[i]), "element %zu", i);
 	free(a);
 	free(b);
 	feed_close(&feed);
@@ -357,7 +357,7 @@ int main(void)
 	Suite *suite = suite_create("seal");
 	TCase *codes = fixture_case(suite, "codes", 120), *when = fixture_case(suite, "when", 120);
 	tcase_add_loop_test(codes, test_decoded_values_are_the_codes_of_the_formula, 0, CASES);
-	tcase_add_loop_test(codes, test_heads_that_groups_do_not_divide, 0, CASES);
+	fixture_some(codes, test_heads_that_groups_do_not_divide, CASES, 1, 4, 5, 8, 10);
 	tcase_add_loop_test(codes, test_odd_values_keep_the_bound, 0, CASES);
 	tcase_add_test(codes, test_an_outlier_channel_stays_alone);
 	tcase_add_test(codes, test_rotated_rows_come_back_within_the_bound);

@@ -59,7 +59,7 @@ static const struct pruned_row rows[] = {
 };
 enum { ROWS = sizeof rows / sizeof rows[0] };
 enum { ZERO, CONSTANT, SIGNMAG, MEAN, MEAN_SQ, FIT, THINKS = 8, THINKS_ONCE, SPARK_Q = 11 };
-enum { THINK_Q = 12, SPARK_KIVI = 15, SPARK_PACK = 17 };
+enum { THINK_Q = 12, SPARK_PACK = 17 };
 
 static struct watch watches[LIFE_STREAMS];
 
@@ -431,7 +431,7 @@ int main(void)
 	TCase *pair = fixture_case(suite, "pairs", 120), *bytes = fixture_case(suite, "bytes", 60);
 	TCase *mass = fixture_case(suite, "P3 P4", 120), *same = fixture_case(suite, "P1 P6 P7", 120);
 	fixture_some(values, test_values_and_attention, ROWS, ZERO, CONSTANT, SIGNMAG, MEAN, FIT,
-	             THINKS, THINKS_ONCE, SPARK_Q, THINK_Q, SPARK_KIVI, SPARK_PACK);
+	             THINKS, THINKS_ONCE, SPARK_Q, THINK_Q, SPARK_PACK);
 	fixture_some(values, test_channels_nobody_asks_for, 7, 1, 2, 3, 4);
 	tcase_add_test(values, test_rejected_rows_leave_no_queries);
 	fixture_some(forms, test_other_forms_of_kernels, 4, 1, 2);
