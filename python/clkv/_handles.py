@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterable
+from collections.abc import Sequence
 from threading import get_ident
 from typing import Any
 
@@ -27,6 +27,8 @@ class Handle:
 
     # The library's pointer to a pointer: NULL behind it once it's destroyed, whoever does it.
     _out: Any = None
+    # Whether the pointer may be of no use although it's there, so that _check_open must look.
+    _doubtful = False
 
     def __init__(self, out: Any, parent: Handle | None) -> None:
         self._parent = parent
@@ -166,16 +168,20 @@ class use:
 
     __slots__ = ("alone", "all")
 
-    def __init__(self, alone: Iterable[Handle], shared: Iterable[Handle]) -> None:
-        self.alone, self.all = list(alone), [*alone, *shared]
+    def __init__(self, alone: Sequence[Handle], shared: Sequence[Handle]) -> None:
+        self.alone, self.all = alone, [*alone, *shared]
 
-    # Each call of the library passes here, so both are written out.
+    # Each call of the library passes here, so both are written out. A pointer that is there is a sign of all that it belongs to, too:
+    # the cache of sequences and steps is among the handles, and a context's end takes the pointers of its caches.
     def __enter__(self) -> None:
         thread = get_ident()
         with _guard:
-            _refuse_callbacks(self.all[0])
+            if getattr(_callbacks, "inside", False):
+                _refuse_callbacks(self.all[0])
             for handle in self.all:
-                handle._check_open()
+                out = handle._out
+                if out is None or not out[0] or handle._doubtful:
+                    handle._check_open()
             for handle in self.alone:
                 # A thread's own entry is no obstacle: an interrupt between two bytecodes may have left it.
                 if handle._users and handle._used_by_others():

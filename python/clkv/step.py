@@ -34,8 +34,8 @@ class _LayerCalls:
         self._layouts: Layouts | None = None
 
     def fill(self, layouts: Layouts, pointers: tuple[int, int, int, int]) -> None:
-        for host, pointer in zip(self._hosts, pointers):
-            host[0] = pointer
+        k, v, q, out = self._hosts
+        k[0], v[0], q[0], out[0] = pointers
         if layouts is not self._layouts:
             self._layouts = layouts
             for tensor, layout in zip(self._tensors, layouts):
@@ -182,6 +182,7 @@ class Step(Handle):
         with self._use():
             rows = ffi.NULL if kept is None else ffi.new("size_t[]", [int(n) for n in kept])
             self._steps_before = self._steps()
+            self._doubtful = True
             call(_library.load().clkv_step_commit, self._pointer, rows)
             self._forget()
             if self._held:

@@ -345,7 +345,8 @@ class _State:
         """Appends k and v and attends with q, all [batch][heads][tokens][dim]. Returns [batch][tokens][q_heads][dim]."""
         batch, q_heads, tokens, dim = q.shape
         self.open(batch, tokens, scale, softcap)
-        form = (q.shape, k.shape, v.shape, q.stride(), k.stride(), v.stride(), q.dtype, k.dtype, v.dtype, q.device, scale, softcap)
+        form = (q.shape, k.shape, v.shape, q.stride(), k.stride(), v.stride(), q.dtype, k.dtype, v.dtype,
+                q.device, k.device, v.device, scale, softcap)
         if form != self.form:
             self.plan(index, q, k, v, scale, softcap)
             self.form = form
@@ -493,7 +494,8 @@ class ClkvCache(_Cache):
     def update(self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, *arguments: Any,
                **others: Any) -> tuple[torch.Tensor, torch.Tensor]:
         """Returns the new rows, for the attention function that register makes known."""
-        return self.layers[layer_idx].update(key_states, value_states)
+        key_states._clkv = self.layers[layer_idx]  # type: ignore[attr-defined]  # where it belongs, for the attention function
+        return key_states, value_states
 
     @property
     def cache(self) -> Cache | None:
