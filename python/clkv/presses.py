@@ -6,6 +6,7 @@ Transformers, as kvpress asks for one. Their caches keep half floats, and widen 
 """
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import json
@@ -92,10 +93,11 @@ def alive(*but: torch.Tensor) -> int:
     return sum(found.values())
 
 
-def _forward(model: Any, ids: torch.Tensor, start: int, cache: Any) -> torch.Tensor:
-    """Log probabilities [tokens][vocabulary]. Positions are those of the text: the cache may have fewer rows."""
+def _forward(model: Any, ids: torch.Tensor, start: int, cache: Any, last: int = 0) -> torch.Tensor:
+    """Log probabilities [tokens][vocabulary], last: of so many of the last tokens. Positions are those of the text: the cache may have
+    fewer rows."""
     places = torch.arange(start, start + ids.shape[1])[None]
-    return model(ids, position_ids=places, past_key_values=cache, use_cache=True).logits[0].float().log_softmax(-1)
+    return model(ids, position_ids=places, past_key_values=cache, use_cache=True, logits_to_keep=last).logits[0].float().log_softmax(-1)
 
 
 def _run(model: Any, ids: torch.Tensor, prompt: int, press: Any) -> tuple[Run, int]:
@@ -103,11 +105,8 @@ def _run(model: Any, ids: torch.Tensor, prompt: int, press: Any) -> tuple[Run, i
     cache = Cache(layer_class_to_replicate=_HalfLayer)
     with torch.inference_mode():
         before = alive()
-        if press is None:
-            last = _forward(model, ids[:, :prompt], 0, cache)[-1:].clone()
-        else:
-            with press(model):
-                last = _forward(model, ids[:, :prompt], 0, cache)[-1:].clone()
+        with contextlib.nullcontext() if press is None else press(model):
+            last = _forward(model, ids[:, :prompt], 0, cache, 1)
         held = alive(last) - before
         # rows that differ between layers, or are hidden from single queries, want tokens one by one
         lengths = {layer.get_seq_length() for layer in cache.layers}
