@@ -9,6 +9,7 @@
 #include "peer.h"
 
 #include <dlfcn.h>
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,11 +100,29 @@ bool peer_check_recipe(const char *recipe, struct tool_error *error)
 	                 recipe);
 }
 
-static bool open_library(const char *folder, const char *name, void **library,
+/* The plain name, else the first that begins with it: wheels put digests into names ("libggml-cpu-67036419.so.0.13.1"). */
+static bool find_library(const char *folder, const char *stem, char *path, size_t size)
+{
+	static const char *const ends[] = {".so", ".so.*", "-*.so", "-*.so.*"};
+	for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+		glob_t found;
+		(void)snprintf(path, size, "%s/%s%s", folder, stem, ends[i]);
+		bool is_there = glob(path, 0, NULL, &found) == 0;
+		if (is_there) {
+			(void)snprintf(path, size, "%s", found.gl_pathv[0]);
+			globfree(&found);
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool open_library(const char *folder, const char *stem, void **library,
                          struct tool_error *error)
 {
-	char path[1024];
-	(void)snprintf(path, sizeof path, "%s/%s", folder, name);
+	char path[4096];
+	if (!find_library(folder, stem, path, sizeof path))
+		return tool_fail(error, "can't load ggml: no %s*.so in %s", stem, folder);
 	*library = dlopen(path, RTLD_NOW | RTLD_GLOBAL);
 	return *library != NULL || tool_fail(error, "can't load ggml: %s", dlerror());
 }
@@ -123,8 +142,8 @@ static bool load(struct peer *p, struct tool_error *error)
 	const char *folder = p->machine->ggml_dir;
 	if (folder == NULL)
 		return tool_fail(error, "recipes of ggml need --ggml DIR, the folder of its libraries");
-	return open_library(folder, "libggml-base.so", &p->base, error) &&
-	       open_library(folder, "libggml-cpu.so", &p->cpu, error)
+	return open_library(folder, "libggml-base", &p->base, error) &&
+	       open_library(folder, "libggml-cpu", &p->cpu, error)
 #define X(library, result, name, arguments) &&load_function(p->library, #name, &p->name, error)
 	           PEER_FUNCTIONS(X)
 #undef X

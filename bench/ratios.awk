@@ -8,7 +8,7 @@
 	problem[n] = sprintf("%-8s %4d %2d %7d %5d", field("op"), field("head_dim"),
 	                     field("q_heads") / field("kv_heads"), field("tokens"), field("rows"))
 	ns[n] = field("ns_per_token_head")
-	share[n] = sprintf("%.0f%% of %s", 100 * field("limit_share"), field("limit"))
+	share[n] = field("limit") == "?" ? "-" : sprintf("%.0f%% of %s", 100 * field("limit_share"), field("limit"))
 	if (recipe[n] == "f16")
 		f16[problem[n]] = time[n]
 	if (recipe[n] ~ /^ggml:/ && (!(problem[n] in peer) || time[n] < peer[problem[n]]))

@@ -89,6 +89,10 @@ bool advise_bytes_at(const struct session *session, const char *recipe,
                      const struct given_files *given, const struct engine_stream *stream,
                      size_t n_tokens, double *bytes, struct tool_error *error);
 
+/** Judges the recipes of other options than the run's, on the run's texts. results [options->n_recipes], as of eval_judge. */
+bool advise_judge(struct eval *eval, const struct eval_options *options,
+                  struct eval_result *results, struct tool_error *error);
+
 /** Measures the candidates that the limit asks for, and chooses. */
 bool advise_search(struct advise *advise, struct tool_error *error);
 

@@ -50,6 +50,16 @@ static void note_rivals(struct advise *a, const size_t *which, size_t n,
 	}
 }
 
+bool advise_judge(struct eval *eval, const struct eval_options *options,
+                  struct eval_result *results, struct tool_error *error)
+{
+	const struct eval_options *of_run = eval->options;
+	eval->options = options;
+	bool done = eval_judge(eval, results, error);
+	eval->options = of_run;
+	return done;
+}
+
 /* Judges n of the points in one run, over the same tokens. */
 static bool measure(struct advise *a, const size_t *which, size_t n, struct tool_error *error)
 {
@@ -62,10 +72,7 @@ static bool measure(struct advise *a, const size_t *which, size_t n, struct tool
 		options.recipes[i] = a->points[which[i]].recipe;
 		options.given_of[i] = &a->points[which[i]].given;
 	}
-	const struct eval_options *whole = a->eval.options;
-	a->eval.options = &options;
-	bool done = eval_judge(&a->eval, results, error);
-	a->eval.options = whole;
+	bool done = advise_judge(&a->eval, &options, results, error);
 	for (size_t i = 0; i < n && done; i++)
 		note(a, &a->points[which[i]], &results[i]);
 	if (done)

@@ -75,10 +75,7 @@ static bool judge(struct eval *eval, char (*recipe)[ADVISE_RECIPE_BYTES], size_t
 	options.n_recipes = n;
 	for (size_t i = 0; i < n; i++)
 		options.recipes[i] = recipe[i];
-	const struct eval_options *all = eval->options;
-	eval->options = &options;
-	bool done = eval_judge(eval, results, error);
-	eval->options = all;
+	bool done = advise_judge(eval, &options, results, error);
 	for (size_t i = 0; i < n; i++) {
 		kl[i] = results[i].kl_mean;
 		free(results[i].against);

@@ -14,6 +14,7 @@
 
 #include "eigen.h"
 #include "factors_fit.h"
+#include "moments.h"
 #include "output_file.h"
 #include "output_gram.h"
 #include "progress.h"
@@ -34,14 +35,6 @@ struct training {
 	float *k_down, *k_up, *v_down, *v_up; /* [layers][heads][dim][dim] */
 };
 
-/* c [dim][dim] += x x^T */
-static void add_outer(size_t dim, const float *x, double *c)
-{
-	for (size_t i = 0; i < dim; i++)
-		for (size_t j = 0; j < dim; j++)
-			c[i * dim + j] += (double)x[i] * (double)x[j];
-}
-
 static size_t place_of(const struct training *t, size_t layer, size_t head)
 {
 	return (layer * t->heads + head) * t->dim * t->dim;
@@ -50,13 +43,9 @@ static size_t place_of(const struct training *t, size_t layer, size_t head)
 /* Those of rows that count. */
 static void add_queries(void *opaque, const struct asked_rows *asked)
 {
-	struct training *t = opaque;
-	const size_t q_heads = t->heads * t->group, width = q_heads * t->dim;
-	const size_t skip = t->left_out > asked->first ? t->left_out - asked->first : 0;
-	for (size_t r = skip; r < asked->rows; r++)
-		for (size_t h = 0; h < q_heads; h++)
-			add_outer(t->dim, asked->queries + r * width + h * t->dim,
-			          t->m_k + place_of(t, asked->layer, h / t->group));
+	const struct training *t = opaque;
+	const struct moments m = {t->heads, t->group, t->dim, t->m_k};
+	moments_add_queries(&m, asked, t->left_out);
 }
 
 static bool add_rows(struct training *t, const struct engine_stream *stream, size_t n, size_t layer,
@@ -68,8 +57,8 @@ static bool add_rows(struct training *t, const struct engine_stream *stream, siz
 			return false;
 		for (size_t i = 0; i < rows * t->heads; i++) {
 			const size_t at = place_of(t, layer, i % t->heads);
-			add_outer(t->dim, t->kept.keys + i * t->dim, t->c_k + at);
-			add_outer(t->dim, t->kept.values + i * t->dim, t->c_v + at);
+			moments_add(t->dim, 1.0, t->kept.keys + i * t->dim, t->c_k + at);
+			moments_add(t->dim, 1.0, t->kept.values + i * t->dim, t->c_v + at);
 		}
 	}
 	return true;

@@ -16,6 +16,7 @@
 #include "train_rotation.h"
 
 #include "eigen.h"
+#include "moments.h"
 #include "output_file.h"
 #include "progress.h"
 #include "text_rows.h"
@@ -34,16 +35,6 @@ struct training {
 	double *c_q, *c_v;     /* [layers][heads][dim][dim] */
 	float *r_k, *r_v;      /* the same shape */
 };
-
-/* c [dim][dim] += weight x x^T */
-static void add_outer(size_t dim, double weight, const float *x, double *c)
-{
-	for (size_t i = 0; i < dim; i++) {
-		double xi = weight * (double)x[i];
-		for (size_t j = 0; j < dim; j++)
-			c[i * dim + j] += xi * (double)x[j];
-	}
-}
 
 static double quadratic(size_t dim, const double *c, const float *x)
 {
@@ -65,13 +56,9 @@ static double *matrix_of(const struct training *t, double *all, size_t layer, si
 /* Those of rows that count. */
 static void add_queries(void *opaque, const struct asked_rows *asked)
 {
-	struct training *t = opaque;
-	const size_t q_heads = t->heads * t->groups, width = q_heads * t->dim;
-	const size_t skip = t->left_out > asked->first ? t->left_out - asked->first : 0;
-	for (size_t r = skip; r < asked->rows; r++)
-		for (size_t h = 0; h < q_heads; h++)
-			add_outer(t->dim, 1.0, asked->queries + r * width + h * t->dim,
-			          matrix_of(t, t->c_q, asked->layer, h / t->groups));
+	const struct training *t = opaque;
+	const struct moments m = {t->heads, t->groups, t->dim, t->c_q};
+	moments_add_queries(&m, asked, t->left_out);
 }
 
 static bool add_values(struct training *t, size_t layer, struct tool_error *error)
@@ -84,8 +71,8 @@ static bool add_values(struct training *t, size_t layer, struct tool_error *erro
 			size_t head = i % t->heads;
 			double weight =
 				quadratic(t->dim, matrix_of(t, t->c_q, layer, head), t->kept.keys + i * t->dim);
-			add_outer(t->dim, weight, t->kept.values + i * t->dim,
-			          matrix_of(t, t->c_v, layer, head));
+			moments_add(t->dim, weight, t->kept.values + i * t->dim,
+			            matrix_of(t, t->c_v, layer, head));
 		}
 	}
 	return true;

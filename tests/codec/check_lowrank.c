@@ -332,23 +332,9 @@ END_TEST
 
 START_TEST(test_the_same_text_makes_the_same_bits)
 {
-	static struct stream whole, parts, fork;
-	struct memory_file a = {0}, b = {0};
 	struct feed feed;
 	open_feed(&feed, "lowrank:k=32,v=48 | kivi:bits=4 ; window=20", NULL);
-	stream_open(&feed, &whole);
-	stream_open(&feed, &parts);
-	feed_one(&feed, &whole, 300, CLKV_PROMPT_END, 1, NULL);
-	feed_one(&feed, &parts, 128, CLKV_PROMPT, 1, NULL);
-	feed_one(&feed, &parts, 64, CLKV_PROMPT, 1, NULL);
-	stream_fork(&feed, &parts, &fork);
-	feed_one(&feed, &fork, 108, CLKV_PROMPT_END, 1, NULL);
-	memory_save(&feed, &whole, NULL, &a);
-	memory_save(&feed, &fork, NULL, &b);
-	ck_assert_uint_eq(a.n, b.n);
-	ck_assert_int_eq(memcmp(a.bytes, b.bytes, a.n), 0);
-	memory_close(&a);
-	memory_close(&b);
+	memory_expect_same_pieces(&feed);
 	feed_close(&feed);
 }
 END_TEST
@@ -546,11 +532,8 @@ static void expect_not_loaded(const char *recipe, const struct factors *f,
                               struct memory_file *saved, const char *text)
 {
 	struct feed feed;
-	clkv_error error;
 	open_feed(&feed, recipe, f);
-	ck_assert_int_eq(memory_refused(&feed, saved, &error), CLKV_ERROR_UNSUPPORTED);
-	ck_assert_msg(strstr(error.text, text) != NULL, "no '%s' in: %s", text, error.text);
-	feed_close(&feed);
+	memory_expect_refused(&feed, saved, text);
 }
 
 /* Pages go as they are to a cache with the same factors, rows to one of another recipe; other factors, and the same ones at

@@ -309,23 +309,9 @@ END_TEST
 /* P8: however a prompt comes, and in a fork. */
 START_TEST(test_the_same_text_makes_the_same_bits)
 {
-	static struct stream whole, parts, fork;
-	struct memory_file a = {0}, b = {0};
 	struct feed feed = {.geometry = feed_usual(2)};
 	feed_open(&feed, fixture.context, fixture.queue, "qtc", NULL);
-	stream_open(&feed, &whole);
-	stream_open(&feed, &parts);
-	feed_one(&feed, &whole, 300, CLKV_PROMPT_END, 1, NULL);
-	feed_one(&feed, &parts, 128, CLKV_PROMPT, 1, NULL);
-	feed_one(&feed, &parts, 64, CLKV_PROMPT, 1, NULL);
-	stream_fork(&feed, &parts, &fork);
-	feed_one(&feed, &fork, 108, CLKV_PROMPT_END, 1, NULL);
-	memory_save(&feed, &whole, NULL, &a);
-	memory_save(&feed, &fork, NULL, &b);
-	ck_assert_uint_eq(a.n, b.n);
-	ck_assert_int_eq(memcmp(a.bytes, b.bytes, a.n), 0);
-	memory_close(&a);
-	memory_close(&b);
+	memory_expect_same_pieces(&feed);
 	feed_close(&feed);
 }
 END_TEST

@@ -84,3 +84,30 @@ clkv_status memory_refused(const struct feed *feed, struct memory_file *file, cl
 	ck_assert_uint_eq(after.tokens, before.tokens);
 	return status;
 }
+
+void memory_expect_refused(struct feed *feed, struct memory_file *file, const char *text)
+{
+	clkv_error error;
+	ck_assert_int_eq(memory_refused(feed, file, &error), CLKV_ERROR_UNSUPPORTED);
+	ck_assert_msg(strstr(error.text, text) != NULL, "no '%s' in: %s", text, error.text);
+	feed_close(feed);
+}
+
+void memory_expect_same_pieces(struct feed *feed)
+{
+	static struct stream whole, parts, fork;
+	struct memory_file a = {0}, b = {0};
+	stream_open(feed, &whole);
+	stream_open(feed, &parts);
+	feed_one(feed, &whole, 300, CLKV_PROMPT_END, 1, NULL);
+	feed_one(feed, &parts, 128, CLKV_PROMPT, 1, NULL);
+	feed_one(feed, &parts, 64, CLKV_PROMPT, 1, NULL);
+	stream_fork(feed, &parts, &fork);
+	feed_one(feed, &fork, 108, CLKV_PROMPT_END, 1, NULL);
+	memory_save(feed, &whole, NULL, &a);
+	memory_save(feed, &fork, NULL, &b);
+	ck_assert_uint_eq(a.n, b.n);
+	ck_assert_int_eq(memcmp(a.bytes, b.bytes, a.n), 0);
+	memory_close(&a);
+	memory_close(&b);
+}
