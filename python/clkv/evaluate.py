@@ -28,6 +28,7 @@ from . import transformers as clkv_transformers  # noqa: E402
 
 RECIPES = ("f16", "q:k=8,v=8", "kivi:bits=4", "kivi:bits=2", "kvcomp")
 STOCK = "DynamicCache"
+LEAST_DRAWN = 1e-3  # of divergences; below it, as half floats alone are, a plot shows nothing unless all are there
 
 
 @dataclass(frozen=True)
@@ -151,14 +152,18 @@ def plot(results: list[Result], file: str) -> None:
     for r in points:
         press = r.seconds is None
         axes.scatter(r.held, r.kl, color="C1" if press else "C0", marker="s" if press else "o")
-        axes.annotate(r.recipe, (r.held, r.kl), xytext=(5, 5), textcoords="offset points", fontsize=7)
+        # presses stand at the bytes of recipes: their words are on the other side
+        axes.annotate(r.recipe.split(", as ")[0] if press else r.recipe, (r.held, r.kl), xytext=(-6 if press else 6, 0), fontsize=7,
+                      textcoords="offset points", horizontalalignment="right" if press else "left", verticalalignment="center")
         if r.counted < 0.99 * r.held:
             axes.plot([r.counted, r.held], [r.kl, r.kl], color="C1", linewidth=0.8, linestyle=":")
             axes.scatter(r.counted, r.kl, edgecolors="C1", facecolors="none", marker="s")
     axes.set_xlabel("bytes per token of the prompt, when generation begins")
     axes.set_ylabel("KL divergence from the stock cache, nats")
     axes.set_yscale("log")
-    axes.margins(0.15)
+    axes.margins(0.2, 0.08)
+    if any(r.kl > LEAST_DRAWN for r in points):
+        axes.set_ylim(bottom=max(LEAST_DRAWN, 0.6 * min(r.kl for r in points)))
     axes.grid(alpha=0.3)
     figure.savefig(file)
     pyplot.close(figure)

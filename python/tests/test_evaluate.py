@@ -56,7 +56,7 @@ def test_the_plot(results, tmp_path):
     for file, lines in (("a.svg", [*results.values()]), ("b.svg", [*results.values(), press])):
         evaluate.plot(lines, str(tmp_path / file))
         drawn.append((tmp_path / file).read_text())
-    assert all("<!-- kivi:bits=4 ; window=16 -->" in text for text in drawn) and "<!-- ThinK, as kivi -->" in drawn[1]
+    assert all("<!-- kivi:bits=4 ; window=16 -->" in text for text in drawn) and "<!-- ThinK -->" in drawn[1]
     # its point, the hollow one, and the line between: three groups more than without it, and its words
     assert drawn[1].count('<g id="PathCollection_') == drawn[0].count('<g id="PathCollection_') + 2
 
