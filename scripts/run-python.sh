@@ -25,6 +25,9 @@ export CLKV_LIBRARY=$build/lib/.libs/libclkv.so
 export OMP_WAIT_POLICY=passive
 export PYTHONPATH=$root/python PYTHONDONTWRITEBYTECODE=1
 python=$cache/venv/bin/python
+if [ -z "${CLKV_KVPRESS_PYTHON:-}" ] && [ -d "$cache/kvpress" ]; then
+	export CLKV_KVPRESS_PYTHON=$cache/kvpress/bin/python # scripts/setup.sh --kvpress made it
+fi
 if [ "${1:-}" = --check ]; then
 	shift
 	CLKV_TEST_MODEL=$("$root/scripts/get-model.sh") || CLKV_TEST_MODEL=

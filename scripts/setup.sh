@@ -4,6 +4,7 @@
 #   scripts/setup.sh             to build, test and run the main job
 #   scripts/setup.sh --python    a virtual environment for the Python package and its tests (doc/python.md), from PyPI, in
 #                                CLKV_PYTHON (default ~/.cache/clkv-python)
+#   scripts/setup.sh --kvpress   beside that environment one with kvpress and the newest Transformers that it takes
 #   scripts/setup.sh --mpi       MPI, for `make check-mpi` (examples/04_mpi_decode.c); configure looks for it, so before that
 #   scripts/setup.sh --fuzzing   clang and its libFuzzer, for configure --enable-fuzzing (doc/testing.md)
 #   scripts/setup.sh --vendors   what `make check-full` and `make check-valgrind` take beside that, most of it for the
@@ -30,6 +31,9 @@ python_packages=(cffi numpy pytest)
 transformers_packages=(transformers==5.24.0 filelock 'sympy>=1.13.3' networkx jinja2 fsspec psutil 'gguf>=0.17' matplotlib)
 torch_packages=(torch==2.15.0 accelerate)
 oldest_transformers=transformers==4.57.6
+# kvpress asks for all of peft and for an older pandas, and uses neither where presses are applied
+kvpress_packages=('transformers>=5.2,<5.3' datasets 'cachetools>=5.5.2,<6' 'fire<0.7' requests)
+kvpress=kvpress==0.5.5
 mpi_packages=(openmpi-bin libopenmpi-dev)
 fuzzing_packages=(clang-14 libclang-rt-14-dev)
 
@@ -83,8 +87,29 @@ install_transformers() { # CACHE
 	mv "$1/part" "$1/transformers-oldest"
 }
 
+# On top of the other environment, whose packages it sees behind its own.
+install_kvpress() {
+	local cache=${CLKV_PYTHON:-${XDG_CACHE_HOME:-$HOME/.cache}/clkv-python} below
+	local pip
+	install_python || return 1
+	[ ! -d "$cache/kvpress" ] || return 0
+	echo "setup.sh: installing kvpress in $cache (400 MB)"
+	rm -rf "$cache/kvpress.part"
+	python3 -m venv --without-pip "$cache/kvpress.part" || return 1
+	below=$("$cache/kvpress.part/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+	"$cache/venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))' >"$below/below.pth"
+	pip=("$cache/venv/bin/python" -m pip --python "$cache/kvpress.part/bin/python" install --quiet)
+	"${pip[@]}" "${kvpress_packages[@]}" || return 1
+	"${pip[@]}" --no-deps "$kvpress" || return 1
+	mv "$cache/kvpress.part" "$cache/kvpress"
+}
+
 if [ "${1:-}" = --python ]; then
 	install_python
+	exit
+fi
+if [ "${1:-}" = --kvpress ]; then
+	install_kvpress || echo "setup.sh: no kvpress here: its lines and tests are skipped" >&2
 	exit
 fi
 if [ "${1:-}" = --mpi ]; then

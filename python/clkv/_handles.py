@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterable
+from collections.abc import Sequence
 from threading import get_ident
 from typing import Any
 
@@ -27,6 +27,8 @@ class Handle:
 
     # The library's pointer to a pointer: NULL behind it once it's destroyed, whoever does it.
     _out: Any = None
+    # Whether the pointer may be of no use although it's there, so that _check_open must look.
+    _doubtful = False
 
     def __init__(self, out: Any, parent: Handle | None) -> None:
         self._parent = parent
@@ -45,10 +47,11 @@ class Handle:
     @property
     def _pointer(self) -> Any:
         """The library's object, None if it, or what it belongs to, is closed, or it was never made."""
-        if self._out is None or not self._out[0]:
-            return None
-        if self._parent is not None and self._parent._pointer is None:
-            return None
+        one: Handle | None = self
+        while one is not None:
+            if one._out is None or not one._out[0]:
+                return None
+            one = one._parent
         return self._out[0]
 
     def _forget(self) -> None:
@@ -165,23 +168,38 @@ class use:
 
     __slots__ = ("alone", "all")
 
-    def __init__(self, alone: Iterable[Handle], shared: Iterable[Handle]) -> None:
-        self.alone, self.all = list(alone), [*alone, *shared]
+    def __init__(self, alone: Sequence[Handle], shared: Sequence[Handle]) -> None:
+        self.alone, self.all = alone, [*alone, *shared]
 
+    # Each call of the library passes here, so both are written out. A pointer that is there is a sign of all that it belongs to, too:
+    # the cache of sequences and steps is among the handles, and a context's end takes the pointers of its caches.
     def __enter__(self) -> None:
+        thread = get_ident()
         with _guard:
+            if getattr(_callbacks, "inside", False):
+                _refuse_callbacks(self.all[0])
             for handle in self.all:
-                _refuse_callbacks(handle)
-                handle._check_open()
+                out = handle._out
+                if out is None or not out[0] or handle._doubtful:
+                    handle._check_open()
             for handle in self.alone:
                 # A thread's own entry is no obstacle: an interrupt between two bytecodes may have left it.
                 if handle._users and handle._used_by_others():
                     raise _errors.InUseError(f"another thread is inside a call on this {handle._kind}")
-            _add(self.all, get_ident())
+            for handle in self.all:
+                users = handle._users
+                users[thread] = users.get(thread, 0) + 1
 
     def __exit__(self, *exception: object) -> None:
+        thread = get_ident()
         with _guard:
-            _remove(self.all, get_ident())
+            for handle in self.all:
+                users = handle._users
+                left = users.get(thread, 0) - 1
+                if left > 0:
+                    users[thread] = left
+                else:
+                    users.pop(thread, None)
 
 
 class made:

@@ -15,7 +15,31 @@ from .cache import Cache
 from .geometry import choice
 from .sequence import Sequence
 
+# Of k, v, q and out: clkv_dtype, token stride and head stride in elements.
+Layouts = tuple[tuple[int, int, int], tuple[int, int, int], tuple[int, int, int], tuple[int, int, int]]
 PHASES = {"decode": 0, "prompt": 1, "prompt_end": 2, "probe": 3}
+
+
+class _LayerCalls:
+    """The arguments of append and attend for rows in host memory: made once for a step, as making them takes longer than the calls."""
+
+    __slots__ = ("k", "v", "args", "event", "error", "_tensors", "_hosts", "_layouts")
+
+    def __init__(self) -> None:
+        self.k, self.v, self.args = ffi.new("clkv_tensor *"), ffi.new("clkv_tensor *"), new("clkv_attend_args")
+        self.event, self.error = ffi.new("cl_event *"), ffi.new("clkv_error *")
+        self._tensors = (self.k, self.v, self.args.q, self.args.out)
+        # cffi wants a pointer made for each address, unless the field is seen as a number
+        self._hosts = [ffi.cast("uintptr_t *", ffi.addressof(t, "host")) for t in (self.k[0], self.v[0], self.args.q, self.args.out)]
+        self._layouts: Layouts | None = None
+
+    def fill(self, layouts: Layouts, pointers: tuple[int, int, int, int]) -> None:
+        k, v, q, out = self._hosts
+        k[0], v[0], q[0], out[0] = pointers
+        if layouts is not self._layouts:
+            self._layouts = layouts
+            for tensor, layout in zip(self._tensors, layouts):
+                tensor.dtype, tensor.token_stride, tensor.head_stride = layout
 
 
 class Step(Handle):
@@ -41,6 +65,7 @@ class Step(Handle):
         self._exact = first is None
         self._queue_owner, self._queue = queue, cache.context._queue_of(queue)
         self._held: dict[int, list[Any]] = {}  # arrays that the device may still read or write, by layer
+        self._calls: _LayerCalls | None = None
         self._steps_before: int | None = None  # steps that the cache had committed when this one's commit began
         self._start(filled, first)
 
@@ -53,7 +78,8 @@ class Step(Handle):
             super().__init__(out, self.cache)
 
     def _use(self) -> use:
-        return use([self, *(s for s in self._sequences if not s.closed)], [self.cache])
+        """What a call of the step holds. A sequence that was closed inside its step has left it."""
+        return use([self, *[s for s in self._sequences if s._out[0]]], [self.cache])
 
     def append(self, layer: int, k: Any, v: Any, *, wait: bool = True) -> None:
         """Stores a layer's new rows, once per layer, before its attend: k [rows][kv_heads][head_dim_k], v [rows][kv_heads][head_dim_v],
@@ -110,6 +136,24 @@ class Step(Handle):
                 self._wait(event)
                 self._held.pop(layer, None)
 
+    def _layer(self, layer: int, layouts: Layouts, pointers: tuple[int, int, int, int], owners: Any, sinks: np.ndarray | None) -> None:
+        """append, then attend, and the wait for both: rows k, v, q and out in host memory, whose bounds the caller has checked."""
+        lib, calls = _library.load(), self._calls
+        if calls is None:
+            calls = self._calls = _LayerCalls()
+        with self._use():
+            self._held.setdefault(layer, []).extend((owners, sinks))
+            calls.fill(layouts, pointers)
+            calls.args.sinks_host = ffi.NULL if sinks is None else _arrays.floats(sinks, (self.cache.geometry.q_heads,), "sinks")
+            step, error = self._pointer, calls.error
+            status = lib.clkv_step_append(step, layer, calls.k, calls.v, 0, ffi.NULL, ffi.NULL, error)
+            if not status:
+                status = lib.clkv_step_attend(step, layer, calls.args, 0, ffi.NULL, calls.event, error)
+            if status:
+                _library.fail(status, error)
+            self._wait(calls.event)
+            del self._held[layer]
+
     def _wait(self, event: Any) -> None:
         lib = _library.load()
         try:
@@ -138,6 +182,7 @@ class Step(Handle):
         with self._use():
             rows = ffi.NULL if kept is None else ffi.new("size_t[]", [int(n) for n in kept])
             self._steps_before = self._steps()
+            self._doubtful = True
             call(_library.load().clkv_step_commit, self._pointer, rows)
             self._forget()
             if self._held:
@@ -151,7 +196,7 @@ class Step(Handle):
 
     def _settle(self) -> None:
         """Learns whether a commit that was interrupted had been done: the step is gone then, and its pointer of no use."""
-        if self._pointer is None or self._steps_before is None or self.cache.closed:
+        if self._steps_before is None or self._pointer is None or self.cache.closed:
             return
         if self._steps() != self._steps_before:
             self._forget()

@@ -26,7 +26,7 @@ from transformers.cache_utils import Cache as _Cache
 from transformers.cache_utils import CacheLayerMixin as _CacheLayerMixin
 
 from . import _errors
-from ._arrays import BF16, F16, F32, HostRows
+from ._arrays import BF16, F16, F32
 from .cache import Cache
 from .context import Context
 from .geometry import Geometry, Rope
@@ -35,6 +35,8 @@ from .sequence import Sequence, reorder
 NAME = "clkv"
 # Forwards of up to so many tokens, behind the first, are generation: drafts that are verified. Longer ones are parts of a prompt.
 DRAFT_TOKENS = 32
+# Forwards of one token between two looks at the cache's counters.
+WARN_EVERY = 16
 _DTYPES = {torch.float32: F32, torch.float16: F16, torch.bfloat16: BF16}
 _contexts: dict[str, Context] = {}
 
@@ -124,23 +126,26 @@ def geometry_of(config: Any, scale: float = 0.0, softcap: float = 0.0) -> Geomet
 
 # ---- tensors ----
 
-def _rows(x: torch.Tensor) -> HostRows:
-    """[batch][heads][tokens][dim] as rows b * tokens + t of the library, without a copy where strides allow it."""
-    batch, heads, tokens, dim = x.shape
-    x = x.detach() if x.device.type == "cpu" else x.detach().cpu()
+def _in_place(x: torch.Tensor) -> bool:
+    """Whether [batch][heads][tokens][dim] can be rows b * tokens + t of the library where it lies."""
+    (batch, _, tokens, _), strides = x.shape, x.stride()
+    if not x.is_cpu or strides[3] != 1 or any(n > 1 and s <= 0 for n, s in zip(x.shape, strides)):
+        return False
+    return batch == 1 or tokens == 1 or strides[0] == tokens * strides[2]
+
+
+def _on_host(x: torch.Tensor) -> torch.Tensor:
+    """The tensor itself, or a copy that the library can take."""
+    return x if _in_place(x) else x.detach().cpu().transpose(1, 2).contiguous().transpose(1, 2)
+
+
+def _layout(x: torch.Tensor) -> tuple[int, int, int]:
+    """Element type, token stride and head stride of a tensor that is in place; strides of a dimension of 1 may be anything in torch."""
     if x.dtype not in _DTYPES:
         raise TypeError(f"models in {x.dtype} can't be cached; float32, float16 and bfloat16 can")
-    if not _strides_fit(x):
-        x = x.transpose(1, 2).contiguous().transpose(1, 2)
-    token = x.stride(2) if tokens > 1 else x.stride(0) if batch > 1 else heads * dim
-    return HostRows(x.data_ptr(), _DTYPES[x.dtype], token, x.stride(1) if heads > 1 else dim, x)
-
-
-def _strides_fit(x: torch.Tensor) -> bool:
     batch, heads, tokens, dim = x.shape
-    if x.stride(3) != 1 or any(n > 1 and s <= 0 for n, s in zip(x.shape, x.stride())):
-        return False
-    return batch == 1 or tokens == 1 or x.stride(0) == tokens * x.stride(2)
+    token = x.stride(2) if tokens > 1 else x.stride(0) if batch > 1 else heads * dim
+    return _DTYPES[x.dtype], token, x.stride(1) if heads > 1 else dim
 
 
 def _live(mask: Any, batch: int, seen: int, tokens: int, skipped: list[int]) -> list[int]:
@@ -203,8 +208,7 @@ class _Layer(_CacheLayerMixin):
 
     def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *arguments: Any,
                **others: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        key_states = key_states.view(key_states.shape)  # an object of its own, that carries where it belongs
-        key_states._clkv = self  # type: ignore[attr-defined]
+        key_states._clkv = self  # type: ignore[attr-defined]  # where it belongs, for the attention function
         return key_states, value_states
 
     def get_mask_sizes(self, query_length: Any) -> tuple[int, int]:
@@ -235,7 +239,11 @@ class _State:
         self.live: list[int] = []      # its tokens that are no padding, by row
         self.rows: list[int] = []      # rows that have some
         self.phases: list[str] = []
-        self.warned = False
+        self.warned, self.forwards = False, 0
+        # of the last layer's tensors (plan):
+        self.form: Any = None
+        self.in_place = False
+        self.layouts: Any = None
 
     def clear_rows(self) -> None:
         self.seen = 0  # columns of the batch that are committed, padding included
@@ -322,7 +330,11 @@ class _State:
         self.store.own(None)
 
     def warn(self) -> None:
-        if not self.warned and self.store.cache.stats.not_finite:
+        """Looks now and then whether values were clamped: asking takes as long as a layer's calls."""
+        self.forwards += 1
+        if self.warned or (self.tokens == 1 and self.forwards % WARN_EVERY):
+            return
+        if self.store.cache.stats.not_finite:
             self.warned = True
             warnings.warn("K or V had values beyond float16 or not finite; they were clamped", RuntimeWarning, stacklevel=2)
 
@@ -333,7 +345,11 @@ class _State:
         """Appends k and v and attends with q, all [batch][heads][tokens][dim]. Returns [batch][tokens][q_heads][dim]."""
         batch, q_heads, tokens, dim = q.shape
         self.open(batch, tokens, scale, softcap)
-        self.check(index, q, k, v, scale, softcap)
+        form = (q.shape, k.shape, v.shape, q.stride(), k.stride(), v.stride(), q.dtype, k.dtype, v.dtype,
+                q.device, k.device, v.device, scale, softcap)
+        if form != self.form:
+            self.plan(index, q, k, v, scale, softcap)
+            self.form = form
         if index == 0:
             self.begin(batch, tokens, mask)
         elif self.done != index or (self.rows and self.step is None):
@@ -341,12 +357,20 @@ class _State:
         whole = sum(self.live) == batch * tokens
         out = (torch.empty if whole else torch.zeros)((batch, tokens, q_heads, dim), dtype=q.dtype)
         if self.step is not None:
-            self.step.append(index, _rows(k), _rows(v), wait=False)
-            self.step.attend(index, _rows(q), _rows(out.transpose(1, 2)), sinks=sinks)
+            held = (k, v, q) if self.in_place else (_on_host(k), _on_host(v), _on_host(q))
+            pointers = (held[0].data_ptr(), held[1].data_ptr(), held[2].data_ptr(), out.data_ptr())
+            self.step._layer(index, self.layouts, pointers, (held, out), sinks)
         self.done += 1
         if self.step is None and self.done == self.geometry.layers:
             self.count(0)  # a chunk of nothing but padding
-        return out.to(q.device)
+        return out if q.is_cpu else out.to(q.device)
+
+    def plan(self, index: int, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: float, softcap: float) -> None:
+        """How tensors of other shapes than the last layer's are handed over: found once, as finding it takes longer than the calls."""
+        self.check(index, q, k, v, scale, softcap)
+        self.in_place = all(_in_place(x) for x in (k, v, q))
+        rows = [_layout(_on_host(x)) for x in (k, v, q)]
+        self.layouts = (rows[0], rows[1], rows[2], (rows[2][0], q.shape[1] * q.shape[3], q.shape[3]))
 
     def check(self, index: int, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: float, softcap: float) -> None:
         geometry, (batch, _, tokens, _) = self.geometry, q.shape
@@ -470,7 +494,8 @@ class ClkvCache(_Cache):
     def update(self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, *arguments: Any,
                **others: Any) -> tuple[torch.Tensor, torch.Tensor]:
         """Returns the new rows, for the attention function that register makes known."""
-        return self.layers[layer_idx].update(key_states, value_states)
+        key_states._clkv = self.layers[layer_idx]  # type: ignore[attr-defined]  # where it belongs, for the attention function
+        return key_states, value_states
 
     @property
     def cache(self) -> Cache | None:

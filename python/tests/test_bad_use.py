@@ -3,15 +3,14 @@
 import copy
 import gc
 import itertools
-import linecache
 import os
 import pickle
-import sys
 import threading
 
 import numpy as np
 import pytest
 from conftest import GEOMETRY
+from interrupts import interrupted
 from reference import attention, half
 
 import clkv
@@ -310,34 +309,6 @@ def test_an_exception_in_a_step_leaves_all_as_it_was(cache, sequence):
     assert len(sequence) == 0
     with cache.step([(sequence, 1)]) as step:
         step.abort()
-
-
-def interrupted(function, at):
-    """Runs function with a KeyboardInterrupt at the at-th line that it runs inside the package. False: it has fewer lines.
-
-    Lines of `with` are left out: between a lock and what it guards the interpreter looks at no signal, but a trace function is called."""
-    count, fired = itertools.count(), []
-    folder = os.path.dirname(clkv.__file__)
-
-    def trace(frame, event, _):
-        name, line = frame.f_code.co_filename, frame.f_lineno
-        if not name.startswith(folder):
-            return None
-        if event == "line" and not linecache.getline(name, line).lstrip().startswith("with ") and next(count) == at:
-            sys.settrace(None)
-            fired.append(line)
-            raise KeyboardInterrupt
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        function()
-    except KeyboardInterrupt:
-        pass
-    finally:
-        sys.settrace(before)
-    return bool(fired)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # interrupts in destructors

@@ -51,8 +51,14 @@ def test_wrong_numbers_of_tokens_are_refused():
 
 def test_the_plot(results, tmp_path):
     pytest.importorskip("matplotlib")
-    evaluate.plot(list(results.values()), str(tmp_path / "a.svg"))
-    assert "<!-- kivi:bits=4 ; window=16 -->" in (tmp_path / "a.svg").read_text()
+    press = evaluate.Result("ThinK, as kivi", 0.1, 9.0, 1000, 10.0, 128.0, 96.0, None, None)  # stores more than it counts
+    drawn = []
+    for file, lines in (("a.svg", [*results.values()]), ("b.svg", [*results.values(), press])):
+        evaluate.plot(lines, str(tmp_path / file))
+        drawn.append((tmp_path / file).read_text())
+    assert all("<!-- kivi:bits=4 ; window=16 -->" in text for text in drawn) and "<!-- ThinK -->" in drawn[1]
+    # its point, the hollow one, and the line between: three groups more than without it, and its words
+    assert drawn[1].count('<g id="PathCollection_') == drawn[0].count('<g id="PathCollection_') + 2
 
 
 @pytest.mark.model

@@ -11,6 +11,7 @@ import pytest
 torch = pytest.importorskip("torch", exc_type=ImportError)
 pytest.importorskip("transformers")
 import transformers  # noqa: E402
+from interrupts import interrupted  # noqa: E402
 from models import SHAPE, HalfCache, forward, generate, make, tokens  # noqa: E402
 
 import clkv  # noqa: E402
@@ -265,6 +266,48 @@ def test_an_interrupt_in_a_forward(model, stock, cache):
     got = forward(model, ids[:, 10:], cache)
     forward(stock, ids[:, :10], half)
     assert (got - forward(stock, ids[:, 10:], half)).abs().max() < NEAR
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # interrupts in destructors
+def test_an_interrupt_anywhere_in_a_forward(model, stock, context):
+    """At each line that a forward runs in the package: the tokens before it are there, and the cache goes on, or says that it can't."""
+    ids, half = tokens(1, 12), HalfCache()
+    want = forward(stock, ids, half)[:, 10:]
+    every = 1 if os.environ.get("CLKV_TEST_FULL") else 17
+    at, going, gone = 0, True, 0
+    while going:
+        cache = ClkvCache(model.config, max_tokens=256, context=context)
+        forward(model, ids[:, :10], cache)
+        going = interrupted(lambda: forward(model, ids[:, 10:], cache), at)
+        at += every
+        try:
+            seen = cache.get_seq_length()
+            got = forward(model, ids[:, 10:], cache)
+        except clkv.Error:
+            gone += 1
+            continue
+        if seen == 10:
+            assert (got - want).abs().max() < NEAR
+        else:
+            assert seen == 12  # the forward was done
+    assert at > 300 and gone < at / every / 5
+
+
+def test_tensors_that_must_be_copied(model, stock, cache, monkeypatch):
+    """As those on a device that the library doesn't share, or with strides that it doesn't take."""
+    monkeypatch.setattr(clkv.transformers, "_in_place", lambda x: False)
+    ids, half = tokens(2, 20), HalfCache()
+    for part in (ids[:, :15], ids[:, 15:16], ids[:, 16:]):
+        assert (forward(model, part, cache) - forward(stock, part, half)).abs().max() < NEAR
+
+
+def test_strides_that_are_in_place():
+    packed = torch.zeros(2, 5, 3, 16).transpose(1, 2)
+    for x, there in ((packed, True), (torch.zeros(1, 3, 5, 16), True), (torch.zeros(2, 3, 1, 16), True), (torch.zeros(2, 3, 5, 16), False),
+                     (packed[..., ::2], False), (torch.zeros(1, 3, 1, 16).expand(1, 3, 5, 16), False)):
+        assert clkv.transformers._in_place(x) == there
+        assert clkv.transformers._in_place(clkv.transformers._on_host(x))
+        assert torch.equal(clkv.transformers._on_host(x), x)
 
 
 def test_caches_free_their_memory(model, context):
