@@ -18,7 +18,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* ---------------------------------------------------------------- values, attention ---- */
 
@@ -68,12 +67,10 @@ static void follow_step(struct life *l, enum life_stream s, size_t n, clkv_phase
 	watch_step(&watches[s], &l->streams[s], n, phase);
 }
 
-static void follow_copy(struct life *l, enum life_stream from, enum life_stream to, bool by_file)
+static void follow_copy(struct life *l, enum life_stream from, enum life_stream to)
 {
 	watch_fork(&watches[from], &watches[to]);
 	watches[to].feed = life_feed(l, to);
-	if (by_file)
-		memset(watches[to].seen, 0, sizeof watches[to].seen);
 }
 
 static void follow_cut(struct life *l, enum life_stream s, size_t n)
@@ -89,7 +86,7 @@ static void check(struct life *l, enum life_stream s)
 
 /* SparK P2, ThinK P2: what is kept, and that it's exact; P5: attention. Forks have the queries seen so far in common, and
  * each its own ones from then on; masks are made anew, or taken over from the prompt; what is sealed comes back from a
- * file to the bit, and a mask that stays is that of the last sealed block. */
+ * file to the bit, queries with it, and a mask that stays is that of the last sealed block. */
 static void lead(const struct pruned_row *row, clkv_context *context, cl_command_queue queue)
 {
 	const struct pruned_case c = pruned_case(row);

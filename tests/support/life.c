@@ -46,11 +46,11 @@ static void check(struct life *l, enum life_stream s)
 		l->check(l, s);
 }
 
-static void copied(struct life *l, enum life_stream from, enum life_stream to, bool by_file)
+static void copied(struct life *l, enum life_stream from, enum life_stream to)
 {
 	l->seal[to] = l->seal[from];
 	if (l->copied)
-		l->copied(l, from, to, by_file);
+		l->copied(l, from, to);
 }
 
 static void prompt(struct life *l)
@@ -71,7 +71,7 @@ static void fork_and_grow(struct life *l)
 	static struct stream gone;
 	struct stream *a = &l->streams[LIFE_A], *b = &l->streams[LIFE_B];
 	stream_fork(&l->feed, a, b);
-	copied(l, LIFE_A, LIFE_B, false);
+	copied(l, LIFE_A, LIFE_B);
 	stream_fork(&l->feed, a, &gone);
 	step(l, LIFE_A, 25, CLKV_DECODE, 6);
 	step(l, LIFE_B, 25, CLKV_DECODE, 7);
@@ -106,7 +106,7 @@ static void cut_and_grow(struct life *l)
 	look(l, LIFE_A, 1, CLKV_DECODE, 15);
 }
 
-/* A file has no queries: the block of 64 that the next 20 rows fill is judged by theirs. */
+/* A file has the newest queries: the block of 64 that the next 20 rows fill is judged by theirs and by 12 from before. */
 static void save_and_load(struct life *l)
 {
 	struct memory_file file = {0};
@@ -114,7 +114,7 @@ static void save_and_load(struct life *l)
 	memory_load(&l->other, &file, &l->streams[LIFE_B], &l->streams[LIFE_LOADED]);
 	memory_close(&file);
 	expect_same_cache(&l->feed, &l->streams[LIFE_B], &l->streams[LIFE_LOADED]);
-	copied(l, LIFE_B, LIFE_LOADED, true);
+	copied(l, LIFE_B, LIFE_LOADED);
 	check(l, LIFE_LOADED);
 	step(l, LIFE_LOADED, 20, CLKV_DECODE, 16);
 	step(l, LIFE_LOADED, 100, CLKV_DECODE, 17);

@@ -28,7 +28,7 @@ struct life {
 	/* What the suite does when a stream took a step of n rows, began as a copy, was cut, is to be compared. Each may be
 	 * NULL. */
 	void (*stepped)(struct life *l, enum life_stream s, size_t n, clkv_phase phase);
-	void (*copied)(struct life *l, enum life_stream from, enum life_stream to, bool by_file);
+	void (*copied)(struct life *l, enum life_stream from, enum life_stream to);
 	void (*cut)(struct life *l, enum life_stream s, size_t n);
 	void (*check)(struct life *l, enum life_stream s);
 	struct stream streams[LIFE_STREAMS];
