@@ -217,6 +217,16 @@ static uint64_t least_units(const clkv_cache *cache, int layer)
 	return units;
 }
 
+/* Whether blocks of all KV heads of layers up to this one find no room; *need: units that layers before it take of the
+ * same pages. */
+static bool lacks_sealed(const clkv_cache *cache, int layer, uint64_t blocks, uint64_t *need)
+{
+	bool shares =
+		layer > cache->plan.general.skip && clkv__sealed_shares(&cache->pool, layer - 1, layer);
+	*need = (shares ? *need : 0) + blocks * least_units(cache, layer);
+	return clkv__sealed_available(&cache->pool, layer) < *need;
+}
+
 /* Room for the blocks that commit may seal: while the step is open nothing else takes them. Of blocks that
  * have their own size only the least is known; commit says if it was not enough. */
 static clkv_status check_sealed(const struct clkv_step *step, clkv_error *error)
@@ -234,9 +244,9 @@ static clkv_status check_sealed(const struct clkv_step *step, clkv_error *error)
 			          i);
 		blocks += n;
 	}
+	uint64_t need = 0;
 	for (int l = 0; l < cache->shape.layers; l++)
-		if (!clkv__layer_is_dense(&cache->plan, l) &&
-		    clkv__sealed_available(&cache->pool, l) < blocks * least_units(cache, l))
+		if (!clkv__layer_is_dense(&cache->plan, l) && lacks_sealed(cache, l, blocks, &need))
 			return fail_full(cache, "sealed", l, error);
 	return CLKV_OK;
 }
@@ -246,11 +256,11 @@ static clkv_status check_sealed(const struct clkv_step *step, clkv_error *error)
 static clkv_status check_kept(const struct clkv_step *step, clkv_error *error)
 {
 	clkv_cache *cache = step->cache;
-	uint64_t sealed = 0, half = 0, streams = (uint64_t)cache->shape.streams;
+	uint64_t sealed = 0, half = 0, need = 0, streams = (uint64_t)cache->shape.streams;
 	for (size_t i = 0; i < step->n_items; i++)
 		clkv__select_needs(cache, &step->items[i], &sealed, &half);
 	for (int l = cache->plan.general.skip; l < cache->shape.layers; l++) {
-		if (clkv__sealed_available(&cache->pool, l) < sealed * least_units(cache, l))
+		if (lacks_sealed(cache, l, sealed, &need))
 			return fail_full(cache, "sealed", l, error);
 		if (clkv__slots_available(&cache->pool.layers[l].open) < half * streams)
 			return fail_full(cache, "half", l, error);

@@ -39,27 +39,46 @@ static clkv_status init_pages(struct clkv__layer_pool *layer, const clkv_allocat
 	                        error);
 }
 
-static clkv_status init_layer(struct clkv__layer_pool *layer, const clkv_allocator *allocator,
-                              const struct clkv__sizes *sizes, bool dense, uint64_t sealed,
-                              uint32_t first, clkv_error *error)
+/* Blocks in half from *at on, behind which it goes on. */
+static clkv_status init_open(struct clkv__layer_pool *layer, const clkv_allocator *allocator,
+                             const struct clkv__sizes *sizes, bool dense, uint32_t *at,
+                             clkv_error *error)
 {
-	if (dense)
-		return clkv__slots_init(&layer->open, allocator, first, sizes->half_units,
-		                        sizes->dense_slots, error);
-	CLKV_TRY(clkv__slots_init(&layer->open, allocator, first, sizes->half_units, sizes->open_slots,
-	                          error));
-	first += sizes->open_slots * sizes->half_units;
-	layer->staged = first;
-	first += sizes->staged_blocks * sizes->half_units;
+	uint32_t slots = dense ? sizes->dense_slots : sizes->open_slots;
+	layer->pages = &layer->own;
+	CLKV_TRY(clkv__slots_init(&layer->open, allocator, *at, sizes->half_units, slots, error));
+	*at += slots * sizes->half_units;
+	layer->staged = *at;
+	*at += dense ? 0 : sizes->staged_blocks * sizes->half_units;
+	return CLKV_OK;
+}
+
+/* Sealed blocks of a layer that shares them with none. */
+static clkv_status init_sealed(struct clkv__layer_pool *layer, const clkv_allocator *allocator,
+                               const struct clkv__sizes *sizes, uint64_t units, uint32_t first,
+                               clkv_error *error)
+{
 	if (sizes->moves) {
 		layer->landing = first;
 		layer->rows = first + sizes->landing_blocks * sizes->sealed_units;
 		return init_pages(layer, allocator, sizes, error);
 	}
 	if (sizes->paged)
-		return clkv__pages_init(&layer->pages, allocator, first, (uint32_t)sealed, error);
+		return clkv__pages_init(&layer->own, allocator, first, (uint32_t)units, error);
 	return clkv__slots_init(&layer->sealed, allocator, first, sizes->sealed_units,
 	                        sizes->sealed_slots, error);
+}
+
+/* Sealed blocks of the layers from first to before end, all of which take of the last one's pages. */
+static clkv_status share_sealed(struct clkv__pool *pool, const clkv_allocator *allocator,
+                                const struct clkv__plan *plan, int first, int end, uint64_t units,
+                                uint32_t at, clkv_error *error)
+{
+	struct clkv__pages *pages = &pool->layers[end - 1].own;
+	for (int l = first; l < end; l++)
+		if (!clkv__layer_is_dense(plan, l))
+			pool->layers[l].pages = pages;
+	return units > 0 ? clkv__pages_init(pages, allocator, at, (uint32_t)units, error) : CLKV_OK;
 }
 
 /* Buffer and slots for as many layers from first on as fit into one allocation. */
@@ -68,20 +87,31 @@ static clkv_status init_buffer(struct clkv__pool *pool, clkv_context *context,
                                const struct clkv__sizes *sizes, int first, int *next,
                                clkv_error *error)
 {
-	uint64_t limit = context->info.max_alloc_bytes, bytes = 0;
-	if (limit > (uint64_t)CLKV__NO_SLOT * ABI_UNIT)
-		limit = (uint64_t)CLKV__NO_SLOT * ABI_UNIT;
+	uint64_t limit = context->info.max_alloc_bytes, bytes = 0, units = 0;
+	const clkv_allocator *allocator = &context->allocator;
+	const uint64_t most = pool->shared ? (uint64_t)1 << 31 : CLKV__NO_SLOT;
+	if (limit > most * ABI_UNIT)
+		limit = most * ABI_UNIT;
 	int layer = first;
+	uint32_t at = 0;
 	for (; layer < pool->n_layers; layer++) {
+		struct clkv__layer_pool *l = &pool->layers[layer];
 		uint64_t size = clkv__sizes_layer(shape, plan, sizes, layer);
 		bool dense = clkv__layer_is_dense(plan, layer);
+		uint64_t sealed = dense ? 0 : clkv__sizes_sealed(shape, plan, sizes, layer);
 		if (layer > first && bytes + size > limit)
 			break;
-		CLKV_TRY(init_layer(&pool->layers[layer], &context->allocator, sizes, dense,
-		                    dense ? 0 : clkv__sizes_sealed(shape, plan, sizes, layer),
-		                    (uint32_t)(bytes / ABI_UNIT), error));
 		bytes += size;
+		units += sealed;
+		CLKV_TRY(init_open(l, allocator, sizes, dense, &at, error));
+		if (pool->shared)
+			continue;
+		if (!dense)
+			CLKV_TRY(init_sealed(l, allocator, sizes, sealed, at, error));
+		at = (uint32_t)(bytes / ABI_UNIT);
 	}
+	if (pool->shared)
+		CLKV_TRY(share_sealed(pool, allocator, plan, first, layer, units, at, error));
 	cl_int code;
 	cl_mem_flags flags = CL_MEM_READ_WRITE | (clkv__maps(&plan->place) ? CL_MEM_ALLOC_HOST_PTR : 0);
 	cl_mem mem = clCreateBuffer(context->cl, flags, (size_t)bytes, NULL, &code);
@@ -103,6 +133,7 @@ clkv_status clkv__pool_init(struct clkv__pool *pool, clkv_context *context,
 		.half_units = sizes->half_units,
 		.sealed_units = sizes->sealed_units,
 		.paged = sizes->paged,
+		.shared = sizes->paged && plan->layer_units[shape->layers - 1] > 0,
 		.host = plan->place.host,
 	};
 	uint64_t largest = 0;
@@ -132,7 +163,7 @@ void clkv__pool_free(struct clkv__pool *pool, clkv_context *context)
 	for (int i = 0; pool->layers && i < pool->n_layers; i++) {
 		clkv__slots_free(&pool->layers[i].open, &context->allocator);
 		clkv__slots_free(&pool->layers[i].sealed, &context->allocator);
-		clkv__pages_free(&pool->layers[i].pages, &context->allocator);
+		clkv__pages_free(&pool->layers[i].own, &context->allocator);
 		clkv__free(&context->allocator, pool->layers[i].pages_at);
 	}
 	clkv__free(&context->allocator, pool->layers);
@@ -165,14 +196,14 @@ uint64_t clkv__pool_used_open(const struct clkv__pool *pool)
 uint32_t clkv__sealed_take(struct clkv__pool *pool, int layer, uint32_t units)
 {
 	struct clkv__layer_pool *l = &pool->layers[layer];
-	return pool->paged ? clkv__pages_take(&l->pages, units) : clkv__slots_take(&l->sealed);
+	return pool->paged ? clkv__pages_take(l->pages, units) : clkv__slots_take(&l->sealed);
 }
 
 void clkv__sealed_ref(struct clkv__pool *pool, int layer, uint32_t address)
 {
 	struct clkv__layer_pool *l = &pool->layers[layer];
 	if (pool->paged)
-		clkv__pages_ref(&l->pages, address);
+		clkv__pages_ref(l->pages, address);
 	else
 		clkv__slots_ref(&l->sealed, address);
 }
@@ -180,28 +211,33 @@ void clkv__sealed_ref(struct clkv__pool *pool, int layer, uint32_t address)
 bool clkv__sealed_release(struct clkv__pool *pool, int layer, uint32_t address)
 {
 	struct clkv__layer_pool *l = &pool->layers[layer];
-	return pool->paged ? clkv__pages_release(&l->pages, address)
+	return pool->paged ? clkv__pages_release(l->pages, address)
 	                   : clkv__slots_release(&l->sealed, address);
 }
 
 uint32_t clkv__sealed_refs(const struct clkv__pool *pool, int layer, uint32_t address)
 {
 	const struct clkv__layer_pool *l = &pool->layers[layer];
-	return pool->paged ? clkv__pages_refs(&l->pages, address)
+	return pool->paged ? clkv__pages_refs(l->pages, address)
 	                   : clkv__slots_refs(&l->sealed, address);
 }
 
 uint32_t clkv__sealed_units(const struct clkv__pool *pool, int layer, uint32_t address)
 {
-	return pool->paged ? clkv__pages_units_of(&pool->layers[layer].pages, address)
+	return pool->paged ? clkv__pages_units_of(pool->layers[layer].pages, address)
 	                   : pool->sealed_units;
 }
 
 uint64_t clkv__sealed_available(const struct clkv__pool *pool, int layer)
 {
 	const struct clkv__layer_pool *l = &pool->layers[layer];
-	return pool->paged ? clkv__pages_available(&l->pages)
+	return pool->paged ? clkv__pages_available(l->pages)
 	                   : (uint64_t)clkv__slots_available(&l->sealed) * pool->sealed_units;
+}
+
+bool clkv__sealed_shares(const struct clkv__pool *pool, int layer, int other)
+{
+	return pool->paged && pool->layers[layer].pages == pool->layers[other].pages;
 }
 
 uint64_t clkv__pool_used_sealed(const struct clkv__pool *pool)
@@ -209,7 +245,7 @@ uint64_t clkv__pool_used_sealed(const struct clkv__pool *pool)
 	uint64_t units = 0;
 	for (int i = 0; i < pool->n_layers; i++)
 		units += pool->paged
-		             ? clkv__pages_used(&pool->layers[i].pages)
+		             ? clkv__pages_used(&pool->layers[i].own)
 		             : (uint64_t)clkv__slots_used(&pool->layers[i].sealed) * pool->sealed_units;
 	return units * ABI_UNIT;
 }

@@ -12,8 +12,9 @@
 struct clkv__layer_pool {
 	cl_mem mem;
 	struct clkv__slots open, sealed;
-	uint32_t staged;          /**< where kept tokens wait to be sealed */
-	struct clkv__pages pages; /**< in place of sealed, where blocks have their own size */
+	uint32_t staged; /**< where kept tokens wait to be sealed */
+	/** In place of sealed, where blocks have their own size: the layer's own pages, or those of a layer that it shares them with. */
+	struct clkv__pages own, *pages;
 	/* of a layer whose sealed blocks leave the device */
 	unsigned char *pages_at; /**< host memory, in which `sealed` counts; else NULL */
 	uint32_t landing,
@@ -26,7 +27,9 @@ struct clkv__pool {
 	struct clkv__layer_pool *layers;
 	uint32_t half_units, sealed_units;
 	bool paged; /**< sealed blocks of a layer differ in size */
-	bool host;  /**< they lie in host memory */
+	bool
+		shared; /**< layers of a buffer have pages together: what a text makes of one layer is only expected */
+	bool host; /**< they lie in host memory */
 };
 
 /** Takes all buffers; blocks in half begin as zeros, so that a row that was never written can't put a
@@ -47,8 +50,9 @@ void clkv__sealed_ref(struct clkv__pool *pool, int layer, uint32_t address);
 bool clkv__sealed_release(struct clkv__pool *pool, int layer, uint32_t address);
 uint32_t clkv__sealed_refs(const struct clkv__pool *pool, int layer, uint32_t address);
 uint32_t clkv__sealed_units(const struct clkv__pool *pool, int layer, uint32_t address);
-/** Units that sealed blocks of a layer may still take. */
+/** Units that sealed blocks of a layer may still take, and whether another layer takes of the same. */
 uint64_t clkv__sealed_available(const struct clkv__pool *pool, int layer);
+bool clkv__sealed_shares(const struct clkv__pool *pool, int layer, int other);
 
 /** Bytes in use now. */
 uint64_t clkv__pool_used_open(const struct clkv__pool *pool);

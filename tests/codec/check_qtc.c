@@ -368,6 +368,50 @@ START_TEST(test_nothing_is_left_behind)
 }
 END_TEST
 
+/* Rows of one layer spread more than those of the other, by 2; in texts the other one's do. */
+static double spread(uint64_t number, int layer, enum feed_side side, size_t head, size_t d,
+                     int wide)
+{
+	return feed_normal(number, layer, side, head, d) * (layer == wide ? 1.25 : 0.8);
+}
+
+static double spread_as_calibrated(uint64_t number, int layer, enum feed_side side, size_t head,
+                                   size_t d)
+{
+	return spread(number, layer, side, head, d, 1);
+}
+
+static double spread_as_fed(uint64_t number, int layer, enum feed_side side, size_t head, size_t d)
+{
+	return spread(number, layer, side, head, d, 0);
+}
+
+/* Layer 0 takes a bit a value more than the 3 or so of its calibration, half as much again, and layer 1 that much
+ * less: room for a quarter more of each alone, and a block in half, of 32, would not do. */
+START_TEST(test_layers_share_their_room)
+{
+	enum { LONG = 2048 };
+	static struct stream stream;
+	struct calibration c;
+	const clkv_geometry g = feed_usual(2);
+	calibration_make(
+		&c, &g,
+		&(struct calibration_kind){.step = 0.5, .one_class = true, .value = spread_as_calibrated});
+	clkv_cache_options o = feed_room(LONG, 1);
+	o.calibration = c.file.bytes;
+	o.calibration_size = c.file.n;
+	struct feed feed = {.geometry = g, .append_only = true, .value = spread_as_fed};
+	feed_open(&feed, fixture.context, fixture.queue, "qtc" AROUND, &o);
+	stream_open(&feed, &stream);
+	for (size_t i = 0; i < 3; i++)
+		feed_one(&feed, &stream, LONG / 4, CLKV_PROMPT, 1, NULL);
+	feed_one(&feed, &stream, LONG / 4, CLKV_PROMPT_END, 1, NULL);
+	ck_assert_uint_eq(stream_info(&stream).sealed, LONG);
+	feed_close(&feed);
+	calibration_free(&c);
+}
+END_TEST
+
 /* Blocks that take more than the pool has room for: the commit fails, and the sequence is what it was. */
 START_TEST(test_a_full_pool_is_said_and_nothing_is_lost)
 {
@@ -496,6 +540,7 @@ int main(void)
 	tcase_add_loop_test(attend, test_constant_values_come_back, 0, 3);
 	tcase_add_test(bytes, test_the_same_text_makes_the_same_bits);
 	tcase_add_test(bytes, test_the_pool_has_room_for_a_text_like_that_of_the_calibration);
+	tcase_add_test(bytes, test_layers_share_their_room);
 	tcase_add_test(bytes, test_nothing_is_left_behind);
 	tcase_add_test(bytes, test_a_full_pool_is_said_and_nothing_is_lost);
 	tcase_add_loop_test(files, test_what_does_not_go_together_is_refused, 0,
