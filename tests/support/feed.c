@@ -10,6 +10,7 @@
 
 #include <check.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -166,21 +167,24 @@ static bool is_row(const struct made_row *a, const struct made_row *b)
 	       a->dtype == b->dtype && a->heads == b->heads && a->dim == b->dim;
 }
 
-/* Keeps the rows made last, as tests want the same ones for two caches, a reference and what must be stored: making them had
- * taken a third of some suites' time. */
-static const double *keep_row(const struct feed *feed, const struct made_row *wanted)
+/* Copies a row out of those made last, of which it becomes one: tests want the same ones for two caches, a reference and what must
+ * be stored, and making them had taken a third of some suites' time. Threads feed too: one at a time. */
+static void copy_row(const struct feed *feed, const struct made_row *wanted, double *values)
 {
 	enum { ROWS = 4096 };
 	static struct made_row made[ROWS];
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	uint64_t place = random_mix(wanted->row, (uint64_t)wanted->layer * 4u + (uint64_t)wanted->side);
 	struct made_row *r = &made[place % ROWS];
-	if (is_row(r, wanted))
-		return r->values;
-	free(r->values);
-	*r = *wanted;
-	r->values = new_doubles(r->heads * r->dim);
-	make_row(feed, r, r->values);
-	return r->values;
+	pthread_mutex_lock(&lock);
+	if (!is_row(r, wanted)) {
+		free(r->values);
+		*r = *wanted;
+		r->values = new_doubles(r->heads * r->dim);
+		make_row(feed, r, r->values);
+	}
+	memcpy(values, r->values, r->heads * r->dim * sizeof *values);
+	pthread_mutex_unlock(&lock);
 }
 
 void feed_rows(const struct feed *feed, int layer, enum feed_side side, const uint64_t *row,
@@ -190,7 +194,7 @@ void feed_rows(const struct feed *feed, int layer, enum feed_side side, const ui
 	for (size_t i = 0; i < n; i++, values += heads * dim) {
 		const struct made_row r = {row[i], layer, side, feed->in.dtype, heads, dim, NULL};
 		if (feed->value == feed_normal) /* which depends on nothing else */
-			memcpy(values, keep_row(feed, &r), heads * dim * sizeof *values);
+			copy_row(feed, &r, values);
 		else
 			make_row(feed, &r, values);
 	}
