@@ -613,7 +613,7 @@ static clkv_status watched_get(void *self, const struct share_key *keys, size_t 
 /* While chunks come to the device, the store isn't held: other threads ask it meanwhile. */
 START_TEST(test_loading_does_not_hold_the_store)
 {
-	struct feed feed;
+	struct feed feed = {0};
 	struct stream stream, copy;
 	make_folder();
 	open_stream(&feed, SKIPS, &stream);
