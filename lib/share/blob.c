@@ -20,7 +20,8 @@ size_t share_blob_write(void *opaque, const void *data, size_t size)
 		blob->data = grown;
 		blob->room = room;
 	}
-	memcpy(blob->data + blob->size, data, size);
+	if (size > 0) /* else there may be nowhere to write it */
+		memcpy(blob->data + blob->size, data, size);
 	blob->size += size;
 	return size;
 }
