@@ -534,6 +534,7 @@ static void expect_not_loaded(const char *recipe, const struct factors *f,
 	struct feed feed;
 	open_feed(&feed, recipe, f);
 	memory_expect_refused(&feed, saved, text);
+	feed_close(&feed);
 }
 
 /* Pages go as they are to a cache with the same factors, rows to one of another recipe; other factors, and the same ones at

@@ -412,6 +412,7 @@ static void expect_not_loaded(const char *recipe, const struct memory_file *rota
 	struct feed feed;
 	open_feed(&feed, recipe, rotation);
 	memory_expect_refused(&feed, saved, text);
+	feed_close(&feed);
 }
 
 START_TEST(test_files_belong_to_their_matrices)

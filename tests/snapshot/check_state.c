@@ -247,13 +247,6 @@ static void train(uint64_t seed, struct memory_file *book, struct memory_file *f
 	feed_close(&feed);
 }
 
-static void expect_named(const struct feed *feed, struct memory_file *file, const char *word)
-{
-	clkv_error error;
-	ck_assert_int_eq(memory_refused(feed, file, &error), CLKV_ERROR_UNSUPPORTED);
-	ck_assert_msg(strstr(error.text, word) != NULL, "no '%s' in: %s", word, error.text);
-}
-
 START_TEST(test_codebooks_have_names)
 {
 	static struct stream stream, copy;
@@ -271,13 +264,13 @@ START_TEST(test_codebooks_have_names)
 	stream_open(&feed, &stream);
 	memory_save(&feed, &stream, NULL, &file); /* of no token: the name is there */
 	open_codes(&foreign, &book[1]);
-	expect_named(&foreign, &file, name);
+	memory_expect_refused(&foreign, &file, name);
 	feed_one(&feed, &stream, 300, CLKV_PROMPT_END, 5, NULL);
 	memory_save(&feed, &stream, NULL, &file);
-	expect_named(&foreign, &file, name);
-	expect_named(&foreign, &own, "of their own");
+	memory_expect_refused(&foreign, &file, name);
+	memory_expect_refused(&foreign, &own, "of their own");
 	open_codes(&none, NULL);
-	expect_named(&none, &file, name);
+	memory_expect_refused(&none, &file, name);
 	open_codes(&same, &book[0]);
 	memory_load(&same, &file, &stream, &copy);
 	expect_same_future(kind_of("a2ats"), &feed, &stream, &same, &copy);

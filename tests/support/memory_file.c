@@ -85,12 +85,11 @@ clkv_status memory_refused(const struct feed *feed, struct memory_file *file, cl
 	return status;
 }
 
-void memory_expect_refused(struct feed *feed, struct memory_file *file, const char *text)
+void memory_expect_refused(const struct feed *feed, struct memory_file *file, const char *text)
 {
 	clkv_error error;
 	ck_assert_int_eq(memory_refused(feed, file, &error), CLKV_ERROR_UNSUPPORTED);
 	ck_assert_msg(strstr(error.text, text) != NULL, "no '%s' in: %s", text, error.text);
-	feed_close(feed);
 }
 
 void memory_expect_same_pieces(struct feed *feed)

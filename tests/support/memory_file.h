@@ -29,8 +29,8 @@ void memory_load(const struct feed *feed, struct memory_file *file, const struct
 /** Loads from the file's beginning what can't be loaded; the cache must be as before. error may be NULL. */
 clkv_status memory_refused(const struct feed *feed, struct memory_file *file, clkv_error *error);
 
-/** Fails the test unless loading is refused as UNSUPPORTED by an error that has `text` in it, and closes the cache. */
-void memory_expect_refused(struct feed *feed, struct memory_file *file, const char *text);
+/** Fails the test unless loading is refused as UNSUPPORTED by an error that has `text` in it. */
+void memory_expect_refused(const struct feed *feed, struct memory_file *file, const char *text);
 
 /** Fails the test unless 300 tokens of a prompt make the same file in one step as in pieces of which the last comes to a fork. */
 void memory_expect_same_pieces(struct feed *feed);
