@@ -633,24 +633,12 @@ static clkv_status redis_each(void *self, share_each_fn fn, void *opaque, clkv_e
 	return run(self, walk, &w, error);
 }
 
-const struct share_backend share_redis = {
-	.scheme = "redis",
-	.open = redis_open,
-	.close = redis_close,
-	.has = redis_has,
-	.get = redis_get,
-	.put = redis_put,
-	.drop = redis_drop,
-	.each = redis_each,
-};
+/* Schemes differ in how a connection is opened. */
+#define BACKEND(name, opens)                                                                       \
+	{                                                                                              \
+		.scheme = name, .open = opens, .close = redis_close, .has = redis_has, .get = redis_get,   \
+		.put = redis_put, .drop = redis_drop, .each = redis_each                                   \
+	}
 
-const struct share_backend share_rediss = {
-	.scheme = "rediss",
-	.open = rediss_open,
-	.close = redis_close,
-	.has = redis_has,
-	.get = redis_get,
-	.put = redis_put,
-	.drop = redis_drop,
-	.each = redis_each,
-};
+const struct share_backend share_redis = BACKEND("redis", redis_open);
+const struct share_backend share_rediss = BACKEND("rediss", rediss_open);
