@@ -100,8 +100,8 @@ def _forward(model: Any, ids: torch.Tensor, start: int, cache: Any, last: int = 
     return model(ids, position_ids=places, past_key_values=cache, use_cache=True, logits_to_keep=last).logits[0].float().log_softmax(-1)
 
 
-def _run(model: Any, ids: torch.Tensor, prompt: int, press: Any) -> tuple[Run, int]:
-    """What a press does to predictions behind the prompt, and the bytes that it keeps when generation begins."""
+def _run(model: Any, ids: torch.Tensor, prompt: int, press: Any) -> Run:
+    """What a press does to predictions behind the prompt."""
     cache = Cache(layer_class_to_replicate=_HalfLayer)
     with torch.inference_mode():
         before = alive()
@@ -118,7 +118,7 @@ def _run(model: Any, ids: torch.Tensor, prompt: int, press: Any) -> tuple[Run, i
         log_probs = torch.cat(parts)[:-1]
         del parts
         nbytes = alive(last, log_probs) - before
-    return Run(log_probs, nbytes, held, None, None), held
+    return Run(log_probs, nbytes, held, None, None)
 
 
 def _clear(model: Any) -> None:
@@ -137,13 +137,14 @@ def serve(file: str) -> None:
     ids, prompt, truth = given["ids"], given["prompt"], given["truth"]
     with torch.inference_mode():
         _forward(model, ids[:, :2], 0, Cache(layer_class_to_replicate=_HalfLayer))  # what is made once is made
-    run, full = _run(model, ids, prompt, None)
+    run = _run(model, ids, prompt, None)
+    full = run.prompt_nbytes
     _tell(judge(NO_PRESS, run, truth, ids, prompt))
     for job in (Job(*job) for job in given["jobs"]):
         label = f"{job.press}, as {job.beside}"
         try:
             press = press_of(kvpress, job.press, 1 - job.bytes_per_token * prompt / full)
-            run, _ = _run(model, ids, prompt, press)
+            run = _run(model, ids, prompt, press)
         except Exception as error:
             print(json.dumps({"recipe": label, "failed": f"{type(error).__name__}: {error}"}), flush=True)
         else:
@@ -157,6 +158,10 @@ def _tell(result: Result) -> None:
 
 
 # ---- the process that asks ----
+
+def _interpreter(python: str) -> str:
+    return python or os.environ.get("CLKV_KVPRESS_PYTHON") or sys.executable
+
 
 def jobs_of(results: Iterable[Result], presses: Iterable[str]) -> list[Job]:
     """Each press at the bytes of each recipe that has fewer than half floats take; recipes with the same, within a twentieth, share
@@ -178,7 +183,7 @@ def compare(model: str, dtype: str, ids: torch.Tensor, prompt: int, truth: torch
     truth   log probabilities [scored][vocabulary] of the stock cache
     python  an interpreter that has kvpress and this package; "": CLKV_KVPRESS_PYTHON, or this one
     """
-    python = python or os.environ.get("CLKV_KVPRESS_PYTHON") or sys.executable
+    python = _interpreter(python)
     with tempfile.TemporaryDirectory() as folder:
         file = os.path.join(folder, "given")
         torch.save({"model": model, "dtype": dtype, "ids": ids, "prompt": prompt, "truth": truth,
@@ -209,9 +214,8 @@ def _results(lines: Iterable[str]) -> Iterator[Result | str]:
 
 def has_kvpress(python: str = "") -> bool:
     """Whether an interpreter has kvpress."""
-    python = python or os.environ.get("CLKV_KVPRESS_PYTHON") or sys.executable
     asked = "import importlib.util, sys; sys.exit(importlib.util.find_spec('kvpress') is None)"
     try:
-        return subprocess.run([python, "-c", asked], check=False).returncode == 0
+        return subprocess.run([_interpreter(python), "-c", asked], check=False).returncode == 0
     except OSError:
         return False
