@@ -2,8 +2,6 @@
 /** \file eigen.c \brief Eigenvectors by LAPACK's dsyev, largest eigenvalue first. */
 #include "eigen.h"
 
-#include "config.h"
-
 #ifdef HAVE_LAPACKE
 #include <lapacke.h>
 

@@ -19,11 +19,12 @@ enum { CLKV__MAX_LIST = 1024, CLKV__MAX_VARIANTS = 8 };
 
 /** Keys behind `;`: they hold for the whole recipe. */
 struct clkv__general {
-	int window; /**< tokens that stay in half at the end of a sequence */
-	int sinks;  /**< tokens that stay in half at its beginning */
-	int block;  /**< tokens of a block */
-	int skip;   /**< first layers that stay in half */
-	int seal;   /**< 0: chunk by chunk, 1: at the prompt's end; the stages' if not given */
+	int window;       /**< tokens that stay in half at the end of a sequence */
+	int sinks;        /**< tokens that stay in half at its beginning */
+	int block;        /**< tokens of a block */
+	int skip;         /**< first layers that stay in half */
+	int seal;         /**< 0: chunk by chunk, 1: at the prompt's end; the stages' if not given */
+	int budget_bytes; /**< that a KV head's slots may take in a layer, in place of a budget in slots; 0: as the stage says */
 };
 
 /** Numbers of a row of K and of V that sealed blocks hold in place of its channels: ranks, multiples of 16. */

@@ -18,6 +18,10 @@ const struct clkv__key clkv__general_keys[] = {
      "first layers that stay in half; the default is the stage's"},
 	{"seal", CLKV__KEY_NAME, AT(seal), 0, 0, "chunk|prompt", CLKV__UNSET,
      "when a prompt is sealed: with each chunk, or at its end; the default is the stage's"},
+	{"budget_bytes", CLKV__KEY_INT, AT(budget_bytes), 1, 1 << 30, NULL, CLKV__UNSET,
+     "bytes that K and V of a KV head's slots may take in a layer: of a stage that selects, in "
+     "place "
+     "of its budget"},
 };
 const size_t clkv__n_general_keys = sizeof clkv__general_keys / sizeof clkv__general_keys[0];
 

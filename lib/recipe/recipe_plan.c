@@ -3,6 +3,7 @@
 #include "recipe/recipe.h"
 
 #include "base/error.h"
+#include "plan/budget_bytes.h"
 #include "plan/plan_select.h"
 #include "plan/plan_variants.h"
 
@@ -12,6 +13,8 @@ static clkv_status resolve_general(const struct clkv__recipe *recipe,
 {
 	*general = recipe->general;
 	clkv__general_fill(recipe, general);
+	if (general->budget_bytes == CLKV__UNSET)
+		general->budget_bytes = 0;
 	if (recipe->general.skip == CLKV__UNSET && general->skip > shape->layers)
 		general->skip = shape->layers;
 	if (general->skip > shape->layers)
@@ -37,7 +40,9 @@ clkv_status clkv__recipe_plan(const struct clkv__recipe *recipe, const struct cl
 		status = clkv__plan_variants(&recipe->keep, shape, &p, error);
 	if (status == CLKV_OK) {
 		position = recipe->stages[0].position; /* what selects comes first */
-		status = clkv__plan_select(&p, error);
+		status = clkv__budget_bytes_apply(&p, shape, error);
+		if (status == CLKV_OK)
+			status = clkv__plan_select(&p, error);
 	}
 	if (status != CLKV_OK) {
 		if (error && error->position < 0)

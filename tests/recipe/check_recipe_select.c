@@ -190,6 +190,11 @@ static const struct {
 	{"corm | kvmerger", {"'kvmerger'", "'corm'", "no number", "prefixkv"}},
 	{"dbudgetkv | kvmerger", {"'kvmerger'", "'dbudgetkv'", "no number", "prefixkv"}},
 	{"h2o ; skip=7", {"skip", "7", "6 layers", NULL}},
+	{"kivi ; budget_bytes=4096", {"'budget_bytes'", "4096", "no stage selects", "snapkv"}},
+	{"corm ; budget_bytes=4096", {"'budget_bytes'", "'corm'", "itself finds out", "snapkv"}},
+	{"snapkv | kvcomp ; budget_bytes=4096", {"'budget_bytes'", "'bounded'", "'budget'", "kivi"}},
+	{"snapkv ; budget_bytes=511", {"'budget_bytes'", "511", "two slots", "544 or more"}},
+	{"snapkv ; budget_bytes=4096", {"'snapkv'", "window of 32", "1 kept", "are 33;"}},
 };
 
 START_TEST(test_what_does_not_fit_is_refused)
@@ -227,6 +232,32 @@ START_TEST(test_the_smallest_budgets)
 		struct clkv__quota q = clkv__select_quota(&p.select, (uint32_t)p.general.sinks,
 		                                          (uint32_t)p.general.window, 1000);
 		ck_assert_msg(memcmp(&q, &cases[i].quota, sizeof q) == 0, "'%s'", cases[i].recipe);
+	}
+}
+END_TEST
+
+/* By hand: a slot has 16 bytes of state. One in half, of sinks, window or merged ones, is 272 bytes; a block of 64 kept tokens is
+ * 17,408 bytes in half, 6,144 with 4 bits (K: 2,048 of codes, 512 of scales in groups of 32; V as much), 4,096 with 2. */
+START_TEST(test_bytes_are_as_many_slots_as_fit)
+{
+	static const struct {
+		const char *recipe;
+		uint32_t slots;
+	} cases[] = {
+		{"snapkv ; budget_bytes=43520", 32 + 128},
+		{"snapkv ; budget_bytes=43519", 32 + 64},
+		{"snapkv:budget=300 | f16 ; budget_bytes=43520", 32 + 128},
+		{"snapkv | kivi:bits=4,group=32 ; budget_bytes=43520,window=32", 32 + 5 * 64},
+		{"snapkv | kivi:bits=2,group=32 ; budget_bytes=43520,window=32", 32 + 8 * 64},
+		{"streaming ; budget_bytes=2448", 9},
+		{"h2o:recent=16 ; budget_bytes=21760", 16 + 64},
+		{"zeromerge:tail=32,residual=8 ; budget_bytes=28288", 32 + 8 + 64},
+		{"snapkv ; budget_bytes=1073741824", 1 << 20},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct clkv__plan p = planned(cases[i].recipe);
+		ck_assert_msg(p.select.budget == (float)cases[i].slots, "'%s': %g", cases[i].recipe,
+		              (double)p.select.budget);
 	}
 }
 END_TEST
@@ -300,6 +331,7 @@ int main(void)
 	tcase_add_loop_test(select, test_what_does_not_fit_is_refused, 0,
 	                    (int)(sizeof misfits / sizeof misfits[0]));
 	tcase_add_test(select, test_the_smallest_budgets);
+	tcase_add_test(select, test_bytes_are_as_many_slots_as_fit);
 	tcase_add_test(select, test_small_models_skip_what_they_have);
 	tcase_add_test(select, test_what_is_selected_stays_where_kernels_read);
 	tcase_add_test(select, test_macros_of_selection);

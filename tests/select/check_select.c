@@ -181,6 +181,51 @@ START_TEST(test_a_budget_of_everything_changes_nothing)
 }
 END_TEST
 
+/* ---------------------------------------------------------------- codes ---- */
+
+/* A prompt's choice looks at its rows as they came, and codes come behind it: so many tokens are the same ones at any number
+ * of bits, and at 16 what attention then says is, bit for bit, what selection alone says. */
+START_TEST(test_the_choice_knows_nothing_of_bits)
+{
+	static const char *const codecs[] = {"", " | f16", " | kivi:bits=4,group=32",
+	                                     " | kivi:bits=2,group=32"};
+	struct selected_kept alone[2][2];
+	struct feed_result first, result;
+	for (int i = 0; i < 4; i++) {
+		static struct stream stream;
+		struct feed feed = {.geometry = feed_usual(2), .lse = true};
+		char recipe[200];
+		snprintf(recipe, sizeof recipe, "snapkv:budget=80,obs=16,pool=5%s" AROUND, codecs[i]);
+		feed_open(&feed, fixture.context, fixture.queue, recipe, NULL);
+		stream_open(&feed, &stream);
+		feed_one(&feed, &stream, 200, CLKV_PROMPT_END, 1, &result);
+		feed_result_close(&result);
+		for (int layer = 0; layer < 2; layer++)
+			for (size_t head = 0; head < 2; head++) {
+				struct selected_kept *a = &alone[layer][head], b;
+				selected_read(&feed, &stream, layer, head, i ? &b : a);
+				if (i == 0)
+					continue;
+				ck_assert_uint_eq(a->kept.n, b.kept.n);
+				ck_assert(memcmp(a->kept.positions, b.kept.positions,
+				                 a->kept.n * sizeof *b.kept.positions) == 0);
+				selected_free(&b);
+			}
+		feed_one(&feed, &stream, 1, CLKV_DECODE, 2, i ? &result : &first);
+		bool same =
+			i == 0 || memcmp(first.out, result.out, 2 * first.out_row * sizeof *first.out) == 0;
+		ck_assert(same == (i < 2));
+		if (i > 0)
+			feed_result_close(&result);
+		feed_close(&feed);
+	}
+	for (int layer = 0; layer < 2; layer++)
+		for (size_t head = 0; head < 2; head++)
+			selected_free(&alone[layer][head]);
+	feed_result_close(&first);
+}
+END_TEST
+
 /* ---------------------------------------------------------------- planted rows ---- */
 
 /* The row of a token that is special, what its keys are multiplied by, and where queries look: channel 0 of theirs. */
@@ -444,6 +489,7 @@ int main(void)
 	fixture_some(choice, test_the_choice_is_that_of_a_sort, CASES, 0, 2, 4, 6, 7, 9, 10, 11, 13);
 	fixture_some(choice, test_two_prompts, CASES, 2, 4, 7);
 	fixture_some(kinds, test_a_budget_of_everything_changes_nothing, 6, 0, 4);
+	tcase_add_test(kinds, test_the_choice_knows_nothing_of_bits);
 	tcase_add_loop_test(kinds, test_long_keys_go_and_short_ones_stay, 0, 2);
 	tcase_add_test(kinds, test_rotation_changes_no_choice_by_length);
 	tcase_add_test(kinds, test_uniform_attention_drops_nothing);
