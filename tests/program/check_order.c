@@ -35,14 +35,16 @@ static clkv_context *open_ordered(const char *order, const char *kernels)
 	return context;
 }
 
-static struct every_record live(const struct every_case *c, const char *order, const char *kernels)
+/* Of one context for all orders: its programs are built once, and launches alone tell them the order. */
+static struct every_record live(const struct every_case *c, clkv_context *context,
+                                const char *order)
 {
 	struct every_record record = {0};
-	clkv_context *context = open_ordered(order, kernels);
+	clkv_error error;
+	feed_ok(clkv__order_parse(order, &context->order, &error), &error, order);
 	cl_command_queue queue = fixture_queue_of(context);
 	every_long_life(c, context, queue, &record);
 	clReleaseCommandQueue(queue);
-	clkv_context_destroy(context);
 	return record;
 }
 
@@ -54,15 +56,17 @@ static bool same(const struct every_record *a, const struct every_record *b)
 START_TEST(test_orders_give_the_same)
 {
 	const struct every_case *c = &every_cases[_i];
-	struct every_record usual = live(c, orders[0], "");
+	clkv_context *context = open_ordered(orders[0], "");
+	struct every_record usual = live(c, context, orders[0]);
 	ck_assert_uint_gt(usual.n, 0);
 	for (int i = 1; i < ORDERS; i++) {
-		struct every_record other = live(c, orders[i], "");
+		struct every_record other = live(c, context, orders[i]);
 		ck_assert_msg(same(&usual, &other), "'%s' isn't the same in the order '%s'", c->recipe,
 		              orders[i]);
 		free(other.data);
 	}
 	free(usual.data);
+	clkv_context_destroy(context);
 }
 END_TEST
 
@@ -124,7 +128,9 @@ START_TEST(test_planted_races_are_seen)
 	const struct every_case *c = case_of(p->recipe);
 	char folder[64];
 	plant(p->file, p->good, p->bad, folder, sizeof folder);
-	struct every_record usual = live(c, "forward", folder), reversed = live(c, "reverse", folder);
+	clkv_context *context = open_ordered("forward", folder);
+	struct every_record usual = live(c, context, "forward"), reversed = live(c, context, "reverse");
+	clkv_context_destroy(context);
 	uproot(folder, p->file);
 	ck_assert_msg(!same(&usual, &reversed), "%s has a race that nobody sees", p->file);
 	free(usual.data);
