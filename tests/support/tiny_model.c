@@ -13,7 +13,8 @@
 #include "ref/ref_half.h"
 #include "weight_format.h"
 
-enum { LAYERS = 2, DIM = 256, FF = 512, Q_HEADS = 4, KV_HEADS = 2, HEAD = 64, VOCABULARY = 90 };
+/* Heads are those of feed_usual, so that its suites' programs serve here. */
+enum { LAYERS = 2, DIM = 256, FF = 512, Q_HEADS = 6, KV_HEADS = 2, HEAD = 64, VOCABULARY = 90 };
 
 struct entry {
 	const char *name;
@@ -109,13 +110,14 @@ struct gguf_build tiny_model_build_windowed(uint32_t seed, uint32_t window)
 	struct gguf_build b = {NULL, 0, 0};
 	uint64_t offset = 0;
 	char name[64];
-	gguf_build_header(&b, 3, LAYERS * LAYER_ENTRIES + OTHER_ENTRIES, window > 0 ? 7 : 6);
+	gguf_build_header(&b, 3, LAYERS * LAYER_ENTRIES + OTHER_ENTRIES, window > 0 ? 8 : 7);
 	gguf_build_text(&b, "general.architecture", "llama");
 	gguf_build_number(&b, "llama.block_count", LAYERS);
 	gguf_build_number(&b, "llama.embedding_length", DIM);
 	gguf_build_number(&b, "llama.feed_forward_length", FF);
 	gguf_build_number(&b, "llama.attention.head_count", Q_HEADS);
 	gguf_build_number(&b, "llama.attention.head_count_kv", KV_HEADS);
+	gguf_build_number(&b, "llama.attention.key_length", HEAD);
 	if (window > 0)
 		gguf_build_number(&b, "llama.attention.sliding_window", window);
 	for (size_t i = 0; i < LAYERS * LAYER_ENTRIES; i++) {
@@ -206,7 +208,7 @@ static void run_layer(const struct model *m, const struct model_layer *l, double
                       size_t position, double *k, double *v)
 {
 	const size_t kv_dim = KV_HEADS * HEAD;
-	double in[DIM], q[Q_HEADS * HEAD], out[DIM], gate[FF], up[FF];
+	double in[DIM], q[Q_HEADS * HEAD], attended[Q_HEADS * HEAD], out[DIM], gate[FF], up[FF];
 	norm(l->attn_norm, (double)m->rms_epsilon, x, in);
 	multiply(l->q, in, q);
 	multiply(l->k, in, k + position * kv_dim);
@@ -218,8 +220,8 @@ static void run_layer(const struct model *m, const struct model_layer *l, double
 		v[i] = ref_half(v[i]);
 	}
 	size_t all = position + 1, seen = m->window > 0 ? (size_t)m->window : all;
-	attend(q, k, v, all > seen ? all - seen : 0, all, in);
-	multiply(l->attn_out, in, out);
+	attend(q, k, v, all > seen ? all - seen : 0, all, attended);
+	multiply(l->attn_out, attended, out);
 	for (size_t i = 0; i < DIM; i++)
 		x[i] += out[i];
 	norm(l->ffn_norm, (double)m->rms_epsilon, x, in);
