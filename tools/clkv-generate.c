@@ -34,8 +34,8 @@ static const struct tool_option options[] = {
      .size = {&o.depth, 0, MOST_TOKENS}},
 	{"ignore-eos", NULL, "go on behind the end of the text", .flag = &o.ignore_eos},
 	{"share", "URL",
-     "begin with what a store has of the prompt, and store the prompt: a folder or\n"
-     "redis://HOST",
+     "begin with what a store has of the prompt, and store the prompt: a folder,\n"
+     "redis://HOST or, by TLS, rediss://HOST",
      .text = &o.share.url},
 	{"share-recipe", "R", "take the store's chunks of this recipe, sealed anew; stores nothing",
      .text = &o.share.recipe},

@@ -27,7 +27,8 @@ static bool set_bytes(const char *text, struct tool_error *error)
 }
 
 static const struct tool_option options[] = {
-	{"store", "URL", "a folder, or redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]", .text = &url},
+	{"store", "URL", "a folder, or redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]; rediss: by TLS",
+     .text = &url},
 	{"bytes", "N", "evict: how much may be left", .set = set_bytes},
 	{"remove", NULL, "verify: remove what is damaged", .flag = &removes},
 };
@@ -183,7 +184,7 @@ static bool check(struct tool_error *error)
 	if (action == NULL || find_action() == ACTIONS)
 		return tool_fail(error, "what to do: list, verify, evict or stats; try clkv-share --help");
 	if (url == NULL)
-		return tool_fail(error, "--store is needed: a folder, or redis://HOST");
+		return tool_fail(error, "--store is needed: a folder, redis://HOST or rediss://HOST");
 	if ((strcmp(action, "evict") == 0) != has_bytes)
 		return tool_fail(error,
 		                 "--bytes is how much evict leaves: it needs it, others don't take it");

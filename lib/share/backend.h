@@ -22,6 +22,9 @@ typedef bool (*share_take_fn)(void *opaque, size_t i, const unsigned char *data,
 typedef bool (*share_each_fn)(void *opaque, const struct share_key *key, uint64_t bytes,
                               double age);
 
+/** Keys that a sequence asks for at once: so many chunks lie in memory while a cache takes them, and the store is free for others. */
+enum { SHARE_AHEAD = 4 };
+
 /** All errors are IO or NO_HOST_MEMORY, of open INVALID_ARGUMENT too. */
 struct share_backend {
 	const char *scheme; /**< of urls */

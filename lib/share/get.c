@@ -8,9 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Chunks that are asked for at once: so many lie in memory while the cache takes them, and the store is free for others. */
-enum { AHEAD = 4 };
-
 struct getting {
 	clkv_share *share;
 	clkv_seq *seq;
@@ -18,8 +15,8 @@ struct getting {
 	struct share_chain chain;
 	struct share_blob empty; /* a file without tokens, which says what others must look like */
 	size_t n_tokens, matched;
-	clkv_share_note *note;            /* the caller's, or NULL */
-	struct share_blob fetched[AHEAD]; /* the store's last answer */
+	clkv_share_note *note;                  /* the caller's, or NULL */
+	struct share_blob fetched[SHARE_AHEAD]; /* the store's last answer */
 	size_t n_fetched;
 	bool failed;             /* the store did, in its last call */
 	struct share_blob end;   /* what was left of this very text, if it's there */
@@ -130,13 +127,13 @@ static bool keep(void *opaque, size_t i, const unsigned char *data, size_t size)
 	return true;
 }
 
-/* Asks the store for up to AHEAD chunks. False: there is no more behind those that came; a store that fails ends the
+/* Asks the store for up to SHARE_AHEAD chunks. False: there is no more behind those that came; a store that fails ends the
  * beginning. */
 static bool fetch(struct getting *g, const struct share_key *keys, size_t n)
 {
 	clkv_share *share = g->share;
 	clkv_error why = {.position = -1};
-	for (size_t i = 0; i < AHEAD; i++)
+	for (size_t i = 0; i < SHARE_AHEAD; i++)
 		g->fetched[i].size = 0;
 	g->n_fetched = 0;
 	pthread_mutex_lock(&share->mutex);
@@ -174,7 +171,7 @@ static void get_end(struct getting *g)
 	note_refused(g);
 }
 
-/* Chunks from .. from + n - 1, n up to AHEAD. */
+/* Chunks from .. from + n - 1, n up to SHARE_AHEAD. */
 static bool get_some(struct getting *g, size_t from, size_t n)
 {
 	bool on = fetch(g, &g->chain.keys[from], n);
@@ -189,8 +186,8 @@ static bool get_some(struct getting *g, size_t from, size_t n)
 
 static bool get_chunks(struct getting *g, size_t n)
 {
-	for (size_t i = 0; i < n; i += AHEAD)
-		if (!get_some(g, i, n - i < AHEAD ? n - i : AHEAD))
+	for (size_t i = 0; i < n; i += SHARE_AHEAD)
+		if (!get_some(g, i, n - i < SHARE_AHEAD ? n - i : SHARE_AHEAD))
 			return false;
 	return true;
 }
@@ -307,7 +304,7 @@ clkv_status clkv_share_get(clkv_share *share, clkv_cache *cache, clkv_cache *as,
 	share_chain_free(&g.chain);
 	share_blob_free(&g.empty);
 	share_blob_free(&g.end);
-	for (size_t i = 0; i < AHEAD; i++)
+	for (size_t i = 0; i < SHARE_AHEAD; i++)
 		share_blob_free(&g.fetched[i]);
 	return status;
 }

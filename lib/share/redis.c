@@ -20,7 +20,7 @@
 
 enum { WORD = 256, KEY_ROOM = 80 };
 /* Requests on their way at once: of chunks, whose answers are large, and of words. */
-enum { CHUNKS_AHEAD = 4, WORDS_AHEAD = 64 };
+enum { WORDS_AHEAD = 64 };
 /* Pages of a list of keys, at most: a server may never come to its end. */
 enum { MOST_PAGES = 1 << 20 };
 /* Of a list, which SCAN fills with some hundreds: lists of a hostile server lie in each other as deep as it sends them. */
@@ -492,24 +492,23 @@ static void drain(struct redis *r, size_t n)
 	}
 }
 
+/* All keys are asked for before the first answer is read. */
 static clkv_status get_all(struct redis *r, void *arguments, clkv_error *error)
 {
 	const struct asking *a = arguments;
 	clkv_status status = CLKV_OK;
 	size_t sent = 0, i = 0;
-	for (bool on = true; i < a->n && on && status == CLKV_OK;) {
+	for (; sent < a->n && status == CLKV_OK; sent++)
+		status = request_key(r, "GET", &a->keys[sent], error);
+	if (status == CLKV_OK)
+		status = flush(r, error);
+	for (bool on = true; i < a->n && on && status == CLKV_OK; i++) {
 		redisReply *reply = NULL;
-		for (; sent < a->n && sent < i + CHUNKS_AHEAD && status == CLKV_OK; sent++)
-			status = request_key(r, "GET", &a->keys[sent], error);
-		if (status == CLKV_OK)
-			status = flush(r, error);
-		if (status == CLKV_OK)
-			status = expect(r, REDIS_REPLY_STRING, &reply, error);
+		status = expect(r, REDIS_REPLY_STRING, &reply, error);
 		if (status == CLKV_OK)
 			on = reply->type == REDIS_REPLY_STRING &&
 			     a->take(a->opaque, i, (const unsigned char *)reply->str, reply->len);
 		freeReplyObject(reply);
-		i++;
 	}
 	drain(r, sent - i);
 	return status;
