@@ -2,31 +2,16 @@
 /**
  * \file    snapshot_index.c
  * \brief   Indexes of a sequence: its segments, the codebook that they are by or its name, and what stands for units.
- *
- * Kernels find tokens by members and ends, so a file's lists are taken only if they name each token of their segment once.
  */
-#include "snapshot/snapshot_state.h"
+#include "snapshot/snapshot_index.h"
 
 #include "base/alloc.h"
 #include "base/halves.h"
 #include "cache/idle.h"
 
-/* Whose codebook: of no sequence yet or of a kind that has none, the sequence's own, one of the cache's options. */
-enum { BOOK_NONE, BOOK_OWN, BOOK_GIVEN };
-
 /* Bytes of the list: kind of the codebook, its number (8 bytes), segments; then of each its stride, its tokens when it was made,
  * and those that are still there. */
 enum { LIST_BYTES = 16, SEGMENT_BYTES = 12 };
-
-struct segment {
-	uint32_t stride, tokens, kept, pos;
-};
-
-struct list {
-	uint32_t book, n;
-	uint64_t number;
-	struct segment *segment; /* [n] */
-};
 
 static bool is_asked(const struct clkv__plan *plan)
 {
@@ -41,12 +26,6 @@ static bool is_taken(const clkv_cache *cache)
 static bool has_index(const clkv_seq *seq)
 {
 	return is_taken(seq->cache);
-}
-
-/* Bytes of what an index or a codebook of one head takes. */
-static size_t head_bytes(uint32_t units)
-{
-	return (size_t)units * ABI_UNIT;
 }
 
 static const clkv_allocator *allocator_of(const struct clkv__state_io *io)
@@ -70,38 +49,21 @@ static struct clkv__state_bytes layer_of(const struct clkv__state_io *io, cl_mem
                                          uint32_t address, uint32_t stride, int layer, void *host)
 {
 	const struct clkv__shape *shape = &io->seq->cache->shape;
-	size_t layer_bytes = (size_t)shape->streams * head_bytes(stride);
+	size_t layer_bytes = (size_t)shape->streams * clkv__index_head_bytes(stride);
 	int number = layer - io->plan->general.skip;
 	return (struct clkv__state_bytes){
 		mem, (size_t)address * ABI_UNIT + (size_t)number * layer_bytes, layer_bytes, host};
 }
 
-/* Where a segment's ends and members stand in a head's index: behind what stands for its units. */
-struct lists {
-	uint32_t units, places;
-	size_t ends, members, end; /* bytes; the rest of the last unit is never written */
-};
-
-static struct lists lists_of(const struct clkv__state_io *io, const struct segment *s)
-{
-	const struct clkv__recall *r = &io->plan->recall;
-	const struct clkv__index_kind *kind = clkv__index_kind_of(r);
-	struct lists l = {clkv__recall_units(r, s->tokens), clkv__recall_places(r, s->tokens), 0, 0, 0};
-	l.ends = (size_t)l.places * (size_t)kind->vectors * 2 * io->head->dk;
-	l.members = l.ends + 2 * (size_t)l.places;
-	l.end = kind->members ? l.members + 2 * (size_t)s->tokens : head_bytes(s->stride);
-	return l;
-}
-
-static struct clkv__record index_record(const struct clkv__state_io *io, const struct segment *s,
-                                        int layer)
+static struct clkv__record index_record(const struct clkv__state_io *io,
+                                        const struct clkv__index_segment *s, int layer)
 {
 	return (struct clkv__record){
 		.kind = CLKV__RECORD_INDEX,
 		.layer = (uint32_t)layer,
 		.pos = s->pos,
 		.count = s->tokens,
-		.bytes = io->head->kv_heads * (uint32_t)head_bytes(s->stride),
+		.bytes = io->head->kv_heads * (uint32_t)clkv__index_head_bytes(s->stride),
 	};
 }
 
@@ -110,7 +72,7 @@ static struct clkv__record book_record(const struct clkv__state_io *io, int laye
 	return (struct clkv__record){
 		.kind = CLKV__RECORD_BOOK,
 		.layer = (uint32_t)layer,
-		.bytes = io->head->kv_heads * (uint32_t)head_bytes(units),
+		.bytes = io->head->kv_heads * (uint32_t)clkv__index_head_bytes(units),
 	};
 }
 
@@ -118,15 +80,6 @@ static struct clkv__record book_record(const struct clkv__state_io *io, int laye
 static uint32_t book_units(const struct clkv__state_io *io)
 {
 	return clkv__recall_book(&io->plan->recall, &io->seq->cache->shape);
-}
-
-/* The entries of the sealed pages that there are, the same in all rows. */
-static const uint32_t *entries_of(const clkv_seq *seq, uint32_t *n)
-{
-	const clkv_cache *cache = seq->cache;
-	const uint32_t *row = &cache->tables.mirror[clkv__seq_row(seq, cache->shape.layers - 1, 0)];
-	*n = row[ABI_ROW_SEALED];
-	return row + ABI_ROW_ENTRY(0);
 }
 
 /* ---------------------------------------------------------------- out ---- */
@@ -137,13 +90,13 @@ static uint32_t word_of(const clkv_seq *seq, uint32_t i, uint32_t word)
 	return clkv__tables_get(&seq->cache->tables, at + word);
 }
 
-static struct segment segment_of(const clkv_seq *seq, uint32_t i)
+static struct clkv__index_segment segment_of(const clkv_seq *seq, uint32_t i)
 {
 	uint32_t n, first = word_of(seq, i, ABI_SEG_FIRST) / (uint32_t)seq->cache->plan.general.block;
-	const uint32_t *entries = entries_of(seq, &n);
-	return (struct segment){word_of(seq, i, ABI_SEG_STRIDE), word_of(seq, i, ABI_SEG_TOKENS),
-	                        word_of(seq, i, ABI_SEG_KEPT),
-	                        entries[first * ABI_ENTRY_WORDS + ABI_ENTRY_POS]};
+	const uint32_t *entries = clkv__index_entries(seq, &n);
+	return (struct clkv__index_segment){
+		word_of(seq, i, ABI_SEG_STRIDE), word_of(seq, i, ABI_SEG_TOKENS),
+		word_of(seq, i, ABI_SEG_KEPT), entries[first * ABI_ENTRY_WORDS + ABI_ENTRY_POS]};
 }
 
 static clkv_status put_list(struct clkv__state_io *io, uint32_t book, clkv_error *error)
@@ -155,11 +108,11 @@ static clkv_status put_list(struct clkv__state_io *io, uint32_t book, clkv_error
 	                                    .bytes = LIST_BYTES + n * SEGMENT_BYTES};
 	CLKV_TRY(allocate(io, record.bytes, &bytes, error));
 	clkv__put32(bytes, book);
-	clkv__put_le(bytes + 4, book == BOOK_GIVEN ? seq->cache->index.number : 0, 8);
+	clkv__put_le(bytes + 4, book == CLKV__BOOK_GIVEN ? seq->cache->index.number : 0, 8);
 	clkv__put32(bytes + 12, n);
 	at = bytes + LIST_BYTES;
 	for (uint32_t i = 0; i < n; i++, at += SEGMENT_BYTES) {
-		const struct segment s = segment_of(seq, i);
+		const struct clkv__index_segment s = segment_of(seq, i);
 		clkv__put32(at, s.stride);
 		clkv__put32(at + 4, s.tokens);
 		clkv__put32(at + 8, s.kept);
@@ -174,7 +127,8 @@ static clkv_status put_books(struct clkv__state_io *io, clkv_error *error)
 	const clkv_cache *cache = io->seq->cache;
 	uint32_t units = book_units(io);
 	unsigned char *bytes = NULL;
-	CLKV_TRY(allocate(io, (size_t)cache->shape.streams * head_bytes(units), &bytes, error));
+	CLKV_TRY(
+		allocate(io, (size_t)cache->shape.streams * clkv__index_head_bytes(units), &bytes, error));
 	clkv_status status = CLKV_OK;
 	for (int l = cache->plan.general.skip; l < cache->shape.layers && status == CLKV_OK; l++) {
 		const struct clkv__record record = book_record(io, l, units);
@@ -192,9 +146,9 @@ static clkv_status put_books(struct clkv__state_io *io, clkv_error *error)
 static clkv_status put_segment(struct clkv__state_io *io, uint32_t i, clkv_error *error)
 {
 	const clkv_cache *cache = io->seq->cache;
-	const struct segment s = segment_of(io->seq, i);
-	const struct lists lists = lists_of(io, &s);
-	size_t streams = (size_t)cache->shape.streams, head = head_bytes(s.stride);
+	const struct clkv__index_segment s = segment_of(io->seq, i);
+	const struct clkv__index_lists lists = clkv__index_lists(io, &s);
+	size_t streams = (size_t)cache->shape.streams, head = clkv__index_head_bytes(s.stride);
 	unsigned char *bytes = NULL;
 	CLKV_TRY(allocate(io, streams * head, &bytes, error));
 	clkv_status status = CLKV_OK;
@@ -215,11 +169,11 @@ static clkv_status put_segment(struct clkv__state_io *io, uint32_t i, clkv_error
 static clkv_status put_index(struct clkv__state_io *io, clkv_error *error)
 {
 	const clkv_seq *seq = io->seq;
-	uint32_t book = seq->book == CLKV__NO_SLOT             ? BOOK_NONE
-	                : seq->book == seq->cache->index.given ? BOOK_GIVEN
-	                                                       : BOOK_OWN;
+	uint32_t book = seq->book == CLKV__NO_SLOT             ? CLKV__BOOK_NONE
+	                : seq->book == seq->cache->index.given ? CLKV__BOOK_GIVEN
+	                                                       : CLKV__BOOK_OWN;
 	CLKV_TRY(put_list(io, book, error));
-	if (book == BOOK_OWN)
+	if (book == CLKV__BOOK_OWN)
 		CLKV_TRY(put_books(io, error));
 	for (uint32_t i = 0; i < clkv__segments(seq); i++)
 		if (word_of(seq, i, ABI_SEG_STRIDE) > 0)
@@ -229,60 +183,8 @@ static clkv_status put_index(struct clkv__state_io *io, clkv_error *error)
 
 /* ---------------------------------------------------------------- in ---- */
 
-/* What a segment's numbers can't be. The part of an index that a cut has left may be larger than its tokens want. */
-static const char *doubt_segment(const struct clkv__state_io *io, const struct segment *s)
-{
-	const struct clkv__recall *r = &io->plan->recall;
-	const struct clkv__shape *shape = &io->seq->cache->shape;
-	if (s->tokens == 0 || s->tokens > (uint32_t)r->most || s->kept == 0 || s->kept > s->tokens)
-		return "a segment has too few or too many tokens";
-	uint32_t least = clkv__recall_index(r, shape, s->tokens);
-	uint32_t most = clkv__recall_index(r, shape, (uint32_t)r->most);
-	bool lists = clkv__index_kind_of(r)->members;
-	if (lists ? s->stride != least : s->stride < least || s->stride > most || s->kept != s->tokens)
-		return "a segment's index has another size than its tokens want";
-	return NULL;
-}
-
-/* Segments cover the sealed pages one behind the other, each whole ones and one that need not be full. */
-static const char *doubt_cover(const struct clkv__state_io *io, const struct list *list)
-{
-	const uint32_t bt = (uint32_t)io->plan->general.block;
-	uint32_t pages, at = 0;
-	const uint32_t *entries = entries_of(io->seq, &pages);
-	for (uint32_t i = 0; i < list->n; i++) {
-		struct segment *s = &list->segment[i];
-		uint32_t of = (s->kept + bt - 1) / bt;
-		if (of > pages - at)
-			return "segments have more tokens than there are sealed";
-		s->pos = entries[at * ABI_ENTRY_WORDS + ABI_ENTRY_POS];
-		for (uint32_t j = 0; j < of; j++) {
-			uint32_t want = j + 1 < of ? bt : s->kept - j * bt;
-			if (entries[(at + j) * ABI_ENTRY_WORDS + ABI_ENTRY_COUNT] != want)
-				return "a segment doesn't end where a page does";
-		}
-		at += of;
-	}
-	return at == pages ? NULL : "segments have fewer tokens than there are sealed";
-}
-
-static const char *doubt_list(const struct clkv__state_io *io, const struct list *list)
-{
-	bool books = clkv__index_kind_of(&io->plan->recall)->book;
-	if (list->book > BOOK_GIVEN || (!books && list->book != BOOK_NONE) ||
-	    (books && list->book != BOOK_GIVEN && (list->book == BOOK_OWN) != (list->n > 0)) ||
-	    (list->book != BOOK_GIVEN && list->number != 0))
-		return "it has a codebook and shouldn't, or lacks one";
-	for (uint32_t i = 0; i < list->n; i++) {
-		const char *text = doubt_segment(io, &list->segment[i]);
-		if (text)
-			return text;
-	}
-	return doubt_cover(io, list);
-}
-
 /* Makes room for the segments when it's known how many there may be. */
-static clkv_status get_segments(struct clkv__state_io *io, struct list *list,
+static clkv_status get_segments(struct clkv__state_io *io, struct clkv__index_list *list,
                                 const struct clkv__record *record, clkv_error *error)
 {
 	unsigned char head[LIST_BYTES], at[SEGMENT_BYTES];
@@ -295,85 +197,47 @@ static clkv_status get_segments(struct clkv__state_io *io, struct list *list,
 	CLKV_TRY(allocate(io, list->n * sizeof *list->segment, &list->segment, error));
 	for (uint32_t i = 0; i < list->n; i++) {
 		CLKV_TRY(clkv__snapshot_get(io->in, at, sizeof at, error));
-		list->segment[i] =
-			(struct segment){clkv__get32(at), clkv__get32(at + 4), clkv__get32(at + 8), 0};
+		list->segment[i] = (struct clkv__index_segment){clkv__get32(at), clkv__get32(at + 4),
+		                                                clkv__get32(at + 8), 0};
 	}
 	return clkv__snapshot_get_checksum(io->in, error);
 }
 
-static clkv_status get_list(struct clkv__state_io *io, struct list *list, clkv_error *error)
+static clkv_status get_list(struct clkv__state_io *io, struct clkv__index_list *list,
+                            clkv_error *error)
 {
 	struct clkv__record record = {.kind = CLKV__RECORD_SEGMENTS};
 	CLKV_TRY(clkv__snapshot_get_record(io->in, &record, error));
 	if (record.bytes < LIST_BYTES || record.count || record.flags)
 		return clkv__snapshot_damaged(io->in, error, "it has %u bytes", record.bytes);
 	CLKV_TRY(get_segments(io, list, &record, error));
-	const char *text = doubt_list(io, list);
+	const char *text = clkv__index_list_doubt(io, list);
 	return text ? clkv__snapshot_damaged(io->in, error, "%s", text) : CLKV_OK;
 }
 
 /* The codebook is named: by another one codes mean other keys. */
-static clkv_status check_book(const struct clkv__state_io *io, const struct list *list,
+static clkv_status check_book(const struct clkv__state_io *io, const struct clkv__index_list *list,
                               clkv_error *error)
 {
 	const struct clkv__index *own = &io->seq->cache->index;
 	bool given = own->given != CLKV__NO_SLOT;
-	if (list->book == BOOK_GIVEN && !given)
+	if (list->book == CLKV__BOOK_GIVEN && !given)
 		CLKV_FAIL(
 			error, CLKV_ERROR_UNSUPPORTED,
 			"the snapshot's tokens were indexed by the codebook file %016llx; allowed: a cache "
 			"with that file",
 			(unsigned long long)list->number);
-	if (list->book == BOOK_GIVEN && list->number != own->number)
+	if (list->book == CLKV__BOOK_GIVEN && list->number != own->number)
 		CLKV_FAIL(error, CLKV_ERROR_UNSUPPORTED,
 		          "the snapshot's tokens were indexed by the codebook file %016llx; allowed: the "
 		          "cache's, %016llx",
 		          (unsigned long long)list->number, (unsigned long long)own->number);
-	if (list->book != BOOK_GIVEN && given)
+	if (list->book != CLKV__BOOK_GIVEN && given)
 		CLKV_FAIL(error, CLKV_ERROR_UNSUPPORTED,
 		          "the snapshot's tokens were indexed by a codebook of their own; allowed: a cache "
 		          "without a codebook file, this one has %016llx",
 		          (unsigned long long)own->number);
 	return CLKV_OK;
-}
-
-/* Whether ends and members name each token of the segment once, those of a unit newest first, and what only fills a tile
- * none. seen [tokens] is work space. */
-static bool lists_are_whole(const struct lists *l, const struct segment *s, const unsigned char *at,
-                            unsigned char *seen)
-{
-	const unsigned char *ends = at + l->ends, *members = at + l->members;
-	uint32_t begin = 0;
-	memset(seen, 0, s->tokens);
-	for (uint32_t u = 0; u < l->places; u++) {
-		uint32_t end = (uint32_t)clkv__get_le(ends + 2 * u, 2), last = s->tokens;
-		if (end < begin || end > s->tokens || (u + 1 >= l->units && end != s->tokens))
-			return false;
-		for (uint32_t i = begin; i < end; i++) {
-			uint32_t token = (uint32_t)clkv__get_le(members + 2 * i, 2);
-			if (token >= last || seen[token])
-				return false;
-			seen[token] = 1;
-			last = token;
-		}
-		begin = end;
-	}
-	return true;
-}
-
-static const char *check_layer(const struct clkv__state_io *io, const struct segment *s,
-                               const unsigned char *bytes, unsigned char *seen)
-{
-	const struct lists lists = lists_of(io, s);
-	bool members = clkv__index_kind_of(&io->plan->recall)->members;
-	size_t head = head_bytes(s->stride), halves = members ? lists.ends : lists.end;
-	for (uint32_t h = 0; h < io->head->kv_heads; h++) {
-		if (!clkv__halves_finite(bytes + h * head, halves / 2))
-			return "what stands for a unit isn't finite";
-		if (members && !lists_are_whole(&lists, s, bytes + h * head, seen))
-			return "its lists don't name each token once";
-	}
-	return NULL;
 }
 
 static int first_layer(const struct clkv__state_io *io)
@@ -382,14 +246,14 @@ static int first_layer(const struct clkv__state_io *io)
 }
 
 /* A segment's index in all layers, into room that it has taken. */
-static clkv_status send_segment(struct clkv__state_io *io, const struct segment *s,
+static clkv_status send_segment(struct clkv__state_io *io, const struct clkv__index_segment *s,
                                 uint32_t address, unsigned char *bytes, unsigned char *seen,
                                 clkv_error *error)
 {
 	for (int l = first_layer(io); l < (int)io->head->layers; l++) {
 		const struct clkv__record want = index_record(io, s, l);
 		CLKV_TRY(clkv__state_get_record(io, &want, bytes, error));
-		const char *wrong = check_layer(io, s, bytes, seen);
+		const char *wrong = clkv__index_layer_doubt(io, s, bytes, seen);
 		if (wrong)
 			return clkv__snapshot_damaged(io->in, error, "%s", wrong);
 		const struct clkv__state_bytes to =
@@ -400,7 +264,7 @@ static clkv_status send_segment(struct clkv__state_io *io, const struct segment 
 }
 
 /* Enters the segment, whose room dropping the sequence frees. */
-static clkv_status enter_segment(struct clkv__state_io *io, const struct segment *s,
+static clkv_status enter_segment(struct clkv__state_io *io, const struct clkv__index_segment *s,
                                  uint32_t *address, clkv_error *error)
 {
 	clkv_cache *cache = io->seq->cache;
@@ -411,10 +275,10 @@ static clkv_status enter_segment(struct clkv__state_io *io, const struct segment
 	return status;
 }
 
-static clkv_status take_segment(struct clkv__state_io *io, const struct segment *s,
+static clkv_status take_segment(struct clkv__state_io *io, const struct clkv__index_segment *s,
                                 clkv_error *error)
 {
-	size_t all = (size_t)io->head->kv_heads * head_bytes(s->stride);
+	size_t all = (size_t)io->head->kv_heads * clkv__index_head_bytes(s->stride);
 	unsigned char *bytes = NULL;
 	uint32_t address;
 	CLKV_TRY(enter_segment(io, s, &address, error));
@@ -426,7 +290,7 @@ static clkv_status take_segment(struct clkv__state_io *io, const struct segment 
 	return status;
 }
 
-static clkv_status pass_segment(struct clkv__state_io *io, const struct segment *s,
+static clkv_status pass_segment(struct clkv__state_io *io, const struct clkv__index_segment *s,
                                 clkv_error *error)
 {
 	for (int l = first_layer(io); l < (int)io->head->layers && s->stride > 0; l++) {
@@ -474,22 +338,23 @@ static clkv_status get_books(struct clkv__state_io *io, bool taken, clkv_error *
 	if (!taken)
 		return CLKV_OK;
 	CLKV_TRY(take_book(io, error));
-	CLKV_TRY(allocate(io, (size_t)io->head->kv_heads * head_bytes(units), &bytes, error));
+	CLKV_TRY(
+		allocate(io, (size_t)io->head->kv_heads * clkv__index_head_bytes(units), &bytes, error));
 	clkv_status status = send_books(io, units, bytes, error);
 	clkv__free(allocator_of(io), bytes);
 	return status;
 }
 
-static clkv_status get_all(struct clkv__state_io *io, struct list *list, bool taken,
+static clkv_status get_all(struct clkv__state_io *io, struct clkv__index_list *list, bool taken,
                            clkv_error *error)
 {
 	CLKV_TRY(get_list(io, list, error));
 	if (taken)
 		CLKV_TRY(check_book(io, list, error));
-	if (list->book == BOOK_OWN)
+	if (list->book == CLKV__BOOK_OWN)
 		CLKV_TRY(get_books(io, taken, error));
 	for (uint32_t i = 0; i < list->n; i++) {
-		const struct segment *s = &list->segment[i];
+		const struct clkv__index_segment *s = &list->segment[i];
 		CLKV_TRY(taken ? take_segment(io, s, error) : pass_segment(io, s, error));
 	}
 	return CLKV_OK;
@@ -497,7 +362,7 @@ static clkv_status get_all(struct clkv__state_io *io, struct list *list, bool ta
 
 static clkv_status get_index(struct clkv__state_io *io, bool taken, clkv_error *error)
 {
-	struct list list = {.segment = NULL};
+	struct clkv__index_list list = {.segment = NULL};
 	clkv_status status = get_all(io, &list, taken, error);
 	clkv__free(allocator_of(io), list.segment);
 	return status;

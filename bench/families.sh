@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# One table of all methods: bytes of a prompt's token, divergence from f16 behind it, needles, several turns over one prompt, time.
+# usage: families.sh BUILD MODEL OUT TEXT TRAIN-TEXT [RECIPE]...
+#   BUILD        folder where make and make bench BENCH_RUN=0 were done
+#   OUT          folder: files trained on TRAIN-TEXT, scores as they are done (an ended run goes on), families.md
+#   RECIPE       default: all that are listed below
+#   CLKV_FAMILIES_CONTEXT   prompt tokens, default 1024
+#   CLKV_FAMILIES_TOKENS    scored behind it, default 512
+#   CLKV_FAMILIES_CASES     prompts of a task, default 4
+set -euo pipefail
+if [ $# -lt 5 ]; then
+	sed -n '4,10s/^# //p' "$0" >&2
+	exit 2
+fi
+build=$1 model=$2 out=$3 text=$4 other=$5
+shift 5
+here=$(dirname "$0")
+context=${CLKV_FAMILIES_CONTEXT:-1024} tokens=${CLKV_FAMILIES_TOKENS:-512} cases=${CLKV_FAMILIES_CASES:-4}
+recipes=("$@")
+if [ ${#recipes[@]} = 0 ]; then
+	recipes=(
+		# codes
+		kivi:bits=4 kivi:bits=2 kitty q:k=4,v=4,rot=hadamard kvcomp kvcomp:entropy=huffman qtc
+		# latents
+		"lowrank:rank=48 | kivi:bits=4" "cskv:k=0.75,v=0.75,bits=4"
+		# channels
+		think:keep=0.5 spark:keep=0.5 "spark:keep=0.3 | kvcomp"
+		# tokens, a quarter of them where there's a number
+		streaming:budget=256 l2norm:budget=256 h2o:budget=256 snapkv:budget=256 expected:budget=256 morphkv:budget=256
+		cascade:budget=256 prefixkv:budget=256 zeromerge:budget=256 kvmerger:budget=256 corm:obs=32 dbudgetkv:tau=0.05
+		# tokens or bits
+		"expected | kivi:bits=4,group=64 ; budget_bytes=69632,window=32"
+		"snapkv:obs=8,pool=7,pooling=max | kivi:bits=4,group=64 ; budget_bytes=69632,window=32"
+		# recall
+		topk:recall=256 clusterkv:recall=256 pages:recall=256 "kivi:bits=4 | a2ats:recall=256,codes=256"
+	)
+fi
+mkdir -p "$out"
+made() { [ -s "$out/$1" ] || { shift; "$build/clkv-train" --model "$model" --text "$other" "$@" >&2; }; }
+made qtc --for qtc --out "$out/qtc"
+made factors --for lowrank --tokens 2048 --out "$out/factors"
+made codebook --recipe a2ats:codes=256 --tokens 4096 --out "$out/codebook"
+args=(--model "$model" --text "$text" --context "$context" --json --recipe f16)
+for recipe in "${recipes[@]}"; do
+	args+=(--recipe "$recipe")
+done
+files=(--calibration "$out/qtc" --factors "$out/factors" --codebook "$out/codebook")
+"$build/clkv-eval" "${args[@]}" "${files[@]}" --tokens "$tokens" --resume "$out/text.records" >"$out/text.jsonl"
+for task in needle turns; do
+	"$build/clkv-eval" "${args[@]}" "${files[@]}" --task $task --cases "$cases" --resume "$out/$task.records" >"$out/$task.jsonl"
+done
+# one row of generation over 4,096 tokens, one layer, processor time; each recipe in a run with f16
+: >"$out/time.jsonl"
+for recipe in "${recipes[@]}"; do
+	"$build/bench/clkv-bench" attend --recipe f16 --recipe "$recipe" --tokens 4096 --cpu-time --json >>"$out/time.jsonl" || true
+done
+awk -f "$here/field.awk" -f "$here/families.awk" "$out/text.jsonl" "$out/needle.jsonl" "$out/turns.jsonl" "$out/time.jsonl" | tee "$out/families.md"
