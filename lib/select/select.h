@@ -14,6 +14,7 @@
 #include "select/select_kinds.h"
 #include "shape/shape.h"
 
+#include <clkv.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -84,6 +85,18 @@ static inline bool clkv__selects(const struct clkv__select *s)
 static inline bool clkv__weighs(const struct clkv__select *s)
 {
 	return clkv__selects(s) && clkv__score_of(s)->each;
+}
+
+/** Whether rows that read a prompt again judge its tokens, and no others do. */
+static inline bool clkv__select_rereads(const struct clkv__select *s)
+{
+	return clkv__selects(s) && clkv__score_of(s)->reread;
+}
+
+/** Whether rows of a phase weigh tokens at their commit. */
+static inline bool clkv__select_by(const struct clkv__select *s, clkv_phase phase)
+{
+	return clkv__weighs(s) && clkv__select_rereads(s) == (phase == CLKV_REREAD);
 }
 
 /** Whether queries are taken to positions to come, and each query head's logits lie by themselves. */

@@ -64,6 +64,14 @@ static const struct clkv__score scores[] = {
 			.lse = true,
 			.rows = {"score_rows.cl", "score_rows"},
 		},
+	[ABI_SCORE_REREAD] =
+		{
+			.attention = true,
+			.each = true,
+			.reread = true,
+			.lse = true,
+			.rows = {"score_rows.cl", "score_rows"},
+		},
 	[ABI_SCORE_EXPECTED] =
 		{
 			.attention = true,
