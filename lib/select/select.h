@@ -28,6 +28,7 @@ enum { CLKV__SHARE_LEAST = 128, CLKV__SHARE_LEAST_BEHIND = 64 };
 /** How many slots each head gets. */
 enum clkv__budget {
 	CLKV__BUDGET_FIXED,  /**< the same for all heads */
+	CLKV__BUDGET_ALL,    /**< those of all layers go to the best scores of all heads */
 	CLKV__BUDGET_HEADS,  /**< a layer's slots go to the best scores of all its heads */
 	CLKV__BUDGET_CURVE,  /**< all layers reach the same share of their scores' sum (PrefixKV) */
 	CLKV__BUDGET_ENERGY, /**< each layer as many newest tokens as leave a loss of tau (DBudgetKV) */

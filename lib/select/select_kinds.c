@@ -42,6 +42,7 @@ static const struct clkv__choice choices[] = {
 
 static const struct clkv__rule rules[] = {
 	[CLKV__BUDGET_FIXED] = {.bounded = true},
+	[CLKV__BUDGET_ALL] = {.compares = true},
 	[CLKV__BUDGET_HEADS] = {.bounded = true, .pooled = true, .compares = true},
 	[CLKV__BUDGET_CURVE] = {.compares = true},
 	[CLKV__BUDGET_ENERGY] = {.compares = true, .open = true, .unlimited = true},

@@ -4,14 +4,13 @@
  * \brief   KVzip: the tokens to which some row attended most when the model read the prompt again.
  *
  * Source: arXiv 2505.23416, section 3. A question that comes later has had no part in it. Unlike the original, each row's weights are
- * those of its softmax over all tokens, not over the chunk that it repeats; each KV head keeps as many tokens; and newest
- * tokens are kept. What is generated stays, as there, until it's read too.
+ * those of its softmax over all tokens, not over the chunk that it repeats, and newest tokens are kept. What is generated stays, as there, until it's read too.
  */
 #include "stage/select_keys.h"
 
 struct kvzip_options {
 	float budget;
-	int gqa;
+	int gqa, alloc;
 };
 
 #define AT(field) offsetof(struct kvzip_options, field)
@@ -19,6 +18,8 @@ struct kvzip_options {
 static const struct clkv__key kvzip_keys[] = {
 	BUDGET_KEY(AT(budget), 512),
 	REDUCE_KEY(AT(gqa), ABI_GROUP_MAX),
+	{"alloc", CLKV__KEY_NAME, AT(alloc), 0, 0, "global|uniform", 0,
+     "who gets a prompt's kept slots: the best scores of all layers' heads, or each head as many"},
 };
 
 static clkv_status plan_kvzip(const void *options, const struct clkv__shape *shape,
@@ -34,7 +35,7 @@ static clkv_status plan_kvzip(const void *options, const struct clkv__shape *sha
 		.rows = ABI_ROWS_MAX,
 		.group = o->gqa,
 		.pool = 1,
-		.rule = CLKV__BUDGET_FIXED,
+		.rule = o->alloc == 0 ? CLKV__BUDGET_ALL : CLKV__BUDGET_FIXED,
 		.budget = o->budget,
 		.lambda = 1,
 		.any = true,

@@ -192,6 +192,7 @@ static struct clkv__work work_of(struct clkv_step *step, const struct clkv__step
 	                       .done = true};
 	w.counted = clkv__leaving_counts(&f, item->phase, f.length + n_kept);
 	w.leaving = leaving_of(cache, item, n_kept, &w.quota);
+	w.unread = is_unread(item, item->seq->length + n_kept);
 	w.weighs = n_rows > 0;
 	if (n_kept == 0 && !w.ends && !w.weighs)
 		return w;

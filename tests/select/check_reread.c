@@ -20,10 +20,12 @@ enum { READS = 3, KEPT = 96 - SINKS - WINDOW };
 /* Rows of each step that reads, behind all PROMPT tokens. */
 static const size_t rows_of[READS] = {45, 33, 12};
 
-static const struct selected_case cases[] = {{.recipe = "kvzip:budget=96" AROUND},
-                                             {.recipe = "kvzip:budget=96,gqa=mean" AROUND},
-                                             {.recipe = "kvzip:budget=96,gqa=sum" AROUND}};
+static const struct selected_case cases[] = {
+	{.recipe = "kvzip:budget=96,alloc=uniform" AROUND},
+	{.recipe = "kvzip:budget=96,alloc=uniform,gqa=mean" AROUND},
+	{.recipe = "kvzip:budget=96,alloc=uniform,gqa=sum" AROUND}};
 enum { CASES = sizeof cases / sizeof cases[0] };
+static const struct selected_case global = {.recipe = "kvzip:budget=96" AROUND};
 
 static void read_again(struct feed *feed, struct stream *stream, size_t n, uint64_t seed)
 {
@@ -137,12 +139,16 @@ static size_t count_best(const double *score, const struct selected_kept *x)
 	return same;
 }
 
-/* The kept ones are the best but for those that rounding may exchange, and their scores are those weights. */
-static void check_head(const struct scores *s, const struct selected_kept *x)
+/* The smallest score that is kept, and the largest that isn't. */
+struct limits {
+	double least, most, slack;
+};
+
+/* The kept ones of a head are the best but for those that rounding may exchange, and their scores are those weights. */
+static void check_head(const struct scores *s, const struct selected_kept *x, struct limits *limits)
 {
 	bool kept[PROMPT] = {false};
 	double least = INFINITY, most = 0.0;
-	ck_assert_uint_eq(x->kept.n, KEPT);
 	ck_assert_uint_eq(x->kept.tail, PROMPT - WINDOW);
 	for (size_t i = 0; i < x->kept.n; i++) {
 		size_t t = x->kept.positions[i];
@@ -156,32 +162,70 @@ static void check_head(const struct scores *s, const struct selected_kept *x)
 	for (size_t t = SINKS; t < PROMPT - WINDOW; t++)
 		most = kept[t] ? most : fmax(most, s->max[t]);
 	EACH_MSG(most <= least * (1.0 + 2.0 * s->slack), "%.9g is dropped, %.9g kept", most, least);
+	limits->least = fmin(limits->least, least);
+	limits->most = fmax(limits->most, most);
+	limits->slack = fmax(limits->slack, s->slack);
 }
 
-/* A prompt of two steps, read again by three: what queries of the prompt wanted counts for nothing, sums of weights neither. */
+/* A prompt of two steps, read again by three. */
+static void read_prompt(struct feed *feed, struct stream *stream)
+{
+	stream_open(feed, stream);
+	feed_one(feed, stream, 130, CLKV_PROMPT, 1, NULL);
+	feed_one(feed, stream, PROMPT - 130, CLKV_PROMPT, 2, NULL);
+	for (size_t i = 0; i < READS; i++)
+		read_again(feed, stream, rows_of[i], 100 + i);
+	ck_assert_uint_eq(stream_info(stream).length, PROMPT);
+	end_prompt(feed, stream);
+}
+
+/* What queries of the prompt wanted counts for nothing, sums of weights neither. */
 START_TEST(test_the_choice_is_that_of_the_largest_weights)
 {
 	static struct stream stream;
 	struct feed feed = {.geometry = feed_usual(LAYERS)};
+	struct limits limits = {INFINITY, 0.0, 0.0};
 	size_t differs = 0;
 	selected_cache(&feed, &cases[_i], NULL);
-	stream_open(&feed, &stream);
-	feed_one(&feed, &stream, 130, CLKV_PROMPT, 1, NULL);
-	feed_one(&feed, &stream, PROMPT - 130, CLKV_PROMPT, 2, NULL);
-	for (size_t i = 0; i < READS; i++)
-		read_again(&feed, &stream, rows_of[i], 100 + i);
-	ck_assert_uint_eq(stream_info(&stream).length, PROMPT);
-	end_prompt(&feed, &stream);
+	read_prompt(&feed, &stream);
 	for (int layer = 0; layer < LAYERS; layer++)
 		for (size_t head = 0; head < HEADS; head++) {
 			struct selected_kept x;
 			struct scores s = scores_of(&feed, &stream, layer, head, _i);
 			selected_read(&feed, &stream, layer, head, &x);
-			check_head(&s, &x);
+			ck_assert_uint_eq(x.kept.n, KEPT);
+			check_head(&s, &x, &limits);
 			differs += count_best(s.sum, &x) < KEPT;
 			selected_free(&x);
 		}
 	ck_assert_uint_gt(differs, 0);
+	feed_close(&feed);
+}
+END_TEST
+
+/* Slots of all layers' heads go to the best scores of all: to the slot as many as each would have, and the heads differ. */
+START_TEST(test_slots_go_to_the_best_of_all_heads)
+{
+	static struct stream stream;
+	struct feed feed = {.geometry = feed_usual(LAYERS)};
+	struct limits limits = {INFINITY, 0.0, 0.0};
+	size_t all = 0, uneven = 0;
+	selected_cache(&feed, &global, NULL);
+	read_prompt(&feed, &stream);
+	for (int layer = 0; layer < LAYERS; layer++)
+		for (size_t head = 0; head < HEADS; head++) {
+			struct selected_kept x;
+			struct scores s = scores_of(&feed, &stream, layer, head, 0);
+			selected_read(&feed, &stream, layer, head, &x);
+			check_head(&s, &x, &limits);
+			all += x.kept.n;
+			uneven += x.kept.n != KEPT;
+			selected_free(&x);
+		}
+	ck_assert_uint_eq(all, KEPT * LAYERS * HEADS);
+	ck_assert_uint_gt(uneven, 0);
+	ck_assert_msg(limits.most <= limits.least * (1.0 + 2.0 * limits.slack),
+	              "%.9g is dropped, %.9g kept", limits.most, limits.least);
 	feed_close(&feed);
 }
 END_TEST
@@ -303,15 +347,20 @@ END_TEST
 
 /* ---------------------------------------------------------------- turns ---- */
 
-static size_t count_kept(const struct feed *feed, const struct stream *stream, int layer,
-                         size_t head, size_t *tail)
+/* Slots of all heads; tail: the first token in half. */
+static size_t count_all(const struct feed *feed, const struct stream *stream, size_t *tail)
 {
-	clkv_kept kept = CLKV_INIT(clkv_kept);
-	clkv_error error;
-	feed_ok(clkv_seq_get_kept(stream->seq, layer, (int)head, &kept, feed->queue, &error), &error,
-	        "clkv_seq_get_kept");
-	*tail = kept.tail;
-	return kept.n;
+	size_t all = 0;
+	for (int layer = 0; layer < LAYERS; layer++)
+		for (int head = 0; head < HEADS; head++) {
+			clkv_kept kept = CLKV_INIT(clkv_kept);
+			clkv_error error;
+			feed_ok(clkv_seq_get_kept(stream->seq, layer, head, &kept, feed->queue, &error), &error,
+			        "clkv_seq_get_kept");
+			*tail = kept.tail;
+			all += kept.n;
+		}
+	return all;
 }
 
 /* The budget to the slot when a prompt that was read ends; what comes later stays beside it, also over prompts that aren't
@@ -322,34 +371,30 @@ START_TEST(test_what_nobody_has_read_stays)
 	struct feed feed = {.geometry = feed_usual(LAYERS)};
 	struct selected_kept before, after;
 	size_t tail;
-	selected_cache(&feed, &cases[0], NULL);
+	selected_cache(&feed, _i == 0 ? &cases[0] : &global, NULL);
 	stream_open(&feed, &stream);
 	feed_one(&feed, &stream, PROMPT, CLKV_PROMPT, 1, NULL);
 	read_again(&feed, &stream, 40, 7);
 	end_prompt(&feed, &stream);
 	selected_read(&feed, &stream, 1, 1, &before);
-	ck_assert_uint_eq(before.kept.n, KEPT);
+	ck_assert_uint_eq(count_all(&feed, &stream, &tail), KEPT * LAYERS * HEADS);
 	for (size_t i = 0; i < 6; i++)
 		feed_one(&feed, &stream, i == 5 ? 25 : 20, i == 5 ? CLKV_PROMPT_END : CLKV_DECODE, 20 + i,
 		         NULL);
-	for (int layer = 0; layer < LAYERS; layer++)
-		for (size_t head = 0; head < HEADS; head++)
-			ck_assert_uint_eq(count_kept(&feed, &stream, layer, head, &tail),
-			                  KEPT + tail - (PROMPT - WINDOW));
+	size_t all = count_all(&feed, &stream, &tail);
+	ck_assert_uint_eq(all, (KEPT + tail - (PROMPT - WINDOW)) * LAYERS * HEADS);
 	ck_assert_uint_eq(tail, PROMPT + 125 - WINDOW);
 	selected_read(&feed, &stream, 1, 1, &after);
 	ck_assert(memcmp(before.kept.positions, after.kept.positions,
-	                 KEPT * sizeof *before.kept.positions) == 0);
-	ck_assert(memcmp(before.kept.scores, after.kept.scores, KEPT * sizeof *before.kept.scores) ==
-	          0);
+	                 before.kept.n * sizeof *before.kept.positions) == 0);
+	ck_assert(memcmp(before.kept.scores, after.kept.scores,
+	                 before.kept.n * sizeof *before.kept.scores) == 0);
 	selected_free(&before);
 	selected_free(&after);
 	feed_one(&feed, &stream, 30, CLKV_PROMPT, 40, NULL);
 	read_again(&feed, &stream, 40, 41);
 	end_prompt(&feed, &stream);
-	for (int layer = 0; layer < LAYERS; layer++)
-		for (size_t head = 0; head < HEADS; head++)
-			ck_assert_uint_eq(count_kept(&feed, &stream, layer, head, &tail), KEPT);
+	ck_assert_uint_eq(count_all(&feed, &stream, &tail), KEPT * LAYERS * HEADS);
 	ck_assert_uint_eq(tail, PROMPT + 155 - WINDOW);
 	feed_close(&feed);
 }
@@ -396,10 +441,11 @@ int main(void)
 	TCase *choice = fixture_case(suite, "choice", 60), *pass = fixture_case(suite, "pass", 60);
 	TCase *turns = fixture_case(suite, "turns", 60);
 	tcase_add_loop_test(choice, test_the_choice_is_that_of_the_largest_weights, 0, CASES);
+	tcase_add_test(choice, test_slots_go_to_the_best_of_all_heads);
 	tcase_add_test(pass, test_the_order_of_reading_is_nothing);
 	tcase_add_test(pass, test_a_budget_of_everything_changes_nothing);
 	tcase_add_loop_test(pass, test_other_recipes_are_left_as_they_were, 0, 4);
-	tcase_add_test(turns, test_what_nobody_has_read_stays);
+	tcase_add_loop_test(turns, test_what_nobody_has_read_stays, 0, 2);
 	tcase_add_loop_test(turns, test_one_row_that_wants_a_token_is_enough, 0, 2);
 	return fixture_run_shared(suite);
 }
