@@ -33,7 +33,14 @@ __kernel GROUP_SIZE void recall_score_tokens(ARGS(RECALL_SCORE_TOKENS_ARGS))
 	if (entry >= see.row[ABI_ROW_SEALED])
 		return;
 	const struct block b = view_block(see, entry);
-	for (int u = 0; u < NQ; u++)
+	for (int u = 0; u < NQ && PROBED; u++) {
+		for (int c = LANE; c < DK; c += LANES)
+			queries[u * DK + c] = tensor_load(
+				q, q_dtype, q_offset + r * q_token_stride + (head + u) * q_head_stride + c);
+		SYNC();
+		project_query(queries + u * DK, projections, first_projection + stream);
+	}
+	for (int u = 0; u < NQ && !PROBED; u++)
 		load_query(q, q_dtype,
 		           q_offset + (job[ABI_ASK_ROW] + item[ABI_ITEM_GAP]) * q_token_stride +
 		               (head + u) * q_head_stride,
