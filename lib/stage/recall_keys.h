@@ -27,7 +27,7 @@
 	{                                                                                              \
 		"alloc", CLKV__KEY_NAME, at, 0, 0, "uniform|entropy", 0,                                   \
 			"layers recall as many tokens each; or share them out by the entropy of their "        \
-		    "scores, "                                                                             \
+			"scores, "                                                                             \
 			"a quarter of recall to twice as many"                                                 \
 	}
 #define EVERY_KEY(at)                                                                              \
