@@ -12,8 +12,8 @@
 clkv_phase reread_last_phase(const struct engine_stream *stream);
 
 /** Ends a prompt of n tokens whose last rows were committed with that phase: where the recipe wants it, the model reads them
- *  again first, in chunks, each asked for by words that stand in front. This takes as long as the prompt did, or up to twice
- *  as long, as each row attends to all of it. bar may be NULL. */
+ *  again first, in chunks, each asked for by words that stand in front. This takes longer than the prompt did, as each
+ *  row attends to all of it, and is weighed. bar may be NULL. */
 bool reread_end(struct session *session, struct engine_stream *stream, const int32_t *ids, size_t n,
                 const char *bar, struct tool_error *error);
 
