@@ -13,6 +13,9 @@
 #include "recall_args.clh"
 #include "segment.clh"
 
+#ifndef G
+#define G 1 /* query heads of a KV head */
+#endif
 #ifndef Q_HEADS
 #define Q_HEADS (G * STREAMS) /* query heads */
 #endif
