@@ -11,7 +11,7 @@ set -euo pipefail
 flags=(${CLKV_SWEEP_OFFSET:+--offset "$CLKV_SWEEP_OFFSET"})
 all=("corm:obs=32" "corm:obs=256" "dbudgetkv:tau=0.01" "dbudgetkv:tau=0.05" "dbudgetkv:tau=0.2")
 for budget in ${CLKV_SWEEP_BUDGETS:-0.05 256 0.1 512 0.25 1024 0.5}; do
-	for stage in ${CLKV_SWEEP_STAGES:-streaming l2norm h2o snapkv expected morphkv prefixkv zeromerge cascade kvmerger}; do
+	for stage in ${CLKV_SWEEP_STAGES:-streaming l2norm h2o snapkv expected kvzip morphkv prefixkv zeromerge cascade kvmerger}; do
 		all+=("$stage:budget=$budget")
 	done
 done

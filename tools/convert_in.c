@@ -168,7 +168,7 @@ static bool open_cache(struct import *im)
 	if (!find_geometry(im) ||
 	    !convert_cache_open(im->convert, c, recipe, im->sequence.n, im->error))
 		return false;
-	if (clkv_cache_observes(c->cache) > 0)
+	if (clkv_cache_observes(c->cache) > 0 || clkv_cache_rereads(c->cache))
 		return tool_fail(im->error,
 		                 "recipe '%s' judges channels or tokens by queries, and a state has none; "
 		                 "allowed are " CONVERT_RECIPES,

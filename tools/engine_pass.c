@@ -228,7 +228,7 @@ static bool end_steps(struct pass *p, struct tool_error *error)
 			clkv_step_abort(p->steps[s]);
 		} else if (clkv_step_commit(p->steps[s], NULL, &cause) != CLKV_OK) {
 			return tool_fail_clkv(error, "committing a step", &cause);
-		} else {
+		} else if (p->in->phase != CLKV_REREAD) {
 			p->in->streams[s]->length += p->in->n_each;
 		}
 		p->steps[s] = NULL;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "progress.h"
+#include "reread.h"
 
 /* Rows of generation that are fed in one pass: below a block, so that tokens leave a window no later than one by one. */
 #define GENERATED_ROWS 32
@@ -139,7 +140,8 @@ bool eval_runs_give(struct eval_runs *runs, size_t i, size_t n, struct tool_erro
 		progress_show(run->recipe, i, runs->n);
 		run->prefill_tokens_per_s = runs->run[0].prefill_tokens_per_s;
 		return engine_copy_rows(eval->session.engine, &run->stream, &runs->run[0].stream, 0, n,
-		                        CLKV_PROMPT_END, error) &&
+		                        reread_last_phase(&run->stream), error) &&
+		       reread_end(&eval->session, &run->stream, eval->ids, n, NULL, error) &&
 		       engine_finish(eval->session.engine, error);
 	}
 	if (!(eval->options->prompt == EVAL_PROMPT_GROWING

@@ -11,6 +11,7 @@
 
 #include "engine_profile.h"
 #include "progress.h"
+#include "reread.h"
 #include "utf8.h"
 
 /* What has been decoded but not printed: at most the beginning of one character. */
@@ -91,7 +92,7 @@ static bool run_prompt(struct generation *g, struct tool_error *error)
 			.n_streams = 1,
 			.tokens = g->prompt + done,
 			.n_each = rows,
-			.phase = last ? CLKV_PROMPT_END : CLKV_PROMPT,
+			.phase = last ? reread_last_phase(stream) : CLKV_PROMPT,
 			.want = last ? ENGINE_LAST_LOGITS : ENGINE_NO_LOGITS,
 			.logits = g->logits,
 		};
@@ -101,6 +102,10 @@ static bool run_prompt(struct generation *g, struct tool_error *error)
 		}
 		done += rows;
 		progress_show("prompt", done, g->n_prompt);
+	}
+	if (!reread_end(g->session, stream, g->prompt, g->n_prompt, "reading again", error)) {
+		progress_clear();
+		return false;
 	}
 	g->report->prompt_tokens = g->n_prompt - found;
 	g->report->prompt_seconds = tool_seconds() - begin;

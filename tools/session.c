@@ -6,6 +6,7 @@
 #include "session.h"
 
 #include "progress.h"
+#include "reread.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -94,6 +95,15 @@ bool session_stream_open_forked(const struct session *session, const char *recip
 	progress_show("building kernels", 0, 1);
 	clkv_status status =
 		clkv_cache_create(session->context, &geometry, recipe, &options, &stream->cache, &cause);
+	if (status == CLKV_OK && clkv_cache_rereads(stream->cache)) {
+		/* rows that read a prompt again lie behind it meanwhile */
+		clkv_cache_destroy(stream->cache);
+		options.max_tokens += rows;
+		options.max_seq_tokens += rows;
+		options.max_step_tokens = rows;
+		status = clkv_cache_create(session->context, &geometry, recipe, &options, &stream->cache,
+		                           &cause);
+	}
 	progress_clear();
 	if (status != CLKV_OK) {
 		if (cause.status == CLKV_ERROR_INVALID_RECIPE && cause.position >= 0)
@@ -194,7 +204,7 @@ bool session_prompt(struct session *session, struct engine_stream *stream, const
 			.n_streams = 1,
 			.tokens = ids + done,
 			.n_each = rows,
-			.phase = done + rows == n ? CLKV_PROMPT_END : CLKV_PROMPT,
+			.phase = done + rows == n ? reread_last_phase(stream) : CLKV_PROMPT,
 			.want = ENGINE_NO_LOGITS,
 		};
 		if (!engine_run(session->engine, &pass, error) || !engine_finish(session->engine, error))
@@ -203,5 +213,5 @@ bool session_prompt(struct session *session, struct engine_stream *stream, const
 		if (bar != NULL)
 			progress_show(bar, done, n);
 	}
-	return true;
+	return reread_end(session, stream, ids, n, bar != NULL ? "reading again" : NULL, error);
 }

@@ -15,6 +15,9 @@
 #ifndef DISTANCE
 #define DISTANCE 0 /* not 0: at which keys are scored, which are as they were before RoPE */
 #endif
+#ifndef PROBED
+#define PROBED 0 /* 1: q is what recall_probe.cl has made: f32 rows of these lists, turned */
+#endif
 #undef BT
 #define BT ABI_TILE /* representatives are scored as the tokens of a block in half are */
 #include "codec_half.clh"
@@ -67,12 +70,12 @@ __kernel GROUP_SIZE void recall_score(ARGS(RECALL_SCORE_ARGS))
 	if (t0 * UT >= all_units(tables, list, n))
 		return;
 	for (int i = LANE; i < NQ * DK; i += LANES)
-		queries[i] =
-			tensor_load(q, q_dtype,
-		                q_offset + (job[ABI_ASK_ROW] + item[ABI_ITEM_GAP]) * q_token_stride +
-		                    (head + i / DK) * q_head_stride + i % DK);
+		queries[i] = tensor_load(
+			q, q_dtype,
+			q_offset + (PROBED ? r : job[ABI_ASK_ROW] + item[ABI_ITEM_GAP]) * q_token_stride +
+				(head + i / DK) * q_head_stride + i % DK);
 	SYNC();
-#if ROPE_BY_LIBRARY || DISTANCE > 0
+#if (ROPE_BY_LIBRARY || DISTANCE > 0) && !PROBED
 	/* from where the query is to where it shall be */
 	const int position = (int)(item[ABI_ITEM_LEN] + job[ABI_ASK_ROW] - item[ABI_ITEM_ROW]);
 	for (int u = 0; u < NQ; u++)

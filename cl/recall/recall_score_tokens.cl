@@ -8,6 +8,10 @@
 #include "recall_args.clh"
 #include "segment.clh"
 
+#ifndef PROBED
+#define PROBED 0 /* 1: q is what recall_probe.cl has made: f32 rows of these lists, turned */
+#endif
+
 __kernel GROUP_SIZE void recall_score_tokens(ARGS(RECALL_SCORE_TOKENS_ARGS))
 {
 	__local float queries[NQ * DK], tile_scores[NQ * BT], scratch[SHARE_SCRATCH],
@@ -33,12 +37,22 @@ __kernel GROUP_SIZE void recall_score_tokens(ARGS(RECALL_SCORE_TOKENS_ARGS))
 	if (entry >= see.row[ABI_ROW_SEALED])
 		return;
 	const struct block b = view_block(see, entry);
-	for (int u = 0; u < NQ; u++)
+	for (int u = 0; u < NQ; u++) {
+#if PROBED
+		__local float *query = queries + u * DK;
+		for (int c = LANE; c < DK; c += LANES)
+			query[c] = tensor_load(q, q_dtype,
+			                       q_offset + r * q_token_stride + (head + u) * q_head_stride + c);
+		SYNC();
+		project_query(query, projections, first_projection + stream);
+#else
 		load_query(q, q_dtype,
 		           q_offset + (job[ABI_ASK_ROW] + item[ABI_ITEM_GAP]) * q_token_stride +
 		               (head + u) * q_head_stride,
 		           true, 1.0f, item[ABI_ITEM_LEN] + job[ABI_ASK_ROW] - item[ABI_ITEM_ROW], turns,
 		           magnitude, projections, first_projection + stream, queries + u * DK);
+#endif
+	}
 	sum_groups(queries, folded_k);
 	SYNC();
 	block_scores(b, pool + b.at, 0, draw_key(layer, stream), 0, code_tables, queries, pruning,

@@ -18,6 +18,9 @@
 #ifndef GROUPED_CHOICE
 #define GROUPED_CHOICE 0 /* 1: one choice for all query heads of a KV head */
 #endif
+#ifndef LAYER_BUDGETS
+#define LAYER_BUDGETS 0 /* 1: a row's budget is that of recall_budget.cl */
+#endif
 #define FEW 512 /* units that share a digit: more are looked for again */
 
 /* Where the head's units are. */
@@ -222,7 +225,7 @@ __kernel GROUP_SIZE void recall_select(ARGS(RECALL_SELECT_ARGS))
 	                         scores + ((ulong)r * Q_HEADS + head * (GROUPED_CHOICE ? G : 1)) *
 	                                      max_units};
 	__global ushort *mine = takes + ((ulong)r * heads + head) * max_units;
-	uint left = budget;
+	uint left = LAYER_BUDGETS ? budgets[first_ask + r] : budget;
 #if GROUPED_CHOICE
 	share_scores(c, max_units, scale, scratch);
 #endif

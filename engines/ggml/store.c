@@ -316,6 +316,12 @@ static int open_cache(struct store *store, const struct settings *set)
 		say_clkv("no cache", &error);
 		return 0;
 	}
+	if (clkv_cache_rereads(store->cache)) {
+		say_error("recipe %s judges a prompt when the model has read it again, which llama.cpp "
+		          "doesn't do: allowed are recipes without kvzip",
+		          set->recipe);
+		return 0;
+	}
 	store->report = set->report;
 	store->room_to_shift = set->shift;
 	snprintf(store->recipe, sizeof(store->recipe), "%s", set->recipe);

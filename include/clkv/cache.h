@@ -116,6 +116,10 @@ CLKV_API size_t clkv_cache_observes(const clkv_cache *cache);
 /** Tells whether the recipe weighs tokens by attention, so that clkv_step_observe needs log-sum-exps: 1 or 0. Since 0.1. */
 CLKV_API int clkv_cache_weighs(const clkv_cache *cache);
 
+/** Tells whether the recipe judges a prompt's tokens by rows that read it again (CLKV_REREAD), which the caller has to make before the
+ *  prompt's end: 1 or 0. Since 0.1. */
+CLKV_API int clkv_cache_rereads(const clkv_cache *cache);
+
 CLKV_END_DECLS
 
 #endif

@@ -108,6 +108,9 @@ CLKV_API clkv_status clkv_seq_get_kept(clkv_seq *seq, int layer, int kv_head, cl
  *  Stages that choose tokens by the attention of the newest rows (snapkv, morphkv, corm, ...) need that the last committed
  *  step kept all its rows of the sequence and was attended with, or observed, in all layers that seal, and that nothing was
  *  cut off since: else INVALID_STATE.
+ *  A stage that judges by rows of CLKV_REREAD (kvzip) needs that such rows have read the sequence since tokens were added last:
+ *  else INVALID_STATE, and at a later prompt's end what came since stays beside the slots. So it is in a sequence that was
+ *  saved and loaded between its reading and its prompt's end: read it once more.
  *  Enqueues on queue as a commit does. On failure the sequence is as before. Errors: INVALID_ARGUMENT, INVALID_STATE, BUSY
  *  (the cache has an open step), POOL_FULL, OPENCL, BUILD, NO_HOST_MEMORY, NO_DEVICE_MEMORY. Since 0.1. */
 CLKV_API clkv_status clkv_seq_end_prompt(clkv_seq *seq, cl_command_queue queue, clkv_error *error);

@@ -14,17 +14,24 @@ CLKV_BEGIN_DECLS
  *  PROBE: rows of queries over a sequence as it is, for what was computed before, for scores, for attention across
  *  sequences. They attend as one at the place of its last token would: all see all tokens (of a sliding window the newest),
  *  none is recalled or left out, and RoPE by the library takes that position. Nothing is appended, observed or
- *  reserved; commit (n_kept NULL) changes nothing, and abort does the same. All items of a step are probes, or none. */
+ *  reserved; commit (n_kept NULL) changes nothing, and abort does the same. All items of a step are probes, or none.
+ *  REREAD: rows that read a prompt again, for recipes that judge its tokens by them (clkv_cache_rereads). They attend as a
+ *  prompt's next rows would, to all tokens and to the rows before them in their item; the commit gives each token the largest
+ *  weight of all rows of such steps, then drops the rows: length, and what a stage knows of newest queries, are as before. So the
+ *  order of these steps doesn't matter. Whoever reads: commits a prompt's rows with PROMPT, all of them; makes steps of
+ *  REREAD over it, in chunks, with words in front that ask to repeat it; calls clkv_seq_end_prompt. max_tokens and
+ *  max_seq_tokens must have room for the rows of such a step. Of other recipes such steps change nothing. */
 typedef enum clkv_phase {
 	CLKV_DECODE = 0,
 	CLKV_PROMPT = 1,
 	CLKV_PROMPT_END = 2,
-	CLKV_PROBE = 3
+	CLKV_PROBE = 3,
+	CLKV_REREAD = 4
 } clkv_phase;
 
 typedef struct clkv_step_item {
 	clkv_seq *seq;
-	size_t n_tokens; /**< new rows, at least 1; of PROBE rows of q */
+	size_t n_tokens; /**< new rows, at least 1; of PROBE rows of q; of REREAD rows that go again */
 	clkv_phase phase;
 } clkv_step_item;
 
@@ -104,7 +111,7 @@ CLKV_API clkv_status clkv_step_observe(clkv_step *step, int layer, const clkv_ob
                                        clkv_error *error);
 
 /** Ends the step: keeps the first n_kept[i] new rows of item i (NULL: all; fewer when a draft was
- *  rejected, with phase DECODE or PROMPT), seals what left the window, frees what is no longer needed.
+ *  rejected, with phase DECODE or PROMPT; of REREAD none: 0 if it's given), seals what left the window, frees what is no longer needed.
  *  Every layer must have been appended. All sequences change together: on failure they are as before the commit and
  *  the step is still open. Commit again, with the same n_kept or another, or abort.
  *  POOL_FULL (of recipes whose blocks have their own size, with an index, or that select tokens): what is sealed found

@@ -146,6 +146,7 @@ static clkv_status plan_listed(struct builder *b, const clkv__macros *codec,
 	if (!clkv__index_kind_of(&b->cache->plan.recall)->by_keys)
 		return CLKV_OK;
 	clkv__macros_int(&m, "INDEX", b->cache->plan.recall.kind);
+	clkv__macros_int(&m, "PROBED", b->cache->plan.recall.probe);
 	return plan(b, "recall_score_tokens.cl", "recall_score_tokens", &m, &k->score, error);
 }
 
@@ -234,9 +235,13 @@ static clkv_status plan_recall(struct builder *b, clkv_error *error)
 	CLKV_TRY(plan(b, "recall_list.cl", "recall_list", &m, &k->list, error));
 	if (clkv__fills_slots(&b->cache->plan.place))
 		CLKV_TRY(plan(b, "place_rows.cl", "place_rows", &m, &k->place, error));
+	if (r->entropy)
+		CLKV_TRY(plan(b, "recall_budget.cl", "recall_budget", &m, &k->budget, error));
+	clkv__rope_macros(&b->cache->shape.rope, r->distance > 0, &m);
+	if (r->probe)
+		CLKV_TRY(plan(b, "recall_probe.cl", "recall_probe", &m, &k->probe, error));
 	if (kind->by_keys)
 		return CLKV_OK;
-	clkv__rope_macros(&b->cache->shape.rope, r->distance > 0, &m);
 	CLKV_TRY(plan(b, "recall_score.cl", "recall_score", &m, &k->score, error));
 	CLKV_TRY(plan(b, "index_points.cl", "index_points", &m, &k->points, error));
 	if (r->observe > 0)

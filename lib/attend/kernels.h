@@ -38,7 +38,8 @@ struct clkv__recall_kernels {
 	struct clkv__kernel points, metric,
 		build; /**< keys in tiles; what errors mean; the index; or NULL */
 	struct clkv__kernel score, select, list;
-	struct clkv__kernel place; /**< none: no rows come from host memory to slots */
+	struct clkv__kernel probe, budget; /**< none: each row and layer chooses for itself */
+	struct clkv__kernel place;         /**< none: no rows come from host memory to slots */
 };
 
 /** Kernels of selection that look at no values. */

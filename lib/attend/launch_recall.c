@@ -7,6 +7,8 @@
 #include "place/host_attend.h"
 #include "place/place.h"
 
+KERNEL_ARGS(recall_probe, RECALL_PROBE_ARGS)
+KERNEL_ARGS(recall_budget, RECALL_BUDGET_ARGS)
 KERNEL_ARGS(recall_score, RECALL_SCORE_ARGS)
 KERNEL_ARGS(recall_score_tokens, RECALL_SCORE_TOKENS_ARGS)
 KERNEL_ARGS(recall_select, RECALL_SELECT_ARGS)
@@ -41,16 +43,50 @@ static cl_mem index_of(const clkv_cache *cache)
 	return cache->index.mem ? cache->index.mem : cache->index.scores;
 }
 
+/* One query for all rows of each item, for each query head. */
+static clkv_status probe(clkv_cache *cache, struct clkv__chain *chain, const struct rows *rows,
+                         clkv_error *error)
+{
+	const struct clkv__pass *pass = rows->pass;
+	const struct clkv__ask_list *last = &pass->lists[pass->n_lists - 1];
+	struct args a = args_of(cache, &cache->kernels->recall.probe, error);
+	put_recall_probe(&a, &(struct recall_probe_args){
+							 .plan = cache->plan_mem,
+							 TENSOR_FIELDS(q, rows->q),
+							 .probes = cache->index.probes,
+							 .most_rows = cache->sizes.max_step_tokens,
+							 .items = 0,
+							 .work = pass->lists[0].ask_word,
+							 ROPE_FIELDS(cache),
+						 });
+	size_t groups[3] = {(size_t)cache->shape.q_heads, last->first + last->n, 1};
+	return run(&a, chain, 2, groups, lanes_of(cache), rows->n_wait, rows->wait, NULL, error);
+}
+
+/* What units are scored by: the caller's queries, or the probes. */
+static clkv_tensor queries_of(const clkv_cache *cache, const struct rows *rows)
+{
+	const size_t dim = (size_t)cache->shape.dk, row = (size_t)cache->shape.q_heads * dim;
+	if (!cache->plan.recall.probe)
+		return *rows->q;
+	return (clkv_tensor){.mem = cache->index.probes,
+	                     .offset = rows->list->first * row,
+	                     .dtype = CLKV_F32,
+	                     .token_stride = row,
+	                     .head_stride = dim};
+}
+
 static clkv_status score_units(clkv_cache *cache, struct clkv__chain *chain,
                                const struct rows *rows, clkv_error *error)
 {
+	const clkv_tensor q = queries_of(cache, rows);
 	struct args a = args_of(cache, &cache->kernels->recall.score, error);
 	put_recall_score(&a,
 	                 &(struct recall_score_args){
 						 .index = cache->index.mem,
 						 .tables = cache->tables.mem,
 						 .plan = cache->plan_mem,
-						 TENSOR_FIELDS(q, rows->q),
+						 TENSOR_FIELDS(q, &q),
 						 .codebooks = cache->index.books ? cache->index.books : cache->index.mem,
 						 .scores = cache->index.scores,
 						 SEGMENTS_FIELDS(cache, rows),
@@ -67,12 +103,13 @@ static clkv_status score_tokens(clkv_cache *cache, struct clkv__chain *chain,
                                 const struct rows *rows, const struct clkv__span *span,
                                 clkv_error *error)
 {
+	const clkv_tensor q = queries_of(cache, rows);
 	struct args a = args_of(cache, &span_kernels(cache, span)->score, error);
 	const struct recall_score_tokens_args given = {
 		.pool = cache->pool.layers[rows->layer].mem,
 		.tables = cache->tables.mem,
 		.plan = cache->plan_mem,
-		TENSOR_FIELDS(q, rows->q),
+		TENSOR_FIELDS(q, &q),
 		.code_tables = code_tables(cache),
 		.scores = cache->index.scores,
 		.items = 0,
@@ -90,6 +127,30 @@ static clkv_status score_tokens(clkv_cache *cache, struct clkv__chain *chain,
 	return run(&a, chain, 3, groups, lanes_of(cache), rows->n_wait, rows->wait, NULL, error);
 }
 
+/* What each row may recall in this layer. */
+static clkv_status share_budget(clkv_cache *cache, struct clkv__chain *chain,
+                                const struct rows *rows, clkv_error *error)
+{
+	const struct clkv__recall *r = &cache->plan.recall;
+	struct args a = args_of(cache, &cache->kernels->recall.budget, error);
+	put_recall_budget(&a, &(struct recall_budget_args){
+							  .index = index_of(cache),
+							  .tables = cache->tables.mem,
+							  .plan = cache->plan_mem,
+							  .scores = cache->index.scores,
+							  .budgets = cache->index.budgets,
+							  .most_rows = cache->sizes.max_step_tokens,
+							  SEGMENTS_FIELDS(cache, rows),
+							  .first_ask = rows->list->first,
+							  .done = rows->pass->attended,
+							  .layers = (cl_uint)(cache->shape.layers - cache->plan.general.skip),
+							  .budget = (cl_uint)r->budget,
+							  .scale = cache->shape.scale,
+						  });
+	size_t groups[3] = {rows->list->n, 1, 1};
+	return run(&a, chain, 1, groups, lanes_of(cache), 0, NULL, NULL, error);
+}
+
 static clkv_status choose(clkv_cache *cache, struct clkv__chain *chain, const struct rows *rows,
                           clkv_error *error)
 {
@@ -102,7 +163,9 @@ static clkv_status choose(clkv_cache *cache, struct clkv__chain *chain, const st
 		.plan = cache->plan_mem,
 		.scores = cache->index.scores,
 		.takes = cache->index.takes,
+		.budgets = r->entropy ? cache->index.budgets : cache->tables.mem,
 		SEGMENTS_FIELDS(cache, rows),
+		.first_ask = rows->list->first,
 		.budget = (cl_uint)r->budget,
 		.scale = cache->shape.scale,
 	};
@@ -221,6 +284,8 @@ static clkv_status recall(clkv_cache *cache, struct clkv__chain *chain, const st
 		span = clkv__span_of(cache, rows->layer, first);
 		CLKV_TRY(score_tokens(cache, chain, rows, &span, error));
 	}
+	if (cache->plan.recall.entropy)
+		CLKV_TRY(share_budget(cache, chain, rows, error));
 	CLKV_TRY(choose(cache, chain, rows, error));
 	if (clkv__host_attends(&cache->plan.place))
 		return attend_apart(cache, chain, rows, error);
@@ -232,6 +297,9 @@ clkv_status clkv__launch_recall(clkv_cache *cache, struct clkv__chain *chain,
                                 const struct clkv__pass *pass, int layer, const clkv_tensor *q,
                                 cl_uint n_wait, const cl_event *wait, clkv_error *error)
 {
+	const struct rows all = {pass, NULL, q, layer, n_wait, wait};
+	if (cache->plan.recall.probe && pass->n_lists > 0)
+		CLKV_TRY(probe(cache, chain, &all, error));
 	for (uint32_t i = 0; i < pass->n_lists; i++) {
 		const struct rows rows = {pass, &pass->lists[i], q, layer, n_wait, wait};
 		CLKV_TRY(recall(cache, chain, &rows, error));

@@ -87,6 +87,7 @@ static const struct scorer {
 } scorers[] = {
 	[ABI_SCORE_MASS] = {weigh_rows},
 	[ABI_SCORE_SEEN] = {weigh_rows},
+	[ABI_SCORE_REREAD] = {weigh_rows},
 	[ABI_SCORE_EXPECTED] = {clkv__launch_expect},
 };
 

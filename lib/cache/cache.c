@@ -79,6 +79,10 @@ static clkv_status create_index(clkv_cache *cache, clkv_error *error)
 	CLKV_TRY(create_buffer(cache, &index->scores, scores * 4, error));
 	CLKV_TRY(create_buffer(cache, &index->takes, scores * 2, error));
 	CLKV_TRY(create_buffer(cache, &index->lists, lists * 4, error));
+	if (s->probe_bytes > 0)
+		CLKV_TRY(create_buffer(cache, &index->probes, (size_t)s->probe_bytes, error));
+	if (s->budget_bytes > 0)
+		CLKV_TRY(create_buffer(cache, &index->budgets, (size_t)s->budget_bytes, error));
 	if (build > 0)
 		CLKV_TRY(create_buffer(cache, &index->build, build, error));
 	if (s->index_units > 0) {
@@ -374,6 +378,8 @@ static void destroy_band(clkv_cache *cache)
 	release_mem(cache->index.scores);
 	release_mem(cache->index.takes);
 	release_mem(cache->index.lists);
+	release_mem(cache->index.probes);
+	release_mem(cache->index.budgets);
 	clkv__pages_free(&cache->index.pages, &cache->context->allocator);
 	clkv__slots_free(&cache->index.book_slots, &cache->context->allocator);
 	clkv__slots_free(&cache->seen.slots, &cache->context->allocator);

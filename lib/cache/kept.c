@@ -14,8 +14,10 @@ size_t clkv_cache_observes(const clkv_cache *cache)
 {
 	size_t most = 0;
 	for (; cache; cache = cache->next_band) {
-		size_t rows =
-			clkv__weighs(&cache->plan.select) ? SIZE_MAX : (size_t)clkv__plan_observe(&cache->plan);
+		const struct clkv__select *s = &cache->plan.select;
+		size_t rows = clkv__weighs(s) && !clkv__select_rereads(s)
+		                  ? SIZE_MAX
+		                  : (size_t)clkv__plan_observe(&cache->plan);
 		most = rows > most ? rows : most;
 	}
 	return most;
@@ -24,6 +26,13 @@ size_t clkv_cache_observes(const clkv_cache *cache)
 int clkv_cache_weighs(const clkv_cache *cache)
 {
 	while (cache && !clkv__plan_weighs(&cache->plan))
+		cache = cache->next_band;
+	return cache != NULL;
+}
+
+int clkv_cache_rereads(const clkv_cache *cache)
+{
+	while (cache && !clkv__select_rereads(&cache->plan.select))
 		cache = cache->next_band;
 	return cache != NULL;
 }

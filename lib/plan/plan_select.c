@@ -65,6 +65,11 @@ clkv_status clkv__plan_select(const struct clkv__plan *plan, clkv_error *error)
 		          "stage '%s' shares slots out by the scores of a whole prompt; general key 'seal' "
 		          "is 'chunk'; allowed: seal=prompt",
 		          s->stage);
+	if (clkv__select_rereads(s) && plan->general.seal == 0)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE,
+		          "stage '%s' judges a prompt when it has been read again as a whole; general key "
+		          "'seal' is 'chunk'; allowed: seal=prompt",
+		          s->stage);
 	if (s->observe > 0 && clkv__prunes_k(prune) && prune->observe != s->observe)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE,
 		          "stage '%s' looks at the %d newest queries, the stage that prunes at %d, and the "

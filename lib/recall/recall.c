@@ -104,9 +104,21 @@ uint64_t clkv__recall_build(const struct clkv__recall *r, const struct clkv__sha
 	return align_up(ABI_BUILD_BYTES(n, c, (uint64_t)shape->dk), ABI_UNIT);
 }
 
+uint64_t clkv__recall_probes(const struct clkv__recall *r, const struct clkv__shape *shape,
+                             uint64_t rows)
+{
+	return r->probe ? rows * (uint64_t)shape->q_heads * (uint64_t)(shape->dk + 1) * 4 : 0;
+}
+
+uint64_t clkv__recall_budgets(const struct clkv__recall *r, uint64_t rows)
+{
+	return r->entropy ? rows * 3 * 4 : 0;
+}
+
 uint32_t clkv__recall_listed(const struct clkv__recall *r, const struct clkv__shape *shape)
 {
-	return (uint32_t)r->budget * (uint32_t)(r->grouped ? 1 : shape->g);
+	return (uint32_t)r->budget * (uint32_t)(r->entropy ? 2 : 1) *
+	       (uint32_t)(r->grouped ? 1 : shape->g);
 }
 
 void clkv__recall_macros(const struct clkv__recall *r, const struct clkv__shape *shape,
@@ -114,6 +126,8 @@ void clkv__recall_macros(const struct clkv__recall *r, const struct clkv__shape 
 {
 	clkv__macros_int(m, "INDEX", r->kind);
 	clkv__macros_int(m, "GROUPED_CHOICE", r->grouped);
+	clkv__macros_int(m, "PROBED", r->probe);
+	clkv__macros_int(m, "LAYER_BUDGETS", r->entropy);
 	if (clkv__index_kind_of(r)->macros)
 		clkv__index_kind_of(r)->macros(r, m);
 	if (has_book(r))

@@ -26,6 +26,8 @@ struct clkv__recall {
 	int observe;  /**< newest queries by which errors are judged; 0: none are */
 	int distance; /**< at which keys are scored, which are indexed as before RoPE; 0: as they are */
 	bool grouped; /**< one choice for all query heads of a KV head */
+	bool probe;   /**< one query for all rows of a step, by which they choose */
+	bool entropy; /**< layers share their budgets out by the entropy of their scores */
 	int every;    /**< fewest tokens of a segment, a multiple of the block */
 	int most;     /**< most tokens of a segment, a multiple of the block */
 };
@@ -64,6 +66,11 @@ uint32_t clkv__recall_book(const struct clkv__recall *r, const struct clkv__shap
 
 /** Work space of one (layer, stream) while the index of a segment is made, in bytes. */
 uint64_t clkv__recall_build(const struct clkv__recall *r, const struct clkv__shape *shape);
+
+/** Bytes of the probes of so many rows, and of their budgets; 0: there are none. */
+uint64_t clkv__recall_probes(const struct clkv__recall *r, const struct clkv__shape *shape,
+                             uint64_t rows);
+uint64_t clkv__recall_budgets(const struct clkv__recall *r, uint64_t rows);
 
 /** Tokens that a KV head's query heads can choose together. */
 uint32_t clkv__recall_listed(const struct clkv__recall *r, const struct clkv__shape *shape);

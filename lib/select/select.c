@@ -76,7 +76,7 @@ uint32_t clkv__select_most(const struct clkv__select *s, const struct clkv__quot
 uint32_t clkv__select_bound(const struct clkv__select *s, uint32_t kept, int streams)
 {
 	const struct clkv__rule *rule = clkv__rule_of(s);
-	if (!rule->bounded || !clkv__choice_of(s)->bounded)
+	if (!rule->bounded || !clkv__choice_of(s)->bounded || clkv__select_rereads(s))
 		return UINT32_MAX;
 	return kept * (uint32_t)(rule->pooled ? streams : 1);
 }

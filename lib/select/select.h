@@ -14,6 +14,7 @@
 #include "select/select_kinds.h"
 #include "shape/shape.h"
 
+#include <clkv.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -27,6 +28,7 @@ enum { CLKV__SHARE_LEAST = 128, CLKV__SHARE_LEAST_BEHIND = 64 };
 /** How many slots each head gets. */
 enum clkv__budget {
 	CLKV__BUDGET_FIXED,  /**< the same for all heads */
+	CLKV__BUDGET_ALL,    /**< those of all layers go to the best scores of all heads */
 	CLKV__BUDGET_HEADS,  /**< a layer's slots go to the best scores of all its heads */
 	CLKV__BUDGET_CURVE,  /**< all layers reach the same share of their scores' sum (PrefixKV) */
 	CLKV__BUDGET_ENERGY, /**< each layer as many newest tokens as leave a loss of tau (DBudgetKV) */
@@ -84,6 +86,18 @@ static inline bool clkv__selects(const struct clkv__select *s)
 static inline bool clkv__weighs(const struct clkv__select *s)
 {
 	return clkv__selects(s) && clkv__score_of(s)->each;
+}
+
+/** Whether rows that read a prompt again judge its tokens, and no others do. */
+static inline bool clkv__select_rereads(const struct clkv__select *s)
+{
+	return clkv__selects(s) && clkv__score_of(s)->reread;
+}
+
+/** Whether rows of a phase weigh tokens at their commit. */
+static inline bool clkv__select_by(const struct clkv__select *s, clkv_phase phase)
+{
+	return clkv__weighs(s) && clkv__select_rereads(s) == (phase == CLKV_REREAD);
 }
 
 /** Whether queries are taken to positions to come, and each query head's logits lie by themselves. */

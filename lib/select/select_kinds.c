@@ -42,6 +42,7 @@ static const struct clkv__choice choices[] = {
 
 static const struct clkv__rule rules[] = {
 	[CLKV__BUDGET_FIXED] = {.bounded = true},
+	[CLKV__BUDGET_ALL] = {.compares = true},
 	[CLKV__BUDGET_HEADS] = {.bounded = true, .pooled = true, .compares = true},
 	[CLKV__BUDGET_CURVE] = {.compares = true},
 	[CLKV__BUDGET_ENERGY] = {.compares = true, .open = true, .unlimited = true},
@@ -61,6 +62,14 @@ static const struct clkv__score scores[] = {
 	[ABI_SCORE_SEEN] =
 		{
 			.attention = true,
+			.lse = true,
+			.rows = {"score_rows.cl", "score_rows"},
+		},
+	[ABI_SCORE_REREAD] =
+		{
+			.attention = true,
+			.each = true,
+			.reread = true,
 			.lse = true,
 			.rows = {"score_rows.cl", "score_rows"},
 		},

@@ -52,7 +52,9 @@ struct clkv__rule {
 struct clkv__score {
 	bool attention; /**< rows of queries judge: layers must have been attended with */
 	bool each; /**< every row does, so every commit weighs; else the newest, when tokens leave */
-	bool lse;  /**< by weights, for which rows' log-sum-exps are wanted */
+	bool
+		reread; /**< of rows those of CLKV_REREAD alone; what none has weighed stays beside the budget's slots */
+	bool lse;                       /**< by weights, for which rows' log-sum-exps are wanted */
 	struct clkv__kernel_file turns; /**< takes them to positions to come; no file: they stay */
 	struct clkv__kernel_file
 		shares; /**< makes scores of what each query head's logits are together; no file: `rows` does */

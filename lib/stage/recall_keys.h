@@ -16,6 +16,20 @@
 			"who chooses: each query head, and its KV head's others attend to that too; or all "   \
 			"of them together"                                                                     \
 	}
+/** Source of both: ActQKV, arXiv 2502.13542. */
+#define PROBE_KEY(at)                                                                              \
+	{                                                                                              \
+		"probe", CLKV__KEY_NAME, at, 0, 0, "row|chunk", 0,                                         \
+			"by what the rows of a sequence choose that come in one step: each by its query, or "  \
+			"all by one, the sum of theirs weighted by how far each is from their mean"            \
+	}
+#define ALLOC_KEY(at)                                                                              \
+	{                                                                                              \
+		"alloc", CLKV__KEY_NAME, at, 0, 0, "uniform|entropy", 0,                                   \
+			"layers recall as many tokens each; or share them out by the entropy of their "        \
+			"scores, "                                                                             \
+			"a quarter of recall to twice as many"                                                 \
+	}
 #define EVERY_KEY(at)                                                                              \
 	{                                                                                              \
 		"every", CLKV__KEY_SET, at, 0, 0, "128|256|512|1024", 512,                                 \

@@ -11,7 +11,7 @@
 #include "stage/recall_keys.h"
 
 struct a2ats_options {
-	int recall, codes, niter, metric, obs, wrope, gqa, every, most, seed;
+	int recall, codes, niter, metric, obs, wrope, gqa, probe, alloc, every, most, seed;
 };
 
 #define AT(field) offsetof(struct a2ats_options, field)
@@ -26,6 +26,8 @@ static const struct clkv__key a2ats_keys[] = {
      "windowed RoPE: keys are indexed as before RoPE and scored as if they lay so far behind the "
      "query; 0: as they are"},
 	GQA_KEY(AT(gqa), 0),
+	PROBE_KEY(AT(probe)),
+	ALLOC_KEY(AT(alloc)),
 	EVERY_KEY(AT(every)),
 	MOST_KEY(AT(most)),
 	{"seed", CLKV__KEY_INT, AT(seed), 0, 1 << 30, NULL, 0, "of the first entries"},
@@ -56,6 +58,8 @@ static clkv_status plan_a2ats(const void *options, const struct clkv__shape *sha
 		.observe = o->metric == ABI_METRIC_QUERY ? o->obs : 0,
 		.distance = o->wrope,
 		.grouped = o->gqa == 1,
+		.probe = o->probe == 1,
+		.entropy = o->alloc == 1,
 		.every = o->every,
 		.most = o->most,
 		.seed = o->seed,

@@ -9,7 +9,7 @@
 #include "stage/recall_keys.h"
 
 struct clusterkv_options {
-	int recall, per, niter, metric, obs, gqa, every, most, seed;
+	int recall, per, niter, metric, obs, gqa, probe, alloc, every, most, seed;
 };
 
 #define AT(field) offsetof(struct clusterkv_options, field)
@@ -21,6 +21,8 @@ static const struct clkv__key clusterkv_keys[] = {
 	METRIC_KEY(AT(metric)),
 	OBSERVED_KEY(AT(obs)),
 	GQA_KEY(AT(gqa), 0),
+	PROBE_KEY(AT(probe)),
+	ALLOC_KEY(AT(alloc)),
 	EVERY_KEY(AT(every)),
 	MOST_KEY(AT(most)),
 	{"seed", CLKV__KEY_INT, AT(seed), 0, 1 << 30, NULL, 0, "of the first centroids"},
@@ -40,6 +42,8 @@ static clkv_status plan_clusterkv(const void *options, const struct clkv__shape 
 		.iterations = o->niter,
 		.observe = o->metric == ABI_METRIC_QUERY ? o->obs : 0,
 		.grouped = o->gqa == 1,
+		.probe = o->probe == 1,
+		.entropy = o->alloc == 1,
 		.every = o->every,
 		.most = o->most,
 		.seed = o->seed,

@@ -56,6 +56,8 @@ static const char *unfit(const struct clkv__select *s)
 		return "merges what it doesn't keep itself";
 	if (!clkv__score_of(s)->attention)
 		return "doesn't look at attention, by which the pivot of a run is found";
+	if (clkv__select_rereads(s))
+		return "keeps tokens that nobody has judged yet beside its slots";
 	if (clkv__select_is_open(s))
 		return "has no number of slots to which runs could be fitted";
 	return NULL;

@@ -29,6 +29,7 @@
 	X(h2o)                                                                                         \
 	X(snapkv)                                                                                      \
 	X(expected)                                                                                    \
+	X(kvzip)                                                                                       \
 	X(l2norm)                                                                                      \
 	X(corm)                                                                                        \
 	X(morphkv)                                                                                     \

@@ -8,7 +8,7 @@
 #include "stage/recall_keys.h"
 
 struct pages_options {
-	int recall, page, gqa, every, most;
+	int recall, page, gqa, probe, alloc, every, most;
 };
 
 #define AT(field) offsetof(struct pages_options, field)
@@ -17,6 +17,8 @@ static const struct clkv__key pages_keys[] = {
 	RECALL_KEY(AT(recall)),
 	{"page", CLKV__KEY_SET, AT(page), 0, 0, "4|8|16|32|64", 16, "tokens of a page"},
 	GQA_KEY(AT(gqa), 0),
+	PROBE_KEY(AT(probe)),
+	ALLOC_KEY(AT(alloc)),
 	EVERY_KEY(AT(every)),
 	MOST_KEY(AT(most)),
 };
@@ -32,6 +34,8 @@ static clkv_status plan_pages(const void *options, const struct clkv__shape *sha
 		.budget = o->recall,
 		.per = o->page,
 		.grouped = o->gqa == 1,
+		.probe = o->probe == 1,
+		.entropy = o->alloc == 1,
 		.every = o->every,
 		.most = o->most,
 	};

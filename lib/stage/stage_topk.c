@@ -7,16 +7,14 @@
 #include "stage/recall_keys.h"
 
 struct topk_options {
-	int recall, gqa, every, most;
+	int recall, gqa, probe, alloc, every, most;
 };
 
 #define AT(field) offsetof(struct topk_options, field)
 
 static const struct clkv__key topk_keys[] = {
-	RECALL_KEY(AT(recall)),
-	GQA_KEY(AT(gqa), 0),
-	EVERY_KEY(AT(every)),
-	MOST_KEY(AT(most)),
+	RECALL_KEY(AT(recall)), GQA_KEY(AT(gqa), 0),  PROBE_KEY(AT(probe)),
+	ALLOC_KEY(AT(alloc)),   EVERY_KEY(AT(every)), MOST_KEY(AT(most)),
 };
 
 static clkv_status plan_topk(const void *options, const struct clkv__shape *shape,
@@ -30,6 +28,8 @@ static clkv_status plan_topk(const void *options, const struct clkv__shape *shap
 		.budget = o->recall,
 		.per = 1,
 		.grouped = o->gqa == 1,
+		.probe = o->probe == 1,
+		.entropy = o->alloc == 1,
 		.every = o->every,
 		.most = o->most,
 	};

@@ -33,6 +33,12 @@ static size_t n_heads(const clkv_cache *cache)
 	return (size_t)(cache->shape.layers * cache->shape.streams);
 }
 
+/* Whether tokens are judged by rows that read them, and none has read all up to `end`: they stay beside the slots. */
+static bool is_unread(const struct clkv__step_item *item, uint32_t end)
+{
+	return clkv__select_rereads(&item->seq->cache->plan.select) && item->seq->reread < end;
+}
+
 /* What leaves the window of an item of which n_new rows are kept, and the slots of its sequence. */
 static struct clkv__leaving leaving_of(const clkv_cache *cache, const struct clkv__step_item *item,
                                        uint32_t n_new, struct clkv__quota *q)
@@ -49,8 +55,12 @@ static struct clkv__leaving leaving_of(const clkv_cache *cache, const struct clk
 		.from = tail,
 		.end = end,
 	};
-	l.blocks = clkv__selected_blocks(seq, end);
 	l.n = clkv__leaving_window(&cache->plan, &f, item->phase, n_new, q);
+	if (is_unread(item, end))
+		q->kept = end; /* all that there are */
+	if (item->phase == CLKV_REREAD)
+		l.end += item->n_new; /* blocks of rows that go again are scored as others are */
+	l.blocks = clkv__selected_blocks(seq, l.end);
 	return l;
 }
 
@@ -58,17 +68,19 @@ void clkv__select_needs(const clkv_cache *cache, const struct clkv__step_item *i
                         uint64_t *sealed, uint64_t *half)
 {
 	struct clkv__quota q;
-	struct clkv__leaving l = leaving_of(cache, item, item->n_new, &q);
+	struct clkv__leaving l = leaving_of(cache, item, clkv__item_adds(item), &q);
 	uint32_t most = clkv__select_most(&cache->plan.select, &q, l.n);
 	*sealed += l.n > 0 ? clkv__blocks_of(cache, most) : 0;
 	*half += l.n > 0 ? clkv__blocks_of(cache, q.merged) : 0;
 }
 
-static clkv_status check_attended(const struct clkv_step *step, bool selects, clkv_error *error)
+static clkv_status check_attended(const struct clkv_step *step, const struct clkv__work *w,
+                                  clkv_error *error)
 {
 	const clkv_cache *cache = step->cache;
 	const struct clkv__select *s = &cache->plan.select;
-	bool wanted = clkv__weighs(s) || (clkv__score_of(s)->attention && selects);
+	const struct clkv__score *score = clkv__score_of(s);
+	bool wanted = w->weighs || (score->attention && !score->reread && w->selects);
 	for (int l = cache->plan.general.skip; wanted && l < cache->shape.layers; l++)
 		if (!step->attended[l])
 			CLKV_FAIL(error, CLKV_ERROR_INVALID_STATE,
@@ -78,15 +90,30 @@ static clkv_status check_attended(const struct clkv_step *step, bool selects, cl
 	return CLKV_OK;
 }
 
-/* The rows by which tokens are scored: those of this step, or the newest. */
-static struct clkv__scoring scoring_of(const struct clkv__work *w, uint32_t row, uint32_t n_kept)
+/* A prompt's end that would choose among tokens that no row has read again. */
+static clkv_status check_reread(const clkv_cache *cache, const struct clkv__step_item *item,
+                                const struct clkv__work *w, clkv_error *error)
+{
+	const struct clkv__filling f = clkv__filling_of(item->seq);
+	struct clkv__quota q;
+	uint32_t n = clkv__leaving_window(&cache->plan, &f, item->phase, item->n_new, &q);
+	if (w->first && w->ends && n > q.kept && is_unread(item, w->leaving.end))
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_STATE,
+		          "a prompt of %u tokens ends, of which rows of CLKV_REREAD have read %u: stage "
+		          "'%s' judges by them; allowed: clkv_seq_end_prompt once all were read again",
+		          w->leaving.end, item->seq->reread, cache->plan.select.stage);
+	return CLKV_OK;
+}
+
+/* The rows by which tokens are scored: those of this step as far as they weigh, or the newest. */
+static struct clkv__scoring scoring_of(const struct clkv__work *w, uint32_t row, uint32_t n_rows)
 {
 	const clkv_cache *cache = w->cache;
 	uint32_t observe = (uint32_t)clkv__plan_observe(&cache->plan), end = w->leaving.end;
 	uint32_t n = observe < end ? observe : end;
 	if (clkv__weighs(&cache->plan.select))
 		return (struct clkv__scoring){
-			cache->selection.rows, cache->sizes.max_step_tokens, row, n_kept, w->seq->length, 0};
+			cache->selection.rows, cache->sizes.max_step_tokens, row, n_rows, end - n_rows, 0};
 	return (struct clkv__scoring){
 		cache->seen.mem, observe, observe ? (end - n) % observe : 0, n, end - n, w->seq->seen};
 }
@@ -154,7 +181,8 @@ static struct clkv__work work_of(struct clkv_step *step, const struct clkv__step
 {
 	const clkv_cache *cache = step->cache;
 	const struct clkv__filling f = clkv__filling_of(item->seq);
-	bool weighs = clkv__weighs(&cache->plan.select);
+	bool by = clkv__select_by(&cache->plan.select, item->phase);
+	uint32_t n_rows = by ? item->phase == CLKV_REREAD ? item->n_new : n_kept : 0;
 	struct clkv__work w = {.cache = step->cache,
 	                       .chain = &step->chain,
 	                       .seq = item->seq,
@@ -164,14 +192,15 @@ static struct clkv__work work_of(struct clkv_step *step, const struct clkv__step
 	                       .done = true};
 	w.counted = clkv__leaving_counts(&f, item->phase, f.length + n_kept);
 	w.leaving = leaving_of(cache, item, n_kept, &w.quota);
-	if (n_kept == 0 && !w.ends)
+	w.unread = is_unread(item, item->seq->length + n_kept);
+	w.weighs = n_rows > 0;
+	if (n_kept == 0 && !w.ends && !w.weighs)
 		return w;
-	weighs = weighs && n_kept > 0;
 	w.selects = w.leaving.n > 0;
-	w.scores = weighs || (w.selects && clkv__score_of(&cache->plan.select)->attention);
-	w.done = !weighs && !w.selects;
+	w.scores = w.weighs || (w.selects && clkv__score_of(&cache->plan.select)->attention);
+	w.done = !w.weighs && !w.selects;
 	if (w.scores)
-		w.by = scoring_of(&w, item->row, n_kept);
+		w.by = scoring_of(&w, item->row, n_rows);
 	return w;
 }
 
@@ -187,8 +216,10 @@ static clkv_status make_works(struct clkv_step *step, const uint32_t *n_kept, cl
 	for (size_t i = 0; i < all->n; i++)
 		all->work[i] = work_of(step, &step->items[i], n_kept[i]);
 	for (size_t i = 0; i < all->n; i++)
-		if (!all->work[i].done)
-			CLKV_TRY(check_attended(step, all->work[i].selects, error));
+		if (!all->work[i].done) {
+			CLKV_TRY(check_attended(step, &all->work[i], error));
+			CLKV_TRY(check_reread(cache, &step->items[i], &all->work[i], error));
+		}
 	return CLKV_OK;
 }
 

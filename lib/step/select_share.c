@@ -34,6 +34,39 @@ static clkv_status share_heads(struct clkv__work *w, float *scores, int layer, c
 	return CLKV_OK;
 }
 
+/* Candidates of a head, as they were counted. */
+static clkv_status count_candidates(const struct clkv__work *w, size_t head, uint32_t *n,
+                                    clkv_error *error)
+{
+	size_t at = head * clkv__found_words(w->cache) * sizeof *n; /* the first word: candidates.clh */
+	return clkv__chain_read_now(w->chain, w->cache->selection.found, at, sizeof *n, n, error);
+}
+
+/* The slots of all layers to the heads with the best scores. A prompt that was read again has other candidates in each head: those
+ * that it hasn't are below any score. */
+static clkv_status share_all(struct clkv__work *w, float *scores, int layer, clkv_error *error)
+{
+	clkv_cache *cache = w->cache;
+	size_t streams = (size_t)cache->shape.streams, first = (size_t)layer * streams;
+	size_t heads = w->n_heads - first, n = w->leaving.n, *kept;
+	for (size_t h = first; h < w->n_heads; h++)
+		n = w->seq->kept.live[h] + w->leaving.n > n ? w->seq->kept.live[h] + w->leaving.n : n;
+	kept = (size_t *)(void *)(scores + w->n_heads * room_of(w));
+	for (size_t h = 0; h < heads; h++) {
+		uint32_t own;
+		CLKV_TRY(count_candidates(w, first + h, &own, error));
+		own = own < n ? own : (uint32_t)n;
+		CLKV_TRY(read_floats(w, cache->selection.ranks, first + h, own, scores + h * n, error));
+		for (size_t i = own; i < n; i++)
+			scores[h * n + i] = -1;
+	}
+	CLKV_TRY(clkv__budget_heads(&cache->context->allocator, scores, heads, n, w->quota.kept, 0,
+	                            kept, error));
+	for (size_t h = 0; h < heads; h++)
+		w->quotas[first + h] = (uint32_t)kept[h];
+	return CLKV_OK;
+}
+
 /* The newest tokens of a layer that leave its attention almost as it was. */
 static clkv_status share_energy(struct clkv__work *w, float *scores, int layer, clkv_error *error)
 {
@@ -79,11 +112,13 @@ static clkv_status share_curve(struct clkv__work *w, float *scores, int layer, c
 static const struct sharing {
 	bool
 		together; /* layers from this one on at once, a row of scores for each; else one, a row for a head and one more */
+	bool heads;   /* together: a row for each head of each layer */
 	clkv_status (*share)(struct clkv__work *w, float *scores, int layer, clkv_error *error);
 } sharings[] = {
-	[CLKV__BUDGET_HEADS] = {false, share_heads},
-	[CLKV__BUDGET_ENERGY] = {false, share_energy},
-	[CLKV__BUDGET_CURVE] = {true, share_curve},
+	[CLKV__BUDGET_ALL] = {true, true, share_all},
+	[CLKV__BUDGET_HEADS] = {false, false, share_heads},
+	[CLKV__BUDGET_ENERGY] = {false, false, share_energy},
+	[CLKV__BUDGET_CURVE] = {true, false, share_curve},
 };
 
 /* Quotas that depend on the scores of more than one head. */
@@ -92,8 +127,9 @@ static clkv_status share(struct clkv__work *w, clkv_error *error)
 	clkv_cache *cache = w->cache;
 	const struct sharing *by = &sharings[cache->plan.select.rule];
 	size_t streams = (size_t)cache->shape.streams, layers = (size_t)cache->shape.layers;
-	size_t values = (by->together ? layers : streams + 1) * room_of(w);
-	size_t bytes = values * sizeof(float) + layers * sizeof(size_t);
+	size_t rows = by->heads ? w->n_heads : by->together ? layers : streams + 1;
+	size_t values = rows * room_of(w), counts = by->heads ? w->n_heads : layers;
+	size_t bytes = values * sizeof(float) + counts * sizeof(size_t);
 	float *scores = clkv__calloc(&cache->context->allocator, 1, bytes);
 	clkv_status status = CLKV_OK;
 	if (!scores)
@@ -125,11 +161,12 @@ clkv_status clkv__select_set_quotas(struct clkv__work *w, clkv_error *error)
 	clkv_cache *cache = w->cache;
 	bool unlimited = clkv__rule_of(&cache->plan.select)->unlimited;
 	for (uint32_t h = 0; h < w->n_heads; h++)
-		w->quotas[h] = unlimited             ? UINT32_MAX
-		               : w->seq->kept.shared ? own_quota(w, h)
-		                                     : w->quota.kept;
-	w->shares = clkv__select_compares(&cache->plan.select) && w->first && w->ends &&
-	            (unlimited || w->leaving.n > w->quota.kept);
+		w->quotas[h] = unlimited || w->unread ? UINT32_MAX
+		               : w->seq->kept.shared  ? own_quota(w, h)
+		                                      : w->quota.kept;
+	w->shares = clkv__select_compares(&cache->plan.select) && w->ends && !w->unread &&
+	            (w->first || clkv__select_rereads(&cache->plan.select)) &&
+	            (unlimited || !w->first || w->leaving.n > w->quota.kept);
 	if (w->shares)
 		CLKV_TRY(share(w, error));
 	return clkv__select_write_quotas(w, error);

@@ -23,7 +23,9 @@ struct clkv__work {
 	struct clkv__leaving leaving;
 	struct clkv__scoring by;
 	struct clkv__quota quota;
-	bool scores, selects; /**< tokens are weighed by rows; some leave the window */
+	bool unread;          /**< tokens that nobody has judged are among them: all stay */
+	bool weighs;          /**< rows of this step weigh tokens, for good */
+	bool scores, selects; /**< tokens have scores; some leave the window */
 	bool done;            /**< all marks are enqueued; else how many launches of them are */
 	uint32_t marked;
 	uint32_t n_heads, merged_blocks, most_blocks, counted;

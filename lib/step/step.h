@@ -52,6 +52,12 @@ struct clkv_step {
 	struct clkv__step_figures before; /**< the commit */
 };
 
+/** Rows of an item that commit adds to its sequence, at most. */
+static inline uint32_t clkv__item_adds(const struct clkv__step_item *item)
+{
+	return item->phase == CLKV_REREAD ? 0 : item->n_new;
+}
+
 /** Makes the step of a cache: there is one, open or not. Errors: NO_HOST_MEMORY; then it may be there in part. */
 clkv_status clkv__step_init(clkv_cache *cache, clkv_error *error);
 void clkv__step_free(clkv_cache *cache);

@@ -18,10 +18,13 @@ static clkv_status check_item(const clkv_cache *cache, const clkv_step_item *ite
 	for (size_t j = 0; j < i; j++)
 		if (items[j].seq == item->seq)
 			CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "item %zu: its seq is item %zu's", i, j);
-	if (item->phase < CLKV_DECODE || item->phase > CLKV_PROBE)
+	if (item->phase < CLKV_DECODE || item->phase > CLKV_REREAD)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
-		          "item %zu: phase is %d; allowed: decode, prompt, prompt's end, probe", i,
+		          "item %zu: phase is %d; allowed: decode, prompt, prompt's end, probe, reread", i,
 		          (int)item->phase);
+	if (item->phase == CLKV_REREAD && item->seq->length == 0)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
+		          "item %zu: its sequence is empty; allowed: CLKV_REREAD of one with tokens", i);
 	if (item->n_tokens == 0 || item->n_tokens > cache->sizes.max_step_tokens)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
 		          "item %zu: n_tokens is %zu; allowed: 1 to max_step_tokens (%u)", i,
@@ -118,7 +121,7 @@ static void take_items(struct clkv_step *step, const clkv_step_item *items,
 static void item_blocks(const clkv_cache *cache, const struct clkv__step_item *item, uint32_t *from,
                         uint32_t *to)
 {
-	bool weighs = clkv__weighs(&cache->plan.select);
+	bool weighs = clkv__select_by(&cache->plan.select, item->phase);
 	*from = weighs ? 0 : item->seq->length / (uint32_t)cache->plan.general.block;
 	*to = item->n_new > 0 ? clkv__blocks_of(cache, item->seq->length + item->n_new) : *from;
 }
@@ -234,7 +237,7 @@ static clkv_status check_sealed(const struct clkv_step *step, clkv_error *error)
 	clkv_cache *cache = step->cache;
 	uint64_t blocks = 0;
 	for (size_t i = 0; i < step->n_items; i++) {
-		uint32_t n = clkv__seal_count(cache, &step->items[i], step->items[i].n_new);
+		uint32_t n = clkv__seal_count(cache, &step->items[i], clkv__item_adds(&step->items[i]));
 		const clkv_seq *seq = step->items[i].seq;
 		uint32_t row = clkv__seq_row(seq, cache->shape.layers - 1, 0);
 		if (clkv__tables_get(&cache->tables, row + ABI_ROW_SEALED) + n > cache->sizes.cap)
@@ -304,7 +307,8 @@ static clkv_status own_seen(struct clkv_step *step, clkv_error *error)
 {
 	clkv_cache *cache = step->cache;
 	for (size_t i = 0; i < step->n_items && cache->seen.mem; i++)
-		CLKV_TRY(clkv__seen_own(&cache->seen, &step->chain, &step->items[i].seq->seen, error));
+		if (step->items[i].phase != CLKV_REREAD)
+			CLKV_TRY(clkv__seen_own(&cache->seen, &step->chain, &step->items[i].seq->seen, error));
 	return CLKV_OK;
 }
 

@@ -18,7 +18,7 @@ static clkv_status check_commit(const struct clkv_step *step, const size_t *n_ke
 				          "layer %d was not appended: every layer must be, or abort the step",
 				          clkv__shape_layer(&s->cache->shape, l));
 	for (size_t i = 0; n_kept && i < step->n_items; i++) {
-		uint32_t n = step->items[i].n_new;
+		uint32_t n = clkv__item_adds(&step->items[i]);
 		uint32_t least = step->items[i].phase == CLKV_PROMPT_END ? n : 0;
 		if (n_kept[i] > n || n_kept[i] < least)
 			CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "n_kept[%zu] is %zu; allowed: %u to %u",
@@ -32,7 +32,7 @@ static uint32_t attended_to(const struct clkv_step *step, const struct clkv__ste
                             uint32_t kept)
 {
 	const clkv_seq *seq = item->seq;
-	if (item->n_new == 0)
+	if (clkv__item_adds(item) == 0)
 		return seq->attended;
 	for (int l = step->cache->plan.general.skip; l < step->cache->shape.layers; l++)
 		if (!step->attended[l])
@@ -49,6 +49,7 @@ static void finish_item(const struct clkv_step *step, const struct clkv__step_it
 	seq->attended = attended_to(step, item, kept);
 	uint32_t reserved = clkv__blocks_of(cache, seq->length + item->n_new);
 	seq->length += kept;
+	seq->reread = item->phase == CLKV_REREAD ? seq->length : seq->reread;
 	clkv__seq_release_half(seq, clkv__blocks_of(cache, seq->length), reserved, false);
 	/* Blocks before the tail and behind the sinks are wholly sealed. */
 	uint32_t bt = (uint32_t)cache->plan.general.block;
@@ -166,7 +167,7 @@ static clkv_status commit_rows(struct clkv_step *step, const size_t *n_kept, clk
 	if (!kept)
 		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for %zu items", step->n_items);
 	for (size_t i = 0; i < step->n_items; i++)
-		kept[i] = n_kept ? (uint32_t)n_kept[i] : step->items[i].n_new;
+		kept[i] = n_kept ? (uint32_t)n_kept[i] : clkv__item_adds(&step->items[i]);
 	clkv_status status = commit(step, kept, error);
 	clkv__free(a, kept);
 	return status;

@@ -143,6 +143,15 @@ static clkv_status take_attend(const clkv_step *step, struct clkv__host_tensors 
 	                   error);
 }
 
+/* Layers that seal and were attended with in this step. */
+static uint32_t count_attended(const clkv_step *step)
+{
+	uint32_t n = 0;
+	for (int l = step->cache->plan.general.skip; l < step->cache->shape.layers; l++)
+		n += step->attended[l];
+	return n;
+}
+
 static clkv_status attend(clkv_step *step, int layer, const clkv_attend_args *args, cl_uint n_wait,
                           const cl_event *wait, cl_event *done, clkv_error *error)
 {
@@ -152,6 +161,7 @@ static clkv_status attend(clkv_step *step, int layer, const clkv_attend_args *ar
 	clkv_attend_args a;
 	struct clkv__host_tensors host;
 	CLKV_TRY(clkv__struct_read(&a, sizeof a, args, "clkv_attend_args", error));
+	step->pass.attended = count_attended(step);
 	bool any = a.q.host || a.out.host || a.lse_host || a.sinks_host;
 	CLKV_TRY(start_host(step, &host, any, n_wait, wait, error));
 	clkv_status status = take_attend(step, &host, &a, error);

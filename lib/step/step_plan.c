@@ -111,7 +111,8 @@ static void put_items(const struct clkv_step *step, uint32_t *items, uint32_t *r
 		items[ABI_ITEM_ROW] = item->row;
 		items[ABI_ITEM_TAIL] = seq->tail > sinks ? seq->tail : sinks;
 		items[ABI_ITEM_SINKS] = sinks;
-		items[ABI_ITEM_SEEN] = step->probes ? CLKV__NO_SLOT : seq->seen;
+		bool passes = step->probes || item->phase == CLKV_REREAD; /* and leaves no query */
+		items[ABI_ITEM_SEEN] = passes ? CLKV__NO_SLOT : seq->seen;
 		items[ABI_ITEM_BOOK] = seq->book;
 		items[ABI_ITEM_GAP] = item->gap;
 		items[ABI_ITEM_GAP + 1] = items[ABI_ITEM_GAP + 2] = 0;

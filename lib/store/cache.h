@@ -33,6 +33,7 @@ struct clkv_seq {
 	bool left_partial; /**< a sealed block isn't full: a prompt's end or a cut left it */
 	uint32_t
 		attended; /**< its length when the newest row was attended with in all layers that seal */
+	uint32_t reread; /**< its length when rows of CLKV_REREAD last read it; cut with it */
 	bool in_step;
 	bool goes; /**< was destroyed inside a step: it goes when that ends */
 };

@@ -19,6 +19,10 @@ struct clkv__index {
 	cl_mem mem, books;           /**< NULL: there are none */
 	cl_mem build;                /**< work space while an index is made */
 	cl_mem scores, takes, lists; /**< of the rows that recall in one go */
+	cl_mem
+		probes; /**< of all rows of a step: one query for each query head, then its rows' weights; NULL: there are none */
+	cl_mem
+		budgets; /**< of these rows: tokens in this layer, then those that are left, and entropies; NULL: there are none */
 	struct clkv__pages pages;
 	struct clkv__slots book_slots;
 	uint32_t given;  /**< the codebook of all sequences, or CLKV__NO_SLOT */

@@ -9,9 +9,10 @@ uint32_t clkv__leaving_first(const struct clkv__plan *plan, const struct clkv__f
 	return f->tail > sinks ? f->tail : sinks;
 }
 
-static bool waits_for_end(const struct clkv__plan *plan, clkv_phase phase)
+/* Whether a step of this phase seals nothing, whatever has left the window. */
+static bool seals_nothing(const struct clkv__plan *plan, clkv_phase phase)
 {
-	return phase == CLKV_PROMPT && plan->general.seal == 1;
+	return phase == CLKV_REREAD || (phase == CLKV_PROMPT && plan->general.seal == 1);
 }
 
 static uint64_t places_of(const struct clkv__plan *plan, uint32_t n)
@@ -35,7 +36,7 @@ uint32_t clkv__leaving_count(const struct clkv__plan *plan, const struct clkv__s
 {
 	uint32_t end = f->length + n_new, first = clkv__leaving_first(plan, f, end);
 	uint32_t window = (uint32_t)plan->general.window, batch = clkv__plan_batch(plan, false);
-	if (plan->sealing.dense || waits_for_end(plan, phase) || end - first <= window)
+	if (plan->sealing.dense || seals_nothing(plan, phase) || end - first <= window)
 		return 0;
 	uint32_t n = end - first - window;
 	bool exact = phase == CLKV_PROMPT_END && !f->partial;
@@ -75,7 +76,7 @@ uint32_t clkv__leaving_window(const struct clkv__plan *plan, const struct clkv__
 	uint32_t end = f->length + n_new, first = clkv__leaving_first(plan, f, end);
 	uint32_t bt = (uint32_t)plan->general.block;
 	*quota = quota_of(plan, f, phase, end);
-	if (fits_slots(plan, f, quota, end) || waits_for_end(plan, phase) ||
+	if (fits_slots(plan, f, quota, end) || seals_nothing(plan, phase) ||
 	    end - first <= quota->window)
 		return 0;
 	uint32_t n = end - first - quota->window;

@@ -45,6 +45,7 @@ struct clkv__pass {
 	struct clkv__ask *asks;        /**< [max_step_tokens]; NULL if nothing comes from host memory */
 	struct clkv__ask_list *lists;  /**< [max_step_tokens / asks, rounded up; or max_step_tokens] */
 	uint32_t n_lists;
+	uint32_t attended; /**< layers that were attended with before this one */
 };
 
 #endif

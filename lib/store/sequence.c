@@ -173,6 +173,7 @@ void clkv__seq_share(clkv_seq *to, const clkv_seq *from)
 	to->tail = from->tail;
 	to->left_partial = from->left_partial;
 	to->attended = from->attended;
+	to->reread = from->reread;
 	share_counts(&to->kept, &from->kept, n_rows(cache));
 	to->seen = from->seen;
 	clkv__seen_share(&cache->seen, to->seen);
@@ -307,6 +308,7 @@ static void cut(clkv_seq *seq, uint32_t n)
 	}
 	if (n == 0)
 		clear_seen(seq);
+	seq->reread = seq->reread < n ? seq->reread : n;
 	seq->length = n;
 }
 
@@ -401,6 +403,7 @@ void clkv__seq_swap(clkv_seq *a, clkv_seq *b)
 	b->kept = was.kept;
 	b->left_partial = was.left_partial;
 	b->attended = was.attended;
+	b->reread = was.reread;
 }
 
 void clkv__seq_drop(clkv_seq *seq)

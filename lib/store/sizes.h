@@ -54,13 +54,14 @@ struct clkv__sizes {
 	uint32_t segs_word; /**< where a slab's list of segments begins */
 	uint32_t segs;      /**< segments of a sequence, at most; 0: nothing is recalled */
 	/* recall */
-	uint32_t index_heads;  /**< (layer, stream) that have an index */
-	uint32_t index_units;  /**< of all segments of all sequences */
-	uint32_t book_units;   /**< of a sequence's codebooks; 0: it has none */
-	uint32_t books;        /**< codebooks of that size: one for each sequence, or one for all */
-	uint32_t max_places;   /**< units of a sequence, with those that fill tiles */
-	uint32_t asks;         /**< rows that recall in one go */
-	uint32_t listed;       /**< tokens that are recalled for a KV head, at most */
+	uint32_t index_heads; /**< (layer, stream) that have an index */
+	uint32_t index_units; /**< of all segments of all sequences */
+	uint32_t book_units;  /**< of a sequence's codebooks; 0: it has none */
+	uint32_t books;       /**< codebooks of that size: one for each sequence, or one for all */
+	uint32_t max_places;  /**< units of a sequence, with those that fill tiles */
+	uint32_t asks;        /**< rows that recall in one go */
+	uint64_t probe_bytes, budget_bytes; /**< of rows that recall by one query, or by entropies */
+	uint32_t listed;                    /**< tokens that are recalled for a KV head, at most */
 	uint64_t build_bytes;  /**< work space of one (layer, stream) while its index is made */
 	uint32_t build_layers; /**< layers whose indexes are made in one go */
 	/* step */

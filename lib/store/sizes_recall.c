@@ -50,6 +50,8 @@ static void choice_sizes(const struct clkv__shape *shape, const struct clkv__rec
 	uint64_t listed = clkv__recall_listed(r, shape);
 	s->max_places = (uint32_t)((places + ABI_TILE - 1) / ABI_TILE * ABI_TILE);
 	s->asks = s->max_sequences < s->max_step_tokens ? s->max_sequences : s->max_step_tokens;
+	s->probe_bytes = clkv__recall_probes(r, shape, s->max_step_tokens);
+	s->budget_bytes = clkv__recall_budgets(r, s->max_step_tokens);
 	s->listed = (uint32_t)(listed < s->max_seq_tokens ? listed : s->max_seq_tokens);
 }
 
@@ -74,5 +76,5 @@ uint64_t clkv__sizes_recall_scratch(const struct clkv__shape *shape, const struc
 {
 	uint64_t heads = (uint64_t)shape->q_heads, streams = (uint64_t)shape->streams;
 	return s->asks * (heads * s->max_places * 6 + streams * (1 + (uint64_t)s->listed) * 4) +
-	       s->build_layers * streams * s->build_bytes;
+	       s->build_layers * streams * s->build_bytes + s->probe_bytes + s->budget_bytes;
 }

@@ -27,6 +27,7 @@ const char *clkv_call_string(clkv_call call);
 void clkv_cache_destroy(clkv_cache *cache);
 size_t clkv_cache_observes(const clkv_cache *cache);
 int clkv_cache_weighs(const clkv_cache *cache);
+int clkv_cache_rereads(const clkv_cache *cache);
 typedef struct clkv_bytes { size_t struct_size; uint64_t device; uint64_t sealed; uint64_t open; uint64_t tables; uint64_t scratch; uint64_t host; double per_token; double per_token_f16; uint64_t code_tables; uint64_t index; uint64_t recalled; double per_slot; uint64_t host_sealed; uint64_t rotation; } clkv_bytes;
 clkv_status clkv_bytes_required(clkv_context *context, const clkv_geometry *geometry, const char *recipe, const clkv_cache_options *options, clkv_bytes *bytes, clkv_error *error);
 typedef struct clkv_bytes_used { size_t struct_size; int exact; uint64_t device; uint64_t sealed; uint64_t open; uint64_t tables; uint64_t index; uint64_t host; uint64_t sequence; uint64_t sequence_host; size_t sealed_tokens; } clkv_bytes_used;
@@ -88,7 +89,7 @@ typedef struct clkv_kept { size_t struct_size; size_t room; size_t n; size_t tai
 clkv_status clkv_seq_get_kept(clkv_seq *seq, int layer, int kv_head, clkv_kept *kept, cl_command_queue queue, clkv_error *error);
 clkv_status clkv_seq_end_prompt(clkv_seq *seq, cl_command_queue queue, clkv_error *error);
 clkv_status clkv_seq_remove(clkv_seq *seq, size_t from, size_t to, cl_command_queue queue, clkv_error *error);
-typedef enum clkv_phase { CLKV_DECODE = 0, CLKV_PROMPT = 1, CLKV_PROMPT_END = 2, CLKV_PROBE = 3 } clkv_phase;
+typedef enum clkv_phase { CLKV_DECODE = 0, CLKV_PROMPT = 1, CLKV_PROMPT_END = 2, CLKV_PROBE = 3, CLKV_REREAD = 4 } clkv_phase;
 typedef struct clkv_step_item { clkv_seq *seq; size_t n_tokens; clkv_phase phase; } clkv_step_item;
 clkv_status clkv_step_begin(clkv_cache *cache, const clkv_step_item *items, size_t n_items, cl_command_queue queue, clkv_step **out, clkv_error *error);
 clkv_status clkv_step_begin_rows(clkv_cache *cache, const clkv_step_item *items, const size_t *first_rows, size_t n_items, cl_command_queue queue, clkv_step **out, clkv_error *error);

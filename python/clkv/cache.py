@@ -66,7 +66,7 @@ class Cache(Handle):
 
     def step(self, items: Iterable[tuple[Any, ...]], *, first_rows: Iterable[int] | None = None, queue: Any = None) -> Step:
         """Begins a forward pass. Items are (sequence, n_rows) or (sequence, n_rows, phase) with phase "decode" (the default),
-        "prompt", "prompt_end" or "probe". Their rows follow each other in k, v, q and out; or those of item i begin at first_rows[i]."""
+        "prompt", "prompt_end", "probe" or "reread". Their rows follow each other in k, v, q and out; or those of item i begin at first_rows[i]."""
         from .step import Step
         return Step(self, list(items), first_rows, queue)
 
@@ -156,3 +156,9 @@ class Cache(Handle):
         """Whether the recipe weighs tokens by attention, so that Step.observe needs log-sum-exps."""
         with use([], [self]):
             return bool(_library.load().clkv_cache_weighs(self._pointer))
+
+    @property
+    def rereads(self) -> bool:
+        """Whether the recipe judges a prompt by rows of phase "reread", to be made before Sequence.end_prompt."""
+        with use([], [self]):
+            return bool(_library.load().clkv_cache_rereads(self._pointer))

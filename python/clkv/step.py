@@ -17,7 +17,7 @@ from .sequence import Sequence
 
 # Of k, v, q and out: clkv_dtype, token stride and head stride in elements.
 Layouts = tuple[tuple[int, int, int], tuple[int, int, int], tuple[int, int, int], tuple[int, int, int]]
-PHASES = {"decode": 0, "prompt": 1, "prompt_end": 2, "probe": 3}
+PHASES = {"decode": 0, "prompt": 1, "prompt_end": 2, "probe": 3, "reread": 4}
 
 
 class _LayerCalls:

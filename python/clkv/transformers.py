@@ -392,6 +392,8 @@ class _State:
         options["max_step_tokens"] = options.get("max_step_tokens") or min(max(512, batch * tokens), options["max_tokens"])
         self.warn_of_spinning()
         self.store = _Store(Cache(self.context, self.geometry, self.recipe, **options))
+        if self.store.cache.rereads:
+            raise _errors.UnsupportedError(f"{self.recipe}: a prompt is judged when it has been read again, which Transformers doesn't do")
 
     def warn_of_spinning(self) -> None:
         """On a CPU torch's idle threads and the device's want the same cores: decoding becomes many times slower."""

@@ -54,6 +54,7 @@ START_TEST(test_printing_is_a_fixed_point)
 		"corm:obs=256 ; window=256",
 		"morphkv:budget=600,obs=30,agg=max",
 		"expected:budget=600,obs=64,ahead=1024,spread=0,lengths=0,gqa=max | kivi",
+		"kvzip:budget=0.3,gqa=mean,alloc=uniform | kivi",
 		"cascade:budget=2048,rings=4,beta=0.9999999 ; sinks=64",
 		"prefixkv:budget=0.3",
 		"dbudgetkv:tau=0.01",
@@ -101,6 +102,7 @@ START_TEST(test_the_print_has_every_key_and_what_was_given)
 		{"expected",
 	     {"budget=512,obs=256,ahead=512,spread=1,lengths=1,gqa=mean", "window=32", "sinks=4",
 	      "seal=prompt"}},
+		{"kvzip", {"budget=512,gqa=max,alloc=global", "window=32", "sinks=0", "seal=prompt"}},
 		{"cascade", {"budget=2048,rings=4,beta=0.9999", "gqa=mean", "sinks=64", "seal=chunk"}},
 		{"prefixkv", {"budget=0.2", "window=32", "sinks=4", "skip=0"}},
 		{"dbudgetkv", {"tau=0.01,obs=1", "sinks=4", "skip=2", "seal=prompt"}},
@@ -649,8 +651,8 @@ int main(void)
 {
 	Suite *suite = suite_create("recipe");
 	TCase *good = tcase_create("good"), *bad = tcase_create("bad"), *real = tcase_create("real");
-	tcase_add_loop_test(good, test_printing_is_a_fixed_point, 0, 31);
-	tcase_add_loop_test(good, test_the_print_has_every_key_and_what_was_given, 0, 20);
+	tcase_add_loop_test(good, test_printing_is_a_fixed_point, 0, 41);
+	tcase_add_loop_test(good, test_the_print_has_every_key_and_what_was_given, 0, 22);
 	tcase_add_loop_test(good, test_recipes_of_layers_in_full, 0, 3);
 	tcase_add_test(good, test_the_list_names_stages_and_keys);
 	tcase_add_loop_test(bad, test_errors_say_where_and_what_is_allowed, 0,

@@ -57,6 +57,7 @@ static const struct {
      1},
 	{"expected:obs=16 | kvmerger", ABI_SELECT_RUNS, ABI_SCORE_EXPECTED, CLKV__BUDGET_FIXED, 16,
      ABI_GROUP_MEAN, 2, 1},
+	{"kvzip", ABI_SELECT_BEST, ABI_SCORE_REREAD, CLKV__BUDGET_ALL, 0, ABI_GROUP_MAX, 0, 1},
 	{"cascade", ABI_SELECT_CASCADE, ABI_SCORE_MASS, CLKV__BUDGET_FIXED, 0, ABI_GROUP_MEAN, 0, 0},
 	{"prefixkv", ABI_SELECT_BEST, ABI_SCORE_MASS, CLKV__BUDGET_CURVE, 0, ABI_GROUP_MEAN, 0, 1},
 	{"dbudgetkv", ABI_SELECT_BEST, ABI_SCORE_SEEN, CLKV__BUDGET_ENERGY, 1, ABI_GROUP_MEAN, 2, 1},
@@ -105,6 +106,9 @@ START_TEST(test_what_is_particular_of_stages)
 	p = planned("expected:ahead=64,lengths=0");
 	ck_assert(p.select.ahead == 64 && p.select.spread && !p.select.lengths &&
 	          !clkv__plan_weighs(&p));
+	p = planned("kvzip");
+	ck_assert(p.select.rows == ABI_ROWS_MAX && clkv__select_rereads(&p.select) &&
+	          clkv__select_by(&p.select, CLKV_REREAD) && !clkv__select_by(&p.select, CLKV_DECODE));
 	p = planned("cascade:beta=0.5,rings=3");
 	ck_assert(p.select.lambda == 0.5f && p.select.cascades == 3);
 	p = planned("prefixkv");

@@ -40,6 +40,8 @@ const struct every_case every_cases[] = {
 	{"kivi:bits=4 | a2ats:recall=24,codes=32,wrope=16" RECALL, 32, 32, 150, CLKV_ROPE_HALVES, true},
 	{"q:k=8,v=8 | pages:recall=24,page=8,gqa=group" RECALL, 32, 16, 150, CLKV_ROPE_NONE, false},
 	{"kivi:bits=4 | topk:recall=24" RECALL, 32, 16, 150, CLKV_ROPE_NONE, false},
+	{"pages:recall=24,page=8,probe=chunk,alloc=entropy" RECALL, 32, 16, 150, CLKV_ROPE_HALVES,
+     false},
 	{"pages:recall=24,page=8,every=128 | place:host,via=copy" AROUND, 32, 16, 150, CLKV_ROPE_NONE,
      false},
 	/* what is kept */
