@@ -149,7 +149,7 @@ def fill_host(tensor: Any, rows: HostRows) -> Any:
 
 
 def fill(tensor: Any, rows: Any, want: Shape, name: str, written: bool = False) -> Any:
-    """Points a clkv_tensor at rows, and returns what must stay alive until the device has done with it."""
+    """Points a clkv_tensor that is all zeros at rows, and returns what must stay alive until the device has done with it."""
     if isinstance(rows, np.ndarray):
         return _fill_numpy(tensor, rows, want, name, written)
     if isinstance(rows, HostRows):

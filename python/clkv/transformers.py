@@ -27,6 +27,7 @@ from transformers.cache_utils import CacheLayerMixin as _CacheLayerMixin
 
 from . import _errors
 from ._arrays import BF16, F16, F32
+from ._library import ffi
 from .cache import Cache
 from .context import Context
 from .geometry import Geometry, Rope
@@ -237,6 +238,7 @@ class _State:
         self.step: Any = None          # Step, while one is open
         self.tokens, self.done = 0, 0  # columns of the last forward, and its layers so far
         self.live: list[int] = []      # its tokens that are no padding, by row
+        self.whole = True              # none of them is padding
         self.rows: list[int] = []      # rows that have some
         self.phases: list[str] = []
         self.warned, self.forwards = False, 0
@@ -270,6 +272,7 @@ class _State:
             raise _errors.InvalidArgumentError(f"the batch has {batch} rows, and the cache holds {len(self.sequences)}")
         self.live = _live(mask, batch, self.seen, tokens, self.skipped)
         self.tokens, self.done = tokens, 0
+        self.whole = sum(self.live) == batch * tokens
         self.phases = [self.phase(row) for row in range(batch)]
         self.rows = [row for row in range(batch) if self.live[row]]
         for row in self.rows:
@@ -343,10 +346,12 @@ class _State:
     def attend(self, index: int, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: Any, scale: float,
                softcap: float, sinks: Any) -> torch.Tensor:
         """Appends k and v and attends with q, all [batch][heads][tokens][dim]. Returns [batch][tokens][q_heads][dim]."""
-        batch, q_heads, tokens, dim = q.shape
-        self.open(batch, tokens, scale, softcap)
-        form = (q.shape, k.shape, v.shape, q.stride(), k.stride(), v.stride(), q.dtype, k.dtype, v.dtype,
-                q.device, k.device, v.device, scale, softcap)
+        shape, device = q.shape, q.device
+        batch, q_heads, tokens, dim = shape
+        if self.store is None:
+            self.open(batch, tokens, scale, softcap)
+        form = (shape, k.shape, v.shape, q.stride(), k.stride(), v.stride(), q.dtype, k.dtype, v.dtype,
+                device, k.device, v.device, scale, softcap)
         if form != self.form:
             self.plan(index, q, k, v, scale, softcap)
             self.form = form
@@ -354,16 +359,24 @@ class _State:
             self.begin(batch, tokens, mask)
         elif self.done != index or (self.rows and self.step is None):
             raise _errors.InvalidStateError(f"layer {index} came behind {self.done} layers: each must come once, in order")
-        whole = sum(self.live) == batch * tokens
-        out = (torch.empty if whole else torch.zeros)((batch, tokens, q_heads, dim), dtype=q.dtype)
+        out = (torch.empty if self.whole else torch.zeros)((batch, tokens, q_heads, dim), dtype=q.dtype)
         if self.step is not None:
-            held = (k, v, q) if self.in_place else (_on_host(k), _on_host(v), _on_host(q))
-            pointers = (held[0].data_ptr(), held[1].data_ptr(), held[2].data_ptr(), out.data_ptr())
-            self.step._layer(index, self.layouts, pointers, (held, out), sinks)
+            if not self.in_place:
+                q, k, v = _on_host(q), _on_host(k), _on_host(v)
+            pointers = (k.data_ptr(), v.data_ptr(), q.data_ptr(), out.data_ptr())
+            self.step._layer(index, self.layouts, pointers, (k, v, q, out, sinks), self.sinks(sinks))
         self.done += 1
         if self.step is None and self.done == self.geometry.layers:
             self.count(0)  # a chunk of nothing but padding
-        return out if q.is_cpu else out.to(q.device)
+        return out if device.type == "cpu" else out.to(device)
+
+    def sinks(self, sinks: torch.Tensor | None) -> Any:
+        """A pointer to sinks [q_heads], float32 in host memory."""
+        if sinks is None:
+            return ffi.NULL
+        if tuple(sinks.shape) != (self.geometry.q_heads,):
+            raise _errors.UnsupportedError(f"s_aux has shape {list(sinks.shape)}, and must have [{self.geometry.q_heads}]")
+        return ffi.cast("float *", sinks.data_ptr())
 
     def plan(self, index: int, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: float, softcap: float) -> None:
         """How tensors of other shapes than the last layer's are handed over: found once, as finding it takes longer than the calls."""
@@ -384,8 +397,6 @@ class _State:
 
     def open(self, batch: int, tokens: int, scale: float, softcap: float) -> None:
         """Makes the library's cache at the first forward, which tells how large batches are."""
-        if self.store is not None:
-            return
         self.geometry = replace(self.geometry, scale=scale, softcap=softcap)
         options = dict(self.options)
         options["max_sequences"] = options.get("max_sequences") or 2 * batch
@@ -593,7 +604,7 @@ def attention_forward(module: Any, query: torch.Tensor, key: torch.Tensor, value
     if (sliding_window or 0) != window:
         raise _errors.UnsupportedError(f"layer {index} slides by {sliding_window}, and the configuration tells of {window or None}")
     scale = float(scaling if scaling is not None else query.shape[-1] ** -0.5)
-    sinks = None if s_aux is None else s_aux.detach().float().cpu().contiguous().numpy()
+    sinks = None if s_aux is None else s_aux.detach().to("cpu", torch.float32).contiguous()
     return state.attend(index, query, key, value, attention_mask, scale, float(softcap or 0.0), sinks), None
 
 
