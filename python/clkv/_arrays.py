@@ -115,7 +115,7 @@ def _fill_numpy(tensor: Any, array: np.ndarray, want: Shape, name: str, written:
     if written and not (array.flags.writeable and _fits(array)):
         raise _errors.InvalidArgumentError(f"{name} must be writeable, its channels side by side")
     if not _fits(array):
-        array = np.ascontiguousarray(array)
+        array = array.copy(order="C")  # contiguous and aligned
     token, head = _strides(array)
     fill_host(tensor, HostRows(array.ctypes.data, code, token, head, array))
     return array

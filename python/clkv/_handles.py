@@ -217,15 +217,17 @@ class hold:
     """with hold(step, sequences): the same for a step's calls on a layer, of which there are many, and as often as one likes: it makes an
     entry in the step alone. Sequences look there (_borrower), and what the step belongs to isn't closed over the head of a child in use."""
 
-    __slots__ = ("one", "alone")
+    __slots__ = ("one", "borrowed")
 
     def __init__(self, one: Handle, borrowed: Sequence[Handle]) -> None:
-        self.one, self.alone = one, [one, *borrowed]
+        self.one = weakref.ref(one)  # which keeps this
+        self.borrowed = borrowed
         for handle in borrowed:
-            handle._borrower = weakref.ref(one)
+            handle._borrower = self.one
 
     def __enter__(self) -> None:
-        one, thread = self.one, get_ident()
+        one, thread = self.one(), get_ident()
+        assert one is not None
         with _guard:
             if _callbacks.inside:
                 _refuse_callbacks(one)
@@ -234,16 +236,17 @@ class hold:
                 parent._check_open()
             if one._doubtful or not one._out[0]:
                 one._check_open()
-            for handle in self.alone:
+            for handle in (one, *self.borrowed):
                 if handle._users and handle._used_by_others():
                     raise _errors.InUseError(f"another thread is inside a call on this {handle._kind}")
             users = one._users
             users[thread] = users.get(thread, 0) + 1
 
     def __exit__(self, *exception: object) -> None:
-        thread = get_ident()
+        one, thread = self.one(), get_ident()
+        assert one is not None
         with _guard:
-            users = self.one._users
+            users = one._users
             left = users.get(thread, 0) - 1
             if left > 0:
                 users[thread] = left

@@ -248,6 +248,12 @@ class Step(Handle):
         if self._steps() != self._steps_before:
             self._forget()
 
+    @property
+    def ended(self) -> bool:
+        """Whether it was committed or aborted."""
+        self._settle()
+        return not self._out[0]
+
     def close(self) -> None:
         """Drops the step if it's still open."""
         self._settle()
