@@ -115,7 +115,7 @@ def _fill_numpy(tensor: Any, array: np.ndarray, want: Shape, name: str, written:
     if written and not (array.flags.writeable and _fits(array)):
         raise _errors.InvalidArgumentError(f"{name} must be writeable, its channels side by side")
     if not _fits(array):
-        array = np.ascontiguousarray(array)
+        array = array.copy(order="C")  # contiguous and aligned
     token, head = _strides(array)
     fill_host(tensor, HostRows(array.ctypes.data, code, token, head, array))
     return array
@@ -149,7 +149,7 @@ def fill_host(tensor: Any, rows: HostRows) -> Any:
 
 
 def fill(tensor: Any, rows: Any, want: Shape, name: str, written: bool = False) -> Any:
-    """Points a clkv_tensor at rows, and returns what must stay alive until the device has done with it."""
+    """Points a clkv_tensor that is all zeros at rows, and returns what must stay alive until the device has done with it."""
     if isinstance(rows, np.ndarray):
         return _fill_numpy(tensor, rows, want, name, written)
     if isinstance(rows, HostRows):

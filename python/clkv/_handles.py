@@ -16,7 +16,13 @@ from ._library import ffi
 
 # Reentrant, as the garbage collector may close an object while this thread holds it.
 _guard = threading.RLock()
-_callbacks = threading.local()
+
+
+class _Callbacks(threading.local):
+    inside = False  # whether this thread is inside a function of the caller's that the library has called
+
+
+_callbacks = _Callbacks()
 closed_by_exit: weakref.WeakSet["Handle"] = weakref.WeakSet()
 
 
@@ -29,6 +35,8 @@ class Handle:
     _out: Any = None
     # Whether the pointer may be of no use although it's there, so that _check_open must look.
     _doubtful = False
+    # A weak reference to what uses it with each of its own calls, without an entry here (hold).
+    _borrower: Any = None
 
     def __init__(self, out: Any, parent: Handle | None) -> None:
         self._parent = parent
@@ -115,7 +123,10 @@ class Handle:
             self._parent._boxes.pop(id(self._out), None)
 
     def _used_by_others(self) -> bool:
-        return any(thread != get_ident() for thread in self._users)
+        if any(thread != get_ident() for thread in self._users):
+            return True
+        borrower = self._borrower and self._borrower()
+        return borrower is not None and borrower._used_by_others()
 
     def __enter__(self) -> Any:
         self._check_open()
@@ -159,7 +170,7 @@ def _remove(handles: list[Handle], thread: int) -> None:
 
 
 def _refuse_callbacks(handle: Handle) -> None:
-    if getattr(_callbacks, "inside", False):
+    if _callbacks.inside:
         raise _errors.InUseError(f"this {handle._kind} can't be used inside a callback of the library")
 
 
@@ -176,7 +187,7 @@ class use:
     def __enter__(self) -> None:
         thread = get_ident()
         with _guard:
-            if getattr(_callbacks, "inside", False):
+            if _callbacks.inside:
                 _refuse_callbacks(self.all[0])
             for handle in self.all:
                 out = handle._out
@@ -184,7 +195,7 @@ class use:
                     handle._check_open()
             for handle in self.alone:
                 # A thread's own entry is no obstacle: an interrupt between two bytecodes may have left it.
-                if handle._users and handle._used_by_others():
+                if (handle._users or handle._borrower) and handle._used_by_others():
                     raise _errors.InUseError(f"another thread is inside a call on this {handle._kind}")
             for handle in self.all:
                 users = handle._users
@@ -200,6 +211,47 @@ class use:
                     users[thread] = left
                 else:
                     users.pop(thread, None)
+
+
+class hold:
+    """with hold(step, sequences): the same for a step's calls on a layer, of which there are many, and as often as one likes: it makes an
+    entry in the step alone. Sequences look there (_borrower), and what the step belongs to isn't closed over the head of a child in use."""
+
+    __slots__ = ("one", "borrowed")
+
+    def __init__(self, one: Handle, borrowed: Sequence[Handle]) -> None:
+        self.one = weakref.ref(one)  # which keeps this
+        self.borrowed = borrowed
+        for handle in borrowed:
+            handle._borrower = self.one
+
+    def __enter__(self) -> None:
+        one, thread = self.one(), get_ident()
+        assert one is not None
+        with _guard:
+            if _callbacks.inside:
+                _refuse_callbacks(one)
+            parent = one._parent
+            if parent is not None and not parent._out[0]:
+                parent._check_open()
+            if one._doubtful or not one._out[0]:
+                one._check_open()
+            for handle in (one, *self.borrowed):
+                if handle._users and handle._used_by_others():
+                    raise _errors.InUseError(f"another thread is inside a call on this {handle._kind}")
+            users = one._users
+            users[thread] = users.get(thread, 0) + 1
+
+    def __exit__(self, *exception: object) -> None:
+        one, thread = self.one(), get_ident()
+        assert one is not None
+        with _guard:
+            users = one._users
+            left = users.get(thread, 0) - 1
+            if left > 0:
+                users[thread] = left
+            else:
+                users.pop(thread, None)
 
 
 class made:

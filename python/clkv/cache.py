@@ -39,6 +39,7 @@ class Cache(Handle):
 
     _kind = "cache"
     _outlives_parent = True
+    _calls: Any = None  # what its steps fill for the library (step.py)
 
     def __init__(self, context: Context, geometry: Geometry, recipe: str, max_tokens: int, *,
                  codebook: bytes | None = None, rotation: bytes | None = None, calibration: bytes | None = None,

@@ -9,37 +9,63 @@ import numpy as np
 
 from . import _arrays, _errors, _library
 from ._arrays import Shape
-from ._handles import Handle, made, use
+from ._handles import Handle, hold, made, use
 from ._library import call, ffi, new
 from .cache import Cache
 from .geometry import choice
 from .sequence import Sequence
 
-# Of k, v, q and out: clkv_dtype, token stride and head stride in elements.
-Layouts = tuple[tuple[int, int, int], tuple[int, int, int], tuple[int, int, int], tuple[int, int, int]]
+Layout = tuple[int, int, int]  # clkv_dtype, token stride and head stride in elements
+Layouts = tuple[Layout, Layout, Layout, Layout]  # of k, v, q and out
+_NO_ROWS = ffi.new("clkv_tensor *")
 PHASES = {"decode": 0, "prompt": 1, "prompt_end": 2, "probe": 3, "reread": 4}
 
 
-class _LayerCalls:
-    """The arguments of append and attend for rows in host memory: made once for a step, as making them takes longer than the calls."""
+class _Rows:
+    """A clkv_tensor that is filled again with each call."""
 
-    __slots__ = ("k", "v", "args", "event", "error", "_tensors", "_hosts", "_layouts")
+    __slots__ = ("tensor", "_host")
+
+    def __init__(self, tensor: Any) -> None:
+        self.tensor = tensor
+        # cffi wants a pointer made for each address, unless the field is seen as a number
+        self._host = ffi.cast("uintptr_t *", ffi.addressof(tensor[0], "host"))
+
+    def clear(self) -> Any:
+        """All zeros."""
+        self.tensor[0] = _NO_ROWS[0]
+        return self.tensor
+
+    def fill(self, layout: Layout, pointer: int) -> None:
+        """Rows in host memory."""
+        tensor = self.tensor
+        self._host[0] = pointer
+        tensor.mem, tensor.offset = ffi.NULL, 0
+        tensor.dtype, tensor.token_stride, tensor.head_stride = layout
+
+
+class _Calls:
+    """What a step's calls on its layers take: made once for a cache, which has one step at a time, as making it takes longer than
+    they do. Filled and used while the step is held (_handles.hold)."""
+
+    __slots__ = ("k", "v", "q", "out", "observed", "attend", "observe", "event", "error", "_layouts")
 
     def __init__(self) -> None:
-        self.k, self.v, self.args = ffi.new("clkv_tensor *"), ffi.new("clkv_tensor *"), new("clkv_attend_args")
+        self.attend, self.observe = new("clkv_attend_args"), new("clkv_observe_args")
         self.event, self.error = ffi.new("cl_event *"), ffi.new("clkv_error *")
-        self._tensors = (self.k, self.v, self.args.q, self.args.out)
-        # cffi wants a pointer made for each address, unless the field is seen as a number
-        self._hosts = [ffi.cast("uintptr_t *", ffi.addressof(t, "host")) for t in (self.k[0], self.v[0], self.args.q, self.args.out)]
-        self._layouts: Layouts | None = None
+        self.k, self.v = _Rows(ffi.new("clkv_tensor *")), _Rows(ffi.new("clkv_tensor *"))
+        self.q, self.out = _Rows(ffi.addressof(self.attend[0], "q")), _Rows(ffi.addressof(self.attend[0], "out"))
+        self.observed = _Rows(ffi.addressof(self.observe[0], "q"))
+        self._layouts: Layouts | None = None  # of the last fill, if nothing else has been written since
 
     def fill(self, layouts: Layouts, pointers: tuple[int, int, int, int]) -> None:
-        k, v, q, out = self._hosts
-        k[0], v[0], q[0], out[0] = pointers
+        """k, v, q and out in host memory, and nothing else."""
         if layouts is not self._layouts:
+            self.attend.lse_host = ffi.NULL
+            for rows, layout in zip((self.k, self.v, self.q, self.out), layouts):
+                rows.fill(layout, 0)
             self._layouts = layouts
-            for tensor, layout in zip(self._tensors, layouts):
-                tensor.dtype, tensor.token_stride, tensor.head_stride = layout
+        self.k._host[0], self.v._host[0], self.q._host[0], self.out._host[0] = pointers
 
 
 class Step(Handle):
@@ -64,8 +90,9 @@ class Step(Handle):
         self.rows = sum(counts) if first is None else max((a + n for a, n in zip(first, counts)), default=0)
         self._exact = first is None
         self._queue_owner, self._queue = queue, cache.context._queue_of(queue)
-        self._held: dict[int, list[Any]] = {}  # arrays that the device may still read or write, by layer
-        self._calls: _LayerCalls | None = None
+        self._held: dict[int, Any] = {}  # arrays that the device may still read or write, by layer
+        # Arrays of this step that the library can take where they lie: (tensor, element type, shape, strides)
+        self._known: dict[tuple[Any, ...], Layout] = {}
         self._steps_before: int | None = None  # steps that the cache had committed when this one's commit began
         self._start(filled, first)
 
@@ -76,6 +103,10 @@ class Step(Handle):
             rows = ffi.NULL if first is None else ffi.new("size_t[]", first)
             call(_library.load().clkv_step_begin_rows, self.cache._pointer, structs, rows, len(items), self._queue, out)
             super().__init__(out, self.cache)
+        self._hold = hold(self, self._sequences)
+        if self.cache._calls is None:
+            self.cache._calls = _Calls()
+        self._calls: _Calls = self.cache._calls
 
     def _use(self) -> use:
         """What a call of the step holds. A sequence that was closed inside its step has left it."""
@@ -84,11 +115,10 @@ class Step(Handle):
     def append(self, layer: int, k: Any, v: Any, *, wait: bool = True) -> None:
         """Stores a layer's new rows, once per layer, before its attend: k [rows][kv_heads][head_dim_k], v [rows][kv_heads][head_dim_v],
         float32, float16 or bfloat16, finite."""
-        geometry = self.cache.geometry
-        tensors = [ffi.new("clkv_tensor *"), ffi.new("clkv_tensor *")]
-        held = [self._fill(tensors[0], k, geometry.kv_heads, geometry.head_dim_k, "k"),
-                self._fill(tensors[1], v, geometry.kv_heads, geometry.dim_v, "v")]
-        self._run("clkv_step_append", layer, tensors, held, wait)
+        with self._hold:
+            calls = self._calls
+            held = (self._fill(calls.k, k, "k"), self._fill(calls.v, v, "v"))
+            self._run(_library.load().clkv_step_append, layer, held, wait, calls.k.tensor, calls.v.tensor)
 
     def attend(self, layer: int, q: Any, out: Any = None, *, lse: np.ndarray | None = None, sinks: np.ndarray | None = None,
                wait: bool = True) -> Any:
@@ -100,57 +130,74 @@ class Step(Handle):
         sinks  float32 [q_heads]: a logit per head that takes part in the softmax with no value
         Returns out.
         """
-        geometry, args = self.cache.geometry, new("clkv_attend_args")
+        geometry = self.cache.geometry
         if out is None:
             out = np.zeros((self.rows, geometry.q_heads, geometry.dim_v), np.float32)
-        held = [self._fill(args.q, q, geometry.q_heads, geometry.head_dim_k, "q"),
-                self._fill(args.out, out, geometry.q_heads, geometry.dim_v, "out", True), lse, sinks]
-        args.lse_host = _arrays.floats(lse, self._lse_shape(lse), "lse", True)
-        args.sinks_host = _arrays.floats(sinks, (geometry.q_heads,), "sinks")
-        self._run("clkv_step_attend", layer, [args], held, wait)
+        with self._hold:
+            calls = self._calls
+            held = (self._fill(calls.q, q, "q"), self._fill(calls.out, out, "out"), lse, sinks)
+            calls.attend.lse_host = ffi.NULL if lse is None else _arrays.floats(lse, self._lse_shape(lse), "lse", True)
+            calls.attend.sinks_host = ffi.NULL if sinks is None else _arrays.floats(sinks, (geometry.q_heads,), "sinks")
+            self._run(_library.load().clkv_step_attend, layer, held, wait, calls.attend)
         return out
 
     def observe(self, layer: int, q: Any, lse: np.ndarray | None = None, *, wait: bool = True) -> None:
         """Hands queries to the stages that judge by them, in place of attend: q [rows][q_heads][head_dim_k]; lse float32
         [rows][q_heads] where Cache.weighs."""
-        geometry, args = self.cache.geometry, new("clkv_observe_args")
-        held = [self._fill(args.q, q, geometry.q_heads, geometry.head_dim_k, "q"), lse]
-        args.lse_host = _arrays.floats(lse, self._lse_shape(lse), "lse")
-        self._run("clkv_step_observe", layer, [args], held, wait)
+        with self._hold:
+            calls = self._calls
+            held = (self._fill(calls.observed, q, "q"), lse)
+            calls.observe.lse_host = _arrays.floats(lse, self._lse_shape(lse), "lse")
+            self._run(_library.load().clkv_step_observe, layer, held, wait, calls.observe)
 
     def _lse_shape(self, lse: Any) -> tuple[int, int]:
         """[rows][q_heads], where rows apart may have more behind them, as in the other tensors."""
         more = 0 if self._exact or not isinstance(lse, np.ndarray) or lse.ndim != 2 else lse.shape[0]
         return max(self.rows, more), self.cache.geometry.q_heads
 
-    def _fill(self, tensor: Any, rows: Any, heads: int, dim: int, name: str, written: bool = False) -> Any:
-        return _arrays.fill(tensor, rows, Shape(self.rows, heads, dim, self._exact), name, written)
+    def _fill(self, to: _Rows, rows: Any, name: str) -> Any:
+        """Points a tensor at rows, and returns what must stay alive; name: k, v, q or out."""
+        self._calls._layouts = None
+        if type(rows) is np.ndarray:
+            form = (name, rows.dtype, rows.shape, rows.strides)
+            layout = self._known.get(form)
+            flags = rows.flags
+            if layout is not None and flags.aligned and (name != "out" or flags.writeable):
+                to.fill(layout, rows.ctypes.data)
+                return rows
+        geometry = self.cache.geometry
+        heads = geometry.q_heads if name in ("q", "out") else geometry.kv_heads
+        dim = geometry.dim_v if name in ("v", "out") else geometry.head_dim_k
+        tensor = to.clear()
+        held = _arrays.fill(tensor, rows, Shape(self.rows, heads, dim, self._exact), name, name == "out")
+        if type(rows) is np.ndarray and held is rows:
+            self._known[form] = tensor.dtype, tensor.token_stride, tensor.head_stride
+        return held
 
-    def _run(self, function: str, layer: int, arguments: list[Any], held: list[Any], wait: bool) -> None:
+    def _run(self, function: Any, layer: int, held: tuple[Any, ...], wait: bool, *arguments: Any) -> None:
         """One call of the library on a layer: what it reads or writes stays alive until the device is done with it."""
-        lib, event = _library.load(), ffi.new("cl_event *")
-        with self._use():
-            self._held.setdefault(layer, []).extend(held)
-            call(getattr(lib, function), self._pointer, layer, *arguments, 0, ffi.NULL, event if wait else ffi.NULL)
-            if wait:
-                self._wait(event)
-                self._held.pop(layer, None)
+        calls = self._calls
+        self._held.setdefault(layer, []).append(held)
+        status = function(self._out[0], layer, *arguments, 0, ffi.NULL, calls.event if wait else ffi.NULL, calls.error)
+        if status:
+            _library.fail(status, calls.error)
+        if wait:
+            self._wait(calls.event)
+            del self._held[layer]
 
-    def _layer(self, layer: int, layouts: Layouts, pointers: tuple[int, int, int, int], owners: Any, sinks: np.ndarray | None) -> None:
-        """append, then attend, and the wait for both: rows k, v, q and out in host memory, whose bounds the caller has checked."""
-        lib, calls = _library.load(), self._calls
-        if calls is None:
-            calls = self._calls = _LayerCalls()
-        with self._use():
-            self._held.setdefault(layer, []).extend((owners, sinks))
+    def _layer(self, layer: int, layouts: Layouts, pointers: tuple[int, int, int, int], owners: Any, sinks: Any) -> None:
+        """append, then attend, and the wait for both: rows k, v, q and out in host memory, whose bounds the caller has checked; sinks: a
+        pointer to as many floats as there are heads, or NULL. Of a step whose calls are all of this kind."""
+        with self._hold:
+            lib, calls, step = _library.load(), self._calls, self._out[0]
+            self._held[layer] = owners
             calls.fill(layouts, pointers)
-            calls.args.sinks_host = ffi.NULL if sinks is None else _arrays.floats(sinks, (self.cache.geometry.q_heads,), "sinks")
-            step, error = self._pointer, calls.error
-            status = lib.clkv_step_append(step, layer, calls.k, calls.v, 0, ffi.NULL, ffi.NULL, error)
+            calls.attend.sinks_host = sinks
+            status = lib.clkv_step_append(step, layer, calls.k.tensor, calls.v.tensor, 0, ffi.NULL, ffi.NULL, calls.error)
             if not status:
-                status = lib.clkv_step_attend(step, layer, calls.args, 0, ffi.NULL, calls.event, error)
+                status = lib.clkv_step_attend(step, layer, calls.attend, 0, ffi.NULL, calls.event, calls.error)
             if status:
-                _library.fail(status, error)
+                _library.fail(status, calls.error)
             self._wait(calls.event)
             del self._held[layer]
 
@@ -200,6 +247,12 @@ class Step(Handle):
             return
         if self._steps() != self._steps_before:
             self._forget()
+
+    @property
+    def ended(self) -> bool:
+        """Whether it was committed or aborted."""
+        self._settle()
+        return not self._out[0]
 
     def close(self) -> None:
         """Drops the step if it's still open."""

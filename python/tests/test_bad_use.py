@@ -14,7 +14,7 @@ from interrupts import interrupted
 from reference import attention, half
 
 import clkv
-from clkv import _library
+from clkv import _handles, _library
 
 
 @pytest.fixture
@@ -72,6 +72,39 @@ def test_results(step, name):
     with pytest.raises(clkv.InvalidArgumentError, match="out"):
         step.attend(0, array(3, 4, 32), BAD_OUT[name]())
     assert np.abs(step.attend(0, array(3, 4, 32)) - 1).max() < 1e-5
+
+
+def test_arrays_of_many_kinds_in_one_step(context):
+    """A call's tensors are filled again by the next: nothing of one may be left in another."""
+    draw = np.random.default_rng(3).standard_normal
+    with context.cache(GEOMETRY, "f16", 64) as cache, cache.sequence() as sequence:
+        for turn in range(2):  # the second step finds what the first one left
+            q, k, v = (draw((2, 3, heads, 32)).astype(np.float16) for heads in (4, 2, 2))
+            with cache.step([(sequence, 3)]) as step:
+                lse = np.zeros((3, 4), np.float32)
+                step.append(0, k[0], np.asfortranarray(v[0].astype(np.float32)))
+                step.attend(0, q[0], lse=lse, sinks=np.zeros(4, np.float32))
+                wide = np.zeros((3, 2, 64), np.float32)
+                wide[..., :32] = k[1]
+                step.append(1, wide[..., :32], v[1])
+                out = step.attend(1, np.ascontiguousarray(q[1].swapaxes(0, 1)).swapaxes(0, 1))
+                want, _ = attention(q[1], half(k[1]), half(v[1]))
+                assert np.abs(out - want).max() < 1e-2
+                step.abort()
+            assert lse.any()
+
+
+def test_what_was_right_once_is_checked_again(step):
+    """Shapes that have been seen aren't looked at again, but what they don't tell of is."""
+    step.append(0, array(3, 2, 32), array(3, 2, 32))
+    out = array(3, 4, 32)
+    step.attend(0, array(3, 4, 32), out)
+    out.flags.writeable = False
+    with pytest.raises(clkv.InvalidArgumentError, match="out"):
+        step.attend(0, array(3, 4, 32), out)
+    odd = np.frombuffer(bytearray(4 * 3 * 4 * 32 + 1), np.uint8)[1:].view(np.float32).reshape(3, 4, 32)
+    assert not odd.flags.aligned
+    assert np.abs(step.attend(0, odd) - 1).max() < 1e-5  # copied
 
 
 def test_log_sum_exps_and_sinks(step):
@@ -364,6 +397,65 @@ def test_two_threads(cache, rows):
         leave.set()
         thread.join()
     assert len(raised) == 6 and len(sequence) == 0
+
+
+def test_a_thread_inside_a_layer(rows):
+    """While one thread is inside a step's call on a layer, a second one can use neither the step nor its sequences, nor close what they
+    belong to; other sequences it can."""
+    entered, leave, waiting = threading.Event(), threading.Event(), [False]
+
+    def log(level, subsystem, text):
+        if waiting[0] and threading.current_thread() is thread:
+            waiting[0] = False
+            entered.set()
+            leave.wait(60)
+
+    try:
+        context = clkv.Context(log=log, log_level=5)
+    except clkv.NoDeviceError:
+        pytest.skip("no OpenCL device")
+    q, k, v = rows(2)
+    with context, context.cache(GEOMETRY, "f16", 64, max_sequences=3) as cache, cache.sequence() as sequence, cache.sequence() as other:
+        with cache.step([(sequence, 2)]) as step:
+            step.append(0, k[0], v[0])
+            step.append(1, k[1], v[1])
+            thread, out = threading.Thread(target=lambda: out.append(step.attend(0, q[0]))), []
+            waiting[0] = True
+            thread.start()
+            assert entered.wait(60)
+            try:
+                for use in (lambda: step.attend(1, q[1]), lambda: step.append(1, k[1], v[1]), step.commit, step.abort, step.finish,
+                            lambda: len(sequence), lambda: sequence.read(0, 0, 1), sequence.close, cache.close, context.close):
+                    with pytest.raises(clkv.InUseError, match="another thread"):
+                        use()
+                assert len(other) == 0 and cache.stats.sequences == 2
+            finally:
+                leave.set()
+                thread.join()
+            want, _ = attention(q[0], half(k[0]), half(v[0]))
+            assert np.abs(out[0] - want).max() < 1e-4
+        assert len(sequence) == 2
+
+
+def test_a_sequence_inside_a_call_keeps_its_step_waiting(cache, sequence, step):
+    """The other way round: what a thread does with a sequence keeps others from its step."""
+    entered, leave = threading.Event(), threading.Event()
+
+    def use():
+        with _handles.use([sequence], [cache]):
+            entered.set()
+            leave.wait(60)
+
+    thread = threading.Thread(target=use)
+    thread.start()
+    assert entered.wait(60)
+    try:
+        with pytest.raises(clkv.InUseError, match="on this sequence"):
+            step.append(0, array(3, 2, 32), array(3, 2, 32))
+    finally:
+        leave.set()
+        thread.join()
+    step.append(0, array(3, 2, 32), array(3, 2, 32))
 
 
 def test_threads_that_share_a_step_get_exceptions(cache, rows):

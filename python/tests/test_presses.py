@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Presses of kvpress beside recipes, on a random model in a folder. Skipped where no Python has kvpress."""
+import csv
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -69,6 +72,31 @@ def test_presses_that_cannot_say_so(found):
     assert "half of all bytes" in found["ThinK!"] and "NoPress" in found["No!"]
 
 
+@needs_kvpress
+@pytest.mark.model
+def test_the_command(tmp_path):
+    """One command prints recipes and presses in one table and writes both files; a press that can't is told of beside it."""
+    pytest.importorskip("matplotlib")
+    if not os.environ.get("CLKV_TEST_MODEL"):
+        pytest.skip("no test model")
+    text = tmp_path / "text"
+    text.write_text("All that is gold does not glitter; not all those who wander are lost. " * 20)
+    recipes = ["f16 ; block=32", "kivi:bits=2 ; window=16,block=32"]
+    ran = subprocess.run([sys.executable, "-m", "clkv.evaluate", os.environ["CLKV_TEST_MODEL"], "--text", str(text), "--prompt", "200",
+                          "--tokens", "10", "--recipes", *recipes, "--kvpress", "SnapKV", "No", "--csv", str(tmp_path / "csv"),
+                          "--plot", str(tmp_path / "plot.svg")], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    names = [evaluate.STOCK, *recipes, presses.NO_PRESS, f"SnapKV, as {recipes[1]}"]
+    with open(tmp_path / "csv", encoding="utf-8") as file:
+        lines = {line["recipe"]: line for line in csv.DictReader(file)}
+    printed = ran.stdout.splitlines()[1:]
+    assert list(lines) == names and [line[:40].rstrip() for line in printed] == [name[:40] for name in names]
+    assert f"No, as {recipes[1]}: ValueError: kvpress has no NoPress" in ran.stderr
+    press, ours = lines[names[4]], lines[recipes[1]]
+    assert float(press["counted"]) == float(ours["held"]) and float(press["held"]) == pytest.approx(float(ours["held"]), rel=0.02)
+    assert "<!-- SnapKV -->" in (tmp_path / "plot.svg").read_text()
+
+
 def test_jobs_are_of_recipes_below_half(given):
     jobs = presses.jobs_of(given[2], ["SnapKV", "Knorm"])
     assert [job.press for job in jobs] == ["SnapKV", "Knorm"] and {job.beside for job in jobs} == {given[2][2].recipe}
@@ -79,7 +107,6 @@ def test_a_python_without_kvpress_says_so(folder, given, monkeypatch):
     ids, truth, _ = given
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([os.path.dirname(os.path.dirname(clkv.__file__)), *os.environ.get(
         "PYTHONPATH", "").split(os.pathsep)]))
-    import sys
     if presses.has_kvpress(sys.executable):
         pytest.skip("this Python has kvpress")
     with pytest.raises(clkv.UnsupportedError, match="kvpress"):

@@ -5,6 +5,7 @@ import gc
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -16,6 +17,7 @@ from models import SHAPE, HalfCache, forward, generate, make, tokens  # noqa: E4
 
 import clkv  # noqa: E402
 import clkv.transformers  # noqa: E402
+from clkv import _batch, _models, _tensors  # noqa: E402
 from clkv.transformers import ClkvCache, cache_name  # noqa: E402
 
 # Logits of the random models are of size 1. Both sides round K and V to half alike; what is left is the order of sums.
@@ -168,6 +170,29 @@ def test_a_prefix_is_shared_by_copies(model, stock, cache):
     assert cache.get_seq_length() == copies[0].get_seq_length() == 121
 
 
+@pytest.mark.parametrize("recipe", ["f16", "kivi:bits=4 ; window=32"])
+def test_copies_of_padded_batches_go_on_in_turns(model, context, recipe):
+    """Tokens of two copies, one each in turns, are those of caches that were never copied: a forward of one ends the other's step."""
+    ids, mask = padded(tokens(1, 60), tokens(1, 150))
+    make_one = lambda: ClkvCache(model.config, recipe, max_tokens=1024, max_sequences=4, context=context)  # noqa: E731
+
+    def go_on(one, seed, place):
+        wide = torch.cat([mask, torch.ones(2, place + 1, dtype=mask.dtype)], 1)
+        return forward(model, tokens(2, 1, 100 * seed + place), one, attention_mask=wide)
+
+    first = make_one()
+    forward(model, ids, first, attention_mask=mask)
+    both, alone = [first, copy.deepcopy(first)], []
+    for seed in range(2):
+        one = make_one()
+        forward(model, ids, one, attention_mask=mask)
+        alone.append([go_on(one, seed, place) for place in range(4)])
+    for place in range(4):
+        for seed, one in enumerate(both):
+            assert (go_on(one, seed, place) - alone[seed][place]).abs().max() < NEAR
+    assert [len(s) for one in both for s in one.sequences] == [64, 154] * 2
+
+
 def test_rows_are_repeated_and_selected(model, cache):
     forward(model, tokens(2, 8), cache)
     cache.batch_repeat_interleave(2)
@@ -240,14 +265,29 @@ def test_a_prompt_ends_when_generation_begins(model, context):
     assert cache.sequences[0].info.sealed > 300 - 32
 
 
-def test_no_tensor_holds_all_rows(model, cache):
-    ids = tokens(1, 300)
-    forward(model, ids, cache)
-    generate(model, torch.cat([ids, tokens(1, 1)], 1), cache, max_new_tokens=3)
-    rows = 2 * 16 * 300  # of K or V of one layer
+def large(nbytes):
+    """Tensors alive, but the model's weights, whose memory is so large; views count with what they are of."""
     gc.collect()
-    alive = [x for x in gc.get_objects() if type(x) is torch.Tensor and x.numel() >= rows]
-    assert not alive
+    return [x for x in gc.get_objects() if type(x) is torch.Tensor and x.untyped_storage().nbytes() >= nbytes]
+
+
+def test_no_tensor_holds_all_rows(model, stock, cache):
+    """Neither between forwards nor inside of one: the collector's objects are walked in front of each layer's product behind attention.
+    The stock cache's tensors are found in the same way."""
+    ids, rows = tokens(1, 300), 4 * 2 * 16 * 300  # bytes of K or V of one layer
+    for one, kept in ((model, cache), (stock, transformers.DynamicCache())):
+        forward(one, ids, kept)
+        found = []
+        hooks = [layer.self_attn.o_proj.register_forward_pre_hook(lambda *_: found.append(len(large(rows)))) for layer in one.model.layers]
+        forward(one, tokens(1, 1), kept)
+        generate(one, torch.cat([ids, tokens(1, 3)], 1), kept, max_new_tokens=3)
+        [hook.remove() for hook in hooks]
+        assert len(found) >= 8
+        if kept is cache:
+            assert not any(found) and not large(rows)
+            assert len(cache.sequences[0]) == 305
+        else:
+            assert min(found) >= 3 and len(large(rows)) >= 4
 
 
 def test_an_interrupt_in_a_forward(model, stock, cache):
@@ -295,7 +335,8 @@ def test_an_interrupt_anywhere_in_a_forward(model, stock, context):
 
 def test_tensors_that_must_be_copied(model, stock, cache, monkeypatch):
     """As those on a device that the library doesn't share, or with strides that it doesn't take."""
-    monkeypatch.setattr(clkv.transformers, "_in_place", lambda x: False)
+    for module in (_batch, _tensors):
+        monkeypatch.setattr(module, "in_place", lambda x: False)
     ids, half = tokens(2, 20), HalfCache()
     for part in (ids[:, :15], ids[:, 15:16], ids[:, 16:]):
         assert (forward(model, part, cache) - forward(stock, part, half)).abs().max() < NEAR
@@ -305,9 +346,9 @@ def test_strides_that_are_in_place():
     packed = torch.zeros(2, 5, 3, 16).transpose(1, 2)
     for x, there in ((packed, True), (torch.zeros(1, 3, 5, 16), True), (torch.zeros(2, 3, 1, 16), True), (torch.zeros(2, 3, 5, 16), False),
                      (packed[..., ::2], False), (torch.zeros(1, 3, 1, 16).expand(1, 3, 5, 16), False)):
-        assert clkv.transformers._in_place(x) == there
-        assert clkv.transformers._in_place(clkv.transformers._on_host(x))
-        assert torch.equal(clkv.transformers._on_host(x), x)
+        assert _tensors.in_place(x) == there
+        assert _tensors.in_place(_tensors.on_host(x))
+        assert torch.equal(_tensors.on_host(x), x)
 
 
 def test_caches_free_their_memory(model, context):
@@ -327,6 +368,11 @@ REFUSED = {
     "encoder-decoder": lambda: transformers.T5Config(),
     "no attention heads": lambda: transformers.MambaConfig(),
     "linear_attention": lambda: config("Qwen3Next", layer_types=["linear_attention", "full_attention"]),
+    "chunked": lambda: transformers.Llama4TextConfig(),
+    "share": lambda: transformers.Gemma3nTextConfig(),
+    "differs in its shape": lambda: transformers.Gemma4TextConfig(),
+    "ALiBi isn't": lambda: transformers.BloomConfig(hidden_size=64, n_head=4, n_layer=2),
+    "ALiBi": lambda: transformers.FalconConfig(alibi=True),
     "head": lambda: config(head_dim=512),
     "multiple": lambda: config(head_dim=24),
 }
@@ -334,14 +380,91 @@ REFUSED = {
 
 @pytest.mark.parametrize("words", REFUSED)
 def test_models_that_cannot_are_refused(context, words):
+    try:
+        refused = REFUSED[words]()
+    except AttributeError:
+        pytest.skip("this version of Transformers has no such model")
     with pytest.raises(clkv.Error, match=words) as caught:
-        ClkvCache(REFUSED[words](), context=context)
+        ClkvCache(refused, context=context)
     assert "\n" not in str(caught.value)
 
 
 def test_recipes_that_cannot_are_refused(model, context):
     with pytest.raises(clkv.InvalidRecipeError):
         ClkvCache(model.config, "kivi:bits=9", context=context)
+
+
+def test_attention_that_goes_another_way_is_refused(model, stock, cache):
+    """It would see the new rows alone, and nobody would know: models whose attention is SDPA, and those that ask nobody for theirs."""
+    with pytest.raises(clkv.InvalidStateError, match="attn_implementation"):
+        forward(stock, tokens(1, 5), cache)
+    assert cache.get_seq_length() == 0
+    forward(model, tokens(1, 5), cache)
+    with pytest.raises(clkv.InvalidStateError, match="attn_implementation"):
+        forward(stock, tokens(1, 1), cache)
+    forward(model, tokens(1, 1), cache)
+    assert cache.get_seq_length() == 6
+    other = make("XGLM", d_model=64, ffn_dim=96, num_layers=2, attention_heads=4)
+    with pytest.raises(clkv.InvalidStateError, match="asks Transformers"):
+        forward(other, tokens(1, 5), ClkvCache(other.config, max_tokens=64, context=cache.cache.context))
+
+
+def test_element_types_that_cannot_be(cache, model):
+    with pytest.raises(TypeError, match="float64 can't be cached"):
+        forward(make().double(), tokens(1, 5), cache)
+    forward(model, tokens(1, 5), cache)
+    mixed = make()
+    mixed.model.layers[1].self_attn.q_proj.register_forward_hook(lambda *given: given[-1].double())
+    with pytest.raises((TypeError, RuntimeError), match="float64|Double|double"):
+        forward(mixed, tokens(1, 5), cache)
+    assert cache.get_seq_length() == 5
+    forward(model, tokens(1, 1), cache)
+
+
+def test_use_after_close(model, context):
+    for close in (lambda cache: cache.cache.close(), lambda cache: cache.sequences[0].close()):
+        cache = ClkvCache(model.config, max_tokens=64, context=context)
+        forward(model, tokens(1, 5), cache)
+        close(cache)
+        for use in (lambda: forward(model, tokens(1, 1), cache), lambda: cache.crop(-2), lambda: copy.deepcopy(cache)):
+            with pytest.raises(clkv.ClosedError, match="closed"):
+                use()
+
+
+def test_two_threads_with_one_cache(model, stock, context):
+    """Each forward does its work, or says that another is under way; then the cache goes on."""
+    cache = ClkvCache(model.config, max_tokens=2048, context=context)
+    failures = []
+
+    def work():
+        for _ in range(20):
+            try:
+                forward(model, tokens(1, 8), cache)
+            except clkv.Error:
+                pass
+            except BaseException as error:
+                failures.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    [t.start() for t in threads], [t.join() for t in threads]
+    assert not failures
+    cache.reset()
+    ids = tokens(1, 20)
+    assert (forward(model, ids, cache) - forward(stock, ids, HalfCache())).abs().max() < NEAR
+
+
+def test_another_threads_forward_is_not_gone_on_with(model, cache):
+    """A thread that begins a forward drops the one that another has under way; that one hears of it."""
+    forward(model, tokens(1, 5), cache)
+
+    def other(*_):
+        thread = threading.Thread(target=lambda: forward(model, tokens(1, 3), cache))
+        thread.start(), thread.join()
+
+    hook = model.model.layers[0].mlp.register_forward_hook(lambda *_: hook.remove() or other())
+    with pytest.raises(clkv.InUseError, match="another thread"):
+        forward(model, tokens(1, 2), cache)
+    assert cache.get_seq_length() == len(cache.sequences[0]) == 8
 
 
 def test_mistakes_in_use(model, stock, cache, context):
@@ -384,7 +507,7 @@ def memory():
     with open("/proc/self/status") as file:
         return next(int(line.split()[1]) for line in file if line.startswith("RssAnon")) * 1024
 def run(n):
-    options = {"max_tokens": 4352, "max_step_tokens": 256, "max_open_tokens": 1024}
+    options = {"max_tokens": 4352, "max_step_tokens": 256, "max_open_tokens": 1024, "max_sequences": 1}
     cache = clkv.transformers.ClkvCache(model.config, recipe, **options) if recipe else transformers.DynamicCache()
     for start in range(0, n, 256):
         model.model(tokens(1, 256, start), use_cache=True, **{clkv.transformers.cache_name(model): cache})
@@ -393,24 +516,30 @@ with torch.inference_mode():
     run(512)
     before = memory()
     cache = run(4096)
-    print(memory() - before)
+    print(memory() - before, cache.nbytes() if recipe else 0, cache.reserved_nbytes() if recipe else 0)
 """
 
 
 @pytest.mark.model
 def test_resident_memory_is_what_the_recipe_promises(context, tmp_path):
-    """4,096 tokens of 4 layers of 8 heads of 64: 64 MiB in float32 on the stock cache. Of 2 bits an eighth is left, with scales."""
+    """4,096 tokens of 4 layers of 8 heads of 64: 64 MiB in float32 on the stock cache. What the process grows by is what the cache says that
+    it took, which is what was promised before; tensors of a forward of 256 tokens, and what the allocator keeps, may come to it."""
     if not os.path.exists("/proc/self/status"):
         pytest.skip("no /proc")
+    mib = 2**20
 
     def grown(recipe):
         ran = subprocess.run([sys.executable, "-c", MEMORY, recipe, os.path.dirname(os.path.abspath(__file__))], capture_output=True,
                              text=True, check=False)
         assert ran.returncode == 0, ran.stderr
-        return int(ran.stdout)
+        print(recipe or "DynamicCache", *(f"{int(n) / mib:.1f}" for n in ran.stdout.split()))
+        return [int(n) for n in ran.stdout.split()]
 
-    mib = 2**20
-    stock, ours = grown(""), grown("kivi:bits=2 ; window=64")
+    stock = grown("")[0]
     assert stock > 60 * mib
-    # half blocks for 1,024 tokens are 8 MiB, the sealed tokens 5.2, scratch some; a tensor of all K and V would be 64
-    assert ours < 24 * mib
+    geometry = _models.geometry_of(config(num_hidden_layers=4, num_attention_heads=8, num_key_value_heads=8, head_dim=64))
+    for recipe in ("f16", "kivi:bits=4 ; window=64", "kivi:bits=2 ; window=64"):
+        ours, held, taken = grown(recipe)
+        promised = context.bytes_required(geometry, recipe, 4352, max_step_tokens=256, max_open_tokens=1024, max_sequences=1)
+        assert held < taken == promised.device + promised.host
+        assert stock - ours > 64 * mib - taken - 6 * mib
