@@ -79,9 +79,9 @@ bool bench_factors(const clkv_geometry *geometry, const char *recipe, struct ben
 	bool done = (open_side(&k, heads) && open_side(&v, heads)) || tool_fail(error, "out of memory");
 	f.rank_k = f.rank_v = (int)rank;
 	f.k_down = k.down, f.k_up = k.up, f.v_down = v.down, f.v_up = v.up;
-	done = done &&
-	       (clkv_factors_write(geometry, 0, &f, bench_file_append, file, &cause) == CLKV_OK ||
-	        tool_fail_clkv(error, "the factors", &cause));
+	done =
+		done && (clkv_factors_write(geometry, 0, &f, bench_file_append, file, &cause) == CLKV_OK ||
+	             tool_fail_clkv(error, "the factors", &cause));
 	free(k.down);
 	free(k.up);
 	free(v.down);

@@ -28,8 +28,7 @@ static const float usual_delta = 0.0014F;
 
 enum purpose { FOR_CODEBOOK, FOR_ROTATION, FOR_QTC, FOR_LOWRANK, FOR_CSR, N_PURPOSES };
 
-static const char *const purposes[N_PURPOSES] = {"codebook", "rotation", "qtc", "lowrank",
-                                                  "csr"};
+static const char *const purposes[N_PURPOSES] = {"codebook", "rotation", "qtc", "lowrank", "csr"};
 
 static const char tool_name[] = "clkv-train";
 
@@ -62,12 +61,14 @@ static bool add_text(const char *text, struct tool_error *error)
 
 static const struct tool_option options[] = {
 	{"model", "FILE", "GGUF file (Llama architecture)", .text = &o.model},
-	{"text", "FILE", "UTF-8 text; - reads standard input; again for more with --for qtc, lowrank, csr",
+	{"text", "FILE",
+     "UTF-8 text; - reads standard input; again for more with --for qtc, lowrank, csr",
      .set = add_text},
 	{"out", "FILE", "where the codebooks, matrices, calibration, factors go", .text = &o.out},
 	{"for", "WHAT", "codebook (default), rotation, qtc, lowrank or csr", .set = set_purpose},
 	{"recipe", "R",
-     "of codebooks or dictionaries; default a2ats:codes=256 or csr; what else it says of codes, or of\n"
+     "of codebooks or dictionaries; default a2ats:codes=256 or csr; what else it says of codes, or "
+     "of\n"
      "atoms and chunks, must be the same when it is used",
      .text = &o.recipe},
 	{"offset", "K", "begin at token K of the text; default 0", .size = {&o.offset, 0, MOST_TOKENS}},
@@ -243,7 +244,8 @@ int main(int argc, char **argv)
 			"kinds.\n"
 			"With --for lowrank: the factors of recipes with lowrank or cskv, for clkv-eval "
 			"--factors\n"
-			"and clkv_cache_options.factors; with --for csr the dictionaries of recipes with csr, for\n"
+			"and clkv_cache_options.factors; with --for csr the dictionaries of recipes with csr, "
+	        "for\n"
 			"the same.\n"
 			"\n",
 		.options = options,

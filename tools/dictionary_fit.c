@@ -24,16 +24,16 @@ struct use {
 struct fitting {
 	const struct dictionary_rows *in;
 	size_t atoms, pairs;
-	float *turned;        /* [dim][atoms] */
-	float *gram;          /* [atoms][atoms] */
-	float *products;      /* [atoms] of a row */
-	float *left;          /* [n][dim] of the rows */
-	uint32_t *chosen;     /* [n][pairs]; a row may have fewer, behind which stands `atoms` */
-	float *coefficients;  /* [n][pairs] */
-	struct use *uses;     /* of atoms, behind each other */
-	size_t *ends;         /* [atoms + 1]: where an atom's begin; the last: how many */
-	double *energies;     /* [atoms] */
-	float *atom;          /* [dim] */
+	float *turned;       /* [dim][atoms] */
+	float *gram;         /* [atoms][atoms] */
+	float *products;     /* [atoms] of a row */
+	float *left;         /* [n][dim] of the rows */
+	uint32_t *chosen;    /* [n][pairs]; a row may have fewer, behind which stands `atoms` */
+	float *coefficients; /* [n][pairs] */
+	struct use *uses;    /* of atoms, behind each other */
+	size_t *ends;        /* [atoms + 1]: where an atom's begin; the last: how many */
+	double *energies;    /* [atoms] */
+	float *atom;         /* [dim] */
 };
 
 /* y += x * factor, n numbers, a multiple of WIDE. */

@@ -53,7 +53,8 @@ static void offer(const struct given_file *file, bool asked, const void **data, 
 void given_files_offer(const struct given_files *files, const char *recipe, uint64_t model,
                        clkv_cache_options *options)
 {
-	const bool factors = strstr(recipe, "lowrank") || strstr(recipe, "cskv") || strstr(recipe, "csr");
+	const bool factors =
+		strstr(recipe, "lowrank") || strstr(recipe, "cskv") || strstr(recipe, "csr");
 	offer(&files->codebook, strstr(recipe, "a2ats"), &options->codebook, &options->codebook_size);
 	offer(&files->rotation, strstr(recipe, "rot=file"), &options->rotation,
 	      &options->rotation_size);

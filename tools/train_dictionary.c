@@ -35,13 +35,13 @@ struct training {
 	size_t left_out, n_rows; /* of the text under way; of all texts, those that count */
 	struct engine_stream *streams;
 	struct kept_rows kept;
-	double *m_k;                      /* [layers][heads][dim][dim] */
-	float *grams;                     /* [heads * group][dim][dim] of a layer */
-	float *rows[2];                   /* keys and values of a layer, [heads][n_rows][dim] */
-	double *metric, *roots;           /* [dim][dim] of a chunk, [dim] */
-	float *whitened;                  /* [n_rows][dim of a chunk] */
-	float *fitted;                    /* [atoms][dim of a chunk] */
-	float *down[2], *up[2];           /* [layers][heads][dim][atoms], [...][atoms][dim] */
+	double *m_k;            /* [layers][heads][dim][dim] */
+	float *grams;           /* [heads * group][dim][dim] of a layer */
+	float *rows[2];         /* keys and values of a layer, [heads][n_rows][dim] */
+	double *metric, *roots; /* [dim][dim] of a chunk, [dim] */
+	float *whitened;        /* [n_rows][dim of a chunk] */
+	float *fitted;          /* [atoms][dim of a chunk] */
+	float *down[2], *up[2]; /* [layers][heads][dim][atoms], [...][atoms][dim] */
 	double lost[2];
 };
 
@@ -107,7 +107,8 @@ static bool take_metric(struct training *t, int side, size_t layer, size_t head,
 	if (!eigen_vectors((int)dim, t->metric, t->roots, error))
 		return false;
 	if (!(t->roots[0] > 0) || !isfinite(t->roots[0]))
-		return tool_fail(error, "queries or weights of zeros, or that aren't numbers, weigh nothing");
+		return tool_fail(error,
+		                 "queries or weights of zeros, or that aren't numbers, weigh nothing");
 	const double least = t->roots[0] * least_part;
 	for (size_t i = 0; i < dim; i++)
 		t->roots[i] = sqrt(t->roots[i] > least ? t->roots[i] : least);

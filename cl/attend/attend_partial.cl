@@ -91,8 +91,8 @@ __kernel GROUP_SIZE void attend_partial(ARGS(ATTEND_PARTIAL_ARGS))
 #if LATENTS
 		shrink_sums(NQ, b.sealed ? DV : RANK_V, shrink, b.sealed ? sums : latents);
 #endif
-		block_sums(b.sealed, block, b.flags, ahead, codebook, dictionary, scores, shrink,
-		           folded_v, LATENTS && b.sealed ? latents : sums, codes, tile, scratch);
+		block_sums(b.sealed, block, b.flags, ahead, codebook, dictionary, scores, shrink, folded_v,
+		           LATENTS && b.sealed ? latents : sums, codes, tile, scratch);
 		SYNC();
 	}
 	end_sums(dictionary, folded_v, sums);

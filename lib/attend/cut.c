@@ -65,8 +65,9 @@ clkv_status clkv__cut_choose(const clkv_context *context, const struct clkv__sha
 	if (local < all + one)
 		CLKV_FAIL(error, CLKV_ERROR_UNSUPPORTED,
 		          "head sizes %d and %d with block=%d need %zu bytes of local memory and %zu per "
-		          "query; device '%s' gives %zu: take a smaller block",
-		          shape->dk, shape->dv, plan->general.block, all, one, context->info.name, local);
+		          "query; device '%s' gives %zu: take a smaller block%s",
+		          shape->dk, shape->dv, plan->general.block, all, one, context->info.name, local,
+		          plan->sealing.project == ABI_PROJECT_ATOMS ? ", or fewer atoms or chunks" : "");
 	int queries = (int)((local - all) / one);
 	queries = queries < (int)tuning->queries ? queries : (int)tuning->queries;
 	int heads = shape->g;

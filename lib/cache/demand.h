@@ -18,8 +18,8 @@ struct clkv__demand {
 /** What all bands of a cache ask for, and their sum. */
 struct clkv__demands {
 	clkv_bytes bytes;
-	clkv_cache_options options; /**< with what the caller's don't say */
-	bool asks[CLKV__GIVENS];    /**< some band, for that file of the options */
+	clkv_cache_options options;       /**< with what the caller's don't say */
+	bool asks[CLKV__GIVENS];          /**< some band, for that file of the options */
 	struct clkv__factors_use factors; /**< what bands ask of a file of those */
 };
 

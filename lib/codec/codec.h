@@ -102,7 +102,8 @@ struct clkv__codec_layout {
 	uint32_t decoded_bytes; /**< of a side in local memory, where attention decodes it first */
 	uint32_t boost_plane, boost_list; /**< of the codec of two bits and four */
 	int boosted;                      /**< channels that have four; kept.k_channels are all */
-	uint32_t split_tokens; /**< tokens whose attention takes a CPU as long as what begins and ends a split; 0: nothing does */
+	uint32_t
+		split_tokens; /**< tokens whose attention takes a CPU as long as what begins and ends a split; 0: nothing does */
 	int query_floats;       /**< of a query in local memory, on top of what all codecs need */
 	struct clkv__kept kept; /**< what the codec stores */
 };

@@ -51,7 +51,7 @@ static clkv_status sparse_layout(const union clkv__codec_spec *spec,
 	/* products with all atoms, and their weights */
 	layout->query_floats = s->atoms * (s->k.chunks + s->v.chunks);
 	layout->split_tokens = 4 * (uint32_t)s->atoms; /* measured, for 8 pairs */
-	layout->decoded_bytes = 2 * 16 * 4; /* a vector of queries behind either */
+	layout->decoded_bytes = 2 * 16 * 4;            /* a vector of queries behind either */
 	return CLKV_OK;
 }
 
@@ -107,7 +107,8 @@ static const char *check_side(const struct clkv__codec_page *p,
 	const struct clkv__sparse_spec *s = &p->spec->sparse;
 	uint32_t n = (uint32_t)(side->pairs * p->block), atoms = n * atom_bytes(s);
 	uint32_t coefficients = coefficients_bytes(s, side, p->block);
-	uint32_t all = side_bytes(s, side, p->block), halves = s->bits == 8 ? atoms + coefficients : atoms;
+	uint32_t all = side_bytes(s, side, p->block),
+			 halves = s->bits == 8 ? atoms + coefficients : atoms;
 	if (!atoms_exist(bytes, n, s))
 		return "it names an atom that its dictionary doesn't have";
 	return clkv__halves_finite(bytes + halves, (all - halves) / 2)

@@ -60,11 +60,10 @@ static clkv_status check_atoms(const struct side *s, int chunks, int layer, int 
 		int chunk = i / s->atoms, atom = i % s->atoms, dim = s->dim / chunks;
 		double x = product(s, atom, chunk * dim, (chunk + 1) * dim);
 		if (fabs(x - 1) > CLKV__ATOM_SLACK)
-			CLKV_FAIL(
-				error, CLKV_ERROR_INVALID_ARGUMENT,
-				"the factors file is no dictionary of %d chunks of %c: layer %d, KV head %d, "
-				"chunk %d, column and row %d have the product %g; allowed: 1",
-				chunks, s->name, layer, head, chunk, atom, x);
+			CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
+			          "the factors file is no dictionary of %d chunks of %c: layer %d, KV head %d, "
+			          "chunk %d, column and row %d have the product %g; allowed: 1",
+			          chunks, s->name, layer, head, chunk, atom, x);
 	}
 	return CLKV_OK;
 }

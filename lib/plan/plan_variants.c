@@ -91,9 +91,10 @@ static clkv_status check_atoms(const struct clkv__variant *v, const struct clkv_
 		          "them to other blocks; allowed: kivi, q or kvcomp there",
 		          p->select.stage);
 	if (clkv__recalls(&p->recall))
-		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE,
-		          "clusterkv, a2ats, pages and topk can't follow csr: they read single tokens, and a "
-		          "dictionary pays for many; allowed: kvcomp, kivi or q before them");
+		CLKV_FAIL(
+			error, CLKV_ERROR_INVALID_RECIPE,
+			"clusterkv, a2ats, pages and topk can't follow csr: they read single tokens, and a "
+			"dictionary pays for many; allowed: kvcomp, kivi or q before them");
 	return CLKV_OK;
 }
 

@@ -36,9 +36,10 @@ static const struct clkv__key csr_keys[] = {
 static clkv_status check_side(char side, int dim, int pairs, int chunks, clkv_error *error)
 {
 	if (pairs % chunks != 0)
-		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE,
-		          "stage 'csr': %d pairs of %c aren't shared by %d chunks; allowed: multiples of %d",
-		          pairs, side, chunks, chunks);
+		CLKV_FAIL(
+			error, CLKV_ERROR_INVALID_RECIPE,
+			"stage 'csr': %d pairs of %c aren't shared by %d chunks; allowed: multiples of %d",
+			pairs, side, chunks, chunks);
 	if (dim % (16 * chunks) != 0)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE,
 		          "stage 'csr': %d chunks of %c have %d of %d channels; allowed: chunks of a "

@@ -185,8 +185,7 @@ START_TEST(test_an_atom_that_comes_again_accumulates)
 	write_again(&f);
 	seal_rows("csr:atoms=16,pairs=8,chunks_v=1" AROUND, &f, two_channels, &rows);
 	for (size_t i = 0; i < TOKENS * HEADS; i++)
-		EACH_MSG(left_of(&rows, 0, i * DK, DK) < 0x1p-3, "%g",
-		         left_of(&rows, 0, i * DK, DK));
+		EACH_MSG(left_of(&rows, 0, i * DK, DK) < 0x1p-3, "%g", left_of(&rows, 0, i * DK, DK));
 	factors_free(&f);
 }
 END_TEST
@@ -307,8 +306,7 @@ START_TEST(test_bytes_are_those_of_the_formula)
 	feed.append_only = true;
 	stream_open(&feed, &stream);
 	feed_one(&feed, &stream, TOKENS, CLKV_PROMPT_END, 1, NULL);
-	ck_assert_uint_eq(feed_stats(&feed).used_sealed,
-	                  3 * LAYERS * HEADS * 64 * formulas[_i].bytes);
+	ck_assert_uint_eq(feed_stats(&feed).used_sealed, 3 * LAYERS * HEADS * 64 * formulas[_i].bytes);
 	/* a dictionary in f32, what rows are multiplied with and what they are made of */
 	const clkv_geometry g = geometry();
 	const clkv_cache_options o = feed_room(600, 3);
@@ -338,9 +336,9 @@ START_TEST(test_pages_name_atoms_that_exist)
 	struct clkv__codec_layout layout = {0};
 	clkv_error error;
 	spec.sparse.atoms = kinds[_i].atoms, spec.sparse.bits = kinds[_i].bits;
-	ck_assert_int_eq(
-		clkv__codec_sparse.layout(&spec, NULL, (struct clkv__kept){64, 64, 64}, 32, &layout, &error),
-		CLKV_OK);
+	ck_assert_int_eq(clkv__codec_sparse.layout(&spec, NULL, (struct clkv__kept){64, 64, 64}, 32,
+	                                           &layout, &error),
+	                 CLKV_OK);
 	const struct clkv__codec_page page = {
 		.spec = &spec, .layout = &layout, .block = 32, .count = 32, .bytes = layout.units * 64};
 	const size_t wide = kinds[_i].atoms > 256 ? 2 : 1;
@@ -358,9 +356,9 @@ START_TEST(test_pages_name_atoms_that_exist)
 		}
 		memset(last, 0, wide);
 		/* coefficients of V end where the block does, but for what fills it up; scales stand behind those of 8 bits */
-		unsigned char *half = bytes + (side ? layout.v_params : 0) +
-		                      (kinds[_i].bits == 8 ? (wide + 1) * (side ? 6 : 4) * 32
-		                                           : wide * (side ? 6 : 4) * 32);
+		unsigned char *half =
+			bytes + (side ? layout.v_params : 0) +
+			(kinds[_i].bits == 8 ? (wide + 1) * (side ? 6 : 4) * 32 : wide * (side ? 6 : 4) * 32);
 		half[1] = 0x7c;
 		const char *wrong = clkv__codec_sparse.check(&page, bytes, NULL);
 		ck_assert_msg(wrong && strstr(wrong, "finite"), "%s", wrong);
@@ -398,6 +396,17 @@ START_TEST(test_what_does_not_go_together_is_refused)
 }
 END_TEST
 
+/* Products with 16,384 atoms of K's chunks and 8,192 of V's take 96 KiB for a query; a tile on a CPU gets 64. */
+START_TEST(test_tables_beyond_local_memory_are_refused)
+{
+	const clkv_geometry g = geometry();
+	clkv_error error;
+	ck_assert_int_eq(clkv_recipe_check(fixture.context, &g, "csr:atoms=4096,chunks_k=4", &error),
+	                 CLKV_ERROR_UNSUPPORTED);
+	ck_assert_msg(strstr(error.text, "fewer atoms or chunks") != NULL, "%s", error.text);
+}
+END_TEST
+
 static void expect_no_cache(const char *recipe, const struct memory_file *file, uint64_t model,
                             clkv_status want, const char *text)
 {
@@ -425,8 +434,9 @@ START_TEST(test_foreign_dictionaries_are_named)
 	expect_no_cache("csr:atoms=112", &f.file, 0, CLKV_ERROR_INVALID_ARGUMENT,
 	                "rank_k is 96, and the recipe's is 112");
 	expect_no_cache("csr:atoms=96", &f.file, 7, CLKV_ERROR_INVALID_ARGUMENT, "0000000000000007");
-	expect_no_cache("csr:atoms=96,chunks_v=1", &f.file, 0, CLKV_ERROR_INVALID_ARGUMENT,
-	                "1 chunks of V: layer 0, KV head 0, chunk 0, column and row 0 have the product 2");
+	expect_no_cache(
+		"csr:atoms=96,chunks_v=1", &f.file, 0, CLKV_ERROR_INVALID_ARGUMENT,
+		"1 chunks of V: layer 0, KV head 0, chunk 0, column and row 0 have the product 2");
 	expect_no_cache("csr:atoms=96,chunks_k=2", &f.file, 0, CLKV_ERROR_INVALID_ARGUMENT,
 	                "2 chunks of K");
 	expect_no_cache("layers=0: csr:atoms=96 ; 1-: csr:atoms=32,chunks_k=4", &f.file, 0,
@@ -525,6 +535,7 @@ int main(void)
 	tcase_add_loop_test(files, test_pages_name_atoms_that_exist, 0, 4);
 	tcase_add_loop_test(files, test_what_does_not_go_together_is_refused, 0,
 	                    (int)(sizeof refused / sizeof refused[0]));
+	tcase_add_test(files, test_tables_beyond_local_memory_are_refused);
 	tcase_add_test(files, test_foreign_dictionaries_are_named);
 	tcase_add_test(files, test_snapshots_know_their_dictionary);
 	tcase_add_test(files, test_forks_cuts_and_removals);

@@ -88,8 +88,7 @@ static void make(struct factors *f, const clkv_geometry *g, enum factors_kind ki
 		.rank_v = rank_v,
 	};
 	fill_side(kind, f->heads, f->dk, rank_k, chunks[0], 2 * seed, &f->k_down, &f->k_up);
-	fill_side(kind, f->heads, f->dv, rank_v, chunks[1], 2 * seed + 1, &f->v_down,
-	          &f->v_up);
+	fill_side(kind, f->heads, f->dv, rank_v, chunks[1], 2 * seed + 1, &f->v_down, &f->v_up);
 	given.rank_k = (int)rank_k, given.rank_v = (int)rank_v;
 	given.k_down = f->k_down, given.k_up = f->k_up;
 	given.v_down = f->v_down, given.v_up = f->v_up;
