@@ -245,7 +245,7 @@ int main(int argc, char **argv)
 			"With --for lowrank: the factors of recipes with lowrank or cskv, for clkv-eval "
 			"--factors\n"
 			"and clkv_cache_options.factors; with --for csr the dictionaries of recipes with csr, "
-	        "for\n"
+			"for\n"
 			"the same.\n"
 			"\n",
 		.options = options,
