@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * \file    clkv-train.c
- * \brief   Trains codebooks, rotations, calibrations or factors for a model on texts, for recipes with a2ats, rot=file, qtc or lowrank.
+ * \brief   Trains codebooks, rotations, calibrations, factors or dictionaries for a model on texts, for recipes with a2ats, rot=file,
+ *          qtc, lowrank or csr.
  *
  * A text goes through the model as one long prompt: of a cache with the codebook's recipe, which trains it; or in half, for
- * rotations (train_rotation.c), calibrations (train_calibration.c) and factors (train_factors.c).
+ * rotations (train_rotation.c), calibrations (train_calibration.c), factors (train_factors.c) and dictionaries (train_dictionary.c).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 #include "text_tokens.h"
 #include "tool_main.h"
 #include "train_calibration.h"
+#include "train_dictionary.h"
 #include "train_factors.h"
 #include "train_rotation.h"
 
@@ -24,9 +26,9 @@ enum { MOST_TOKENS = 1 << 24, MOST_TEXTS = 16, CALIBRATION_TOKENS = 2048 };
 /* Error of a layer's output that a step stands for: about an eighth of f16's bytes. */
 static const float usual_delta = 0.0014F;
 
-enum purpose { FOR_CODEBOOK, FOR_ROTATION, FOR_QTC, FOR_LOWRANK, N_PURPOSES };
+enum purpose { FOR_CODEBOOK, FOR_ROTATION, FOR_QTC, FOR_LOWRANK, FOR_CSR, N_PURPOSES };
 
-static const char *const purposes[N_PURPOSES] = {"codebook", "rotation", "qtc", "lowrank"};
+static const char *const purposes[N_PURPOSES] = {"codebook", "rotation", "qtc", "lowrank", "csr"};
 
 static const char tool_name[] = "clkv-train";
 
@@ -46,7 +48,7 @@ static bool set_purpose(const char *text, struct tool_error *error)
 			o.purpose = (enum purpose)i;
 			return true;
 		}
-	return tool_fail(error, "--for takes codebook, rotation, qtc or lowrank, not '%s'", text);
+	return tool_fail(error, "--for takes codebook, rotation, qtc, lowrank or csr, not '%s'", text);
 }
 
 static bool add_text(const char *text, struct tool_error *error)
@@ -59,12 +61,15 @@ static bool add_text(const char *text, struct tool_error *error)
 
 static const struct tool_option options[] = {
 	{"model", "FILE", "GGUF file (Llama architecture)", .text = &o.model},
-	{"text", "FILE", "UTF-8 text; - reads standard input; again for more with --for qtc or lowrank",
+	{"text", "FILE",
+     "UTF-8 text; - reads standard input; again for more with --for qtc, lowrank, csr",
      .set = add_text},
-	{"out", "FILE", "where the codebooks, matrices, calibration or factors go", .text = &o.out},
-	{"for", "WHAT", "codebook (default), rotation, qtc or lowrank", .set = set_purpose},
+	{"out", "FILE", "where the codebooks, matrices, calibration, factors go", .text = &o.out},
+	{"for", "WHAT", "codebook (default), rotation, qtc, lowrank or csr", .set = set_purpose},
 	{"recipe", "R",
-     "of codebooks; default a2ats:codes=256; what else it says must be the same when it is used",
+     "of codebooks or dictionaries; default a2ats:codes=256 or csr; what else it says of codes, or "
+     "of\n"
+     "atoms and chunks, must be the same when it is used",
      .text = &o.recipe},
 	{"offset", "K", "begin at token K of the text; default 0", .size = {&o.offset, 0, MOST_TOKENS}},
 	{"tokens", "N",
@@ -81,16 +86,18 @@ static bool check(struct tool_error *error)
 {
 	if (o.model == NULL || o.n_texts == 0 || o.out == NULL)
 		return tool_fail(error, "--model, --text and --out are needed; try clkv-train --help");
-	if (o.purpose != FOR_CODEBOOK && o.recipe != NULL)
+	if (o.purpose != FOR_CODEBOOK && o.purpose != FOR_CSR && o.recipe != NULL)
 		return tool_fail(error, "--for %s takes no --recipe: its file serves all that ask for one",
 		                 purposes[o.purpose]);
 	if (o.purpose != FOR_QTC && o.delta > 0)
 		return tool_fail(error, "--delta goes with --for qtc alone");
-	if (o.n_texts > 1 && o.purpose != FOR_QTC && o.purpose != FOR_LOWRANK)
-		return tool_fail(error, "more than one --text goes with --for qtc and lowrank alone");
+	const bool several = o.purpose == FOR_QTC || o.purpose == FOR_LOWRANK || o.purpose == FOR_CSR;
+	if (o.n_texts > 1 && !several)
+		return tool_fail(error, "more than one --text goes with --for qtc, lowrank and csr alone");
 	if (o.purpose == FOR_QTC && o.tokens > 0 && o.tokens < CALIBRATION_LEAST_TOKENS)
 		return tool_fail(error, "--for qtc takes --tokens from %d on", CALIBRATION_LEAST_TOKENS);
-	o.recipe = o.recipe != NULL ? o.recipe : "a2ats:codes=256";
+	if (o.recipe == NULL)
+		o.recipe = o.purpose == FOR_CSR ? "csr" : "a2ats:codes=256";
 	return true;
 }
 
@@ -183,6 +190,8 @@ static bool train(struct session *session, const struct tokens *texts, struct to
 		return calibrate(session, in, error);
 	case FOR_LOWRANK:
 		return train_factors(session, in, o.n_texts, o.out, error);
+	case FOR_CSR:
+		return train_dictionary(session, o.recipe, in, o.n_texts, o.out, error);
 	default:
 		return train_codebook(session, texts->ids, texts->n, error);
 	}
@@ -222,7 +231,7 @@ int main(int argc, char **argv)
 		.name = tool_name,
 		.usage =
 			"usage: clkv-train --model M.gguf --text T.txt --out FILE [--for "
-			"codebook|rotation|qtc|lowrank] "
+			"codebook|rotation|qtc|lowrank|csr] "
 			"[--recipe R]\n"
 			"\n"
 			"Trains the codebooks of a recipe with a2ats on a text and writes them to a file, for\n"
@@ -235,7 +244,9 @@ int main(int argc, char **argv)
 			"kinds.\n"
 			"With --for lowrank: the factors of recipes with lowrank or cskv, for clkv-eval "
 			"--factors\n"
-			"and clkv_cache_options.factors.\n"
+			"and clkv_cache_options.factors; with --for csr the dictionaries of recipes with csr, "
+			"for\n"
+			"the same.\n"
 			"\n",
 		.options = options,
 		.n_options = sizeof options / sizeof options[0],

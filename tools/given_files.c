@@ -42,11 +42,9 @@ bool given_file_write(const struct given_file *file, const char *path, struct to
 	       (whole || tool_fail(error, "'%s' can't be written to its end", path));
 }
 
-/* other: another word that recipes with it may have, or NULL. */
-static void offer(const struct given_file *file, const char *recipe, const char *word,
-                  const char *other, const void **data, size_t *size)
+/* asked: recipes have use for it. */
+static void offer(const struct given_file *file, bool asked, const void **data, size_t *size)
 {
-	const bool asked = strstr(recipe, word) != NULL || (other && strstr(recipe, other) != NULL);
 	const bool taken = file->data != NULL && asked;
 	*data = taken ? file->data : NULL;
 	*size = taken ? file->size : 0;
@@ -55,11 +53,14 @@ static void offer(const struct given_file *file, const char *recipe, const char 
 void given_files_offer(const struct given_files *files, const char *recipe, uint64_t model,
                        clkv_cache_options *options)
 {
-	offer(&files->codebook, recipe, "a2ats", NULL, &options->codebook, &options->codebook_size);
-	offer(&files->rotation, recipe, "rot=file", NULL, &options->rotation, &options->rotation_size);
-	offer(&files->calibration, recipe, "qtc", NULL, &options->calibration,
+	const bool factors =
+		strstr(recipe, "lowrank") || strstr(recipe, "cskv") || strstr(recipe, "csr");
+	offer(&files->codebook, strstr(recipe, "a2ats"), &options->codebook, &options->codebook_size);
+	offer(&files->rotation, strstr(recipe, "rot=file"), &options->rotation,
+	      &options->rotation_size);
+	offer(&files->calibration, strstr(recipe, "qtc"), &options->calibration,
 	      &options->calibration_size);
-	offer(&files->factors, recipe, "lowrank", "cskv", &options->factors, &options->factors_size);
+	offer(&files->factors, factors, &options->factors, &options->factors_size);
 	if (options->codebook || options->rotation || options->calibration || options->factors)
 		options->model = model;
 }

@@ -26,7 +26,7 @@ struct given_paths {
 	     .text = &(paths).calibration},                                                            \
 	{                                                                                              \
 		"factors", "FILE",                                                                         \
-			"factors for recipes with lowrank or cskv, of clkv-train --for lowrank",               \
+			"factors for recipes with lowrank, cskv or csr, of clkv-train --for lowrank or csr",   \
 			.text = &(paths).factors                                                               \
 	}
 

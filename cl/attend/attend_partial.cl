@@ -4,7 +4,7 @@
  * Grid: (LANES * work records, STREAMS * (G / HT)). Local: NQ * (DK + DV + BT + ...) floats.
  * q        caller's tensor [rows][Q_HEADS][DK]
  * part_acc [record][DV] unnormalised sums | part_ml [record][2] maximum of logit * log2(e), sum of exp2
- * projections  of latents, where sealed blocks hold them: their factors
+ * projections  of latents, where sealed blocks hold them: their factors; of sums of atoms: dictionaries
  * window   a row at position p sees tokens p - window + 1 .. p; 0: all up to p
  * alpha    of the weights of slots that stand for several tokens
  * Numbers: scores and sums in f32, one running maximum per query. Passes per block: scores, softmax, sums. */
@@ -34,6 +34,7 @@ __kernel GROUP_SIZE void attend_partial(ARGS(ATTEND_PARTIAL_ARGS))
 	const uint position = item[ABI_ITEM_LEN] + job[ABI_WORK_ROW], end = position + n_rows;
 	__global const uint *row = table_row(tables, item[ABI_ITEM_SLAB], cap, layer, stream);
 	__global const uint *codebook = head_tables(code_tables, layer, stream);
+	__global const float *dictionary = head_dictionary(projections, first_projection + stream);
 	const struct view see = {
 		.row = row,
 		.cap = cap,
@@ -57,7 +58,7 @@ __kernel GROUP_SIZE void attend_partial(ARGS(ATTEND_PARTIAL_ARGS))
 		latents[i] = 0.0f;
 #endif
 	sum_groups(LATENTS ? kept : queries, folded_k);
-	start_queries(codebook, !(softcap > 0.0f), queries, folded_k);
+	start_queries(codebook, dictionary, !(softcap > 0.0f), queries, folded_k, folded_v);
 	start_sums(sums, m, l);
 	SYNC();
 	const uint first = (uint)((ulong)n * split / splits),
@@ -90,10 +91,12 @@ __kernel GROUP_SIZE void attend_partial(ARGS(ATTEND_PARTIAL_ARGS))
 #if LATENTS
 		shrink_sums(NQ, b.sealed ? DV : RANK_V, shrink, b.sealed ? sums : latents);
 #endif
-		block_sums(b.sealed, block, b.flags, ahead, codebook, scores, shrink, folded_v,
+		block_sums(b.sealed, block, b.flags, ahead, codebook, dictionary, scores, shrink, folded_v,
 		           LATENTS && b.sealed ? latents : sums, codes, tile, scratch);
 		SYNC();
 	}
+	end_sums(dictionary, folded_v, sums);
+	SYNC();
 #if LATENTS
 	expand_sums(NQ, latents, projections, first_projection + stream, sums);
 #endif

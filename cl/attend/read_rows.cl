@@ -9,7 +9,18 @@
 #include "latents.clh"
 #include "project.clh"
 #include "sealed_value.clh"
+#include "sparse_block.clh"
 #include "tensor.clh"
+
+/* Values of sums of atoms need their dictionary. */
+#if K_CODEC == ABI_CODEC_SPARSE
+#define DICTIONARY_HERE head_dictionary(projections, first_projection + stream)
+#define SEALED_K(block, c, t) ((void)fills, sparse_k(block, DICTIONARY_HERE, c, t))
+#define SEALED_V(block, t, d) sparse_v(block, DICTIONARY_HERE, t, d)
+#else
+#define SEALED_K(block, c, t) sealed_k(block, flags, codebook, codes, fills, c, t)
+#define SEALED_V(block, t, d) sealed_v(block, flags, codebook, codes, t, d)
+#endif
 
 /* The sealed entry that holds a position: entries lie in the order of time. */
 INLINE __global const uint *find_entry(__global const uint *row, uint position)
@@ -55,7 +66,7 @@ __kernel GROUP_SIZE void read_rows(ARGS(READ_ROWS_ARGS))
 #endif
 		for (int c = LANE; c < (in_half ? DK : RANK_K); c += LANES)
 			x[c] = in_half ? vload_half(c * BT + t, (__global const half *)block)
-			               : sealed_k(block, flags, codebook, codes, fills, c, t);
+			               : SEALED_K(block, c, t);
 		SYNC();
 #if LATENTS
 		expand_key(!in_half, x, projections, first_projection + stream);
@@ -71,7 +82,7 @@ __kernel GROUP_SIZE void read_rows(ARGS(READ_ROWS_ARGS))
 			open_v(block, flags, codebook, codes);
 		for (int d = LANE; d < (in_half ? DV : RANK_V); d += LANES)
 			x[d] = in_half ? vload_half(DK * BT + t * DV + d, (__global const half *)block)
-			               : sealed_v(block, flags, codebook, codes, t, d);
+			               : SEALED_V(block, t, d);
 		SYNC();
 #if LATENTS
 		expand_value(!in_half, x, projections, first_projection + stream);

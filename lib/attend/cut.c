@@ -46,6 +46,14 @@ static size_t whole_bytes(const struct clkv__plan *plan, const struct clkv__tuni
 	return tile + rest;
 }
 
+/* Blocks of a split. One whose codec has much to do for each takes more on a CPU; a GPU would rather do it at once in many. */
+static uint32_t least_blocks(const struct clkv__plan *plan, const struct clkv__tuning *tuning)
+{
+	uint32_t tokens = tuning->lanes == 1 ? plan->sealing.layout.split_tokens : 0;
+	uint32_t blocks = tokens / (uint32_t)plan->general.block;
+	return blocks > tuning->min_blocks ? blocks : tuning->min_blocks;
+}
+
 clkv_status clkv__cut_choose(const clkv_context *context, const struct clkv__shape *shape,
                              const struct clkv__plan *plan, const struct clkv__tuning *tuning,
                              struct clkv__cut *cut, clkv_error *error)
@@ -57,8 +65,9 @@ clkv_status clkv__cut_choose(const clkv_context *context, const struct clkv__sha
 	if (local < all + one)
 		CLKV_FAIL(error, CLKV_ERROR_UNSUPPORTED,
 		          "head sizes %d and %d with block=%d need %zu bytes of local memory and %zu per "
-		          "query; device '%s' gives %zu: take a smaller block",
-		          shape->dk, shape->dv, plan->general.block, all, one, context->info.name, local);
+		          "query; device '%s' gives %zu: take a smaller block%s",
+		          shape->dk, shape->dv, plan->general.block, all, one, context->info.name, local,
+		          plan->sealing.project == ABI_PROJECT_ATOMS ? ", or fewer atoms or chunks" : "");
 	int queries = (int)((local - all) / one);
 	queries = queries < (int)tuning->queries ? queries : (int)tuning->queries;
 	int heads = shape->g;
@@ -72,7 +81,7 @@ clkv_status clkv__cut_choose(const clkv_context *context, const struct clkv__sha
 		.tile_rows = rows,
 		.tile_heads = heads,
 		.target_groups = groups < MAX_GROUPS ? (uint32_t)groups : MAX_GROUPS,
-		.min_blocks = tuning->min_blocks,
+		.min_blocks = least_blocks(plan, tuning),
 	};
 	return CLKV_OK;
 }

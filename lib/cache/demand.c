@@ -134,12 +134,6 @@ static clkv_status check_limits(const clkv_context *context, const struct clkv__
 	return CLKV_OK;
 }
 
-static void raise_ranks(struct clkv__latents *ranks, const struct clkv__latents *band)
-{
-	ranks->k = band->k > ranks->k ? band->k : ranks->k;
-	ranks->v = band->v > ranks->v ? band->v : ranks->v;
-}
-
 static clkv_status sum_bands(clkv_context *context, const struct clkv__division *division,
                              const char *recipe, const clkv_cache_options *options,
                              enum clkv__cache_use use, struct clkv__demands *out, clkv_error *error)
@@ -150,7 +144,7 @@ static clkv_status sum_bands(clkv_context *context, const struct clkv__division 
 		CLKV_TRY(clkv__demand_band(context, division, recipe, options, i, use, &d, error));
 		clkv__bytes_add(&all.bytes, &d.sizes.bytes);
 		all.asks[clkv__projection_given(&d.resolved.plan)] = true;
-		raise_ranks(&all.ranks, &d.resolved.plan.sealing.latents);
+		clkv__factors_use_add(&all.factors, &d.resolved.plan.sealing);
 		all.options = d.options;
 	}
 	*out = all;

@@ -4,6 +4,7 @@
 #define CLKV__DEMAND_H
 
 #include "cache/resolve.h"
+#include "plan/dictionary.h"
 #include "plan/projection.h"
 #include "store/cache.h"
 
@@ -17,9 +18,9 @@ struct clkv__demand {
 /** What all bands of a cache ask for, and their sum. */
 struct clkv__demands {
 	clkv_bytes bytes;
-	clkv_cache_options options; /**< with what the caller's don't say */
-	bool asks[CLKV__GIVENS];    /**< some band, for that file of the options */
-	struct clkv__latents ranks; /**< the largest of any band */
+	clkv_cache_options options;       /**< with what the caller's don't say */
+	bool asks[CLKV__GIVENS];          /**< some band, for that file of the options */
+	struct clkv__factors_use factors; /**< what bands ask of a file of those */
 };
 
 /** Errors: INVALID_ARGUMENT, INVALID_RECIPE, UNSUPPORTED. */

@@ -19,8 +19,8 @@ clkv_status clkv__cache_given_check(const struct clkv__shape *whole,
 		CLKV_TRY(
 			clkv__calibration_check(whole, o->calibration, o->calibration_size, o->model, error));
 	if (all->asks[CLKV__GIVEN_FACTORS])
-		CLKV_TRY(
-			clkv__factors_check(whole, &all->ranks, o->factors, o->factors_size, o->model, error));
+		CLKV_TRY(clkv__factors_use_check(whole, &all->factors, o->factors, o->factors_size,
+		                                 o->model, error));
 	return CLKV_OK;
 }
 

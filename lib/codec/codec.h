@@ -59,12 +59,25 @@ struct clkv__qtc_spec {
 	float room; /**< what the pool has room for, in parts of what the calibration's text takes */
 };
 
+/** One side of the codec of atoms. */
+struct clkv__sparse_side {
+	int pairs;  /**< of a row: a multiple of its chunks */
+	int chunks; /**< even parts of a row with pairs of their own: 1, 2, 4 */
+};
+
+struct clkv__sparse_spec {
+	struct clkv__sparse_side k, v;
+	int atoms; /**< of a chunk's dictionary: a multiple of 16 up to 4096 */
+	int bits;  /**< of a coefficient: 8, or 16, half */
+};
+
 /** What a codec is told; each codec reads its own member. */
 union clkv__codec_spec {
 	struct clkv__affine_spec affine;
 	struct clkv__bounded_spec bounded;
 	struct clkv__kitty_spec kitty;
 	struct clkv__qtc_spec qtc;
+	struct clkv__sparse_spec sparse;
 };
 
 /** The symbols of one side and the longest code that a symbol may have, bits. */
@@ -89,6 +102,8 @@ struct clkv__codec_layout {
 	uint32_t decoded_bytes; /**< of a side in local memory, where attention decodes it first */
 	uint32_t boost_plane, boost_list; /**< of the codec of two bits and four */
 	int boosted;                      /**< channels that have four; kept.k_channels are all */
+	uint32_t
+		split_tokens; /**< tokens whose attention takes a CPU as long as what begins and ends a split; 0: nothing does */
 	int query_floats;       /**< of a query in local memory, on top of what all codecs need */
 	struct clkv__kept kept; /**< what the codec stores */
 };
@@ -137,6 +152,7 @@ extern const struct clkv__codec clkv__codec_bounded;
 extern const struct clkv__codec clkv__codec_kitty;
 extern const struct clkv__codec clkv__codec_qtc;
 extern const struct clkv__codec clkv__codec_rows;
+extern const struct clkv__codec clkv__codec_sparse;
 
 /** The macros of a block of integers whose K is read as k_codec (ABI_CODEC_*). */
 void clkv__affine_macros(const struct clkv__affine_spec *spec,

@@ -58,21 +58,31 @@ static uint32_t word_of(const void *file, enum clkv__factors_word word)
 	return clkv__get32((const unsigned char *)file + CLKV__GIVEN_MAGIC + 4 * (int)word);
 }
 
-/* A rank that a file says; where no head has so many channels, or it's 0, the least that is asked for, which then differs from
+/* A rank that a file says; where no file has so many, or it's 0, the least that is asked for, which then differs from
  * what the file says. */
-static int rank_of(const void *file, enum clkv__factors_word word, int dim, int least)
+static int rank_of(const void *file, enum clkv__factors_word word, int least)
 {
 	uint32_t rank = word_of(file, word);
-	return rank >= 1 && rank <= (uint32_t)dim ? (int)rank : least;
+	return rank >= 1 && rank <= CLKV__FACTORS_RANK ? (int)rank : least;
 }
 
-static struct clkv__latents ranks_of(const struct clkv__shape *s, const void *file,
-                                     const struct clkv__latents *least)
+static struct clkv__latents ranks_of(const void *file, const struct clkv__latents *least)
 {
 	return (struct clkv__latents){
-		rank_of(file, CLKV__FACTORS_RANK_K, s->dk, least->k),
-		rank_of(file, CLKV__FACTORS_RANK_V, s->dv, least->v),
+		rank_of(file, CLKV__FACTORS_RANK_K, least->k),
+		rank_of(file, CLKV__FACTORS_RANK_V, least->v),
 	};
+}
+
+struct clkv__latents clkv__factors_ranks(const void *file)
+{
+	const struct clkv__latents none = {0, 0};
+	return ranks_of(file, &none);
+}
+
+const unsigned char *clkv__factors_first(const void *file)
+{
+	return (const unsigned char *)file + HEAD;
 }
 
 static clkv_status check_rank(const char *side, int rank, int least, clkv_error *error)
@@ -117,11 +127,12 @@ clkv_status clkv__factors_check(const struct clkv__shape *s, const struct clkv__
 	uint32_t words[CLKV__FACTORS_WORDS];
 	struct clkv__latents ranks = *least;
 	if (!file)
-		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
-		          "cache options: factors is NULL, but the recipe has lowrank or cskv; allowed: a "
-		          "file of its factors");
+		CLKV_FAIL(
+			error, CLKV_ERROR_INVALID_ARGUMENT,
+			"cache options: factors is NULL, but the recipe has lowrank, cskv or csr; allowed: a "
+			"file of its factors");
 	if (size >= HEAD + CHECKSUM)
-		ranks = ranks_of(s, file, least);
+		ranks = ranks_of(file, least);
 	fill_words(s, &ranks, words);
 	CLKV_TRY(clkv__given_check(&factors_kind, words, file, size, clkv__factors_bytes(s, &ranks),
 	                           model, error));
@@ -152,7 +163,7 @@ static float *copy_turned(struct matrix m, int rows, int cols, float *to)
 	return to;
 }
 
-/* One head's: K's matrices are turned over. */
+/* One head's: K's B is turned over. */
 static float *unpack_head(const struct clkv__shape *s, const struct clkv__latents *of_file,
                           const struct clkv__latents *ranks, const unsigned char *from, float *to)
 {
@@ -160,7 +171,7 @@ static float *unpack_head(const struct clkv__shape *s, const struct clkv__latent
 	const struct matrix k_up = {k_down.at + 4 * s->dk * of_file->k, s->dk};
 	const struct matrix v_down = {k_up.at + 4 * s->dk * of_file->k, of_file->v};
 	const struct matrix v_up = {v_down.at + 4 * s->dv * of_file->v, s->dv};
-	to = copy_turned(k_down, s->dk, ranks->k, to);
+	to = copy(k_down, s->dk, ranks->k, to);
 	to = copy_turned(k_up, ranks->k, s->dk, to);
 	to = copy(v_down, s->dv, ranks->v, to);
 	return copy(v_up, ranks->v, s->dv, to);
@@ -169,7 +180,7 @@ static float *unpack_head(const struct clkv__shape *s, const struct clkv__latent
 void clkv__factors_unpack(const struct clkv__shape *s, const struct clkv__latents *ranks,
                           const void *file, float *factors)
 {
-	const struct clkv__latents of_file = ranks_of(s, file, ranks);
+	const struct clkv__latents of_file = ranks_of(file, ranks);
 	const size_t head = (size_t)n_entries(s, &of_file) * 4;
 	for (int l = 0; l < s->layers; l++) {
 		const unsigned char *from = (const unsigned char *)file + HEAD;

@@ -27,7 +27,8 @@ struct clkv__general {
 	int budget_bytes; /**< that a KV head's slots may take in a layer, in place of a budget in slots; 0: as the stage says */
 };
 
-/** Numbers of a row of K and of V that sealed blocks hold in place of its channels: ranks, multiples of 16. */
+/** Numbers of a row of K and of V that sealed blocks hold in place of its channels: ranks, multiples of 16; of rows that are sums
+ *  of atoms, how many atoms there are. */
 struct clkv__latents {
 	int k, v;
 };
@@ -36,7 +37,7 @@ struct clkv__latents {
 struct clkv__variant {
 	bool dense;                      /**< never seals: all tokens stay in half */
 	int project;                     /**< ABI_PROJECT_*: how K, V and q are turned */
-	struct clkv__latents latents;    /**< if rows have some (ABI_PROJECT_LATENTS); else 0 */
+	struct clkv__latents latents;    /**< if rows have some (ABI_PROJECT_LATENTS, _ATOMS); else 0 */
 	struct clkv__prune prune;        /**< channels of K that sealed blocks lack */
 	const struct clkv__codec *codec; /**< of sealed blocks; NULL if dense */
 	union clkv__codec_spec spec;

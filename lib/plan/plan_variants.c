@@ -77,6 +77,27 @@ static clkv_status check_latents(const struct clkv__variant *v, const struct clk
 	return CLKV_OK;
 }
 
+/* What can't come with sums of atoms. */
+static clkv_status check_atoms(const struct clkv__variant *v, const struct clkv__plan *p,
+                               clkv_error *error)
+{
+	if (clkv__prunes(&v->prune))
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE,
+		          "csr can't follow a stage that prunes channels: atoms have all of them; allowed: "
+		          "fewer pairs");
+	if (clkv__selects(&p->select))
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE,
+		          "csr can't follow '%s': it judges sealed tokens by single channels, and moves "
+		          "them to other blocks; allowed: kivi, q or kvcomp there",
+		          p->select.stage);
+	if (clkv__recalls(&p->recall))
+		CLKV_FAIL(
+			error, CLKV_ERROR_INVALID_RECIPE,
+			"clusterkv, a2ats, pages and topk can't follow csr: they read single tokens, and a "
+			"dictionary pays for many; allowed: kvcomp, kivi or q before them");
+	return CLKV_OK;
+}
+
 /* What a codec stores of a row: what prunings leave of its channels, or its latents. */
 static struct clkv__kept kept_of(const struct clkv__variant *v, const struct clkv__shape *shape)
 {
@@ -111,6 +132,8 @@ static clkv_status layout(struct clkv__variant *v, const struct clkv__shape *sha
 	struct clkv__codec_layout *l = &v->layout;
 	if (v->project == ABI_PROJECT_LATENTS)
 		CLKV_TRY(check_latents(v, p, error));
+	if (v->project == ABI_PROJECT_ATOMS)
+		CLKV_TRY(check_atoms(v, p, error));
 	CLKV_TRY(check_pruned(v, error));
 	CLKV_TRY(check_steps(v, p, error));
 	struct clkv__kept kept = kept_of(v, shape);

@@ -20,6 +20,7 @@ static const struct {
 	[ABI_PROJECT_MATRIX] = {"file", CLKV__GIVEN_ROTATION},
 	[ABI_PROJECT_STEPS] = {"steps", CLKV__GIVEN_CALIBRATION},
 	[ABI_PROJECT_LATENTS] = {"latents", CLKV__GIVEN_FACTORS},
+	[ABI_PROJECT_ATOMS] = {"atoms", CLKV__GIVEN_FACTORS},
 };
 
 static const char *const word_names[CLKV__ROTATION_WORDS] = {
@@ -55,7 +56,8 @@ clkv_status clkv__projection_set(struct clkv__variant *variant, int kind, const 
 void clkv__projection_macros(const struct clkv__variant *variant, clkv__macros *m)
 {
 	bool latents = variant->project == ABI_PROJECT_LATENTS;
-	int kind = latents ? ABI_PROJECT_NONE : variant->project; /* rows themselves stay */
+	bool stays = latents || variant->project == ABI_PROJECT_ATOMS; /* rows themselves do */
+	int kind = stays ? ABI_PROJECT_NONE : variant->project;
 	clkv__macros_int(m, "PROJECT_K", kind);
 	clkv__macros_int(m, "PROJECT_V", kind);
 	if (!latents)
@@ -71,7 +73,7 @@ static const struct {
 	[CLKV__GIVEN_NOTHING] = {"none", "none"},
 	[CLKV__GIVEN_ROTATION] = {"rotation", "rot=file"},
 	[CLKV__GIVEN_CALIBRATION] = {"calibration", "qtc"},
-	[CLKV__GIVEN_FACTORS] = {"factors", "lowrank or cskv"},
+	[CLKV__GIVEN_FACTORS] = {"factors", "lowrank, cskv or csr"},
 };
 
 const char *clkv__given_name(enum clkv__given given)

@@ -6,20 +6,19 @@
 #include "plan/factors.h"
 #include "shape/shape.h"
 
-static clkv_status check_rank(const char *name, int rank, int dim, clkv_error *error)
+static clkv_status check_rank(const char *name, int rank, clkv_error *error)
 {
-	if (rank < 1 || rank > dim)
-		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
-		          "clkv_factors.%s is %d; allowed: 1 to the head size, %d", name, rank, dim);
+	if (rank < 1 || rank > CLKV__FACTORS_RANK)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "clkv_factors.%s is %d; allowed: 1 to %d",
+		          name, rank, CLKV__FACTORS_RANK);
 	return CLKV_OK;
 }
 
-static clkv_status read_factors(const struct clkv__shape *shape, const clkv_factors *given,
-                                clkv_factors *f, clkv_error *error)
+static clkv_status read_factors(const clkv_factors *given, clkv_factors *f, clkv_error *error)
 {
 	CLKV_TRY(clkv__struct_read(f, sizeof *f, given, "clkv_factors", error));
-	CLKV_TRY(check_rank("rank_k", f->rank_k, shape->dk, error));
-	CLKV_TRY(check_rank("rank_v", f->rank_v, shape->dv, error));
+	CLKV_TRY(check_rank("rank_k", f->rank_k, error));
+	CLKV_TRY(check_rank("rank_v", f->rank_v, error));
 	const char *missing = !f->k_down   ? "k_down"
 	                      : !f->k_up   ? "k_up"
 	                      : !f->v_down ? "v_down"
@@ -52,7 +51,7 @@ clkv_status clkv_factors_write(const clkv_geometry *geometry, uint64_t model,
 	if (!factors || !write)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT, "%s is NULL", !factors ? "factors" : "write");
 	CLKV_TRY(clkv__shape_read(geometry, &shape, error));
-	CLKV_TRY(read_factors(&shape, factors, &f, error));
+	CLKV_TRY(read_factors(factors, &f, error));
 	const struct clkv__latents ranks = {f.rank_k, f.rank_v};
 	size_t size = (size_t)clkv__factors_bytes(&shape, &ranks);
 	void *file = clkv__calloc(&standard, size, 1);

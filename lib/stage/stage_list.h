@@ -17,6 +17,7 @@
 	X(qtc)                                                                                         \
 	X(lowrank)                                                                                     \
 	X(cskv)                                                                                        \
+	X(csr)                                                                                         \
 	X(think)                                                                                       \
 	X(spark)                                                                                       \
 	X(clusterkv)                                                                                   \

@@ -180,7 +180,7 @@ def calibration_bytes(geometry: Geometry, *, k_step: np.ndarray, k_mean: np.ndar
 
 def factors_bytes(geometry: Geometry, k_down: np.ndarray, k_up: np.ndarray, v_down: np.ndarray, v_up: np.ndarray,
                   model: int = 0) -> bytes:
-    """What `factors` of a cache with lowrank or cskv takes: float32 behind [layers][kv_heads]: k_down [head_dim_k][rank_k], k_up
+    """What `factors` of a cache with lowrank, cskv or csr takes: float32 behind [layers][kv_heads]: k_down [head_dim_k][rank_k], k_up
     [rank_k][head_dim_k], v_down [head_dim_v][rank_v], v_up [rank_v][head_dim_v]; what matters most comes first."""
     struct, _held = geometry._struct()
     given = new("clkv_factors")

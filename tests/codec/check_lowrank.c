@@ -414,7 +414,7 @@ START_TEST(test_foreign_files_are_named)
 	             {"head_dim_v is 64", 64, DV},
 	             {"rope.kind is 2", 2, 0},
 	             {"rank_k is 0", 0, 48},
-	             {"rank_k is 65", 65, 48},
+	             {"rank_k is 65537", 65537, 48},
 	             {"rank_v is 4294967295", UINT32_MAX, 32}};
 	struct factors f;
 	const clkv_geometry g = geometry();
@@ -497,8 +497,8 @@ START_TEST(test_what_cannot_be_written_is_named)
 		int rank_k, rank_v;
 		int missing; /* which of the arrays, from 1 */
 		const char *text;
-	} wrong[] = {{0, 16, 0, "rank_k is 0"},   {65, 16, 0, "rank_k is 65"},
-	             {16, -1, 0, "rank_v is -1"}, {16, 81, 0, "rank_v is 81"},
+	} wrong[] = {{0, 16, 0, "rank_k is 0"},   {65537, 16, 0, "rank_k is 65537"},
+	             {16, -1, 0, "rank_v is -1"}, {16, 65537, 0, "rank_v is 65537"},
 	             {16, 16, 1, "k_down"},       {16, 16, 2, "k_up"},
 	             {16, 16, 3, "v_down"},       {16, 16, 4, "v_up"}};
 	static float zeros[LAYERS * HEADS * DV * 16];

@@ -9,6 +9,7 @@
 #include "fuzz_given.h"
 
 #include "fuzz_given_model.h"
+#include "plan/dictionary.h"
 #include "plan/factors.h"
 #include "plan/given_file.h"
 #include "shape/shape.h"
@@ -21,7 +22,8 @@ enum {
 	DV = FUZZ_GIVEN_DV,
 	LAYERS = FUZZ_GIVEN_LAYERS,
 	HEAD = CLKV__GIVEN_HEAD(CLKV__FACTORS_WORDS),
-	MOST = 2 * (DK * DK + DV * DV), /* numbers of a layer, which has one KV head */
+	RANK = 40,                   /* files of larger ones are checked alone */
+	MOST = 2 * (DK + DV) * RANK, /* numbers of a layer, which has one KV head */
 	MOST_BYTES = HEAD + 4 * LAYERS * MOST + CLKV__GIVEN_CHECKSUM
 };
 
@@ -39,8 +41,8 @@ static void prepare(void)
 /* What a file says, by no code that reads it. */
 struct matrices {
 	size_t rank_k, rank_v;
-	float k_down[LAYERS * DK * DK], k_up[LAYERS * DK * DK];
-	float v_down[LAYERS * DV * DV], v_up[LAYERS * DV * DV];
+	float k_down[LAYERS * DK * RANK], k_up[LAYERS * DK * RANK];
+	float v_down[LAYERS * DV * RANK], v_up[LAYERS * DV * RANK];
 };
 
 static const uint8_t *take_floats(const uint8_t *from, float *to, size_t n)
@@ -53,13 +55,16 @@ static const uint8_t *take_floats(const uint8_t *from, float *to, size_t n)
 	return from;
 }
 
-static void take(const uint8_t *file, struct matrices *m)
+/* False: the ranks are too large to look at. */
+static bool take(const uint8_t *file, struct matrices *m)
 {
 	const uint8_t *at = file + HEAD;
 	m->rank_k = clkv__get32(file + CLKV__GIVEN_MAGIC + 4 * CLKV__FACTORS_RANK_K);
 	m->rank_v = clkv__get32(file + CLKV__GIVEN_MAGIC + 4 * CLKV__FACTORS_RANK_V);
-	fuzz_require(m->rank_k >= 1 && m->rank_k <= DK && m->rank_v >= 1 && m->rank_v <= DV,
-	             "a rank that no head has is accepted");
+	fuzz_require(m->rank_k >= 1 && m->rank_k <= 65536 && m->rank_v >= 1 && m->rank_v <= 65536,
+	             "a rank that no file has is accepted");
+	if (m->rank_k > RANK || m->rank_v > RANK)
+		return false;
 	for (size_t l = 0; l < LAYERS; l++) {
 		const size_t k = DK * m->rank_k, v = DV * m->rank_v;
 		at = take_floats(at, m->k_down + l * k, k);
@@ -67,6 +72,7 @@ static void take(const uint8_t *file, struct matrices *m)
 		at = take_floats(at, m->v_down + l * v, v);
 		at = take_floats(at, m->v_up + l * v, v);
 	}
+	return true;
 }
 
 /* One number of the device's, by its place in the file's matrices. */
@@ -75,14 +81,14 @@ static void require_at(const float *got, const float *want)
 	fuzz_require(memcmp(got, want, sizeof *got) == 0, "a factor is unpacked as another");
 }
 
-/* A layer at ranks k and v: K's matrices turned over, V's as they are, the first columns and rows of each. */
+/* A layer at ranks k and v: K's B turned over, the others as they are, the first columns and rows of each. */
 static void require_unpacked(const float *at, const struct matrices *m, size_t layer, size_t k,
                              size_t v)
 {
 	const size_t ak = layer * DK * m->rank_k, av = layer * DV * m->rank_v;
 	for (size_t r = 0; r < k; r++)
 		for (size_t c = 0; c < DK; c++) {
-			require_at(at + r * DK + c, m->k_down + ak + c * m->rank_k + r);
+			require_at(at + c * k + r, m->k_down + ak + c * m->rank_k + r);
 			require_at(at + k * DK + c * k + r, m->k_up + ak + r * DK + c);
 		}
 	at += 2 * k * DK;
@@ -148,6 +154,21 @@ static void check_writing(const uint8_t *file, size_t n, const struct matrices *
 	             "other factors are written");
 }
 
+/* Factors of latents are of a rank that heads have; as atoms each row and its column have the product 1. */
+static void check_uses(const uint8_t *file, size_t n)
+{
+	const struct clkv__factors_use latents = {.ranks = least, .latents = true},
+								   atoms = {.ranks = least, .chunks = {2, 2}};
+	const struct clkv__latents ranks = clkv__factors_ranks(file);
+	clkv_error error = {.position = -1};
+	const bool fits = ranks.k <= DK && ranks.v <= DV;
+	fuzz_require((clkv__factors_use_check(&shape, &latents, file, n, FUZZ_FACTORS_MODEL, &error) ==
+	              CLKV_OK) == fits,
+	             "latents of other ranks than heads have");
+	clkv__factors_use_check(&shape, &atoms, file, n, FUZZ_FACTORS_MODEL, &error);
+	fuzz_require(error.status == CLKV_OK || strlen(error.text) > 10, "refused without a sentence");
+}
+
 static void read_factors(const uint8_t *file, size_t n)
 {
 	static struct matrices m;
@@ -157,8 +178,10 @@ static void read_factors(const uint8_t *file, size_t n)
 	fuzz_require(status == CLKV_OK || strlen(error.text) > 10, "refused without a sentence");
 	if (status != CLKV_OK)
 		return;
+	check_uses(file, n);
+	if (!take(file, &m))
+		return;
 	fuzz_require(n <= MOST_BYTES, "more than a file is accepted");
-	take(file, &m);
 	check_unpacking(file, &m);
 	check_writing(file, n, &m);
 }

@@ -6,7 +6,9 @@
 #include "rotation.h"
 
 #include <check.h>
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { MOST = 256 };
 
@@ -37,13 +39,35 @@ static float *new_floats(size_t n)
 	return x;
 }
 
-static void fill_side(enum factors_kind kind, size_t heads, size_t dim, size_t rank, uint64_t seed,
-                      float **down, float **up)
+/* Atom n of a head: random numbers, each chunk of length 1. */
+static void fill_atom(size_t dim, size_t rank, size_t chunks, uint64_t seed, size_t n, float *down,
+                      float *up)
+{
+	const size_t part = dim / chunks;
+	for (size_t at = 0; at < dim; at += part) {
+		double square = 0;
+		for (size_t c = at; c < at + part; c++) {
+			double x = random_normal(random_mix(seed, n * dim + c));
+			up[n * dim + c] = (float)x;
+			square += x * x;
+		}
+		for (size_t c = at; c < at + part; c++)
+			down[c * rank + n] = up[n * dim + c] = (float)((double)up[n * dim + c] / sqrt(square));
+	}
+}
+
+static void fill_side(enum factors_kind kind, size_t heads, size_t dim, size_t rank, size_t chunks,
+                      uint64_t seed, float **down, float **up)
 {
 	static float matrix[MOST * MOST];
 	*down = new_floats(heads * dim * rank);
 	*up = new_floats(heads * dim * rank);
 	for (size_t h = 0; h < heads; h++) {
+		for (size_t n = 0; n < rank && kind == FACTORS_ATOMS; n++)
+			fill_atom(dim, rank, chunks, seed * 100 + h, n, *down + h * dim * rank,
+			          *up + h * dim * rank);
+		if (kind == FACTORS_ATOMS)
+			continue;
 		if (kind != FACTORS_PART)
 			rotation_random(dim, seed * 4000 + h, matrix);
 		fill_head(kind, dim, rank, matrix, seed * 100 + h, *down + h * dim * rank,
@@ -51,8 +75,8 @@ static void fill_side(enum factors_kind kind, size_t heads, size_t dim, size_t r
 	}
 }
 
-void factors_make(struct factors *f, const clkv_geometry *g, enum factors_kind kind, size_t rank_k,
-                  size_t rank_v, uint64_t seed)
+static void make(struct factors *f, const clkv_geometry *g, enum factors_kind kind, size_t rank_k,
+                 size_t rank_v, const size_t chunks[2], uint64_t seed)
 {
 	clkv_factors given = CLKV_INIT(clkv_factors);
 	clkv_error error;
@@ -63,13 +87,34 @@ void factors_make(struct factors *f, const clkv_geometry *g, enum factors_kind k
 		.rank_k = rank_k,
 		.rank_v = rank_v,
 	};
-	fill_side(kind, f->heads, f->dk, rank_k, 2 * seed, &f->k_down, &f->k_up);
-	fill_side(kind, f->heads, f->dv, rank_v, 2 * seed + 1, &f->v_down, &f->v_up);
+	fill_side(kind, f->heads, f->dk, rank_k, chunks[0], 2 * seed, &f->k_down, &f->k_up);
+	fill_side(kind, f->heads, f->dv, rank_v, chunks[1], 2 * seed + 1, &f->v_down, &f->v_up);
 	given.rank_k = (int)rank_k, given.rank_v = (int)rank_v;
 	given.k_down = f->k_down, given.k_up = f->k_up;
 	given.v_down = f->v_down, given.v_up = f->v_up;
 	feed_ok(clkv_factors_write(g, 0, &given, memory_write, &f->file, &error), &error,
 	        "clkv_factors_write");
+}
+
+void factors_make(struct factors *f, const clkv_geometry *g, enum factors_kind kind, size_t rank_k,
+                  size_t rank_v, uint64_t seed)
+{
+	const size_t whole[2] = {1, 1};
+	make(f, g, kind, rank_k, rank_v, whole, seed);
+}
+
+/* The number behind a key of the recipe, or the usual one. */
+static size_t number_of(const char *recipe, const char *key, size_t usual)
+{
+	const char *at = strstr(recipe, key);
+	return at ? (size_t)strtoul(at + strlen(key), NULL, 10) : usual;
+}
+
+void dictionary_make(struct factors *f, const clkv_geometry *g, const char *recipe, uint64_t seed)
+{
+	const size_t atoms = number_of(recipe, "atoms=", 256);
+	const size_t chunks[2] = {number_of(recipe, "chunks_k=", 1), number_of(recipe, "chunks_v=", 2)};
+	make(f, g, FACTORS_ATOMS, atoms, atoms, chunks, seed);
 }
 
 void factors_free(struct factors *f)
@@ -81,11 +126,14 @@ void factors_free(struct factors *f)
 	memory_close(&f->file);
 }
 
-struct memory_file factors_file(const clkv_geometry *g, uint64_t seed)
+struct memory_file factors_file(const clkv_geometry *g, const char *recipe, uint64_t seed)
 {
 	struct factors f;
 	size_t dk = (size_t)g->head_dim_k, dv = (size_t)(g->head_dim_v ? g->head_dim_v : (int)dk);
-	factors_make(&f, g, FACTORS_SCALED, dk, dv, seed);
+	if (strstr(recipe, "csr"))
+		dictionary_make(&f, g, recipe, seed);
+	else
+		factors_make(&f, g, FACTORS_SCALED, dk, dv, seed);
 	struct memory_file file = f.file;
 	f.file = (struct memory_file){0};
 	factors_free(&f);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** \file factors.h \brief Factors of K and V, and files of them for recipes with lowrank or cskv. */
+/** \file factors.h \brief Factors of K and V, and files of them for recipes with lowrank, cskv or csr. */
 #ifndef TEST_FACTORS_H
 #define TEST_FACTORS_H
 
@@ -9,6 +9,7 @@
 enum factors_kind {
 	FACTORS_PART,       /**< the first channels */
 	FACTORS_ORTHOGONAL, /**< orthonormal columns, each head's own; up is down turned over */
+	FACTORS_ATOMS,      /**< random atoms of length 1, or 1 in each chunk: dictionary_make */
 	FACTORS_SCALED /**< such columns times 0.5 to 2, and rows divided by it: up times down is the identity */
 };
 
@@ -23,7 +24,11 @@ void factors_make(struct factors *f, const clkv_geometry *geometry, enum factors
                   size_t rank_k, size_t rank_v, uint64_t seed);
 void factors_free(struct factors *f);
 
-/** The file alone, of full ranks, FACTORS_SCALED. */
-struct memory_file factors_file(const clkv_geometry *geometry, uint64_t seed);
+/** A dictionary for a recipe with csr: as many atoms and chunks as it says. */
+void dictionary_make(struct factors *f, const clkv_geometry *geometry, const char *recipe,
+                     uint64_t seed);
+
+/** The file alone that a recipe asks for: a dictionary, or full ranks, FACTORS_SCALED. */
+struct memory_file factors_file(const clkv_geometry *geometry, const char *recipe, uint64_t seed);
 
 #endif

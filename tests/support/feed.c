@@ -89,8 +89,9 @@ void feed_open(struct feed *feed, clkv_context *context, cl_command_queue queue,
 		room.calibration = calibration.bytes;
 		room.calibration_size = calibration.n;
 	}
-	if ((strstr(recipe, "lowrank") || strstr(recipe, "cskv")) && !room.factors) {
-		factors = factors_file(&feed->geometry, 1);
+	bool factored = strstr(recipe, "lowrank") || strstr(recipe, "cskv") || strstr(recipe, "csr");
+	if (factored && !room.factors) {
+		factors = factors_file(&feed->geometry, recipe, 1);
 		room.factors = factors.bytes;
 		room.factors_size = factors.n;
 	}

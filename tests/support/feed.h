@@ -82,8 +82,8 @@ clkv_geometry feed_geometry(int layers, int q_heads, int kv_heads, int dk, int d
 clkv_cache_options feed_room(size_t tokens, size_t sequences);
 
 /** Creates the cache of feed->geometry. options NULL: room for FEED_TOKENS in FEED_ITEMS sequences. A recipe with rot=file
- *  gets random matrices, always the same, one with qtc a calibration of feed_normal with steps of a half, one with lowrank or cskv
- *  random factors of full rank, always the same, unless the options have some. */
+ *  gets random matrices, always the same, one with qtc a calibration of feed_normal with steps of a half, one with csr a random
+ *  dictionary, one with lowrank or cskv random factors of full rank, always the same, unless the options have some. */
 void feed_open(struct feed *feed, clkv_context *context, cl_command_queue queue, const char *recipe,
                const clkv_cache_options *options);
 void feed_close(struct feed *feed);

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * \file    train_dictionary.c
+ * \brief   Keys and values of texts, weighed by what their errors cost, and the dictionaries that come close to them.
+ *
+ * Per layer and KV head, everything behind RoPE. An error e of a key moves logits by e M e^T, M the sum of q q^T over the texts'
+ * tokens and the group's heads; one of a value moves the layer's output by e M e^T, M the sum of W_g W_g^T over the group's parts of
+ * the output projection. With M = S S^T rows y = x S have errors that cost their square, so the dictionary is of these: with an atom
+ * d of y, the column of A is S d and the row of B is d S^-1. Chunks of a row have the blocks of M that are theirs.
+ * The first tokens of a text, which caches keep in half as sinks, are left out where there are enough others.
+ */
+#include "train_dictionary.h"
+
+#include "dictionary_fit.h"
+#include "eigen.h"
+#include "moments.h"
+#include "output_file.h"
+#include "output_gram.h"
+#include "progress.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SINKS = 64, READ_ROWS = 256, RECIPE_TEXT = 4096 };
+
+/* The least part of the largest eigenvalue that a direction is taken to have: a dictionary for other texts must not give up what
+ * this one's queries happen to miss. */
+static const double least_part = 1e-4;
+
+struct training {
+	struct session *session;
+	size_t layers, heads, group, dim;
+	size_t atoms, pairs[2], chunks[2];
+	size_t left_out, n_rows; /* of the text under way; of all texts, those that count */
+	struct engine_stream *streams;
+	struct kept_rows kept;
+	double *m_k;            /* [layers][heads][dim][dim] */
+	float *grams;           /* [heads * group][dim][dim] of a layer */
+	float *rows[2];         /* keys and values of a layer, [heads][n_rows][dim] */
+	double *metric, *roots; /* [dim][dim] of a chunk, [dim] */
+	float *whitened;        /* [n_rows][dim of a chunk] */
+	float *fitted;          /* [atoms][dim of a chunk] */
+	float *down[2], *up[2]; /* [layers][heads][dim][atoms], [...][atoms][dim] */
+	double lost[2];
+};
+
+static size_t first_of(const struct text_input *text)
+{
+	return text->n >= 2 * SINKS ? SINKS : 0;
+}
+
+static void add_queries(void *opaque, const struct asked_rows *asked)
+{
+	const struct training *t = opaque;
+	const struct moments m = {t->heads, t->group, t->dim, t->m_k};
+	moments_add_queries(&m, asked, t->left_out);
+}
+
+static bool run_text(struct training *t, const struct text_input *text,
+                     struct engine_stream *stream, struct tool_error *error)
+{
+	t->left_out = first_of(text);
+	return session_stream_open(t->session, "f16", text->n, stream, error) &&
+	       text_rows_run(t->session, stream, text->ids, text->n, add_queries, t, error);
+}
+
+/* Of one text, behind those that are there. */
+static bool read_text(struct training *t, const struct text_input *text,
+                      const struct engine_stream *stream, size_t layer, size_t *there,
+                      struct tool_error *error)
+{
+	for (size_t from = first_of(text); from < text->n; from += READ_ROWS) {
+		size_t n = text->n - from < READ_ROWS ? text->n - from : READ_ROWS;
+		if (!kept_rows_read(t->session, stream, layer, from, n, &t->kept, error))
+			return false;
+		for (size_t i = 0; i < n * t->heads; i++) {
+			const size_t at = (i % t->heads * t->n_rows + *there + i / t->heads) * t->dim;
+			memcpy(t->rows[0] + at, t->kept.keys + i * t->dim, t->dim * sizeof(float));
+			memcpy(t->rows[1] + at, t->kept.values + i * t->dim, t->dim * sizeof(float));
+		}
+		*there += n;
+	}
+	return true;
+}
+
+/* What an error of a head's rows costs, [dim][dim]. */
+static double metric_at(const struct training *t, int side, size_t layer, size_t head, size_t at)
+{
+	const size_t size = t->dim * t->dim;
+	double sum = 0;
+	if (side == 0)
+		return t->m_k[(layer * t->heads + head) * size + at];
+	for (size_t g = head * t->group; g < (head + 1) * t->group; g++)
+		sum += (double)t->grams[g * size + at];
+	return sum;
+}
+
+/* The metric of a chunk becomes its eigenvectors, with the roots of its values. */
+static bool take_metric(struct training *t, int side, size_t layer, size_t head, size_t first,
+                        size_t dim, struct tool_error *error)
+{
+	for (size_t i = 0; i < dim * dim; i++) {
+		const size_t row = first + i / dim, col = first + i % dim;
+		t->metric[i] = metric_at(t, side, layer, head, row * t->dim + col);
+	}
+	if (!eigen_vectors((int)dim, t->metric, t->roots, error))
+		return false;
+	if (!(t->roots[0] > 0) || !isfinite(t->roots[0]))
+		return tool_fail(error,
+		                 "queries or weights of zeros, or that aren't numbers, weigh nothing");
+	const double least = t->roots[0] * least_part;
+	for (size_t i = 0; i < dim; i++)
+		t->roots[i] = sqrt(t->roots[i] > least ? t->roots[i] : least);
+	return true;
+}
+
+/* y = x U sqrt(L), or with divide x = y U^T / sqrt(L), turned: y [dim] of x [dim]. */
+static void whiten(const struct training *t, size_t dim, const float *x, float *y)
+{
+	for (size_t i = 0; i < dim; i++) {
+		double sum = 0;
+		for (size_t c = 0; c < dim; c++)
+			sum += (double)x[c] * t->metric[c * dim + i];
+		y[i] = (float)(sum * t->roots[i]);
+	}
+}
+
+/* Column and row of an atom, for channels first on of a head. */
+static void put_atom(const struct training *t, size_t dim, size_t first, size_t n,
+                     const float *atom, float *down, float *up)
+{
+	for (size_t c = 0; c < dim; c++) {
+		double a = 0, b = 0;
+		for (size_t i = 0; i < dim; i++) {
+			const double u = t->metric[c * dim + i] * (double)atom[i];
+			a += u * t->roots[i];
+			b += u / t->roots[i];
+		}
+		down[(first + c) * t->atoms + n] = (float)a;
+		up[n * t->dim + first + c] = (float)b;
+	}
+}
+
+static bool fit_chunk(struct training *t, int side, size_t layer, size_t head, size_t chunk,
+                      struct tool_error *error)
+{
+	const size_t dim = t->dim / t->chunks[side], first = chunk * dim;
+	const size_t at = (layer * t->heads + head) * t->dim * t->atoms;
+	const struct dictionary_rows rows = {t->n_rows, dim, t->whitened};
+	double lost;
+	if (!take_metric(t, side, layer, head, first, dim, error))
+		return false;
+	for (size_t i = 0; i < t->n_rows; i++)
+		whiten(t, dim, t->rows[side] + (head * t->n_rows + i) * t->dim + first,
+		       t->whitened + i * dim);
+	if (!dictionary_fit(&rows, t->atoms, t->pairs[side] / t->chunks[side], t->fitted, &lost, error))
+		return false;
+	for (size_t n = 0; n < t->atoms; n++)
+		put_atom(t, dim, first, n, t->fitted + n * dim, t->down[side] + at, t->up[side] + at);
+	t->lost[side] += lost / (double)(t->layers * t->heads * t->chunks[side]);
+	return true;
+}
+
+static bool fit_layer(struct training *t, size_t layer, const struct text_input *texts,
+                      size_t n_texts, struct tool_error *error)
+{
+	bool done = true;
+	size_t there = 0;
+	if (!output_grams(t->session->model, layer, t->grams))
+		return tool_fail(error, "out of memory");
+	for (size_t i = 0; i < n_texts && done; i++)
+		done = read_text(t, &texts[i], &t->streams[i], layer, &there, error);
+	for (size_t i = 0; i < 2 * t->heads && done; i++)
+		for (size_t c = 0; c < t->chunks[i % 2] && done; c++)
+			done = fit_chunk(t, (int)(i % 2), layer, i / 2, c, error);
+	progress_show("dictionaries", layer + 1, t->layers);
+	return done;
+}
+
+static bool save(const struct training *t, const char *path, struct tool_error *error)
+{
+	clkv_error cause = {0};
+	clkv_factors factors = CLKV_INIT(clkv_factors);
+	const struct model *model = t->session->model;
+	clkv_geometry geometry = engine_geometry(model);
+	struct output_file file;
+	factors.rank_k = factors.rank_v = (int)t->atoms;
+	factors.k_down = t->down[0], factors.k_up = t->up[0];
+	factors.v_down = t->down[1], factors.v_up = t->up[1];
+	if (!output_file_open(&file, path, error))
+		return false;
+	clkv_status status = clkv_factors_write(&geometry, model_fingerprint(model), &factors,
+	                                        output_file_write, &file, &cause);
+	return output_file_close(&file, status, "writing the dictionaries", &cause, error);
+}
+
+/* A number of the recipe in full; 0: it has none. */
+static size_t number_of(const char *recipe, const char *key)
+{
+	const char *at = strstr(recipe, key);
+	return at != NULL ? (size_t)strtoul(at + strlen(key), NULL, 10) : 0;
+}
+
+static bool read_recipe(struct training *t, const char *recipe, struct tool_error *error)
+{
+	char text[RECIPE_TEXT];
+	clkv_error cause = {0};
+	clkv_geometry geometry = engine_geometry(t->session->model);
+	if (clkv_recipe_check(t->session->context, &geometry, recipe, &cause) != CLKV_OK ||
+	    clkv_recipe_print(recipe, text, sizeof text, &cause) != CLKV_OK)
+		return tool_fail_clkv(error, "the recipe", &cause);
+	t->atoms = number_of(text, "atoms=");
+	t->chunks[0] = number_of(text, "chunks_k=");
+	t->chunks[1] = number_of(text, "chunks_v=");
+	t->pairs[0] = number_of(text, ",k=") ? number_of(text, ",k=") : number_of(text, "pairs=");
+	t->pairs[1] = number_of(text, ",v=") ? number_of(text, ",v=") : number_of(text, "pairs=");
+	return (strncmp(text, "csr:", 4) == 0 && t->atoms > 0) ||
+	       tool_fail(error, "--for csr takes a recipe with csr, not '%s'", recipe);
+}
+
+static bool reserve(struct training *t, size_t n_texts, struct tool_error *error)
+{
+	const size_t size = t->dim * t->dim, heads = t->layers * t->heads;
+	bool done = true;
+	t->streams = calloc(n_texts, sizeof *t->streams);
+	t->m_k = calloc(heads * size, sizeof(double));
+	t->grams = calloc(t->heads * t->group * size, sizeof(float));
+	t->metric = calloc(size, sizeof(double));
+	t->roots = calloc(t->dim, sizeof(double));
+	t->whitened = calloc(t->n_rows * t->dim, sizeof(float));
+	t->fitted = calloc(t->atoms * t->dim, sizeof(float));
+	for (int i = 0; i < 2; i++) {
+		t->rows[i] = calloc(t->heads * t->n_rows * t->dim, sizeof(float));
+		t->down[i] = calloc(heads * t->dim * t->atoms, sizeof(float));
+		t->up[i] = calloc(heads * t->dim * t->atoms, sizeof(float));
+		done = done && t->rows[i] && t->down[i] && t->up[i];
+	}
+	if (!done || !t->streams || !t->m_k || !t->grams || !t->metric || !t->roots || !t->whitened ||
+	    !t->fitted)
+		return tool_fail(error, "out of memory");
+	return kept_rows_open(t->session, READ_ROWS, &t->kept, error);
+}
+
+static void release(struct training *t, size_t n_texts)
+{
+	kept_rows_close(&t->kept);
+	for (size_t i = 0; i < n_texts && t->streams; i++)
+		session_stream_close(&t->streams[i]);
+	free(t->streams);
+	free(t->m_k);
+	free(t->grams);
+	free(t->metric);
+	free(t->roots);
+	free(t->whitened);
+	free(t->fitted);
+	for (int i = 0; i < 2; i++) {
+		free(t->rows[i]);
+		free(t->down[i]);
+		free(t->up[i]);
+	}
+}
+
+static bool check_rows(const struct training *t, struct tool_error *error)
+{
+	return t->n_rows >= t->atoms ||
+	       tool_fail(error, "%zu tokens are fewer than %zu atoms: longer texts, or fewer atoms",
+	                 t->n_rows, t->atoms);
+}
+
+bool train_dictionary(struct session *session, const char *recipe, const struct text_input *texts,
+                      size_t n_texts, const char *path, struct tool_error *error)
+{
+	const struct model *m = session->model;
+	struct training t = {
+		.session = session,
+		.layers = (size_t)m->n_layers,
+		.heads = (size_t)m->kv_heads,
+		.group = (size_t)(m->q_heads / m->kv_heads),
+		.dim = (size_t)m->head_dim,
+	};
+	for (size_t i = 0; i < n_texts; i++)
+		t.n_rows += texts[i].n - first_of(&texts[i]);
+	if (!eigen_ready(error) || !read_recipe(&t, recipe, error) || !check_rows(&t, error))
+		return false;
+	bool done = reserve(&t, n_texts, error);
+	for (size_t i = 0; i < n_texts && done; i++)
+		done = run_text(&t, &texts[i], &t.streams[i], error);
+	for (size_t l = 0; l < t.layers && done; l++)
+		done = fit_layer(&t, l, texts, n_texts, error);
+	done = done && save(&t, path, error);
+	release(&t, n_texts);
+	progress_clear();
+	if (done)
+		(void)printf("left of the texts' rows, by what errors cost: %.4f of K, %.4f of V\n",
+		             t.lost[0], t.lost[1]);
+	return done;
+}
