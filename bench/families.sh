@@ -53,6 +53,6 @@ done
 # one row of generation over 4,096 tokens, one layer, processor time; each recipe in a run with f16
 : >"$out/time.jsonl"
 for recipe in "${recipes[@]}"; do
-	"$build/bench/clkv-bench" attend --recipe f16 --recipe "$recipe" --tokens 4096 --cpu-time --json >>"$out/time.jsonl" || true
+	"$build/bench/clkv-bench" attend --recipe f16 --recipe "$recipe" --tokens 4096 --cpu-time --json >>"$out/time.jsonl" 2>/dev/null || true
 done
 awk -f "$here/field.awk" -f "$here/families.awk" "$out/text.jsonl" "$out/needle.jsonl" "$out/turns.jsonl" "$out/time.jsonl" | tee "$out/families.md"
