@@ -147,7 +147,10 @@ __kernel GROUP_SIZE void score_rows(ARGS(SCORE_ROWS_ARGS))
 		add_rows(a, r0, lambda, best, total, peak, recent);
 		SYNC();
 	}
-	for (int t = LANE; t < BT; t += LANES) {
+	/* No branch by lane may end the kernel: PoCL's lanes would all go where the first goes (doc/vendors.md). Lanes behind the
+	 * block repeat its last slot. */
+	for (int u = 0; u < BT; u += LANES) {
+		const int t = MIN_OF(u + LANE, BT - 1);
 		out[t] = total[t];
 #if TRACED
 		vstore_half_rte(peak[t], 2 * t, trace);
