@@ -12,7 +12,8 @@
 		later[field("task"), name] = field("later")
 		loss[field("task"), name] = field("loss")
 	} else {
-		order[++n] = name
+		if (!(name in bytes))
+			order[++n] = name
 		bytes[name] = field("bytes_per_token")
 		kl[name] = field("kl_mean")
 	}

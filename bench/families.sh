@@ -23,36 +23,54 @@ if [ ${#recipes[@]} = 0 ]; then
 		# codes
 		kivi:bits=4 kivi:bits=2 kitty q:k=4,v=4,rot=hadamard kvcomp kvcomp:entropy=huffman qtc
 		# latents
-		"lowrank:rank=48 | kivi:bits=4" "cskv:k=0.75,v=0.75,bits=4"
+		"lowrank:rank=48 | kivi:bits=4" "cskv:k=0.75,v=0.75,bits=4" csr:bits=8
 		# channels
 		think:keep=0.5 spark:keep=0.5 "spark:keep=0.3 | kvcomp"
 		# tokens, a quarter of them where there's a number
 		streaming:budget=256 l2norm:budget=256 h2o:budget=256 snapkv:budget=256 expected:budget=256 morphkv:budget=256
 		cascade:budget=256 prefixkv:budget=256 zeromerge:budget=256 kvmerger:budget=256 corm:obs=32 dbudgetkv:tau=0.05
+		kvzip:budget=256 kvzip:budget=128
 		# tokens or bits
 		"expected | kivi:bits=4,group=64 ; budget_bytes=69632,window=32"
 		"snapkv:obs=8,pool=7,pooling=max | kivi:bits=4,group=64 ; budget_bytes=69632,window=32"
+		"kvzip | kivi:bits=4,group=64 ; budget_bytes=69632,window=32"
 		# recall
-		topk:recall=256 clusterkv:recall=256 pages:recall=256 "kivi:bits=4 | a2ats:recall=256,codes=256"
+		topk:recall=256 clusterkv:recall=256 pages:recall=256 pages:recall=256,alloc=entropy "kivi:bits=4 | a2ats:recall=256,codes=256"
 	)
 fi
 mkdir -p "$out"
 made() { [ -s "$out/$1" ] || { shift; "$build/clkv-train" --model "$model" --text "$other" "$@" >&2; }; }
 made qtc --for qtc --out "$out/qtc"
 made factors --for lowrank --tokens 2048 --out "$out/factors"
+made dictionary --for csr --recipe csr --out "$out/dictionary"
 made codebook --recipe a2ats:codes=256 --tokens 4096 --out "$out/codebook"
-args=(--model "$model" --text "$text" --context "$context" --json --recipe f16)
+# clkv-eval over recipes of one file of factors; csr's is another one than lowrank's
+judge() {
+	local name=$1 factors=$2 args=()
+	shift 2
+	for recipe in f16 "$@"; do
+		args+=(--recipe "$recipe")
+	done
+	args+=(--model "$model" --text "$text" --context "$context" --json --calibration "$out/qtc" --codebook "$out/codebook"
+		--factors "$out/$factors")
+	"$build/clkv-eval" "${args[@]}" --tokens "$tokens" --resume "$out/$name-text.records" >"$out/$name-text.jsonl"
+	for task in needle turns; do
+		"$build/clkv-eval" "${args[@]}" --task $task --cases "$cases" --resume "$out/$name-$task.records" >"$out/$name-$task.jsonl"
+	done
+}
+sparse=() others=()
 for recipe in "${recipes[@]}"; do
-	args+=(--recipe "$recipe")
+	case $recipe in
+	csr*) sparse+=("$recipe") ;;
+	*) others+=("$recipe") ;;
+	esac
 done
-files=(--calibration "$out/qtc" --factors "$out/factors" --codebook "$out/codebook")
-"$build/clkv-eval" "${args[@]}" "${files[@]}" --tokens "$tokens" --resume "$out/text.records" >"$out/text.jsonl"
-for task in needle turns; do
-	"$build/clkv-eval" "${args[@]}" "${files[@]}" --task $task --cases "$cases" --resume "$out/$task.records" >"$out/$task.jsonl"
-done
+judge all factors "${others[@]}"
+[ ${#sparse[@]} = 0 ] || judge csr dictionary "${sparse[@]}"
 # one row of generation over 4,096 tokens, one layer, processor time; each recipe in a run with f16
 : >"$out/time.jsonl"
 for recipe in "${recipes[@]}"; do
 	"$build/bench/clkv-bench" attend --recipe f16 --recipe "$recipe" --tokens 4096 --cpu-time --json >>"$out/time.jsonl" 2>/dev/null || true
 done
-awk -f "$here/field.awk" -f "$here/families.awk" "$out/text.jsonl" "$out/needle.jsonl" "$out/turns.jsonl" "$out/time.jsonl" | tee "$out/families.md"
+cat "$out"/all-*.jsonl "$out"/csr-*.jsonl "$out/time.jsonl" 2>/dev/null | awk -f "$here/field.awk" -f "$here/families.awk" |
+	tee "$out/families.md"
