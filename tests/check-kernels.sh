@@ -53,7 +53,7 @@ for more in '-DATOMS=256 -DCOEFFICIENT_BITS=16 -DK_CHUNKS=1 -DV_CHUNKS=2' '-DATO
 	for form in '-DLANES=1 -DVEC=8 -DTR=8' '-DLANES=1 -DVEC=16 -DTR=1' '-DLANES=64 -DVEC=1' '-DLANES=32 -DVEC=4'; do
 		for file in attend_partial seal_sparse read_rows; do
 			# shellcheck disable=SC2086 # several words each
-			compile_some "$dir"/*/$file.cl $more $form -DDK=80 -DDV=96 -DG=3 -DK_CODEC=6 -DV_CODEC=6 -DK_PAIRS=8 -DV_PAIRS=6 \
+			compile_some "$dir"/*/$file.cl $more $form -DDK=80 -DDV=96 -DG=3 -DK_CODEC=6 -DV_CODEC=6 -DK_SUMMED=8 -DV_SUMMED=6 \
 				-DK_BITS=16 -DV_BITS=16 -DK_AXIS=0 -DV_AXIS=1 -DK_GROUP=16 -DV_GROUP=16 -DK_SYM=0 -DV_SYM=0 \
 				-DK_PARAMS_OFF=0 -DK_CODES_OFF=512 -DV_PARAMS_OFF=1536 -DV_CODES_OFF=2048
 		done

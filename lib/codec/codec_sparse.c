@@ -74,8 +74,8 @@ static void sparse_macros(const union clkv__codec_spec *spec,
 	clkv__macros_int(m, "V_PARAMS_OFF", (int)layout->v_params);
 	clkv__macros_int(m, "V_CODES_OFF", (int)layout->v_codes);
 	clkv__macros_int(m, "ATOMS", s->atoms);
-	clkv__macros_int(m, "K_PAIRS", s->k.pairs);
-	clkv__macros_int(m, "V_PAIRS", s->v.pairs);
+	clkv__macros_int(m, "K_SUMMED", s->k.pairs);
+	clkv__macros_int(m, "V_SUMMED", s->v.pairs);
 	clkv__macros_int(m, "K_CHUNKS", s->k.chunks);
 	clkv__macros_int(m, "V_CHUNKS", s->v.chunks);
 	clkv__macros_int(m, "COEFFICIENT_BITS", s->bits);
