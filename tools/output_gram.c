@@ -25,3 +25,11 @@ bool output_grams(const struct model *model, size_t layer, float *grams)
 	free(row);
 	return true;
 }
+
+double output_gram_sum(const float *grams, size_t dim, size_t group, size_t kv_head, size_t at)
+{
+	double sum = 0;
+	for (size_t g = kv_head * group; g < (kv_head + 1) * group; g++)
+		sum += (double)grams[g * dim * dim + at];
+	return sum;
+}

@@ -11,4 +11,7 @@
  *  rows hold the heads' weights side by side. False: no memory. */
 bool output_grams(const struct model *model, size_t layer, float *grams);
 
+/** Element `at` of [dim][dim] of what an error of a KV head's values costs: the sum of its group's grams. */
+double output_gram_sum(const float *grams, size_t dim, size_t group, size_t kv_head, size_t at);
+
 #endif

@@ -6,6 +6,14 @@
 
 #include <stdlib.h>
 
+/* Tokens that are left out of a text. */
+enum { SINKS = 64 };
+
+size_t text_rows_first(size_t n)
+{
+	return n >= 2 * SINKS ? SINKS : 0;
+}
+
 /* Where the rows of a pass are put. */
 struct room {
 	float *queries; /* [rows of a pass][q_heads][head_dim] */
@@ -113,6 +121,7 @@ bool kept_rows_read(const struct session *session, const struct engine_stream *s
 	clkv_error cause = {0};
 	cl_command_queue queue = engine_queue(session->engine);
 	const size_t size = n * row_floats(session) * sizeof(float);
+	rows->layer = layer, rows->first = from, rows->n = n;
 	const clkv_tensor k = {.mem = rows->device_keys, .dtype = CLKV_F32};
 	const clkv_tensor v = {.mem = rows->device_values, .dtype = CLKV_F32};
 	if (clkv_seq_read(stream->seq, (int)layer, from, n, &k, &v, queue, &cause) != CLKV_OK)
@@ -123,6 +132,20 @@ bool kept_rows_read(const struct session *session, const struct engine_stream *s
 		code = clEnqueueReadBuffer(queue, rows->device_values, CL_TRUE, 0, size, rows->values, 0,
 		                           NULL, NULL);
 	return code == CL_SUCCESS || tool_fail_cl(error, "reading keys and values", code);
+}
+
+bool kept_rows_each(const struct session *session, const struct engine_stream *stream, size_t layer,
+                    size_t from, size_t to, struct kept_rows *rows,
+                    void (*see)(void *opaque, const struct kept_rows *rows), void *opaque,
+                    struct tool_error *error)
+{
+	for (; from < to; from += rows->most) {
+		const size_t n = to - from < rows->most ? to - from : rows->most;
+		if (!kept_rows_read(session, stream, layer, from, n, rows, error))
+			return false;
+		see(opaque, rows);
+	}
+	return true;
 }
 
 void kept_rows_close(struct kept_rows *rows)

@@ -29,10 +29,17 @@ bool text_rows_run(struct session *session, struct engine_stream *stream, const 
                    size_t n, void (*see)(void *opaque, const struct asked_rows *rows), void *opaque,
                    struct tool_error *error);
 
-/** Room for keys and values of some tokens of a layer. */
+/** The first token of a text of n that counts: caches keep those before it in half as sinks. 0 where there are few others. */
+size_t text_rows_first(size_t n);
+
+/** Tokens that are read at a time where a text's are summed up. */
+enum { TEXT_ROWS_PART = 256 };
+
+/** Room for keys and values of some tokens of a layer, and which were read last. */
 struct kept_rows {
 	size_t most;
-	float *keys, *values; /**< [most][kv_heads][head_dim] */
+	size_t layer, first, n; /**< position of the first token; how many */
+	float *keys, *values;   /**< [most][kv_heads][head_dim] */
 	cl_mem device_keys, device_values;
 };
 
@@ -43,6 +50,12 @@ bool kept_rows_open(const struct session *session, size_t most, struct kept_rows
 /** Reads n tokens of a stream from position `from` on to the beginning of keys and values. */
 bool kept_rows_read(const struct session *session, const struct engine_stream *stream, size_t layer,
                     size_t from, size_t n, struct kept_rows *rows, struct tool_error *error);
+
+/** Shows tokens from .. to - 1 that a stream holds in a layer, as many at a time as there is room for. */
+bool kept_rows_each(const struct session *session, const struct engine_stream *stream, size_t layer,
+                    size_t from, size_t to, struct kept_rows *rows,
+                    void (*see)(void *opaque, const struct kept_rows *rows), void *opaque,
+                    struct tool_error *error);
 
 void kept_rows_close(struct kept_rows *rows);
 

@@ -13,16 +13,17 @@
 
 #include "dictionary_fit.h"
 #include "eigen.h"
+#include "factors_save.h"
 #include "moments.h"
-#include "output_file.h"
 #include "output_gram.h"
 #include "progress.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { SINKS = 64, READ_ROWS = 256, RECIPE_TEXT = 4096 };
+enum { RECIPE_TEXT = 4096 };
 
 /* The least part of the largest eigenvalue that a direction is taken to have: a dictionary for other texts must not give up what
  * this one's queries happen to miss. */
@@ -33,6 +34,7 @@ struct training {
 	size_t layers, heads, group, dim;
 	size_t atoms, pairs[2], chunks[2];
 	size_t left_out, n_rows; /* of the text under way; of all texts, those that count */
+	size_t there;            /* of these in `rows` so far */
 	struct engine_stream *streams;
 	struct kept_rows kept;
 	double *m_k;            /* [layers][heads][dim][dim] */
@@ -45,11 +47,6 @@ struct training {
 	double lost[2];
 };
 
-static size_t first_of(const struct text_input *text)
-{
-	return text->n >= 2 * SINKS ? SINKS : 0;
-}
-
 static void add_queries(void *opaque, const struct asked_rows *asked)
 {
 	const struct training *t = opaque;
@@ -60,40 +57,28 @@ static void add_queries(void *opaque, const struct asked_rows *asked)
 static bool run_text(struct training *t, const struct text_input *text,
                      struct engine_stream *stream, struct tool_error *error)
 {
-	t->left_out = first_of(text);
+	t->left_out = text_rows_first(text->n);
 	return session_stream_open(t->session, "f16", text->n, stream, error) &&
 	       text_rows_run(t->session, stream, text->ids, text->n, add_queries, t, error);
 }
 
-/* Of one text, behind those that are there. */
-static bool read_text(struct training *t, const struct text_input *text,
-                      const struct engine_stream *stream, size_t layer, size_t *there,
-                      struct tool_error *error)
+/* Behind those that are there. */
+static void take_rows(void *opaque, const struct kept_rows *rows)
 {
-	for (size_t from = first_of(text); from < text->n; from += READ_ROWS) {
-		size_t n = text->n - from < READ_ROWS ? text->n - from : READ_ROWS;
-		if (!kept_rows_read(t->session, stream, layer, from, n, &t->kept, error))
-			return false;
-		for (size_t i = 0; i < n * t->heads; i++) {
-			const size_t at = (i % t->heads * t->n_rows + *there + i / t->heads) * t->dim;
-			memcpy(t->rows[0] + at, t->kept.keys + i * t->dim, t->dim * sizeof(float));
-			memcpy(t->rows[1] + at, t->kept.values + i * t->dim, t->dim * sizeof(float));
-		}
-		*there += n;
+	struct training *t = opaque;
+	for (size_t i = 0; i < rows->n * t->heads; i++) {
+		const size_t at = (i % t->heads * t->n_rows + t->there + i / t->heads) * t->dim;
+		memcpy(t->rows[0] + at, rows->keys + i * t->dim, t->dim * sizeof(float));
+		memcpy(t->rows[1] + at, rows->values + i * t->dim, t->dim * sizeof(float));
 	}
-	return true;
+	t->there += rows->n;
 }
 
 /* What an error of a head's rows costs, [dim][dim]. */
 static double metric_at(const struct training *t, int side, size_t layer, size_t head, size_t at)
 {
-	const size_t size = t->dim * t->dim;
-	double sum = 0;
-	if (side == 0)
-		return t->m_k[(layer * t->heads + head) * size + at];
-	for (size_t g = head * t->group; g < (head + 1) * t->group; g++)
-		sum += (double)t->grams[g * size + at];
-	return sum;
+	return side == 0 ? t->m_k[(layer * t->heads + head) * t->dim * t->dim + at]
+	                 : output_gram_sum(t->grams, t->dim, t->group, head, at);
 }
 
 /* The metric of a chunk becomes its eigenvectors, with the roots of its values. */
@@ -166,11 +151,12 @@ static bool fit_layer(struct training *t, size_t layer, const struct text_input 
                       size_t n_texts, struct tool_error *error)
 {
 	bool done = true;
-	size_t there = 0;
+	t->there = 0;
 	if (!output_grams(t->session->model, layer, t->grams))
 		return tool_fail(error, "out of memory");
 	for (size_t i = 0; i < n_texts && done; i++)
-		done = read_text(t, &texts[i], &t->streams[i], layer, &there, error);
+		done = kept_rows_each(t->session, &t->streams[i], layer, text_rows_first(texts[i].n),
+		                      texts[i].n, &t->kept, take_rows, t, error);
 	for (size_t i = 0; i < 2 * t->heads && done; i++)
 		for (size_t c = 0; c < t->chunks[i % 2] && done; c++)
 			done = fit_chunk(t, (int)(i % 2), layer, i / 2, c, error);
@@ -180,19 +166,11 @@ static bool fit_layer(struct training *t, size_t layer, const struct text_input 
 
 static bool save(const struct training *t, const char *path, struct tool_error *error)
 {
-	clkv_error cause = {0};
 	clkv_factors factors = CLKV_INIT(clkv_factors);
-	const struct model *model = t->session->model;
-	clkv_geometry geometry = engine_geometry(model);
-	struct output_file file;
 	factors.rank_k = factors.rank_v = (int)t->atoms;
 	factors.k_down = t->down[0], factors.k_up = t->up[0];
 	factors.v_down = t->down[1], factors.v_up = t->up[1];
-	if (!output_file_open(&file, path, error))
-		return false;
-	clkv_status status = clkv_factors_write(&geometry, model_fingerprint(model), &factors,
-	                                        output_file_write, &file, &cause);
-	return output_file_close(&file, status, "writing the dictionaries", &cause, error);
+	return factors_save(t->session->model, &factors, path, "writing the dictionaries", error);
 }
 
 /* A number of the recipe in full; 0: it has none. */
@@ -239,7 +217,7 @@ static bool reserve(struct training *t, size_t n_texts, struct tool_error *error
 	if (!done || !t->streams || !t->m_k || !t->grams || !t->metric || !t->roots || !t->whitened ||
 	    !t->fitted)
 		return tool_fail(error, "out of memory");
-	return kept_rows_open(t->session, READ_ROWS, &t->kept, error);
+	return kept_rows_open(t->session, TEXT_ROWS_PART, &t->kept, error);
 }
 
 static void release(struct training *t, size_t n_texts)
@@ -280,7 +258,7 @@ bool train_dictionary(struct session *session, const char *recipe, const struct 
 		.dim = (size_t)m->head_dim,
 	};
 	for (size_t i = 0; i < n_texts; i++)
-		t.n_rows += texts[i].n - first_of(&texts[i]);
+		t.n_rows += texts[i].n - text_rows_first(texts[i].n);
 	if (!eigen_ready(error) || !read_recipe(&t, recipe, error) || !check_rows(&t, error))
 		return false;
 	bool done = reserve(&t, n_texts, error);

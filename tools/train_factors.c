@@ -14,21 +14,19 @@
 
 #include "eigen.h"
 #include "factors_fit.h"
+#include "factors_save.h"
 #include "moments.h"
-#include "output_file.h"
 #include "output_gram.h"
 #include "progress.h"
 
 #include <stdlib.h>
-
-enum { SINKS = 64, READ_ROWS = 256 };
 
 struct training {
 	struct session *session;
 	size_t left_out,
 		rows; /* tokens of the text under way that come before those that count; all that count */
 	size_t layers, heads, group, dim;
-	struct kept_rows kept;                /* READ_ROWS of them */
+	struct kept_rows kept;
 	double *m_k, *c_k, *c_v;              /* [layers][heads][dim][dim] */
 	double *m_v;                          /* [dim][dim] of a head */
 	float *grams;                         /* [heads * group][dim][dim] of a layer */
@@ -48,31 +46,26 @@ static void add_queries(void *opaque, const struct asked_rows *asked)
 	moments_add_queries(&m, asked, t->left_out);
 }
 
-static bool add_rows(struct training *t, const struct engine_stream *stream, size_t n, size_t layer,
-                     struct tool_error *error)
+static void add_rows(void *opaque, const struct kept_rows *rows)
 {
-	for (size_t from = t->left_out; from < n; from += READ_ROWS) {
-		size_t rows = n - from < READ_ROWS ? n - from : READ_ROWS;
-		if (!kept_rows_read(t->session, stream, layer, from, rows, &t->kept, error))
-			return false;
-		for (size_t i = 0; i < rows * t->heads; i++) {
-			const size_t at = place_of(t, layer, i % t->heads);
-			moments_add(t->dim, 1.0, t->kept.keys + i * t->dim, t->c_k + at);
-			moments_add(t->dim, 1.0, t->kept.values + i * t->dim, t->c_v + at);
-		}
+	const struct training *t = opaque;
+	for (size_t i = 0; i < rows->n * t->heads; i++) {
+		const size_t at = place_of(t, rows->layer, i % t->heads);
+		moments_add(t->dim, 1.0, rows->keys + i * t->dim, t->c_k + at);
+		moments_add(t->dim, 1.0, rows->values + i * t->dim, t->c_v + at);
 	}
-	return true;
 }
 
 static bool add_text(struct training *t, const struct text_input *text, struct tool_error *error)
 {
 	struct engine_stream stream = {0};
-	t->left_out = text->n >= 2 * SINKS ? SINKS : 0;
+	t->left_out = text_rows_first(text->n);
 	t->rows += text->n - t->left_out;
 	bool done = session_stream_open(t->session, "f16", text->n, &stream, error) &&
 	            text_rows_run(t->session, &stream, text->ids, text->n, add_queries, t, error);
 	for (size_t l = 0; l < t->layers && done; l++) {
-		done = add_rows(t, &stream, text->n, l, error);
+		done = kept_rows_each(t->session, &stream, l, t->left_out, text->n, &t->kept, add_rows, t,
+		                      error);
 		progress_show("rows", l + 1, t->layers);
 	}
 	session_stream_close(&stream);
@@ -86,24 +79,14 @@ static void take_mean(const struct training *t, double *sums)
 		sums[i] /= (double)t->rows;
 }
 
-/* The metric of a head's values. */
-static void add_grams(struct training *t, size_t head)
-{
-	const size_t size = t->dim * t->dim;
-	for (size_t i = 0; i < size; i++) {
-		t->m_v[i] = 0;
-		for (size_t g = head * t->group; g < (head + 1) * t->group; g++)
-			t->m_v[i] += (double)t->grams[g * size + i];
-	}
-}
-
 static bool fit_layer(struct training *t, size_t layer, struct tool_error *error)
 {
 	if (!output_grams(t->session->model, layer, t->grams))
 		return tool_fail(error, "out of memory");
 	for (size_t h = 0; h < t->heads; h++) {
 		const size_t at = place_of(t, layer, h);
-		add_grams(t, h);
+		for (size_t i = 0; i < t->dim * t->dim; i++)
+			t->m_v[i] = output_gram_sum(t->grams, t->dim, t->group, h, i);
 		take_mean(t, t->c_k + at);
 		take_mean(t, t->c_v + at);
 		if (!factors_fit(t->dim, t->m_k + at, t->c_k + at, t->k_down + at, t->k_up + at, error) ||
@@ -125,19 +108,11 @@ static bool fit(struct training *t, struct tool_error *error)
 
 static bool save(const struct training *t, const char *path, struct tool_error *error)
 {
-	clkv_error cause = {0};
 	clkv_factors factors = CLKV_INIT(clkv_factors);
-	const struct model *model = t->session->model;
-	clkv_geometry geometry = engine_geometry(model);
-	struct output_file file;
 	factors.rank_k = factors.rank_v = (int)t->dim;
 	factors.k_down = t->k_down, factors.k_up = t->k_up;
 	factors.v_down = t->v_down, factors.v_up = t->v_up;
-	if (!output_file_open(&file, path, error))
-		return false;
-	clkv_status status = clkv_factors_write(&geometry, model_fingerprint(model), &factors,
-	                                        output_file_write, &file, &cause);
-	return output_file_close(&file, status, "writing the factors", &cause, error);
+	return factors_save(t->session->model, &factors, path, "writing the factors", error);
 }
 
 static bool reserve(struct training *t, struct tool_error *error)
@@ -155,7 +130,7 @@ static bool reserve(struct training *t, struct tool_error *error)
 	if (!t->m_k || !t->c_k || !t->c_v || !t->m_v || !t->grams || !t->k_down || !t->k_up ||
 	    !t->v_down || !t->v_up)
 		return tool_fail(error, "out of memory");
-	return kept_rows_open(t->session, READ_ROWS, &t->kept, error);
+	return kept_rows_open(t->session, TEXT_ROWS_PART, &t->kept, error);
 }
 
 static void release(struct training *t)

@@ -24,16 +24,16 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { SINKS = 64, READ_ROWS = 256, MOST_DIM = 256 };
+enum { MOST_DIM = 256 };
 
 struct training {
 	struct session *session;
 	struct engine_stream stream;
 	size_t n, left_out; /* tokens; how many of them come before those that count */
 	size_t layers, heads, groups, dim;
-	struct kept_rows kept; /* READ_ROWS of them */
-	double *c_q, *c_v;     /* [layers][heads][dim][dim] */
-	float *r_k, *r_v;      /* the same shape */
+	struct kept_rows kept;
+	double *c_q, *c_v; /* [layers][heads][dim][dim] */
+	float *r_k, *r_v;  /* the same shape */
 };
 
 static double quadratic(size_t dim, const double *c, const float *x)
@@ -61,21 +61,16 @@ static void add_queries(void *opaque, const struct asked_rows *asked)
 	moments_add_queries(&m, asked, t->left_out);
 }
 
-static bool add_values(struct training *t, size_t layer, struct tool_error *error)
+static void add_values(void *opaque, const struct kept_rows *rows)
 {
-	for (size_t from = t->left_out; from < t->n; from += READ_ROWS) {
-		size_t rows = t->n - from < READ_ROWS ? t->n - from : READ_ROWS;
-		if (!kept_rows_read(t->session, &t->stream, layer, from, rows, &t->kept, error))
-			return false;
-		for (size_t i = 0; i < rows * t->heads; i++) {
-			size_t head = i % t->heads;
-			double weight =
-				quadratic(t->dim, matrix_of(t, t->c_q, layer, head), t->kept.keys + i * t->dim);
-			moments_add(t->dim, weight, t->kept.values + i * t->dim,
-			            matrix_of(t, t->c_v, layer, head));
-		}
+	const struct training *t = opaque;
+	for (size_t i = 0; i < rows->n * t->heads; i++) {
+		size_t head = i % t->heads;
+		double weight =
+			quadratic(t->dim, matrix_of(t, t->c_q, rows->layer, head), rows->keys + i * t->dim);
+		moments_add(t->dim, weight, rows->values + i * t->dim,
+		            matrix_of(t, t->c_v, rows->layer, head));
 	}
-	return true;
 }
 
 static size_t reversed(size_t x, size_t n)
@@ -154,7 +149,7 @@ static bool reserve(struct training *t, struct tool_error *error)
 	t->r_v = calloc(matrices, sizeof(float));
 	if (!t->c_q || !t->c_v || !t->r_k || !t->r_v)
 		return tool_fail(error, "out of memory");
-	return kept_rows_open(t->session, READ_ROWS, &t->kept, error);
+	return kept_rows_open(t->session, TEXT_ROWS_PART, &t->kept, error);
 }
 
 static void release(struct training *t)
@@ -173,7 +168,8 @@ static bool gather(struct training *t, const int32_t *ids, struct tool_error *er
 	    !text_rows_run(t->session, &t->stream, ids, t->n, add_queries, t, error))
 		return false;
 	for (size_t l = 0; l < t->layers; l++) {
-		if (!add_values(t, l, error))
+		if (!kept_rows_each(t->session, &t->stream, l, t->left_out, t->n, &t->kept, add_values, t,
+		                    error))
 			return false;
 		progress_show("values", l + 1, t->layers);
 	}
@@ -187,7 +183,7 @@ bool train_rotation(struct session *session, const int32_t *ids, size_t n, const
 	struct training t = {
 		.session = session,
 		.n = n,
-		.left_out = n >= 2 * SINKS ? SINKS : 0,
+		.left_out = text_rows_first(n),
 		.layers = (size_t)m->n_layers,
 		.heads = (size_t)m->kv_heads,
 		.groups = (size_t)(m->q_heads / m->kv_heads),

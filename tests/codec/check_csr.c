@@ -410,17 +410,8 @@ END_TEST
 static void expect_no_cache(const char *recipe, const struct memory_file *file, uint64_t model,
                             clkv_status want, const char *text)
 {
-	clkv_cache_options o = feed_room(600, 3);
 	const clkv_geometry g = geometry();
-	clkv_cache *cache = NULL;
-	clkv_error error;
-	o.factors = file ? file->bytes : NULL;
-	o.factors_size = file ? file->n : 0;
-	o.model = model;
-	clkv_status status = clkv_cache_create(fixture.context, &g, recipe, &o, &cache, &error);
-	ck_assert_msg(status == want, "%s: %s", clkv_status_string(status), error.text);
-	ck_assert_msg(strstr(error.text, text) != NULL, "no '%s' in: %s", text, error.text);
-	ck_assert_ptr_null(cache);
+	factors_expect_no_cache(&g, recipe, file, model, want, text);
 }
 
 /* Dictionaries are of factors, so what is checked of these is (check_lowrank.c); here what makes factors a dictionary. */

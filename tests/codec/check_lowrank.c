@@ -376,16 +376,9 @@ enum { WORDS_AT = 8, MODEL_AT = WORDS_AT + 32, FACTORS_AT = MODEL_AT + 8 };
 static void expect_no_cache(const char *recipe, const struct memory_file *file, uint64_t model,
                             clkv_status want, const char *text)
 {
-	clkv_cache_options o = room(file);
 	clkv_geometry g = geometry();
-	clkv_cache *cache = NULL;
-	clkv_error error;
 	g.rope.kind = CLKV_ROPE_HALVES;
-	o.model = model;
-	clkv_status status = clkv_cache_create(fixture.context, &g, recipe, &o, &cache, &error);
-	ck_assert_msg(status == want, "%s: %s", clkv_status_string(status), error.text);
-	ck_assert_msg(strstr(error.text, text) != NULL, "no '%s' in: %s", text, error.text);
-	ck_assert_ptr_null(cache);
+	factors_expect_no_cache(&g, recipe, file, model, want, text);
 }
 
 static void put_word(struct memory_file *file, size_t at, uint32_t value)

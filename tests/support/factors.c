@@ -2,6 +2,7 @@
 /** \file factors.c \brief Columns of random orthogonal matrices, scaled. */
 #include "factors.h"
 
+#include "fixture.h"
 #include "random.h"
 #include "rotation.h"
 
@@ -138,4 +139,20 @@ struct memory_file factors_file(const clkv_geometry *g, const char *recipe, uint
 	f.file = (struct memory_file){0};
 	factors_free(&f);
 	return file;
+}
+
+void factors_expect_no_cache(const clkv_geometry *geometry, const char *recipe,
+                             const struct memory_file *file, uint64_t model, clkv_status want,
+                             const char *text)
+{
+	clkv_cache_options o = feed_room(600, 3);
+	clkv_cache *cache = NULL;
+	clkv_error error;
+	o.factors = file ? file->bytes : NULL;
+	o.factors_size = file ? file->n : 0;
+	o.model = model;
+	clkv_status status = clkv_cache_create(fixture.context, geometry, recipe, &o, &cache, &error);
+	ck_assert_msg(status == want, "%s: %s", clkv_status_string(status), error.text);
+	ck_assert_msg(strstr(error.text, text) != NULL, "no '%s' in: %s", text, error.text);
+	ck_assert_ptr_null(cache);
 }

@@ -31,4 +31,9 @@ void dictionary_make(struct factors *f, const clkv_geometry *geometry, const cha
 /** The file alone that a recipe asks for: a dictionary, or full ranks, FACTORS_SCALED. */
 struct memory_file factors_file(const clkv_geometry *geometry, const char *recipe, uint64_t seed);
 
+/** clkv_cache_create with that file, or none, ends in `want`, whose error has the text; there is no cache. */
+void factors_expect_no_cache(const clkv_geometry *geometry, const char *recipe,
+                             const struct memory_file *file, uint64_t model, clkv_status want,
+                             const char *text);
+
 #endif

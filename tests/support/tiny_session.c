@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "support/tiny_model.h"
+#include "text_file.h"
 
 bool tiny_session_open(struct session *s, size_t max_rows)
 {
@@ -34,4 +35,26 @@ bool tiny_session_open(struct session *s, size_t max_rows)
 	ck_assert_msg(engine_create(s->context, s->model, &options, &s->engine, &error), "%s",
 	              error.text);
 	return true;
+}
+
+void tiny_session_text(const struct session *s, int way, int32_t *ids, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		ids[i] = (int32_t)(i * (way == 0 ? 37 : i) % (size_t)s->model->vocabulary);
+}
+
+void tiny_session_path(char *path)
+{
+	int fd = mkstemp(path);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(close(fd), 0);
+}
+
+struct given_file tiny_session_take(const char *path)
+{
+	struct tool_error error = {""};
+	struct given_file file = {0};
+	ck_assert_msg(text_file_read(path, &file.data, &file.size, &error), "%s", error.text);
+	ck_assert_int_eq(unlink(path), 0);
+	return file;
 }

@@ -141,22 +141,18 @@ START_TEST(test_matrices_even_out_what_queries_ask_for)
 	struct session s;
 	struct tool_error error = {""};
 	int32_t ids[TOKENS];
-	char path[] = "/tmp/clkv-check-train-XXXXXX", *file = NULL;
-	size_t size;
+	char path[] = "/tmp/clkv-check-train-XXXXXX";
 	if (!tiny_session_open(&s, ROWS))
 		return;
 	const size_t dim = (size_t)s.model->head_dim, heads = (size_t)s.model->kv_heads;
 	double *metric = calloc(dim * dim, sizeof *metric);
 	float *r = calloc(dim * dim, sizeof *r);
-	int fd = mkstemp(path);
-	ck_assert(metric && r && fd >= 0);
-	ck_assert_int_eq(close(fd), 0);
-	for (int i = 0; i < TOKENS; i++)
-		ids[i] = i * 37 % s.model->vocabulary;
+	ck_assert(metric && r);
+	tiny_session_path(path);
+	tiny_session_text(&s, 0, ids, TOKENS);
 	ck_assert_msg(train_rotation(&s, ids, TOKENS, path, &error), "%s", error.text);
-	ck_assert_msg(text_file_read(path, &file, &size, &error), "%s", error.text);
-	ck_assert_int_eq(unlink(path), 0);
-	ck_assert_uint_eq(size,
+	const struct given_file file = tiny_session_take(path);
+	ck_assert_uint_eq(file.size,
 	                  MATRICES_AT + (size_t)s.model->n_layers * heads * 2 * dim * dim * 4 + 8);
 	ck_assert_uint_eq(dim & (dim - 1), 0);
 	float *queries = queries_of(&s, ids, TOKENS);
@@ -164,11 +160,11 @@ START_TEST(test_matrices_even_out_what_queries_ask_for)
 		for (size_t h = 0; h < heads; h++) {
 			memset(metric, 0, dim * dim * sizeof *metric);
 			add_metric(s.model, queries, l, h, metric);
-			memcpy(r, file + MATRICES_AT + (l * heads + h) * 2 * dim * dim * 4, dim * dim * 4);
+			memcpy(r, file.data + MATRICES_AT + (l * heads + h) * 2 * dim * dim * 4, dim * dim * 4);
 			expect_even(dim, metric, r);
 		}
 	struct engine_stream stream = {0};
-	s.given.rotation = (struct given_file){file, size};
+	s.given.rotation = file;
 	ck_assert_msg(session_stream_open(&s, "q:rot=file", 64, &stream, &error), "%s", error.text);
 	session_stream_close(&stream);
 	free(queries);

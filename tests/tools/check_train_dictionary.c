@@ -5,12 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "dictionary_fit.h"
 #include "eigen.h"
 #include "support/tiny_session.h"
-#include "text_file.h"
 #include "train_dictionary.h"
 
 enum { DIM = 32, ATOMS = 32, SAMPLES = 3000, TOKENS = 150, ROWS = 32 };
@@ -124,24 +122,18 @@ START_TEST(test_a_model_has_dictionaries)
 	static int32_t ids[2][TOKENS];
 	struct session s;
 	struct tool_error error = {""};
-	char path[] = "/tmp/clkv-check-train-XXXXXX", *file = NULL;
-	size_t size;
+	char path[] = "/tmp/clkv-check-train-XXXXXX";
 	const struct text_input texts[] = {{ids[0], TOKENS}, {ids[1], TOKENS - 30}};
 	if (!tiny_session_open(&s, ROWS))
 		return;
-	int fd = mkstemp(path);
-	ck_assert_int_ge(fd, 0);
-	ck_assert_int_eq(close(fd), 0);
-	for (int i = 0; i < TOKENS; i++) {
-		ids[0][i] = i * 37 % s.model->vocabulary;
-		ids[1][i] = i * i % s.model->vocabulary;
-	}
+	tiny_session_path(path);
+	tiny_session_text(&s, 0, ids[0], TOKENS);
+	tiny_session_text(&s, 1, ids[1], TOKENS);
 	ck_assert_msg(train_dictionary(&s, "csr:atoms=32,pairs=3,chunks_v=1", texts, 2, path, &error),
 	              "%s", error.text);
-	ck_assert_msg(text_file_read(path, &file, &size, &error), "%s", error.text);
-	ck_assert_int_eq(unlink(path), 0);
+	const struct given_file file = tiny_session_take(path);
 	struct engine_stream stream = {0};
-	s.given.factors = (struct given_file){file, size};
+	s.given.factors = file;
 	ck_assert_msg(session_stream_open(&s, "csr:atoms=16,pairs=4,chunks_v=1", 64, &stream, &error),
 	              "%s", error.text);
 	session_stream_close(&stream);

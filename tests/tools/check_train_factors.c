@@ -5,12 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "eigen.h"
 #include "factors_fit.h"
 #include "support/tiny_session.h"
-#include "text_file.h"
 #include "train_factors.h"
 
 enum { DIM = 24, SAMPLES = 400, TOKENS = 150, ROWS = 32, FACTORS_AT = 48 };
@@ -199,28 +197,22 @@ START_TEST(test_a_model_has_factors)
 	static int32_t ids[2][TOKENS];
 	struct session s;
 	struct tool_error error = {""};
-	char path[] = "/tmp/clkv-check-train-XXXXXX", *file = NULL;
-	size_t size;
+	char path[] = "/tmp/clkv-check-train-XXXXXX";
 	const struct text_input texts[] = {{ids[0], TOKENS}, {ids[1], TOKENS - 30}};
 	if (!tiny_session_open(&s, ROWS))
 		return;
-	int fd = mkstemp(path);
-	ck_assert_int_ge(fd, 0);
-	ck_assert_int_eq(close(fd), 0);
-	for (int i = 0; i < TOKENS; i++) {
-		ids[0][i] = i * 37 % s.model->vocabulary;
-		ids[1][i] = i * i % s.model->vocabulary;
-	}
+	tiny_session_path(path);
+	tiny_session_text(&s, 0, ids[0], TOKENS);
+	tiny_session_text(&s, 1, ids[1], TOKENS);
 	ck_assert_msg(train_factors(&s, texts, 2, path, &error), "%s", error.text);
-	ck_assert_msg(text_file_read(path, &file, &size, &error), "%s", error.text);
-	ck_assert_int_eq(unlink(path), 0);
+	const struct given_file file = tiny_session_take(path);
 	const size_t dim = (size_t)s.model->head_dim,
 				 heads = (size_t)s.model->n_layers * (size_t)s.model->kv_heads;
-	ck_assert_uint_eq(size, FACTORS_AT + heads * 4 * dim * dim * 4 + 8);
+	ck_assert_uint_eq(file.size, FACTORS_AT + heads * 4 * dim * dim * 4 + 8);
 	for (size_t i = 0; i < 2 * heads; i++)
-		ck_assert_double_lt(defect(file + FACTORS_AT + i * 2 * dim * dim * 4, dim), 1e-2);
+		ck_assert_double_lt(defect(file.data + FACTORS_AT + i * 2 * dim * dim * 4, dim), 1e-2);
 	struct engine_stream stream = {0};
-	s.given.factors = (struct given_file){file, size};
+	s.given.factors = file;
 	ck_assert_msg(session_stream_open(&s, "lowrank:rank=1 | kivi", 64, &stream, &error), "%s",
 	              error.text);
 	session_stream_close(&stream);
