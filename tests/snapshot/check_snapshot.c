@@ -26,6 +26,7 @@ static const char *const recipes[] = {
 	"q:k=16,v=2,axis_v=channel ; block=32,sinks=1",
 	"kitty:boost=0.2 ; window=40,sinks=3",
 	"qtc ; window=40,sinks=3,skip=1",
+	"qaq ; window=40,sinks=3",
 };
 #define RECIPES (sizeof recipes / sizeof recipes[0])
 #define FEW 4

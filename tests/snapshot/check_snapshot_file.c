@@ -90,8 +90,9 @@ static const char *const damaged[] = {SNAP_KIVI,
                                       SNAP_KITTY,
                                       SNAP_KVCOMP,
                                       "kvcomp:entropy=pack,abs_k=0.001 ; window=3,block=32",
-                                      "qtc ; window=3,sinks=2,block=32"};
-#define DAMAGED 7
+                                      "qtc ; window=3,sinks=2,block=32",
+                                      "qaq:n=2 ; window=3,block=32"};
+#define DAMAGED 8
 #define FIXED 4 /* of pages that begin with halves */
 
 /* Whether a file is of a version that the library knows. */

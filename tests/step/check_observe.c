@@ -28,6 +28,7 @@ static const struct kind looking[] = {
      .selects = true},
 };
 static const struct kind weighing[] = {
+	{.recipe = "qaq ; window=40,sinks=3", .layers = 2},
 	{.recipe = "h2o:budget=72,recent=0.5 ; window=16,sinks=4,block=32,seal=prompt,skip=0",
      .layers = 1,
      .selects = true},
