@@ -109,17 +109,20 @@ static void qaq_tidy(const struct clkv__codec_page *p, unsigned char *page)
 		memset(page + end, 0, p->bytes - end);
 }
 
-/* Widths that a recipe gives to no token, or to one that isn't there. */
+static bool is_width(const struct clkv__qaq_spec *s, int bits)
+{
+	return bits >= s->least && bits <= s->most;
+}
+
+/* Whether all rows have bits that the recipe gives. Tokens behind the entry's may be there still, if the sequence was cut, or
+ * not. */
 static bool widths_are_right(const struct clkv__codec_page *p, const unsigned char *page)
 {
 	const struct clkv__qaq_spec *s = &p->spec->qaq;
 	bool right = true;
-	for (int t = 0; t < p->block; t++) {
-		int k = page[t] & 15, v = page[t] >> 4;
-		right &= (uint32_t)t < p->count
-		             ? k >= s->least && k <= s->most && v >= s->least && v <= s->most
-		             : page[t] == 0;
-	}
+	for (int t = 0; t < p->block; t++)
+		right &= (is_width(s, page[t] & 15) && is_width(s, page[t] >> 4)) ||
+		         ((uint32_t)t >= p->count && page[t] == 0);
 	return right;
 }
 

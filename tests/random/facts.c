@@ -109,6 +109,16 @@ static void read_kvcomp(const char *stage, struct facts *f)
 	f->exact = (size_t)facts_number(stage, "exact", 1);
 }
 
+static void read_qaq(const char *stage, struct facts *f)
+{
+	struct side_facts s = {.kind = CODE_QAQ};
+	s.qaq.outliers = facts_number(stage, "outliers", 0.01);
+	s.qaq.bmin = (int)facts_number(stage, "bmin", 2);
+	s.qaq.bmax = (int)facts_number(stage, "bmax", 4);
+	s.qaq.centred = facts_is(stage, "centre", "mean");
+	f->side[0] = f->side[1] = s;
+}
+
 /* Latents are the first channels; only the newest tokens can be removed. */
 static void read_ranks(const char *stage, double usual, struct facts *f)
 {
@@ -177,6 +187,8 @@ static void read_stages(const char *text, struct facts *f)
 		read_q(at, f);
 	if ((at = facts_stage(text, "kvcomp")))
 		read_kvcomp(at, f);
+	if ((at = facts_stage(text, "qaq")))
+		read_qaq(at, f);
 	if ((at = facts_stage(text, "cskv")))
 		read_cskv(at, f);
 	if ((at = facts_stage(text, "lowrank")))

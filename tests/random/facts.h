@@ -10,12 +10,13 @@
 
 #include "../ref/ref_affine.h"
 #include "../ref/ref_bounded.h"
+#include "../ref/ref_qaq.h"
 #include "../support/recalled.h"
 #include "../support/selected.h"
 
 #include <clkv.h>
 
-enum code_kind { CODE_HALF, CODE_AFFINE, CODE_KITTY, CODE_BOUNDED };
+enum code_kind { CODE_HALF, CODE_AFFINE, CODE_KITTY, CODE_BOUNDED, CODE_QAQ };
 
 /** How one side of a sealed block is stored. */
 struct side_facts {
@@ -23,6 +24,7 @@ struct side_facts {
 	struct ref_affine affine;
 	double boost; /**< share of channels that have two bits more */
 	struct ref_bounded bounded;
+	struct ref_qaq qaq;
 	bool pruned; /**< some channels of a token are left out or recovered */
 	bool masked; /**< ... the same of all tokens of a block, and they read as 0 */
 	double

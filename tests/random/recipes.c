@@ -61,6 +61,8 @@ static const char *const recipes[] = {
 	"h2o:budget=0.5" AFTER,
 	"h2o:budget=120 | kvcomp:entropy=huffman" AFTER,
 	"h2o:budget=120 | kitty" AFTER,
+	"h2o:budget=120 | qaq" AFTER,
+	"snapkv:budget=80,obs=16 | qaq:n=1,bmin=0" AFTER,
 	"snapkv:budget=80,obs=16,pool=5" AFTER,
 	"snapkv:budget=90,obs=12,agg=max" AFTER,
 	"snapkv:budget=60,obs=8,pool=7,pooling=max,gqa=max | q:k=4,v=4,rot=hadamard" CHUNK,
@@ -93,6 +95,7 @@ static const char *const recipes[] = {
 	"q:k=8,v=8 | pages:recall=290,page=8,every=128,gqa=group ; window=0",
 	"kvcomp:entropy=huffman | topk:recall=80,every=128 ; window=16",
 	"kitty:boost=0.3 | topk:recall=80,every=128 ; window=16",
+	"qaq | pages:recall=64,page=16,every=128 ; window=16",
 	"clusterkv:recall=64,per=8,every=128 | place:via=map ; window=16,sinks=4",
 	"clusterkv:recall=64,per=8,every=128 | place:via=copy ; window=16,sinks=4",
 	"a2ats:recall=290,codes=32,every=128 | place:via=copy ; window=16",
@@ -100,6 +103,7 @@ static const char *const recipes[] = {
 	"kivi:bits=4 | place:via=map" SMALL,
 	"kvcomp:entropy=huffman | place:via=map" SMALL,
 	"kitty | place:via=map" SMALL,
+	"qaq | place:via=map" SMALL,
 };
 
 static const char *draw_one(uint64_t number)
