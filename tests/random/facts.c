@@ -127,6 +127,13 @@ static void read_ranks(const char *stage, double usual, struct facts *f)
 	f->side[1].rank = facts_number(stage, "v", usual);
 }
 
+/* Atoms are the first 16 channels, so the sum of a row's largest products is what it has there. */
+static void read_csr(const char *stage, struct facts *f)
+{
+	f->side[0].rank = f->side[1].rank = 16;
+	f->side[0].pairs = f->side[1].pairs = (size_t)facts_number(stage, "pairs", 8);
+}
+
 /* Codes as kivi has them. */
 static void read_cskv(const char *stage, struct facts *f)
 {
@@ -191,6 +198,8 @@ static void read_stages(const char *text, struct facts *f)
 		read_qaq(at, f);
 	if ((at = facts_stage(text, "cskv")))
 		read_cskv(at, f);
+	if ((at = facts_stage(text, "csr")))
+		read_csr(at, f);
 	if ((at = facts_stage(text, "lowrank")))
 		read_ranks(at, facts_number(at, "rank", 0.5), f);
 	if ((at = facts_stage(text, "think")) || (at = facts_stage(text, "spark")))

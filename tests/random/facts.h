@@ -25,8 +25,9 @@ struct side_facts {
 	double boost; /**< share of channels that have two bits more */
 	struct ref_bounded bounded;
 	struct ref_qaq qaq;
-	bool pruned; /**< some channels of a token are left out or recovered */
-	bool masked; /**< ... the same of all tokens of a block, and they read as 0 */
+	size_t pairs; /**< of the sealed channels so many, the largest, are kept as they are; 0: all */
+	bool pruned;  /**< some channels of a token are left out or recovered */
+	bool masked;  /**< ... the same of all tokens of a block, and they read as 0 */
 	double
 		rank; /**< channels that are sealed, the first ones, or their part up to 1; 0: all. Worlds give such factors */
 };

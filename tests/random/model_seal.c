@@ -176,6 +176,24 @@ static void check_qaq(struct part *p)
 	}
 }
 
+/* Of each row the largest values, in magnitude, are as they were given, and the others read as 0. */
+static void check_largest(struct part *p)
+{
+	for (size_t i = 0; i < p->n * p->dim; i++) {
+		const double *row = p->given + i / p->dim * p->dim;
+		size_t above = 0, same = 0;
+		for (size_t d = 0; d < p->dim; d++) {
+			above += fabs(row[d]) > fabs(p->given[i]);
+			same += fabs(row[d]) == fabs(p->given[i]);
+		}
+		if (p->read[i] != 0 || above + same <= p->side->pairs)
+			expect_near(p, i, 0.0);
+		EACH_MSG(p->read[i] == 0 || above < p->side->pairs,
+		         "layer %d, head %zu, sealed token %zu, channel %zu: %g, with %zu larger ones",
+		         p->layer, p->head, p->from + i / p->dim, i % p->dim, p->read[i], above);
+	}
+}
+
 /* A channel that is left out reads as 0 in the whole block, one that is kept as it was given. */
 static void check_masked(struct part *p)
 {
@@ -206,6 +224,8 @@ static void check_part(struct part *p)
 		check_affine(p);
 	else if (p->side->kind == CODE_KITTY)
 		check_kitty(p);
+	else if (p->side->pairs > 0)
+		check_largest(p);
 	else if (p->side->kind == CODE_QAQ)
 		check_qaq(p);
 	else if (p->side->kind == CODE_BOUNDED)

@@ -34,6 +34,8 @@ static const char *const recipes[] = {
 	"lowrank:k=0.25,v=0.75 | kivi:bits=4 ; window=20",
 	"lowrank:k=16,v=1 | q:k=5,v=4,axis_k=channel,axis_v=channel,group=16" SMALL,
 	"cskv:bits=3,group=16 ; window=10,sinks=2,skip=1",
+	"csr:atoms=16,pairs=3,chunks_v=1" SMALL,
+	"csr:atoms=16,pairs=16,chunks_v=1 ; window=20,seal=prompt",
 	"kvcomp ; window=16",
 	"kvcomp:entropy=huffman" SMALL,
 	"kvcomp:entropy=huffman,rel_k=0.02,rel_v=0.05,lane_codes=64,exact=3 ; window=0",
