@@ -157,6 +157,9 @@ static void read_select(const char *stage, struct facts *f)
 	f->selects = true;
 	/* slots of kvmerger come on top as the sequence grows */
 	f->budget = budget > 1 && strncmp(stage, "kvmerger", 8) != 0 ? (size_t)budget : 0;
+	/* what nobody has read again stays beside the budget's slots */
+	f->rereads = strncmp(stage, "kvzip", 5) == 0;
+	f->budget = f->rereads ? 0 : f->budget;
 }
 
 /* Keys that are turned, or turned back to other distances, have other products than those that are read. */
@@ -181,9 +184,9 @@ static void read_recall(const char *stage, enum recalled_kind kind, struct facts
 static void read_stages(const char *text, struct facts *f)
 {
 	/* what merges comes last, as it does in a recipe */
-	static const char *const select[] = {"streaming", "h2o",      "snapkv",    "l2norm",
-	                                     "corm",      "morphkv",  "cascade",   "prefixkv",
-	                                     "dbudgetkv", "expected", "zeromerge", "kvmerger"};
+	static const char *const select[] = {
+		"streaming", "h2o",       "snapkv",   "l2norm",    "corm",  "morphkv", "cascade",
+		"prefixkv",  "dbudgetkv", "expected", "zeromerge", "kvzip", "kvmerger"};
 	static const char *const recall[] = {"topk", "pages", "clusterkv", "a2ats"};
 	const char *at;
 	if ((at = facts_stage(text, "kivi")))
@@ -218,8 +221,8 @@ static void read_merging(const char *text, struct facts *f)
 	const char *zeromerge = facts_stage(text, "zeromerge"),
 			   *kvmerger = facts_stage(text, "kvmerger");
 	bool codes = f->side[0].kind != CODE_HALF || f->side[1].kind != CODE_HALF;
-	f->even = !facts_stage(text, "cascade") && !facts_stage(text, "prefixkv") && !kvmerger &&
-	          !(zeromerge && facts_is(zeromerge, "alloc", "adaptive"));
+	f->even = !f->rereads && !facts_stage(text, "cascade") && !facts_stage(text, "prefixkv") &&
+	          !kvmerger && !(zeromerge && facts_is(zeromerge, "alloc", "adaptive"));
 	f->single = !codes && !f->prunes;
 	if (zeromerge) {
 		f->alpha = facts_number(zeromerge, "alpha", 1);

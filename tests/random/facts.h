@@ -49,6 +49,8 @@ struct facts {
 	bool even;      /**< every head has that budget, and keeps all that there is room for */
 	bool ruled;     /**< the reference knows which tokens are kept, by */
 	struct selected_case rule;
+	bool
+		rereads; /**< a prompt's tokens are judged by rows that read it again, without which it has no end */
 	bool recalls;
 	struct recalled_case recall;
 	bool

@@ -126,6 +126,7 @@ static bool sum_bands(struct world *w, clkv_error *error)
 		w->some.selects |= f->selects;
 		w->some.recalls |= f->recalls;
 		w->some.prunes |= f->prunes;
+		w->some.rereads |= f->rereads;
 		w->some.ruled |= f->ruled;
 		w->some.dense |= f->dense;
 	}
