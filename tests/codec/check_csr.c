@@ -519,7 +519,8 @@ int main(void)
 	tcase_add_test(pursuit, test_coefficients_beyond_half_are_shared);
 	tcase_add_loop_test(pursuit, test_a_turned_atom_is_one_pair, 0, 2);
 	tcase_add_test(pursuit, test_chunks_have_pairs_of_their_own);
-	fixture_some(attend, test_look_ups_attend_as_rows_do, sizeof attended / sizeof attended[0], 0, 2);
+	fixture_some(attend, test_look_ups_attend_as_rows_do, sizeof attended / sizeof attended[0], 0,
+	             2);
 	tcase_add_loop_test(bytes, test_bytes_are_those_of_the_formula, 0, 4);
 	tcase_add_test(bytes, test_the_same_text_makes_the_same_bits);
 	fixture_some(files, test_pages_name_atoms_that_exist, 4, 0, 3);
