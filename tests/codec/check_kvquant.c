@@ -72,10 +72,11 @@ END_TEST
 
 /* ---------------------------------------------------------------- values ---- */
 
-/* What the stage's levels=normal is, by bits: ends that are left out, and how uneven. */
+/* What the stage's levels=normal is, of V and K, by bits: ends that are left out, and how uneven. */
 static const struct {
 	double cut, bend;
-} normal[] = {[2] = {0.2, 0.1}, [3] = {0.06, 0.15}, [4] = {0, 0.2}};
+} normal[2][5] = {{[2] = {0.15, 0.1}, [3] = {0.03, 0.3}, [4] = {0, 0.3}},
+                  {[2] = {0.25, 0}, [3] = {0.1, 0.2}, [4] = {0.03, 0.2}}};
 
 static struct ref_outliers side_of(int bits, bool is_k, int group, double share, bool uneven,
                                    size_t block)
@@ -83,8 +84,8 @@ static struct ref_outliers side_of(int bits, bool is_k, int group, double share,
 	return (struct ref_outliers){.bits = bits,
 	                             .axis = is_k ? REF_CHANNEL : REF_TOKEN,
 	                             .group = group,
-	                             .cut = uneven ? normal[bits].cut : 0,
-	                             .bend = uneven ? normal[bits].bend : 0,
+	                             .cut = uneven ? normal[is_k][bits].cut : 0,
+	                             .bend = uneven ? normal[is_k][bits].bend : 0,
 	                             .share = share,
 	                             .block = block};
 }
@@ -253,6 +254,21 @@ START_TEST(test_bytes_are_those_of_the_formula)
 }
 END_TEST
 
+/* ---------------------------------------------------------------- refused ---- */
+
+START_TEST(test_rows_that_lack_channels_are_refused_by_name)
+{
+	static const char *const recipes[] = {"think:keep=0.5 | kvquant", "spark | kvquant:outliers=0",
+	                                      "lowrank:rank=32 | kvquant"};
+	clkv_geometry g = shape(0);
+	clkv_error error;
+	ck_assert_int_eq(clkv_recipe_check(fixture.context, &g, recipes[_i], &error),
+	                 CLKV_ERROR_INVALID_RECIPE);
+	ck_assert_msg(strstr(error.text, "'kvquant'") && strstr(error.text, "allowed"), "%s",
+	              error.text);
+}
+END_TEST
+
 /* ---------------------------------------------------------------- forms ---- */
 
 static const char *const forms[] = {"lanes=1,vec=1",  "lanes=1,vec=4", "lanes=1,vec=8",
@@ -309,6 +325,7 @@ int main(void)
 	fixture_some(values, test_of_equally_far_values_the_first_are_taken, CODED, 0, 1, 2, 3);
 	tcase_add_test(values, test_outliers_and_levels_each_come_closer);
 	tcase_add_test(bytes, test_bytes_are_those_of_the_formula);
+	tcase_add_loop_test(bytes, test_rows_that_lack_channels_are_refused_by_name, 0, 3);
 	tcase_add_test(each, test_forms_choose_alike_and_agree_with_the_reference);
 	return fixture_run_shared(suite);
 }

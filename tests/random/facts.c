@@ -86,8 +86,9 @@ static void read_kitty(const char *stage, struct facts *f)
 static struct side_facts uneven(const char *stage, const char *key, bool by_channel,
                                 const struct facts *f)
 {
-	static const double cut[] = {[2] = 0.2, [3] = 0.06, [4] = 0},
-						bend[] = {[2] = 0.1, [3] = 0.15, [4] = 0.2};
+	static const double cut[2][5] = {{0, 0, 0.15, 0.03, 0}, {0, 0, 0.25, 0.1, 0.03}},
+						bend[2][5] = {{0, 0, 0.1, 0.3, 0.3},
+	                                  {0, 0, 0, 0.2, 0.2}}; /* V, K; by bits */
 	int bits = (int)facts_number(stage, key, facts_number(stage, "bits", 3));
 	bool even = facts_is(stage, "levels", "uniform");
 	return (struct side_facts){
@@ -95,8 +96,8 @@ static struct side_facts uneven(const char *stage, const char *key, bool by_chan
 		.outliers = {.bits = bits,
 	                 .axis = by_channel ? REF_CHANNEL : REF_TOKEN,
 	                 .group = (int)facts_number(stage, "group", 64),
-	                 .cut = even ? 0 : cut[bits],
-	                 .bend = even ? 0 : bend[bits],
+	                 .cut = even ? 0 : cut[by_channel][bits],
+	                 .bend = even ? 0 : bend[by_channel][bits],
 	                 .share = facts_number(stage, "outliers", 0.01),
 	                 .block = f->block},
 	};

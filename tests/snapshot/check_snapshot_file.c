@@ -375,11 +375,12 @@ START_TEST(test_bad_lists_of_channels)
 }
 END_TEST
 
-/* Kernels look for outliers by halving their list, and write where it says. Lists lie behind scales, minimums and codes; K's has
- * 2 % of 32 tokens of 16 channels. In a full block none is missing. */
+/* Kernels look for outliers by halving their list, and write where it says. Lists lie behind scales, minimums and codes, 2 % of 32
+ * tokens of 16 channels of K, and of 32 of V. None is missing, not even in a partial block, which has as many values. */
 START_TEST(test_bad_lists_of_outliers)
 {
-	enum { N = 10, LIST = 4 * 16 * 2 + 16 * 32 * 3 / 8 + 4 * 32 + 16 * 32 * 2 / 8 };
+	enum { K = 4 * 16 * 2 + 16 * 32 * 3 / 8, V = 4 * 32 * 2 + 32 * 32 * 2 / 8 };
+	static const size_t n[2] = {10, 20}, at[2] = {K + V, K + V + 4 * 10};
 	static const char wrong[] = "outliers' places";
 	static struct snap snap;
 	snap_open(&snap, SNAP_KVQUANT);
@@ -387,16 +388,16 @@ START_TEST(test_bad_lists_of_outliers)
 		if (snap_word(snap.file.bytes + snap_record(&snap, part)) == SNAP_HALF)
 			continue;
 		for (size_t side = 0; side < 2; side++) {
-			size_t list = snap_contents(&snap, part) + LIST + side * 4 * N;
+			size_t list = snap_contents(&snap, part) + at[side];
 			const unsigned char *places = snap.file.bytes + list;
 			uint32_t first = snap_word(places) & 0xffff, second = snap_word(places) >> 16;
 			ck_assert_uint_lt(first, second);
-			ck_assert_uint_lt(snap_word(places + 2 * N - 4) >> 16, 16 * 32);
+			ck_assert_uint_lt(snap_word(places + 2 * n[side] - 4) >> 16, 512 << side);
 			refuse_half(&snap, list, second, wrong);
 			refuse_half(&snap, list + 2, first, wrong);
 			refuse_half(&snap, list, 0xffff, wrong);
-			refuse_half(&snap, list + 2 * N - 2, 16 * 32, wrong);
-			refuse_half(&snap, list + 2 * N, 0x7c00, "outlier isn't finite");
+			refuse_half(&snap, list + 2 * n[side] - 2, 512 << side, wrong);
+			refuse_half(&snap, list + 2 * n[side], 0x7c00, "outlier isn't finite");
 		}
 	}
 	snap_close(&snap);
