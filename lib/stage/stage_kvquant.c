@@ -6,7 +6,8 @@
  * Source: arXiv 2401.18079. There K is coded before RoPE with scales of a calibration, levels are found by k-means over its
  * values, weighted by their sensitivity, and thresholds of outliers are quantiles of a channel or a token. Here K lies behind RoPE,
  * scales are those of a block's units, levels are those of a normal distribution, two numbers for a width, which need no
- * calibration, and a block has as many outliers as its list has room for. doc/quality.md has what k-means would add.
+ * calibration, and a block has as many outliers as its list has room for: doc/kvquant.md has figures of the others. The paper keeps
+ * the first token in half; four take as much room.
  */
 #include "base/error.h"
 #include "codec/codec.h"
@@ -39,7 +40,7 @@ static const struct clkv__key kvquant_keys[] = {
 };
 
 /* Of levels=normal, thousandths, by side and bits: ends of the range that they leave out, and how uneven they are. What loses least of
- * attention's output on captured rows of two texts, in doc/quality.md's table. */
+ * attention's output on captured rows of two texts, in doc/kvquant.md's table. */
 static const struct {
 	int cut, bend;
 } normal[2][5] = {{[2] = {250, 0}, [3] = {100, 200}, [4] = {30, 200}},
@@ -87,5 +88,6 @@ const struct clkv__stage clkv__stage_kvquant = {
 	.keys = kvquant_keys,
 	.n_keys = sizeof kvquant_keys / sizeof kvquant_keys[0],
 	.window = 64,
+	.sinks = 4,
 	.plan = plan_kvquant,
 };

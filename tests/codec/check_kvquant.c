@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define AROUND " ; window=0"
+#define AROUND " ; window=0,sinks=0"
 enum { TOKENS = 150, MOST = TOKENS * 2 * 256, HEADS = 2 };
 
 /* What a layer of a prompt of TOKENS decodes to, and, if attends, the outputs of rows behind it. */
@@ -98,8 +98,9 @@ static const struct {
 	size_t block;
 } coded[] = {
 	{"kvquant" AROUND, 3, 3, 64, 0.01, true, 64},
-	{"kvquant:k=4,v=2,group=16,outliers=0.05 ; window=0,block=32", 4, 2, 16, 0.05, true, 32},
-	{"kvquant:k=2,v=4,group=128 ; window=0,block=128", 2, 4, 128, 0.01, true, 128},
+	{"kvquant:k=4,v=2,group=16,outliers=0.05 ; window=0,sinks=0,block=32", 4, 2, 16, 0.05, true,
+     32},
+	{"kvquant:k=2,v=4,group=128 ; window=0,sinks=0,block=128", 2, 4, 128, 0.01, true, 128},
 	{"kvquant:bits=3,group=32,levels=uniform,outliers=0.02" AROUND, 3, 3, 32, 0.02, false, 64},
 	{"kvquant:bits=4,outliers=0" AROUND, 4, 4, 64, 0, true, 64},
 	{"kvquant:bits=2,outliers=0.0001" AROUND, 2, 2, 64, 0.0001, true, 64},

@@ -86,7 +86,7 @@ START_TEST(test_the_print_has_every_key_and_what_was_given)
 		{"kivi", {"bits=4", "group=32", "sinks=0", "skip=0"}},
 		{"kitty:boost=0.25", {"kitty:boost=0.25,group=32", "window=128", "sinks=0", "seal=chunk"}},
 		{"kvquant",
-	     {"kvquant:bits=3,group=64,levels=normal", "outliers=0.01 ;", "window=64", "sinks=0"}},
+	     {"kvquant:bits=3,group=64,levels=normal", "outliers=0.01 ;", "window=64", "sinks=4"}},
 		{"q ; seal=chunk", {"k=8", "v=4", "rot=none", "seal=chunk"}},
 		{"think", {"keep=0.6", "obs=32", "align=4", "qagg=rms"}},
 		{"spark:keep=0.2", {"keep=0.2", "recover=fit", "refine=2", "saliency=sq"}},
