@@ -21,7 +21,7 @@ recipes=("$@")
 if [ ${#recipes[@]} = 0 ]; then
 	recipes=(
 		# codes
-		kivi:bits=4 kivi:bits=2 kitty q:k=4,v=4,rot=hadamard kvcomp kvcomp:entropy=huffman qtc
+		kivi:bits=4 kivi:bits=2 kitty kvquant kvquant:bits=2 q:k=4,v=4,rot=hadamard kvcomp kvcomp:entropy=huffman qtc
 		# latents
 		"lowrank:rank=48 | kivi:bits=4" "cskv:k=0.75,v=0.75,bits=4" csr:bits=8
 		# channels

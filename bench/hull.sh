@@ -22,6 +22,7 @@ shift 3
 keys=${CLKV_HULL_KEYS-sinks=4, window=64}
 # shellcheck disable=SC2054
 recipes=(kivi:bits=2 kivi:bits=3 kivi:bits=4 kivi:k=3,v=2 kitty
+	kvquant:bits=2 kvquant:bits=3 kvquant:bits=4
 	q:k=8,v=8 q:k=4,v=4 q:k=4,v=4,rot=hadamard q:k=3,v=3,rot=hadamard q:k=2,v=2,rot=hadamard
 	kvcomp kvcomp:rel_k=0.1,rel_v=0.1 kvcomp:rel_k=0.166667,rel_v=0.2,entropy=huffman
 	kvcomp:rel_k=0.1,rel_v=0.1,entropy=huffman kvcomp:entropy=huffman

@@ -10,18 +10,20 @@
 
 #include "../ref/ref_affine.h"
 #include "../ref/ref_bounded.h"
+#include "../ref/ref_outliers.h"
 #include "../support/recalled.h"
 #include "../support/selected.h"
 
 #include <clkv.h>
 
-enum code_kind { CODE_HALF, CODE_AFFINE, CODE_KITTY, CODE_BOUNDED };
+enum code_kind { CODE_HALF, CODE_AFFINE, CODE_KITTY, CODE_OUTLIERS, CODE_BOUNDED };
 
 /** How one side of a sealed block is stored. */
 struct side_facts {
 	enum code_kind kind;
 	struct ref_affine affine;
 	double boost; /**< share of channels that have two bits more */
+	struct ref_outliers outliers;
 	struct ref_bounded bounded;
 	bool pruned; /**< some channels of a token are left out or recovered */
 	bool masked; /**< ... the same of all tokens of a block, and they read as 0 */
