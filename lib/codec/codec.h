@@ -25,6 +25,7 @@ struct clkv__affine_side {
 	int group; /**< values that share a scale: 16 to 128 */
 	bool symmetric;
 	int cut; /**< thousandths of a unit's range that its codes leave out, half of them at either end */
+	int bend; /**< thousandths: how uneven levels are (cl/codec/levels.clh), of bits up to 4, asymmetric */
 };
 
 struct clkv__affine_spec {
@@ -35,6 +36,12 @@ struct clkv__affine_spec {
 struct clkv__kitty_spec {
 	struct clkv__affine_spec codes; /**< K: 2 bits by channel, asymmetric */
 	float boost;                    /**< share of K's channels that have 4 bits, 0 to 1 */
+};
+
+/** What the codec of integers with exact outliers is told; it begins as the other integers do, whose functions read that much. */
+struct clkv__outliers_spec {
+	struct clkv__affine_spec codes; /**< K by channel, V by token, asymmetric */
+	float share;                    /**< of a block's values on either side, 0 to 0.05 */
 };
 
 /** One side of the error-bounded codec. */
@@ -86,6 +93,7 @@ union clkv__codec_spec {
 	struct clkv__affine_spec affine;
 	struct clkv__bounded_spec bounded;
 	struct clkv__kitty_spec kitty;
+	struct clkv__outliers_spec outliers;
 	struct clkv__qtc_spec qtc;
 	struct clkv__sparse_spec sparse;
 	struct clkv__qaq_spec qaq;
@@ -113,7 +121,9 @@ struct clkv__codec_layout {
 	uint32_t decoded_bytes; /**< of a side in local memory, where attention decodes it first */
 	uint32_t boost_plane, boost_list; /**< of the codec of two bits and four */
 	int boosted;                      /**< channels that have four; kept.k_channels are all */
-	int outliers[2]; /**< of the codec of widths: values of a row of K and of V that stay in half */
+	uint32_t k_list, v_list;          /**< of outliers */
+	int k_outliers,
+		v_outliers; /**< values that are kept beside the codes; of a row, where each has some */
 	uint32_t
 		split_tokens; /**< tokens whose attention takes a CPU as long as what begins and ends a split; 0: nothing does */
 	int query_floats;       /**< of a query in local memory, on top of what all codecs need */
@@ -166,6 +176,7 @@ struct clkv__codec {
 extern const struct clkv__codec clkv__codec_affine;
 extern const struct clkv__codec clkv__codec_bounded;
 extern const struct clkv__codec clkv__codec_kitty;
+extern const struct clkv__codec clkv__codec_outliers;
 extern const struct clkv__codec clkv__codec_qaq;
 extern const struct clkv__codec clkv__codec_qtc;
 extern const struct clkv__codec clkv__codec_rows;

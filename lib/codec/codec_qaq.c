@@ -44,10 +44,10 @@ static clkv_status qaq_layout(const union clkv__codec_spec *spec, const struct c
 	memset(l, 0, sizeof *l);
 	l->sized = true;
 	l->flat = true;
-	l->outliers[0] = outliers_of(s->outliers, shape->dk);
-	l->outliers[1] = outliers_of(s->outliers, shape->dv);
-	l->v_params = (uint32_t)block + side_bytes(l->outliers[0], block);
-	l->payload = l->v_params + side_bytes(l->outliers[1], block);
+	l->k_outliers = outliers_of(s->outliers, shape->dk);
+	l->v_outliers = outliers_of(s->outliers, shape->dv);
+	l->v_params = (uint32_t)block + side_bytes(l->k_outliers, block);
+	l->payload = l->v_params + side_bytes(l->v_outliers, block);
 	l->section_room = (uint32_t)block;
 	l->units = clkv__align_up(l->payload + bits * (uint32_t)s->most, ABI_UNIT) / ABI_UNIT;
 	l->least_units = l->payload / ABI_UNIT;
@@ -79,8 +79,8 @@ static void qaq_macros(const union clkv__codec_spec *spec, const struct clkv__co
 	clkv__macros_int(m, "K_CODES_OFF", 0);
 	clkv__macros_int(m, "V_PARAMS_OFF", (int)l->v_params);
 	clkv__macros_int(m, "V_CODES_OFF", 0);
-	clkv__macros_int(m, "K_OUTLIERS", l->outliers[0]);
-	clkv__macros_int(m, "V_OUTLIERS", l->outliers[1]);
+	clkv__macros_int(m, "K_OUTLIERS", l->k_outliers);
+	clkv__macros_int(m, "V_OUTLIERS", l->v_outliers);
 	clkv__macros_int(m, "RECEIVED", s->rows);
 	clkv__macros_int(m, "QAQ_LEAST", s->least);
 	clkv__macros_int(m, "QAQ_MOST", s->most);
@@ -171,8 +171,8 @@ static const char *qaq_check(const struct clkv__codec_page *p, const unsigned ch
 		return "a row has another number of bits than the recipe allows";
 	if (clkv__align_up(codes_end(p, page), ABI_UNIT) != all)
 		return "its codes don't fit its size";
-	const char *wrong = check_side(page + p->block, l->outliers[0], p->block, p->shape->dk);
-	return wrong ? wrong : check_side(page + l->v_params, l->outliers[1], p->block, p->shape->dv);
+	const char *wrong = check_side(page + p->block, l->k_outliers, p->block, p->shape->dk);
+	return wrong ? wrong : check_side(page + l->v_params, l->v_outliers, p->block, p->shape->dv);
 }
 
 const struct clkv__codec clkv__codec_qaq = {

@@ -12,6 +12,7 @@
 	X(f16)                                                                                         \
 	X(kivi)                                                                                        \
 	X(kitty)                                                                                       \
+	X(kvquant)                                                                                     \
 	X(q)                                                                                           \
 	X(kvcomp)                                                                                      \
 	X(qtc)                                                                                         \

@@ -82,6 +82,33 @@ static void read_kitty(const char *stage, struct facts *f)
 	f->side[1] = affine(2, group, false, false);
 }
 
+/* Its levels, as stage_kvquant.c has them. */
+static struct side_facts uneven(const char *stage, const char *key, bool by_channel,
+                                const struct facts *f)
+{
+	static const double cut[2][5] = {{0, 0, 0.15, 0.03, 0}, {0, 0, 0.25, 0.1, 0.03}},
+						bend[2][5] = {{0, 0, 0.1, 0.3, 0.3},
+	                                  {0, 0, 0, 0.2, 0.2}}; /* V, K; by bits */
+	int bits = (int)facts_number(stage, key, facts_number(stage, "bits", 3));
+	bool even = facts_is(stage, "levels", "uniform");
+	return (struct side_facts){
+		.kind = CODE_OUTLIERS,
+		.outliers = {.bits = bits,
+	                 .axis = by_channel ? REF_CHANNEL : REF_TOKEN,
+	                 .group = (int)facts_number(stage, "group", 64),
+	                 .cut = even ? 0 : cut[by_channel][bits],
+	                 .bend = even ? 0 : bend[by_channel][bits],
+	                 .share = facts_number(stage, "outliers", 0.01),
+	                 .block = f->block},
+	};
+}
+
+static void read_kvquant(const char *stage, struct facts *f)
+{
+	f->side[0] = uneven(stage, "k", true, f);
+	f->side[1] = uneven(stage, "v", false, f);
+}
+
 static void read_q(const char *stage, struct facts *f)
 {
 	double group = facts_number(stage, "group", 32);
@@ -193,6 +220,8 @@ static void read_stages(const char *text, struct facts *f)
 		read_kivi(at, f);
 	if ((at = facts_stage(text, "kitty")))
 		read_kitty(at, f);
+	if ((at = facts_stage(text, "kvquant")))
+		read_kvquant(at, f);
 	if ((at = facts_stage(text, "q")))
 		read_q(at, f);
 	if ((at = facts_stage(text, "kvcomp")))

@@ -10,19 +10,21 @@
 
 #include "../ref/ref_affine.h"
 #include "../ref/ref_bounded.h"
+#include "../ref/ref_outliers.h"
 #include "../ref/ref_qaq.h"
 #include "../support/recalled.h"
 #include "../support/selected.h"
 
 #include <clkv.h>
 
-enum code_kind { CODE_HALF, CODE_AFFINE, CODE_KITTY, CODE_BOUNDED, CODE_QAQ };
+enum code_kind { CODE_HALF, CODE_AFFINE, CODE_KITTY, CODE_OUTLIERS, CODE_BOUNDED, CODE_QAQ };
 
 /** How one side of a sealed block is stored. */
 struct side_facts {
 	enum code_kind kind;
 	struct ref_affine affine;
 	double boost; /**< share of channels that have two bits more */
+	struct ref_outliers outliers;
 	struct ref_bounded bounded;
 	struct ref_qaq qaq;
 	size_t pairs; /**< of the sealed channels so many, the largest, are kept as they are; 0: all */

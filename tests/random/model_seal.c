@@ -117,6 +117,16 @@ static void check_kitty(struct part *p)
 	free(codes);
 }
 
+static void check_outliers(struct part *p)
+{
+	struct ref_level *levels = calloc(p->n * p->dim, sizeof *levels);
+	ck_assert_ptr_nonnull(levels);
+	ref_outliers_encode(&p->side->outliers, p->n, p->dim, p->given, levels);
+	for (size_t i = 0; i < p->n * p->dim; i++)
+		expect_near(p, i, levels[i].outlier ? 0.0 : levels[i].bound);
+	free(levels);
+}
+
 /* The first tokens of a sequence may be kept whole beside their block. */
 static size_t check_exact(struct part *p)
 {
@@ -228,6 +238,8 @@ static void check_part(struct part *p)
 		check_largest(p);
 	else if (p->side->kind == CODE_QAQ)
 		check_qaq(p);
+	else if (p->side->kind == CODE_OUTLIERS)
+		check_outliers(p);
 	else if (p->side->kind == CODE_BOUNDED)
 		check_bounded(p);
 	else

@@ -19,6 +19,8 @@ static const char *const recipes[] = {
 	"kivi:k=6,v=5,group=64 ; window=40,skip=1",
 	"kivi:bits=4 ; window=20,sinks=5,seal=prompt,block=128",
 	"kitty ; window=16",
+	"kvquant ; window=16,sinks=4",
+	"kvquant:k=2,v=4,group=16,outliers=0.04" SMALL,
 	"kitty:boost=0.5,group=16" SMALL,
 	"q ; window=16",
 	"q:k=2,v=3,axis_k=channel,group=16" SMALL,
@@ -65,6 +67,7 @@ static const char *const recipes[] = {
 	"h2o:budget=120 | kitty" AFTER,
 	"h2o:budget=120 | qaq" AFTER,
 	"snapkv:budget=80,obs=16 | qaq:n=1,bmin=0" AFTER,
+	"h2o:budget=120 | kvquant" AFTER,
 	"snapkv:budget=80,obs=16,pool=5" AFTER,
 	"snapkv:budget=90,obs=12,agg=max" AFTER,
 	"snapkv:budget=60,obs=8,pool=7,pooling=max,gqa=max | q:k=4,v=4,rot=hadamard" CHUNK,
@@ -101,6 +104,7 @@ static const char *const recipes[] = {
 	"kvcomp:entropy=huffman | topk:recall=80,every=128 ; window=16",
 	"kitty:boost=0.3 | topk:recall=80,every=128 ; window=16",
 	"qaq | pages:recall=64,page=16,every=128 ; window=16",
+	"kvquant | topk:recall=80,every=128 ; window=16,sinks=0",
 	"clusterkv:recall=64,per=8,every=128 | place:via=map ; window=16,sinks=4",
 	"clusterkv:recall=64,per=8,every=128 | place:via=copy ; window=16,sinks=4",
 	"a2ats:recall=290,codes=32,every=128 | place:via=copy ; window=16",
@@ -109,6 +113,7 @@ static const char *const recipes[] = {
 	"kvcomp:entropy=huffman | place:via=map" SMALL,
 	"kitty | place:via=map" SMALL,
 	"qaq | place:via=map" SMALL,
+	"kvquant | place:via=map" SMALL,
 };
 
 static const char *draw_one(uint64_t number)

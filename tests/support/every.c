@@ -32,6 +32,7 @@ const struct every_case every_cases[] = {
 	{"cskv:k=16,v=32,bits=4,group=16" AROUND, 32, 48, 60, CLKV_ROPE_HALVES, true},
 	{"csr:pairs=4,atoms=32,chunks_v=1" AROUND, 32, 48, 60, CLKV_ROPE_HALVES, false},
 	{"kitty:boost=0.3,group=16" AROUND, 32, 48, 60, CLKV_ROPE_NONE, false},
+	{"kvquant:group=16" AROUND, 32, 48, 60, CLKV_ROPE_NONE, false},
 	{"spark | kitty" AROUND, 32, 32, 60, CLKV_ROPE_NONE, true},
 	{"think:keep=0.5 | q:k=4,v=4" AROUND, 32, 48, 60, CLKV_ROPE_NONE, false},
 	{"spark:values=0.5" AROUND, 32, 48, 60, CLKV_ROPE_NONE, false},
