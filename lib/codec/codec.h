@@ -78,6 +78,16 @@ struct clkv__sparse_spec {
 	int bits;  /**< of a coefficient: 8, or 16, half */
 };
 
+/** What the codec of rows with widths of their own is told. */
+struct clkv__qaq_spec {
+	float eps_k, eps_v; /**< error that rows of K, of V may make of attention's output */
+	float query;        /**< how large queries are, in the bound of K */
+	int rows;           /**< newest queries by which a token is judged */
+	int least, most;    /**< bits of a row's codes, 0 to 8 */
+	float outliers; /**< share of a row's values that stay in half, half of them at either end */
+	bool centred;   /**< codes are clipped around a row's mean, else they begin at its minimum */
+};
+
 /** What a codec is told; each codec reads its own member. */
 union clkv__codec_spec {
 	struct clkv__affine_spec affine;
@@ -86,6 +96,7 @@ union clkv__codec_spec {
 	struct clkv__outliers_spec outliers;
 	struct clkv__qtc_spec qtc;
 	struct clkv__sparse_spec sparse;
+	struct clkv__qaq_spec qaq;
 };
 
 /** The symbols of one side and the longest code that a symbol may have, bits. */
@@ -97,7 +108,7 @@ struct clkv__alphabet {
 struct clkv__codec_layout {
 	uint32_t k_codes, v_params, v_codes;
 	uint32_t section;      /**< bytes that pruned blocks begin with, before all that */
-	uint32_t section_room; /**< while it is made */
+	uint32_t section_room; /**< while it is made, or what the codec notes of a block to come */
 	uint32_t units;        /**< whole block, in ABI_UNIT bytes; if sized, the largest */
 	bool sized;            /**< blocks have their own size, of which the device knows */
 	uint32_t least_units;  /**< the smallest block */
@@ -111,7 +122,8 @@ struct clkv__codec_layout {
 	uint32_t boost_plane, boost_list; /**< of the codec of two bits and four */
 	int boosted;                      /**< channels that have four; kept.k_channels are all */
 	uint32_t k_list, v_list;          /**< of outliers */
-	int k_outliers, v_outliers;       /**< values that are kept beside the codes */
+	int k_outliers,
+		v_outliers; /**< values that stay in half: of a block's list, or of a row, of the codec of widths */
 	uint32_t
 		split_tokens; /**< tokens whose attention takes a CPU as long as what begins and ends a split; 0: nothing does */
 	int query_floats;       /**< of a query in local memory, on top of what all codecs need */
@@ -133,6 +145,10 @@ struct clkv__codec_page {
 struct clkv__codec {
 	const char *name;
 	struct clkv__kernel_file seal; /**< writes blocks to where they belong */
+	/** Judges a job's tokens by the newest queries, before all others; no file: they don't matter. */
+	struct clkv__kernel_file judge;
+	/** How many of them; NULL: none. */
+	int (*observe)(const union clkv__codec_spec *spec);
 	/** If blocks are sized: histograms for code tables, sizes, the check of every value. */
 	struct clkv__kernel_file count, size, verify;
 	bool by_token; /**< K lies token by token: a listed token is two consecutive reads */
@@ -161,6 +177,7 @@ extern const struct clkv__codec clkv__codec_affine;
 extern const struct clkv__codec clkv__codec_bounded;
 extern const struct clkv__codec clkv__codec_kitty;
 extern const struct clkv__codec clkv__codec_outliers;
+extern const struct clkv__codec clkv__codec_qaq;
 extern const struct clkv__codec clkv__codec_qtc;
 extern const struct clkv__codec clkv__codec_rows;
 extern const struct clkv__codec clkv__codec_sparse;

@@ -16,6 +16,7 @@
 	X(q)                                                                                           \
 	X(kvcomp)                                                                                      \
 	X(qtc)                                                                                         \
+	X(qaq)                                                                                         \
 	X(lowrank)                                                                                     \
 	X(cskv)                                                                                        \
 	X(csr)                                                                                         \

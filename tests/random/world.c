@@ -126,6 +126,7 @@ static bool sum_bands(struct world *w, clkv_error *error)
 		w->some.selects |= f->selects;
 		w->some.recalls |= f->recalls;
 		w->some.prunes |= f->prunes;
+		w->some.rereads |= f->rereads;
 		w->some.ruled |= f->ruled;
 		w->some.dense |= f->dense;
 	}
@@ -156,8 +157,13 @@ bool world_open(struct world *w, const struct run_case *run, struct progress *pr
 		options.rotation = rotation.bytes;
 		options.rotation_size = rotation.n;
 	}
-	if (strstr(run->recipe, "lowrank") || strstr(run->recipe, "cskv")) {
-		size_t dk = world_dim(w, SIDE_K), dv = world_dim(w, SIDE_V);
+	const bool latents = strstr(run->recipe, "lowrank") || strstr(run->recipe, "cskv"),
+			   atoms = strstr(run->recipe, "csr");
+	snprintf(error.text, sizeof error.text, "one file of factors for latents and for atoms");
+	if (latents && atoms)
+		return refuse(w, &error);
+	if (latents || atoms) {
+		size_t dk = atoms ? 16 : world_dim(w, SIDE_K), dv = atoms ? 16 : world_dim(w, SIDE_V);
 		factors_make(&factors, &w->geometry, FACTORS_PART, dk, dv, 0);
 		options.factors = factors.file.bytes;
 		options.factors_size = factors.file.n;

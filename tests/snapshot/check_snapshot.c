@@ -27,6 +27,7 @@ static const char *const recipes[] = {
 	"kitty:boost=0.2 ; window=40,sinks=3",
 	"kvquant:k=2,v=4,group=32 ; window=40,sinks=3",
 	"qtc ; window=40,sinks=3,skip=1",
+	"qaq ; window=40,sinks=3",
 };
 #define RECIPES (sizeof recipes / sizeof recipes[0])
 #define FEW 4

@@ -91,8 +91,9 @@ static const char *const damaged[] = {SNAP_KIVI,
                                       SNAP_KVQUANT,
                                       SNAP_KVCOMP,
                                       "kvcomp:entropy=pack,abs_k=0.001 ; window=3,block=32",
-                                      "qtc ; window=3,sinks=2,block=32"};
-#define DAMAGED 8
+                                      "qtc ; window=3,sinks=2,block=32",
+                                      "qaq:n=2 ; window=3,block=32"};
+#define DAMAGED 9
 #define FIXED 5 /* of pages that begin with halves */
 
 /* Whether a file is of a version that the library knows. */
@@ -411,10 +412,10 @@ int main(void)
 	tcase_add_test(format, test_the_format_is_as_described);
 	tcase_add_test(format, test_defaults_are_written_out);
 	fixture_some(damage, test_every_damaged_byte_is_found, 4 * DAMAGED, 0, 5, 10, 15, 18, 23, 24,
-	             29);
+	             29, 34);
 	tcase_add_test(damage, test_damage_is_named);
 	tcase_add_test(damage, test_snapshots_cannot_be_mixed);
-	fixture_some(damage, test_lies_are_found, DAMAGED, 0, 3, 4, 5, 6, 7);
+	fixture_some(damage, test_lies_are_found, DAMAGED, 0, 3, 4, 5, 6, 7, 8);
 	tcase_add_test(damage, test_lies_to_another_recipe);
 	tcase_add_loop_test(damage, test_contents_may_say_anything, 0, DAMAGED);
 	tcase_add_loop_test(damage, test_numbers_that_are_none_are_found, 0, FIXED);
