@@ -16,6 +16,8 @@
 	X(kvcomp)                                                                                      \
 	X(qtc)                                                                                         \
 	X(lowrank)                                                                                     \
+	X(lorc)                                                                                        \
+	X(recalkv)                                                                                     \
 	X(cskv)                                                                                        \
 	X(csr)                                                                                         \
 	X(think)                                                                                       \
