@@ -55,9 +55,8 @@ static bool is_singular(int n, const double *m)
 bool eigen_solve(int n, double *m, int columns, double *x, struct tool_error *error)
 {
 	int code = (int)LAPACKE_dposv(LAPACK_ROW_MAJOR, 'U', n, columns, m, n, x, columns);
-	if (code != 0)
-		return tool_fail(error, "a matrix of %d rows is singular: LAPACK's dposv stopped at row %d",
-		                 n, code);
+	if (code != 0 || is_singular(n, m))
+		return tool_fail(error, "a matrix of %d rows is singular (LAPACK's dposv: %d)", n, code);
 	return true;
 }
 #else
