@@ -199,7 +199,7 @@ static bool give_file(const struct bench_rig *rig, clkv_cache_options *o, struct
 			return false;
 		o->calibration = file->bytes;
 		o->calibration_size = file->n;
-	} else if (strstr(recipe, "lowrank") || strstr(recipe, "cskv") || strstr(recipe, "csr")) {
+	} else if (bench_asks_for_factors(recipe)) {
 		if (!bench_factors(&rig->geometry, recipe, file, error))
 			return false;
 		o->factors = file->bytes;

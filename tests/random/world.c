@@ -156,9 +156,14 @@ bool world_open(struct world *w, const struct run_case *run, struct progress *pr
 		options.rotation = rotation.bytes;
 		options.rotation_size = rotation.n;
 	}
-	if (strstr(run->recipe, "lowrank") || strstr(run->recipe, "cskv")) {
+	if (factors_are_asked(run->recipe) && !strstr(run->recipe, "csr")) {
 		size_t dk = world_dim(w, SIDE_K), dv = world_dim(w, SIDE_V);
-		factors_make(&factors, &w->geometry, FACTORS_PART, dk, dv, 0);
+		struct factors_groups groups;
+		if (factors_groups_of(&w->geometry, run->recipe, &groups))
+			factors_make_groups(&factors, &w->geometry, FACTORS_PART, &groups, groups.heads_k * dk,
+			                    groups.heads_v * dv, 0);
+		else
+			factors_make(&factors, &w->geometry, FACTORS_PART, dk, dv, 0);
 		options.factors = factors.file.bytes;
 		options.factors_size = factors.file.n;
 	}
