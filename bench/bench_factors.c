@@ -72,6 +72,12 @@ bool bench_asks_for_factors(const char *recipe)
 	return false;
 }
 
+bool bench_turns_keys(const char *recipe)
+{
+	return strstr(recipe, "lorc") != NULL || strstr(recipe, "recalkv") != NULL ||
+	       strstr(recipe, "rope=before") != NULL;
+}
+
 /* The heads that have latents together; 0 in a recipe means all. */
 static size_t heads_of(const char *recipe, const char *key, size_t all)
 {
@@ -107,8 +113,7 @@ bool bench_factors(const clkv_geometry *geometry, const char *recipe, struct ben
 		const size_t all = (size_t)geometry->kv_heads;
 		f.heads_k = (int)heads_of(recipe, "heads_k=", all);
 		f.heads_v = (int)heads_of(recipe, "heads_v=", all);
-		f.before_rope = strstr(recipe, "lorc") != NULL || strstr(recipe, "recalkv") != NULL ||
-		                strstr(recipe, "rope=before") != NULL;
+		f.before_rope = bench_turns_keys(recipe);
 		widen(&k, (size_t)f.heads_k);
 		widen(&v, (size_t)f.heads_v);
 	}

@@ -58,6 +58,7 @@ __kernel GROUP_SIZE void attend_partial(ARGS(ATTEND_PARTIAL_ARGS))
 	}
 #if EXPANDS
 	order_queries(queries, kept);
+	start_turns(turns, expanded + (DK + EXPAND_ROWS) * BT);
 	const struct expansion group = {projections, first_projection + stream, stream, turns,
 	                                magnitude};
 #elif LATENTS

@@ -126,13 +126,13 @@ static void group(const struct clkv__variant *v, const struct clkv__shape *shape
 }
 
 /* Local memory of attention on latents: folded or ordered queries, and sums of the group; a block's keys that are made whole, 16
- * latents at a time (cl/attend/expanded_keys.clh). */
+ * latents at a time, and turns (cl/attend/expanded_keys.clh). */
 static void add_latents(const struct clkv__variant *v, const struct clkv__shape *shape, int block,
                         struct clkv__codec_layout *l)
 {
 	l->query_floats += shape->dk + v->groups.v * l->kept.v_cols;
 	if (clkv__groups_expand(&v->groups))
-		l->decoded_bytes += 4 * (uint32_t)((shape->dk + 16) * block);
+		l->decoded_bytes += 4 * (uint32_t)((shape->dk + 16) * block + shape->dk);
 }
 
 /* What a sealed block of the variant is made of, once all stages have said what they want. */
