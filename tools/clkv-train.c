@@ -55,6 +55,7 @@ static struct {
 	enum purpose purpose;
 	float delta; /* 0: the usual one */
 	float most, least;
+	bool weighed;
 } o;
 
 static bool set_purpose(const char *text, struct tool_error *error)
@@ -100,6 +101,9 @@ static const struct tool_option options[] = {
 	{"heads", "N",
      "with --for recalkv: KV heads whose keys have latents together; default 4, or all of fewer",
      .size = {&o.heads, 1, 4096}},
+	{"weighed", NULL,
+     "with --for recalkv: errors count by what they do to logits and to the layer's output",
+     .flag = &o.weighed},
 	{"most", "X", "with --for lorc: rank of the first layer, a part of the head size; default 1",
      .number = {&o.most, 0.0625F, 1}},
 	{"least", "X", "with --for lorc: rank of the last one; default 0.25",
@@ -122,8 +126,8 @@ static bool check(struct tool_error *error)
 	if (o.least > o.most)
 		return tool_fail(error, "--least is %g; allowed: up to --most, %g", (double)o.least,
 		                 (double)o.most);
-	if (o.purpose != FOR_RECALKV && o.heads > 0)
-		return tool_fail(error, "--heads goes with --for recalkv alone");
+	if (o.purpose != FOR_RECALKV && (o.heads > 0 || o.weighed))
+		return tool_fail(error, "--heads and --weighed go with --for recalkv alone");
 	if (o.purpose != FOR_CODEBOOK && o.purpose != FOR_CSR && o.recipe != NULL)
 		return tool_fail(error, "--for %s takes no --recipe: its file serves all that ask for one",
 		                 purposes[o.purpose]);
@@ -243,8 +247,8 @@ static bool train(struct session *session, const struct tokens *texts, struct to
 	case FOR_LORC:
 		return train_weights(session, error);
 	case FOR_RECALKV:
-		return train_recalkv(session, in, o.n_texts, o.heads > 0 ? o.heads : USUAL_HEADS, o.out,
-		                     error);
+		return train_recalkv(session, in, o.n_texts, o.heads > 0 ? o.heads : USUAL_HEADS, o.weighed,
+		                     o.out, error);
 	case FOR_CSR:
 		return train_dictionary(session, o.recipe, in, o.n_texts, o.out, error);
 	default:
@@ -300,7 +304,7 @@ int main(int argc, char **argv)
 			"With --for lowrank: the factors of recipes with lowrank or cskv, for clkv-eval "
 			"--factors\n"
 			"and clkv_cache_options.factors; with --for recalkv those of recipes with recalkv, "
-	        "with "
+			"with "
 			"--for\n"
 			"lorc those of recipes with lorc, which need no text, and the recipe of their ranks is "
 			"printed;\n"

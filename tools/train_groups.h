@@ -14,8 +14,9 @@ bool train_lorc(const struct model *model, float most, float least, const char *
                 size_t size, struct tool_error *error);
 
 /** ReCalKV: factors of full rank from texts, of keys in groups of `heads` similar heads, or of all if there are fewer, and of all
- *  values. Errors: heads that don't divide the model's. */
+ *  values. weighed: errors count by what they do to logits and to the layer's output (train_factors.h), else all alike. Errors: heads
+ *  that don't divide the model's. */
 bool train_recalkv(struct session *session, const struct text_input *texts, size_t n_texts,
-                   size_t heads, const char *path, struct tool_error *error);
+                   size_t heads, bool weighed, const char *path, struct tool_error *error);
 
 #endif
