@@ -21,11 +21,27 @@ enum { LAYERS = 2, HEADS = 4, DK = 32, DV = 48, TOKENS = 150, WIDTH = HEADS * DV
 static const int circles[LAYERS * HEADS] = {1, 2, 3, 0, 3, 0, 1, 2};
 static const int inverse[LAYERS * HEADS] = {3, 0, 1, 2, 1, 2, 3, 0};
 
+/* Of RoPE, where there is some: channels that turn, and what they are multiplied by. A test that changes them sets them back. */
+static struct turning {
+	int dims;
+	float magnitude;
+} turning = {DK, 1};
+
 static clkv_geometry geometry(clkv_rope_kind rope)
 {
 	clkv_geometry g = feed_geometry(LAYERS, 2 * HEADS, HEADS, DK, DV);
 	g.rope.kind = rope;
+	g.rope.dims = rope == CLKV_ROPE_NONE ? 0 : turning.dims;
+	g.rope.attn_factor = rope == CLKV_ROPE_NONE ? 0 : turning.magnitude;
 	return g;
+}
+
+static struct ref_rope reference_of(clkv_rope_kind kind)
+{
+	return (struct ref_rope){.pairs = kind == CLKV_ROPE_PAIRS,
+	                         .dims = (size_t)turning.dims,
+	                         .base = 10000,
+	                         .attn_factor = (double)turning.magnitude};
 }
 
 static void open_feed(struct feed *feed, clkv_rope_kind rope, const char *recipe,
@@ -70,13 +86,16 @@ static void read_layer(const struct feed *feed, const struct stream *stream, int
 /* A head's channels turned to a position, or back from one. */
 static void turn(clkv_rope_kind kind, double position, double *x)
 {
-	const struct ref_rope rope = {
-		.pairs = kind == CLKV_ROPE_PAIRS, .dims = DK, .base = 10000, .attn_factor = 1};
+	const struct ref_rope rope = reference_of(kind);
+	/* back from position 0, too */
+	const double square =
+		signbit(position) ? (double)turning.magnitude * (double)turning.magnitude : 1;
 	double y[DK];
 	if (kind == CLKV_ROPE_NONE)
 		return;
-	for (size_t d = 0; d < DK; d++)
-		y[d] = ref_rope(&rope, position, d, x[d], x[ref_rope_partner(&rope, d)]);
+	memcpy(y, x, sizeof y);
+	for (size_t d = 0; d < rope.dims; d++)
+		y[d] = ref_rope(&rope, position, d, x[d], x[ref_rope_partner(&rope, d)]) / square;
 	memcpy(x, y, sizeof y);
 }
 
@@ -121,9 +140,10 @@ static void expand_group(const struct side *s, size_t group, double position, co
 /* A turned channel may be off by what its partner is, too. */
 static double slack_of(const struct side *s, const double *slack, size_t c)
 {
-	const struct ref_rope rope = {
-		.pairs = s->turned == CLKV_ROPE_PAIRS, .dims = DK, .base = 10000, .attn_factor = 1};
-	return s->turned == CLKV_ROPE_NONE ? slack[c] : slack[c] + slack[ref_rope_partner(&rope, c)];
+	const struct ref_rope rope = reference_of(s->turned);
+	if (s->turned == CLKV_ROPE_NONE || c >= rope.dims)
+		return slack[c];
+	return rope.attn_factor * (slack[c] + slack[ref_rope_partner(&rope, c)]);
 }
 
 static void expect_side(const struct side *s, int layer, const double *given, const double *read)
@@ -157,21 +177,37 @@ START_TEST(test_rows_are_those_that_latents_of_groups_stand_for)
 		clkv_rope_kind rope;
 		struct factors_groups groups;
 		size_t k, v;
+		struct turning turning;
 	} cases[] = {
-		{"lorc:k=16,v=32" AROUND, CLKV_ROPE_HALVES, {4, 4, true, NULL}, 16, 32},
-		{"recalkv:k=16,v=32,heads=2" AROUND, CLKV_ROPE_PAIRS, {2, 4, true, circles}, 16, 32},
+		{"lorc:k=16,v=32" AROUND, CLKV_ROPE_HALVES, {4, 4, true, NULL}, 16, 32, {0, 0}},
+		{"recalkv:k=16,v=32,heads=2" AROUND,
+	     CLKV_ROPE_PAIRS,
+	     {2, 4, true, circles},
+	     16,
+	     32,
+	     {0, 0}},
 		{"lowrank:k=16,v=48,heads_k=4,heads_v=2" AROUND ",block=32",
 	     CLKV_ROPE_HALVES,
 	     {4, 2, false, circles},
 	     16,
-	     48},
-		{"lowrank:k=16,v=16,heads_v=0" AROUND, CLKV_ROPE_NONE, {1, 4, false, NULL}, 16, 16},
-		{"lowrank:k=16,v=32,rope=before" AROUND, CLKV_ROPE_HALVES, {1, 1, true, NULL}, 16, 32},
+	     48,
+	     {0, 0}},
+		{"lowrank:k=16,v=16,heads_v=0" AROUND, CLKV_ROPE_NONE, {1, 4, false, NULL}, 16, 16, {0, 0}},
+		{"lowrank:k=16,v=32,rope=before" AROUND,
+	     CLKV_ROPE_HALVES,
+	     {1, 1, true, NULL},
+	     16,
+	     32,
+	     {0, 0}},
+		{"lorc:k=16,v=16" AROUND, CLKV_ROPE_HALVES, {4, 4, true, NULL}, 16, 16, {20, 1.25f}},
+		{"lorc:k=16,v=16" AROUND, CLKV_ROPE_PAIRS, {4, 4, true, NULL}, 16, 16, {24, 0.5f}},
 	};
 	static struct stream stream;
 	const struct factors_groups *g = &cases[_i].groups;
 	struct factors f;
 	struct feed feed;
+	if (cases[_i].turning.dims > 0)
+		turning = cases[_i].turning;
 	make_factors(&f, cases[_i].rope, FACTORS_SCALED, g, 3);
 	open_feed(&feed, cases[_i].rope, cases[_i].recipe, &f);
 	seal_all(&feed, &stream);
@@ -190,6 +226,7 @@ START_TEST(test_rows_are_those_that_latents_of_groups_stand_for)
 		expect_side(&k, l, rows.given[0], rows.read[0]);
 		expect_side(&v, l, rows.given[1], rows.read[1]);
 	}
+	turning = (struct turning){DK, 1};
 	feed_close(&feed);
 	factors_free(&f);
 }
@@ -291,24 +328,27 @@ static const char *const attended[] = {
 	"lorc:k=16,v=32 ; window=40,sinks=3",
 	"recalkv:k=16,v=16,heads=2 | kivi:bits=4 ; window=40,sinks=3",
 	"lowrank:heads_k=2,heads_v=2,k=16,v=48 | q:k=6,v=5,axis_k=token,axis_v=channel ; "
-    "window=40,block=32",
+	"window=40,block=32",
 	"lowrank:heads_v=0,k=16,v=32 | kivi:bits=3,group=16 ; window=40,skip=1",
 	"lowrank:rope=before,rank=1 | kivi:bits=8,group=64 ; window=40,block=128",
 	"lorc:rank=0.5 | q:k=5,v=2,sym=1 ; window=40",
 	"layers=0: lorc:rank=1 ; 1-: lorc:k=16,v=32 | kivi:bits=2 ; window=40",
 };
 
-/* Attention is that of the rows as they are read, in generation and in prompts. */
+/* Attention is that of the rows as they are read, in generation and in prompts; with every other one, of channels of which RoPE turns
+ * some and scales them. */
 START_TEST(test_attention_is_that_of_expanded_rows)
 {
 	static struct stream stream;
 	struct feed feed;
+	turning = _i % 2 ? (struct turning){20, 1.25f} : (struct turning){DK, 1};
 	open_feed(&feed, CLKV_ROPE_HALVES, attended[_i], NULL);
 	stream_open(&feed, &stream);
 	feed_one(&feed, &stream, TOKENS, CLKV_PROMPT_END, 1, NULL);
 	ck_assert_uint_gt(stream_info(&stream).sealed, 100);
 	expect_rows(&feed, &stream, 1, CLKV_DECODE, 2, EXPECT_DECODED, BOUND_ATTEND_CODES);
 	expect_rows(&feed, &stream, 39, CLKV_PROMPT, 3, EXPECT_DECODED, BOUND_ATTEND_CODES);
+	turning = (struct turning){DK, 1};
 	feed_close(&feed);
 }
 END_TEST
@@ -327,7 +367,7 @@ START_TEST(test_folded_and_expanded_agree_without_rope)
 	static const char *const recipes[] = {"lowrank:k=16,v=32 ; window=20",
 	                                      "lowrank:k=16,v=32 | kivi:bits=4 ; window=20"};
 	static struct stream a, b;
-	const clkv_geometry g = geometry(CLKV_ROPE_NONE), turning = geometry(CLKV_ROPE_HALVES);
+	const clkv_geometry g = geometry(CLKV_ROPE_NONE), turned = geometry(CLKV_ROPE_HALVES);
 	const struct factors_groups groups = {1, 1, true, NULL};
 	char before[80] = "lowrank:rope=before";
 	struct factors own, group;
@@ -343,7 +383,7 @@ START_TEST(test_folded_and_expanded_agree_without_rope)
 	ck_assert_double_le(expect_difference(&folds, &x, &y), BOUND_ATTEND_CODES);
 	factors_expect_no_cache(&g, recipes[_i], &group.file, 0, CLKV_ERROR_INVALID_ARGUMENT,
 	                        "in front of RoPE");
-	factors_expect_no_cache(&turning, before, &group.file, 0, CLKV_ERROR_INVALID_ARGUMENT,
+	factors_expect_no_cache(&turned, before, &group.file, 0, CLKV_ERROR_INVALID_ARGUMENT,
 	                        "rope.kind is 0");
 	factors_expect_no_cache(&g, before, &own.file, 0, CLKV_ERROR_INVALID_ARGUMENT,
 	                        "isn't one of groups");
@@ -641,7 +681,7 @@ int main(void)
 	TCase *stored = fixture_case(suite, "stored", 60),
 		  *attend = fixture_case(suite, "attention", 90);
 	TCase *bytes = fixture_case(suite, "bytes", 30), *files = fixture_case(suite, "files", 60);
-	tcase_add_loop_test(stored, test_rows_are_those_that_latents_of_groups_stand_for, 0, 5);
+	tcase_add_loop_test(stored, test_rows_are_those_that_latents_of_groups_stand_for, 0, 7);
 	tcase_add_test(stored, test_an_order_is_not_its_inverse);
 	tcase_add_test(stored, test_what_is_lost_is_what_the_left_out_latents_hold);
 	tcase_add_loop_test(attend, test_full_rank_gives_what_half_gives, 0, 2);
