@@ -393,11 +393,11 @@ START_TEST(test_bad_lists_of_outliers)
 			const unsigned char *places = snap.file.bytes + list;
 			uint32_t first = snap_word(places) & 0xffff, second = snap_word(places) >> 16;
 			ck_assert_uint_lt(first, second);
-			ck_assert_uint_lt(snap_word(places + 2 * n[side] - 4) >> 16, 512 << side);
+			ck_assert_uint_lt(snap_word(places + 2 * n[side] - 4) >> 16, 512u << side);
 			refuse_half(&snap, list, second, wrong);
 			refuse_half(&snap, list + 2, first, wrong);
 			refuse_half(&snap, list, 0xffff, wrong);
-			refuse_half(&snap, list + 2 * n[side] - 2, 512 << side, wrong);
+			refuse_half(&snap, list + 2 * n[side] - 2, 512u << side, wrong);
 			refuse_half(&snap, list + 2 * n[side], 0x7c00, "outlier isn't finite");
 		}
 	}
