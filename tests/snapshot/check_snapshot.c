@@ -478,10 +478,10 @@ int main(void)
 {
 	Suite *suite = suite_create("snapshot");
 	TCase *same = fixture_case(suite, "same", 60), *other = fixture_case(suite, "other", 60);
-	fixture_some(same, test_prompt_and_generation, RECIPES, 1, 2, 3, 5, 9, 13, 14);
+	fixture_some(same, test_prompt_and_generation, RECIPES, 1, 2, 3, 5, 9, 13, 14, 15);
 	tcase_add_loop_test(same, test_every_short_length, 0, FEW);
 	tcase_add_loop_test(same, test_within_a_prompt, 0, FEW);
-	fixture_some(same, test_truncated, RECIPES, 1, 2, 3, 5, 9, 13, 14);
+	fixture_some(same, test_truncated, RECIPES, 1, 2, 3, 5, 9, 13, 14, 15);
 	tcase_add_loop_test(same, test_forks, 0, FEW);
 	tcase_add_loop_test(same, test_files_hold_nothing_else, 0, FEW);
 	tcase_add_test(same, test_one_behind_the_other);
@@ -489,7 +489,7 @@ int main(void)
 	tcase_add_test(same, test_a_larger_window_takes_pages_as_they_are);
 	fixture_some(other, test_half_to_codes, 7, 0, 2, 4, 6);
 	tcase_add_test(other, test_half_to_codes_in_chunks);
-	fixture_some(other, test_codes_to_half, RECIPES, 1, 3, 5, 13, 14);
+	fixture_some(other, test_codes_to_half, RECIPES, 1, 3, 5, 13, 14, 15);
 	tcase_add_loop_test(other, test_there_and_back, 0, 2);
 	fixture_some(other, test_keys_that_shape_blocks, 6, 0, 2, 5);
 	return fixture_run_shared(suite);

@@ -40,6 +40,7 @@ static const struct {
 	{"cskv:k=32,v=48,bits=4 ; skip=1", 3, 6, 2, 64, 96, 1000, 0, 2},
 	{"lorc:k=32,v=48 ; skip=1", 3, 6, 2, 64, 96, 1000, 0, 2},
 	{"csr:atoms=32,pairs=4 ; skip=1", 3, 6, 2, 64, 96, 1000, 0, 2},
+	{"qaq:n=9 ; skip=1,block=32", 3, 6, 2, 64, 96, 1000, 0, 2},
 };
 
 /* topk needs none, nor do layers that don't seal. */
