@@ -63,6 +63,39 @@ static bool open_side(struct side *s, size_t heads)
 	return true;
 }
 
+bool bench_asks_for_factors(const char *recipe)
+{
+	static const char *const stages[] = {"lowrank", "lorc", "recalkv", "cskv", "csr"};
+	for (size_t i = 0; i < sizeof stages / sizeof stages[0]; i++)
+		if (strstr(recipe, stages[i]) != NULL)
+			return true;
+	return false;
+}
+
+bool bench_turns_keys(const char *recipe)
+{
+	return strstr(recipe, "lorc") != NULL || strstr(recipe, "recalkv") != NULL ||
+	       strstr(recipe, "rope=before") != NULL;
+}
+
+/* The heads that have latents together; 0 in a recipe means all. */
+static size_t heads_of(const char *recipe, const char *key, size_t all)
+{
+	size_t n = number_of(recipe, key, 1);
+	if (strstr(recipe, "lorc") != NULL)
+		n = 0;
+	if (strstr(recipe, "recalkv") != NULL)
+		n = strcmp(key, "heads_v=") == 0 ? 0 : number_of(recipe, "heads=", 4);
+	return n == 0 || n > all ? all : n;
+}
+
+/* From heads to groups of them, whose rows lie side by side. */
+static void widen(struct side *s, size_t heads)
+{
+	s->dim *= heads;
+	s->rank *= heads;
+}
+
 bool bench_factors(const clkv_geometry *geometry, const char *recipe, struct bench_file *file,
                    struct tool_error *error)
 {
@@ -76,8 +109,17 @@ bool bench_factors(const clkv_geometry *geometry, const char *recipe, struct ben
 	*file = (struct bench_file){0};
 	k.chunks = atoms ? number_of(recipe, "chunks_k=", 1) : 0;
 	v.chunks = atoms ? number_of(recipe, "chunks_v=", 2) : 0;
-	bool done = (open_side(&k, heads) && open_side(&v, heads)) || tool_fail(error, "out of memory");
-	f.rank_k = f.rank_v = (int)rank;
+	if (!atoms) {
+		const size_t all = (size_t)geometry->kv_heads;
+		f.heads_k = (int)heads_of(recipe, "heads_k=", all);
+		f.heads_v = (int)heads_of(recipe, "heads_v=", all);
+		f.before_rope = bench_turns_keys(recipe);
+		widen(&k, (size_t)f.heads_k);
+		widen(&v, (size_t)f.heads_v);
+	}
+	bool done = (open_side(&k, heads / (k.dim / dim)) && open_side(&v, heads / (v.dim / dim))) ||
+	            tool_fail(error, "out of memory");
+	f.rank_k = (int)k.rank, f.rank_v = (int)v.rank;
 	f.k_down = k.down, f.k_up = k.up, f.v_down = v.down, f.v_up = v.up;
 	done =
 		done && (clkv_factors_write(geometry, 0, &f, bench_file_append, file, &cause) == CLKV_OK ||

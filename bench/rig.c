@@ -199,7 +199,7 @@ static bool give_file(const struct bench_rig *rig, clkv_cache_options *o, struct
 			return false;
 		o->calibration = file->bytes;
 		o->calibration_size = file->n;
-	} else if (strstr(recipe, "lowrank") || strstr(recipe, "cskv") || strstr(recipe, "csr")) {
+	} else if (bench_asks_for_factors(recipe)) {
 		if (!bench_factors(&rig->geometry, recipe, file, error))
 			return false;
 		o->factors = file->bytes;
@@ -231,6 +231,7 @@ bool bench_rig_open(struct bench_rig *rig, const struct bench_machine *machine,
 	rig->geometry.q_heads = (int)problem->q_heads;
 	rig->geometry.kv_heads = (int)problem->kv_heads;
 	rig->geometry.head_dim_k = (int)problem->head_dim;
+	rig->geometry.rope.kind = bench_turns_keys(problem->recipe) ? CLKV_ROPE_HALVES : CLKV_ROPE_NONE;
 	rig->seqs = calloc(problem->batch, sizeof(*rig->seqs));
 	rig->items = calloc(problem->batch, sizeof *rig->items);
 	if (rig->seqs == NULL || rig->items == NULL)

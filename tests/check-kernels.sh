@@ -153,6 +153,20 @@ for form in '-DLANES=1 -DVEC=8' '-DLANES=1 -DVEC=16' '-DLANES=64 -DVEC=1' '-DLAN
 		done
 	done
 done
+# latents of groups of heads, keys as they lie and turned back, or values alone
+for form in '-DLANES=1 -DVEC=8' '-DLANES=1 -DVEC=16' '-DLANES=64 -DVEC=1' '-DLANES=32 -DVEC=4'; do
+	for codec in "$half" ''; do
+		for group in '-DKEY_HEADS=2 -DVALUE_HEADS=4 -DEXPANDS=1 -DLATENTS_TURN=1 -DROPE=1 -DROPE_DIMS=40' \
+			'-DKEY_HEADS=1 -DVALUE_HEADS=1 -DEXPANDS=1 -DLATENTS_TURN=1 -DROPE=2' \
+			'-DKEY_HEADS=4 -DVALUE_HEADS=1 -DEXPANDS=1' '-DKEY_HEADS=1 -DVALUE_HEADS=4'; do
+			for file in attend_partial seal_affine read_rows; do
+				# shellcheck disable=SC2086 # several words each
+				compile_some "$dir"/*/$file.cl $form $codec $group -DLATENTS=1 -DRANK_K=32 -DRANK_V=48 -DDK=80 -DDV=112 \
+					-DG=3 -DSTREAMS=4 -DQ_HEADS=12
+			done
+		done
+	done
+done
 # rotated here: both kinds, all channels or the first ones
 for rope in '-DROPE=1 -DROPE_DIMS=80' '-DROPE=2 -DROPE_DIMS=80' '-DROPE=1 -DROPE_DIMS=40' '-DROPE=2 -DROPE_DIMS=26'; do
 	for form in '-DLANES=1 -DVEC=16' '-DLANES=64 -DVEC=1' '-DLANES=32 -DVEC=4 -DPROJECT_K=1'; do

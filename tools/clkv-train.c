@@ -2,10 +2,11 @@
 /**
  * \file    clkv-train.c
  * \brief   Trains codebooks, rotations, calibrations, factors or dictionaries for a model on texts, for recipes with a2ats, rot=file,
- *          qtc, lowrank or csr.
+ *          qtc, lowrank, lorc, recalkv or csr.
  *
  * A text goes through the model as one long prompt: of a cache with the codebook's recipe, which trains it; or in half, for
- * rotations (train_rotation.c), calibrations (train_calibration.c), factors (train_factors.c) and dictionaries (train_dictionary.c).
+ * rotations (train_rotation.c), calibrations (train_calibration.c), factors (train_factors.c, train_recalkv.c) and dictionaries
+ * (train_dictionary.c). Factors for lorc come of the weights alone (train_lorc.c).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,26 +20,42 @@
 #include "train_calibration.h"
 #include "train_dictionary.h"
 #include "train_factors.h"
+#include "train_groups.h"
 #include "train_rotation.h"
 
-enum { MOST_TOKENS = 1 << 24, MOST_TEXTS = 16, CALIBRATION_TOKENS = 2048 };
+enum { MOST_TOKENS = 1 << 24, MOST_TEXTS = 16, CALIBRATION_TOKENS = 2048, USUAL_HEADS = 4 };
 
 /* Error of a layer's output that a step stands for: about an eighth of f16's bytes. */
 static const float usual_delta = 0.0014F;
 
-enum purpose { FOR_CODEBOOK, FOR_ROTATION, FOR_QTC, FOR_LOWRANK, FOR_CSR, N_PURPOSES };
+/* Parts of the head size that ranks of the first and of the last layers are. */
+static const float usual_most = 1, usual_least = 0.25F;
 
-static const char *const purposes[N_PURPOSES] = {"codebook", "rotation", "qtc", "lowrank", "csr"};
+enum purpose {
+	FOR_CODEBOOK,
+	FOR_ROTATION,
+	FOR_QTC,
+	FOR_LOWRANK,
+	FOR_LORC,
+	FOR_RECALKV,
+	FOR_CSR,
+	N_PURPOSES
+};
+
+static const char *const purposes[N_PURPOSES] = {"codebook", "rotation", "qtc", "lowrank",
+                                                 "lorc",     "recalkv",  "csr"};
 
 static const char tool_name[] = "clkv-train";
 
 static struct {
 	const char *model, *out, *recipe, *device, *prompt;
 	const char *texts[MOST_TEXTS];
-	size_t n_texts, offset, tokens, prompt_tokens, online, guard;
+	size_t n_texts, offset, tokens, heads, prompt_tokens, online, guard;
 	enum engine_products products;
 	enum purpose purpose;
 	float delta; /* 0: the usual one */
+	float most, least;
+	bool weighed;
 } o;
 
 static bool set_purpose(const char *text, struct tool_error *error)
@@ -48,7 +65,9 @@ static bool set_purpose(const char *text, struct tool_error *error)
 			o.purpose = (enum purpose)i;
 			return true;
 		}
-	return tool_fail(error, "--for takes codebook, rotation, qtc, lowrank or csr, not '%s'", text);
+	return tool_fail(error,
+	                 "--for takes codebook, rotation, qtc, lowrank, lorc, recalkv or csr, not '%s'",
+	                 text);
 }
 
 static bool add_text(const char *text, struct tool_error *error)
@@ -62,10 +81,11 @@ static bool add_text(const char *text, struct tool_error *error)
 static const struct tool_option options[] = {
 	{"model", "FILE", "GGUF file (Llama architecture)", .text = &o.model},
 	{"text", "FILE",
-     "UTF-8 text; - reads standard input; again for more with --for qtc, lowrank, csr",
+     "UTF-8 text; - reads standard input; again for more with --for qtc, lowrank, recalkv, csr",
      .set = add_text},
 	{"out", "FILE", "where the codebooks, matrices, calibration, factors go", .text = &o.out},
-	{"for", "WHAT", "codebook (default), rotation, qtc, lowrank or csr", .set = set_purpose},
+	{"for", "WHAT", "codebook (default), rotation, qtc, lowrank, lorc, recalkv or csr",
+     .set = set_purpose},
 	{"recipe", "R",
      "of codebooks or dictionaries; default a2ats:codes=256 or csr; what else it says of codes, or "
      "of\n"
@@ -87,22 +107,46 @@ static const struct tool_option options[] = {
 	{"guard", "M",
      "and of its rows those that all other atoms code worst; multiples of 16; default 0",
      .size = {&o.guard, 0, MOST_TOKENS}},
+	{"heads", "N",
+     "with --for recalkv: KV heads whose keys have latents together; default 4, or all of fewer",
+     .size = {&o.heads, 1, 4096}},
+	{"weighed", NULL,
+     "with --for recalkv: errors count by what they do to logits and to the layer's output",
+     .flag = &o.weighed},
+	{"most", "X", "with --for lorc: rank of the first layer, a part of the head size; default 1",
+     .number = {&o.most, 0.0625F, 1}},
+	{"least", "X", "with --for lorc: rank of the last one; default 0.25",
+     .number = {&o.least, 0.0625F, 1}},
 	OPTION_DEVICE(o.device),
 	OPTION_PRODUCTS(o.products),
 };
 
 static bool check(struct tool_error *error)
 {
-	if (o.model == NULL || o.n_texts == 0 || o.out == NULL)
+	const bool lorc = o.purpose == FOR_LORC;
+	if (o.model == NULL || (o.n_texts == 0 && !lorc) || o.out == NULL)
 		return tool_fail(error, "--model, --text and --out are needed; try clkv-train --help");
+	if (lorc && (o.n_texts > 0 || o.tokens > 0 || o.offset > 0))
+		return tool_fail(error, "--for lorc takes no --text: its factors come of the weights");
+	if (!lorc && (o.most > 0 || o.least > 0))
+		return tool_fail(error, "--most and --least go with --for lorc alone");
+	o.most = o.most > 0 ? o.most : usual_most;
+	o.least = o.least > 0 ? o.least : usual_least < o.most ? usual_least : o.most;
+	if (o.least > o.most)
+		return tool_fail(error, "--least is %g; allowed: up to --most, %g", (double)o.least,
+		                 (double)o.most);
+	if (o.purpose != FOR_RECALKV && (o.heads > 0 || o.weighed))
+		return tool_fail(error, "--heads and --weighed go with --for recalkv alone");
 	if (o.purpose != FOR_CODEBOOK && o.purpose != FOR_CSR && o.recipe != NULL)
 		return tool_fail(error, "--for %s takes no --recipe: its file serves all that ask for one",
 		                 purposes[o.purpose]);
 	if (o.purpose != FOR_QTC && o.delta > 0)
 		return tool_fail(error, "--delta goes with --for qtc alone");
-	const bool several = o.purpose == FOR_QTC || o.purpose == FOR_LOWRANK || o.purpose == FOR_CSR;
+	const bool several = o.purpose == FOR_QTC || o.purpose == FOR_LOWRANK ||
+	                     o.purpose == FOR_RECALKV || o.purpose == FOR_CSR;
 	if (o.n_texts > 1 && !several)
-		return tool_fail(error, "more than one --text goes with --for qtc, lowrank and csr alone");
+		return tool_fail(
+			error, "more than one --text goes with --for qtc, lowrank, recalkv and csr alone");
 	if (o.purpose == FOR_QTC && o.tokens > 0 && o.tokens < CALIBRATION_LEAST_TOKENS)
 		return tool_fail(error, "--for qtc takes --tokens from %d on", CALIBRATION_LEAST_TOKENS);
 	if ((o.prompt != NULL) != (o.online + o.guard > 0))
@@ -193,6 +237,16 @@ static bool calibrate(struct session *session, const struct text_input *in,
 	return true;
 }
 
+/* The recipe's ranks follow from the weights as the factors do. */
+static bool train_weights(const struct session *session, struct tool_error *error)
+{
+	char recipe[2048];
+	if (!train_lorc(session->model, o.most, o.least, o.out, recipe, sizeof recipe, error))
+		return false;
+	(void)printf("%s\n", recipe);
+	return true;
+}
+
 static bool train(struct session *session, const struct tokens *texts, size_t n_texts,
                   struct tool_error *error)
 {
@@ -207,6 +261,11 @@ static bool train(struct session *session, const struct tokens *texts, size_t n_
 		return calibrate(session, in, error);
 	case FOR_LOWRANK:
 		return train_factors(session, in, o.n_texts, o.out, error);
+	case FOR_LORC:
+		return train_weights(session, error);
+	case FOR_RECALKV:
+		return train_recalkv(session, in, o.n_texts, o.heads > 0 ? o.heads : USUAL_HEADS, o.weighed,
+		                     o.out, error);
 	case FOR_CSR:
 		return train_dictionary(session, &sources, o.out, error);
 	default:
@@ -252,7 +311,7 @@ int main(int argc, char **argv)
 		.name = tool_name,
 		.usage =
 			"usage: clkv-train --model M.gguf --text T.txt --out FILE [--for "
-			"codebook|rotation|qtc|lowrank|csr] "
+			"codebook|rotation|qtc|lowrank|lorc|recalkv|csr] "
 			"[--recipe R]\n"
 			"\n"
 			"Trains the codebooks of a recipe with a2ats on a text and writes them to a file, for\n"
@@ -265,9 +324,12 @@ int main(int argc, char **argv)
 			"kinds.\n"
 			"With --for lowrank: the factors of recipes with lowrank or cskv, for clkv-eval "
 			"--factors\n"
-			"and clkv_cache_options.factors; with --for csr the dictionaries of recipes with csr, "
-			"for\n"
-			"the same.\n"
+			"and clkv_cache_options.factors; with --for recalkv those of recipes with recalkv, "
+			"with "
+			"--for\n"
+			"lorc those of recipes with lorc, which need no text, and the recipe of their ranks is "
+			"printed;\n"
+			"with --for csr the dictionaries of recipes with csr. All go the same way.\n"
 			"\n",
 		.options = options,
 		.n_options = sizeof options / sizeof options[0],

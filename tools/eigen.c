@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** \file eigen.c \brief Eigenvectors by LAPACK's dsyev, largest eigenvalue first. */
+/** \file eigen.c \brief Eigenvectors by LAPACK's dsyev, largest eigenvalue first; equations by dposv. */
 #include "eigen.h"
 
 #ifdef HAVE_LAPACKE
@@ -36,6 +36,29 @@ bool eigen_vectors(int n, double *m, double *values, struct tool_error *error)
 	reverse(n, m, values);
 	return true;
 }
+
+/* The least pivot of a matrix that isn't singular, in parts of the largest, as roots: squares are 2^-46 apart. */
+static const double least_pivot = 0x1p-23;
+
+/* Whether a factor of Cholesky's, m [n][n], is one of a matrix that is singular but for roundings. */
+static bool is_singular(int n, const double *m)
+{
+	double least = m[0], most = m[0];
+	for (int i = 1; i < n; i++) {
+		const double pivot = m[i * n + i];
+		least = pivot < least ? pivot : least;
+		most = pivot > most ? pivot : most;
+	}
+	return !(least > least_pivot * most);
+}
+
+bool eigen_solve(int n, double *m, int columns, double *x, struct tool_error *error)
+{
+	int code = (int)LAPACKE_dposv(LAPACK_ROW_MAJOR, 'U', n, columns, m, n, x, columns);
+	if (code != 0 || is_singular(n, m))
+		return tool_fail(error, "a matrix of %d rows is singular (LAPACK's dposv: %d)", n, code);
+	return true;
+}
 #else
 bool eigen_ready(struct tool_error *error)
 {
@@ -48,6 +71,12 @@ bool eigen_ready(struct tool_error *error)
 bool eigen_vectors(int n, double *m, double *values, struct tool_error *error)
 {
 	(void)n, (void)m, (void)values;
+	return eigen_ready(error);
+}
+
+bool eigen_solve(int n, double *m, int columns, double *x, struct tool_error *error)
+{
+	(void)n, (void)m, (void)columns, (void)x;
 	return eigen_ready(error);
 }
 #endif

@@ -99,3 +99,16 @@ bool factors_fit(size_t dim, double *metric, double *moment, float *down, float 
 	free(all);
 	return done;
 }
+
+bool factors_components(size_t dim, double *moment, float *down, float *up,
+                        struct tool_error *error)
+{
+	double *plain = calloc(dim * dim, sizeof *plain);
+	if (plain == NULL)
+		return tool_fail(error, "out of memory");
+	for (size_t i = 0; i < dim; i++)
+		plain[i * dim + i] = 1;
+	bool done = factors_fit(dim, plain, moment, down, up, error);
+	free(plain);
+	return done;
+}

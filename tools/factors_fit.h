@@ -17,4 +17,20 @@
 bool factors_fit(size_t dim, double *metric, double *moment, float *down, float *up,
                  struct tool_error *error);
 
+/** The same in the plain metric: principal components. */
+bool factors_components(size_t dim, double *moment, float *down, float *up,
+                        struct tool_error *error);
+
+/** One round of ReCalKV's calibration of the first `rank` columns of down [dim][dim] and rows of up: for rows x with this moment,
+ *  the B that makes the mean of |x - x A B|^2 least, then for that B the A. Neither raises it. Errors: latents that depend on each
+ *  other (a singular matrix). */
+bool factors_calibrate(size_t dim, size_t rank, const double *moment, float *down, float *up,
+                       struct tool_error *error);
+
+/** Its halves. */
+bool factors_calibrate_up(size_t dim, size_t rank, const double *moment, const float *down,
+                          float *up, struct tool_error *error);
+bool factors_calibrate_down(size_t dim, size_t rank, float *down, const float *up,
+                            struct tool_error *error);
+
 #endif

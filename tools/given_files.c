@@ -42,6 +42,15 @@ bool given_file_write(const struct given_file *file, const char *path, struct to
 	       (whole || tool_fail(error, "'%s' can't be written to its end", path));
 }
 
+static bool asks_for_factors(const char *recipe)
+{
+	static const char *const stages[] = {"lowrank", "lorc", "recalkv", "cskv", "csr"};
+	for (size_t i = 0; i < sizeof stages / sizeof stages[0]; i++)
+		if (strstr(recipe, stages[i]) != NULL)
+			return true;
+	return false;
+}
+
 /* asked: recipes have use for it. */
 static void offer(const struct given_file *file, bool asked, const void **data, size_t *size)
 {
@@ -53,14 +62,12 @@ static void offer(const struct given_file *file, bool asked, const void **data, 
 void given_files_offer(const struct given_files *files, const char *recipe, uint64_t model,
                        clkv_cache_options *options)
 {
-	const bool factors =
-		strstr(recipe, "lowrank") || strstr(recipe, "cskv") || strstr(recipe, "csr");
 	offer(&files->codebook, strstr(recipe, "a2ats"), &options->codebook, &options->codebook_size);
 	offer(&files->rotation, strstr(recipe, "rot=file"), &options->rotation,
 	      &options->rotation_size);
 	offer(&files->calibration, strstr(recipe, "qtc"), &options->calibration,
 	      &options->calibration_size);
-	offer(&files->factors, factors, &options->factors, &options->factors_size);
+	offer(&files->factors, asks_for_factors(recipe), &options->factors, &options->factors_size);
 	if (options->codebook || options->rotation || options->calibration || options->factors)
 		options->model = model;
 }

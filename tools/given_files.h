@@ -26,7 +26,7 @@ struct given_paths {
 	     .text = &(paths).calibration},                                                            \
 	{                                                                                              \
 		"factors", "FILE",                                                                         \
-			"factors for recipes with lowrank, cskv or csr, of clkv-train --for lowrank or csr",   \
+			"factors for recipes with lowrank, lorc, recalkv, cskv or csr, of clkv-train",         \
 			.text = &(paths).factors                                                               \
 	}
 

@@ -10,6 +10,7 @@
  * Numbers: scores and sums in f32, one running maximum per query. Passes per block: scores, softmax, sums. */
 #include "attend.clh"
 #include "attend_args.clh"
+#include "expanded_keys.clh"
 #include "latents.clh"
 #include "pruned_scores.clh"
 #include "pruned_sums.clh"
@@ -23,6 +24,9 @@ __kernel GROUP_SIZE void attend_partial(ARGS(ATTEND_PARTIAL_ARGS))
 	__local float latents[LATENT_SUMS]; /* sums of blocks that hold latents */
 	__local float kept[KEPT], tile[RECOVERED] __attribute__((aligned(64)));
 	__local float factors[FACTORS], amplitudes[ALL_AMPLITUDES] __attribute__((aligned(64)));
+#if EXPANDS
+	__local float expanded[EXPANDED] __attribute__((aligned(64))); /* keys of a block, made whole */
+#endif
 	__local ushort starts[STARTS];
 	const struct pruning pruning = {kept, tile, factors, amplitudes, starts};
 	__global const uint *job = plan + work + (uint)get_group_id(0) * ABI_WORK_WORDS;
@@ -52,9 +56,16 @@ __kernel GROUP_SIZE void attend_partial(ARGS(ATTEND_PARTIAL_ARGS))
 		load_query(q, q_dtype, at, r<n_rows, softcap> 0.0f ? scale : scale * LOG2_E, position + r,
 		           turns, magnitude, projections, first_projection + stream, queries + u * DK);
 	}
-#if LATENTS
+#if EXPANDS
+	order_queries(queries, kept);
+	start_turns(turns, expanded + (DK + EXPAND_ROWS) * BT);
+	const struct expansion group = {projections, first_projection + stream, stream, turns,
+	                                magnitude};
+#elif LATENTS
 	fold_queries(NQ, queries, projections, first_projection + stream, kept);
-	for (int i = LANE; i < NQ * RANK_V; i += LANES)
+#endif
+#if LATENTS
+	for (int i = LANE; i < LATENT_SUMS; i += LANES)
 		latents[i] = 0.0f;
 #endif
 	sum_groups(LATENTS ? kept : queries, folded_k);
@@ -75,8 +86,13 @@ __kernel GROUP_SIZE void attend_partial(ARGS(ATTEND_PARTIAL_ARGS))
 		const bool whole = STATE_BYTES ? !b.listed : true;
 		if (window && whole && b.hi + window <= position + 1)
 			continue; /* behind every row's window */
+#if EXPANDS
+		(void)pruning, (void)last_sealed, (void)key;
+		expanded_scores(b, i, see, pool, ahead, group, queries, kept, expanded, scores);
+#else
 		block_scores(b, block, last_sealed, key, ahead, codebook, queries, pruning, folded_k,
 		             scores, codes, scratch);
+#endif
 		last_sealed = b.sealed ? block : last_sealed;
 		SYNC();
 #if STATE_BYTES
@@ -89,16 +105,27 @@ __kernel GROUP_SIZE void attend_partial(ARGS(ATTEND_PARTIAL_ARGS))
 #endif
 		SYNC();
 #if LATENTS
-		shrink_sums(NQ, b.sealed ? DV : RANK_V, shrink, b.sealed ? sums : latents);
+		shrink_sums(b.sealed ? 1 : VALUE_HEADS, NQ, b.sealed ? DV : RANK_V, shrink,
+		            b.sealed ? sums : latents);
 #endif
-		block_sums(b.sealed, block, b.flags, ahead, codebook, dictionary, scores, shrink, folded_v,
-		           LATENTS && b.sealed ? latents : sums, codes, tile, scratch);
-		SYNC();
+		for (int j = 0; j < (b.sealed ? VALUE_HEADS : 1); j++) {
+			if (VALUE_HEADS > 1 && b.sealed)
+				block =
+					pool +
+					member_at(see, stream,
+				              value_member(projections, first_projection + stream, stream, j), i);
+			block_sums(b.sealed, block, b.flags, ahead, codebook, dictionary, scores, shrink,
+			           folded_v, LATENTS && b.sealed ? latents + j * NQ * RANK_V : sums, codes,
+			           tile, scratch);
+			SYNC();
+		}
 	}
 	end_sums(dictionary, folded_v, sums);
 	SYNC();
 #if LATENTS
-	expand_sums(NQ, latents, projections, first_projection + stream, sums);
+	for (int j = 0; j < VALUE_HEADS; j++)
+		expand_sums(NQ, latents + j * NQ * RANK_V,
+		            value_rows(projections, first_projection + stream) + j * RANK_V * DV, sums);
 #endif
 	for (int u = 0; u < (int)n_rows * HT; u++) {
 		uint part = plan[rows + (row0 + (uint)u / HT) * ABI_NEW_WORDS + ABI_NEW_PART] + split;

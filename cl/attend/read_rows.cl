@@ -22,6 +22,19 @@
 #define SEALED_V(block, t, d) sealed_v(block, flags, codebook, codes, t, d)
 #endif
 
+/* Of latents number c of a group's, the block that holds them: that of one of its heads, of the same tokens. */
+#define MEMBER_BLOCK(member)                                                                       \
+	(pool +                                                                                        \
+	 block_at((entry + ((int)(member) - (int)stream) * (int)ABI_ROW_WORDS(cap))[ABI_ENTRY_ADDR]))
+#define KEY_BLOCK(c)                                                                               \
+	(KEY_HEADS == 1                                                                                \
+	     ? block                                                                                   \
+	     : MEMBER_BLOCK(key_member(projections, first_projection + stream, stream, (c) / RANK_K)))
+#define VALUE_BLOCK(d)                                                                             \
+	(VALUE_HEADS == 1 ? block                                                                      \
+	                  : MEMBER_BLOCK(value_member(projections, first_projection + stream, stream,  \
+	                                              (d) / RANK_V)))
+
 /* The sealed entry that holds a position: entries lie in the order of time. */
 INLINE __global const uint *find_entry(__global const uint *row, uint position)
 {
@@ -38,7 +51,7 @@ INLINE __global const uint *find_entry(__global const uint *row, uint position)
 
 __kernel GROUP_SIZE void read_rows(ARGS(READ_ROWS_ARGS))
 {
-	__local float x[DK > DV ? DK : DV];
+	__local float x[MAX_OF(ROOM_K, ROOM_V)];
 	__local uchar codes[SEALED_CODES] __attribute__((aligned(16)));
 	__local float factors[FACTORS], amplitudes[ALL_AMPLITUDES] __attribute__((aligned(64)));
 	uint i = (uint)get_group_id(0), stream = first_stream + (uint)get_group_id(1),
@@ -64,12 +77,12 @@ __kernel GROUP_SIZE void read_rows(ARGS(READ_ROWS_ARGS))
 		widen_fills(block, factors, amplitudes);
 		SYNC();
 #endif
-		for (int c = LANE; c < (in_half ? DK : RANK_K); c += LANES)
+		for (int c = LANE; c < (in_half ? DK : KEY_HEADS * RANK_K); c += LANES)
 			x[c] = in_half ? vload_half(c * BT + t, (__global const half *)block)
-			               : SEALED_K(block, c, t);
+			               : SEALED_K(KEY_BLOCK(c), c % RANK_K, t);
 		SYNC();
 #if LATENTS
-		expand_key(!in_half, x, projections, first_projection + stream);
+		expand_key(!in_half, x, projections, first_projection + stream, position, turns, magnitude);
 #endif
 		unproject_key(x, projections, first_projection + stream);
 		for (int c = LANE; c < DK; c += LANES)
@@ -80,9 +93,9 @@ __kernel GROUP_SIZE void read_rows(ARGS(READ_ROWS_ARGS))
 	if (has_v) {
 		if (!in_half)
 			open_v(block, flags, codebook, codes);
-		for (int d = LANE; d < (in_half ? DV : RANK_V); d += LANES)
+		for (int d = LANE; d < (in_half ? DV : VALUE_HEADS * RANK_V); d += LANES)
 			x[d] = in_half ? vload_half(DK * BT + t * DV + d, (__global const half *)block)
-			               : SEALED_V(block, t, d);
+			               : SEALED_V(VALUE_BLOCK(d), t, d % RANK_V);
 		SYNC();
 #if LATENTS
 		expand_value(!in_half, x, projections, first_projection + stream);

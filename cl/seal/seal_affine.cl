@@ -6,15 +6,21 @@
  * Numbers: scale = (max - min) / (2^BITS - 1), rounded to half, a subnormal one upwards; code = rint((x - min) / scale as stored), clamped, so
  * |x - decoded| <= scale / 2, and at the ends of the range up to the rounding of the scale more. A constant unit has
  * scale 0 and decodes to its minimum. Symmetric: scale = max |x| / (2^(BITS-1) - 1), codes 1 .. 2^BITS - 1.
- * Of latents (latents.clh) each value is worked out as it is asked for, twice: once for its unit's range.
+ * Of latents (latents.clh) each value is worked out as it is asked for, twice: once for its unit's range; those of keys of groups, and
+ * in front of RoPE, before (latent_keys.clh).
  * Tokens that a partial block lacks enter no range; their codes are 0. */
 #include "affine_units.clh"
+#include "latent_keys.clh"
 #include "seal_args.clh"
 
 __kernel GROUP_SIZE void seal_affine(ARGS(SEAL_BLOCK_ARGS))
 {
 	__local uchar list[ROW_LIST], bytes[PACKS_K ? K_BITS < 16 ? DK * BT : 1 : 1];
 	__local ushort starts[STARTS];
+#if LATENTS
+	__local float keys[LATENT_KEYS] __attribute__((aligned(64)));
+	__local ulong places[LATENT_PLACES];
+#endif
 	__global const uint *job = plan + jobs + (uint)get_group_id(0) * ABI_SEAL_WORDS;
 	const uint stream = first_stream + (uint)get_group_id(1),
 			   layer = first_layer + (uint)get_group_id(2);
@@ -22,6 +28,14 @@ __kernel GROUP_SIZE void seal_affine(ARGS(SEAL_BLOCK_ARGS))
 #if LATENTS
 	s.key_latents = key_latents(projections, layer * STREAMS + stream);
 	s.value_latents = value_latents(projections, layer * STREAMS + stream);
+	s.keys = keys;
+	s.pool = pool;
+	s.places = places;
+	place_values(pool, tables, job, layer, stream, projections, places);
+	SYNC();
+#endif
+#if EXPANDS
+	make_key_latents(pool, tables, job, layer, stream, projections, turns, magnitude, keys);
 #endif
 	if (!makes_block(s))
 		return;

@@ -25,7 +25,7 @@ static void shape_macros(const clkv_cache *cache, const struct clkv__variant *va
 	clkv__macros_int(m, "G", s->g);
 	clkv__macros_int(m, "STREAMS", s->streams);
 	clkv__macros_int(m, "Q_HEADS", s->q_heads);
-	clkv__projection_macros(variant, m);
+	clkv__projection_macros(variant, s, m);
 	if (clkv__selects(&cache->plan.select))
 		clkv__macros_int(m, "STATE_BYTES", (int)clkv__plan_state(&cache->plan));
 	clkv__prune_macros(&variant->prune, s, clkv__plan_section(&cache->plan), m);
@@ -77,20 +77,22 @@ static clkv_status plan_tile(struct builder *b, const char *file, const char *na
 	return CLKV_OK;
 }
 
-/* Kernels of keys that are stored already are the same whoever rotated them. */
-static clkv__macros with_rope(const clkv_cache *cache, const clkv__macros *base)
+/* Kernels of keys that are stored already are the same whoever rotated them, but for those that turn latents. */
+static clkv__macros with_rope(const clkv_cache *cache, const struct clkv__variant *variant,
+                              const clkv__macros *base)
 {
 	clkv__macros m = *base;
-	clkv__rope_macros(&cache->shape.rope, false, &m);
+	clkv__rope_macros(&cache->shape.rope, clkv__groups_turn(&variant->groups, &cache->shape), &m);
 	return m;
 }
 
-static clkv_status plan_attend(struct builder *b, const clkv__macros *base, int tile_rows,
-                               struct clkv__kernel *k, clkv_error *error)
+static clkv_status plan_attend(struct builder *b, const struct clkv__variant *variant,
+                               const clkv__macros *base, int tile_rows, struct clkv__kernel *k,
+                               clkv_error *error)
 {
 	clkv_context *context = b->cache->context;
 	const char *file = "attend_partial.cl", *name = "attend_partial";
-	clkv__macros m = with_rope(b->cache, base);
+	clkv__macros m = with_rope(b->cache, variant, base);
 	clkv__macros_int(&m, "HT", b->cache->cut.tile_heads);
 	clkv__macros_int(&m, "TR", tile_rows);
 	if (context->subgroups && b->cache->tuning.lanes > 1) {
@@ -145,7 +147,7 @@ static void row_macros(const struct builder *b, clkv__macros *m)
 static clkv_status plan_listed(struct builder *b, const clkv__macros *codec,
                                struct clkv__variant_kernels *k, clkv_error *error)
 {
-	clkv__macros m = with_rope(b->cache, codec);
+	clkv__macros m = with_rope(b->cache, &b->cache->plan.sealing, codec);
 	row_macros(b, &m);
 	clkv__macros_int(&m, "PLACE", place_of(b->cache));
 	CLKV_TRY(plan(b, "recall_attend.cl", "recall_attend", &m, &k->recall, error));
@@ -260,14 +262,16 @@ static clkv_status plan_variant(struct builder *b, const struct clkv__variant *v
 {
 	clkv__macros shape, codec, rotating, merging;
 	shape_macros(b->cache, variant, &shape);
-	rotating = merging = with_rope(b->cache, &shape);
+	rotating = merging = with_rope(b->cache, &(const struct clkv__variant){.dense = true}, &shape);
 	codec = shape;
 	codec_macros(b->cache, variant, &codec);
+	if (clkv__groups_turn(&variant->groups, &b->cache->shape))
+		codec = with_rope(b->cache, variant, &codec);
 	if (b->cache->use == CLKV__CACHE_READS)
 		return plan(b, "read_rows.cl", "read_rows", &codec, &k->read, error);
-	CLKV_TRY(plan_attend(b, &codec, b->cache->cut.tile_rows, &k->attend_tile, error));
+	CLKV_TRY(plan_attend(b, variant, &codec, b->cache->cut.tile_rows, &k->attend_tile, error));
 	k->attend_tile.early |= b->cache->use == CLKV__CACHE_ATTENDS;
-	CLKV_TRY(plan_attend(b, &codec, 1, &k->attend_row, error));
+	CLKV_TRY(plan_attend(b, variant, &codec, 1, &k->attend_row, error));
 	CLKV_TRY(plan(b, "append_rows.cl", "append_rows", &rotating, &k->append, error));
 	if (!variant->dense && clkv__weighs(&b->cache->plan.select))
 		clkv__macros_int(&merging, "KEEP_ALL", 1);

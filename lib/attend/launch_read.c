@@ -43,6 +43,7 @@ static clkv_status read_span(clkv_seq *seq, struct clkv__chain *chain,
 		.landed = r->landed,
 		.block_units = cache->sizes.sealed_units,
 		.slots = r->slots,
+		ROPE_FIELDS(cache),
 		PROJECTION_FIELDS(cache, layer),
 	};
 	put_read_rows(&a, &given);

@@ -78,6 +78,7 @@ clkv_status clkv__launch_seal(clkv_cache *cache, struct clkv__chain *chain, cl_u
 	const struct seal_block_args given = {
 		JOB_FIELDS(cache, span),
 		.projections = projections(cache),
+		ROPE_FIELDS(cache),
 	};
 	put_seal_block(&a, &given);
 	return run_seal(cache, &a, chain, n_jobs, span, error);

@@ -8,6 +8,7 @@
 #include "plan/calibration_image.h"
 #include "plan/factors.h"
 #include "plan/given_file.h"
+#include "plan/group_factors.h"
 
 clkv_status clkv__cache_given_check(const struct clkv__shape *whole,
                                     const struct clkv__demands *all, clkv_error *error)
@@ -24,10 +25,11 @@ clkv_status clkv__cache_given_check(const struct clkv__shape *whole,
 	return CLKV_OK;
 }
 
-static bool same_ranks(const struct clkv__plan *a, const struct clkv__plan *b)
+static bool same_latents(const struct clkv__plan *a, const struct clkv__plan *b)
 {
 	const struct clkv__latents *x = &a->sealing.latents, *y = &b->sealing.latents;
-	return x->k == y->k && x->v == y->v;
+	return x->k == y->k && x->v == y->v &&
+	       clkv__groups_same(&a->sealing.groups, &b->sealing.groups);
 }
 
 clkv_status clkv__cache_given_like(const clkv_cache *like, const struct clkv__shape *shape,
@@ -37,10 +39,10 @@ clkv_status clkv__cache_given_like(const clkv_cache *like, const struct clkv__sh
 	for (int i = 0; i < shape->layers && given != CLKV__GIVEN_NOTHING; i++) {
 		int layer = clkv__shape_layer(shape, i);
 		const struct clkv__plan *theirs = &clkv__cache_at(like, &layer)->plan;
-		if (clkv__projection_given(theirs) != given || !same_ranks(theirs, plan))
+		if (clkv__projection_given(theirs) != given || !same_latents(theirs, plan))
 			CLKV_FAIL(error, CLKV_ERROR_UNSUPPORTED,
 			          "a recipe with %s needs its %s, and the cache has none of layer %d, or of "
-			          "other ranks; allowed: caches that have one",
+			          "other ranks or groups; allowed: caches that have one",
 			          clkv__given_asked(given), clkv__given_name(given),
 			          clkv__shape_layer(shape, i));
 	}
@@ -68,6 +70,15 @@ static clkv_status write_all(cl_command_queue queue, cl_mem mem, size_t bytes, c
 	return CLKV_OK;
 }
 
+static void unpack_factors(const clkv_cache *cache, const void *file, float *rows)
+{
+	const struct clkv__variant *v = &cache->plan.sealing;
+	if (clkv__groups_own(&v->groups))
+		clkv__factors_unpack(&cache->shape, &v->latents, file, rows);
+	else
+		clkv__group_factors_unpack(&cache->shape, &v->latents, &v->groups, file, rows);
+}
+
 /* What a file of the options gives, in the device's order. */
 static void unpack(const clkv_cache *cache, const clkv_cache_options *o, float *rows)
 {
@@ -79,7 +90,7 @@ static void unpack(const clkv_cache *cache, const clkv_cache_options *o, float *
 		clkv__calibration_steps(&cache->shape, o->calibration, rows);
 		break;
 	default:
-		clkv__factors_unpack(&cache->shape, &cache->plan.sealing.latents, o->factors, rows);
+		unpack_factors(cache, o->factors, rows);
 	}
 }
 

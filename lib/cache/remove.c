@@ -132,7 +132,9 @@ static clkv_status move_rows(clkv_seq *from, clkv_seq *to, size_t first, cl_comm
 static clkv_status check_recipe(const clkv_cache *cache, clkv_error *error)
 {
 	bool looks = clkv__plan_observes(&cache->plan) || clkv__weighs(&cache->plan.select);
-	if (looks || !clkv__plan_plain_channels(&cache->plan))
+	/* latents of keys in front of RoPE don't know positions */
+	bool before = cache->plan.sealing.groups.before;
+	if (looks || (!clkv__plan_plain_channels(&cache->plan) && !before))
 		CLKV_FAIL(
 			error, CLKV_ERROR_UNSUPPORTED,
 			"stage '%.*s' %s of tokens at the positions that they had; allowed: to remove the "

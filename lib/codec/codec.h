@@ -123,7 +123,7 @@ struct clkv__codec_layout {
 	int boosted;                      /**< channels that have four; kept.k_channels are all */
 	uint32_t k_list, v_list;          /**< of outliers */
 	int k_outliers,
-		v_outliers; /**< values that are kept beside the codes; of a row, where each has some */
+		v_outliers; /**< values that stay in half: of a block's list, or of a row, of the codec of widths */
 	uint32_t
 		split_tokens; /**< tokens whose attention takes a CPU as long as what begins and ends a split; 0: nothing does */
 	int query_floats;       /**< of a query in local memory, on top of what all codecs need */

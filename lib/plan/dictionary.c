@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/little_endian.h"
 #include "plan/factors.h"
+#include "plan/group_factors.h"
 
 #include <math.h>
 
@@ -13,11 +14,23 @@ static void raise(int *rank, int band)
 	*rank = band > *rank ? band : *rank;
 }
 
+/* A file has factors of one kind of groups. */
+static void add_groups(struct clkv__factors_use *use, const struct clkv__groups *groups)
+{
+	if (use->latents)
+		use->mixed |= !clkv__groups_same(&use->groups, groups);
+	use->groups = *groups;
+	use->latents = true;
+}
+
 void clkv__factors_use_add(struct clkv__factors_use *use, const struct clkv__variant *band)
 {
 	raise(&use->ranks.k, band->latents.k);
 	raise(&use->ranks.v, band->latents.v);
-	use->latents |= band->project == ABI_PROJECT_LATENTS;
+	if (band->project == ABI_PROJECT_LATENTS)
+		add_groups(use, &band->groups);
+	use->atoms |= band->project == ABI_PROJECT_ATOMS;
+	use->mixed |= use->latents && use->atoms && !clkv__groups_own(&use->groups);
 	if (band->project != ABI_PROJECT_ATOMS)
 		return;
 	use->chunks[0] |= 1u << band->spec.sparse.k.chunks;
@@ -79,10 +92,39 @@ static clkv_status check_side(const struct clkv__shape *shape, struct side s, un
 	return CLKV_OK;
 }
 
+/* Which kind of file it must be, before any word of it is read. */
+static clkv_status check_kind(const struct clkv__factors_use *use, const void *file, size_t size,
+                              clkv_error *error)
+{
+	const struct clkv__groups *g = &use->groups;
+	bool own = !use->latents || clkv__groups_own(g), group = clkv__is_group_factors(file, size);
+	if (use->mixed)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
+		          "the recipe's layers ask for factors of different groups of heads, and a cache "
+		          "takes one file; allowed: layers of the same groups, with keys on the same side "
+		          "of RoPE, and other recipes without factors");
+	if (own && group)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
+		          "the factors file is of groups of heads, or of keys in front of RoPE; allowed "
+		          "with this recipe: one of each head's own rows, keys behind RoPE, as clkv-train "
+		          "--for lowrank or csr makes it");
+	if (!own && file && !group)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
+		          "the factors file isn't one of groups of heads; allowed with this recipe: one of "
+		          "%d heads of K and %d of V, keys %s RoPE, as clkv-train --for lorc or recalkv "
+		          "makes it",
+		          g->k, g->v, g->before ? "in front of" : "behind");
+	return CLKV_OK;
+}
+
 clkv_status clkv__factors_use_check(const struct clkv__shape *shape,
                                     const struct clkv__factors_use *use, const void *file,
                                     size_t size, uint64_t model, clkv_error *error)
 {
+	CLKV_TRY(check_kind(use, file, size, error));
+	if (clkv__is_group_factors(file, size))
+		return clkv__group_factors_check(shape, &use->ranks, &use->groups, file, size, model,
+		                                 error);
 	CLKV_TRY(clkv__factors_check(shape, &use->ranks, file, size, model, error));
 	const struct clkv__latents ranks = clkv__factors_ranks(file);
 	const unsigned char *at = clkv__factors_first(file);

@@ -18,14 +18,18 @@
 struct clkv__factors_use {
 	struct clkv__latents ranks; /**< the largest of any band */
 	bool latents;               /**< one seals latents */
-	unsigned chunks[2];         /**< of K and V: bit c, a band has atoms of c chunks */
+	struct clkv__groups groups; /**< whose, of the first that does */
+	bool
+		mixed; /**< bands ask for factors of different groups, or for a dictionary beside those of groups */
+	bool atoms;         /**< one seals sums of atoms */
+	unsigned chunks[2]; /**< of K and V: bit c, a band has atoms of c chunks */
 };
 
 /** Adds what a band asks. */
 void clkv__factors_use_add(struct clkv__factors_use *use, const struct clkv__variant *band);
 
 /** Whether a file serves all bands. Errors: as clkv__factors_check, and INVALID_ARGUMENT (atoms, or a rank above the head size,
- *  for latents; an atom whose product isn't 1). */
+ *  for latents; factors of other groups, or of groups and others in one recipe; an atom whose product isn't 1). */
 clkv_status clkv__factors_use_check(const struct clkv__shape *shape,
                                     const struct clkv__factors_use *use, const void *file,
                                     size_t size, uint64_t model, clkv_error *error);

@@ -33,11 +33,18 @@ struct clkv__latents {
 	int k, v;
 };
 
+/** Whose rows have latents together: numbers of KV heads, which divide the model's; 0: rows have no latents. */
+struct clkv__groups {
+	int k, v;
+	bool before; /**< latents are of keys in front of RoPE */
+};
+
 /** What the layers of one kind do with their tokens. */
 struct clkv__variant {
 	bool dense;                      /**< never seals: all tokens stay in half */
 	int project;                     /**< ABI_PROJECT_*: how K, V and q are turned */
 	struct clkv__latents latents;    /**< if rows have some (ABI_PROJECT_LATENTS, _ATOMS); else 0 */
+	struct clkv__groups groups;      /**< and whose */
 	struct clkv__prune prune;        /**< channels of K that sealed blocks lack */
 	const struct clkv__codec *codec; /**< of sealed blocks; NULL if dense */
 	union clkv__codec_spec spec;
@@ -110,6 +117,29 @@ static inline const struct clkv__variant *clkv__plan_sealing(const struct clkv__
 static inline bool clkv__plan_latents(const struct clkv__plan *plan)
 {
 	return plan->sealing.project == ABI_PROJECT_LATENTS;
+}
+
+/** Whether factors are of each head's own rows as the cache has them. */
+static inline bool clkv__groups_own(const struct clkv__groups *g)
+{
+	return g->k <= 1 && g->v <= 1 && !g->before;
+}
+
+/** Whether no query can take K's factor, so that keys are made whole. */
+static inline bool clkv__groups_expand(const struct clkv__groups *g)
+{
+	return g->k > 1 || g->before;
+}
+
+/** Whether keys are turned back before they become latents. */
+static inline bool clkv__groups_turn(const struct clkv__groups *g, const struct clkv__shape *shape)
+{
+	return g->before && shape->rope.kind != CLKV_ROPE_NONE;
+}
+
+static inline bool clkv__groups_same(const struct clkv__groups *a, const struct clkv__groups *b)
+{
+	return a->k == b->k && a->v == b->v && a->before == b->before;
 }
 
 /** Whether sealed tokens are stored as they are: no codes, all channels. */

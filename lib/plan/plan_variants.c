@@ -56,24 +56,26 @@ static clkv_status check_latents(const struct clkv__variant *v, const struct clk
 {
 	if (clkv__prunes(&v->prune))
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE,
-		          "lowrank and cskv can't follow a stage that prunes channels: latents have no "
+		          "lowrank, lorc, recalkv and cskv can't follow a stage that prunes channels: "
+		          "latents have no "
 		          "channels to leave out; allowed: a lower rank");
 	if (clkv__selects(&p->select))
-		CLKV_FAIL(
-			error, CLKV_ERROR_INVALID_RECIPE,
-			"lowrank and cskv can't follow '%s': it judges sealed tokens by all channels, and "
-			"moves them to other blocks; allowed: kivi, q or kvcomp there",
-			p->select.stage);
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE,
+		          "lowrank, lorc, recalkv and cskv can't follow '%s': it judges sealed tokens by "
+		          "all channels, and "
+		          "moves them to other blocks; allowed: kivi, q or kvcomp there",
+		          p->select.stage);
 	if (clkv__recalls(&p->recall))
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE,
-		          "clusterkv, a2ats, pages and topk can't follow lowrank or cskv: they read single "
+		          "clusterkv, a2ats, pages and topk can't follow lowrank, lorc, recalkv or cskv: "
+		          "they read single "
 		          "tokens with all channels; allowed: kvcomp, kivi or q before them");
 	if (v->codec != &clkv__codec_affine)
-		CLKV_FAIL(
-			error, CLKV_ERROR_INVALID_RECIPE,
-			"codec '%s' can't follow lowrank: it stores rows of all channels; allowed: kivi, q "
-			"with rot=none, or nothing",
-			v->codec->name);
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE,
+		          "codec '%s' can't follow lowrank, lorc or recalkv: it stores rows of all "
+		          "channels; allowed: kivi, q "
+		          "with rot=none, or nothing",
+		          v->codec->name);
 	return CLKV_OK;
 }
 
@@ -138,6 +140,16 @@ static void group(const struct clkv__variant *v, const struct clkv__shape *shape
 	l->least_units = (l->section + v_end + least) / ABI_UNIT;
 }
 
+/* Local memory of attention on latents: folded or ordered queries, and sums of the group; a block's keys that are made whole, 16
+ * latents at a time, and turns (cl/attend/expanded_keys.clh). */
+static void add_latents(const struct clkv__variant *v, const struct clkv__shape *shape, int block,
+                        struct clkv__codec_layout *l)
+{
+	l->query_floats += shape->dk + v->groups.v * l->kept.v_cols;
+	if (clkv__groups_expand(&v->groups))
+		l->decoded_bytes += 4 * (uint32_t)((shape->dk + 16) * block + shape->dk);
+}
+
 /* What a sealed block of the variant is made of, once all stages have said what they want. */
 static clkv_status layout(struct clkv__variant *v, const struct clkv__shape *shape,
                           const struct clkv__plan *p, clkv_error *error)
@@ -156,7 +168,7 @@ static clkv_status layout(struct clkv__variant *v, const struct clkv__shape *sha
 	CLKV_TRY(v->codec->layout(&v->spec, shape, kept, block, l, error));
 	l->kept = kept;
 	if (v->project == ABI_PROJECT_LATENTS) /* folded queries, and sums */
-		l->query_floats += shape->dk + kept.v_cols;
+		add_latents(v, shape, block, l);
 	l->section = clkv__prune_bytes(&v->prune, shape, block);
 	l->section_room += clkv__prune_room(&v->prune, shape, block);
 	if (v->prune.grouped) {

@@ -6,6 +6,7 @@
 #include "base/little_endian.h"
 #include "plan/factors.h"
 #include "plan/given_file.h"
+#include "plan/group_factors.h"
 
 #include <math.h>
 
@@ -46,14 +47,27 @@ clkv_status clkv__projection_set(struct clkv__variant *variant, int kind, const 
 {
 	if (variant->project != ABI_PROJECT_NONE)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE,
-		          "stage '%s' turns rows (%s) that lowrank has made latents of; allowed behind "
-		          "lowrank: kivi, q with rot=none, or nothing",
+		          "stage '%s' turns rows (%s) that lowrank, lorc or recalkv has made latents of; "
+		          "allowed behind them: kivi, q with rot=none, or nothing",
 		          stage, clkv__projection_name(kind));
 	variant->project = kind;
 	return CLKV_OK;
 }
 
-void clkv__projection_macros(const struct clkv__variant *variant, clkv__macros *m)
+/* Where latents are of other rows than a head's own as they lie. */
+static void group_macros(const struct clkv__groups *groups, const struct clkv__shape *shape,
+                         clkv__macros *m)
+{
+	if (clkv__groups_own(groups))
+		return;
+	clkv__macros_int(m, "KEY_HEADS", groups->k);
+	clkv__macros_int(m, "VALUE_HEADS", groups->v);
+	clkv__macros_int(m, "EXPANDS", clkv__groups_expand(groups));
+	clkv__macros_int(m, "LATENTS_TURN", clkv__groups_turn(groups, shape));
+}
+
+void clkv__projection_macros(const struct clkv__variant *variant, const struct clkv__shape *shape,
+                             clkv__macros *m)
 {
 	bool latents = variant->project == ABI_PROJECT_LATENTS;
 	bool stays = latents || variant->project == ABI_PROJECT_ATOMS; /* rows themselves do */
@@ -65,6 +79,7 @@ void clkv__projection_macros(const struct clkv__variant *variant, clkv__macros *
 	clkv__macros_int(m, "LATENTS", 1);
 	clkv__macros_int(m, "RANK_K", variant->latents.k);
 	clkv__macros_int(m, "RANK_V", variant->latents.v);
+	group_macros(&variant->groups, shape, m);
 }
 
 static const struct {
@@ -73,7 +88,7 @@ static const struct {
 	[CLKV__GIVEN_NOTHING] = {"none", "none"},
 	[CLKV__GIVEN_ROTATION] = {"rotation", "rot=file"},
 	[CLKV__GIVEN_CALIBRATION] = {"calibration", "qtc"},
-	[CLKV__GIVEN_FACTORS] = {"factors", "lowrank, cskv or csr"},
+	[CLKV__GIVEN_FACTORS] = {"factors", "lowrank, lorc, recalkv, cskv or csr"},
 };
 
 const char *clkv__given_name(enum clkv__given given)
@@ -107,6 +122,9 @@ uint64_t clkv__projection_bytes(const struct clkv__plan *plan, const struct clkv
 	case CLKV__GIVEN_CALIBRATION:
 		return heads * (uint64_t)(shape->dk + shape->dv) * 4;
 	case CLKV__GIVEN_FACTORS:
+		if (!clkv__groups_own(&plan->sealing.groups))
+			return clkv__group_factors_device_bytes(shape, &plan->sealing.latents,
+			                                        &plan->sealing.groups);
 		return clkv__factors_device_bytes(shape, &plan->sealing.latents);
 	default:
 		return 0;

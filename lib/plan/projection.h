@@ -55,7 +55,8 @@ clkv_status clkv__projection_set(struct clkv__variant *variant, int kind, const 
                                  clkv_error *error);
 
 /** The macros of cl/base/project.clh and latents.clh. */
-void clkv__projection_macros(const struct clkv__variant *variant, clkv__macros *m);
+void clkv__projection_macros(const struct clkv__variant *variant, const struct clkv__shape *shape,
+                             clkv__macros *m);
 
 /** The file with what the plan's rows are turned by. */
 enum clkv__given clkv__projection_given(const struct clkv__plan *plan);

@@ -8,7 +8,7 @@
 void clkv__tune_key(const struct clkv__shape *shape, const struct clkv__plan *plan,
                     char key[CLKV__TUNE_KEY])
 {
-	char codec[64] = "half", pruned[16];
+	char codec[64] = "half", pruned[32];
 	const struct clkv__variant *v = &plan->sealing;
 	if (!v->dense) {
 		int n = snprintf(codec, sizeof codec, "%s:", v->codec->name);
@@ -18,6 +18,11 @@ void clkv__tune_key(const struct clkv__shape *shape, const struct clkv__plan *pl
 		if (clkv__plan_latents(plan)) {
 			snprintf(pruned, sizeof pruned, "-r%dx%d", v->latents.k, v->latents.v);
 			strncat(codec, pruned, sizeof codec - strlen(codec) - 1);
+			if (!clkv__groups_own(&v->groups)) {
+				snprintf(pruned, sizeof pruned, "-h%dx%d%s", v->groups.k, v->groups.v,
+				         v->groups.before ? "b" : "");
+				strncat(codec, pruned, sizeof codec - strlen(codec) - 1);
+			}
 		}
 	}
 	snprintf(key, CLKV__TUNE_KEY, "%s/bt%d/dk%d/dv%d/g%d", codec, plan->general.block, shape->dk,

@@ -18,6 +18,8 @@
 	X(qtc)                                                                                         \
 	X(qaq)                                                                                         \
 	X(lowrank)                                                                                     \
+	X(lorc)                                                                                        \
+	X(recalkv)                                                                                     \
 	X(cskv)                                                                                        \
 	X(csr)                                                                                         \
 	X(think)                                                                                       \

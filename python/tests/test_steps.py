@@ -244,3 +244,23 @@ def test_factors_of_a_file(context, rows):
             assert not got[..., 16:].any()
     with pytest.raises(clkv.Error, match="factors"):
         context.cache(GEOMETRY, recipe, max_tokens=512, factors=data, model=8)
+
+
+def test_factors_of_groups(context, rows):
+    """Both heads together, in the other order: all latents give the rows, half of them those of the head that comes first."""
+    whole = np.broadcast_to(np.eye(64, dtype=np.float32), (2, 1, 64, 64)).copy()
+    data = clkv.factors_bytes(GEOMETRY, whole, whole, whole, whole, heads_k=2, heads_v=2,
+                              order_k=np.array([[1, 0], [1, 0]]), order_v=np.array([[1, 0], [1, 0]]))
+    q, k, v = rows(300)
+    for rank, kept in ((32, (True, True)), (16, (False, True))):
+        recipe = f"lowrank:rank={rank},heads_k=2,heads_v=2 ; window=64"
+        with context.cache(GEOMETRY, recipe, max_tokens=512, factors=data) as cache, cache.sequence() as sequence:
+            run(cache, [(sequence, 300, "prompt_end")], q, k, v)
+            for got, want in zip(sequence.read(1, 0, 128), (k[1, :128], v[1, :128])):
+                for head in range(2):
+                    expected = want[:, head] if kept[head] else np.zeros_like(want[:, head])
+                    assert np.abs(got[:, head] - expected).max() < np.abs(want).max() / 1024
+    with pytest.raises(clkv.Error, match="order_k"):
+        clkv.factors_bytes(GEOMETRY, whole, whole, whole, whole, heads_k=2, heads_v=2, order_k=np.zeros((2, 3), int))
+    with pytest.raises(clkv.Error, match="heads_k"):
+        clkv.factors_bytes(GEOMETRY, whole, whole, whole, whole, heads_k=3, heads_v=2)

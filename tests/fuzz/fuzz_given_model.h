@@ -10,6 +10,9 @@ enum { FUZZ_GIVEN_LAYERS = 2, FUZZ_GIVEN_DK = 16, FUZZ_GIVEN_DV = 32 };
 /** Its number in the files of each kind. */
 enum { FUZZ_CALIBRATION_MODEL = 0, FUZZ_FACTORS_MODEL = 0, FUZZ_ROTATION_MODEL = 7 };
 
+/** And with several heads, of which files of fuzz_group_factors have groups. */
+enum { FUZZ_GROUP_HEADS = 4, FUZZ_GROUP_K = 2, FUZZ_GROUP_V = 4 };
+
 static inline clkv_geometry fuzz_given_geometry(void)
 {
 	clkv_geometry g = CLKV_INIT(clkv_geometry);
@@ -19,6 +22,13 @@ static inline clkv_geometry fuzz_given_geometry(void)
 	g.head_dim_k = FUZZ_GIVEN_DK;
 	g.head_dim_v = FUZZ_GIVEN_DV;
 	g.rope.kind = CLKV_ROPE_HALVES;
+	return g;
+}
+
+static inline clkv_geometry fuzz_group_geometry(void)
+{
+	clkv_geometry g = fuzz_given_geometry();
+	g.q_heads = g.kv_heads = FUZZ_GROUP_HEADS;
 	return g;
 }
 

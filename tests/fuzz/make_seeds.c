@@ -245,12 +245,26 @@ static void make_factors(void)
 	factors_free(&f);
 }
 
+/* As fuzz_group_factors has it: one whole, one that ends early. */
+static void make_group_factors(void)
+{
+	static const int order[FUZZ_GIVEN_LAYERS * FUZZ_GROUP_HEADS] = {1, 2, 3, 0, 3, 0, 1, 2};
+	const clkv_geometry g = fuzz_group_geometry();
+	const struct factors_groups groups = {FUZZ_GROUP_K, FUZZ_GROUP_V, true, order};
+	struct factors f;
+	factors_make_groups(&f, &g, FACTORS_SCALED, &groups, 3, 5, 1);
+	write_seed("group_factors", "whole", 1, f.file.bytes, f.file.n);
+	write_seed("group_factors", "cut", 1, f.file.bytes, 80);
+	factors_free(&f);
+}
+
 /* The feed reports failures as a test's. */
 START_TEST(test_make_files)
 {
 	make_snapshots();
 	make_calibration();
 	make_factors();
+	make_group_factors();
 	make_rotation("whole", 1, ROTATION_RANDOM, CLKV_ROPE_HALVES);
 	make_rotation("hadamard", 1, ROTATION_HADAMARD, CLKV_ROPE_HALVES);
 	make_rotation("no-rope", 0, ROTATION_HADAMARD, CLKV_ROPE_NONE);

@@ -232,7 +232,7 @@ static void read_stages(const char *text, struct facts *f)
 		read_cskv(at, f);
 	if ((at = facts_stage(text, "csr")))
 		read_csr(at, f);
-	if ((at = facts_stage(text, "lowrank")))
+	if ((at = facts_stage(text, "lowrank")) || (at = facts_stage(text, "lorc")))
 		read_ranks(at, facts_number(at, "rank", 0.5), f);
 	if ((at = facts_stage(text, "think")) || (at = facts_stage(text, "spark")))
 		read_prune(at, f);

@@ -234,12 +234,12 @@ static void check_part(struct part *p)
 		check_affine(p);
 	else if (p->side->kind == CODE_KITTY)
 		check_kitty(p);
+	else if (p->side->kind == CODE_OUTLIERS)
+		check_outliers(p);
 	else if (p->side->pairs > 0)
 		check_largest(p);
 	else if (p->side->kind == CODE_QAQ)
 		check_qaq(p);
-	else if (p->side->kind == CODE_OUTLIERS)
-		check_outliers(p);
 	else if (p->side->kind == CODE_BOUNDED)
 		check_bounded(p);
 	else

@@ -157,14 +157,19 @@ bool world_open(struct world *w, const struct run_case *run, struct progress *pr
 		options.rotation = rotation.bytes;
 		options.rotation_size = rotation.n;
 	}
-	const bool latents = strstr(run->recipe, "lowrank") || strstr(run->recipe, "cskv"),
-			   atoms = strstr(run->recipe, "csr");
+	const bool atoms = strstr(run->recipe, "csr");
 	snprintf(error.text, sizeof error.text, "one file of factors for latents and for atoms");
-	if (latents && atoms)
+	if (atoms && (strstr(run->recipe, "lowrank") || strstr(run->recipe, "cskv") ||
+	              strstr(run->recipe, "lorc") || strstr(run->recipe, "recalkv")))
 		return refuse(w, &error);
-	if (latents || atoms) {
+	if (factors_are_asked(run->recipe)) {
 		size_t dk = atoms ? 16 : world_dim(w, SIDE_K), dv = atoms ? 16 : world_dim(w, SIDE_V);
-		factors_make(&factors, &w->geometry, FACTORS_PART, dk, dv, 0);
+		struct factors_groups groups;
+		if (!atoms && factors_groups_of(&w->geometry, run->recipe, &groups))
+			factors_make_groups(&factors, &w->geometry, FACTORS_PART, &groups, groups.heads_k * dk,
+			                    groups.heads_v * dv, 0);
+		else
+			factors_make(&factors, &w->geometry, FACTORS_PART, dk, dv, 0);
 		options.factors = factors.file.bytes;
 		options.factors_size = factors.file.n;
 	}

@@ -393,11 +393,11 @@ START_TEST(test_bad_lists_of_outliers)
 			const unsigned char *places = snap.file.bytes + list;
 			uint32_t first = snap_word(places) & 0xffff, second = snap_word(places) >> 16;
 			ck_assert_uint_lt(first, second);
-			ck_assert_uint_lt(snap_word(places + 2 * n[side] - 4) >> 16, 512 << side);
+			ck_assert_uint_lt(snap_word(places + 2 * n[side] - 4) >> 16, 512u << side);
 			refuse_half(&snap, list, second, wrong);
 			refuse_half(&snap, list + 2, first, wrong);
 			refuse_half(&snap, list, 0xffff, wrong);
-			refuse_half(&snap, list + 2 * n[side] - 2, 512 << side, wrong);
+			refuse_half(&snap, list + 2 * n[side] - 2, 512u << side, wrong);
 			refuse_half(&snap, list + 2 * n[side], 0x7c00, "outlier isn't finite");
 		}
 	}
@@ -412,7 +412,7 @@ int main(void)
 	tcase_add_test(format, test_the_format_is_as_described);
 	tcase_add_test(format, test_defaults_are_written_out);
 	fixture_some(damage, test_every_damaged_byte_is_found, 4 * DAMAGED, 0, 5, 10, 15, 18, 23, 24,
-	             29, 33);
+	             29, 34);
 	tcase_add_test(damage, test_damage_is_named);
 	tcase_add_test(damage, test_snapshots_cannot_be_mixed);
 	fixture_some(damage, test_lies_are_found, DAMAGED, 0, 3, 4, 5, 6, 7, 8);

@@ -38,6 +38,7 @@ static const struct {
 	{"expected:budget=0.3 | kivi:bits=4 ; skip=1,block=128", 3, 8, 2, 64, 32, 2049, 17, 5},
 	{"q:k=4,v=4,rot=file ; skip=1", 3, 6, 2, 64, 96, 1000, 0, 2},
 	{"cskv:k=32,v=48,bits=4 ; skip=1", 3, 6, 2, 64, 96, 1000, 0, 2},
+	{"lorc:k=32,v=48 ; skip=1", 3, 6, 2, 64, 96, 1000, 0, 2},
 	{"csr:atoms=32,pairs=4 ; skip=1", 3, 6, 2, 64, 96, 1000, 0, 2},
 	{"qaq:n=9 ; skip=1,block=32", 3, 6, 2, 64, 96, 1000, 0, 2},
 };
@@ -63,12 +64,15 @@ START_TEST(test_the_estimate_is_the_allocation)
 	clkv_bytes want = feed_required(fixture.context, &g, estimates[_i].recipe, &o);
 	ck_assert_uint_eq(want.device, want.sealed + want.open + want.tables + want.scratch +
 	                                   want.index + want.rotation);
-	/* f32, of each layer and KV head a matrix of K and one of V, or two factors of each at their ranks */
+	/* f32, of each layer and KV head a matrix of K and one of V, or two factors of each at their ranks, or
+	   those of two heads together with these heads' numbers */
 	const bool turns = strstr(estimates[_i].recipe, "rot=file"),
 			   factors = strstr(estimates[_i].recipe, "cskv"),
+			   groups = strstr(estimates[_i].recipe, "lorc"),
 			   atoms = strstr(estimates[_i].recipe, "csr");
 	ck_assert_uint_eq(want.rotation, turns     ? 3 * 2 * (64 * 64 + 96 * 96) * 4
 	                                 : factors ? 3 * 2 * 2 * (64 * 32 + 96 * 48) * 4
+	                                 : groups  ? 3 * 2 * (2 * 2 * (64 * 32 + 96 * 48) + 4) * 4
 	                                 : atoms   ? 3 * 2 * 2 * (64 + 96) * 32 * 4
 	                                           : 0);
 	ck_assert(want.index > 0 || !has_index(estimates[_i].recipe));

@@ -30,6 +30,7 @@ const struct every_case every_cases[] = {
 	{"qtc" AROUND, 32, 48, 60, CLKV_ROPE_NONE, false},
 	{"qaq:n=3" AROUND, 32, 48, 60, CLKV_ROPE_HALVES, false},
 	{"cskv:k=16,v=32,bits=4,group=16" AROUND, 32, 48, 60, CLKV_ROPE_HALVES, true},
+	{"lorc:k=16,v=32 | kivi:bits=4,group=16" AROUND, 32, 48, 60, CLKV_ROPE_HALVES, true},
 	{"csr:pairs=4,atoms=32,chunks_v=1" AROUND, 32, 48, 60, CLKV_ROPE_HALVES, false},
 	{"kitty:boost=0.3,group=16" AROUND, 32, 48, 60, CLKV_ROPE_NONE, false},
 	{"kvquant:group=16" AROUND, 32, 48, 60, CLKV_ROPE_NONE, false},

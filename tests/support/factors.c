@@ -19,14 +19,15 @@ static double scale_of(enum factors_kind kind, uint64_t seed, size_t r)
 	return kind == FACTORS_SCALED ? 0.5 + 1.5 * random_uniform(random_mix(seed, r)) : 1;
 }
 
-/* One head's: matrix [dim][dim] has the columns. */
-static void fill_head(enum factors_kind kind, size_t dim, size_t rank, const float *matrix,
-                      uint64_t seed, float *down, float *up)
+/* One head's, or those of `heads` heads: matrix [dim][dim] has the columns. */
+static void fill_head(enum factors_kind kind, size_t heads, size_t dim, size_t rank,
+                      const float *matrix, uint64_t seed, float *down, float *up)
 {
 	for (size_t r = 0; r < rank; r++) {
 		double scale = scale_of(kind, seed, r);
 		for (size_t c = 0; c < dim; c++) {
-			double x = kind == FACTORS_PART ? r == c : (double)matrix[c * dim + r];
+			bool part = r / heads + r % heads * (dim / heads) == c;
+			double x = kind == FACTORS_PART ? part : (double)matrix[c * dim + r];
 			down[c * rank + r] = (float)(x * scale);
 			up[r * dim + c] = (float)(x / scale);
 		}
@@ -57,8 +58,9 @@ static void fill_atom(size_t dim, size_t rank, size_t chunks, uint64_t seed, siz
 	}
 }
 
-static void fill_side(enum factors_kind kind, size_t heads, size_t dim, size_t rank, size_t chunks,
-                      uint64_t seed, float **down, float **up)
+/* heads: or groups of `each` heads, whose dim channels are theirs together. */
+static void fill_side(enum factors_kind kind, size_t heads, size_t each, size_t dim, size_t rank,
+                      size_t chunks, uint64_t seed, float **down, float **up)
 {
 	static float matrix[MOST * MOST];
 	*down = new_floats(heads * dim * rank);
@@ -71,7 +73,7 @@ static void fill_side(enum factors_kind kind, size_t heads, size_t dim, size_t r
 			continue;
 		if (kind != FACTORS_PART)
 			rotation_random(dim, seed * 4000 + h, matrix);
-		fill_head(kind, dim, rank, matrix, seed * 100 + h, *down + h * dim * rank,
+		fill_head(kind, each, dim, rank, matrix, seed * 100 + h, *down + h * dim * rank,
 		          *up + h * dim * rank);
 	}
 }
@@ -88,8 +90,8 @@ static void make(struct factors *f, const clkv_geometry *g, enum factors_kind ki
 		.rank_k = rank_k,
 		.rank_v = rank_v,
 	};
-	fill_side(kind, f->heads, f->dk, rank_k, chunks[0], 2 * seed, &f->k_down, &f->k_up);
-	fill_side(kind, f->heads, f->dv, rank_v, chunks[1], 2 * seed + 1, &f->v_down, &f->v_up);
+	fill_side(kind, f->heads, 1, f->dk, rank_k, chunks[0], 2 * seed, &f->k_down, &f->k_up);
+	fill_side(kind, f->heads, 1, f->dv, rank_v, chunks[1], 2 * seed + 1, &f->v_down, &f->v_up);
 	given.rank_k = (int)rank_k, given.rank_v = (int)rank_v;
 	given.k_down = f->k_down, given.k_up = f->k_up;
 	given.v_down = f->v_down, given.v_up = f->v_up;
@@ -102,6 +104,43 @@ void factors_make(struct factors *f, const clkv_geometry *g, enum factors_kind k
 {
 	const size_t whole[2] = {1, 1};
 	make(f, g, kind, rank_k, rank_v, whole, seed);
+}
+
+void factors_make_groups(struct factors *f, const clkv_geometry *g, enum factors_kind kind,
+                         const struct factors_groups *groups, size_t rank_k, size_t rank_v,
+                         uint64_t seed)
+{
+	clkv_factors given = CLKV_INIT(clkv_factors);
+	clkv_error error;
+	const size_t heads = (size_t)(g->layers * g->kv_heads);
+	*f = (struct factors){
+		.heads = heads,
+		.dk = groups->heads_k * (size_t)g->head_dim_k,
+		.dv = groups->heads_v * (size_t)(g->head_dim_v ? g->head_dim_v : g->head_dim_k),
+		.rank_k = rank_k,
+		.rank_v = rank_v,
+	};
+	fill_side(kind, heads / groups->heads_k, groups->heads_k, f->dk, rank_k, 1, 2 * seed,
+	          &f->k_down, &f->k_up);
+	fill_side(kind, heads / groups->heads_v, groups->heads_v, f->dv, rank_v, 1, 2 * seed + 1,
+	          &f->v_down, &f->v_up);
+	given.rank_k = (int)rank_k, given.rank_v = (int)rank_v;
+	given.k_down = f->k_down, given.k_up = f->k_up;
+	given.v_down = f->v_down, given.v_up = f->v_up;
+	given.heads_k = (int)groups->heads_k, given.heads_v = (int)groups->heads_v;
+	given.before_rope = groups->before;
+	given.order_k = groups->k_order;
+	feed_ok(clkv_factors_write(g, 0, &given, memory_write, &f->file, &error), &error,
+	        "clkv_factors_write");
+}
+
+bool factors_are_asked(const char *recipe)
+{
+	static const char *const stages[] = {"lowrank", "cskv", "csr", "lorc", "recalkv"};
+	for (size_t i = 0; i < sizeof stages / sizeof stages[0]; i++)
+		if (strstr(recipe, stages[i]))
+			return true;
+	return false;
 }
 
 /* The number behind a key of the recipe, or the usual one. */
@@ -118,6 +157,21 @@ void dictionary_make(struct factors *f, const clkv_geometry *g, const char *reci
 	make(f, g, FACTORS_ATOMS, atoms, atoms, chunks, seed);
 }
 
+bool factors_groups_of(const clkv_geometry *g, const char *recipe, struct factors_groups *groups)
+{
+	const size_t all = (size_t)g->kv_heads;
+	size_t k = number_of(recipe, "heads_k=", 1), v = number_of(recipe, "heads_v=", 1);
+	bool before = strstr(recipe, "rope=before") != NULL;
+	if (strstr(recipe, "lorc") || strstr(recipe, "recalkv")) {
+		k = strstr(recipe, "lorc") ? 0 : number_of(recipe, "heads=", 4);
+		k = k > all ? 0 : k;
+		v = 0;
+		before = true;
+	}
+	*groups = (struct factors_groups){k ? k : all, v ? v : all, before, NULL};
+	return groups->heads_k > 1 || groups->heads_v > 1 || before;
+}
+
 void factors_free(struct factors *f)
 {
 	free(f->k_down);
@@ -131,8 +185,12 @@ struct memory_file factors_file(const clkv_geometry *g, const char *recipe, uint
 {
 	struct factors f;
 	size_t dk = (size_t)g->head_dim_k, dv = (size_t)(g->head_dim_v ? g->head_dim_v : (int)dk);
+	struct factors_groups groups;
 	if (strstr(recipe, "csr"))
 		dictionary_make(&f, g, recipe, seed);
+	else if (factors_groups_of(g, recipe, &groups))
+		factors_make_groups(&f, g, FACTORS_SCALED, &groups, groups.heads_k * dk,
+		                    groups.heads_v * dv, seed);
 	else
 		factors_make(&f, g, FACTORS_SCALED, dk, dv, seed);
 	struct memory_file file = f.file;

@@ -89,8 +89,7 @@ void feed_open(struct feed *feed, clkv_context *context, cl_command_queue queue,
 		room.calibration = calibration.bytes;
 		room.calibration_size = calibration.n;
 	}
-	bool factored = strstr(recipe, "lowrank") || strstr(recipe, "cskv") || strstr(recipe, "csr");
-	if (factored && !room.factors) {
+	if (factors_are_asked(recipe) && !room.factors) {
 		factors = factors_file(&feed->geometry, recipe, 1);
 		room.factors = factors.bytes;
 		room.factors_size = factors.n;

@@ -1,0 +1,700 @@
+/* SPDX-License-Identifier: MIT */
+/** \file check_latent_groups.c \brief Latents of several heads and of keys in front of RoPE: rows, attention, bytes, files, refusals. */
+#include "base/hash.h"
+#include "ref/ref_half.h"
+#include "ref/ref_rope.h"
+#include "support/bounds.h"
+#include "support/each.h"
+#include "support/expect.h"
+#include "support/factors.h"
+#include "support/fixture.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define AROUND " ; window=0,sinks=0"
+enum { LAYERS = 2, HEADS = 4, DK = 32, DV = 48, TOKENS = 150, WIDTH = HEADS * DV };
+
+/* Each layer's heads go in a circle of four, the second's the other way round: neither is its own inverse. */
+static const int circles[LAYERS * HEADS] = {1, 2, 3, 0, 3, 0, 1, 2};
+static const int inverse[LAYERS * HEADS] = {3, 0, 1, 2, 1, 2, 3, 0};
+
+/* Of RoPE, where there is some: channels that turn, and what they are multiplied by. A test that changes them sets them back. */
+static struct turning {
+	int dims;
+	float magnitude;
+} turning = {DK, 1};
+
+static clkv_geometry geometry(clkv_rope_kind rope)
+{
+	clkv_geometry g = feed_geometry(LAYERS, 2 * HEADS, HEADS, DK, DV);
+	g.rope.kind = rope;
+	g.rope.dims = rope == CLKV_ROPE_NONE ? 0 : turning.dims;
+	g.rope.attn_factor = rope == CLKV_ROPE_NONE ? 0 : turning.magnitude;
+	return g;
+}
+
+static struct ref_rope reference_of(clkv_rope_kind kind)
+{
+	return (struct ref_rope){.pairs = kind == CLKV_ROPE_PAIRS,
+	                         .dims = (size_t)turning.dims,
+	                         .base = 10000,
+	                         .attn_factor = (double)turning.magnitude};
+}
+
+static void open_feed(struct feed *feed, clkv_rope_kind rope, const char *recipe,
+                      const struct factors *f)
+{
+	clkv_cache_options o = feed_room(600, 3);
+	o.factors = f ? f->file.bytes : NULL;
+	o.factors_size = f ? f->file.n : 0;
+	*feed = (struct feed){.geometry = geometry(rope), .lse = true};
+	feed_open(feed, fixture.context, fixture.queue, recipe, &o);
+}
+
+static void make_factors(struct factors *f, clkv_rope_kind rope, enum factors_kind kind,
+                         const struct factors_groups *groups, uint64_t seed)
+{
+	const clkv_geometry g = geometry(rope);
+	factors_make_groups(f, &g, kind, groups, groups->heads_k * DK, groups->heads_v * DV, seed);
+}
+
+static void seal_all(struct feed *feed, struct stream *stream)
+{
+	feed->append_only = true;
+	stream_open(feed, stream);
+	feed_one(feed, stream, TOKENS, CLKV_PROMPT_END, 1, NULL);
+	ck_assert_uint_eq(stream_info(stream).sealed, TOKENS);
+}
+
+/* What a prompt's rows of a layer were and became, [TOKENS][HEADS][dim]. */
+static struct rows {
+	double given[2][TOKENS * WIDTH], read[2][TOKENS * WIDTH];
+} rows;
+
+static void read_layer(const struct feed *feed, const struct stream *stream, int layer)
+{
+	feed_rows(feed, layer, FEED_K, stream->row, TOKENS, rows.given[0]);
+	feed_rows(feed, layer, FEED_V, stream->row, TOKENS, rows.given[1]);
+	feed_read(feed, stream, layer, 0, TOKENS, rows.read[0], rows.read[1]);
+}
+
+/* ---------------------------------------------------------------- what stands for a row ---- */
+
+/* A head's channels turned to a position, or back from one. */
+static void turn(clkv_rope_kind kind, double position, double *x)
+{
+	const struct ref_rope rope = reference_of(kind);
+	/* back from position 0, too */
+	const double square =
+		signbit(position) ? (double)turning.magnitude * (double)turning.magnitude : 1;
+	double y[DK];
+	if (kind == CLKV_ROPE_NONE)
+		return;
+	memcpy(y, x, sizeof y);
+	for (size_t d = 0; d < rope.dims; d++)
+		y[d] = ref_rope(&rope, position, d, x[d], x[ref_rope_partner(&rope, d)]) / square;
+	memcpy(x, y, sizeof y);
+}
+
+/* Of a side: its groups, their factors, and how many latents of a group are kept. */
+struct side {
+	size_t dim, each, width, rank;
+	const int *order;
+	const float *down, *up;
+	clkv_rope_kind turned;
+};
+
+/* What stands for the rows of a group at a position, x [each][dim] in the order's, and how far it may be off: halves of rows and
+ * latents, sums in single precision, 2^-17 of their terms' magnitudes, and as much for turns of 2^-22. */
+static void expand_group(const struct side *s, size_t group, double position, const double *given,
+                         double *want, double *slack)
+{
+	const float *down = s->down + group * s->width * s->width,
+				*up = s->up + group * s->width * s->width;
+	double x[WIDTH];
+	for (size_t i = 0; i < s->width; i++)
+		x[i] = ref_half(given[i]);
+	for (size_t j = 0; j < s->each; j++)
+		turn(s->turned, -position, x + j * s->dim);
+	memset(want, 0, s->width * sizeof *want);
+	memset(slack, 0, s->width * sizeof *slack);
+	for (size_t r = 0; r < s->rank; r++) {
+		double z = 0, norm = 0;
+		for (size_t c = 0; c < s->width; c++) {
+			z += x[c] * (double)down[c * s->width + r];
+			norm += fabs(x[c] * (double)down[c * s->width + r]);
+		}
+		for (size_t c = 0; c < s->width; c++) {
+			want[c] += ref_half(z) * (double)up[r * s->width + c];
+			slack[c] +=
+				fabs((double)up[r * s->width + c]) * (2 * REF_HALF_EPS * fabs(z) + 0x1p-16 * norm);
+		}
+	}
+	for (size_t j = 0; j < s->each; j++)
+		turn(s->turned, position, want + j * s->dim);
+}
+
+/* A turned channel may be off by what its partner is, too. */
+static double slack_of(const struct side *s, const double *slack, size_t c)
+{
+	const struct ref_rope rope = reference_of(s->turned);
+	if (s->turned == CLKV_ROPE_NONE || c >= rope.dims)
+		return slack[c];
+	return rope.attn_factor * (slack[c] + slack[ref_rope_partner(&rope, c)]);
+}
+
+static void expect_side(const struct side *s, int layer, const double *given, const double *read)
+{
+	double x[WIDTH], want[WIDTH], slack[WIDTH];
+	const size_t groups = HEADS / s->each;
+	for (size_t i = 0; i < TOKENS * groups; i++) {
+		const size_t t = i / groups, g = i % groups;
+		const int *members = s->order + (size_t)layer * HEADS + g * s->each;
+		for (size_t j = 0; j < s->each; j++)
+			memcpy(x + j * s->dim, given + (t * HEADS + (size_t)members[j]) * s->dim,
+			       s->dim * sizeof *x);
+		expand_group(s, (size_t)layer * groups + g, (double)t, x, want, slack);
+		for (size_t c = 0; c < s->width; c++) {
+			const size_t j = c / s->dim, d = c % s->dim;
+			const double y = read[(t * HEADS + (size_t)members[j]) * s->dim + d];
+			EACH_MSG(fabs(y - want[c]) <= slack_of(s, slack + j * s->dim, d) + 1e-5,
+			         "layer %d, %zu channels, token %zu, KV head %d, channel %zu: %g, not %g",
+			         layer, s->dim, t, members[j], d, y, want[c]);
+		}
+	}
+}
+
+static const int plain[LAYERS * HEADS] = {0, 1, 2, 3, 0, 1, 2, 3};
+
+/* ReCalKV (a), the order of heads: with the inverse one, latents would be of other heads' rows. */
+START_TEST(test_rows_are_those_that_latents_of_groups_stand_for)
+{
+	static const struct {
+		const char *recipe;
+		clkv_rope_kind rope;
+		struct factors_groups groups;
+		size_t k, v;
+		struct turning turning;
+	} cases[] = {
+		{"lorc:k=16,v=32" AROUND, CLKV_ROPE_HALVES, {4, 4, true, NULL}, 16, 32, {0, 0}},
+		{"recalkv:k=16,v=32,heads=2" AROUND,
+	     CLKV_ROPE_PAIRS,
+	     {2, 4, true, circles},
+	     16,
+	     32,
+	     {0, 0}},
+		{"lowrank:k=16,v=48,heads_k=4,heads_v=2" AROUND ",block=32",
+	     CLKV_ROPE_HALVES,
+	     {4, 2, false, circles},
+	     16,
+	     48,
+	     {0, 0}},
+		{"lowrank:k=16,v=16,heads_v=0" AROUND, CLKV_ROPE_NONE, {1, 4, false, NULL}, 16, 16, {0, 0}},
+		{"lowrank:k=16,v=32,rope=before" AROUND,
+	     CLKV_ROPE_HALVES,
+	     {1, 1, true, NULL},
+	     16,
+	     32,
+	     {0, 0}},
+		{"lorc:k=16,v=16" AROUND, CLKV_ROPE_HALVES, {4, 4, true, NULL}, 16, 16, {20, 1.25f}},
+		{"lorc:k=16,v=16" AROUND, CLKV_ROPE_PAIRS, {4, 4, true, NULL}, 16, 16, {24, 0.5f}},
+	};
+	static struct stream stream;
+	const struct factors_groups *g = &cases[_i].groups;
+	struct factors f;
+	struct feed feed;
+	if (cases[_i].turning.dims > 0)
+		turning = cases[_i].turning;
+	make_factors(&f, cases[_i].rope, FACTORS_SCALED, g, 3);
+	open_feed(&feed, cases[_i].rope, cases[_i].recipe, &f);
+	seal_all(&feed, &stream);
+	const struct side k = {DK,
+	                       g->heads_k,
+	                       g->heads_k * DK,
+	                       g->heads_k * cases[_i].k,
+	                       g->k_order ? g->k_order : plain,
+	                       f.k_down,
+	                       f.k_up,
+	                       g->before ? cases[_i].rope : CLKV_ROPE_NONE};
+	const struct side v = {DV,    g->heads_v, g->heads_v * DV, g->heads_v * cases[_i].v,
+	                       plain, f.v_down,   f.v_up,          CLKV_ROPE_NONE};
+	for (int l = 0; l < LAYERS; l++) {
+		read_layer(&feed, &stream, l);
+		expect_side(&k, l, rows.given[0], rows.read[0]);
+		expect_side(&v, l, rows.given[1], rows.read[1]);
+	}
+	turning = (struct turning){DK, 1};
+	feed_close(&feed);
+	factors_free(&f);
+}
+END_TEST
+
+/* ReCalKV (a) again, of files: the same factors with the inverse order stand for other rows. */
+START_TEST(test_an_order_is_not_its_inverse)
+{
+	static struct stream a, b;
+	static double forth[TOKENS * WIDTH];
+	struct factors_groups groups = {2, 4, true, circles};
+	struct factors f, g;
+	struct feed x, y;
+	double differs = 0, norm = 0;
+	make_factors(&f, CLKV_ROPE_HALVES, FACTORS_ORTHOGONAL, &groups, 3);
+	groups.k_order = inverse;
+	make_factors(&g, CLKV_ROPE_HALVES, FACTORS_ORTHOGONAL, &groups, 3);
+	open_feed(&x, CLKV_ROPE_HALVES, "recalkv:k=16,v=32,heads=2" AROUND, &f);
+	open_feed(&y, CLKV_ROPE_HALVES, "recalkv:k=16,v=32,heads=2" AROUND, &g);
+	seal_all(&x, &a);
+	seal_all(&y, &b);
+	read_layer(&x, &a, 0);
+	memcpy(forth, rows.read[0], sizeof forth);
+	read_layer(&y, &b, 0);
+	for (size_t i = 0; i < TOKENS * HEADS * DK; i++) {
+		differs += pow(forth[i] - rows.read[0][i], 2);
+		norm += pow(forth[i], 2);
+	}
+	ck_assert_double_gt(differs, 0.1 * norm);
+	feed_close(&x);
+	feed_close(&y);
+	factors_free(&f);
+	factors_free(&g);
+}
+END_TEST
+
+/* LoRC (b): orthonormal factors lose of a layer's rows what the left-out latents would have held. */
+START_TEST(test_what_is_lost_is_what_the_left_out_latents_hold)
+{
+	static struct stream stream;
+	const struct factors_groups groups = {4, 4, true, NULL};
+	struct factors f;
+	struct feed feed;
+	make_factors(&f, CLKV_ROPE_HALVES, FACTORS_ORTHOGONAL, &groups, 5);
+	open_feed(&feed, CLKV_ROPE_HALVES, "lorc:k=16,v=16" AROUND, &f);
+	seal_all(&feed, &stream);
+	read_layer(&feed, &stream, 1);
+	for (size_t t = 0; t < TOKENS; t++) {
+		enum { ALL = HEADS * DK, KEPT = HEADS * 16 };
+		double x[ALL], lost = 0, dropped = 0, norm = 0;
+		for (size_t c = 0; c < ALL; c++) {
+			x[c] = rows.given[0][t * ALL + c];
+			lost += pow(x[c] - rows.read[0][t * ALL + c], 2);
+			norm += x[c] * x[c];
+		}
+		for (size_t h = 0; h < HEADS; h++)
+			turn(CLKV_ROPE_HALVES, -(double)t, x + h * DK);
+		for (size_t r = KEPT; r < ALL; r++) {
+			double z = 0;
+			for (size_t c = 0; c < ALL; c++)
+				z += x[c] * (double)f.k_down[(ALL + c) * ALL + r];
+			dropped += z * z;
+		}
+		EACH_MSG(fabs(sqrt(lost) - sqrt(dropped)) <= 3 * REF_HALF_EPS * sqrt(norm),
+		         "token %zu: %g, not %g", t, sqrt(lost), sqrt(dropped));
+	}
+	feed_close(&feed);
+	factors_free(&f);
+}
+END_TEST
+
+/* ---------------------------------------------------------------- attention ---- */
+
+/* LoRC (a), ReCalKV (a): all latents give what rows in half give. */
+START_TEST(test_full_rank_gives_what_half_gives)
+{
+	static const struct {
+		const char *recipe;
+		clkv_rope_kind rope;
+		struct factors_groups groups;
+	} cases[] = {
+		{"lorc:rank=1 ; window=16,sinks=4", CLKV_ROPE_HALVES, {4, 4, true, NULL}},
+		{"recalkv:k=1,v=1,heads=2 ; window=16,sinks=4", CLKV_ROPE_PAIRS, {2, 4, true, circles}},
+	};
+	static struct stream stream;
+	struct factors f;
+	struct feed feed;
+	make_factors(&f, cases[_i].rope, FACTORS_ORTHOGONAL, &cases[_i].groups, 7);
+	open_feed(&feed, cases[_i].rope, cases[_i].recipe, &f);
+	stream_open(&feed, &stream);
+	feed_one(&feed, &stream, TOKENS, CLKV_PROMPT_END, 1, NULL);
+	expect_rows(&feed, &stream, 5, CLKV_DECODE, 2, EXPECT_GIVEN, BOUND_ATTEND_HALF);
+	feed_close(&feed);
+	factors_free(&f);
+}
+END_TEST
+
+static const char *const attended[] = {
+	"lorc:k=16,v=32 ; window=40,sinks=3",
+	"recalkv:k=16,v=16,heads=2 | kivi:bits=4 ; window=40,sinks=3",
+	"lowrank:heads_k=2,heads_v=2,k=16,v=48 | q:k=6,v=5,axis_k=token,axis_v=channel ; "
+	"window=40,block=32",
+	"lowrank:heads_v=0,k=16,v=32 | kivi:bits=3,group=16 ; window=40,skip=1",
+	"lowrank:rope=before,rank=1 | kivi:bits=8,group=64 ; window=40,block=128",
+	"lorc:rank=0.5 | q:k=5,v=2,sym=1 ; window=40",
+	"layers=0: lorc:rank=1 ; 1-: lorc:k=16,v=32 | kivi:bits=2 ; window=40",
+};
+
+/* Attention is that of the rows as they are read, in generation and in prompts; with every other one, of channels of which RoPE turns
+ * some and scales them. */
+START_TEST(test_attention_is_that_of_expanded_rows)
+{
+	static struct stream stream;
+	struct feed feed;
+	turning = _i % 2 ? (struct turning){20, 1.25f} : (struct turning){DK, 1};
+	open_feed(&feed, CLKV_ROPE_HALVES, attended[_i], NULL);
+	stream_open(&feed, &stream);
+	feed_one(&feed, &stream, TOKENS, CLKV_PROMPT_END, 1, NULL);
+	ck_assert_uint_gt(stream_info(&stream).sealed, 100);
+	expect_rows(&feed, &stream, 1, CLKV_DECODE, 2, EXPECT_DECODED, BOUND_ATTEND_CODES);
+	expect_rows(&feed, &stream, 39, CLKV_PROMPT, 3, EXPECT_DECODED, BOUND_ATTEND_CODES);
+	turning = (struct turning){DK, 1};
+	feed_close(&feed);
+}
+END_TEST
+
+static void answer(struct feed *feed, struct stream *stream, struct feed_result *result)
+{
+	stream_open(feed, stream);
+	feed_one(feed, stream, TOKENS, CLKV_PROMPT_END, 1, NULL);
+	feed_one(feed, stream, 12, CLKV_DECODE, 2, result);
+}
+
+/* LoRC (d): without RoPE a query that takes K's factor and keys that are made whole give the same; with it, what would fold is
+ * refused. */
+START_TEST(test_folded_and_expanded_agree_without_rope)
+{
+	static const char *const recipes[] = {"lowrank:k=16,v=32 ; window=20",
+	                                      "lowrank:k=16,v=32 | kivi:bits=4 ; window=20"};
+	static struct stream a, b;
+	const clkv_geometry g = geometry(CLKV_ROPE_NONE), turned = geometry(CLKV_ROPE_HALVES);
+	const struct factors_groups groups = {1, 1, true, NULL};
+	char before[80] = "lowrank:rope=before";
+	struct factors own, group;
+	struct feed folds, expands;
+	struct feed_result x, y;
+	strcat(strcat(before, ","), recipes[_i] + strlen("lowrank:"));
+	factors_make(&own, &g, FACTORS_SCALED, DK, DV, 3);
+	make_factors(&group, CLKV_ROPE_NONE, FACTORS_SCALED, &groups, 3);
+	open_feed(&folds, CLKV_ROPE_NONE, recipes[_i], &own);
+	open_feed(&expands, CLKV_ROPE_NONE, before, &group);
+	answer(&folds, &a, &x);
+	answer(&expands, &b, &y);
+	ck_assert_double_le(expect_difference(&folds, &x, &y), BOUND_ATTEND_CODES);
+	factors_expect_no_cache(&g, recipes[_i], &group.file, 0, CLKV_ERROR_INVALID_ARGUMENT,
+	                        "in front of RoPE");
+	factors_expect_no_cache(&turned, before, &group.file, 0, CLKV_ERROR_INVALID_ARGUMENT,
+	                        "rope.kind is 0");
+	factors_expect_no_cache(&g, before, &own.file, 0, CLKV_ERROR_INVALID_ARGUMENT,
+	                        "isn't one of groups");
+	feed_result_close(&x);
+	feed_result_close(&y);
+	feed_close(&folds);
+	feed_close(&expands);
+	factors_free(&own);
+	factors_free(&group);
+}
+END_TEST
+
+/* ---------------------------------------------------------------- bits and bytes ---- */
+
+/* 16 (r_k + r_v) bits of a token and head, of codes as many as they have; factors of each head's share and of its rows, and the
+ * numbers of the group's heads. */
+START_TEST(test_bytes_are_those_of_the_formula)
+{
+	static const struct {
+		const char *recipe;
+		size_t block, factors;
+	} formulas[] = {
+		{"lorc:k=16,v=32" AROUND, 64 * 2 * (16 + 32), 2 * 4 * (32 * 16 + 48 * 32) + 8},
+		{"recalkv:k=16,v=32,heads=2 | kivi:bits=4" AROUND, 64 * (16 + 32) / 2 + 16 * 2 * 4 + 64 * 4,
+	     2 * (2 * 32 * 16 + 4 * 48 * 32) + 6},
+		{"lowrank:heads_v=0,k=16,v=16" AROUND, 64 * 2 * (16 + 16), 2 * (32 * 16 + 4 * 48 * 16) + 4},
+		{"lowrank:rope=before,k=32,v=16" AROUND, 64 * 2 * (32 + 16), 2 * (32 * 32 + 48 * 16)},
+	};
+	static struct stream stream;
+	struct feed feed;
+	open_feed(&feed, CLKV_ROPE_HALVES, formulas[_i].recipe, NULL);
+	seal_all(&feed, &stream);
+	ck_assert_uint_eq(feed_stats(&feed).used_sealed, 3 * LAYERS * HEADS * formulas[_i].block);
+	const clkv_geometry g = geometry(CLKV_ROPE_HALVES);
+	const clkv_cache_options o = feed_room(600, 3);
+	ck_assert_uint_eq(feed_required(fixture.context, &g, formulas[_i].recipe, &o).rotation,
+	                  LAYERS * HEADS * 4 * formulas[_i].factors);
+	feed_close(&feed);
+}
+END_TEST
+
+START_TEST(test_the_same_text_makes_the_same_bits)
+{
+	struct feed feed;
+	open_feed(&feed, CLKV_ROPE_HALVES, attended[1], NULL);
+	memory_expect_same_pieces(&feed);
+	feed_close(&feed);
+}
+END_TEST
+
+/* ---------------------------------------------------------------- refusals ---- */
+
+static const struct {
+	const char *recipe, *word;
+} refused[] = {
+	{"lowrank:heads_k=3", "numbers that divide the model's 4"},
+	{"lowrank:heads_v=8", "of V of 8 KV heads"},
+	{"recalkv:heads=3", "of K of 3 KV heads"},
+	{"recalkv:heads=1,k=16", "multiples of 32"},
+	{"lowrank:rope=between", "rope"},
+	{"lorc:rank=0", "rank"},
+	{"lorc:k=24", "multiples of 16"},
+	{"lorc:k=48", "the rank of K is 48"},
+	{"recalkv:v=64", "the rank of V is 64"},
+	{"lorc | kvcomp", "'bounded'"},
+	{"recalkv | q:rot=hadamard", "hadamard"},
+	{"lorc | recalkv", "recalkv"},
+	{"h2o:budget=64 | lorc", "'h2o'"},
+	{"think:keep=0.5 | recalkv", "prunes"},
+	{"lorc | topk:recall=64", "lorc"},
+};
+
+START_TEST(test_what_does_not_go_together_is_refused)
+{
+	const clkv_geometry g = geometry(CLKV_ROPE_HALVES);
+	expect_refused(fixture.context, &g, refused[_i].recipe, &refused[_i].word, 1);
+}
+END_TEST
+
+/* Behind the magic: words, the model, a layer's two orders, factors; a checksum at the end. */
+enum {
+	WORDS_AT = 8,
+	MODEL_AT = WORDS_AT + 44,
+	ORDER_AT = MODEL_AT + 8,
+	FACTORS_AT = ORDER_AT + 32
+};
+
+static void put_word(struct memory_file *file, size_t at, uint32_t value)
+{
+	for (size_t i = 0; i < 4; i++)
+		file->bytes[at + i] = (unsigned char)(value >> 8 * i);
+}
+
+static uint32_t get_word(const struct memory_file *file, size_t at)
+{
+	uint32_t value = 0;
+	for (size_t i = 0; i < 4; i++)
+		value |= (uint32_t)file->bytes[at + i] << 8 * i;
+	return value;
+}
+
+/* The file with another word and the checksum that it should have then. */
+static void expect_foreign(const char *recipe, struct memory_file *file, size_t at, uint32_t theirs,
+                           clkv_status want, const char *text)
+{
+	const clkv_geometry g = geometry(CLKV_ROPE_HALVES);
+	const uint32_t ours = get_word(file, at);
+	for (int i = 0; i < 2; i++) {
+		put_word(file, at, i == 0 ? theirs : ours);
+		uint64_t hash = clkv__hash(CLKV__HASH_START, file->bytes, file->n - 8);
+		put_word(file, file->n - 8, (uint32_t)hash);
+		put_word(file, file->n - 4, (uint32_t)(hash >> 32));
+		if (i == 0)
+			factors_expect_no_cache(&g, recipe, file, 0, want, text);
+	}
+}
+
+static uint32_t bits_of(float x)
+{
+	uint32_t bits;
+	memcpy(&bits, &x, sizeof bits);
+	return bits;
+}
+
+START_TEST(test_foreign_and_damaged_files_are_named)
+{
+	static const char *const words[] = {"version",     "layers",    "kv_heads", "head_dim_k",
+	                                    "head_dim_v",  "rope.kind", "heads_k",  "heads_v",
+	                                    "before_rope", "rank_k",    "rank_v"};
+	static const char recipe[] = "recalkv:k=16,v=32,heads=2";
+	const clkv_geometry g = geometry(CLKV_ROPE_HALVES);
+	const struct factors_groups groups = {2, 4, true, circles};
+	struct factors f;
+	factors_make_groups(&f, &g, FACTORS_SCALED, &groups, 48, 140, 1);
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+		char text[40];
+		snprintf(text, sizeof text, "%s is 0", words[i]);
+		expect_foreign(recipe, &f.file, WORDS_AT + 4 * i, 0, CLKV_ERROR_INVALID_ARGUMENT, text);
+		snprintf(text, sizeof text, "%s is 300", words[i]);
+		expect_foreign(recipe, &f.file, WORDS_AT + 4 * i, 300, CLKV_ERROR_INVALID_ARGUMENT, text);
+	}
+	expect_foreign(recipe, &f.file, MODEL_AT, 7, CLKV_ERROR_INVALID_ARGUMENT, "model");
+	expect_foreign(recipe, &f.file, ORDER_AT, 0, CLKV_ERROR_CORRUPT, "KV head 0 2 times");
+	expect_foreign(recipe, &f.file, ORDER_AT, 4, CLKV_ERROR_CORRUPT, "KV head 1 0 times");
+	expect_foreign(recipe, &f.file, ORDER_AT + 28, 0, CLKV_ERROR_CORRUPT, "order of V in layer 0");
+	expect_foreign(recipe, &f.file, FACTORS_AT, bits_of(NAN), CLKV_ERROR_CORRUPT,
+	               "K, layer 0, group 0");
+	expect_foreign(recipe, &f.file, f.file.n - 12, bits_of(1.0001e6f), CLKV_ERROR_CORRUPT,
+	               "V, layer 1, group 0");
+	f.file.bytes[FACTORS_AT + 4001] ^= 1;
+	factors_expect_no_cache(&g, recipe, &f.file, 0, CLKV_ERROR_CORRUPT, "checksum");
+	f.file.bytes[FACTORS_AT + 4001] ^= 1;
+	f.file.n -= 8;
+	factors_expect_no_cache(&g, recipe, &f.file, 0, CLKV_ERROR_CORRUPT, "bytes");
+	f.file.n += 8;
+	/* ranks, groups and recipes that it doesn't serve */
+	factors_expect_no_cache(&g, "recalkv:k=32,v=32,heads=2", &f.file, 0,
+	                        CLKV_ERROR_INVALID_ARGUMENT, "rank_k is 48, and the recipe's is 32");
+	factors_expect_no_cache(&g, "recalkv:k=16,v=48,heads=2", &f.file, 0,
+	                        CLKV_ERROR_INVALID_ARGUMENT, "rank_v is 140");
+	factors_expect_no_cache(&g, "lorc:k=16,v=32", &f.file, 0, CLKV_ERROR_INVALID_ARGUMENT,
+	                        "heads_k is 2; allowed: the cache's 4");
+	factors_expect_no_cache(&g, "lowrank:k=16,v=32,heads_k=2,heads_v=4", &f.file, 0,
+	                        CLKV_ERROR_INVALID_ARGUMENT, "before_rope is 1");
+	factors_expect_no_cache(&g, "layers=0: lorc ; 1-: recalkv:heads=2", &f.file, 0,
+	                        CLKV_ERROR_INVALID_ARGUMENT, "different groups");
+	factors_expect_no_cache(&g, "layers=0: lorc ; 1-: csr:chunks_v=1", &f.file, 0,
+	                        CLKV_ERROR_INVALID_ARGUMENT, "different groups");
+	factors_expect_no_cache(&g, "csr:chunks_v=1", &f.file, 0, CLKV_ERROR_INVALID_ARGUMENT,
+	                        "own rows");
+	factors_expect_no_cache(&g, "lorc", NULL, 0, CLKV_ERROR_INVALID_ARGUMENT, "factors is NULL");
+	factors_free(&f);
+}
+END_TEST
+
+START_TEST(test_what_cannot_be_written_is_named)
+{
+	static const int twice[LAYERS * HEADS] = {0, 1, 2, 3, 0, 1, 1, 3};
+	static float zeros[LAYERS * HEADS * WIDTH * DV];
+	static const struct {
+		int heads_k, heads_v, before, rank_k, rank_v;
+		const int *order;
+		clkv_status want;
+		const char *text;
+	} wrong[] = {
+		{3, 0, 0, 16, 16, NULL, CLKV_ERROR_INVALID_ARGUMENT, "heads_k is 3"},
+		{0, -1, 0, 16, 16, NULL, CLKV_ERROR_INVALID_ARGUMENT, "heads_v is -1"},
+		{2, 2, 2, 16, 16, NULL, CLKV_ERROR_INVALID_ARGUMENT, "before_rope is 2"},
+		{2, 2, 1, 65, 16, NULL, CLKV_ERROR_INVALID_ARGUMENT, "rank_k is 65"},
+		{2, 2, 1, 64, 97, NULL, CLKV_ERROR_INVALID_ARGUMENT, "rank_v is 97"},
+		{2, 2, 1, 16, 16, twice, CLKV_ERROR_CORRUPT, "KV head 1 2 times"},
+	};
+	const clkv_geometry g = geometry(CLKV_ROPE_HALVES);
+	struct memory_file file = {0};
+	clkv_error error;
+	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+		clkv_factors f = CLKV_INIT(clkv_factors);
+		f.rank_k = wrong[i].rank_k, f.rank_v = wrong[i].rank_v;
+		f.k_down = f.k_up = f.v_down = f.v_up = zeros;
+		f.heads_k = wrong[i].heads_k, f.heads_v = wrong[i].heads_v;
+		f.before_rope = wrong[i].before;
+		f.order_k = wrong[i].order;
+		ck_assert_int_eq(clkv_factors_write(&g, 0, &f, memory_write, &file, &error), wrong[i].want);
+		ck_assert_msg(strstr(error.text, wrong[i].text) != NULL, "%s", error.text);
+	}
+	ck_assert_uint_eq(file.n, 0);
+}
+END_TEST
+
+/* ---------------------------------------------------------------- sequences ---- */
+
+static void expect_not_loaded(const char *recipe, const struct factors *f,
+                              struct memory_file *saved, const char *text)
+{
+	struct feed feed;
+	open_feed(&feed, CLKV_ROPE_HALVES, recipe, f);
+	memory_expect_refused(&feed, saved, text);
+	feed_close(&feed);
+}
+
+/* Pages go as they are to a cache with the same factors; forks share them, and what is cut is gone. */
+START_TEST(test_snapshots_forks_and_cuts)
+{
+	static const char recipe[] = "recalkv:k=16,v=32,heads=2 | kivi:bits=4 ; window=20";
+	static struct stream stream, loaded, fork;
+	const struct factors_groups groups = {2, 4, true, circles}, whole = {4, 4, true, NULL};
+	struct factors f, other;
+	struct memory_file file = {0};
+	struct feed feed, same, smaller;
+	clkv_error error;
+	make_factors(&f, CLKV_ROPE_HALVES, FACTORS_SCALED, &groups, 1);
+	make_factors(&other, CLKV_ROPE_HALVES, FACTORS_SCALED, &whole, 2);
+	open_feed(&feed, CLKV_ROPE_HALVES, recipe, &f);
+	open_feed(&same, CLKV_ROPE_HALVES, recipe, &f);
+	stream_open(&feed, &stream);
+	feed_one(&feed, &stream, 200, CLKV_PROMPT_END, 1, NULL);
+	memory_save(&feed, &stream, NULL, &file);
+	memory_load(&same, &file, &stream, &loaded);
+	expect_same_cache(&feed, &stream, &loaded);
+	expect_rows(&same, &loaded, 3, CLKV_DECODE, 2, EXPECT_DECODED, BOUND_ATTEND_CODES);
+	expect_not_loaded("lorc:k=16,v=32 | kivi:bits=4 ; window=20", &other, &file, "factors file");
+	open_feed(&smaller, CLKV_ROPE_HALVES, "recalkv:k=16,v=32,heads=2 ; window=20,block=32", &f);
+	memory_load(&smaller, &file, &stream, &loaded);
+	stream_fork(&feed, &stream, &fork);
+	ck_assert_int_eq(clkv_seq_truncate(stream.seq, 100, &error), CLKV_OK);
+	stream.n = 100;
+	expect_rows(&feed, &stream, 2, CLKV_DECODE, 3, EXPECT_DECODED, BOUND_ATTEND_CODES);
+	expect_rows(&feed, &fork, 2, CLKV_DECODE, 4, EXPECT_DECODED, BOUND_ATTEND_CODES);
+	stream_close(&stream);
+	stream_close(&fork);
+	expect_nothing_used(&feed);
+	memory_close(&file);
+	feed_close(&feed);
+	feed_close(&same);
+	feed_close(&smaller);
+	factors_free(&f);
+	factors_free(&other);
+}
+END_TEST
+
+/* Latents of keys in front of RoPE know no position: what lies behind a gap moves, its keys turned by the gap. Orthonormal factors of
+ * all latents lose roundings to half alone, twice. */
+START_TEST(test_tokens_leave_from_the_middle)
+{
+	static struct stream stream;
+	const struct factors_groups groups = {4, 4, true, NULL};
+	struct factors f;
+	struct feed feed;
+	clkv_error error;
+	enum { FROM = 10, GAP = 30, LEFT = TOKENS - GAP };
+	make_factors(&f, CLKV_ROPE_HALVES, FACTORS_ORTHOGONAL, &groups, 5);
+	open_feed(&feed, CLKV_ROPE_HALVES, "lorc:rank=1" AROUND, &f);
+	seal_all(&feed, &stream);
+	feed_rows(&feed, 0, FEED_K, stream.row, TOKENS, rows.given[0]);
+	feed_rows(&feed, 0, FEED_V, stream.row, TOKENS, rows.given[1]);
+	ck_assert_msg(clkv_seq_remove(stream.seq, FROM, FROM + GAP, feed.queue, &error) == CLKV_OK,
+	              "%s", error.text);
+	feed_read(&feed, &stream, 0, 0, LEFT, rows.read[0], rows.read[1]);
+	for (size_t i = 0; i < LEFT * HEADS; i++) {
+		const size_t t = i / HEADS, from = (t < FROM ? t : t + GAP) * HEADS + i % HEADS;
+		double *k = rows.given[0] + from * DK, *v = rows.given[1] + from * DV;
+		if (t >= FROM)
+			turn(CLKV_ROPE_HALVES, -GAP, k);
+		EACH_MSG(fabs(rows.read[0][i * DK + i % DK] - k[i % DK]) < 0.02, "K of token %zu", t);
+		EACH_MSG(fabs(rows.read[1][i * DV + i % DV] - v[i % DV]) < 0.02, "V of token %zu", t);
+	}
+	feed_close(&feed);
+	factors_free(&f);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("latent groups");
+	TCase *stored = fixture_case(suite, "stored", 60),
+		  *attend = fixture_case(suite, "attention", 90);
+	TCase *bytes = fixture_case(suite, "bytes", 30), *files = fixture_case(suite, "files", 60);
+	tcase_add_loop_test(stored, test_rows_are_those_that_latents_of_groups_stand_for, 0, 7);
+	tcase_add_test(stored, test_an_order_is_not_its_inverse);
+	tcase_add_test(stored, test_what_is_lost_is_what_the_left_out_latents_hold);
+	tcase_add_loop_test(attend, test_full_rank_gives_what_half_gives, 0, 2);
+	fixture_some(attend, test_attention_is_that_of_expanded_rows,
+	             sizeof attended / sizeof attended[0], 0, 1, 2, 3);
+	tcase_add_loop_test(attend, test_folded_and_expanded_agree_without_rope, 0, 2);
+	tcase_add_loop_test(bytes, test_bytes_are_those_of_the_formula, 0, 4);
+	tcase_add_test(bytes, test_the_same_text_makes_the_same_bits);
+	tcase_add_loop_test(files, test_what_does_not_go_together_is_refused, 0,
+	                    (int)(sizeof refused / sizeof refused[0]));
+	tcase_add_test(files, test_foreign_and_damaged_files_are_named);
+	tcase_add_test(files, test_what_cannot_be_written_is_named);
+	tcase_add_test(files, test_snapshots_forks_and_cuts);
+	tcase_add_test(files, test_tokens_leave_from_the_middle);
+	return fixture_run_shared(suite);
+}
