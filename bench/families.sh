@@ -21,7 +21,8 @@ recipes=("$@")
 if [ ${#recipes[@]} = 0 ]; then
 	recipes=(
 		# codes
-		kivi:bits=4 kivi:bits=2 kitty q:k=4,v=4,rot=hadamard kvcomp kvcomp:entropy=huffman qtc
+		kivi:bits=4 kivi:bits=2 kitty kvquant kvquant:bits=2 q:k=4,v=4,rot=hadamard kvcomp kvcomp:entropy=huffman qtc qaq
+		qaq:outliers=0,n=64,eps_v=0.1,qn=1000
 		# latents
 		"lowrank:rank=48 | kivi:bits=4" "cskv:k=0.75,v=0.75,bits=4" "lorc:k=0.5,v=1 | kivi:bits=3" "recalkv:k=0.5,v=1 | kivi:bits=3"
 		csr:bits=8

@@ -9,11 +9,12 @@
 #   CLKV_HULL_PROMPT    exact (default), chunked or growing
 #   CLKV_HULL_KEYS      of every row, default "sinks=4, window=64"
 #   CLKV_HULL_STDIN     1: recipes are the lines of standard input
+#   CLKV_HULL_CALIBRATIONS   files of clkv-train --for qtc, a point of qtc for each
 # Beside the plot: OUT.html, a page with the tables, OUT.jsonl, and OUT.records, from which a run that was ended goes on and a
 # complete one is drawn again at once.
 set -euo pipefail
 if [ $# -lt 4 ]; then
-	sed -n '5,11s/^# //p' "$0" >&2
+	sed -n '5,12s/^# //p' "$0" >&2
 	exit 2
 fi
 eval=$1 model=$2 out=${3%.svg}
@@ -21,6 +22,7 @@ shift 3
 keys=${CLKV_HULL_KEYS-sinks=4, window=64}
 # shellcheck disable=SC2054
 recipes=(kivi:bits=2 kivi:bits=3 kivi:bits=4 kivi:k=3,v=2 kitty
+	kvquant:bits=2 kvquant:bits=3 kvquant:bits=4
 	q:k=8,v=8 q:k=4,v=4 q:k=4,v=4,rot=hadamard q:k=3,v=3,rot=hadamard q:k=2,v=2,rot=hadamard
 	kvcomp kvcomp:rel_k=0.1,rel_v=0.1 kvcomp:rel_k=0.166667,rel_v=0.2,entropy=huffman
 	kvcomp:rel_k=0.1,rel_v=0.1,entropy=huffman kvcomp:entropy=huffman
@@ -31,6 +33,9 @@ fi
 args=()
 for recipe in "${recipes[@]}"; do
 	args+=(--recipe "$recipe${keys:+ ; $keys}")
+done
+for file in ${CLKV_HULL_CALIBRATIONS:-}; do
+	args+=(--recipe "qtc${keys:+ ; $keys} @ $file")
 done
 for text in "$@"; do
 	args+=(--text "$text")

@@ -73,6 +73,17 @@ for boosted in 0 12; do
 		done
 	done
 done
+# uneven levels, with outliers and without
+for more in '' '-DK_OUTLIERS=51 -DK_OUTLIERS_OFF=5376 -DV_OUTLIERS=61 -DV_OUTLIERS_OFF=5580'; do
+	for form in '-DLANES=1 -DVEC=8' '-DLANES=1 -DVEC=16' '-DLANES=64 -DVEC=1' '-DLANES=32 -DVEC=4'; do
+		for file in attend_partial seal_affine seal_outliers read_rows recall_attend recall_score_tokens score_rows; do
+			# shellcheck disable=SC2086 # several words each
+			compile_some "$dir"/*/$file.cl $more $form -DDK=80 -DDV=96 -DG=3 -DLAYERS=2 -DK_CODEC=1 -DV_CODEC=1 \
+				-DK_BITS=3 -DV_BITS=3 -DK_AXIS=0 -DV_AXIS=1 -DK_GROUP=32 -DV_GROUP=32 -DK_SYM=0 -DV_SYM=0 -DK_CUT=60 -DV_CUT=60 \
+				-DK_BEND=150 -DV_BEND=150 -DK_PARAMS_OFF=0 -DK_CODES_OFF=640 -DV_PARAMS_OFF=2560 -DV_CODES_OFF=3328
+		done
+	done
+done
 for recover in 0 1 2 3 4 5 6; do
 	for form in '-DLANES=1 -DVEC=8' '-DLANES=64 -DVEC=1'; do
 		for file in prune_tokens prune_size; do
@@ -116,6 +127,18 @@ for form in '-DLANES=1 -DVEC=8' '-DLANES=1 -DVEC=16' '-DLANES=64 -DVEC=1' '-DLAN
 		compile_some "$dir"/*/$file.cl $form $qtc -DPROJECT_K=3 -DPROJECT_V=3 -DDK=80 -DDV=112 -DG=3 -DSTREAMS=2 \
 			-DQ_HEADS=6 -DK_LANE_PARTS=4 -DV_LANE_PARTS=4 -DK_PARAMS_OFF=0 -DK_CODES_OFF=0 -DV_PARAMS_OFF=0 \
 			-DV_CODES_OFF=0
+	done
+done
+# rows with widths of their own
+qaq='-DK_CODEC=7 -DV_CODEC=7 -DK_BITS=16 -DV_BITS=16 -DK_AXIS=0 -DV_AXIS=1 -DK_GROUP=16 -DV_GROUP=16 -DK_SYM=0 -DV_SYM=0'
+for more in '' '-DSTATE_BYTES=1024 -DQAQ_LEAST=0 -DQAQ_MOST=8 -DQAQ_EPS_K=1 -DQAQ_EPS_V=1 -DQAQ_QUERY=1 -DK_OUTLIERS=0 -DV_OUTLIERS=8 -DQAQ_CENTRED=1'; do
+	for form in '-DLANES=1 -DVEC=8' '-DLANES=1 -DVEC=16' '-DLANES=64 -DVEC=1' '-DLANES=32 -DVEC=4'; do
+		for file in attend_partial read_rows recall_attend recall_score_tokens score_rows gather_slots qaq_widths \
+			qaq_size qaq_write; do
+			# shellcheck disable=SC2086 # several words each
+			compile_some "$dir"/*/$file.cl $form $qaq $more -DDK=80 -DDV=112 -DG=3 -DSTREAMS=2 -DQ_HEADS=6 -DLAYERS=2 \
+				-DSECTION_ROOM=64 -DOBSERVE=8 -DK_PARAMS_OFF=0 -DK_CODES_OFF=0 -DV_PARAMS_OFF=704 -DV_CODES_OFF=0
+		done
 	done
 done
 # latents of rows, in half and as codes

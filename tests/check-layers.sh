@@ -41,12 +41,13 @@ allowed() {
 
 # "FOLDER FILE HEADER" for each include of the tree's own, "FOLDER FILE" for each file
 includes() {
-	for file in "$1"/lib/*/*.[ch]; do
-		folder=${file%/*}
-		folder=${folder##*/}
-		echo "$folder $folder/${file##*/}"
-		sed -n 's/^#include "\([^"]*\)".*/\1/p' "$file" | sed "s|^|$folder $folder/${file##*/} |"
-	done
+	awk '
+		function place() {
+			n = split(FILENAME, part, "/")
+			return part[n - 1] " " part[n - 1] "/" part[n]
+		}
+		FNR == 1 { print place() }
+		/^#include "/ { split($0, quoted, "\""); print place() " " quoted[2] }' "$1"/lib/*/*.[ch]
 }
 
 # what nm says of each source's object, behind a line "OBJECT FOLDER FILE"; sources at $1, objects at $2
@@ -57,12 +58,22 @@ symbols() {
 		name=${file##*/}
 		name=${name%.c}
 		for object in "$2/lib/$folder/$name.o" "$2/lib/$folder/.libs/$name.o"; do
-			[ -e "$object" ] || continue
-			echo "OBJECT $folder $folder/$name.c"
-			"${NM:-nm}" "$object"
-			break
+			[ ! -e "$object" ] || { echo "$object" && break; }
 		done
-	done
+	done >"$tmp/objects"
+	xargs "${NM:-nm}" -A <"$tmp/objects" | awk '
+		{
+			at = index($0, ":")
+			object = substr($0, 1, at - 1)
+			if (object != before) {
+				before = object
+				sub(/\/\.libs/, "", object)
+				sub(/\.o$/, "", object)
+				n = split(object, part, "/")
+				print "OBJECT " part[n - 1] " " part[n - 1] "/" part[n] ".c"
+			}
+			print substr($0, at + 1)
+		}'
 }
 
 # Says what breaks the block in the tree at $1, built at $2.

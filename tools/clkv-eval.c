@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "eval.h"
+#include "eval_own.h"
 #include "options.h"
 #include "text_tokens.h"
 #include "tool_main.h"
@@ -73,7 +73,9 @@ static const struct tool_option options[] = {
 	{"context", "N",
      "tokens of the prompt, whose cache is compressed (of a retrieval task again for more)",
      .set = add_context},
-	{"recipe", "R", "a recipe (again for more); default f16. clkv-info --recipes lists stages",
+	{"recipe", "R",
+     "a recipe (again for more); default f16. clkv-info --recipes lists stages.\n"
+     "\"R @ FILE\" brings a file of clkv-train of its own",
      .set = add_recipe},
 	{"tokens", "M", "tokens scored behind the prompt; default 512",
      .size = {&o.tokens, 1, MOST_TOKENS}},
@@ -195,6 +197,7 @@ static bool draw(const struct eval *eval, const struct eval_result *results,
 static bool run(struct tool_error *error)
 {
 	struct eval eval = {.options = &o};
+	static struct eval_own own;
 	struct engine_options engine_options = {.products = o.products};
 	if ((o.plot != NULL || o.html != NULL) && !eval_plot_ready(error))
 		return false;
@@ -206,7 +209,7 @@ static bool run(struct tool_error *error)
 		(void)fprintf(stderr, "%s: note: the model was trained for %d tokens\n", tool_name,
 		              eval.session.model->context);
 	done = done && given_files_read(&o.given, &eval.session.given, error) &&
-	       read_texts(&eval, error) &&
+	       eval_own_open(&own, &o, error) && read_texts(&eval, error) &&
 	       (eval_retrieves(&o) ? eval_retrieve
 	        : o.attention      ? eval_attention
 	                           : eval_judge)(&eval, results, error);
@@ -214,6 +217,7 @@ static bool run(struct tool_error *error)
 		eval_print(&eval, results);
 	done = done && draw(&eval, results, error);
 	session_close(&eval.session);
+	eval_own_close(&own);
 	for (size_t i = 0; i < o.n_texts; i++)
 		free(eval.texts[i].all);
 	for (size_t i = 0; i < o.n_recipes * eval_parts(&o); i++)

@@ -48,9 +48,9 @@ static const char *const purposes[N_PURPOSES] = {"codebook", "rotation", "qtc", 
 static const char tool_name[] = "clkv-train";
 
 static struct {
-	const char *model, *out, *recipe, *device;
+	const char *model, *out, *recipe, *device, *prompt;
 	const char *texts[MOST_TEXTS];
-	size_t n_texts, offset, tokens, heads;
+	size_t n_texts, offset, tokens, heads, prompt_tokens, online, guard;
 	enum engine_products products;
 	enum purpose purpose;
 	float delta; /* 0: the usual one */
@@ -108,6 +108,15 @@ static const struct tool_option options[] = {
      .number = {&o.most, 0.0625F, 1}},
 	{"least", "X", "with --for lorc: rank of the last one; default 0.25",
      .number = {&o.least, 0.0625F, 1}},
+	{"prompt", "FILE", "with --for csr: a prompt whose own rows are atoms of the dictionary, too",
+     .text = &o.prompt},
+	{"prompt-tokens", "N", "as many of its first tokens; default as --tokens",
+     .size = {&o.prompt_tokens, 1, MOST_TOKENS}},
+	{"online", "N", "of the recipe's atoms, the prompt's newest rows; multiples of 16; default 0",
+     .size = {&o.online, 0, MOST_TOKENS}},
+	{"guard", "M",
+     "and of its rows those that all other atoms code worst; multiples of 16; default 0",
+     .size = {&o.guard, 0, MOST_TOKENS}},
 	OPTION_DEVICE(o.device),
 	OPTION_PRODUCTS(o.products),
 };
@@ -140,6 +149,13 @@ static bool check(struct tool_error *error)
 			error, "more than one --text goes with --for qtc, lowrank, recalkv and csr alone");
 	if (o.purpose == FOR_QTC && o.tokens > 0 && o.tokens < CALIBRATION_LEAST_TOKENS)
 		return tool_fail(error, "--for qtc takes --tokens from %d on", CALIBRATION_LEAST_TOKENS);
+	if ((o.prompt != NULL) != (o.online + o.guard > 0))
+		return tool_fail(error, "--prompt goes with --online or --guard, which say how many atoms "
+		                        "it has, and they with it");
+	if (o.prompt != NULL && o.purpose != FOR_CSR)
+		return tool_fail(error, "--prompt goes with --for csr alone");
+	if (o.prompt_tokens > 0 && o.prompt == NULL)
+		return tool_fail(error, "--prompt-tokens goes with --prompt alone");
 	if (o.recipe == NULL)
 		o.recipe = o.purpose == FOR_CSR ? "csr" : "a2ats:codes=256";
 	return true;
@@ -158,20 +174,19 @@ static size_t usual_tokens(const struct session *session)
 	return o.purpose == FOR_QTC && most > CALIBRATION_TOKENS ? CALIBRATION_TOKENS : most;
 }
 
-static bool read_tokens(const struct session *session, const char *path, struct tokens *tokens,
-                        struct tool_error *error)
+/* wanted: how many, 0: as many as is usual. */
+static bool read_tokens(const struct session *session, const char *path, size_t offset,
+                        size_t wanted, struct tokens *tokens, struct tool_error *error)
 {
-	size_t there, most = o.tokens > 0 ? o.tokens : usual_tokens(session);
-	const size_t least = o.tokens > 0           ? o.tokens
-	                     : o.purpose == FOR_QTC ? CALIBRATION_LEAST_TOKENS
-	                                            : 1;
+	size_t there, most = wanted > 0 ? wanted : usual_tokens(session);
+	const size_t least = wanted > 0 ? wanted : o.purpose == FOR_QTC ? CALIBRATION_LEAST_TOKENS : 1;
 	if (!text_tokens_read(session->tokenizer, path, &tokens->all, &there, error))
 		return false;
-	if (there < o.offset || there - o.offset < least)
+	if (there < offset || there - offset < least)
 		return tool_fail(error, "'%s' has %zu tokens; needed: %zu behind token %zu", path, there,
-		                 least, o.offset);
-	tokens->ids = tokens->all + o.offset;
-	tokens->n = there - o.offset < most ? there - o.offset : most;
+		                 least, offset);
+	tokens->ids = tokens->all + offset;
+	tokens->n = there - offset < most ? there - offset : most;
 	return true;
 }
 
@@ -232,10 +247,12 @@ static bool train_weights(const struct session *session, struct tool_error *erro
 	return true;
 }
 
-static bool train(struct session *session, const struct tokens *texts, struct tool_error *error)
+static bool train(struct session *session, const struct tokens *texts, size_t n_texts,
+                  struct tool_error *error)
 {
-	struct text_input in[MOST_TEXTS];
-	for (size_t i = 0; i < o.n_texts; i++)
+	struct text_input in[MOST_TEXTS + 1];
+	const struct dictionary_sources sources = {o.recipe, in, n_texts, {o.online, o.guard}};
+	for (size_t i = 0; i < n_texts; i++)
 		in[i] = (struct text_input){texts[i].ids, texts[i].n};
 	switch (o.purpose) {
 	case FOR_ROTATION:
@@ -250,7 +267,7 @@ static bool train(struct session *session, const struct tokens *texts, struct to
 		return train_recalkv(session, in, o.n_texts, o.heads > 0 ? o.heads : USUAL_HEADS, o.weighed,
 		                     o.out, error);
 	case FOR_CSR:
-		return train_dictionary(session, o.recipe, in, o.n_texts, o.out, error);
+		return train_dictionary(session, &sources, o.out, error);
 	default:
 		return train_codebook(session, texts->ids, texts->n, error);
 	}
@@ -258,17 +275,21 @@ static bool train(struct session *session, const struct tokens *texts, struct to
 
 static bool read_and_train(struct session *session, struct tool_error *error)
 {
-	struct tokens texts[MOST_TEXTS] = {{0}};
+	struct tokens texts[MOST_TEXTS + 1] = {{0}}; /* the prompt behind them */
+	const size_t n_texts = o.n_texts + (o.prompt != NULL);
 	bool done = true;
 	size_t n = 0;
-	for (size_t i = 0; i < o.n_texts && done; i++) {
-		done = read_tokens(session, o.texts[i], &texts[i], error);
+	for (size_t i = 0; i < n_texts && done; i++) {
+		const bool prompt = i == o.n_texts;
+		done = read_tokens(session, prompt ? o.prompt : o.texts[i], prompt ? 0 : o.offset,
+		                   prompt && o.prompt_tokens > 0 ? o.prompt_tokens : o.tokens, &texts[i],
+		                   error);
 		n += texts[i].n;
 	}
-	done = done && train(session, texts, error);
+	done = done && train(session, texts, n_texts, error);
 	if (done)
 		(void)fprintf(stderr, "%s: %zu tokens, written to %s\n", tool_name, n, o.out);
-	for (size_t i = 0; i < o.n_texts; i++)
+	for (size_t i = 0; i < n_texts; i++)
 		free(texts[i].all);
 	return done;
 }

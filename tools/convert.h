@@ -35,7 +35,7 @@ struct convert {
 
 /** Recipes that states go into, for errors. */
 #define CONVERT_RECIPES                                                                            \
-	"f16, codecs (kivi, q, kitty, kvcomp), recall (clusterkv, a2ats, pages, topk; not "            \
+	"f16, codecs (kivi, q, kitty, kvquant, kvcomp), recall (clusterkv, a2ats, pages, topk; not "   \
 	"metric=query) and place"
 
 /** Does it, in the direction that the file in calls for. */

@@ -264,6 +264,20 @@ static bool reserve(struct fitting *f)
 	       f->uses && f->ends && f->energies && f->atom;
 }
 
+static void release(struct fitting *f)
+{
+	free(f->turned);
+	free(f->gram);
+	free(f->products);
+	free(f->left);
+	free(f->chosen);
+	free(f->coefficients);
+	free(f->uses);
+	free(f->ends);
+	free(f->energies);
+	free(f->atom);
+}
+
 bool dictionary_fit(const struct dictionary_rows *rows, size_t n_atoms, size_t pairs, float *atoms,
                     double *loss, struct tool_error *error)
 {
@@ -271,15 +285,22 @@ bool dictionary_fit(const struct dictionary_rows *rows, size_t n_atoms, size_t p
 	bool done = reserve(&f);
 	if (done)
 		run(&f, atoms, loss);
-	free(f.turned);
-	free(f.gram);
-	free(f.products);
-	free(f.left);
-	free(f.chosen);
-	free(f.coefficients);
-	free(f.uses);
-	free(f.ends);
-	free(f.energies);
-	free(f.atom);
+	release(&f);
+	return done || tool_fail(error, "out of memory");
+}
+
+bool dictionary_left(const struct dictionary_rows *rows, size_t n_atoms, size_t pairs,
+                     const float *atoms, float *left, double *loss, struct tool_error *error)
+{
+	struct fitting f = {.in = rows, .atoms = n_atoms, .pairs = pairs};
+	bool done = reserve(&f);
+	if (done) {
+		make_gram(&f, atoms);
+		for (size_t i = 0; i < rows->n; i++)
+			pursue(&f, atoms, i);
+		memcpy(left, f.left, rows->n * rows->dim * sizeof *left);
+		*loss = part_left(&f);
+	}
+	release(&f);
 	return done || tool_fail(error, "out of memory");
 }

@@ -21,4 +21,8 @@ struct dictionary_rows {
 bool dictionary_fit(const struct dictionary_rows *rows, size_t n_atoms, size_t pairs, float *atoms,
                     double *loss, struct tool_error *error);
 
+/** left [n][dim]: what `pairs` of these atoms leave of each row. loss: as above. */
+bool dictionary_left(const struct dictionary_rows *rows, size_t n_atoms, size_t pairs,
+                     const float *atoms, float *left, double *loss, struct tool_error *error);
+
 #endif

@@ -32,7 +32,11 @@ struct eval_options {
 	const char *recipes[EVAL_MOST_RECIPES];
 	size_t n_recipes;
 	const struct given_files
-		*given_of[EVAL_MOST_RECIPES]; /**< NULL: the session's; not with resume */
+		*given_of[EVAL_MOST_RECIPES]; /**< NULL: the session's; with resume, key has to tell it */
+	const char
+		*alone[EVAL_MOST_RECIPES]; /**< what a cache is made by; NULL: the recipe as it stands */
+	const char
+		*key[EVAL_MOST_RECIPES]; /**< its name with --resume; NULL: the recipe as it stands */
 	size_t
 		contexts[EVAL_MOST_CONTEXTS]; /**< tokens of prompts; several with a retrieval task alone */
 	size_t n_contexts;

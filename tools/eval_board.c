@@ -107,17 +107,19 @@ bool eval_board_open(struct eval_board *board, const struct eval *eval,
 	return open_scores(board, error) && open_records(board, error);
 }
 
-static const char *recipe_of(const struct eval_options *o, size_t slot)
+/* By which name the file has a slot's scores. */
+static const char *key_of(const struct eval_options *o, size_t slot)
 {
-	return slot == 0 ? "f16" : o->recipes[slot - 1];
+	if (slot == 0)
+		return "f16";
+	return o->key[slot - 1] != NULL ? o->key[slot - 1] : o->recipes[slot - 1];
 }
 
 /* Takes a slot's scores from the file, if it has them. */
 static bool recall_scores(struct eval_board *b, size_t window, uint64_t hash, size_t slot)
 {
 	const struct eval_scores *found =
-		b->records != NULL ? records_find(b->records, hash, recipe_of(b->eval->options, slot))
-						   : NULL;
+		b->records != NULL ? records_find(b->records, hash, key_of(b->eval->options, slot)) : NULL;
 	struct eval_scores *s = eval_board_scores(b, window, slot);
 	if (found == NULL)
 		return false;
@@ -139,7 +141,7 @@ static bool keep_scores(struct eval_board *b, size_t window, uint64_t hash, cons
 {
 	const size_t slots = counts(b, window) ? b->slots : 1;
 	for (size_t slot = 0; b->records != NULL && slot < slots; slot++)
-		if (is_new[slot] && !records_append(b->records, hash, recipe_of(b->eval->options, slot),
+		if (is_new[slot] && !records_append(b->records, hash, key_of(b->eval->options, slot),
 		                                    eval_board_scores(b, window, slot), error))
 			return false;
 	return true;

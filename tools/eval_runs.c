@@ -34,7 +34,8 @@ static void list_runs(struct eval_runs *runs, const bool *wanted)
 			continue;
 		runs->of_recipe[i] = runs->n;
 		runs->run[runs->n].slot = i + 1;
-		runs->run[runs->n++].recipe = options->recipes[i];
+		runs->run[runs->n++].recipe =
+			options->alone[i] != NULL ? options->alone[i] : options->recipes[i];
 	}
 }
 

@@ -8,6 +8,8 @@
  * the output projection. With M = S S^T rows y = x S have errors that cost their square, so the dictionary is of these: with an atom
  * d of y, the column of A is S d and the row of B is d S^-1. Chunks of a row have the blocks of M that are theirs.
  * The first tokens of a text, which caches keep in half as sinks, are left out where there are enough others.
+ * Atoms of a prompt are rows of its own (dictionary_prompt.c), behind those that the other texts' rows are fitted to; its queries weigh
+ * errors as the others' do.
  */
 #include "train_dictionary.h"
 
@@ -33,7 +35,9 @@ struct training {
 	struct session *session;
 	size_t layers, heads, group, dim;
 	size_t atoms, pairs[2], chunks[2];
+	struct prompt_atoms prompt;
 	size_t left_out, n_rows; /* of the text under way; of all texts, those that count */
+	size_t n_fitted;         /* of these, rows of texts that are no prompt: they come first */
 	size_t there;            /* of these in `rows` so far */
 	struct engine_stream *streams;
 	struct kept_rows kept;
@@ -44,7 +48,8 @@ struct training {
 	float *whitened;        /* [n_rows][dim of a chunk] */
 	float *fitted;          /* [atoms][dim of a chunk] */
 	float *down[2], *up[2]; /* [layers][heads][dim][atoms], [...][atoms][dim] */
-	double lost[2];
+	double lost[2], before[2],
+		after[2]; /* of the texts' rows; of the prompt's, without its atoms and with them */
 };
 
 static void add_queries(void *opaque, const struct asked_rows *asked)
@@ -132,18 +137,28 @@ static bool fit_chunk(struct training *t, int side, size_t layer, size_t head, s
 {
 	const size_t dim = t->dim / t->chunks[side], first = chunk * dim;
 	const size_t at = (layer * t->heads + head) * t->dim * t->atoms;
-	const struct dictionary_rows rows = {t->n_rows, dim, t->whitened};
-	double lost;
+	const struct dictionary_rows rows = {t->n_fitted, dim, t->whitened};
+	const struct dictionary_rows own = {t->n_rows - t->n_fitted, dim,
+	                                    t->whitened + t->n_fitted * dim};
+	const size_t fitted = t->atoms - t->prompt.online - t->prompt.guard;
+	const size_t pairs = t->pairs[side] / t->chunks[side];
+	const double part = 1 / (double)(t->layers * t->heads * t->chunks[side]);
+	double lost, before = 0, after = 0;
 	if (!take_metric(t, side, layer, head, first, dim, error))
 		return false;
 	for (size_t i = 0; i < t->n_rows; i++)
 		whiten(t, dim, t->rows[side] + (head * t->n_rows + i) * t->dim + first,
 		       t->whitened + i * dim);
-	if (!dictionary_fit(&rows, t->atoms, t->pairs[side] / t->chunks[side], t->fitted, &lost, error))
+	if (!dictionary_fit(&rows, fitted, pairs, t->fitted, &lost, error))
+		return false;
+	if (own.n > 0 &&
+	    !dictionary_add_prompt(&own, fitted, &t->prompt, pairs, t->fitted, &before, &after, error))
 		return false;
 	for (size_t n = 0; n < t->atoms; n++)
 		put_atom(t, dim, first, n, t->fitted + n * dim, t->down[side] + at, t->up[side] + at);
-	t->lost[side] += lost / (double)(t->layers * t->heads * t->chunks[side]);
+	t->lost[side] += lost * part;
+	t->before[side] += before * part;
+	t->after[side] += after * part;
 	return true;
 }
 
@@ -241,13 +256,35 @@ static void release(struct training *t, size_t n_texts)
 
 static bool check_rows(const struct training *t, struct tool_error *error)
 {
-	return t->n_rows >= t->atoms ||
+	const size_t own = t->prompt.online + t->prompt.guard, there = t->n_rows - t->n_fitted;
+	if (own % 16 > 0 || t->prompt.online % 16 > 0 || own + 16 > t->atoms)
+		return tool_fail(
+			error,
+			"%zu atoms of a prompt and %zu to guard it; allowed: multiples of 16 that leave "
+			"16 of the recipe's %zu atoms to the texts",
+			t->prompt.online, t->prompt.guard, t->atoms);
+	if (there < own)
+		return tool_fail(
+			error,
+			"a prompt of %zu tokens is too short for its dictionary: %zu atoms of its own; "
+			"allowed: a longer prompt, or fewer with --online and --guard",
+			there, own);
+	return t->n_fitted >= t->atoms - own ||
 	       tool_fail(error, "%zu tokens are fewer than %zu atoms: longer texts, or fewer atoms",
-	                 t->n_rows, t->atoms);
+	                 t->n_fitted, t->atoms - own);
 }
 
-bool train_dictionary(struct session *session, const char *recipe, const struct text_input *texts,
-                      size_t n_texts, const char *path, struct tool_error *error)
+static void print_losses(const struct training *t)
+{
+	(void)printf("left of the texts' rows, by what errors cost: %.4f of K, %.4f of V\n", t->lost[0],
+	             t->lost[1]);
+	if (t->n_rows > t->n_fitted)
+		(void)printf("left of the prompt's: %.4f of K, %.4f of V; without its atoms %.4f, %.4f\n",
+		             t->after[0], t->after[1], t->before[0], t->before[1]);
+}
+
+bool train_dictionary(struct session *session, const struct dictionary_sources *from,
+                      const char *path, struct tool_error *error)
 {
 	const struct model *m = session->model;
 	struct training t = {
@@ -256,21 +293,26 @@ bool train_dictionary(struct session *session, const char *recipe, const struct 
 		.heads = (size_t)m->kv_heads,
 		.group = (size_t)(m->q_heads / m->kv_heads),
 		.dim = (size_t)m->head_dim,
+		.prompt = from->prompt,
 	};
-	for (size_t i = 0; i < n_texts; i++)
-		t.n_rows += texts[i].n - text_rows_first(texts[i].n);
-	if (!eigen_ready(error) || !read_recipe(&t, recipe, error) || !check_rows(&t, error))
+	const size_t n = from->n_texts;
+	const bool has_prompt = from->prompt.online + from->prompt.guard > 0;
+	for (size_t i = 0; i < n; i++) {
+		const size_t rows = from->texts[i].n - text_rows_first(from->texts[i].n);
+		t.n_rows += rows;
+		t.n_fitted += has_prompt && i == n - 1 ? 0 : rows;
+	}
+	if (!eigen_ready(error) || !read_recipe(&t, from->recipe, error) || !check_rows(&t, error))
 		return false;
-	bool done = reserve(&t, n_texts, error);
-	for (size_t i = 0; i < n_texts && done; i++)
-		done = run_text(&t, &texts[i], &t.streams[i], error);
+	bool done = reserve(&t, n, error);
+	for (size_t i = 0; i < n && done; i++)
+		done = run_text(&t, &from->texts[i], &t.streams[i], error);
 	for (size_t l = 0; l < t.layers && done; l++)
-		done = fit_layer(&t, l, texts, n_texts, error);
+		done = fit_layer(&t, l, from->texts, n, error);
 	done = done && save(&t, path, error);
-	release(&t, n_texts);
+	release(&t, n);
 	progress_clear();
 	if (done)
-		(void)printf("left of the texts' rows, by what errors cost: %.4f of K, %.4f of V\n",
-		             t.lost[0], t.lost[1]);
+		print_losses(&t);
 	return done;
 }

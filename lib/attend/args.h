@@ -123,4 +123,18 @@ static inline struct clkv__variant_kernels *span_kernels(clkv_cache *cache,
 	return dense ? &cache->kernels->dense : &cache->kernels->sealing[span->which];
 }
 
+/* A launch knows one window: layers go one by one where they have some. */
+static inline clkv_status by_window(clkv_cache *cache, struct clkv__chain *chain,
+                                    clkv__span_launch launch, const void *what,
+                                    const struct clkv__span *span, clkv_error *error)
+{
+	struct clkv__span one = *span;
+	if (!cache->shape.window)
+		return launch(cache, chain, what, span, error);
+	one.n_layers = 1;
+	for (; one.first_layer < span->first_layer + span->n_layers; one.first_layer++)
+		CLKV_TRY(launch(cache, chain, what, &one, error));
+	return CLKV_OK;
+}
+
 #endif

@@ -29,6 +29,10 @@ static void shape_macros(const clkv_cache *cache, const struct clkv__variant *va
 	if (clkv__selects(&cache->plan.select))
 		clkv__macros_int(m, "STATE_BYTES", (int)clkv__plan_state(&cache->plan));
 	clkv__prune_macros(&variant->prune, s, clkv__plan_section(&cache->plan), m);
+	if (!variant->dense && clkv__plan_judges(&cache->plan)) {
+		clkv__macros_int(m, "LAYERS", s->layers);
+		clkv__macros_int(m, "SECTION_ROOM", (int)clkv__plan_section(&cache->plan));
+	}
 	if (!variant->dense && !clkv__prunes_k(&variant->prune) && clkv__plan_observe(&cache->plan) > 0)
 		clkv__macros_int(m, "OBSERVE", clkv__plan_observe(&cache->plan));
 }
@@ -108,6 +112,8 @@ static clkv_status plan_codec(struct builder *b, const struct clkv__variant *var
 	const struct clkv__kernel_file prune = clkv__prune_kind_of(&variant->prune)->kernel;
 	if (prune.file)
 		CLKV_TRY(plan(b, prune.file, prune.name, shape, &k->prune, error));
+	if (c->judge.file)
+		CLKV_TRY(plan(b, c->judge.file, c->judge.name, macros, &k->judge, error));
 	if (variant->prune.lacking_v > 0)
 		CLKV_TRY(plan(b, "prune_values.cl", "prune_values", shape, &k->prune_v, error));
 	if (!variant->layout.sized)

@@ -26,6 +26,7 @@ struct clkv__kernel {
 struct clkv__variant_kernels {
 	struct clkv__kernel append, attend_row, attend_tile, merge, seal, read;
 	struct clkv__kernel observe;             /**< none: no stage looks at queries */
+	struct clkv__kernel judge;               /**< none: the codec looks at no queries */
 	struct clkv__kernel count, size, verify; /**< of blocks that have their own size */
 	struct clkv__kernel prune, prune_v;      /**< none: all channels of K, of V are kept */
 	struct clkv__kernel recall, score;       /**< none: nothing is recalled; nor by its keys */

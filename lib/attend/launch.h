@@ -29,6 +29,8 @@ clkv_status clkv__launch_observe(clkv_cache *cache, struct clkv__chain *chain,
  *  size; histograms; sizes; blocks in their pages; the check of their values. */
 clkv_status clkv__launch_prune(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,
                                const struct clkv__span *span, clkv_error *error);
+clkv_status clkv__launch_judge(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,
+                               const struct clkv__span *span, clkv_error *error);
 clkv_status clkv__launch_seal(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,
                               const struct clkv__span *span, clkv_error *error);
 clkv_status clkv__launch_count(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,

@@ -7,6 +7,7 @@
 
 KERNEL_ARGS(prune_block, PRUNE_BLOCK_ARGS)
 KERNEL_ARGS(prune_values, PRUNE_VALUES_ARGS)
+KERNEL_ARGS(judge_block, JUDGE_BLOCK_ARGS)
 KERNEL_ARGS(seal_block, SEAL_BLOCK_ARGS)
 KERNEL_ARGS(bounded_count, BOUNDED_COUNT_ARGS)
 KERNEL_ARGS(size_block, SIZE_BLOCK_ARGS)
@@ -44,6 +45,30 @@ clkv_status clkv__launch_prune(clkv_cache *cache, struct clkv__chain *chain, cl_
 	};
 	put_prune_values(&a, &given);
 	return run_seal(cache, &a, chain, n_jobs, span, error);
+}
+
+static clkv_status judge(clkv_cache *cache, struct clkv__chain *chain, const void *what,
+                         const struct clkv__span *span, clkv_error *error)
+{
+	const cl_uint *n_jobs = what;
+	const struct clkv__shape *s = &cache->shape;
+	struct args a = args_of(cache, &span_kernels(cache, span)->judge, error);
+	const struct judge_block_args given = {
+		JOB_FIELDS(cache, span),
+		.seen = seen(cache),
+		.window = s->window ? (cl_uint)s->window[span->first_layer] : 0,
+		.scale = s->scale,
+		.softcap = s->softcap,
+		.alpha = cache->plan.select.alpha,
+	};
+	put_judge_block(&a, &given);
+	return run_seal(cache, &a, chain, *n_jobs, span, error);
+}
+
+clkv_status clkv__launch_judge(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,
+                               const struct clkv__span *span, clkv_error *error)
+{
+	return by_window(cache, chain, judge, &n_jobs, span, error);
 }
 
 clkv_status clkv__launch_seal(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_jobs,

@@ -48,20 +48,6 @@ static inline bool by_rank(const clkv_cache *cache)
 	return !clkv__weighs(&cache->plan.select);
 }
 
-/* A launch knows one window: layers go one by one where they have some. */
-static inline clkv_status by_window(clkv_cache *cache, struct clkv__chain *chain,
-                                    clkv__span_launch launch, const void *what,
-                                    const struct clkv__span *span, clkv_error *error)
-{
-	struct clkv__span one = *span;
-	if (!cache->shape.window)
-		return launch(cache, chain, what, span, error);
-	one.n_layers = 1;
-	for (; one.first_layer < span->first_layer + span->n_layers; one.first_layer++)
-		CLKV_TRY(launch(cache, chain, what, &one, error));
-	return CLKV_OK;
-}
-
 /* All layers that seal. */
 static inline struct clkv__span every_layer(const clkv_cache *cache)
 {

@@ -25,7 +25,7 @@ size_t clkv_cache_observes(const clkv_cache *cache)
 
 int clkv_cache_weighs(const clkv_cache *cache)
 {
-	while (cache && !clkv__plan_weighs(&cache->plan))
+	while (cache && !clkv__plan_weigher(&cache->plan))
 		cache = cache->next_band;
 	return cache != NULL;
 }

@@ -25,6 +25,7 @@ struct clkv__affine_side {
 	int group; /**< values that share a scale: 16 to 128 */
 	bool symmetric;
 	int cut; /**< thousandths of a unit's range that its codes leave out, half of them at either end */
+	int bend; /**< thousandths: how uneven levels are (cl/codec/levels.clh), of bits up to 4, asymmetric */
 };
 
 struct clkv__affine_spec {
@@ -35,6 +36,12 @@ struct clkv__affine_spec {
 struct clkv__kitty_spec {
 	struct clkv__affine_spec codes; /**< K: 2 bits by channel, asymmetric */
 	float boost;                    /**< share of K's channels that have 4 bits, 0 to 1 */
+};
+
+/** What the codec of integers with exact outliers is told; it begins as the other integers do, whose functions read that much. */
+struct clkv__outliers_spec {
+	struct clkv__affine_spec codes; /**< K by channel, V by token, asymmetric */
+	float share;                    /**< of a block's values on either side, 0 to 0.05 */
 };
 
 /** One side of the error-bounded codec. */
@@ -71,13 +78,25 @@ struct clkv__sparse_spec {
 	int bits;  /**< of a coefficient: 8, or 16, half */
 };
 
+/** What the codec of rows with widths of their own is told. */
+struct clkv__qaq_spec {
+	float eps_k, eps_v; /**< error that rows of K, of V may make of attention's output */
+	float query;        /**< how large queries are, in the bound of K */
+	int rows;           /**< newest queries by which a token is judged */
+	int least, most;    /**< bits of a row's codes, 0 to 8 */
+	float outliers; /**< share of a row's values that stay in half, half of them at either end */
+	bool centred;   /**< codes are clipped around a row's mean, else they begin at its minimum */
+};
+
 /** What a codec is told; each codec reads its own member. */
 union clkv__codec_spec {
 	struct clkv__affine_spec affine;
 	struct clkv__bounded_spec bounded;
 	struct clkv__kitty_spec kitty;
+	struct clkv__outliers_spec outliers;
 	struct clkv__qtc_spec qtc;
 	struct clkv__sparse_spec sparse;
+	struct clkv__qaq_spec qaq;
 };
 
 /** The symbols of one side and the longest code that a symbol may have, bits. */
@@ -89,7 +108,7 @@ struct clkv__alphabet {
 struct clkv__codec_layout {
 	uint32_t k_codes, v_params, v_codes;
 	uint32_t section;      /**< bytes that pruned blocks begin with, before all that */
-	uint32_t section_room; /**< while it is made */
+	uint32_t section_room; /**< while it is made, or what the codec notes of a block to come */
 	uint32_t units;        /**< whole block, in ABI_UNIT bytes; if sized, the largest */
 	bool sized;            /**< blocks have their own size, of which the device knows */
 	uint32_t least_units;  /**< the smallest block */
@@ -102,6 +121,9 @@ struct clkv__codec_layout {
 	uint32_t decoded_bytes; /**< of a side in local memory, where attention decodes it first */
 	uint32_t boost_plane, boost_list; /**< of the codec of two bits and four */
 	int boosted;                      /**< channels that have four; kept.k_channels are all */
+	uint32_t k_list, v_list;          /**< of outliers */
+	int k_outliers,
+		v_outliers; /**< values that stay in half: of a block's list, or of a row, of the codec of widths */
 	uint32_t
 		split_tokens; /**< tokens whose attention takes a CPU as long as what begins and ends a split; 0: nothing does */
 	int query_floats;       /**< of a query in local memory, on top of what all codecs need */
@@ -123,6 +145,10 @@ struct clkv__codec_page {
 struct clkv__codec {
 	const char *name;
 	struct clkv__kernel_file seal; /**< writes blocks to where they belong */
+	/** Judges a job's tokens by the newest queries, before all others; no file: they don't matter. */
+	struct clkv__kernel_file judge;
+	/** How many of them; NULL: none. */
+	int (*observe)(const union clkv__codec_spec *spec);
 	/** If blocks are sized: histograms for code tables, sizes, the check of every value. */
 	struct clkv__kernel_file count, size, verify;
 	bool by_token; /**< K lies token by token: a listed token is two consecutive reads */
@@ -150,6 +176,8 @@ struct clkv__codec {
 extern const struct clkv__codec clkv__codec_affine;
 extern const struct clkv__codec clkv__codec_bounded;
 extern const struct clkv__codec clkv__codec_kitty;
+extern const struct clkv__codec clkv__codec_outliers;
+extern const struct clkv__codec clkv__codec_qaq;
 extern const struct clkv__codec clkv__codec_qtc;
 extern const struct clkv__codec clkv__codec_rows;
 extern const struct clkv__codec clkv__codec_sparse;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * \file    codec_affine.c
- * \brief   Host half of the integer codec: value = minimum + scale * code, per group.
+ * \brief   Host half of the integer codec: value = minimum + scale * level of the code, per group.
  *
  * A side holds its scales (half), then its minimums (half, unless symmetric), then the codes in bit
  * planes: cl/codec/codec_affine.clh draws them. Sections begin at multiples of 16 bytes so that every vector
@@ -78,6 +78,7 @@ static void side_macros(const struct clkv__affine_side *s, bool is_k, int codec,
 	clkv__macros_int(m, is_k ? "K_GROUP" : "V_GROUP", s->group);
 	clkv__macros_int(m, is_k ? "K_SYM" : "V_SYM", s->symmetric);
 	clkv__macros_int(m, is_k ? "K_CUT" : "V_CUT", s->cut);
+	clkv__macros_int(m, is_k ? "K_BEND" : "V_BEND", s->bend);
 }
 
 void clkv__affine_macros(const struct clkv__affine_spec *spec,
@@ -97,14 +98,14 @@ static void affine_macros(const union clkv__codec_spec *spec,
 	clkv__affine_macros(&spec->affine, layout, codec_of(&spec->affine.k), m);
 }
 
-/* "4c64s": bits, axis, group, s if symmetric. */
+/* "4c64s": bits, axis, group, s if symmetric, n if levels are uneven. */
 static void side_label(const struct clkv__affine_side *s, char *text, size_t n)
 {
 	if (s->bits == 16)
 		snprintf(text, n, "16");
 	else
-		snprintf(text, n, "%d%c%d%s", s->bits, s->axis == ABI_AXIS_CHANNEL ? 'c' : 't', s->group,
-		         s->symmetric ? "s" : "");
+		snprintf(text, n, "%d%c%d%s%s", s->bits, s->axis == ABI_AXIS_CHANNEL ? 'c' : 't', s->group,
+		         s->symmetric ? "s" : "", s->bend > 0 ? "n" : "");
 }
 
 static void affine_label(const union clkv__codec_spec *spec, char *text, size_t n)

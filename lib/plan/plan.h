@@ -165,7 +165,10 @@ static inline int clkv__plan_observe(const struct clkv__plan *plan)
 {
 	if (plan->sealing.dense)
 		return 0;
+	const struct clkv__codec *codec = plan->sealing.codec;
 	int most = clkv__prunes_k(&plan->sealing.prune) ? plan->sealing.prune.observe : 0;
+	if (codec && codec->observe && codec->observe(&plan->sealing.spec) > most)
+		most = codec->observe(&plan->sealing.spec);
 	most = plan->recall.observe > most ? plan->recall.observe : most;
 	return plan->select.observe > most ? plan->select.observe : most;
 }
@@ -182,10 +185,19 @@ static inline bool clkv__plan_observes(const struct clkv__plan *plan)
 	return clkv__plan_observe(plan) > 0 || clkv__weighs(&plan->select);
 }
 
-static inline bool clkv__plan_weighs(const struct clkv__plan *plan)
+/** Whether a codec judges tokens by what the newest queries gave them. */
+static inline bool clkv__plan_judges(const struct clkv__plan *plan)
+{
+	return !plan->sealing.dense && plan->sealing.codec && plan->sealing.codec->judge.file;
+}
+
+/** The stage that weighs tokens, for which rows' log-sum-exps are wanted; NULL: none does. */
+static inline const char *clkv__plan_weigher(const struct clkv__plan *plan)
 {
 	const struct clkv__select *s = &plan->select;
-	return clkv__weighs(s) || (clkv__selects(s) && clkv__score_of(s)->lse && !s->old);
+	if (clkv__weighs(s) || (clkv__selects(s) && clkv__score_of(s)->lse && !s->old))
+		return s->stage;
+	return clkv__plan_judges(plan) ? plan->sealing.codec->name : NULL;
 }
 
 /** Bytes that every block begins with: the state of its slots, where tokens are selected. */

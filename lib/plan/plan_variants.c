@@ -100,6 +100,21 @@ static clkv_status check_atoms(const struct clkv__variant *v, const struct clkv_
 	return CLKV_OK;
 }
 
+/* A codec that judges by fewer queries than a stage that chooses by them: the ring has as many as the stage wants. */
+static clkv_status check_judged(const struct clkv__variant *v, const struct clkv__plan *p,
+                                clkv_error *error)
+{
+	const int most = p->select.observe > 0 ? p->select.observe : p->recall.observe;
+	const int rows = v->codec->observe ? v->codec->observe(&v->spec) : 0;
+	if (most > 0 && rows > most)
+		CLKV_FAIL(
+			error, CLKV_ERROR_INVALID_RECIPE,
+			"stage '%s' looks at the %d newest queries, the one that chooses tokens at %d, and "
+			"the same are kept for both; allowed: n up to %d, or a larger obs there",
+			v->codec->name, rows, most, most);
+	return CLKV_OK;
+}
+
 /* What a codec stores of a row: what prunings leave of its channels, or its latents. */
 static struct clkv__kept kept_of(const struct clkv__variant *v, const struct clkv__shape *shape)
 {
@@ -148,13 +163,14 @@ static clkv_status layout(struct clkv__variant *v, const struct clkv__shape *sha
 		CLKV_TRY(check_atoms(v, p, error));
 	CLKV_TRY(check_pruned(v, error));
 	CLKV_TRY(check_steps(v, p, error));
+	CLKV_TRY(check_judged(v, p, error));
 	struct clkv__kept kept = kept_of(v, shape);
 	CLKV_TRY(v->codec->layout(&v->spec, shape, kept, block, l, error));
 	l->kept = kept;
 	if (v->project == ABI_PROJECT_LATENTS) /* folded queries, and sums */
 		add_latents(v, shape, block, l);
 	l->section = clkv__prune_bytes(&v->prune, shape, block);
-	l->section_room = clkv__prune_room(&v->prune, shape, block);
+	l->section_room += clkv__prune_room(&v->prune, shape, block);
 	if (v->prune.grouped) {
 		group(v, shape, block, l);
 	} else {

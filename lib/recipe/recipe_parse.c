@@ -161,7 +161,7 @@ static bool is_bare(const struct clkv__key *keys, size_t n_keys, struct word fir
 	return n_keys > 0 && keys[0].type == CLKV__KEY_NAME && first.begin < first.end;
 }
 
-/* "a, b, c" in as much room as an error text has, which says itself when it's cut. */
+/* "a|b|c" in as much room as an error text has, which says itself when it's cut. */
 struct names {
 	char text[sizeof((clkv_error *)0)->text];
 	size_t at;
@@ -170,7 +170,7 @@ struct names {
 static void add_name(struct names *names, const char *name)
 {
 	size_t room = sizeof names->text - names->at;
-	int n = snprintf(names->text + names->at, room, "%s%s", names->at ? ", " : "", name);
+	int n = snprintf(names->text + names->at, room, "%s%s", names->at ? "|" : "", name);
 	names->at += n < (int)room ? (size_t)n : room - 1;
 }
 

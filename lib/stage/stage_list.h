@@ -12,9 +12,11 @@
 	X(f16)                                                                                         \
 	X(kivi)                                                                                        \
 	X(kitty)                                                                                       \
+	X(kvquant)                                                                                     \
 	X(q)                                                                                           \
 	X(kvcomp)                                                                                      \
 	X(qtc)                                                                                         \
+	X(qaq)                                                                                         \
 	X(lowrank)                                                                                     \
 	X(lorc)                                                                                        \
 	X(recalkv)                                                                                     \

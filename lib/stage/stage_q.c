@@ -47,6 +47,17 @@ static int cut_of(float clip)
 	return (int)(1000.0f * (1.0f - clip) + 0.5f);
 }
 
+static struct clkv__affine_side side_of(const struct q_options *o, int bits, int axis, float clip)
+{
+	return (struct clkv__affine_side){
+		.bits = bits,
+		.axis = axis,
+		.group = o->group,
+		.symmetric = o->sym != 0,
+		.cut = cut_of(clip),
+	};
+}
+
 static clkv_status plan_q(const void *options, const struct clkv__shape *shape,
                           struct clkv__plan *plan, struct clkv__variant *variant, clkv_error *error)
 {
@@ -62,10 +73,8 @@ static clkv_status plan_q(const void *options, const struct clkv__shape *shape,
 	variant->codec = &clkv__codec_affine;
 	if (o->rot)
 		CLKV_TRY(clkv__projection_set(variant, o->rot, "q", error));
-	variant->spec.affine.k =
-		(struct clkv__affine_side){o->k, o->axis_k, o->group, o->sym != 0, cut_of(o->clip_k)};
-	variant->spec.affine.v =
-		(struct clkv__affine_side){o->v, o->axis_v, o->group, o->sym != 0, cut_of(o->clip_v)};
+	variant->spec.affine.k = side_of(o, o->k, o->axis_k, o->clip_k);
+	variant->spec.affine.v = side_of(o, o->v, o->axis_v, o->clip_v);
 	return CLKV_OK;
 }
 

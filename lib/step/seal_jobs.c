@@ -73,7 +73,9 @@ clkv_status clkv__seal_prepare(const struct clkv__seal_jobs *jobs, clkv_error *e
 	clkv_cache *cache = jobs->cache;
 	if (jobs->leaving)
 		CLKV_TRY(clkv__launch_gather(cache, jobs->chain, jobs->leaving, jobs->n, error));
-	if (!clkv__prunes(&cache->plan.sealing.prune))
-		return CLKV_OK;
-	return clkv__seal_layers(cache, jobs->chain, clkv__launch_prune, jobs->n, error);
+	if (clkv__prunes(&cache->plan.sealing.prune))
+		CLKV_TRY(clkv__seal_layers(cache, jobs->chain, clkv__launch_prune, jobs->n, error));
+	return clkv__plan_judges(&cache->plan)
+	           ? clkv__seal_layers(cache, jobs->chain, clkv__launch_judge, jobs->n, error)
+	           : CLKV_OK;
 }

@@ -196,10 +196,10 @@ static clkv_status observe(clkv_step *step, int layer, const clkv_observe_args *
 	CLKV_TRY(clkv__struct_read(&a, sizeof a, args, "clkv_observe_args", error));
 	const clkv_cache *cache = step->cache;
 	struct clkv__host_tensors host;
-	if (!a.lse && !a.lse_host && clkv__plan_weighs(&cache->plan))
+	if (!a.lse && !a.lse_host && clkv__plan_weigher(&cache->plan))
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
 		          "lse is NULL: stage '%s' weighs tokens by logits and their log-sum-exp",
-		          cache->plan.select.stage);
+		          clkv__plan_weigher(&cache->plan));
 	CLKV_TRY(start_host(step, &host, a.q.host || a.lse_host, n_wait, wait, error));
 	clkv_status status =
 		take(step, &host, &a.q, "q", cache->shape.q_heads, cache->shape.dk, false, error);

@@ -120,6 +120,7 @@ START_TEST(test_what_is_exact)
 		{"f16", 1},
 		{"kivi:bits=4", 1},
 		{"kitty", 1},
+		{"kvquant", 1},
 		{"think:keep=0.5 | kivi", 1},
 		{"kvcomp", 0},
 		{"clusterkv", 1},

@@ -23,6 +23,7 @@ static const char *const recipes[] = {
 	"kitty",
 	"kitty:boost=0.3,group=16 ; window=33,sinks=5",
 	"q:k=3,v=3,rot=file,sym=1 ; window=20,sinks=2,skip=1",
+	"kvquant:k=4,v=3,outliers=0.03 ; window=33,sinks=5",
 };
 enum { RECIPES = sizeof recipes / sizeof recipes[0] };
 
@@ -173,7 +174,7 @@ int main(void)
 	Suite *suite = suite_create("codes");
 	TCase *equal = fixture_case(suite, "equal", 120), *better = fixture_case(suite, "better", 120);
 	fixture_some(equal, test_attention_equals_that_over_decoded_rows, RECIPES, 0, 1, 2, 4, 7, 10,
-	             11, 13, 14);
+	             13, 14, 15);
 	fixture_some(equal, test_other_head_sizes, 7, 0, 3, 4);
 	pairs_draw(&crossed, 3, (const size_t[]){RECIPES, 3, 3}, false, CROSSED_SEED);
 	tcase_add_loop_test(equal, test_recipes_in_other_shapes, 0,

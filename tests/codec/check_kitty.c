@@ -271,8 +271,8 @@ static const struct {
 };
 enum { FORMED = sizeof formed / sizeof formed[0], LENGTH = 145 };
 
-/* Unless everything is asked for: each number of lanes once, with one lane the widest, and each recipe. */
-static const unsigned forms_by[FORMED] = {1u << 3 | 1u << 6, 1u << 4, 1u << 5};
+/* Unless everything is asked for: one lane with the widest vectors, few lanes, many, and each recipe. */
+static const unsigned forms_by[FORMED] = {1u << 3, 1u << 4, 1u << 5};
 
 static void live(const char *form, int which, double *k)
 {
@@ -317,7 +317,7 @@ int main(void)
 	TCase *ends = fixture_case(suite, "ends", 120),
 		  *channels = fixture_case(suite, "channels", 120);
 	TCase *bytes = fixture_case(suite, "bytes", 60), *each = fixture_case(suite, "forms", 300);
-	fixture_some(ends, test_without_boost_it_is_kivi, SHAPES, 2);
+	fixture_some(ends, test_without_boost_it_is_kivi, SHAPES, 0);
 	fixture_some(ends, test_with_all_boosted_it_has_four_bits, SHAPES, 0);
 	fixture_some(channels, test_the_largest_channels_have_four_bits_others_two, SHAPES * MIXED, 0,
 	             7);

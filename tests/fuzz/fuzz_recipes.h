@@ -25,6 +25,9 @@ static const char *const fuzz_recipes[] = {
 	"kivi:bits=2,group=16 | a2ats:recall=16,codes=32,every=128 ; window=0,block=32,sinks=0",
 	"zeromerge:budget=60,residual=0.25 | kivi:bits=2,group=16 ; window=8,block=32,sinks=2",
 	"snapkv:budget=40,obs=8 ; window=8,block=32,sinks=2",
+	"csr:atoms=16,pairs=3,chunks_v=1 ; window=8,block=32,sinks=2",
+	"qaq:n=3,bmin=0 ; window=8,block=32,sinks=2",
+	"kvzip:budget=40 ; window=8,block=32,sinks=2",
 };
 
 enum { FUZZ_RECIPES = sizeof fuzz_recipes / sizeof fuzz_recipes[0] };
@@ -44,30 +47,40 @@ static inline clkv_geometry fuzz_geometry(void)
 	return g;
 }
 
-/** A rotation file. */
-struct fuzz_matrices {
+/** A file of matrices. */
+struct fuzz_given_file {
 	size_t n;
-	unsigned char bytes[2 * FUZZ_LAYERS * FUZZ_MATRIX * 4 + 64];
+	unsigned char bytes[4 * FUZZ_LAYERS * FUZZ_MATRIX * 4 + 128];
+};
+
+/** A rotation and a dictionary. */
+struct fuzz_matrices {
+	struct fuzz_given_file rotation, dictionary;
 };
 
 static inline size_t fuzz_keep(void *opaque, const void *data, size_t size)
 {
-	struct fuzz_matrices *m = opaque;
-	if (size > sizeof m->bytes)
+	struct fuzz_given_file *f = opaque;
+	if (size > sizeof f->bytes - f->n)
 		return 0;
-	memcpy(m->bytes, data, size);
-	m->n = size;
+	memcpy(f->bytes + f->n, data, size);
+	f->n += size;
 	return size;
 }
 
-/** Rows are mirrored at the vector of ones: 1 - 2 / dim and -2 / dim, which are exact. */
+/** Rows are mirrored at the vector of ones: 1 - 2 / dim and -2 / dim, which are exact. Atoms are the channels. */
 static inline void fuzz_make_matrices(struct fuzz_matrices *m)
 {
-	float r[FUZZ_LAYERS * FUZZ_MATRIX];
+	float r[FUZZ_LAYERS * FUZZ_MATRIX], one[FUZZ_LAYERS * FUZZ_MATRIX];
 	clkv_geometry g = fuzz_geometry();
+	clkv_factors factors = CLKV_INIT(clkv_factors);
+	*m = (struct fuzz_matrices){{0}, {0}};
 	for (size_t i = 0; i < FUZZ_LAYERS * FUZZ_MATRIX; i++)
-		r[i] = (i % FUZZ_MATRIX % (FUZZ_DIM + 1) == 0 ? 1.0f : 0.0f) - 2.0f / FUZZ_DIM;
-	if (clkv_rotation_write(&g, 0, r, r, fuzz_keep, m, NULL) != CLKV_OK)
+		r[i] = (one[i] = i % FUZZ_MATRIX % (FUZZ_DIM + 1) == 0 ? 1.0f : 0.0f) - 2.0f / FUZZ_DIM;
+	factors.rank_k = factors.rank_v = FUZZ_DIM;
+	factors.k_down = factors.k_up = factors.v_down = factors.v_up = one;
+	if (clkv_rotation_write(&g, 0, r, r, fuzz_keep, &m->rotation, NULL) != CLKV_OK ||
+	    clkv_factors_write(&g, 0, &factors, fuzz_keep, &m->dictionary, NULL) != CLKV_OK)
 		abort();
 }
 
@@ -78,8 +91,12 @@ static inline clkv_cache_options fuzz_options(const char *recipe, const struct f
 	o.max_tokens = FUZZ_TOKENS;
 	o.max_sequences = 2;
 	if (strstr(recipe, "rot=file")) {
-		o.rotation = m->bytes;
-		o.rotation_size = m->n;
+		o.rotation = m->rotation.bytes;
+		o.rotation_size = m->rotation.n;
+	}
+	if (strstr(recipe, "csr")) {
+		o.factors = m->dictionary.bytes;
+		o.factors_size = m->dictionary.n;
 	}
 	return o;
 }

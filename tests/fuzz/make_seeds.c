@@ -139,7 +139,20 @@ static void write_strange(size_t recipe, struct memory_file *file)
 /* At queries: these have to be asked. */
 static bool looks(const char *recipe)
 {
-	return strstr(recipe, "expected") || strstr(recipe, "snapkv") || strstr(recipe, "zeromerge");
+	return strstr(recipe, "expected") || strstr(recipe, "snapkv") || strstr(recipe, "zeromerge") ||
+	       strstr(recipe, "qaq") || strstr(recipe, "kvzip");
+}
+
+/* A prompt, read again where that judges it, and its end. */
+static void feed_prompt(struct feed *feed, struct stream *stream, size_t tokens, bool rereads)
+{
+	struct feed_item again = {stream, 40, CLKV_REREAD, 40, 7};
+	clkv_error error;
+	feed_one(feed, stream, tokens, rereads ? CLKV_PROMPT : CLKV_PROMPT_END, 1, NULL);
+	if (!rereads)
+		return;
+	feed_step(feed, &again, 1, NULL);
+	feed_ok(clkv_seq_end_prompt(stream->seq, feed->queue, &error), &error, "clkv_seq_end_prompt");
 }
 
 static void make_snapshot(clkv_context *context, cl_command_queue queue, size_t recipe,
@@ -155,7 +168,7 @@ static void make_snapshot(clkv_context *context, cl_command_queue queue, size_t 
 	feed_open(&feed, context, queue, fuzz_recipes[recipe], &o);
 	stream_open(&feed, &stream);
 	if (tokens > 0)
-		feed_one(&feed, &stream, tokens, CLKV_PROMPT_END, 1, NULL);
+		feed_prompt(&feed, &stream, tokens, strstr(fuzz_recipes[recipe], "kvzip"));
 	memory_save(&feed, &stream, NULL, &file);
 	snprintf(name, sizeof name, "recipe%zu-%zu", recipe, tokens);
 	write_snapshot(name, recipe, &file);

@@ -429,16 +429,16 @@ int main(void)
 	TCase *mass = fixture_case(suite, "P3 P4", 120), *same = fixture_case(suite, "P1 P6 P7", 120);
 	fixture_some(values, test_values_and_attention, ROWS, ZERO, CONSTANT, SIGNMAG, MEAN, FIT,
 	             THINKS, THINKS_ONCE, SPARK_Q, THINK_Q, SPARK_PACK);
-	fixture_some(values, test_channels_nobody_asks_for, 7, 1, 2, 3, 4);
+	fixture_some(values, test_channels_nobody_asks_for, 7, 1, 3);
 	tcase_add_test(values, test_rejected_rows_leave_no_queries);
-	fixture_some(forms, test_other_forms_of_kernels, 4, 1, 2);
+	fixture_some(forms, test_other_forms_of_kernels, 4, 1);
 	/* each row compiles kernels of its own: a cover is enough even where everything is asked for */
 	pairs_draw(&settings, 5, (const size_t[]){5, 2, 4, 3, 3}, false, SETTINGS_SEED);
 	tcase_add_loop_test(pair, test_pairs_of_settings, 0, fixture_full() ? (int)settings.rows : 0);
 	tcase_add_loop_test(mass, test_p3_mass, MEAN, fixture_full() ? MEAN_SQ + 1 : MEAN + 1);
-	fixture_some(mass, test_p4_equal_saliencies_come_back, 4, 0, 1);
+	fixture_some(mass, test_p4_equal_saliencies_come_back, 4, 1);
 	tcase_add_test(same, test_p1_p7_where_nothing_changes);
-	fixture_some(same, test_p6_the_tail_is_whole, 4, 2, 3);
+	fixture_some(same, test_p6_the_tail_is_whole, 4, 3);
 	tcase_add_test(bytes, test_p5_bytes_are_those_of_the_formula);
 	return fixture_run_shared(suite);
 }

@@ -233,7 +233,7 @@ int main(void)
 {
 	Suite *suite = suite_create("prune data");
 	TCase *table = fixture_case(suite, "table", 120), *logits = fixture_case(suite, "logits", 120);
-	tcase_add_loop_test(table, test_errors_and_bytes_are_those_of_the_table, 0, ROWS);
+	fixture_some(table, test_errors_and_bytes_are_those_of_the_table, ROWS, 0, 3, 6);
 	tcase_add_loop_test(table, test_the_default_beats_the_table, 0, 2);
 	tcase_add_loop_test(logits, test_p6_what_beats_what, 0, 2);
 	tcase_add_test(logits, test_think_p7_beats_norms_and_chance);

@@ -82,6 +82,33 @@ static void read_kitty(const char *stage, struct facts *f)
 	f->side[1] = affine(2, group, false, false);
 }
 
+/* Its levels, as stage_kvquant.c has them. */
+static struct side_facts uneven(const char *stage, const char *key, bool by_channel,
+                                const struct facts *f)
+{
+	static const double cut[2][5] = {{0, 0, 0.15, 0.03, 0}, {0, 0, 0.25, 0.1, 0.03}},
+						bend[2][5] = {{0, 0, 0.1, 0.3, 0.3},
+	                                  {0, 0, 0, 0.2, 0.2}}; /* V, K; by bits */
+	int bits = (int)facts_number(stage, key, facts_number(stage, "bits", 3));
+	bool even = facts_is(stage, "levels", "uniform");
+	return (struct side_facts){
+		.kind = CODE_OUTLIERS,
+		.outliers = {.bits = bits,
+	                 .axis = by_channel ? REF_CHANNEL : REF_TOKEN,
+	                 .group = (int)facts_number(stage, "group", 64),
+	                 .cut = even ? 0 : cut[by_channel][bits],
+	                 .bend = even ? 0 : bend[by_channel][bits],
+	                 .share = facts_number(stage, "outliers", 0.01),
+	                 .block = f->block},
+	};
+}
+
+static void read_kvquant(const char *stage, struct facts *f)
+{
+	f->side[0] = uneven(stage, "k", true, f);
+	f->side[1] = uneven(stage, "v", false, f);
+}
+
 static void read_q(const char *stage, struct facts *f)
 {
 	double group = facts_number(stage, "group", 32);
@@ -109,12 +136,29 @@ static void read_kvcomp(const char *stage, struct facts *f)
 	f->exact = (size_t)facts_number(stage, "exact", 1);
 }
 
+static void read_qaq(const char *stage, struct facts *f)
+{
+	struct side_facts s = {.kind = CODE_QAQ};
+	s.qaq.outliers = facts_number(stage, "outliers", 0.01);
+	s.qaq.bmin = (int)facts_number(stage, "bmin", 2);
+	s.qaq.bmax = (int)facts_number(stage, "bmax", 4);
+	s.qaq.centred = facts_is(stage, "centre", "mean");
+	f->side[0] = f->side[1] = s;
+}
+
 /* Latents are the first channels; only the newest tokens can be removed. */
 static void read_ranks(const char *stage, double usual, struct facts *f)
 {
 	f->prunes = true;
 	f->side[0].rank = facts_number(stage, "k", usual);
 	f->side[1].rank = facts_number(stage, "v", usual);
+}
+
+/* Atoms are the first 16 channels, so the sum of a row's largest products is what it has there. */
+static void read_csr(const char *stage, struct facts *f)
+{
+	f->side[0].rank = f->side[1].rank = 16;
+	f->side[0].pairs = f->side[1].pairs = (size_t)facts_number(stage, "pairs", 8);
 }
 
 /* Codes as kivi has them. */
@@ -140,6 +184,9 @@ static void read_select(const char *stage, struct facts *f)
 	f->selects = true;
 	/* slots of kvmerger come on top as the sequence grows */
 	f->budget = budget > 1 && strncmp(stage, "kvmerger", 8) != 0 ? (size_t)budget : 0;
+	/* what nobody has read again stays beside the budget's slots */
+	f->rereads = strncmp(stage, "kvzip", 5) == 0;
+	f->budget = f->rereads ? 0 : f->budget;
 }
 
 /* Keys that are turned, or turned back to other distances, have other products than those that are read. */
@@ -164,21 +211,27 @@ static void read_recall(const char *stage, enum recalled_kind kind, struct facts
 static void read_stages(const char *text, struct facts *f)
 {
 	/* what merges comes last, as it does in a recipe */
-	static const char *const select[] = {"streaming", "h2o",      "snapkv",    "l2norm",
-	                                     "corm",      "morphkv",  "cascade",   "prefixkv",
-	                                     "dbudgetkv", "expected", "zeromerge", "kvmerger"};
+	static const char *const select[] = {
+		"streaming", "h2o",       "snapkv",   "l2norm",    "corm",  "morphkv", "cascade",
+		"prefixkv",  "dbudgetkv", "expected", "zeromerge", "kvzip", "kvmerger"};
 	static const char *const recall[] = {"topk", "pages", "clusterkv", "a2ats"};
 	const char *at;
 	if ((at = facts_stage(text, "kivi")))
 		read_kivi(at, f);
 	if ((at = facts_stage(text, "kitty")))
 		read_kitty(at, f);
+	if ((at = facts_stage(text, "kvquant")))
+		read_kvquant(at, f);
 	if ((at = facts_stage(text, "q")))
 		read_q(at, f);
 	if ((at = facts_stage(text, "kvcomp")))
 		read_kvcomp(at, f);
+	if ((at = facts_stage(text, "qaq")))
+		read_qaq(at, f);
 	if ((at = facts_stage(text, "cskv")))
 		read_cskv(at, f);
+	if ((at = facts_stage(text, "csr")))
+		read_csr(at, f);
 	if ((at = facts_stage(text, "lowrank")) || (at = facts_stage(text, "lorc")))
 		read_ranks(at, facts_number(at, "rank", 0.5), f);
 	if ((at = facts_stage(text, "think")) || (at = facts_stage(text, "spark")))
@@ -197,8 +250,8 @@ static void read_merging(const char *text, struct facts *f)
 	const char *zeromerge = facts_stage(text, "zeromerge"),
 			   *kvmerger = facts_stage(text, "kvmerger");
 	bool codes = f->side[0].kind != CODE_HALF || f->side[1].kind != CODE_HALF;
-	f->even = !facts_stage(text, "cascade") && !facts_stage(text, "prefixkv") && !kvmerger &&
-	          !(zeromerge && facts_is(zeromerge, "alloc", "adaptive"));
+	f->even = !f->rereads && !facts_stage(text, "cascade") && !facts_stage(text, "prefixkv") &&
+	          !kvmerger && !(zeromerge && facts_is(zeromerge, "alloc", "adaptive"));
 	f->single = !codes && !f->prunes;
 	if (zeromerge) {
 		f->alpha = facts_number(zeromerge, "alpha", 1);

@@ -10,21 +10,26 @@
 
 #include "../ref/ref_affine.h"
 #include "../ref/ref_bounded.h"
+#include "../ref/ref_outliers.h"
+#include "../ref/ref_qaq.h"
 #include "../support/recalled.h"
 #include "../support/selected.h"
 
 #include <clkv.h>
 
-enum code_kind { CODE_HALF, CODE_AFFINE, CODE_KITTY, CODE_BOUNDED };
+enum code_kind { CODE_HALF, CODE_AFFINE, CODE_KITTY, CODE_OUTLIERS, CODE_BOUNDED, CODE_QAQ };
 
 /** How one side of a sealed block is stored. */
 struct side_facts {
 	enum code_kind kind;
 	struct ref_affine affine;
 	double boost; /**< share of channels that have two bits more */
+	struct ref_outliers outliers;
 	struct ref_bounded bounded;
-	bool pruned; /**< some channels of a token are left out or recovered */
-	bool masked; /**< ... the same of all tokens of a block, and they read as 0 */
+	struct ref_qaq qaq;
+	size_t pairs; /**< of the sealed channels so many, the largest, are kept as they are; 0: all */
+	bool pruned;  /**< some channels of a token are left out or recovered */
+	bool masked;  /**< ... the same of all tokens of a block, and they read as 0 */
 	double
 		rank; /**< channels that are sealed, the first ones, or their part up to 1; 0: all. Worlds give such factors */
 };
@@ -46,6 +51,8 @@ struct facts {
 	bool even;      /**< every head has that budget, and keeps all that there is room for */
 	bool ruled;     /**< the reference knows which tokens are kept, by */
 	struct selected_case rule;
+	bool
+		rereads; /**< a prompt's tokens are judged by rows that read it again, without which it has no end */
 	bool recalls;
 	struct recalled_case recall;
 	bool

@@ -175,7 +175,8 @@ static size_t tail_after(const struct world *w, const struct model *m, size_t ba
 	const struct facts *f = &w->facts[band];
 	size_t sinks = model_sinks(f, m), tail = m->bands[band].tail;
 	size_t first = tail > sinks ? tail : sinks, batch = f->recalls ? f->recall.every : f->block;
-	if (f->dense || (phase == CLKV_PROMPT && f->at_end) || m->n - first <= f->window)
+	if (f->dense || phase == CLKV_REREAD || (phase == CLKV_PROMPT && f->at_end) ||
+	    m->n - first <= f->window)
 		return tail;
 	size_t n = m->n - first - f->window;
 	if (phase != CLKV_PROMPT_END || partial)

@@ -117,6 +117,16 @@ static void check_kitty(struct part *p)
 	free(codes);
 }
 
+static void check_outliers(struct part *p)
+{
+	struct ref_level *levels = calloc(p->n * p->dim, sizeof *levels);
+	ck_assert_ptr_nonnull(levels);
+	ref_outliers_encode(&p->side->outliers, p->n, p->dim, p->given, levels);
+	for (size_t i = 0; i < p->n * p->dim; i++)
+		expect_near(p, i, levels[i].outlier ? 0.0 : levels[i].bound);
+	free(levels);
+}
+
 /* The first tokens of a sequence may be kept whole beside their block. */
 static size_t check_exact(struct part *p)
 {
@@ -141,6 +151,57 @@ static void check_bounded(struct part *p)
 		expect_near(p, exact * p->dim + i, coded ? values[i].promise + 0x1p-22 * most : 0.0);
 	}
 	free(values);
+}
+
+/* Whether a row is what codes of so many bits make of it; in the middle between two a code may be either. A mean is a sum in single
+ * precision: what is rounded to half by it may be the next half. */
+static bool is_row_of(const struct part *p, size_t t, int bits, const bool *outlier)
+{
+	const double *given = p->given + t * p->dim, *read = p->read + t * p->dim;
+	const bool mean = p->side->qaq.centred || bits == 0;
+	double want[256], tie[256];
+	double step = ref_qaq_decode(&p->side->qaq, bits, p->dim, given, outlier, want, tie);
+	for (size_t d = 0; d < p->dim; d++) {
+		double most = fabs(want[d]) + 256 * step;
+		double bound = (mean ? 2 * REF_HALF_EPS + 0x1p-22 : 0x1p-22) * most;
+		bound += tie[d] < (mean ? 0.1 : 1e-3) ? step : 0;
+		if (fabs(read[d] - want[d]) > (outlier[d] ? 0 : bound + (mean ? 1e-6 : 0)))
+			return false;
+	}
+	return true;
+}
+
+/* Outliers are exact, and the others have one of the widths that the recipe allows. */
+static void check_qaq(struct part *p)
+{
+	const struct ref_qaq *a = &p->side->qaq;
+	for (size_t t = 0; t < p->n; t++) {
+		bool outlier[256], found = false;
+		ref_qaq_mark(a, p->dim, p->given + t * p->dim, outlier);
+		for (int bits = a->bmin; bits <= a->bmax && !found; bits++)
+			found = is_row_of(p, t, bits, outlier);
+		p->w->progress->sealed += p->dim;
+		EACH_MSG(found, "layer %d, head %zu, %s of sealed token %zu has no width from %d to %d",
+		         p->layer, p->head, p->which == SIDE_K ? "K" : "V", p->from + t, a->bmin, a->bmax);
+	}
+}
+
+/* Of each row the largest values, in magnitude, are as they were given, and the others read as 0. */
+static void check_largest(struct part *p)
+{
+	for (size_t i = 0; i < p->n * p->dim; i++) {
+		const double *row = p->given + i / p->dim * p->dim;
+		size_t above = 0, same = 0;
+		for (size_t d = 0; d < p->dim; d++) {
+			above += fabs(row[d]) > fabs(p->given[i]);
+			same += fabs(row[d]) == fabs(p->given[i]);
+		}
+		if (p->read[i] != 0 || above + same <= p->side->pairs)
+			expect_near(p, i, 0.0);
+		EACH_MSG(p->read[i] == 0 || above < p->side->pairs,
+		         "layer %d, head %zu, sealed token %zu, channel %zu: %g, with %zu larger ones",
+		         p->layer, p->head, p->from + i / p->dim, i % p->dim, p->read[i], above);
+	}
 }
 
 /* A channel that is left out reads as 0 in the whole block, one that is kept as it was given. */
@@ -173,6 +234,12 @@ static void check_part(struct part *p)
 		check_affine(p);
 	else if (p->side->kind == CODE_KITTY)
 		check_kitty(p);
+	else if (p->side->kind == CODE_OUTLIERS)
+		check_outliers(p);
+	else if (p->side->pairs > 0)
+		check_largest(p);
+	else if (p->side->kind == CODE_QAQ)
+		check_qaq(p);
 	else if (p->side->kind == CODE_BOUNDED)
 		check_bounded(p);
 	else

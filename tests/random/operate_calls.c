@@ -23,8 +23,8 @@ void operate_end_prompt(struct world *w)
 		return;
 	}
 	w->progress->full += status == CLKV_ERROR_POOL_FULL;
-	/* the newest queries may have gone with rows that were cut or rejected */
-	bool missing = status == CLKV_ERROR_INVALID_STATE && w->observes > 0;
+	/* the newest queries may have gone with rows that were cut or rejected; nobody may have read it again */
+	bool missing = status == CLKV_ERROR_INVALID_STATE && (w->observes > 0 || w->some.rereads);
 	EACH_MSG(status == CLKV_OK || status == CLKV_ERROR_POOL_FULL || missing,
 	         "clkv_seq_end_prompt: %s: %s (%s %d)", clkv_status_string(status), error.text,
 	         error.call, (int)error.cl_code);

@@ -52,6 +52,8 @@ static void draw_items(struct step_rows *s)
 		*item = (struct step_item){.seq = seq, .n = n < room ? n : room, .first = s->n + gap};
 		item->phase =
 			item->n == 1 && !world_one_in(w, 4) ? CLKV_DECODE : (clkv_phase)world_below(w, 3);
+		if (w->some.rereads && step_model(s, s->n_items)->n > 0 && world_one_in(w, 3))
+			item->phase = CLKV_REREAD;
 		s->n += gap + item->n;
 		s->tokens += item->n;
 		s->n_items++;
@@ -140,7 +142,8 @@ static bool pass(struct step_rows *s)
 {
 	struct world *w = s->w;
 	int layers = w->geometry.layers;
-	bool attends = w->observes > 0 || !world_one_in(w, 6), apart = world_one_in(w, 4);
+	bool attends = w->observes > 0 || w->some.rereads || !world_one_in(w, 6),
+		 apart = world_one_in(w, 4);
 	int stops = world_one_in(w, 12) ? (int)world_below(w, (size_t)layers + 1) : layers + 1;
 	for (int layer = 0; layer < layers && layer < stops; layer++)
 		if (!(apart ? step_append(s, layer) : append_and_attend(s, layer, attends)))
@@ -162,6 +165,8 @@ static void draw_kept(struct step_rows *s)
 		item->kept = item->n;
 		if (rejects && item->phase != CLKV_PROMPT_END)
 			item->kept = world_below(s->w, item->n + 1);
+		if (item->phase == CLKV_REREAD)
+			item->kept = 0;
 	}
 }
 
@@ -203,6 +208,9 @@ static bool commit_or_not(struct step_rows *s)
 				drop_other(s);
 			continue;
 		}
+		/* a prompt's end that nobody has read again */
+		if (status == CLKV_ERROR_INVALID_STATE && s->w->some.rereads)
+			return false;
 		EACH_MSG(status == CLKV_OK, "clkv_step_commit: %s: %s (%s %d)", clkv_status_string(status),
 		         error.text, error.call, (int)error.cl_code);
 		return true;

@@ -126,6 +126,7 @@ static bool sum_bands(struct world *w, clkv_error *error)
 		w->some.selects |= f->selects;
 		w->some.recalls |= f->recalls;
 		w->some.prunes |= f->prunes;
+		w->some.rereads |= f->rereads;
 		w->some.ruled |= f->ruled;
 		w->some.dense |= f->dense;
 	}
@@ -156,8 +157,14 @@ bool world_open(struct world *w, const struct run_case *run, struct progress *pr
 		options.rotation = rotation.bytes;
 		options.rotation_size = rotation.n;
 	}
-	if (factors_are_asked(run->recipe) && !strstr(run->recipe, "csr")) {
-		size_t dk = world_dim(w, SIDE_K), dv = world_dim(w, SIDE_V);
+	const bool atoms = strstr(run->recipe, "csr"), latents = strstr(run->recipe, "lowrank") ||
+	                                                         strstr(run->recipe, "lorc") ||
+	                                                         strstr(run->recipe, "cskv");
+	snprintf(error.text, sizeof error.text, "one file of factors for latents and for atoms");
+	if (latents && atoms)
+		return refuse(w, &error);
+	if (latents || atoms) {
+		size_t dk = atoms ? 16 : world_dim(w, SIDE_K), dv = atoms ? 16 : world_dim(w, SIDE_V);
 		struct factors_groups groups;
 		if (factors_groups_of(&w->geometry, run->recipe, &groups))
 			factors_make_groups(&factors, &w->geometry, FACTORS_PART, &groups, groups.heads_k * dk,

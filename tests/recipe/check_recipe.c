@@ -85,6 +85,8 @@ START_TEST(test_the_print_has_every_key_and_what_was_given)
 		{"kivi:bits=2,group=16", {"kivi", "bits=2", "group=16", "block=64"}},
 		{"kivi", {"bits=4", "group=32", "sinks=0", "skip=0"}},
 		{"kitty:boost=0.25", {"kitty:boost=0.25,group=32", "window=128", "sinks=0", "seal=chunk"}},
+		{"kvquant",
+	     {"kvquant:bits=3,group=64,levels=normal", "outliers=0.01 ;", "window=64", "sinks=4"}},
 		{"q ; seal=chunk", {"k=8", "v=4", "rot=none", "seal=chunk"}},
 		{"think", {"keep=0.6", "obs=32", "align=4", "qagg=rms"}},
 		{"spark:keep=0.2", {"keep=0.2", "recover=fit", "refine=2", "saliency=sq"}},
@@ -171,6 +173,9 @@ static const struct {
 	{"kitty:boost=1.5", 12, {"boost", "1.5", "0 to 1"}},
 	{"kitty:bits=4", 6, {"bits", "boost", "group"}},
 	{"kivi | kitty", 7, {"kitty", "kivi", "order"}},
+	{"kvquant:bits=5", 13, {"bits", "5", "2|3|4"}},
+	{"kvquant:outliers=0.1", 17, {"outliers", "0.1", "0 to 0.05"}},
+	{"kvquant:levels=kmeans", 15, {"levels", "kmeans", "uniform|normal"}},
 	{"q:axis_k=tokens", 9, {"axis_k", "tokens", "channel|token"}},
 	{"q:sym=2", 6, {"sym", "2", "0 to 1"}},
 	{"q:rot=dct", 6, {"rot", "dct", "none|hadamard|file"}},
@@ -225,7 +230,7 @@ static const struct {
 	{"zeromerge:alloc=layer", 16, {"alloc", "layer", "uniform|adaptive"}},
 	{"zeromerge:evict=old", 16, {"evict", "old", "new|any"}},
 	{"zeromerge:score_merge=mean", 22, {"score_merge", "mean", "max|sum"}},
-	{"zeromerge:score=obs", 10, {"zeromerge", "'score'", "budget, tail, residual, lambda"}},
+	{"zeromerge:score=obs", 10, {"zeromerge", "'score'", "budget|tail|residual|lambda"}},
 	{"streaming:tail=4", 10, {"streaming", "'tail'", "budget"}},
 	{"h2o:recent=513.5", 11, {"recent", "513.5", "whole number"}},
 	{"snapkv:obs=0", 11, {"obs", "'0'", "1 to 256"}},
@@ -652,7 +657,7 @@ int main(void)
 	Suite *suite = suite_create("recipe");
 	TCase *good = tcase_create("good"), *bad = tcase_create("bad"), *real = tcase_create("real");
 	tcase_add_loop_test(good, test_printing_is_a_fixed_point, 0, 41);
-	tcase_add_loop_test(good, test_the_print_has_every_key_and_what_was_given, 0, 22);
+	tcase_add_loop_test(good, test_the_print_has_every_key_and_what_was_given, 0, 23);
 	tcase_add_loop_test(good, test_recipes_of_layers_in_full, 0, 3);
 	tcase_add_test(good, test_the_list_names_stages_and_keys);
 	tcase_add_loop_test(bad, test_errors_say_where_and_what_is_allowed, 0,

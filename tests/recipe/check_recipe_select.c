@@ -105,7 +105,7 @@ START_TEST(test_what_is_particular_of_stages)
 	ck_assert(p.select.rows == ABI_ROWS_MAX && p.select.old && p.select.tail == 30);
 	p = planned("expected:ahead=64,lengths=0");
 	ck_assert(p.select.ahead == 64 && p.select.spread && !p.select.lengths &&
-	          !clkv__plan_weighs(&p));
+	          !clkv__plan_weigher(&p));
 	p = planned("kvzip");
 	ck_assert(p.select.rows == ABI_ROWS_MAX && clkv__select_rereads(&p.select) &&
 	          clkv__select_by(&p.select, CLKV_REREAD) && !clkv__select_by(&p.select, CLKV_DECODE));

@@ -3,7 +3,7 @@
 """Writes bytes.csv from the formula: bytes of a sealed token, all layers, with its table entry.
 
 A fifth number of a side is a share of channels, a multiple of 4 of them, that have 2 bits more: 2 BT bits of a plane each, and
-a byte in a list padded to 16.
+a byte in a list padded to 16. A sixth is a share of values that are outliers, 4 bytes each.
 
 A side of a block of BT tokens and D channels holds scales (2 bytes), minimums (2 bytes, unless
 symmetric), padded to 16 bytes, then BT * D * bits / 8 bytes of codes, padded to 16. A block is padded to
@@ -31,6 +31,8 @@ RECIPES = [
     ("q:k=16,v=2,axis_v=channel", 64, 0, (16, "token", 32, 0), (2, "channel", 32, 0)),
     ("kitty", 64, 0, (2, "channel", 32, 0, 0.1), (2, "token", 32, 0)),
     ("kitty:boost=0.25,group=64", 64, 0, (2, "channel", 64, 0, 0.25), (2, "token", 64, 0)),
+    ("kvquant", 64, 0, (3, "channel", 64, 0, 0, 0.01), (3, "token", 64, 0, 0, 0.01)),
+    ("kvquant:k=4,v=2,outliers=0.05", 64, 0, (4, "channel", 64, 0, 0, 0.05), (2, "token", 64, 0, 0, 0.05)),
 ]
 
 
@@ -58,7 +60,8 @@ def side(codec, dim, block):
         return 2 * dim * block
     units = dim * (block // group) if axis == "channel" else math.ceil(dim / group) * block
     plane = boosted * block // 4 + up(boosted, 16)
-    return up(units * 2 * (1 if symmetric else 2), 16) + up(dim * block * bits // 8, 16) + plane
+    outliers = 4 * math.floor(codec[5] * dim * block + 0.5) if len(codec) > 5 else 0
+    return up(units * 2 * (1 if symmetric else 2), 16) + up(dim * block * bits // 8, 16) + plane + outliers
 
 
 print("layers,q_heads,kv_heads,head_dim_k,head_dim_v,bytes_per_token,recipe")

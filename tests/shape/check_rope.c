@@ -676,9 +676,9 @@ int main(void)
 	tcase_add_test(keys, test_another_rope_would_be_seen);
 	tcase_add_test(keys, test_keys_beyond_half_are_counted);
 	tcase_add_test(keys, test_the_callers_keys_are_left_alone);
-	tcase_add_loop_test(attention, test_queries_are_rotated_by_their_position, 0, ATTENDED);
-	tcase_add_loop_test(attention, test_it_is_as_if_the_caller_rotated, 0, ATTENDED);
-	tcase_add_loop_test(attention, test_logits_depend_on_distances, 0, ROPES);
+	fixture_some(attention, test_queries_are_rotated_by_their_position, ATTENDED, 0, 1, 3, 4, 5, 6);
+	fixture_some(attention, test_it_is_as_if_the_caller_rotated, ATTENDED, 1, 4);
+	fixture_some(attention, test_logits_depend_on_distances, ROPES, 0, 3);
 	fixture_some(attention, test_the_form_of_gpus, 2, 0);
 	tcase_add_loop_test(file, test_files_hold_rotated_keys, 0, FILES);
 	tcase_add_test(refuse, test_each_wrong_field_is_named);

@@ -25,7 +25,9 @@ static const char *const recipes[] = {
 	"q:k=4,v=5,rot=file,clip_k=0.96,clip_v=0.92 ; block=32,skip=1",
 	"q:k=16,v=2,axis_v=channel ; block=32,sinks=1",
 	"kitty:boost=0.2 ; window=40,sinks=3",
+	"kvquant:k=2,v=4,group=32 ; window=40,sinks=3",
 	"qtc ; window=40,sinks=3,skip=1",
+	"qaq ; window=40,sinks=3",
 };
 #define RECIPES (sizeof recipes / sizeof recipes[0])
 #define FEW 4
@@ -476,10 +478,10 @@ int main(void)
 {
 	Suite *suite = suite_create("snapshot");
 	TCase *same = fixture_case(suite, "same", 60), *other = fixture_case(suite, "other", 60);
-	fixture_some(same, test_prompt_and_generation, RECIPES, 1, 2, 3, 5, 9, 13);
+	fixture_some(same, test_prompt_and_generation, RECIPES, 1, 2, 3, 5, 9, 13, 14);
 	tcase_add_loop_test(same, test_every_short_length, 0, FEW);
 	tcase_add_loop_test(same, test_within_a_prompt, 0, FEW);
-	fixture_some(same, test_truncated, RECIPES, 1, 2, 3, 5, 9, 13);
+	fixture_some(same, test_truncated, RECIPES, 1, 2, 3, 5, 9, 13, 14);
 	tcase_add_loop_test(same, test_forks, 0, FEW);
 	tcase_add_loop_test(same, test_files_hold_nothing_else, 0, FEW);
 	tcase_add_test(same, test_one_behind_the_other);
@@ -487,7 +489,7 @@ int main(void)
 	tcase_add_test(same, test_a_larger_window_takes_pages_as_they_are);
 	fixture_some(other, test_half_to_codes, 7, 0, 2, 4, 6);
 	tcase_add_test(other, test_half_to_codes_in_chunks);
-	fixture_some(other, test_codes_to_half, RECIPES, 1, 3, 5, 13);
+	fixture_some(other, test_codes_to_half, RECIPES, 1, 3, 5, 13, 14);
 	tcase_add_loop_test(other, test_there_and_back, 0, 2);
 	fixture_some(other, test_keys_that_shape_blocks, 6, 0, 2, 5);
 	return fixture_run_shared(suite);

@@ -5,7 +5,7 @@
  *
  * Two caches take the same steps. In one of them a call of each commit fails, a later one each time, until none is left
  * to fail. Then the step is committed again, with other kept rows or the same, or aborted and made anew; the other cache
- * commits once. Both must hold the same bits ever after. One of three failures in a row is tried, the first by the recipe's
+ * commits once. Both must hold the same bits ever after. One of five failures in a row is tried, the first by the recipe's
  * place in the table; with CLKV_TEST_FULL all.
  */
 #include "store/cache.h"
@@ -319,7 +319,7 @@ static void renew(struct side sides[2], const struct kind *kind, bool prompts, i
 static int try_all(struct side sides[2], const struct kind *kind, bool prompts,
                    enum kind_of_failure failure)
 {
-	int failed = 0, round = 0, stride = fixture_full() ? 1 : 3;
+	int failed = 0, round = 0, stride = fixture_full() ? 1 : 5;
 	bool happened = true;
 	for (int n = (int)(kind - kinds) % stride; n < LEAST || happened; n += stride, round++) {
 		ck_assert_int_lt(n, TRIES);

@@ -21,6 +21,7 @@ const struct kind kinds[] = {
      .layers = 2,
      .rows = 65,
      .looks = true},
+	{.recipe = "qaq ; window=40,sinks=3", .layers = 2, .rows = 65, .looks = true},
 	{.recipe = "think:keep=0.25/0.5/1/0.25/0.5/0.5 | kivi:bits=4 ; window=0",
      .layers = 3,
      .rows = 65,

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "dictionary_fit.h"
+#include "dictionary_prompt.h"
 #include "eigen.h"
 #include "support/tiny_session.h"
 #include "train_dictionary.h"
@@ -108,12 +109,128 @@ START_TEST(test_rows_of_few_kinds_have_atoms)
 }
 END_TEST
 
-static void expect_failure(struct session *s, const char *recipe, const struct text_input *text,
-                           const char *want)
+/* ---------------------------------------------------------------- of a prompt ---- */
+
+enum { OWN = 96, OUTLIERS = 16 };
+
+/* Rows of a prompt: sums of two channels of the first 16, and each sixth, 16 in all, far off in a channel of its own. */
+static void make_prompt(float *prompt)
+{
+	srand(9);
+	memset(prompt, 0, (size_t)OWN * DIM * sizeof *prompt);
+	for (int i = 0; i < OWN; i++)
+		if (i % 6 == 2) {
+			prompt[i * DIM + 16 + i / 6] = 30 + number();
+			prompt[i * DIM + i % 16] = number();
+		} else {
+			prompt[i * DIM + rand() % 16] += 1 + number() / 2;
+			prompt[i * DIM + rand() % 16] -= 1 + number() / 2;
+		}
+}
+
+static void take_channels(float *to)
+{
+	memset(to, 0, (size_t)3 * 16 * DIM * sizeof *to);
+	for (int n = 0; n < 16; n++)
+		to[n * DIM + n] = 1;
+}
+
+/* The product of an atom of length 1 with a row, as a part of the row's length. */
+static double alike(const float *atom, const float *row)
+{
+	double x = 0, size = 0;
+	for (int c = 0; c < DIM; c++) {
+		x += (double)atom[c] * (double)row[c];
+		size += (double)row[c] * (double)row[c];
+	}
+	return fabs(x) / sqrt(size);
+}
+
+START_TEST(test_online_atoms_are_the_newest_rows_last_first)
+{
+	static float prompt[OWN * DIM], own[3 * 16 * DIM];
+	const struct dictionary_rows in = {OWN, DIM, prompt};
+	const struct prompt_atoms want = {32, 0};
+	struct tool_error error = {""};
+	double before, after;
+	make_prompt(prompt);
+	take_channels(own);
+	memset(prompt + (OWN - 3) * DIM, 0, DIM * sizeof *prompt); /* of zeros: left out */
+	ck_assert(dictionary_add_prompt(&in, 16, &want, 2, own, &before, &after, &error));
+	for (int n = 0; n < 32; n++)
+		ck_assert_double_gt(alike(own + (16 + n) * DIM, prompt + (OWN - 1 - n - (n >= 2)) * DIM),
+		                    1 - 1e-6);
+	ck_assert_double_lt(after, before);
+}
+END_TEST
+
+/* What 16 channels can't say of the prompt are its rows that are far off: those, each once, guard it. */
+START_TEST(test_guard_atoms_are_what_the_others_code_worst)
+{
+	static float prompt[OWN * DIM], own[3 * 16 * DIM];
+	const struct dictionary_rows in = {OWN, DIM, prompt};
+	const struct prompt_atoms want = {0, OUTLIERS};
+	struct tool_error error = {""};
+	double before, after;
+	make_prompt(prompt);
+	take_channels(own);
+	ck_assert(dictionary_add_prompt(&in, 16, &want, 2, own, &before, &after, &error));
+	ck_assert_double_gt(before, 0.9);
+	ck_assert_double_lt(after, 1e-6);
+	for (int i = 2; i < OWN; i += 6) {
+		int found = 0;
+		for (int n = 0; n < OUTLIERS; n++)
+			found += alike(own + (16 + n) * DIM, prompt + i * DIM) > 0.99;
+		ck_assert_int_eq(found, 1);
+	}
+}
+END_TEST
+
+/* Rows of zeros are none. */
+START_TEST(test_a_prompt_may_be_too_short)
+{
+	static float prompt[OWN * DIM], own[(16 + OWN) * DIM];
+	const struct dictionary_rows in = {OWN, DIM, prompt};
+	const struct prompt_atoms online = {OWN, 0}, guard = {64, 32};
+	struct tool_error error = {""};
+	double before, after;
+	make_prompt(prompt);
+	take_channels(own);
+	ck_assert(dictionary_add_prompt(&in, 16, &guard, 2, own, &before, &after, &error));
+	memset(prompt, 0, DIM * sizeof *prompt);
+	ck_assert(!dictionary_add_prompt(&in, 16, &online, 2, own, &before, &after, &error));
+	ck_assert_msg(strstr(error.text, "a prompt of 96 rows is too short") != NULL, "%s", error.text);
+	error.text[0] = 0;
+	ck_assert(!dictionary_add_prompt(&in, 16, &guard, 2, own, &before, &after, &error));
+	ck_assert_msg(strstr(error.text, "64 of them and 32 to guard") != NULL, "%s", error.text);
+}
+END_TEST
+
+/* ---------------------------------------------------------------- of a model ---- */
+
+static bool train(struct session *s, const char *recipe, const struct text_input *texts, size_t n,
+                  struct prompt_atoms prompt, const char *path, struct tool_error *error)
+{
+	const struct dictionary_sources from = {recipe, texts, n, prompt};
+	return train_dictionary(s, &from, path, error);
+}
+
+static void expect_failure(struct session *s, const char *recipe, const struct text_input *texts,
+                           struct prompt_atoms prompt, const char *want)
 {
 	struct tool_error error = {""};
-	ck_assert(!train_dictionary(s, recipe, text, 1, "/nonexistent/file", &error));
+	ck_assert(!train(s, recipe, texts, prompt.online + prompt.guard > 0 ? 2 : 1, prompt,
+	                 "/nonexistent/file", &error));
 	ck_assert_msg(strstr(error.text, want) != NULL, "%s", error.text);
+}
+
+static void expect_taken(struct session *s, char *path, const char *recipe)
+{
+	struct tool_error error = {""};
+	struct engine_stream stream = {0};
+	s->given.factors = tiny_session_take(path);
+	ck_assert_msg(session_stream_open(s, recipe, 64, &stream, &error), "%s", error.text);
+	session_stream_close(&stream);
 }
 
 /* Two texts, in several passes each. A cache takes the file, whose products of atoms and columns it checks, for the recipe's chunks. */
@@ -129,17 +246,41 @@ START_TEST(test_a_model_has_dictionaries)
 	tiny_session_path(path);
 	tiny_session_text(&s, 0, ids[0], TOKENS);
 	tiny_session_text(&s, 1, ids[1], TOKENS);
-	ck_assert_msg(train_dictionary(&s, "csr:atoms=32,pairs=3,chunks_v=1", texts, 2, path, &error),
+	ck_assert_msg(train(&s, "csr:atoms=32,pairs=3,chunks_v=1", texts, 2, (struct prompt_atoms){0},
+	                    path, &error),
 	              "%s", error.text);
-	const struct given_file file = tiny_session_take(path);
-	struct engine_stream stream = {0};
-	s.given.factors = file;
-	ck_assert_msg(session_stream_open(&s, "csr:atoms=16,pairs=4,chunks_v=1", 64, &stream, &error),
+	expect_taken(&s, path, "csr:atoms=16,pairs=4,chunks_v=1");
+	expect_failure(&s, "csr:atoms=4096,chunks_v=1", texts, (struct prompt_atoms){0},
+	               "fewer than 4096 atoms");
+	expect_failure(&s, "kivi", texts, (struct prompt_atoms){0}, "csr");
+	expect_failure(&s, "csr:atoms=17", texts, (struct prompt_atoms){0}, "16");
+	session_close(&s);
+}
+END_TEST
+
+/* The second text is the prompt. Its atoms are more than there are tokens, none are left to the other text, or not in sixteens. */
+START_TEST(test_a_prompt_has_atoms_of_its_own)
+{
+	static int32_t ids[2][TOKENS];
+	struct session s;
+	struct tool_error error = {""};
+	char path[] = "/tmp/clkv-check-train-XXXXXX";
+	const struct text_input texts[] = {{ids[0], TOKENS}, {ids[1], TOKENS - 30}};
+	if (!tiny_session_open(&s, ROWS))
+		return;
+	tiny_session_path(path);
+	tiny_session_text(&s, 0, ids[0], TOKENS);
+	tiny_session_text(&s, 1, ids[1], TOKENS);
+	ck_assert_msg(train(&s, "csr:atoms=64,pairs=3,chunks_v=1", texts, 2,
+	                    (struct prompt_atoms){32, 16}, path, &error),
 	              "%s", error.text);
-	session_stream_close(&stream);
-	expect_failure(&s, "csr:atoms=4096,chunks_v=1", texts, "fewer than 4096 atoms");
-	expect_failure(&s, "kivi", texts, "csr");
-	expect_failure(&s, "csr:atoms=17", texts, "16");
+	expect_taken(&s, path, "csr:atoms=64,pairs=3,chunks_v=1");
+	expect_failure(&s, "csr:atoms=256,chunks_v=1", texts, (struct prompt_atoms){96, 32},
+	               "too short for its dictionary: 128 atoms of its own");
+	expect_failure(&s, "csr:atoms=64,chunks_v=1", texts, (struct prompt_atoms){32, 32},
+	               "leave 16 of the recipe's 64 atoms");
+	expect_failure(&s, "csr:atoms=64,chunks_v=1", texts, (struct prompt_atoms){20, 12},
+	               "multiples of 16");
 	session_close(&s);
 }
 END_TEST
@@ -157,8 +298,12 @@ int main(void)
 	tcase_add_test(fitted, test_a_dictionary_finds_what_rows_are_made_of);
 	tcase_add_test(fitted, test_the_same_rows_make_the_same_atoms_the_largest_first);
 	tcase_add_test(fitted, test_rows_of_few_kinds_have_atoms);
+	tcase_add_test(fitted, test_online_atoms_are_the_newest_rows_last_first);
+	tcase_add_test(fitted, test_guard_atoms_are_what_the_others_code_worst);
+	tcase_add_test(fitted, test_a_prompt_may_be_too_short);
 	tcase_set_timeout(model, 240);
 	tcase_add_test(model, test_a_model_has_dictionaries);
+	tcase_add_test(model, test_a_prompt_has_atoms_of_its_own);
 	suite_add_tcase(suite, fitted);
 	suite_add_tcase(suite, model);
 	SRunner *runner = srunner_create(suite);
