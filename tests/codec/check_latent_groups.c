@@ -30,7 +30,7 @@ static struct turning {
 static clkv_geometry geometry(clkv_rope_kind rope)
 {
 	clkv_geometry g = feed_geometry(LAYERS, 2 * HEADS, HEADS, DK, DV);
-	g.rope.kind = rope;
+	g.rope.kind = (int)rope;
 	g.rope.dims = rope == CLKV_ROPE_NONE ? 0 : turning.dims;
 	g.rope.attn_factor = rope == CLKV_ROPE_NONE ? 0 : turning.magnitude;
 	return g;
@@ -327,8 +327,7 @@ END_TEST
 static const char *const attended[] = {
 	"lorc:k=16,v=32 ; window=40,sinks=3",
 	"recalkv:k=16,v=16,heads=2 | kivi:bits=4 ; window=40,sinks=3",
-	"lowrank:heads_k=2,heads_v=2,k=16,v=48 | q:k=6,v=5,axis_k=token,axis_v=channel ; "
-	"window=40,block=32",
+	"lowrank:heads_k=2,k=16,v=48 | q:k=6,v=5,axis_k=token,axis_v=channel ; window=40,block=32",
 	"lowrank:heads_v=0,k=16,v=32 | kivi:bits=3,group=16 ; window=40,skip=1",
 	"lowrank:rope=before,rank=1 | kivi:bits=8,group=64 ; window=40,block=128",
 	"lorc:rank=0.5 | q:k=5,v=2,sym=1 ; window=40",
