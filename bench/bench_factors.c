@@ -65,7 +65,7 @@ static bool open_side(struct side *s, size_t heads)
 
 bool bench_asks_for_factors(const char *recipe)
 {
-	static const char *const stages[] = {"lowrank", "lorc", "recalkv", "cskv", "csr"};
+	static const char *const stages[] = {"lowrank", "lorc", "recalkv", "cskv", "csr", "clla"};
 	for (size_t i = 0; i < sizeof stages / sizeof stages[0]; i++)
 		if (strstr(recipe, stages[i]) != NULL)
 			return true;

@@ -2,7 +2,7 @@
 /**
  * \file    clkv-train.c
  * \brief   Trains codebooks, rotations, calibrations, factors or dictionaries for a model on texts, for recipes with a2ats, rot=file,
- *          qtc, lowrank, lorc, recalkv or csr.
+ *          qtc, lowrank, lorc, recalkv, clla or csr.
  *
  * A text goes through the model as one long prompt: of a cache with the codebook's recipe, which trains it; or in half, for
  * rotations (train_rotation.c), calibrations (train_calibration.c), factors (train_factors.c, train_recalkv.c) and dictionaries
@@ -23,7 +23,13 @@
 #include "train_groups.h"
 #include "train_rotation.h"
 
-enum { MOST_TOKENS = 1 << 24, MOST_TEXTS = 16, CALIBRATION_TOKENS = 2048, USUAL_HEADS = 4 };
+enum {
+	MOST_TOKENS = 1 << 24,
+	MOST_TEXTS = 16,
+	CALIBRATION_TOKENS = 2048,
+	USUAL_HEADS = 4,
+	USUAL_SHARE = 2
+};
 
 /* Error of a layer's output that a step stands for: about an eighth of f16's bytes. */
 static const float usual_delta = 0.0014F;
@@ -38,19 +44,20 @@ enum purpose {
 	FOR_LOWRANK,
 	FOR_LORC,
 	FOR_RECALKV,
+	FOR_CLLA,
 	FOR_CSR,
 	N_PURPOSES
 };
 
-static const char *const purposes[N_PURPOSES] = {"codebook", "rotation", "qtc", "lowrank",
-                                                 "lorc",     "recalkv",  "csr"};
+static const char *const purposes[N_PURPOSES] = {"codebook", "rotation", "qtc",  "lowrank",
+                                                 "lorc",     "recalkv",  "clla", "csr"};
 
 static const char tool_name[] = "clkv-train";
 
 static struct {
 	const char *model, *out, *recipe, *device, *prompt;
 	const char *texts[MOST_TEXTS];
-	size_t n_texts, offset, tokens, heads, prompt_tokens, online, guard;
+	size_t n_texts, offset, tokens, heads, share, prompt_tokens, online, guard;
 	enum engine_products products;
 	enum purpose purpose;
 	float delta; /* 0: the usual one */
@@ -65,9 +72,9 @@ static bool set_purpose(const char *text, struct tool_error *error)
 			o.purpose = (enum purpose)i;
 			return true;
 		}
-	return tool_fail(error,
-	                 "--for takes codebook, rotation, qtc, lowrank, lorc, recalkv or csr, not '%s'",
-	                 text);
+	return tool_fail(
+		error, "--for takes codebook, rotation, qtc, lowrank, lorc, recalkv, clla or csr, not '%s'",
+		text);
 }
 
 static bool add_text(const char *text, struct tool_error *error)
@@ -81,10 +88,11 @@ static bool add_text(const char *text, struct tool_error *error)
 static const struct tool_option options[] = {
 	{"model", "FILE", "GGUF file (Llama architecture)", .text = &o.model},
 	{"text", "FILE",
-     "UTF-8 text; - reads standard input; again for more with --for qtc, lowrank, recalkv, csr",
+     "UTF-8 text; - reads standard input; again for more with --for qtc, lowrank, recalkv, clla, "
+     "csr",
      .set = add_text},
 	{"out", "FILE", "where the codebooks, matrices, calibration, factors go", .text = &o.out},
-	{"for", "WHAT", "codebook (default), rotation, qtc, lowrank, lorc, recalkv or csr",
+	{"for", "WHAT", "codebook (default), rotation, qtc, lowrank, lorc, recalkv, clla or csr",
      .set = set_purpose},
 	{"recipe", "R",
      "of codebooks or dictionaries; default a2ats:codes=256 or csr; what else it says of codes, or "
@@ -110,6 +118,8 @@ static const struct tool_option options[] = {
 	{"heads", "N",
      "with --for recalkv: KV heads whose keys have latents together; default 4, or all of fewer",
      .size = {&o.heads, 1, 4096}},
+	{"share", "N", "with --for clla: layers that share latents of the first one's rows; default 2",
+     .size = {&o.share, 1, 1024}},
 	{"weighed", NULL,
      "with --for recalkv: errors count by what they do to logits and to the layer's output",
      .flag = &o.weighed},
@@ -137,16 +147,19 @@ static bool check(struct tool_error *error)
 		                 (double)o.most);
 	if (o.purpose != FOR_RECALKV && (o.heads > 0 || o.weighed))
 		return tool_fail(error, "--heads and --weighed go with --for recalkv alone");
+	if (o.purpose != FOR_CLLA && o.share > 0)
+		return tool_fail(error, "--share goes with --for clla alone");
 	if (o.purpose != FOR_CODEBOOK && o.purpose != FOR_CSR && o.recipe != NULL)
 		return tool_fail(error, "--for %s takes no --recipe: its file serves all that ask for one",
 		                 purposes[o.purpose]);
 	if (o.purpose != FOR_QTC && o.delta > 0)
 		return tool_fail(error, "--delta goes with --for qtc alone");
 	const bool several = o.purpose == FOR_QTC || o.purpose == FOR_LOWRANK ||
-	                     o.purpose == FOR_RECALKV || o.purpose == FOR_CSR;
+	                     o.purpose == FOR_RECALKV || o.purpose == FOR_CLLA || o.purpose == FOR_CSR;
 	if (o.n_texts > 1 && !several)
 		return tool_fail(
-			error, "more than one --text goes with --for qtc, lowrank, recalkv and csr alone");
+			error,
+			"more than one --text goes with --for qtc, lowrank, recalkv, clla and csr alone");
 	if (o.purpose == FOR_QTC && o.tokens > 0 && o.tokens < CALIBRATION_LEAST_TOKENS)
 		return tool_fail(error, "--for qtc takes --tokens from %d on", CALIBRATION_LEAST_TOKENS);
 	if ((o.prompt != NULL) != (o.online + o.guard > 0))
@@ -247,6 +260,21 @@ static bool train_weights(const struct session *session, struct tool_error *erro
 	return true;
 }
 
+/* What the other layers' rows are worth is seen at once. */
+static bool train_layers(struct session *session, const struct text_input *in,
+                         struct tool_error *error)
+{
+	double explained[2][2];
+	if (!train_clla(session, in, o.n_texts, o.share > 0 ? o.share : USUAL_SHARE, o.out, explained,
+	                error))
+		return false;
+	(void)printf(
+		"of the other layers' squares all latents stand for %.1f %% of K, %.1f %% of V; half "
+		"of them for %.1f %%, %.1f %%\n",
+		100 * explained[0][0], 100 * explained[1][0], 100 * explained[0][1], 100 * explained[1][1]);
+	return true;
+}
+
 static bool train(struct session *session, const struct tokens *texts, size_t n_texts,
                   struct tool_error *error)
 {
@@ -266,6 +294,8 @@ static bool train(struct session *session, const struct tokens *texts, size_t n_
 	case FOR_RECALKV:
 		return train_recalkv(session, in, o.n_texts, o.heads > 0 ? o.heads : USUAL_HEADS, o.weighed,
 		                     o.out, error);
+	case FOR_CLLA:
+		return train_layers(session, in, error);
 	case FOR_CSR:
 		return train_dictionary(session, &sources, o.out, error);
 	default:
@@ -311,7 +341,7 @@ int main(int argc, char **argv)
 		.name = tool_name,
 		.usage =
 			"usage: clkv-train --model M.gguf --text T.txt --out FILE [--for "
-			"codebook|rotation|qtc|lowrank|lorc|recalkv|csr] "
+			"codebook|rotation|qtc|lowrank|lorc|recalkv|clla|csr] "
 			"[--recipe R]\n"
 			"\n"
 			"Trains the codebooks of a recipe with a2ats on a text and writes them to a file, for\n"

@@ -44,7 +44,7 @@ bool given_file_write(const struct given_file *file, const char *path, struct to
 
 static bool asks_for_factors(const char *recipe)
 {
-	static const char *const stages[] = {"lowrank", "lorc", "recalkv", "cskv", "csr"};
+	static const char *const stages[] = {"lowrank", "lorc", "recalkv", "cskv", "csr", "clla"};
 	for (size_t i = 0; i < sizeof stages / sizeof stages[0]; i++)
 		if (strstr(recipe, stages[i]) != NULL)
 			return true;

@@ -26,7 +26,7 @@ struct given_paths {
 	     .text = &(paths).calibration},                                                            \
 	{                                                                                              \
 		"factors", "FILE",                                                                         \
-			"factors for recipes with lowrank, lorc, recalkv, cskv or csr, of clkv-train",         \
+			"factors for recipes with lowrank, lorc, recalkv, clla, cskv or csr, of clkv-train",   \
 			.text = &(paths).factors                                                               \
 	}
 

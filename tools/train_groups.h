@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * \file    train_groups.h
- * \brief   Factors of groups of heads, of keys in front of RoPE, from a model's weights or from texts.
+ * \brief   Factors of groups of heads and of layers, of keys in front of RoPE, from a model's weights or from texts.
  */
 #ifndef TRAIN_GROUPS_H
 #define TRAIN_GROUPS_H
@@ -18,5 +18,11 @@ bool train_lorc(const struct model *model, float most, float least, const char *
  *  that don't divide the model's. */
 bool train_recalkv(struct session *session, const struct text_input *texts, size_t n_texts,
                    size_t heads, bool weighed, const char *path, struct tool_error *error);
+
+/** CLLA: factors from texts of `share` layers that follow each other, of latents of the first one's rows. explained: of the other layers'
+ *  squares the part that all latents, and half of them, stand for, of K and of V. Errors: a share that doesn't divide the model's
+ *  layers. */
+bool train_clla(struct session *session, const struct text_input *texts, size_t n_texts,
+                size_t share, const char *path, double explained[2][2], struct tool_error *error);
 
 #endif

@@ -21,9 +21,9 @@
 #include "moments.h"
 #include "output_gram.h"
 #include "progress.h"
+#include "turn_back.h"
 #include "weight_gram.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 enum { ASKED = 4 };
@@ -42,37 +42,14 @@ struct training {
 	double *frequencies; /* [dim / 2] */
 };
 
-/* Radians per position of each pair of channels. */
-static void set_frequencies(const struct model *m, double *frequencies)
-{
-	for (int i = 0; i < m->rope_dims / 2; i++) {
-		double factor = m->rope_factors ? (double)m->rope_factors[i] : 1;
-		frequencies[i] = pow((double)m->rope_base, -2.0 * i / (double)m->rope_dims) / factor /
-		                 (double)m->rope_scale;
-	}
-}
-
-/* A head's row as it was before RoPE, which turns neighbouring channels in GGUF's Llama models. */
-static void turn_back(const struct training *t, size_t position, const float *x, float *out)
-{
-	const struct model *m = t->session->model;
-	for (int c = 0; c < m->head_dim; c++)
-		out[c] = x[c];
-	for (int i = 0; i < m->rope_dims / 2; i++) {
-		double angle = (double)position * t->frequencies[i];
-		double a = (double)x[2 * i], b = (double)x[2 * i + 1], c = cos(angle), s = sin(angle);
-		out[2 * i] = (float)(a * c + b * s);
-		out[2 * i + 1] = (float)(b * c - a * s);
-	}
-}
-
 /* A query's square at positions spread over those up to its own. */
 static void add_query(const struct training *t, size_t layer, size_t head, size_t position,
                       const float *query)
 {
 	const size_t dim = t->factors.dim;
 	for (size_t i = 0; i < ASKED; i++) {
-		turn_back(t, position * (2 * i + 1) / (2 * ASKED), query, t->row);
+		turn_back(t->session->model, t->frequencies, position * (2 * i + 1) / (2 * ASKED), query,
+		          t->row);
 		moments_add(dim, 1.0, t->row, t->m_k + (layer * t->factors.heads + head) * dim * dim);
 	}
 }
@@ -95,7 +72,8 @@ static void add_keys(const struct training *t, size_t layer, size_t position, co
 	for (size_t g = 0; g < f->heads / each; g++) {
 		for (size_t j = 0; j < each; j++) {
 			const int head = f->order[layer * f->heads + g * each + j];
-			turn_back(t, position, keys + (size_t)head * f->dim, t->row + j * f->dim);
+			turn_back(t->session->model, t->frequencies, position, keys + (size_t)head * f->dim,
+			          t->row + j * f->dim);
 		}
 		moments_add(width, 1.0, t->row, t->c_k + fitted_groups_k(f, layer, g));
 	}
@@ -254,7 +232,7 @@ static bool reserve(struct training *t, size_t heads, struct tool_error *error)
 	t->frequencies = calloc(f->dim / 2 + 1, sizeof *t->frequencies);
 	if (!t->c_k || !t->c_v || !t->row || !t->m_k || !t->frequencies)
 		return tool_fail(error, "out of memory");
-	set_frequencies(t->session->model, t->frequencies);
+	turn_frequencies(t->session->model, t->frequencies);
 	return kept_rows_open(t->session, TEXT_ROWS_PART, &t->kept, error);
 }
 

@@ -36,7 +36,7 @@ typedef struct clkv_cache_options {
 	                              wrote, as rotation is given */
 	size_t calibration_size;
 	const void *
-		factors; /**< of recipes with lowrank, lorc, recalkv, cskv or csr, which need one: what clkv_factors_write or
+		factors; /**< of recipes with lowrank, lorc, recalkv, clla, cskv or csr, which need one: what clkv_factors_write or
 	                           clkv-train wrote, as rotation is given */
 	size_t factors_size;
 } clkv_cache_options;

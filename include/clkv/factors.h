@@ -16,7 +16,10 @@ CLKV_BEGIN_DECLS
  *  With heads_k or heads_v, or before_rope, factors are of groups (lorc, recalkv, and lowrank with these keys): groups of heads_k KV
  *  heads that follow each other in the layer's order have one row of K, their heads' side by side, whose latents they share; V the
  *  same by heads_v. A recipe of rank r takes the first heads_k * r of a group's latents. before_rope: keys are those in front of
- *  RoPE, which geometry.rope undoes. */
+ *  RoPE, which geometry.rope undoes.
+ *  With share, groups are of as many layers that follow each other (clla, and lowrank with share): a row is that of heads_k heads of the
+ *  first of them, then of the next and so on. [groups] is [layers / share][kv_heads / heads_k], widths and latents share times as
+ *  many. For clla, rows of down that aren't the first layer's are 0. */
 typedef struct clkv_factors {
 	size_t struct_size;
 	int rank_k,
@@ -32,6 +35,7 @@ typedef struct clkv_factors {
 	const int *
 		order_k; /**< [layers][kv_heads] KV heads in the order of their groups; NULL: as they are numbered */
 	const int *order_v; /**< the same of V */
+	int share;          /**< layers that have latents together; they divide the model's; 0: 1 */
 } clkv_factors;
 
 /** Writes a factors file, for clkv_cache_options.factors of caches with latents or csr. model: any number that tells the

@@ -111,9 +111,9 @@ static clkv_status check_kind(const struct clkv__factors_use *use, const void *f
 	if (!own && file && !group)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
 		          "the factors file isn't one of groups of heads; allowed with this recipe: one of "
-		          "%d heads of K and %d of V, keys %s RoPE, as clkv-train --for lorc or recalkv "
-		          "makes it",
-		          g->k, g->v, g->before ? "in front of" : "behind");
+		          "%d heads of K and %d of V in %d layers, keys %s RoPE, as clkv-train --for lorc, "
+		          "recalkv or clla makes it",
+		          g->k, g->v, clkv__groups_layers(g), g->before ? "in front of" : "behind");
 	return CLKV_OK;
 }
 

@@ -127,10 +127,11 @@ clkv_status clkv__factors_check(const struct clkv__shape *s, const struct clkv__
 	uint32_t words[CLKV__FACTORS_WORDS];
 	struct clkv__latents ranks = *least;
 	if (!file)
-		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
-		          "cache options: factors is NULL, but the recipe has lowrank, lorc, recalkv, cskv "
-		          "or csr; allowed: a file "
-		          "of its factors");
+		CLKV_FAIL(
+			error, CLKV_ERROR_INVALID_ARGUMENT,
+			"cache options: factors is NULL, but the recipe has lowrank, lorc, recalkv, clla, cskv "
+			"or csr; allowed: a file "
+			"of its factors");
 	if (size >= HEAD + CHECKSUM)
 		ranks = ranks_of(file, least);
 	fill_words(s, &ranks, words);

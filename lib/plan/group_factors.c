@@ -10,12 +10,23 @@
 #include <math.h>
 #include <string.h>
 
-enum { HEAD = CLKV__GIVEN_HEAD(CLKV__GROUP_WORDS), CHECKSUM = CLKV__GIVEN_CHECKSUM };
+enum { CHECKSUM = CLKV__GIVEN_CHECKSUM };
 
 static const char *const word_names[CLKV__GROUP_WORDS] = {
 	"version", "layers",  "kv_heads",    "head_dim_k", "head_dim_v", "rope.kind",
-	"heads_k", "heads_v", "before_rope", "rank_k",     "rank_v",
+	"heads_k", "heads_v", "before_rope", "rank_k",     "rank_v",     "share",
 };
+
+/* Files of one layer's latents lack the word of how many there are. */
+static int n_words(const struct clkv__groups *groups)
+{
+	return CLKV__GROUP_WORDS - (clkv__groups_layers(groups) == 1);
+}
+
+static size_t head_bytes(const struct clkv__groups *groups)
+{
+	return (size_t)CLKV__GIVEN_HEAD(n_words(groups));
+}
 
 /* Keys in front of RoPE are turned by what the geometry says of it, so that it must be known. */
 static struct clkv__given_kind kind_of(const struct clkv__groups *groups)
@@ -25,7 +36,7 @@ static struct clkv__given_kind kind_of(const struct clkv__groups *groups)
 		.made = "is for",
 		.magic = CLKV__GROUP_FACTORS_MAGIC,
 		.words = word_names,
-		.n_words = CLKV__GROUP_WORDS,
+		.n_words = n_words(groups),
 		.unknown = groups->before ? -1 : CLKV__GROUP_ROPE,
 	};
 }
@@ -36,18 +47,25 @@ bool clkv__is_group_factors(const void *data, size_t size)
 	       memcmp(data, CLKV__GROUP_FACTORS_MAGIC, CLKV__GIVEN_MAGIC) == 0;
 }
 
-/* A side of a layer. */
+/* A side of the layers that have latents together. */
 struct side {
 	char name;
-	int dim, heads; /* channels of a head; heads of a group */
-	int rank;       /* of a group in the file */
-	int kept;       /* of a head on the device */
+	int dim, heads; /* channels of a head; heads of a group in each layer */
+	int layers;
+	int rank; /* of a group in the file */
+	int kept; /* of a head on the device */
 };
+
+/* Heads of a group, of all its layers. */
+static int heads_of(const struct side *s)
+{
+	return s->layers * s->heads;
+}
 
 /* Numbers of a group's row. */
 static size_t width_of(const struct side *s)
 {
-	return (size_t)s->heads * (size_t)s->dim;
+	return (size_t)heads_of(s) * (size_t)s->dim;
 }
 
 /* Numbers of either factor of a group in a file. */
@@ -60,8 +78,9 @@ static struct side side_of(const struct clkv__shape *shape, const struct clkv__g
                            const struct clkv__latents *file, const struct clkv__latents *kept,
                            bool v)
 {
-	return v ? (struct side){'V', shape->dv, groups->v, file->v, kept->v}
-	         : (struct side){'K', shape->dk, groups->k, file->k, kept->k};
+	const int layers = clkv__groups_layers(groups);
+	return v ? (struct side){'V', shape->dv, groups->v, layers, file->v, kept->v}
+	         : (struct side){'K', shape->dk, groups->k, layers, file->k, kept->k};
 }
 
 /* Numbers of a side of a head on the device: its two factors, and the group's heads if there are others. */
@@ -76,11 +95,13 @@ uint64_t clkv__group_factors_device_bytes(const struct clkv__shape *s,
                                           const struct clkv__groups *groups)
 {
 	uint64_t heads = (uint64_t)s->layers * (uint64_t)s->streams;
+	const int layers = clkv__groups_layers(groups);
 	return 4 * heads *
-	       (device_floats(s->dk, groups->k, ranks->k) + device_floats(s->dv, groups->v, ranks->v));
+	       (device_floats(s->dk, layers * groups->k, ranks->k) +
+	        device_floats(s->dv, layers * groups->v, ranks->v));
 }
 
-/* Numbers of a layer in a file. */
+/* Numbers of a layer in a file: those of a group of layers, evenly. */
 static uint64_t layer_words(const struct clkv__shape *s, const struct clkv__latents *ranks)
 {
 	uint64_t k = (uint64_t)s->dk * (uint64_t)ranks->k, v = (uint64_t)s->dv * (uint64_t)ranks->v;
@@ -90,14 +111,15 @@ static uint64_t layer_words(const struct clkv__shape *s, const struct clkv__late
 uint64_t clkv__group_factors_bytes(const struct clkv__shape *s, const struct clkv__latents *ranks,
                                    const struct clkv__groups *groups)
 {
-	(void)groups; /* the heads of all groups are the model's */
-	return HEAD + 4 * (uint64_t)s->layers * layer_words(s, ranks) + CHECKSUM;
+	/* the heads of all groups are the model's */
+	return head_bytes(groups) + 4 * (uint64_t)s->layers * layer_words(s, ranks) + CHECKSUM;
 }
 
 static void fill_words(const struct clkv__shape *shape, const struct clkv__latents *ranks,
                        const struct clkv__groups *groups, uint32_t words[CLKV__GROUP_WORDS])
 {
-	words[CLKV__GROUP_WORD_VERSION] = CLKV__GROUP_FACTORS_VERSION;
+	words[CLKV__GROUP_WORD_VERSION] =
+		clkv__groups_layers(groups) == 1 ? CLKV__GROUP_FACTORS_VERSION : CLKV__GROUP_FACTORS_LAYERS;
 	words[CLKV__GROUP_LAYERS] = (uint32_t)shape->layers;
 	words[CLKV__GROUP_KV_HEADS] = (uint32_t)shape->streams;
 	words[CLKV__GROUP_DIM_K] = (uint32_t)shape->dk;
@@ -108,6 +130,7 @@ static void fill_words(const struct clkv__shape *shape, const struct clkv__laten
 	words[CLKV__GROUP_BEFORE] = groups->before;
 	words[CLKV__GROUP_RANK_K] = (uint32_t)ranks->k;
 	words[CLKV__GROUP_RANK_V] = (uint32_t)ranks->v;
+	words[CLKV__GROUP_SHARE] = (uint32_t)clkv__groups_layers(groups);
 }
 
 /* A rank that a file says; where a group's row has fewer numbers, or it's 0, the least that is asked for, which then differs
@@ -121,20 +144,40 @@ static int rank_of(const void *file, enum clkv__group_factors_word word, int lea
 static struct clkv__latents ranks_of(const struct clkv__shape *s, const struct clkv__groups *groups,
                                      const struct clkv__latents *least, const void *file)
 {
+	const int k = clkv__groups_layers(groups) * groups->k,
+			  v = clkv__groups_layers(groups) * groups->v;
 	return (struct clkv__latents){
-		rank_of(file, CLKV__GROUP_RANK_K, groups->k * least->k, groups->k * s->dk),
-		rank_of(file, CLKV__GROUP_RANK_V, groups->v * least->v, groups->v * s->dv),
+		rank_of(file, CLKV__GROUP_RANK_K, k * least->k, k * s->dk),
+		rank_of(file, CLKV__GROUP_RANK_V, v * least->v, v * s->dv),
 	};
+}
+
+/* Layers that a file's latents are of together: before any other word, as files of several have one more. */
+static clkv_status check_share(const struct clkv__groups *groups, const void *file, size_t size,
+                               clkv_error *error)
+{
+	const unsigned char *words = (const unsigned char *)file + CLKV__GIVEN_MAGIC;
+	uint32_t theirs = 1, ours = (uint32_t)clkv__groups_layers(groups);
+	if (!clkv__is_group_factors(file, size) ||
+	    size < (size_t)CLKV__GIVEN_HEAD(CLKV__GROUP_WORDS) + CHECKSUM)
+		return CLKV_OK; /* the frame says what it lacks */
+	if (clkv__get32(words) == CLKV__GROUP_FACTORS_LAYERS)
+		theirs = clkv__get32(words + 4 * CLKV__GROUP_SHARE);
+	if (theirs != ours)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
+		          "the factors file's latents are of %u layers together; allowed: the recipe's %u",
+		          theirs, ours);
+	return CLKV_OK;
 }
 
 static clkv_status check_rank(const struct side *s, clkv_error *error)
 {
-	if (s->rank < s->heads * s->kept)
+	if (s->rank < heads_of(s) * s->kept)
 		CLKV_FAIL(
 			error, CLKV_ERROR_INVALID_ARGUMENT,
 			"the factors file's rank_%c is %d, and the recipe's is %d for each of a group's %d "
 			"heads; allowed: the file's in all, or fewer",
-			s->name - 'A' + 'a', s->rank, s->kept, s->heads);
+			s->name - 'A' + 'a', s->rank, s->kept, heads_of(s));
 	return CLKV_OK;
 }
 
@@ -174,11 +217,12 @@ static clkv_status check_entries(const unsigned char *m, const struct side *s, i
 static clkv_status check_layers(const struct clkv__shape *shape, const struct side sides[2],
                                 const unsigned char *at, clkv_error *error)
 {
-	int heads = shape->streams;
-	for (int l = 0; l < shape->layers; l++) {
-		CLKV_TRY(check_order(at, heads, 'K', l, error));
-		CLKV_TRY(check_order(at + 4 * heads, heads, 'V', l, error));
-		at += 8 * heads;
+	const int heads = shape->streams, layers = sides[0].layers;
+	for (int l = 0; l < shape->layers; l += layers) {
+		for (int i = 0; i < layers; i++, at += 8 * heads) {
+			CLKV_TRY(check_order(at, heads, 'K', l + i, error));
+			CLKV_TRY(check_order(at + 4 * heads, heads, 'V', l + i, error));
+		}
 		for (int i = 0; i < 2; i++) {
 			const struct side *s = &sides[i];
 			CLKV_TRY(check_entries(at, s, heads / s->heads, l, error));
@@ -195,8 +239,10 @@ clkv_status clkv__group_factors_check(const struct clkv__shape *s,
 {
 	const struct clkv__given_kind kind = kind_of(groups);
 	uint32_t words[CLKV__GROUP_WORDS];
-	struct clkv__latents ranks = {groups->k * least->k, groups->v * least->v};
-	if (size >= HEAD + CHECKSUM)
+	const int layers = clkv__groups_layers(groups);
+	struct clkv__latents ranks = {layers * groups->k * least->k, layers * groups->v * least->v};
+	CLKV_TRY(check_share(groups, file, size, error));
+	if (file && size >= head_bytes(groups) + CHECKSUM)
 		ranks = ranks_of(s, groups, least, file);
 	fill_words(s, &ranks, groups, words);
 	CLKV_TRY(clkv__given_check(&kind, words, file, size,
@@ -205,7 +251,7 @@ clkv_status clkv__group_factors_check(const struct clkv__shape *s,
 	                              side_of(s, groups, &ranks, least, true)};
 	CLKV_TRY(check_rank(&sides[0], error));
 	CLKV_TRY(check_rank(&sides[1], error));
-	return check_layers(s, sides, (const unsigned char *)file + HEAD, error);
+	return check_layers(s, sides, (const unsigned char *)file + head_bytes(groups), error);
 }
 
 /* The channel at place c of the device's factors of K: latent_channel of cl/base/latents.clh. */
@@ -217,28 +263,31 @@ static int channel_at(const struct clkv__shape *shape, bool turned, int c)
 	return c / 2 + c % 2 * (rope->dims / 2);
 }
 
-/* Where a head is in its side's order, and the factors of its group. */
+/* Where a head of one of the layers is in its side's orders, and the factors of its group. */
 struct member {
-	int first, slot; /* place of the group's first head in the order; the head's in its group */
-	const unsigned char *order, *down, *up;
+	int first,
+		slot;  /* place of the group's first head in each layer's order; the head's in its group */
+	int layer; /* of those that have latents together */
+	const unsigned char *order, *down, *up; /* order: the first layer's */
 };
 
-static struct member find_member(const struct side *s, const unsigned char *order,
-                                 const unsigned char *factors, int head)
+static struct member find_member(const struct side *s, const unsigned char *order, int streams,
+                                 const unsigned char *factors, int layer, int head)
 {
 	int place = 0;
-	while (clkv__get32(order + 4 * place) != (uint32_t)head)
+	while (clkv__get32(order + 4 * (2 * streams * layer + place)) != (uint32_t)head)
 		place++;
 	const int group = place / s->heads;
 	const unsigned char *down = factors + 8 * factor_of(s) * (size_t)group;
-	return (struct member){group * s->heads, place % s->heads, order, down,
-	                       down + 4 * factor_of(s)};
+	return (struct member){
+		group * s->heads,       layer * s->heads + place % s->heads, layer, order, down,
+		down + 4 * factor_of(s)};
 }
 
 /* A head's A: what makes its share of the group's latents of the rows of all. channels [dim]. */
 static float *put_down(const struct side *s, const struct member *m, const int *channels, float *to)
 {
-	for (int j = 0; j < s->heads; j++)
+	for (int j = 0; j < heads_of(s); j++)
 		for (int c = 0; c < s->dim; c++)
 			for (int r = 0; r < s->kept; r++) {
 				size_t row = (size_t)(j * s->dim + channels[c]);
@@ -252,7 +301,7 @@ static float *put_down(const struct side *s, const struct member *m, const int *
 static float *put_up(const struct side *s, const struct member *m, const int *channels, bool turned,
                      float *to)
 {
-	const int latents = s->heads * s->kept;
+	const int latents = heads_of(s) * s->kept;
 	for (int c = 0; c < s->dim; c++)
 		for (int r = 0; r < latents; r++) {
 			size_t at = (size_t)r * width_of(s) + (size_t)(m->slot * s->dim + channels[c]);
@@ -261,24 +310,29 @@ static float *put_up(const struct side *s, const struct member *m, const int *ch
 	return to + s->dim * latents;
 }
 
-static float *put_members(const struct side *s, const struct member *m, float *to)
+/* Heads of other layers are counted on from the head's own. */
+static float *put_members(const struct side *s, const struct member *m, int streams, float *to)
 {
-	for (int j = 0; j < s->heads && s->heads > 1; j++)
-		*to++ = (float)clkv__get32(m->order + 4 * (m->first + j));
+	for (int j = 0; j < heads_of(s) && heads_of(s) > 1; j++) {
+		const int layer = j / s->heads, at = 2 * streams * layer + m->first + j % s->heads;
+		*to++ =
+			(float)((layer - m->layer) * streams + (int)clkv__get32(m->order + (size_t)(4 * at)));
+	}
 	return to;
 }
 
 enum { MOST_DIM = 256 };
 
 static float *unpack_head(const struct clkv__shape *shape, const struct side sides[2], bool turned,
-                          const unsigned char *layer, int head, float *to)
+                          const unsigned char *layers, int layer, int head, float *to)
 {
-	const unsigned char *k_order = layer, *v_order = layer + 4 * shape->streams;
-	const unsigned char *k_factors = layer + 8 * shape->streams;
+	const int streams = shape->streams;
+	const unsigned char *k_order = layers, *v_order = layers + 4 * streams;
+	const unsigned char *k_factors = layers + 8 * streams * sides[0].layers;
 	const unsigned char *v_factors =
-		k_factors + 8 * factor_of(&sides[0]) * (size_t)(shape->streams / sides[0].heads);
-	const struct member k = find_member(&sides[0], k_order, k_factors, head);
-	const struct member v = find_member(&sides[1], v_order, v_factors, head);
+		k_factors + 8 * factor_of(&sides[0]) * (size_t)(streams / sides[0].heads);
+	const struct member k = find_member(&sides[0], k_order, streams, k_factors, layer, head);
+	const struct member v = find_member(&sides[1], v_order, streams, v_factors, layer, head);
 	int channels[2][MOST_DIM];
 	for (int c = 0; c < MOST_DIM; c++) {
 		channels[0][c] = channel_at(shape, turned, c);
@@ -288,7 +342,7 @@ static float *unpack_head(const struct clkv__shape *shape, const struct side sid
 	to = put_up(&sides[0], &k, channels[0], true, to);
 	to = put_down(&sides[1], &v, channels[1], to);
 	to = put_up(&sides[1], &v, channels[1], false, to);
-	return put_members(&sides[1], &v, put_members(&sides[0], &k, to));
+	return put_members(&sides[1], &v, streams, put_members(&sides[0], &k, streams, to));
 }
 
 void clkv__group_factors_unpack(const struct clkv__shape *s, const struct clkv__latents *ranks,
@@ -300,10 +354,11 @@ void clkv__group_factors_unpack(const struct clkv__shape *s, const struct clkv__
 	const bool turned = clkv__groups_turn(groups, s);
 	const size_t layer = (size_t)layer_words(s, &of_file) * 4;
 	for (int l = 0; l < s->layers; l++) {
+		const int at = clkv__shape_layer(s, l), own = at % sides[0].layers;
 		const unsigned char *from =
-			(const unsigned char *)file + HEAD + (size_t)clkv__shape_layer(s, l) * layer;
+			(const unsigned char *)file + head_bytes(groups) + (size_t)(at - own) * layer;
 		for (int h = 0; h < s->streams; h++)
-			factors = unpack_head(s, sides, turned, from, h, factors);
+			factors = unpack_head(s, sides, turned, from, own, h, factors);
 	}
 }
 
@@ -314,12 +369,12 @@ static unsigned char *put_order(unsigned char *to, const int *order, int layer, 
 	return to;
 }
 
-/* The groups of a side of a layer. */
-static unsigned char *put_groups(unsigned char *to, const struct side *s, int layer, int groups,
+/* The groups of a side of layers that have latents together, which are number `at` of those. */
+static unsigned char *put_groups(unsigned char *to, const struct side *s, int at, int groups,
                                  const float *down, const float *up)
 {
 	size_t n = factor_of(s);
-	for (int i = layer * groups; i < (layer + 1) * groups; i++) {
+	for (int i = at * groups; i < (at + 1) * groups; i++) {
 		to = clkv__put_floats(to, down + (size_t)i * n, n);
 		to = clkv__put_floats(to, up + (size_t)i * n, n);
 	}
@@ -336,11 +391,13 @@ void clkv__group_factors_pack(const struct clkv__shape *s, const struct clkv__la
 	uint32_t words[CLKV__GROUP_WORDS];
 	fill_words(s, ranks, groups, words);
 	unsigned char *to = clkv__given_begin(&kind, words, model, file);
-	for (int l = 0; l < s->layers; l++) {
-		to = put_order(to, f->order_k, l, s->streams);
-		to = put_order(to, f->order_v, l, s->streams);
-		to = put_groups(to, &k, l, s->streams / k.heads, f->k_down, f->k_up);
-		to = put_groups(to, &v, l, s->streams / v.heads, f->v_down, f->v_up);
+	for (int l = 0; l < s->layers; l += k.layers) {
+		for (int i = l; i < l + k.layers; i++) {
+			to = put_order(to, f->order_k, i, s->streams);
+			to = put_order(to, f->order_v, i, s->streams);
+		}
+		to = put_groups(to, &k, l / k.layers, s->streams / k.heads, f->k_down, f->k_up);
+		to = put_groups(to, &v, l / k.layers, s->streams / v.heads, f->v_down, f->v_up);
 	}
 	clkv__given_end(file, to);
 }

@@ -7,8 +7,11 @@
  *
  *     u32 [kv_heads]   K's order: heads_k heads that follow each other are a group
  *     u32 [kv_heads]   V's order, in groups of heads_v
- *     of each group of K f32 A [heads_k * head_dim_k][rank_k], B [rank_k][heads_k * head_dim_k]
+ *     of each group of K f32 A [share * heads_k * head_dim_k][rank_k], B [rank_k][share * heads_k * head_dim_k]
  *     of each group of V the same with heads_v, head_dim_v and rank_v
+ *
+ * Of `share` layers that have latents together it holds their orders first, layer by layer, then the groups: each of heads_k heads of
+ * every layer, whose rows lie side by side, the first layer's first.
  *
  * A group's row is its heads' rows side by side, in the order's. A recipe of rank r, which is a head's, takes the first heads * r
  * columns of A and rows of B; the head at place j of its group seals those from j * r on. cl/base/latents.clh says what they do.
@@ -22,6 +25,7 @@
 	"\x89"                                                                                         \
 	"CLKG\r\n\x1a"
 #define CLKV__GROUP_FACTORS_VERSION 1
+#define CLKV__GROUP_FACTORS_LAYERS 2 /* the version of files with `share` */
 
 enum clkv__group_factors_word {
 	CLKV__GROUP_WORD_VERSION,
@@ -35,6 +39,7 @@ enum clkv__group_factors_word {
 	CLKV__GROUP_BEFORE, /**< 1: keys are those in front of RoPE */
 	CLKV__GROUP_RANK_K, /**< of a group, up to its width */
 	CLKV__GROUP_RANK_V,
+	CLKV__GROUP_SHARE, /**< layers that have latents together; files of one layer's lack the word */
 	CLKV__GROUP_WORDS
 };
 

@@ -33,10 +33,12 @@ struct clkv__latents {
 	int k, v;
 };
 
-/** Whose rows have latents together: numbers of KV heads, which divide the model's; 0: rows have no latents. */
+/** Whose rows have latents together: numbers of KV heads, which divide the model's; 0: rows have no latents. Of `share` layers that
+ *  follow each other, where it's above 1: those of the model from a multiple of it on. */
 struct clkv__groups {
 	int k, v;
 	bool before; /**< latents are of keys in front of RoPE */
+	int share;   /**< layers; 0 and 1: one */
 };
 
 /** What the layers of one kind do with their tokens. */
@@ -119,16 +121,22 @@ static inline bool clkv__plan_latents(const struct clkv__plan *plan)
 	return plan->sealing.project == ABI_PROJECT_LATENTS;
 }
 
+/** Layers that have latents together. */
+static inline int clkv__groups_layers(const struct clkv__groups *g)
+{
+	return g->share > 1 ? g->share : 1;
+}
+
 /** Whether factors are of each head's own rows as the cache has them. */
 static inline bool clkv__groups_own(const struct clkv__groups *g)
 {
-	return g->k <= 1 && g->v <= 1 && !g->before;
+	return g->k <= 1 && g->v <= 1 && !g->before && g->share <= 1;
 }
 
 /** Whether no query can take K's factor, so that keys are made whole. */
 static inline bool clkv__groups_expand(const struct clkv__groups *g)
 {
-	return g->k > 1 || g->before;
+	return g->k > 1 || g->before || g->share > 1;
 }
 
 /** Whether keys are turned back before they become latents. */
@@ -139,7 +147,8 @@ static inline bool clkv__groups_turn(const struct clkv__groups *g, const struct 
 
 static inline bool clkv__groups_same(const struct clkv__groups *a, const struct clkv__groups *b)
 {
-	return a->k == b->k && a->v == b->v && a->before == b->before;
+	return a->k == b->k && a->v == b->v && a->before == b->before &&
+	       clkv__groups_layers(a) == clkv__groups_layers(b);
 }
 
 /** Whether sealed tokens are stored as they are: no codes, all channels. */

@@ -55,24 +55,32 @@ static clkv_status check_latents(const struct clkv__variant *v, const struct clk
                                  clkv_error *error)
 {
 	if (clkv__prunes(&v->prune))
-		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE,
-		          "lowrank, lorc, recalkv and cskv can't follow a stage that prunes channels: "
-		          "latents have no "
-		          "channels to leave out; allowed: a lower rank");
+		CLKV_FAIL(
+			error, CLKV_ERROR_INVALID_RECIPE,
+			"lowrank, lorc, recalkv, clla and cskv can't follow a stage that prunes channels: "
+			"latents have no "
+			"channels to leave out; allowed: a lower rank");
 	if (clkv__selects(&p->select))
-		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE,
-		          "lowrank, lorc, recalkv and cskv can't follow '%s': it judges sealed tokens by "
-		          "all channels, and "
-		          "moves them to other blocks; allowed: kivi, q or kvcomp there",
-		          p->select.stage);
+		CLKV_FAIL(
+			error, CLKV_ERROR_INVALID_RECIPE,
+			"lowrank, lorc, recalkv, clla and cskv can't follow '%s': it judges sealed tokens by "
+			"all channels, and "
+			"moves them to other blocks; allowed: kivi, q or kvcomp there",
+			p->select.stage);
 	if (clkv__recalls(&p->recall))
-		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE,
-		          "clusterkv, a2ats, pages and topk can't follow lowrank, lorc, recalkv or cskv: "
-		          "they read single "
-		          "tokens with all channels; allowed: kvcomp, kivi or q before them");
+		CLKV_FAIL(
+			error, CLKV_ERROR_INVALID_RECIPE,
+			"clusterkv, a2ats, pages and topk can't follow lowrank, lorc, recalkv, clla or cskv: "
+			"they read single "
+			"tokens with all channels; allowed: kvcomp, kivi or q before them");
+	if (p->place.host && clkv__groups_layers(&v->groups) > 1)
+		CLKV_FAIL(
+			error, CLKV_ERROR_INVALID_RECIPE,
+			"'place' can't follow latents that several layers share: each reads blocks of the "
+			"others; allowed: share=1");
 	if (v->codec != &clkv__codec_affine)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_RECIPE,
-		          "codec '%s' can't follow lowrank, lorc or recalkv: it stores rows of all "
+		          "codec '%s' can't follow lowrank, lorc, recalkv or clla: it stores rows of all "
 		          "channels; allowed: kivi, q "
 		          "with rot=none, or nothing",
 		          v->codec->name);
@@ -145,7 +153,7 @@ static void group(const struct clkv__variant *v, const struct clkv__shape *shape
 static void add_latents(const struct clkv__variant *v, const struct clkv__shape *shape, int block,
                         struct clkv__codec_layout *l)
 {
-	l->query_floats += shape->dk + v->groups.v * l->kept.v_cols;
+	l->query_floats += shape->dk + v->groups.v * clkv__groups_layers(&v->groups) * l->kept.v_cols;
 	if (clkv__groups_expand(&v->groups))
 		l->decoded_bytes += 4 * (uint32_t)((shape->dk + 16) * block + shape->dk);
 }

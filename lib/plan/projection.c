@@ -60,8 +60,8 @@ static void group_macros(const struct clkv__groups *groups, const struct clkv__s
 {
 	if (clkv__groups_own(groups))
 		return;
-	clkv__macros_int(m, "KEY_HEADS", groups->k);
-	clkv__macros_int(m, "VALUE_HEADS", groups->v);
+	clkv__macros_int(m, "KEY_HEADS", groups->k * clkv__groups_layers(groups));
+	clkv__macros_int(m, "VALUE_HEADS", groups->v * clkv__groups_layers(groups));
 	clkv__macros_int(m, "EXPANDS", clkv__groups_expand(groups));
 	clkv__macros_int(m, "LATENTS_TURN", clkv__groups_turn(groups, shape));
 }
@@ -88,7 +88,7 @@ static const struct {
 	[CLKV__GIVEN_NOTHING] = {"none", "none"},
 	[CLKV__GIVEN_ROTATION] = {"rotation", "rot=file"},
 	[CLKV__GIVEN_CALIBRATION] = {"calibration", "qtc"},
-	[CLKV__GIVEN_FACTORS] = {"factors", "lowrank, lorc, recalkv, cskv or csr"},
+	[CLKV__GIVEN_FACTORS] = {"factors", "lowrank, lorc, recalkv, clla, cskv or csr"},
 };
 
 const char *clkv__given_name(enum clkv__given given)

@@ -23,6 +23,10 @@ void clkv__tune_key(const struct clkv__shape *shape, const struct clkv__plan *pl
 				         v->groups.before ? "b" : "");
 				strncat(codec, pruned, sizeof codec - strlen(codec) - 1);
 			}
+			if (clkv__groups_layers(&v->groups) > 1) {
+				snprintf(pruned, sizeof pruned, "-l%d", v->groups.share);
+				strncat(codec, pruned, sizeof codec - strlen(codec) - 1);
+			}
 		}
 	}
 	snprintf(key, CLKV__TUNE_KEY, "%s/bt%d/dk%d/dv%d/g%d", codec, plan->general.block, shape->dk,

@@ -40,6 +40,16 @@ static clkv_status check_heads(const char *side, int heads, int streams, clkv_er
 	return CLKV_OK;
 }
 
+/* Layers of a group. */
+static clkv_status check_share(int share, const struct clkv__shape *shape, clkv_error *error)
+{
+	if (share < 1 || shape->layers % share)
+		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
+		          "clkv_factors.share is %d; allowed: numbers that divide the model's %d layers",
+		          share, shape->layers);
+	return CLKV_OK;
+}
+
 static clkv_status check_width(const char *side, int heads, int rank, int dim, clkv_error *error)
 {
 	if (rank > heads * dim)
@@ -57,16 +67,18 @@ static clkv_status read_groups(const struct clkv__shape *shape, const clkv_facto
 		.k = f->heads_k != 0 ? f->heads_k : 1,
 		.v = f->heads_v != 0 ? f->heads_v : 1,
 		.before = f->before_rope == 1,
+		.share = f->share != 0 ? f->share : 1,
 	};
 	if (f->before_rope != 0 && f->before_rope != 1)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
 		          "clkv_factors.before_rope is %d; allowed: 0 and 1", f->before_rope);
 	CLKV_TRY(check_heads("k", groups->k, shape->streams, error));
 	CLKV_TRY(check_heads("v", groups->v, shape->streams, error));
+	CLKV_TRY(check_share(groups->share, shape, error));
 	if (clkv__groups_own(groups))
 		return CLKV_OK;
-	CLKV_TRY(check_width("k", groups->k, f->rank_k, shape->dk, error));
-	return check_width("v", groups->v, f->rank_v, shape->dv, error);
+	CLKV_TRY(check_width("k", groups->share * groups->k, f->rank_k, shape->dk, error));
+	return check_width("v", groups->share * groups->v, f->rank_v, shape->dv, error);
 }
 
 /* Who writes is told at once what a cache would refuse. */

@@ -368,10 +368,11 @@ clkv_status clkv__head_check_given(const struct clkv__snapshot_head *head,
 	const struct clkv__groups *groups = &plan->sealing.groups, *ours = &cache->plan.sealing.groups;
 	if (!clkv__groups_same(groups, ours))
 		CLKV_FAIL(error, CLKV_ERROR_UNSUPPORTED,
-		          "the snapshot's latents are of %d heads of K and %d of V, keys %s RoPE; allowed: "
-		          "the cache's, %d and %d, %s",
-		          groups->k, groups->v, groups->before ? "in front of" : "behind", ours->k, ours->v,
-		          ours->before ? "in front of" : "behind");
+		          "the snapshot's latents are of %d heads of K and %d of V in %d layers, keys %s "
+		          "RoPE; allowed: the cache's, %d and %d in %d, %s",
+		          groups->k, groups->v, clkv__groups_layers(groups),
+		          groups->before ? "in front of" : "behind", ours->k, ours->v,
+		          clkv__groups_layers(ours), ours->before ? "in front of" : "behind");
 	return CLKV_OK;
 }
 

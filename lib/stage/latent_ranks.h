@@ -16,6 +16,11 @@ clkv_status clkv__latent_rank(const char *stage, char side, float value, int dim
 clkv_status clkv__latent_heads(const char *stage, char side, int value,
                                const struct clkv__shape *shape, int *heads, clkv_error *error);
 
+/** How many layers that follow each other have latents together. Their blocks must be alike and reachable from each other. Errors:
+ *  INVALID_RECIPE (they don't divide the model's layers; layers of a group with other recipes, or that skip). */
+clkv_status clkv__latent_share(const char *stage, int value, const struct clkv__shape *shape,
+                               const struct clkv__plan *plan, int *share, clkv_error *error);
+
 /** Refuses groups that are wider than kernels read at a time. Errors: INVALID_RECIPE. */
 clkv_status clkv__latent_groups_check(const char *stage, const struct clkv__variant *variant,
                                       clkv_error *error);

@@ -37,7 +37,7 @@ static clkv_status plan_cskv(const void *options, const struct clkv__shape *shap
 	(void)plan;
 	CLKV_TRY(clkv__latent_rank("cskv", 'k', o->k, shape->dk, &variant->latents.k, error));
 	CLKV_TRY(clkv__latent_rank("cskv", 'v', o->v, shape->dv, &variant->latents.v, error));
-	variant->groups = (struct clkv__groups){1, 1, false};
+	variant->groups = (struct clkv__groups){1, 1, false, 1};
 	variant->codec = &clkv__codec_affine;
 	variant->spec.affine.k =
 		(struct clkv__affine_side){.bits = o->bits, .axis = ABI_AXIS_CHANNEL, .group = o->group};

@@ -20,6 +20,7 @@
 	X(lowrank)                                                                                     \
 	X(lorc)                                                                                        \
 	X(recalkv)                                                                                     \
+	X(clla)                                                                                        \
 	X(cskv)                                                                                        \
 	X(csr)                                                                                         \
 	X(think)                                                                                       \

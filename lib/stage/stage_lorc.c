@@ -36,7 +36,7 @@ static clkv_status plan_lorc(const void *options, const struct clkv__shape *shap
 	float k = o->k == CLKV__UNSET ? o->rank : o->k, v = o->v == CLKV__UNSET ? o->rank : o->v;
 	CLKV_TRY(clkv__latent_rank("lorc", 'k', k, shape->dk, &variant->latents.k, error));
 	CLKV_TRY(clkv__latent_rank("lorc", 'v', v, shape->dv, &variant->latents.v, error));
-	variant->groups = (struct clkv__groups){shape->streams, shape->streams, true};
+	variant->groups = (struct clkv__groups){shape->streams, shape->streams, true, 1};
 	CLKV_TRY(clkv__latent_groups_check("lorc", variant, error));
 	return clkv__projection_set(variant, ABI_PROJECT_LATENTS, "lorc", error);
 }

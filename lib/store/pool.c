@@ -81,6 +81,21 @@ static clkv_status share_sealed(struct clkv__pool *pool, const clkv_allocator *a
 	return units > 0 ? clkv__pages_init(pages, allocator, at, (uint32_t)units, error) : CLKV_OK;
 }
 
+/* Layers from one on that must lie in one buffer, as each reads blocks of the others. */
+static int layers_together(const struct clkv__plan *plan, int layer)
+{
+	return clkv__layer_is_dense(plan, layer) ? 1 : clkv__groups_layers(&plan->sealing.groups);
+}
+
+static uint64_t bytes_together(const struct clkv__shape *shape, const struct clkv__plan *plan,
+                               const struct clkv__sizes *sizes, int layer)
+{
+	uint64_t bytes = 0;
+	for (int i = layer; i < layer + layers_together(plan, layer); i++)
+		bytes += clkv__sizes_layer(shape, plan, sizes, i);
+	return bytes;
+}
+
 /* Buffer and slots for as many layers from first on as fit into one allocation. */
 static clkv_status init_buffer(struct clkv__pool *pool, clkv_context *context,
                                const struct clkv__shape *shape, const struct clkv__plan *plan,
@@ -92,15 +107,18 @@ static clkv_status init_buffer(struct clkv__pool *pool, clkv_context *context,
 	const uint64_t most = pool->shared ? (uint64_t)1 << 31 : CLKV__NO_SLOT;
 	if (limit > most * ABI_UNIT)
 		limit = most * ABI_UNIT;
-	int layer = first;
+	int layer = first, whole = first; /* where layers that go together end */
 	uint32_t at = 0;
 	for (; layer < pool->n_layers; layer++) {
 		struct clkv__layer_pool *l = &pool->layers[layer];
 		uint64_t size = clkv__sizes_layer(shape, plan, sizes, layer);
 		bool dense = clkv__layer_is_dense(plan, layer);
 		uint64_t sealed = dense ? 0 : clkv__sizes_sealed(shape, plan, sizes, layer);
-		if (layer > first && bytes + size > limit)
-			break;
+		if (layer == whole) {
+			if (layer > first && bytes + bytes_together(shape, plan, sizes, layer) > limit)
+				break;
+			whole += layers_together(plan, layer);
+		}
 		bytes += size;
 		units += sealed;
 		CLKV_TRY(init_open(l, allocator, sizes, dense, &at, error));
@@ -137,9 +155,9 @@ clkv_status clkv__pool_init(struct clkv__pool *pool, clkv_context *context,
 		.host = plan->place.host,
 	};
 	uint64_t largest = 0;
-	for (int i = 0; i < shape->layers; i++)
-		if (clkv__sizes_layer(shape, plan, sizes, i) > largest)
-			largest = clkv__sizes_layer(shape, plan, sizes, i);
+	for (int i = 0; i < shape->layers; i += layers_together(plan, i))
+		if (bytes_together(shape, plan, sizes, i) > largest)
+			largest = bytes_together(shape, plan, sizes, i);
 	CLKV_TRY(check_device(&context->info, sizes, largest, error));
 	pool->layers = clkv__calloc(allocator, (size_t)shape->layers, sizeof *pool->layers);
 	pool->buffers = clkv__calloc(allocator, (size_t)shape->layers, sizeof *pool->buffers);

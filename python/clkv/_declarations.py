@@ -61,7 +61,7 @@ cl_context clkv_context_cl(const clkv_context *context);
 cl_device_id clkv_context_device(const clkv_context *context);
 typedef struct clkv_device_info { size_t struct_size; char platform[128], name[128], vendor[128], driver[128], cl_version[128]; int is_gpu; unsigned compute_units; unsigned vector_width; int has_fp16, has_fp64, has_subgroups; uint64_t global_bytes, max_alloc_bytes, local_bytes; size_t max_work_group; unsigned lanes, vec; char tuning[64]; } clkv_device_info;
 clkv_status clkv_context_get_info(const clkv_context *context, clkv_device_info *info, clkv_error *error);
-typedef struct clkv_factors { size_t struct_size; int rank_k, rank_v; const float * k_down; const float *k_up; const float *v_down; const float *v_up; int heads_k, heads_v; int before_rope; const int * order_k; const int *order_v; } clkv_factors;
+typedef struct clkv_factors { size_t struct_size; int rank_k, rank_v; const float * k_down; const float *k_up; const float *v_down; const float *v_up; int heads_k, heads_v; int before_rope; const int * order_k; const int *order_v; int share; } clkv_factors;
 clkv_status clkv_factors_write(const clkv_geometry *geometry, uint64_t model, const clkv_factors *factors, clkv_write_fn write, void *opaque, clkv_error *error);
 typedef struct clkv_stats { size_t struct_size; clkv_bytes allocated; uint64_t used_sealed, used_open, used_tables; uint64_t sequences, tokens; uint64_t steps, launches; uint64_t host_ns; uint64_t not_finite; uint64_t used_code_tables; uint64_t used_host; uint64_t used_index; } clkv_stats;
 clkv_status clkv_cache_stats(const clkv_cache *cache, clkv_stats *stats, clkv_error *error);

@@ -190,7 +190,7 @@ def _heads_order(order: np.ndarray | None, geometry: Geometry, name: str) -> obj
 def factors_bytes(geometry: Geometry, k_down: np.ndarray, k_up: np.ndarray, v_down: np.ndarray, v_up: np.ndarray,
                   model: int = 0, *, heads_k: int = 1, heads_v: int = 1, before_rope: bool = False,
                   order_k: np.ndarray | None = None, order_v: np.ndarray | None = None) -> bytes:
-    """What `factors` of a cache with lowrank, lorc, recalkv, cskv or csr takes: float32 behind [layers][kv_heads]: k_down
+    """What `factors` of a cache with lowrank, lorc, recalkv, clla, cskv or csr takes: float32 behind [layers][kv_heads]: k_down
     [head_dim_k][rank_k], k_up [rank_k][head_dim_k], v_down [head_dim_v][rank_v], v_up [rank_v][head_dim_v]; what matters most comes
     first. Of groups of heads_k and heads_v KV heads: behind [layers][groups], with heads_k * head_dim_k in place of head_dim_k, and
     the same of V. order_k, order_v [layers][kv_heads]: heads in the order of their groups. before_rope: keys in front of RoPE."""

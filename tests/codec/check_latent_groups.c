@@ -179,28 +179,43 @@ START_TEST(test_rows_are_those_that_latents_of_groups_stand_for)
 		size_t k, v;
 		struct turning turning;
 	} cases[] = {
-		{"lorc:k=16,v=32" AROUND, CLKV_ROPE_HALVES, {4, 4, true, NULL}, 16, 32, {0, 0}},
+		{"lorc:k=16,v=32" AROUND, CLKV_ROPE_HALVES, {4, 4, true, NULL, 0, false}, 16, 32, {0, 0}},
 		{"recalkv:k=16,v=32,heads=2" AROUND,
 	     CLKV_ROPE_PAIRS,
-	     {2, 4, true, circles},
+	     {2, 4, true, circles, 0, false},
 	     16,
 	     32,
 	     {0, 0}},
 		{"lowrank:k=16,v=48,heads_k=4,heads_v=2" AROUND ",block=32",
 	     CLKV_ROPE_HALVES,
-	     {4, 2, false, circles},
+	     {4, 2, false, circles, 0, false},
 	     16,
 	     48,
 	     {0, 0}},
-		{"lowrank:k=16,v=16,heads_v=0" AROUND, CLKV_ROPE_NONE, {1, 4, false, NULL}, 16, 16, {0, 0}},
+		{"lowrank:k=16,v=16,heads_v=0" AROUND,
+	     CLKV_ROPE_NONE,
+	     {1, 4, false, NULL, 0, false},
+	     16,
+	     16,
+	     {0, 0}},
 		{"lowrank:k=16,v=32,rope=before" AROUND,
 	     CLKV_ROPE_HALVES,
-	     {1, 1, true, NULL},
+	     {1, 1, true, NULL, 0, false},
 	     16,
 	     32,
 	     {0, 0}},
-		{"lorc:k=16,v=16" AROUND, CLKV_ROPE_HALVES, {4, 4, true, NULL}, 16, 16, {20, 1.25f}},
-		{"lorc:k=16,v=16" AROUND, CLKV_ROPE_PAIRS, {4, 4, true, NULL}, 16, 16, {24, 0.5f}},
+		{"lorc:k=16,v=16" AROUND,
+	     CLKV_ROPE_HALVES,
+	     {4, 4, true, NULL, 0, false},
+	     16,
+	     16,
+	     {20, 1.25f}},
+		{"lorc:k=16,v=16" AROUND,
+	     CLKV_ROPE_PAIRS,
+	     {4, 4, true, NULL, 0, false},
+	     16,
+	     16,
+	     {24, 0.5f}},
 	};
 	static struct stream stream;
 	const struct factors_groups *g = &cases[_i].groups;
@@ -237,7 +252,7 @@ START_TEST(test_an_order_is_not_its_inverse)
 {
 	static struct stream a, b;
 	static double forth[TOKENS * WIDTH];
-	struct factors_groups groups = {2, 4, true, circles};
+	struct factors_groups groups = {2, 4, true, circles, 0, false};
 	struct factors f, g;
 	struct feed x, y;
 	double differs = 0, norm = 0;
@@ -267,7 +282,7 @@ END_TEST
 START_TEST(test_what_is_lost_is_what_the_left_out_latents_hold)
 {
 	static struct stream stream;
-	const struct factors_groups groups = {4, 4, true, NULL};
+	const struct factors_groups groups = {4, 4, true, NULL, 0, false};
 	struct factors f;
 	struct feed feed;
 	make_factors(&f, CLKV_ROPE_HALVES, FACTORS_ORTHOGONAL, &groups, 5);
@@ -308,8 +323,10 @@ START_TEST(test_full_rank_gives_what_half_gives)
 		clkv_rope_kind rope;
 		struct factors_groups groups;
 	} cases[] = {
-		{"lorc:rank=1 ; window=16,sinks=4", CLKV_ROPE_HALVES, {4, 4, true, NULL}},
-		{"recalkv:k=1,v=1,heads=2 ; window=16,sinks=4", CLKV_ROPE_PAIRS, {2, 4, true, circles}},
+		{"lorc:rank=1 ; window=16,sinks=4", CLKV_ROPE_HALVES, {4, 4, true, NULL, 0, false}},
+		{"recalkv:k=1,v=1,heads=2 ; window=16,sinks=4",
+	     CLKV_ROPE_PAIRS,
+	     {2, 4, true, circles, 0, false}},
 	};
 	static struct stream stream;
 	struct factors f;
@@ -367,7 +384,7 @@ START_TEST(test_folded_and_expanded_agree_without_rope)
 	                                      "lowrank:k=16,v=32 | kivi:bits=4 ; window=20"};
 	static struct stream a, b;
 	const clkv_geometry g = geometry(CLKV_ROPE_NONE), turned = geometry(CLKV_ROPE_HALVES);
-	const struct factors_groups groups = {1, 1, true, NULL};
+	const struct factors_groups groups = {1, 1, true, NULL, 0, false};
 	char before[80] = "lowrank:rope=before";
 	struct factors own, group;
 	struct feed folds, expands;
@@ -514,7 +531,7 @@ START_TEST(test_foreign_and_damaged_files_are_named)
 	                                    "before_rope", "rank_k",    "rank_v"};
 	static const char recipe[] = "recalkv:k=16,v=32,heads=2";
 	const clkv_geometry g = geometry(CLKV_ROPE_HALVES);
-	const struct factors_groups groups = {2, 4, true, circles};
+	const struct factors_groups groups = {2, 4, true, circles, 0, false};
 	struct factors f;
 	factors_make_groups(&f, &g, FACTORS_SCALED, &groups, 48, 140, 1);
 	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
@@ -608,7 +625,8 @@ START_TEST(test_snapshots_forks_and_cuts)
 {
 	static const char recipe[] = "recalkv:k=16,v=32,heads=2 | kivi:bits=4 ; window=20";
 	static struct stream stream, loaded, fork;
-	const struct factors_groups groups = {2, 4, true, circles}, whole = {4, 4, true, NULL};
+	const struct factors_groups groups = {2, 4, true, circles, 0, false},
+								whole = {4, 4, true, NULL, 0, false};
 	struct factors f, other;
 	struct memory_file file = {0};
 	struct feed feed, same, smaller;
@@ -648,7 +666,7 @@ END_TEST
 START_TEST(test_tokens_leave_from_the_middle)
 {
 	static struct stream stream;
-	const struct factors_groups groups = {4, 4, true, NULL};
+	const struct factors_groups groups = {4, 4, true, NULL, 0, false};
 	struct factors f;
 	struct feed feed;
 	clkv_error error;

@@ -30,7 +30,7 @@ enum {
 	MOST_BYTES = HEAD + 4 * LAYERS * 2 * (HEADS + MOST_K + MOST_V) + CLKV__GIVEN_CHECKSUM
 };
 
-static const struct clkv__groups groups = {EACH_K, EACH_V, true};
+static const struct clkv__groups groups = {EACH_K, EACH_V, true, 1};
 static const struct clkv__latents least = {1, 1};
 static struct clkv__shape shape;
 

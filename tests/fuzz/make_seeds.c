@@ -250,7 +250,7 @@ static void make_group_factors(void)
 {
 	static const int order[FUZZ_GIVEN_LAYERS * FUZZ_GROUP_HEADS] = {1, 2, 3, 0, 3, 0, 1, 2};
 	const clkv_geometry g = fuzz_group_geometry();
-	const struct factors_groups groups = {FUZZ_GROUP_K, FUZZ_GROUP_V, true, order};
+	const struct factors_groups groups = {FUZZ_GROUP_K, FUZZ_GROUP_V, true, order, 0, false};
 	struct factors f;
 	factors_make_groups(&f, &g, FACTORS_SCALED, &groups, 3, 5, 1);
 	write_seed("group_factors", "whole", 1, f.file.bytes, f.file.n);

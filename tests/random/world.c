@@ -160,14 +160,16 @@ bool world_open(struct world *w, const struct run_case *run, struct progress *pr
 	const bool atoms = strstr(run->recipe, "csr");
 	snprintf(error.text, sizeof error.text, "one file of factors for latents and for atoms");
 	if (atoms && (strstr(run->recipe, "lowrank") || strstr(run->recipe, "cskv") ||
-	              strstr(run->recipe, "lorc") || strstr(run->recipe, "recalkv")))
+	              strstr(run->recipe, "lorc") || strstr(run->recipe, "recalkv") ||
+	              strstr(run->recipe, "clla")))
 		return refuse(w, &error);
 	if (factors_are_asked(run->recipe)) {
 		size_t dk = atoms ? 16 : world_dim(w, SIDE_K), dv = atoms ? 16 : world_dim(w, SIDE_V);
 		struct factors_groups groups;
 		if (!atoms && factors_groups_of(&w->geometry, run->recipe, &groups))
-			factors_make_groups(&factors, &w->geometry, FACTORS_PART, &groups, groups.heads_k * dk,
-			                    groups.heads_v * dv, 0);
+			factors_make_groups(&factors, &w->geometry, FACTORS_PART, &groups,
+			                    groups.share * groups.heads_k * dk,
+			                    groups.share * groups.heads_v * dv, 0);
 		else
 			factors_make(&factors, &w->geometry, FACTORS_PART, dk, dv, 0);
 		options.factors = factors.file.bytes;

@@ -106,37 +106,50 @@ void factors_make(struct factors *f, const clkv_geometry *g, enum factors_kind k
 	make(f, g, kind, rank_k, rank_v, whole, seed);
 }
 
+/* down [groups][width][rank]: 0 for rows of other layers than the first of `share`. */
+static void keep_first(float *down, size_t groups, size_t width, size_t share, size_t rank)
+{
+	for (size_t i = 0; i < groups * width; i++)
+		if (i % width >= width / share)
+			memset(down + i * rank, 0, rank * sizeof *down);
+}
+
 void factors_make_groups(struct factors *f, const clkv_geometry *g, enum factors_kind kind,
                          const struct factors_groups *groups, size_t rank_k, size_t rank_v,
                          uint64_t seed)
 {
 	clkv_factors given = CLKV_INIT(clkv_factors);
 	clkv_error error;
-	const size_t heads = (size_t)(g->layers * g->kv_heads);
+	const size_t heads = (size_t)(g->layers * g->kv_heads),
+				 share = groups->share ? groups->share : 1;
+	const size_t k = share * groups->heads_k, v = share * groups->heads_v;
 	*f = (struct factors){
 		.heads = heads,
-		.dk = groups->heads_k * (size_t)g->head_dim_k,
-		.dv = groups->heads_v * (size_t)(g->head_dim_v ? g->head_dim_v : g->head_dim_k),
+		.dk = k * (size_t)g->head_dim_k,
+		.dv = v * (size_t)(g->head_dim_v ? g->head_dim_v : g->head_dim_k),
 		.rank_k = rank_k,
 		.rank_v = rank_v,
 	};
-	fill_side(kind, heads / groups->heads_k, groups->heads_k, f->dk, rank_k, 1, 2 * seed,
-	          &f->k_down, &f->k_up);
-	fill_side(kind, heads / groups->heads_v, groups->heads_v, f->dv, rank_v, 1, 2 * seed + 1,
-	          &f->v_down, &f->v_up);
+	fill_side(kind, heads / k, k, f->dk, rank_k, 1, 2 * seed, &f->k_down, &f->k_up);
+	fill_side(kind, heads / v, v, f->dv, rank_v, 1, 2 * seed + 1, &f->v_down, &f->v_up);
+	if (groups->first) {
+		keep_first(f->k_down, heads / k, f->dk, share, rank_k);
+		keep_first(f->v_down, heads / v, f->dv, share, rank_v);
+	}
 	given.rank_k = (int)rank_k, given.rank_v = (int)rank_v;
 	given.k_down = f->k_down, given.k_up = f->k_up;
 	given.v_down = f->v_down, given.v_up = f->v_up;
 	given.heads_k = (int)groups->heads_k, given.heads_v = (int)groups->heads_v;
 	given.before_rope = groups->before;
 	given.order_k = groups->k_order;
+	given.share = (int)share;
 	feed_ok(clkv_factors_write(g, 0, &given, memory_write, &f->file, &error), &error,
 	        "clkv_factors_write");
 }
 
 bool factors_are_asked(const char *recipe)
 {
-	static const char *const stages[] = {"lowrank", "cskv", "csr", "lorc", "recalkv"};
+	static const char *const stages[] = {"lowrank", "cskv", "csr", "lorc", "recalkv", "clla"};
 	for (size_t i = 0; i < sizeof stages / sizeof stages[0]; i++)
 		if (strstr(recipe, stages[i]))
 			return true;
@@ -168,8 +181,17 @@ bool factors_groups_of(const clkv_geometry *g, const char *recipe, struct factor
 		v = 0;
 		before = true;
 	}
-	*groups = (struct factors_groups){k ? k : all, v ? v : all, before, NULL};
-	return groups->heads_k > 1 || groups->heads_v > 1 || before;
+	const bool first = strstr(recipe, "clla") != NULL;
+	if (first)
+		k = v = 0, before = true;
+	*groups = (struct factors_groups){
+		.heads_k = k ? k : all,
+		.heads_v = v ? v : all,
+		.before = before,
+		.share = number_of(recipe, "share=", first ? 2 : 1),
+		.first = first,
+	};
+	return groups->heads_k > 1 || groups->heads_v > 1 || before || groups->share > 1;
 }
 
 void factors_free(struct factors *f)
@@ -189,8 +211,8 @@ struct memory_file factors_file(const clkv_geometry *g, const char *recipe, uint
 	if (strstr(recipe, "csr"))
 		dictionary_make(&f, g, recipe, seed);
 	else if (factors_groups_of(g, recipe, &groups))
-		factors_make_groups(&f, g, FACTORS_SCALED, &groups, groups.heads_k * dk,
-		                    groups.heads_v * dv, seed);
+		factors_make_groups(&f, g, FACTORS_SCALED, &groups, groups.share * groups.heads_k * dk,
+		                    groups.share * groups.heads_v * dv, seed);
 	else
 		factors_make(&f, g, FACTORS_SCALED, dk, dv, seed);
 	struct memory_file file = f.file;

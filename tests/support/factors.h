@@ -20,6 +20,8 @@ struct factors_groups {
 	size_t heads_k, heads_v;
 	bool before;        /**< keys in front of RoPE */
 	const int *k_order; /**< [layers][kv_heads], or NULL */
+	size_t share;       /**< layers; 0: 1 */
+	bool first;         /**< latents are of the first of these layers alone */
 };
 
 /** Of all (layer, KV head), or of groups: as clkv_factors_write takes them, and the file. */

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/** \file turn_back.h \brief Keys of a model as they were in front of RoPE. */
+#ifndef TURN_BACK_H
+#define TURN_BACK_H
+
+#include "model.h"
+
+#include <stddef.h>
+
+/** Radians per position of each pair of channels, [head_dim / 2]. */
+void turn_frequencies(const struct model *model, double *frequencies);
+
+/** out [head_dim] = a head's row x at a position as it was in front of RoPE, which turns neighbouring channels in GGUF's Llama models. */
+void turn_back(const struct model *model, const double *frequencies, size_t position,
+               const float *x, float *out);
+
+#endif
