@@ -189,23 +189,25 @@ def _heads_order(order: np.ndarray | None, geometry: Geometry, name: str) -> obj
 
 def factors_bytes(geometry: Geometry, k_down: np.ndarray, k_up: np.ndarray, v_down: np.ndarray, v_up: np.ndarray,
                   model: int = 0, *, heads_k: int = 1, heads_v: int = 1, before_rope: bool = False,
-                  order_k: np.ndarray | None = None, order_v: np.ndarray | None = None) -> bytes:
+                  order_k: np.ndarray | None = None, order_v: np.ndarray | None = None, share: int = 1) -> bytes:
     """What `factors` of a cache with lowrank, lorc, recalkv, clla, cskv or csr takes: float32 behind [layers][kv_heads]: k_down
     [head_dim_k][rank_k], k_up [rank_k][head_dim_k], v_down [head_dim_v][rank_v], v_up [rank_v][head_dim_v]; what matters most comes
     first. Of groups of heads_k and heads_v KV heads: behind [layers][groups], with heads_k * head_dim_k in place of head_dim_k, and
-    the same of V. order_k, order_v [layers][kv_heads]: heads in the order of their groups. before_rope: keys in front of RoPE."""
+    the same of V. order_k, order_v [layers][kv_heads]: heads in the order of their groups. before_rope: keys in front of RoPE.
+    share: of groups of so many layers that follow each other: behind [layers / share][groups], widths share times as large."""
     struct, _held = geometry._struct()
     given = new("clkv_factors")
     given.rank_k, given.rank_v = k_down.shape[-1], v_down.shape[-1]
-    given.heads_k, given.heads_v, given.before_rope = heads_k, heads_v, before_rope
+    given.heads_k, given.heads_v, given.before_rope, given.share = heads_k, heads_v, before_rope, share
     order_held = _heads_order(order_k, geometry, "order_k"), _heads_order(order_v, geometry, "order_v")
     given.order_k, given.order_v = order_held
     for heads, dim, rank, sides in ((heads_k, geometry.head_dim_k, given.rank_k, (("k_down", k_down), ("k_up", k_up))),
                                     (heads_v, geometry.dim_v, given.rank_v, (("v_down", v_down), ("v_up", v_up)))):
         groups = geometry.kv_heads // heads if heads > 0 else 0
         for name, array in sides:
-            shape = (heads * dim, rank) if name.endswith("down") else (rank, heads * dim)
-            setattr(given, name, _arrays.floats(array, (geometry.layers, groups) + shape, name))
+            layers, width = geometry.layers // max(share, 1), max(share, 1) * heads * dim
+            shape = (width, rank) if name.endswith("down") else (rank, width)
+            setattr(given, name, _arrays.floats(array, (layers, groups) + shape, name))
     with Writer(None) as writer:
         writer.run(_library.load().clkv_factors_write, struct, model, given, writer.callback, ffi.NULL)
         return writer.result or b""
