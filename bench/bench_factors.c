@@ -75,14 +75,14 @@ bool bench_asks_for_factors(const char *recipe)
 bool bench_turns_keys(const char *recipe)
 {
 	return strstr(recipe, "lorc") != NULL || strstr(recipe, "recalkv") != NULL ||
-	       strstr(recipe, "rope=before") != NULL;
+	       strstr(recipe, "clla") != NULL || strstr(recipe, "rope=before") != NULL;
 }
 
 /* The heads that have latents together; 0 in a recipe means all. */
 static size_t heads_of(const char *recipe, const char *key, size_t all)
 {
 	size_t n = number_of(recipe, key, 1);
-	if (strstr(recipe, "lorc") != NULL)
+	if (strstr(recipe, "lorc") != NULL || strstr(recipe, "clla") != NULL)
 		n = 0;
 	if (strstr(recipe, "recalkv") != NULL)
 		n = strcmp(key, "heads_v=") == 0 ? 0 : number_of(recipe, "heads=", 4);
@@ -114,8 +114,9 @@ bool bench_factors(const clkv_geometry *geometry, const char *recipe, struct ben
 		f.heads_k = (int)heads_of(recipe, "heads_k=", all);
 		f.heads_v = (int)heads_of(recipe, "heads_v=", all);
 		f.before_rope = bench_turns_keys(recipe);
-		widen(&k, (size_t)f.heads_k);
-		widen(&v, (size_t)f.heads_v);
+		f.share = (int)number_of(recipe, "share=", strstr(recipe, "clla") != NULL ? 2 : 1);
+		widen(&k, (size_t)(f.heads_k * f.share));
+		widen(&v, (size_t)(f.heads_v * f.share));
 	}
 	bool done = (open_side(&k, heads / (k.dim / dim)) && open_side(&v, heads / (v.dim / dim))) ||
 	            tool_fail(error, "out of memory");

@@ -24,7 +24,7 @@ if [ ${#recipes[@]} = 0 ]; then
 		kivi:bits=4 kivi:bits=2 kitty kvquant kvquant:bits=2 q:k=4,v=4,rot=hadamard kvcomp kvcomp:entropy=huffman qtc qaq
 		qaq:outliers=0,n=64,eps_v=0.1,qn=1000
 		# latents
-		"lowrank:rank=48 | kivi:bits=4" "cskv:k=0.75,v=0.75,bits=4" "lorc:k=0.5,v=1 | kivi:bits=3" "recalkv:k=0.5,v=1 | kivi:bits=3"
+		"lowrank:rank=48 | kivi:bits=4" "cskv:k=0.75,v=0.75,bits=4" "lorc:k=0.5,v=1 | kivi:bits=3" "recalkv:k=0.5,v=1 | kivi:bits=3" clla:k=0.5,v=0.5
 		csr:bits=8
 		# channels
 		think:keep=0.5 spark:keep=0.5 "spark:keep=0.3 | kvcomp"
@@ -52,9 +52,10 @@ made qtc --for qtc --out "$out/qtc"
 made factors --for lowrank --tokens 2048 --out "$out/factors"
 made lorc --for lorc --out "$out/lorc"
 made recalkv --for recalkv --tokens 2048 --out "$out/recalkv"
+made clla --for clla --tokens 2048 --out "$out/clla"
 made dictionary --for csr --recipe csr --out "$out/dictionary"
 made codebook --recipe a2ats:codes=256 --tokens 4096 --out "$out/codebook"
-# clkv-eval over recipes of one file of factors; those of csr, lorc and recalkv are others than lowrank's
+# clkv-eval over recipes of one file of factors; those of csr, lorc, recalkv and clla are others than lowrank's
 judge() {
 	local name=$1 factors=$2 args=()
 	shift 2
@@ -68,12 +69,13 @@ judge() {
 		"$build/clkv-eval" "${args[@]}" --task $task --cases "$cases" --resume "$out/$name-$task.records" >"$out/$name-$task.jsonl"
 	done
 }
-sparse=() lorc=() recalkv=() others=()
+sparse=() lorc=() recalkv=() clla=() others=()
 for recipe in "${recipes[@]}"; do
 	case $recipe in
 	csr*) sparse+=("$recipe") ;;
 	lorc*) lorc+=("$recipe") ;;
 	recalkv*) recalkv+=("$recipe") ;;
+	clla*) clla+=("$recipe") ;;
 	*) others+=("$recipe") ;;
 	esac
 done
@@ -81,10 +83,11 @@ done
 [ ${#sparse[@]} = 0 ] || judge csr dictionary "${sparse[@]}"
 [ ${#lorc[@]} = 0 ] || judge lorc lorc "${lorc[@]}"
 [ ${#recalkv[@]} = 0 ] || judge recalkv recalkv "${recalkv[@]}"
+[ ${#clla[@]} = 0 ] || judge clla clla "${clla[@]}"
 # one row of generation over 4,096 tokens, one layer, processor time; each recipe in a run with f16
 : >"$out/time.jsonl"
 for recipe in "${recipes[@]}"; do
 	"$build/bench/clkv-bench" attend --recipe f16 --recipe "$recipe" --tokens 4096 --cpu-time --json >>"$out/time.jsonl" 2>/dev/null || true
 done
-cat "$out"/{all,csr,lorc,recalkv}-*.jsonl "$out/time.jsonl" 2>/dev/null | awk -f "$here/field.awk" -f "$here/families.awk" |
+cat "$out"/{all,csr,lorc,recalkv,clla}-*.jsonl "$out/time.jsonl" 2>/dev/null | awk -f "$here/field.awk" -f "$here/families.awk" |
 	tee "$out/families.md"

@@ -62,7 +62,7 @@ static struct {
 	enum purpose purpose;
 	float delta; /* 0: the usual one */
 	float most, least;
-	bool weighed;
+	bool weighed, joint;
 } o;
 
 static bool set_purpose(const char *text, struct tool_error *error)
@@ -120,6 +120,8 @@ static const struct tool_option options[] = {
      .size = {&o.heads, 1, 4096}},
 	{"share", "N", "with --for clla: layers that share latents of the first one's rows; default 2",
      .size = {&o.share, 1, 1024}},
+	{"joint", NULL, "with --for clla: latents of all these layers' rows, for lowrank with share",
+     .flag = &o.joint},
 	{"weighed", NULL,
      "with --for recalkv: errors count by what they do to logits and to the layer's output",
      .flag = &o.weighed},
@@ -147,8 +149,8 @@ static bool check(struct tool_error *error)
 		                 (double)o.most);
 	if (o.purpose != FOR_RECALKV && (o.heads > 0 || o.weighed))
 		return tool_fail(error, "--heads and --weighed go with --for recalkv alone");
-	if (o.purpose != FOR_CLLA && o.share > 0)
-		return tool_fail(error, "--share goes with --for clla alone");
+	if (o.purpose != FOR_CLLA && (o.share > 0 || o.joint))
+		return tool_fail(error, "--share and --joint go with --for clla alone");
 	if (o.purpose != FOR_CODEBOOK && o.purpose != FOR_CSR && o.recipe != NULL)
 		return tool_fail(error, "--for %s takes no --recipe: its file serves all that ask for one",
 		                 purposes[o.purpose]);
@@ -265,9 +267,11 @@ static bool train_layers(struct session *session, const struct text_input *in,
                          struct tool_error *error)
 {
 	double explained[2][2];
-	if (!train_clla(session, in, o.n_texts, o.share > 0 ? o.share : USUAL_SHARE, o.out, explained,
-	                error))
+	if (!train_clla(session, in, o.n_texts, o.share > 0 ? o.share : USUAL_SHARE, o.joint, o.out,
+	                explained, error))
 		return false;
+	if (o.joint)
+		return true;
 	(void)printf(
 		"of the other layers' squares all latents stand for %.1f %% of K, %.1f %% of V; half "
 		"of them for %.1f %%, %.1f %%\n",
@@ -359,6 +363,7 @@ int main(int argc, char **argv)
 			"--for\n"
 			"lorc those of recipes with lorc, which need no text, and the recipe of their ranks is "
 			"printed;\n"
+			"with --for clla those of recipes with clla, or with share of lowrank;\n"
 			"with --for csr the dictionaries of recipes with csr. All go the same way.\n"
 			"\n",
 		.options = options,

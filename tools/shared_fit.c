@@ -10,43 +10,49 @@
 
 #include <stdlib.h>
 
-/* Column block of layer `layer` of up [width][share * width] += A^T C, down [share * width][width]. */
-static void project(const struct shared_side *s, size_t layer, const float *down, float *up)
+/* Row r of up, for the layers behind the first: A's column r times moments of a with their rows. */
+static void project(const struct shared_side *s, size_t r, const float *down, float *up)
 {
 	const size_t w = s->width, all = s->share * w;
-	const double *c = s->cross + (layer - 1) * w * w;
-	for (size_t r = 0; r < w; r++)
-		for (size_t d = 0; d < w; d++) {
-			double sum = 0;
-			for (size_t i = 0; i < w; i++)
-				sum += (double)down[i * w + r] * c[i * w + d];
-			up[r * all + layer * w + d] = (float)sum;
-		}
+	for (size_t d = w; d < all; d++) {
+		double sum = 0;
+		for (size_t i = 0; i < w; i++)
+			sum += (double)down[i * w + r] * s->moment[i * all + d];
+		up[r * all + d] = (float)sum;
+	}
 }
 
-bool shared_fit(const struct shared_side *s, float *down, float *up, struct tool_error *error)
+bool shared_fit_first(const struct shared_side *s, float *down, float *up, struct tool_error *error)
 {
 	const size_t w = s->width, all = s->share * w;
 	float *b = calloc(w * w, sizeof *b);
-	if (b == NULL)
-		return tool_fail(error, "out of memory");
+	double *first = calloc(w * w, sizeof *first);
+	bool done = (b && first) || tool_fail(error, "out of memory");
 	for (size_t i = 0; i < all * w; i++)
 		down[i] = up[i] = 0;
-	bool done = factors_components(w, s->first, down, b, error);
+	for (size_t i = 0; i < w * w && done; i++)
+		first[i] = s->moment[i / w * all + i % w];
+	done = done && factors_components(w, first, down, b, error);
 	for (size_t i = 0; i < w * w && done; i++)
 		up[i / w * all + i % w] = b[i];
-	for (size_t l = 1; l < s->share && done; l++)
-		project(s, l, down, up);
+	for (size_t r = 0; r < w && done; r++)
+		project(s, r, down, up);
 	free(b);
+	free(first);
 	return done;
+}
+
+bool shared_fit_all(const struct shared_side *s, float *down, float *up, struct tool_error *error)
+{
+	return factors_components(s->share * s->width, s->moment, down, up, error);
 }
 
 double shared_explained(const struct shared_side *s, const float *up, size_t rank)
 {
 	const size_t w = s->width, all = s->share * w;
 	double sum = 0, square = 0;
-	for (size_t l = 1; l < s->share; l++)
-		square += s->own[l - 1];
+	for (size_t d = w; d < all; d++)
+		square += s->moment[d * all + d];
 	for (size_t r = 0; r < rank; r++)
 		for (size_t d = w; d < all; d++)
 			sum += (double)up[r * all + d] * (double)up[r * all + d];

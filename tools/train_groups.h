@@ -19,10 +19,11 @@ bool train_lorc(const struct model *model, float most, float least, const char *
 bool train_recalkv(struct session *session, const struct text_input *texts, size_t n_texts,
                    size_t heads, bool weighed, const char *path, struct tool_error *error);
 
-/** CLLA: factors from texts of `share` layers that follow each other, of latents of the first one's rows. explained: of the other layers'
- *  squares the part that all latents, and half of them, stand for, of K and of V. Errors: a share that doesn't divide the model's
- *  layers. */
+/** CLLA: factors from texts of `share` layers that follow each other, of latents of the first one's rows; joint: of all their rows.
+ *  explained: of the other layers' squares the part that all latents of the first one's rows, and half of them, stand for, of K and of
+ *  V; jointly 0. Errors: a share that doesn't divide the model's layers. */
 bool train_clla(struct session *session, const struct text_input *texts, size_t n_texts,
-                size_t share, const char *path, double explained[2][2], struct tool_error *error);
+                size_t share, bool joint, const char *path, double explained[2][2],
+                struct tool_error *error);
 
 #endif

@@ -22,7 +22,7 @@ static double number(void)
 /* Rows of the layers: the first's, of different strength by channel; the second's a sum of them; the third's one and noise. */
 static struct layers {
 	double x[SAMPLES][SHARE][WIDTH];
-	double first[WIDTH * WIDTH], cross[(SHARE - 1) * WIDTH * WIDTH], own[SHARE - 1];
+	double moment[ALL * ALL], own[SHARE - 1];
 	float down[ALL * WIDTH], up[WIDTH * ALL];
 } layers;
 
@@ -42,12 +42,9 @@ static void make_layers(void)
 			for (int i = 0; i < WIDTH * WIDTH; i++)
 				layers.x[s][l][i % WIDTH] +=
 					layers.x[s][0][i / WIDTH] * sums[l][i / WIDTH][i % WIDTH];
-		for (int i = 0; i < WIDTH * WIDTH; i++) {
-			double a = layers.x[s][0][i / WIDTH] / SAMPLES;
-			layers.first[i] += a * layers.x[s][0][i % WIDTH];
-			for (int l = 1; l < SHARE; l++)
-				layers.cross[(l - 1) * WIDTH * WIDTH + i] += a * layers.x[s][l][i % WIDTH];
-		}
+		const double *x = layers.x[s][0];
+		for (int i = 0; i < ALL * ALL; i++)
+			layers.moment[i] += x[i / ALL] * x[i % ALL] / SAMPLES;
 		for (int l = 1; l < SHARE; l++)
 			for (int c = 0; c < WIDTH; c++)
 				layers.own[l - 1] += layers.x[s][l][c] * layers.x[s][l][c] / SAMPLES;
@@ -56,15 +53,15 @@ static void make_layers(void)
 
 static struct shared_side fit(void)
 {
-	const struct shared_side side = {WIDTH, SHARE, layers.first, layers.cross, layers.own};
+	const struct shared_side side = {WIDTH, SHARE, layers.moment};
 	struct tool_error error = {""};
 	make_layers();
-	ck_assert_msg(shared_fit(&side, layers.down, layers.up, &error), "%s", error.text);
+	ck_assert_msg(shared_fit_first(&side, layers.down, layers.up, &error), "%s", error.text);
 	return side;
 }
 
-/* The mean square of what `rank` latents, of all layers' rows by down, lose of a layer's rows. */
-static double loss(int layer, size_t rank, const float *down, const float *up)
+/* The mean square of what `rank` latents, of all layers' rows by down [ALL][columns], lose of a layer's rows. */
+static double loss(int layer, size_t rank, size_t columns, const float *down, const float *up)
 {
 	double sum = 0;
 	for (int s = 0; s < SAMPLES; s++) {
@@ -73,7 +70,7 @@ static double loss(int layer, size_t rank, const float *down, const float *up)
 		for (size_t r = 0; r < rank; r++) {
 			double z = 0;
 			for (int i = 0; i < ALL; i++)
-				z += layers.x[s][i / WIDTH][i % WIDTH] * (double)down[(size_t)i * WIDTH + r];
+				z += layers.x[s][i / WIDTH][i % WIDTH] * (double)down[(size_t)i * columns + r];
 			for (int c = 0; c < WIDTH; c++)
 				e[c] -= z * (double)up[r * ALL + (size_t)(layer * WIDTH + c)];
 		}
@@ -89,9 +86,9 @@ START_TEST(test_what_the_first_layer_says_is_kept)
 	fit();
 	for (size_t i = WIDTH * WIDTH; i < ALL * WIDTH; i++)
 		ck_assert_float_eq(layers.down[i], 0);
-	ck_assert_double_lt(loss(0, WIDTH, layers.down, layers.up), 1e-8);
-	ck_assert_double_lt(loss(1, WIDTH, layers.down, layers.up), 1e-8 * layers.own[0]);
-	ck_assert_double_gt(loss(2, WIDTH, layers.down, layers.up), 1);
+	ck_assert_double_lt(loss(0, WIDTH, WIDTH, layers.down, layers.up), 1e-8);
+	ck_assert_double_lt(loss(1, WIDTH, WIDTH, layers.down, layers.up), 1e-8 * layers.own[0]);
+	ck_assert_double_gt(loss(2, WIDTH, WIDTH, layers.down, layers.up), 1);
 }
 END_TEST
 
@@ -102,15 +99,35 @@ START_TEST(test_other_layers_lose_least)
 	const struct shared_side side = fit();
 	const double all = layers.own[0] + layers.own[1];
 	for (size_t rank = 0; rank <= WIDTH; rank += 4) {
-		double lost = loss(1, rank, layers.down, layers.up) + loss(2, rank, layers.down, layers.up);
+		double lost = loss(1, rank, WIDTH, layers.down, layers.up) +
+		              loss(2, rank, WIDTH, layers.down, layers.up);
 		ck_assert_double_eq_tol(shared_explained(&side, layers.up, rank), 1 - lost / all, 1e-5);
 		for (int i = 0; i < 20 && rank > 0; i++) {
 			memcpy(other, layers.up, sizeof other);
 			for (size_t c = WIDTH; c < ALL; c++)
 				other[(size_t)rand() % rank * ALL + c] += (float)(0.1 * number());
-			ck_assert_double_gt(
-				loss(1, rank, layers.down, other) + loss(2, rank, layers.down, other), lost);
+			ck_assert_double_gt(loss(1, rank, WIDTH, layers.down, other) +
+			                        loss(2, rank, WIDTH, layers.down, other),
+			                    lost);
 		}
+	}
+}
+END_TEST
+
+/* Of all layers' rows latents lose no more of them together than those of the first one's do. */
+START_TEST(test_joint_latents_lose_no_more)
+{
+	static float down[ALL * ALL], up[ALL * ALL];
+	const struct shared_side side = fit();
+	struct tool_error error = {""};
+	ck_assert_msg(shared_fit_all(&side, down, up, &error), "%s", error.text);
+	for (size_t rank = 0; rank <= WIDTH; rank += 3) {
+		double first = 0, joint = 0;
+		for (int l = 0; l < SHARE; l++) {
+			first += loss(l, rank, WIDTH, layers.down, layers.up);
+			joint += loss(l, rank, ALL, down, up);
+		}
+		ck_assert_double_le(joint, first * (1 + 1e-6));
 	}
 }
 END_TEST
@@ -129,9 +146,9 @@ START_TEST(test_a_model_has_factors_of_layers)
 	tiny_session_path(path);
 	tiny_session_text(&s, 0, ids[0], TOKENS);
 	tiny_session_text(&s, 1, ids[1], TOKENS);
-	ck_assert(!train_clla(&s, texts, 2, 3, path, explained, &error));
+	ck_assert(!train_clla(&s, texts, 2, 3, false, path, explained, &error));
 	ck_assert_msg(strstr(error.text, "--share 3 doesn't divide") != NULL, "%s", error.text);
-	ck_assert_msg(train_clla(&s, texts, 2, 2, path, explained, &error), "%s", error.text);
+	ck_assert_msg(train_clla(&s, texts, 2, 2, false, path, explained, &error), "%s", error.text);
 	for (int side = 0; side < 2; side++) {
 		ck_assert_double_gt(explained[side][1], 0);
 		ck_assert_double_gt(explained[side][0], explained[side][1]);
@@ -140,6 +157,15 @@ START_TEST(test_a_model_has_factors_of_layers)
 	s.given.factors = tiny_session_take(path);
 	ck_assert_msg(session_stream_open(&s, "clla | kivi:bits=4", 64, &stream, &error), "%s",
 	              error.text);
+	session_stream_close(&stream);
+	free(s.given.factors.data);
+	strcpy(path, "/tmp/clkv-check-train-XXXXXX");
+	tiny_session_path(path);
+	ck_assert_msg(train_clla(&s, texts, 2, 2, true, path, explained, &error), "%s", error.text);
+	s.given.factors = tiny_session_take(path);
+	ck_assert_msg(session_stream_open(&s, "lowrank:share=2,rank=1,heads_k=2,heads_v=2,rope=before",
+	                                  64, &stream, &error),
+	              "%s", error.text);
 	session_stream_close(&stream);
 	session_close(&s);
 }
@@ -156,6 +182,7 @@ int main(void)
 	}
 	tcase_add_test(numbers, test_what_the_first_layer_says_is_kept);
 	tcase_add_test(numbers, test_other_layers_lose_least);
+	tcase_add_test(numbers, test_joint_latents_lose_no_more);
 	tcase_set_timeout(model, 240);
 	tcase_add_test(model, test_a_model_has_factors_of_layers);
 	suite_add_tcase(suite, numbers);
