@@ -78,6 +78,11 @@ bool bench_turns_keys(const char *recipe)
 	       strstr(recipe, "clla") != NULL || strstr(recipe, "rope=before") != NULL;
 }
 
+size_t bench_layers_together(const char *recipe)
+{
+	return number_of(recipe, "share=", strstr(recipe, "clla") != NULL ? 2 : 1);
+}
+
 /* The heads that have latents together; 0 in a recipe means all. */
 static size_t heads_of(const char *recipe, const char *key, size_t all)
 {
@@ -114,7 +119,7 @@ bool bench_factors(const clkv_geometry *geometry, const char *recipe, struct ben
 		f.heads_k = (int)heads_of(recipe, "heads_k=", all);
 		f.heads_v = (int)heads_of(recipe, "heads_v=", all);
 		f.before_rope = bench_turns_keys(recipe);
-		f.share = (int)number_of(recipe, "share=", strstr(recipe, "clla") != NULL ? 2 : 1);
+		f.share = (int)bench_layers_together(recipe);
 		widen(&k, (size_t)(f.heads_k * f.share));
 		widen(&v, (size_t)(f.heads_v * f.share));
 	}

@@ -11,6 +11,9 @@
 bool bench_asks_for_factors(const char *recipe);
 /** Whether latents are of keys in front of RoPE, which the geometry then has. */
 bool bench_turns_keys(const char *recipe);
+
+/** Layers that have latents together. */
+size_t bench_layers_together(const char *recipe);
 bool bench_factors(const clkv_geometry *geometry, const char *recipe, struct bench_file *file,
                    struct tool_error *error);
 

@@ -34,12 +34,14 @@ static clkv_cache_options cache_options(const struct bench_problem *p)
 	return o;
 }
 
+/* As many layers, or a few more where some go together. */
 static bool count_bytes(struct bench_rig *rig, size_t layers, struct tool_error *error)
 {
 	clkv_error cause;
 	clkv_cache_options o = cache_options(rig->problem);
-	rig->layers = layers;
-	rig->geometry.layers = (int)layers;
+	const size_t each = bench_layers_together(rig->problem->recipe);
+	rig->layers = (layers + each - 1) / each * each;
+	rig->geometry.layers = (int)rig->layers;
 	rig->bytes = (clkv_bytes)CLKV_INIT(clkv_bytes);
 	return clkv_bytes_required(rig->machine->context, &rig->geometry, rig->problem->recipe, &o,
 	                           &rig->bytes, &cause) == CLKV_OK ||
