@@ -256,6 +256,10 @@ static void make_group_factors(void)
 	write_seed("group_factors", "whole", 1, f.file.bytes, f.file.n);
 	write_seed("group_factors", "cut", 1, f.file.bytes, 80);
 	factors_free(&f);
+	const struct factors_groups layers = {FUZZ_GROUP_K, FUZZ_GROUP_V, true, order, 2, true};
+	factors_make_groups(&f, &g, FACTORS_SCALED, &layers, 4, 8, 1);
+	write_seed("group_factors", "layers", 1, f.file.bytes, f.file.n);
+	factors_free(&f);
 }
 
 /* The feed reports failures as a test's. */
