@@ -36,9 +36,11 @@ static const char *const recipes[] = {
 	"lowrank:k=0.25,v=0.75 | kivi:bits=4 ; window=20",
 	"lowrank:k=16,v=1 | q:k=5,v=4,axis_k=channel,axis_v=channel,group=16" SMALL,
 	"lorc:rank=0.5" SMALL,
-	"lorc:k=0.5,v=0.75 | kivi:bits=4 ; window=20",
+	"lorc:k=0.5,v=0.75 | q:k=4,v=4,axis_k=channel,axis_v=channel ; window=20",
 	"lowrank:k=16,v=1,heads_v=0 | q:k=5,v=4,axis_v=channel,group=16" SMALL,
 	"lowrank:heads_k=0,rank=0.5,rope=before | kivi:k=2,v=3 ; window=10,skip=1",
+	"lowrank:share=2,heads_k=0,heads_v=0,rank=0.5,rope=before | "
+    "q:k=5,v=4,axis_k=channel,axis_v=channel,group=16 ; window=10",
 	"cskv:bits=3,group=16 ; window=10,sinks=2,skip=1",
 	"csr:atoms=16,pairs=3,chunks_v=1" SMALL,
 	"csr:atoms=16,pairs=16,chunks_v=1 ; window=20,seal=prompt",

@@ -166,7 +166,8 @@ bool world_open(struct world *w, const struct run_case *run, struct progress *pr
 	if (factors_are_asked(run->recipe)) {
 		size_t dk = atoms ? 16 : world_dim(w, SIDE_K), dv = atoms ? 16 : world_dim(w, SIDE_V);
 		struct factors_groups groups;
-		if (!atoms && factors_groups_of(&w->geometry, run->recipe, &groups))
+		const bool grouped = !atoms && factors_groups_of(&w->geometry, run->recipe, &groups);
+		if (grouped && (size_t)w->geometry.layers % groups.share == 0)
 			factors_make_groups(&factors, &w->geometry, FACTORS_PART, &groups,
 			                    groups.share * groups.heads_k * dk,
 			                    groups.share * groups.heads_v * dv, 0);
