@@ -264,3 +264,20 @@ def test_factors_of_groups(context, rows):
         clkv.factors_bytes(GEOMETRY, whole, whole, whole, whole, heads_k=2, heads_v=2, order_k=np.zeros((2, 3), int))
     with pytest.raises(clkv.Error, match="heads_k"):
         clkv.factors_bytes(GEOMETRY, whole, whole, whole, whole, heads_k=3, heads_v=2)
+
+
+def test_factors_of_layers(context, rows):
+    """All heads of both layers together: all latents give the rows, half of them those of the first layer."""
+    whole = np.eye(128, dtype=np.float32).reshape(1, 1, 128, 128)
+    data = clkv.factors_bytes(GEOMETRY, whole, whole, whole, whole, heads_k=2, heads_v=2, share=2)
+    q, k, v = rows(300)
+    for rank, kept in ((32, (True, True)), (16, (True, False))):
+        recipe = f"lowrank:rank={rank},heads_k=2,heads_v=2,share=2 ; window=64"
+        with context.cache(GEOMETRY, recipe, max_tokens=512, factors=data) as cache, cache.sequence() as sequence:
+            run(cache, [(sequence, 300, "prompt_end")], q, k, v)
+            for layer in range(2):
+                for got, want in zip(sequence.read(layer, 0, 128), (k[layer, :128], v[layer, :128])):
+                    expected = want if kept[layer] else np.zeros_like(want)
+                    assert np.abs(got - expected).max() < np.abs(want).max() / 1024
+    with pytest.raises(clkv.Error, match="k_down"):
+        clkv.factors_bytes(GEOMETRY, whole, whole, whole, whole, heads_k=2, heads_v=2)

@@ -40,7 +40,7 @@ static const char *const recipes[] = {
 	"lowrank:k=16,v=1,heads_v=0 | q:k=5,v=4,axis_v=channel,group=16" SMALL,
 	"lowrank:heads_k=0,rank=0.5,rope=before | kivi:k=2,v=3 ; window=10,skip=1",
 	"lowrank:share=2,heads_k=0,heads_v=0,rank=0.5,rope=before | "
-    "q:k=5,v=4,axis_k=channel,axis_v=channel,group=16 ; window=10",
+	"q:k=5,v=4,axis_k=channel,axis_v=channel,group=16 ; window=10",
 	"cskv:bits=3,group=16 ; window=10,sinks=2,skip=1",
 	"csr:atoms=16,pairs=3,chunks_v=1" SMALL,
 	"csr:atoms=16,pairs=16,chunks_v=1 ; window=20,seal=prompt",
