@@ -262,7 +262,7 @@ def test_factors_of_groups(context, rows):
                     assert np.abs(got[:, head] - expected).max() < np.abs(want).max() / 1024
     with pytest.raises(clkv.Error, match="order_k"):
         clkv.factors_bytes(GEOMETRY, whole, whole, whole, whole, heads_k=2, heads_v=2, order_k=np.zeros((2, 3), int))
-    with pytest.raises(clkv.Error, match="heads_k"):
+    with pytest.raises(clkv.Error, match="k_down"):
         clkv.factors_bytes(GEOMETRY, whole, whole, whole, whole, heads_k=3, heads_v=2)
 
 
