@@ -354,9 +354,9 @@ int main(void)
 	TCase *bytes = fixture_case(suite, "bytes", 60), *each = fixture_case(suite, "forms", 300);
 	fixture_some(ends, test_even_levels_without_outliers_are_kivi, SHAPES, 0);
 	fixture_some(values, test_values_have_the_nearest_level_and_outliers_are_exact, SHAPES * CODED,
-	             0, 1, 2, 3, 4, 5, 12);
+	             0, 1, 2, 5, 12);
 	fixture_some(values, test_a_channel_of_outliers, CODED, 0, 1);
-	fixture_some(values, test_of_equally_far_values_the_first_are_taken, CODED, 0, 1, 2, 3);
+	fixture_some(values, test_of_equally_far_values_the_first_are_taken, CODED, 0, 2);
 	tcase_add_test(values, test_a_block_smaller_than_its_lists_is_exact);
 	tcase_add_test(values, test_outliers_and_levels_each_come_closer);
 	tcase_add_test(bytes, test_bytes_are_those_of_the_formula);
