@@ -124,7 +124,8 @@ class State:
         """Commits the open step but for its last `remove` columns, or drops it if a layer is missing. Returns how many columns of
         `remove` are left to remove."""
         self.catch_up()
-        if self.step is None:
+        step = self.step
+        if step is None:
             return remove
         if not self.complete():
             self.drop()
@@ -133,10 +134,11 @@ class State:
         kept = [max(self.live[row] - cut, 0) for row in self.rows]
         if cut and not self.croppable and any(self.phases[row] == "prompt" for row in self.rows):
             raise _errors.UnsupportedError(f"{self.recipe}: a prompt that is judged by its last queries can't be cropped")
-        self.after = self.counted(cut)
-        self.step.commit(kept if cut else None)
-        self.take(self.after)
-        self.store.own(None)
+        after = self.after = self.counted(cut)
+        step.commit(kept if cut else None)
+        if self.after is after:  # else a forward of another thread has caught up with it, and may have begun its own step
+            self.take(after)
+            self.store.own(None)
         self.warn()
         return remove - cut
 
@@ -153,13 +155,15 @@ class State:
 
     def catch_up(self) -> None:
         """Counts what a commit has done that was interrupted behind the library's part of it."""
-        if self.after is not None and self.step is not None and self.step.ended:
-            self.take(self.after)
+        after, step = self.after, self.step  # another thread may take them away
+        if after is not None and step is not None and step.ended:
+            self.take(after)
 
     def drop(self) -> None:
         """Leaves out a forward that didn't reach its last layer."""
-        self.after = None
-        self.step.abort()
+        step, self.after = self.step, None
+        if step is not None:
+            step.abort()
         self.step = None
         self.store.own(None)
 
