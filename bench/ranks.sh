@@ -20,16 +20,16 @@ trap 'rm -rf "$dir"' EXIT
 trap 'exit 1' INT TERM
 
 run() { # RANKS TOKENS: notes milliseconds of a step
-	# a rank that waits keeps its core busy, unless told to let others have it
-	bind=core yield=0
-	[ "$1" -le "$cores" ] || bind=none yield=1
-	mpirun --bind-to $bind --mca mpi_yield_when_idle $yield -n "$1" "$program" "$2" "$steps" f16 --fill >"$dir/out"
+	# a rank that waits keeps its core busy, unless told to let others have it; cores get even numbers of ranks
+	yield=0
+	[ "$1" -le "$cores" ] || yield=1
+	mpirun --bind-to core:overload-allowed --mca mpi_yield_when_idle $yield -n "$1" "$program" "$2" "$steps" f16 --fill >"$dir/out"
 	sed -n 's/.*: \([0-9.]*\) ms per step$/\1/p' "$dir/out" >>"$dir/$1-$2"
 }
 # kinds take turns, so that what else the machine does meets all of them
 i=0
 while [ $i -lt "$repeats" ]; do
-	run 1 $((tokens / 8))
+	run 1 $few
 	run 1 $((tokens / 2 + tokens / 4))
 	for r in "$@"; do
 		run "$r" $((few * r))
@@ -37,15 +37,13 @@ while [ $i -lt "$repeats" ]; do
 	done
 	i=$((i + 1))
 done
-[ -s "$dir/1-$few" ] || run 1 $few
 median() { sort -n "$dir/$1" | awk '{ v[NR] = $1 } END { print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'; }
-short=$(median 1-$((tokens / 8)))
 long=$(median 1-$((tokens / 2 + tokens / 4)))
 alone=$(median 1-$few)
 # a line through one rank's two lengths: a step's launches, and a token's attention
-awk -v t="$tokens" -v s="$short" -v l="$long" 'BEGIN {
-	b = (l - s) / (t / 2 + t / 4 - t / 8)
-	printf "%.9g %.9g\n", s - b * t / 8, b
+awk -v t="$tokens" -v few="$few" -v s="$alone" -v l="$long" 'BEGIN {
+	b = (l - s) / (t / 2 + t / 4 - few)
+	printf "%.9g %.9g\n", s - b * few, b
 }' >"$dir/line"
 read -r start token <"$dir/line"
 echo "$cores cores, load $(cut -d' ' -f1-3 /proc/loadavg), medians of $repeats runs of $steps steps; one rank: $start ms, and $token ms a token"
