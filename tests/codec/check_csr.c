@@ -273,14 +273,9 @@ static const char *const attended[] = {
 /* Look-ups of products, and weights added up by atom, give what rows made whole give, in generation and in prompts. */
 START_TEST(test_look_ups_attend_as_rows_do)
 {
-	static struct stream stream;
 	struct feed feed;
 	open_feed(&feed, attended[_i], NULL, NULL);
-	stream_open(&feed, &stream);
-	feed_one(&feed, &stream, TOKENS, CLKV_PROMPT_END, 1, NULL);
-	ck_assert_uint_gt(stream_info(&stream).sealed, 100);
-	expect_rows(&feed, &stream, 1, CLKV_DECODE, 2, EXPECT_DECODED, BOUND_ATTEND_CODES);
-	expect_rows(&feed, &stream, 39, CLKV_PROMPT, 3, EXPECT_DECODED, BOUND_ATTEND_CODES);
+	expect_attends_as_read(&feed);
 	feed_close(&feed);
 }
 END_TEST

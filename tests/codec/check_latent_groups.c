@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** \file check_latent_groups.c \brief Latents of several heads and of keys in front of RoPE: rows, attention, bytes, files, refusals. */
-#include "base/hash.h"
+/** \file check_latent_groups.c \brief Latents of several heads and of keys in front of RoPE: rows, attention, bytes, refusals, sequences. */
 #include "ref/ref_half.h"
 #include "ref/ref_rope.h"
 #include "support/bounds.h"
@@ -8,6 +7,7 @@
 #include "support/expect.h"
 #include "support/factors.h"
 #include "support/fixture.h"
+#include "support/latents.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -15,7 +15,7 @@
 #include <string.h>
 
 #define AROUND " ; window=0,sinks=0"
-enum { LAYERS = 2, HEADS = 4, DK = 32, DV = 48, TOKENS = 150, WIDTH = HEADS * DV };
+enum { LAYERS = 2, HEADS = 4, DK = 32, DV = 48 };
 
 /* Each layer's heads go in a circle of four, the second's the other way round: neither is its own inverse. */
 static const int circles[LAYERS * HEADS] = {1, 2, 3, 0, 3, 0, 1, 2};
@@ -47,12 +47,11 @@ static struct ref_rope reference_of(clkv_rope_kind kind)
 static void open_feed(struct feed *feed, clkv_rope_kind rope, const char *recipe,
                       const struct factors *f)
 {
-	clkv_cache_options o = feed_room(600, 3);
-	o.factors = f ? f->file.bytes : NULL;
-	o.factors_size = f ? f->file.n : 0;
-	*feed = (struct feed){.geometry = geometry(rope), .lse = true};
-	feed_open(feed, fixture.context, fixture.queue, recipe, &o);
+	const clkv_geometry g = geometry(rope);
+	latents_open(feed, &g, recipe, f);
 }
+
+static struct latents_rows rows;
 
 static void make_factors(struct factors *f, clkv_rope_kind rope, enum factors_kind kind,
                          const struct factors_groups *groups, uint64_t seed)
@@ -61,113 +60,7 @@ static void make_factors(struct factors *f, clkv_rope_kind rope, enum factors_ki
 	factors_make_groups(f, &g, kind, groups, groups->heads_k * DK, groups->heads_v * DV, seed);
 }
 
-static void seal_all(struct feed *feed, struct stream *stream)
-{
-	feed->append_only = true;
-	stream_open(feed, stream);
-	feed_one(feed, stream, TOKENS, CLKV_PROMPT_END, 1, NULL);
-	ck_assert_uint_eq(stream_info(stream).sealed, TOKENS);
-}
-
-/* What a prompt's rows of a layer were and became, [TOKENS][HEADS][dim]. */
-static struct rows {
-	double given[2][TOKENS * WIDTH], read[2][TOKENS * WIDTH];
-} rows;
-
-static void read_layer(const struct feed *feed, const struct stream *stream, int layer)
-{
-	feed_rows(feed, layer, FEED_K, stream->row, TOKENS, rows.given[0]);
-	feed_rows(feed, layer, FEED_V, stream->row, TOKENS, rows.given[1]);
-	feed_read(feed, stream, layer, 0, TOKENS, rows.read[0], rows.read[1]);
-}
-
 /* ---------------------------------------------------------------- what stands for a row ---- */
-
-/* A head's channels turned to a position, or back from one. */
-static void turn(clkv_rope_kind kind, double position, double *x)
-{
-	const struct ref_rope rope = reference_of(kind);
-	/* back from position 0, too */
-	const double square =
-		signbit(position) ? (double)turning.magnitude * (double)turning.magnitude : 1;
-	double y[DK];
-	if (kind == CLKV_ROPE_NONE)
-		return;
-	memcpy(y, x, sizeof y);
-	for (size_t d = 0; d < rope.dims; d++)
-		y[d] = ref_rope(&rope, position, d, x[d], x[ref_rope_partner(&rope, d)]) / square;
-	memcpy(x, y, sizeof y);
-}
-
-/* Of a side: its groups, their factors, and how many latents of a group are kept. */
-struct side {
-	size_t dim, each, width, rank;
-	const int *order;
-	const float *down, *up;
-	clkv_rope_kind turned;
-};
-
-/* What stands for the rows of a group at a position, x [each][dim] in the order's, and how far it may be off: halves of rows and
- * latents, sums in single precision, 2^-17 of their terms' magnitudes, and as much for turns of 2^-22. */
-static void expand_group(const struct side *s, size_t group, double position, const double *given,
-                         double *want, double *slack)
-{
-	const float *down = s->down + group * s->width * s->width,
-				*up = s->up + group * s->width * s->width;
-	double x[WIDTH];
-	for (size_t i = 0; i < s->width; i++)
-		x[i] = ref_half(given[i]);
-	for (size_t j = 0; j < s->each; j++)
-		turn(s->turned, -position, x + j * s->dim);
-	memset(want, 0, s->width * sizeof *want);
-	memset(slack, 0, s->width * sizeof *slack);
-	for (size_t r = 0; r < s->rank; r++) {
-		double z = 0, norm = 0;
-		for (size_t c = 0; c < s->width; c++) {
-			z += x[c] * (double)down[c * s->width + r];
-			norm += fabs(x[c] * (double)down[c * s->width + r]);
-		}
-		for (size_t c = 0; c < s->width; c++) {
-			want[c] += ref_half(z) * (double)up[r * s->width + c];
-			slack[c] +=
-				fabs((double)up[r * s->width + c]) * (2 * REF_HALF_EPS * fabs(z) + 0x1p-16 * norm);
-		}
-	}
-	for (size_t j = 0; j < s->each; j++)
-		turn(s->turned, position, want + j * s->dim);
-}
-
-/* A turned channel may be off by what its partner is, too. */
-static double slack_of(const struct side *s, const double *slack, size_t c)
-{
-	const struct ref_rope rope = reference_of(s->turned);
-	if (s->turned == CLKV_ROPE_NONE || c >= rope.dims)
-		return slack[c];
-	return rope.attn_factor * (slack[c] + slack[ref_rope_partner(&rope, c)]);
-}
-
-static void expect_side(const struct side *s, int layer, const double *given, const double *read)
-{
-	double x[WIDTH], want[WIDTH], slack[WIDTH];
-	const size_t groups = HEADS / s->each;
-	for (size_t i = 0; i < TOKENS * groups; i++) {
-		const size_t t = i / groups, g = i % groups;
-		const int *members = s->order + (size_t)layer * HEADS + g * s->each;
-		for (size_t j = 0; j < s->each; j++)
-			memcpy(x + j * s->dim, given + (t * HEADS + (size_t)members[j]) * s->dim,
-			       s->dim * sizeof *x);
-		expand_group(s, (size_t)layer * groups + g, (double)t, x, want, slack);
-		for (size_t c = 0; c < s->width; c++) {
-			const size_t j = c / s->dim, d = c % s->dim;
-			const double y = read[(t * HEADS + (size_t)members[j]) * s->dim + d];
-			EACH_MSG(fabs(y - want[c]) <= slack_of(s, slack + j * s->dim, d) + 1e-5,
-			         "layer %d, %zu channels, token %zu, KV head %d, channel %zu: %g, not %g",
-			         layer, s->dim, t, members[j], d, y, want[c]);
-		}
-	}
-}
-
-static const int plain[LAYERS * HEADS] = {0, 1, 2, 3, 0, 1, 2, 3};
 
 /* ReCalKV (a), the order of heads: with the inverse one, latents would be of other heads' rows. */
 START_TEST(test_rows_are_those_that_latents_of_groups_stand_for)
@@ -225,21 +118,30 @@ START_TEST(test_rows_are_those_that_latents_of_groups_stand_for)
 		turning = cases[_i].turning;
 	make_factors(&f, cases[_i].rope, FACTORS_SCALED, g, 3);
 	open_feed(&feed, cases[_i].rope, cases[_i].recipe, &f);
-	seal_all(&feed, &stream);
-	const struct side k = {DK,
-	                       g->heads_k,
-	                       g->heads_k * DK,
-	                       g->heads_k * cases[_i].k,
-	                       g->k_order ? g->k_order : plain,
-	                       f.k_down,
-	                       f.k_up,
-	                       g->before ? cases[_i].rope : CLKV_ROPE_NONE};
-	const struct side v = {DV,    g->heads_v, g->heads_v * DV, g->heads_v * cases[_i].v,
-	                       plain, f.v_down,   f.v_up,          CLKV_ROPE_NONE};
+	latents_seal(&feed, &stream);
+	const struct ref_rope rope = reference_of(cases[_i].rope);
+	const bool turns = g->before && cases[_i].rope != CLKV_ROPE_NONE;
+	const struct latents_side k = {.heads = HEADS,
+	                               .dim = DK,
+	                               .each = g->heads_k,
+	                               .share = 1,
+	                               .rank = g->heads_k * cases[_i].k,
+	                               .order = g->k_order,
+	                               .down = f.k_down,
+	                               .up = f.k_up,
+	                               .rope = turns ? &rope : NULL};
+	const struct latents_side v = {.v = 1,
+	                               .heads = HEADS,
+	                               .dim = DV,
+	                               .each = g->heads_v,
+	                               .share = 1,
+	                               .rank = g->heads_v * cases[_i].v,
+	                               .down = f.v_down,
+	                               .up = f.v_up};
 	for (int l = 0; l < LAYERS; l++) {
-		read_layer(&feed, &stream, l);
-		expect_side(&k, l, rows.given[0], rows.read[0]);
-		expect_side(&v, l, rows.given[1], rows.read[1]);
+		latents_read(&feed, &stream, l, &rows);
+		latents_expect_rows(&k, (size_t)l, &rows);
+		latents_expect_rows(&v, (size_t)l, &rows);
 	}
 	turning = (struct turning){DK, 1};
 	feed_close(&feed);
@@ -251,7 +153,7 @@ END_TEST
 START_TEST(test_an_order_is_not_its_inverse)
 {
 	static struct stream a, b;
-	static double forth[TOKENS * WIDTH];
+	static double forth[LATENTS_MOST];
 	struct factors_groups groups = {2, 4, true, circles, 0, false};
 	struct factors f, g;
 	struct feed x, y;
@@ -261,12 +163,12 @@ START_TEST(test_an_order_is_not_its_inverse)
 	make_factors(&g, CLKV_ROPE_HALVES, FACTORS_ORTHOGONAL, &groups, 3);
 	open_feed(&x, CLKV_ROPE_HALVES, "recalkv:k=16,v=32,heads=2" AROUND, &f);
 	open_feed(&y, CLKV_ROPE_HALVES, "recalkv:k=16,v=32,heads=2" AROUND, &g);
-	seal_all(&x, &a);
-	seal_all(&y, &b);
-	read_layer(&x, &a, 0);
+	latents_seal(&x, &a);
+	latents_seal(&y, &b);
+	latents_read(&x, &a, 0, &rows);
 	memcpy(forth, rows.read[0], sizeof forth);
-	read_layer(&y, &b, 0);
-	for (size_t i = 0; i < TOKENS * HEADS * DK; i++) {
+	latents_read(&y, &b, 0, &rows);
+	for (size_t i = 0; i < LATENTS_TOKENS * HEADS * DK; i++) {
 		differs += pow(forth[i] - rows.read[0][i], 2);
 		norm += pow(forth[i], 2);
 	}
@@ -285,11 +187,12 @@ START_TEST(test_what_is_lost_is_what_the_left_out_latents_hold)
 	const struct factors_groups groups = {4, 4, true, NULL, 0, false};
 	struct factors f;
 	struct feed feed;
+	const struct ref_rope rope = reference_of(CLKV_ROPE_HALVES);
 	make_factors(&f, CLKV_ROPE_HALVES, FACTORS_ORTHOGONAL, &groups, 5);
 	open_feed(&feed, CLKV_ROPE_HALVES, "lorc:k=16,v=16" AROUND, &f);
-	seal_all(&feed, &stream);
-	read_layer(&feed, &stream, 1);
-	for (size_t t = 0; t < TOKENS; t++) {
+	latents_seal(&feed, &stream);
+	latents_read(&feed, &stream, 1, &rows);
+	for (size_t t = 0; t < LATENTS_TOKENS; t++) {
 		enum { ALL = HEADS * DK, KEPT = HEADS * 16 };
 		double x[ALL], lost = 0, dropped = 0, norm = 0;
 		for (size_t c = 0; c < ALL; c++) {
@@ -298,7 +201,7 @@ START_TEST(test_what_is_lost_is_what_the_left_out_latents_hold)
 			norm += x[c] * x[c];
 		}
 		for (size_t h = 0; h < HEADS; h++)
-			turn(CLKV_ROPE_HALVES, -(double)t, x + h * DK);
+			latents_turn(&rope, -(double)t, x + h * DK);
 		for (size_t r = KEPT; r < ALL; r++) {
 			double z = 0;
 			for (size_t c = 0; c < ALL; c++)
@@ -334,7 +237,7 @@ START_TEST(test_full_rank_gives_what_half_gives)
 	make_factors(&f, cases[_i].rope, FACTORS_ORTHOGONAL, &cases[_i].groups, 7);
 	open_feed(&feed, cases[_i].rope, cases[_i].recipe, &f);
 	stream_open(&feed, &stream);
-	feed_one(&feed, &stream, TOKENS, CLKV_PROMPT_END, 1, NULL);
+	feed_one(&feed, &stream, LATENTS_TOKENS, CLKV_PROMPT_END, 1, NULL);
 	expect_rows(&feed, &stream, 5, CLKV_DECODE, 2, EXPECT_GIVEN, BOUND_ATTEND_HALF);
 	feed_close(&feed);
 	factors_free(&f);
@@ -355,15 +258,10 @@ static const char *const attended[] = {
  * some and scales them. */
 START_TEST(test_attention_is_that_of_expanded_rows)
 {
-	static struct stream stream;
 	struct feed feed;
 	turning = _i % 2 ? (struct turning){20, 1.25f} : (struct turning){DK, 1};
 	open_feed(&feed, CLKV_ROPE_HALVES, attended[_i], NULL);
-	stream_open(&feed, &stream);
-	feed_one(&feed, &stream, TOKENS, CLKV_PROMPT_END, 1, NULL);
-	ck_assert_uint_gt(stream_info(&stream).sealed, 100);
-	expect_rows(&feed, &stream, 1, CLKV_DECODE, 2, EXPECT_DECODED, BOUND_ATTEND_CODES);
-	expect_rows(&feed, &stream, 39, CLKV_PROMPT, 3, EXPECT_DECODED, BOUND_ATTEND_CODES);
+	expect_attends_as_read(&feed);
 	turning = (struct turning){DK, 1};
 	feed_close(&feed);
 }
@@ -372,7 +270,7 @@ END_TEST
 static void answer(struct feed *feed, struct stream *stream, struct feed_result *result)
 {
 	stream_open(feed, stream);
-	feed_one(feed, stream, TOKENS, CLKV_PROMPT_END, 1, NULL);
+	feed_one(feed, stream, LATENTS_TOKENS, CLKV_PROMPT_END, 1, NULL);
 	feed_one(feed, stream, 12, CLKV_DECODE, 2, result);
 }
 
@@ -431,7 +329,7 @@ START_TEST(test_bytes_are_those_of_the_formula)
 	static struct stream stream;
 	struct feed feed;
 	open_feed(&feed, CLKV_ROPE_HALVES, formulas[_i].recipe, NULL);
-	seal_all(&feed, &stream);
+	latents_seal(&feed, &stream);
 	ck_assert_uint_eq(feed_stats(&feed).used_sealed, 3 * LAYERS * HEADS * formulas[_i].block);
 	const clkv_geometry g = geometry(CLKV_ROPE_HALVES);
 	const clkv_cache_options o = feed_room(600, 3);
@@ -479,183 +377,26 @@ START_TEST(test_what_does_not_go_together_is_refused)
 }
 END_TEST
 
-/* Behind the magic: words, the model, a layer's two orders, factors; a checksum at the end. */
-enum {
-	WORDS_AT = 8,
-	MODEL_AT = WORDS_AT + 44,
-	ORDER_AT = MODEL_AT + 8,
-	FACTORS_AT = ORDER_AT + 32
-};
-
-static void put_word(struct memory_file *file, size_t at, uint32_t value)
-{
-	for (size_t i = 0; i < 4; i++)
-		file->bytes[at + i] = (unsigned char)(value >> 8 * i);
-}
-
-static uint32_t get_word(const struct memory_file *file, size_t at)
-{
-	uint32_t value = 0;
-	for (size_t i = 0; i < 4; i++)
-		value |= (uint32_t)file->bytes[at + i] << 8 * i;
-	return value;
-}
-
-/* The file with another word and the checksum that it should have then. */
-static void expect_foreign(const char *recipe, struct memory_file *file, size_t at, uint32_t theirs,
-                           clkv_status want, const char *text)
-{
-	const clkv_geometry g = geometry(CLKV_ROPE_HALVES);
-	const uint32_t ours = get_word(file, at);
-	for (int i = 0; i < 2; i++) {
-		put_word(file, at, i == 0 ? theirs : ours);
-		uint64_t hash = clkv__hash(CLKV__HASH_START, file->bytes, file->n - 8);
-		put_word(file, file->n - 8, (uint32_t)hash);
-		put_word(file, file->n - 4, (uint32_t)(hash >> 32));
-		if (i == 0)
-			factors_expect_no_cache(&g, recipe, file, 0, want, text);
-	}
-}
-
-static uint32_t bits_of(float x)
-{
-	uint32_t bits;
-	memcpy(&bits, &x, sizeof bits);
-	return bits;
-}
-
-START_TEST(test_foreign_and_damaged_files_are_named)
-{
-	static const char *const words[] = {"version",     "layers",    "kv_heads", "head_dim_k",
-	                                    "head_dim_v",  "rope.kind", "heads_k",  "heads_v",
-	                                    "before_rope", "rank_k",    "rank_v"};
-	static const char recipe[] = "recalkv:k=16,v=32,heads=2";
-	const clkv_geometry g = geometry(CLKV_ROPE_HALVES);
-	const struct factors_groups groups = {2, 4, true, circles, 0, false};
-	struct factors f;
-	factors_make_groups(&f, &g, FACTORS_SCALED, &groups, 48, 140, 1);
-	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
-		char text[40];
-		snprintf(text, sizeof text, "%s is 0", words[i]);
-		expect_foreign(recipe, &f.file, WORDS_AT + 4 * i, 0, CLKV_ERROR_INVALID_ARGUMENT, text);
-		snprintf(text, sizeof text, "%s is 300", words[i]);
-		expect_foreign(recipe, &f.file, WORDS_AT + 4 * i, 300, CLKV_ERROR_INVALID_ARGUMENT, text);
-	}
-	expect_foreign(recipe, &f.file, MODEL_AT, 7, CLKV_ERROR_INVALID_ARGUMENT, "model");
-	expect_foreign(recipe, &f.file, ORDER_AT, 0, CLKV_ERROR_CORRUPT, "KV head 0 2 times");
-	expect_foreign(recipe, &f.file, ORDER_AT, 4, CLKV_ERROR_CORRUPT, "KV head 1 0 times");
-	expect_foreign(recipe, &f.file, ORDER_AT + 28, 0, CLKV_ERROR_CORRUPT, "order of V in layer 0");
-	expect_foreign(recipe, &f.file, FACTORS_AT, bits_of(NAN), CLKV_ERROR_CORRUPT,
-	               "K, layer 0, group 0");
-	expect_foreign(recipe, &f.file, f.file.n - 12, bits_of(1.0001e6f), CLKV_ERROR_CORRUPT,
-	               "V, layer 1, group 0");
-	f.file.bytes[FACTORS_AT + 4001] ^= 1;
-	factors_expect_no_cache(&g, recipe, &f.file, 0, CLKV_ERROR_CORRUPT, "checksum");
-	f.file.bytes[FACTORS_AT + 4001] ^= 1;
-	f.file.n -= 8;
-	factors_expect_no_cache(&g, recipe, &f.file, 0, CLKV_ERROR_CORRUPT, "bytes");
-	f.file.n += 8;
-	/* ranks, groups and recipes that it doesn't serve */
-	factors_expect_no_cache(&g, "recalkv:k=32,v=32,heads=2", &f.file, 0,
-	                        CLKV_ERROR_INVALID_ARGUMENT, "rank_k is 48, and the recipe's is 32");
-	factors_expect_no_cache(&g, "recalkv:k=16,v=48,heads=2", &f.file, 0,
-	                        CLKV_ERROR_INVALID_ARGUMENT, "rank_v is 140");
-	factors_expect_no_cache(&g, "lorc:k=16,v=32", &f.file, 0, CLKV_ERROR_INVALID_ARGUMENT,
-	                        "heads_k is 2; allowed: the cache's 4");
-	factors_expect_no_cache(&g, "lowrank:k=16,v=32,heads_k=2,heads_v=4", &f.file, 0,
-	                        CLKV_ERROR_INVALID_ARGUMENT, "before_rope is 1");
-	factors_expect_no_cache(&g, "layers=0: lorc ; 1-: recalkv:heads=2", &f.file, 0,
-	                        CLKV_ERROR_INVALID_ARGUMENT, "different groups");
-	factors_expect_no_cache(&g, "layers=0: lorc ; 1-: csr:chunks_v=1", &f.file, 0,
-	                        CLKV_ERROR_INVALID_ARGUMENT, "different groups");
-	factors_expect_no_cache(&g, "csr:chunks_v=1", &f.file, 0, CLKV_ERROR_INVALID_ARGUMENT,
-	                        "own rows");
-	factors_expect_no_cache(&g, "lorc", NULL, 0, CLKV_ERROR_INVALID_ARGUMENT, "factors is NULL");
-	factors_free(&f);
-}
-END_TEST
-
-START_TEST(test_what_cannot_be_written_is_named)
-{
-	static const int twice[LAYERS * HEADS] = {0, 1, 2, 3, 0, 1, 1, 3};
-	static float zeros[LAYERS * HEADS * WIDTH * DV];
-	static const struct {
-		int heads_k, heads_v, before, rank_k, rank_v;
-		const int *order;
-		clkv_status want;
-		const char *text;
-	} wrong[] = {
-		{3, 0, 0, 16, 16, NULL, CLKV_ERROR_INVALID_ARGUMENT, "heads_k is 3"},
-		{0, -1, 0, 16, 16, NULL, CLKV_ERROR_INVALID_ARGUMENT, "heads_v is -1"},
-		{2, 2, 2, 16, 16, NULL, CLKV_ERROR_INVALID_ARGUMENT, "before_rope is 2"},
-		{2, 2, 1, 65, 16, NULL, CLKV_ERROR_INVALID_ARGUMENT, "rank_k is 65"},
-		{2, 2, 1, 64, 97, NULL, CLKV_ERROR_INVALID_ARGUMENT, "rank_v is 97"},
-		{2, 2, 1, 16, 16, twice, CLKV_ERROR_CORRUPT, "KV head 1 2 times"},
-	};
-	const clkv_geometry g = geometry(CLKV_ROPE_HALVES);
-	struct memory_file file = {0};
-	clkv_error error;
-	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
-		clkv_factors f = CLKV_INIT(clkv_factors);
-		f.rank_k = wrong[i].rank_k, f.rank_v = wrong[i].rank_v;
-		f.k_down = f.k_up = f.v_down = f.v_up = zeros;
-		f.heads_k = wrong[i].heads_k, f.heads_v = wrong[i].heads_v;
-		f.before_rope = wrong[i].before;
-		f.order_k = wrong[i].order;
-		ck_assert_int_eq(clkv_factors_write(&g, 0, &f, memory_write, &file, &error), wrong[i].want);
-		ck_assert_msg(strstr(error.text, wrong[i].text) != NULL, "%s", error.text);
-	}
-	ck_assert_uint_eq(file.n, 0);
-}
-END_TEST
-
 /* ---------------------------------------------------------------- sequences ---- */
 
-static void expect_not_loaded(const char *recipe, const struct factors *f,
-                              struct memory_file *saved, const char *text)
-{
-	struct feed feed;
-	open_feed(&feed, CLKV_ROPE_HALVES, recipe, f);
-	memory_expect_refused(&feed, saved, text);
-	feed_close(&feed);
-}
-
-/* Pages go as they are to a cache with the same factors; forks share them, and what is cut is gone. */
 START_TEST(test_snapshots_forks_and_cuts)
 {
 	static const char recipe[] = "recalkv:k=16,v=32,heads=2 | kivi:bits=4 ; window=20";
-	static struct stream stream, loaded, fork;
 	const struct factors_groups groups = {2, 4, true, circles, 0, false},
 								whole = {4, 4, true, NULL, 0, false};
 	struct factors f, other;
-	struct memory_file file = {0};
-	struct feed feed, same, smaller;
-	clkv_error error;
+	struct feed feed, same, smaller, foreign;
 	make_factors(&f, CLKV_ROPE_HALVES, FACTORS_SCALED, &groups, 1);
 	make_factors(&other, CLKV_ROPE_HALVES, FACTORS_SCALED, &whole, 2);
 	open_feed(&feed, CLKV_ROPE_HALVES, recipe, &f);
 	open_feed(&same, CLKV_ROPE_HALVES, recipe, &f);
-	stream_open(&feed, &stream);
-	feed_one(&feed, &stream, 200, CLKV_PROMPT_END, 1, NULL);
-	memory_save(&feed, &stream, NULL, &file);
-	memory_load(&same, &file, &stream, &loaded);
-	expect_same_cache(&feed, &stream, &loaded);
-	expect_rows(&same, &loaded, 3, CLKV_DECODE, 2, EXPECT_DECODED, BOUND_ATTEND_CODES);
-	expect_not_loaded("lorc:k=16,v=32 | kivi:bits=4 ; window=20", &other, &file, "factors file");
 	open_feed(&smaller, CLKV_ROPE_HALVES, "recalkv:k=16,v=32,heads=2 ; window=20,block=32", &f);
-	memory_load(&smaller, &file, &stream, &loaded);
-	stream_fork(&feed, &stream, &fork);
-	ck_assert_int_eq(clkv_seq_truncate(stream.seq, 100, &error), CLKV_OK);
-	stream.n = 100;
-	expect_rows(&feed, &stream, 2, CLKV_DECODE, 3, EXPECT_DECODED, BOUND_ATTEND_CODES);
-	expect_rows(&feed, &fork, 2, CLKV_DECODE, 4, EXPECT_DECODED, BOUND_ATTEND_CODES);
-	stream_close(&stream);
-	stream_close(&fork);
-	expect_nothing_used(&feed);
-	memory_close(&file);
+	open_feed(&foreign, CLKV_ROPE_HALVES, "lorc:k=16,v=32 | kivi:bits=4 ; window=20", &other);
+	latents_expect_life(&feed, &same, &smaller, &foreign, "factors file");
 	feed_close(&feed);
 	feed_close(&same);
 	feed_close(&smaller);
+	feed_close(&foreign);
 	factors_free(&f);
 	factors_free(&other);
 }
@@ -670,12 +411,13 @@ START_TEST(test_tokens_leave_from_the_middle)
 	struct factors f;
 	struct feed feed;
 	clkv_error error;
-	enum { FROM = 10, GAP = 30, LEFT = TOKENS - GAP };
+	const struct ref_rope rope = reference_of(CLKV_ROPE_HALVES);
+	enum { FROM = 10, GAP = 30, LEFT = LATENTS_TOKENS - GAP };
 	make_factors(&f, CLKV_ROPE_HALVES, FACTORS_ORTHOGONAL, &groups, 5);
 	open_feed(&feed, CLKV_ROPE_HALVES, "lorc:rank=1" AROUND, &f);
-	seal_all(&feed, &stream);
-	feed_rows(&feed, 0, FEED_K, stream.row, TOKENS, rows.given[0]);
-	feed_rows(&feed, 0, FEED_V, stream.row, TOKENS, rows.given[1]);
+	latents_seal(&feed, &stream);
+	feed_rows(&feed, 0, FEED_K, stream.row, LATENTS_TOKENS, rows.given[0]);
+	feed_rows(&feed, 0, FEED_V, stream.row, LATENTS_TOKENS, rows.given[1]);
 	ck_assert_msg(clkv_seq_remove(stream.seq, FROM, FROM + GAP, feed.queue, &error) == CLKV_OK,
 	              "%s", error.text);
 	feed_read(&feed, &stream, 0, 0, LEFT, rows.read[0], rows.read[1]);
@@ -683,7 +425,7 @@ START_TEST(test_tokens_leave_from_the_middle)
 		const size_t t = i / HEADS, from = (t < FROM ? t : t + GAP) * HEADS + i % HEADS;
 		double *k = rows.given[0] + from * DK, *v = rows.given[1] + from * DV;
 		if (t >= FROM)
-			turn(CLKV_ROPE_HALVES, -GAP, k);
+			latents_turn(&rope, -GAP, k);
 		EACH_MSG(fabs(rows.read[0][i * DK + i % DK] - k[i % DK]) < 0.02, "K of token %zu", t);
 		EACH_MSG(fabs(rows.read[1][i * DV + i % DV] - v[i % DV]) < 0.02, "V of token %zu", t);
 	}
@@ -709,8 +451,6 @@ int main(void)
 	tcase_add_test(bytes, test_the_same_text_makes_the_same_bits);
 	tcase_add_loop_test(files, test_what_does_not_go_together_is_refused, 0,
 	                    (int)(sizeof refused / sizeof refused[0]));
-	tcase_add_test(files, test_foreign_and_damaged_files_are_named);
-	tcase_add_test(files, test_what_cannot_be_written_is_named);
 	tcase_add_test(files, test_snapshots_forks_and_cuts);
 	tcase_add_test(files, test_tokens_leave_from_the_middle);
 	return fixture_run_shared(suite);

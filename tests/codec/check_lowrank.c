@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /** \file check_lowrank.c \brief Sealed blocks of latents: what stands for a row, attention, bytes, what is refused, files. */
-#include "base/hash.h"
+#include "base/little_endian.h"
 #include "ref/ref_half.h"
 #include "support/bounds.h"
 #include "support/each.h"
 #include "support/expect.h"
 #include "support/factors.h"
 #include "support/fixture.h"
+#include "support/latents.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -14,47 +15,20 @@
 
 #define AROUND " ; window=0,sinks=0"
 /* Of the geometry below; heads of V have other channels than those of K, so that neither side's factors fit the other. */
-enum { LAYERS = 2, HEADS = 2, DK = 64, DV = 80, TOKENS = 150, MOST = TOKENS * HEADS * DV };
+enum { LAYERS = 2, HEADS = 2, DK = 64, DV = 80 };
 
 static clkv_geometry geometry(void)
 {
 	return feed_geometry(LAYERS, 6, HEADS, DK, DV);
 }
 
-static clkv_cache_options room(const struct memory_file *file)
-{
-	clkv_cache_options o = feed_room(600, 3);
-	o.factors = file ? file->bytes : NULL;
-	o.factors_size = file ? file->n : 0;
-	return o;
-}
-
 static void open_feed(struct feed *feed, const char *recipe, const struct factors *f)
 {
-	const clkv_cache_options o = room(f ? &f->file : NULL);
-	*feed = (struct feed){.geometry = geometry(), .lse = true};
-	feed_open(feed, fixture.context, fixture.queue, recipe, &o);
+	const clkv_geometry g = geometry();
+	latents_open(feed, &g, recipe, f);
 }
 
-static void seal_all(struct feed *feed, struct stream *stream)
-{
-	feed->append_only = true;
-	stream_open(feed, stream);
-	feed_one(feed, stream, TOKENS, CLKV_PROMPT_END, 1, NULL);
-	ck_assert_uint_eq(stream_info(stream).sealed, TOKENS);
-}
-
-/* What a prompt's rows of a layer were and became, [TOKENS][HEADS][dim]. */
-static struct rows {
-	double given[2][MOST], read[2][MOST];
-} rows;
-
-static void read_layer(const struct feed *feed, const struct stream *stream, int layer)
-{
-	feed_rows(feed, layer, FEED_K, stream->row, TOKENS, rows.given[0]);
-	feed_rows(feed, layer, FEED_V, stream->row, TOKENS, rows.given[1]);
-	feed_read(feed, stream, layer, 0, TOKENS, rows.read[0], rows.read[1]);
-}
+static struct latents_rows rows;
 
 /* ---------------------------------------------------------------- what stands for a row ---- */
 
@@ -97,10 +71,10 @@ START_TEST(test_rows_are_those_that_latents_stand_for)
 	double want[DV], slack[DV];
 	factors_make(&f, &g, FACTORS_SCALED, DK, DV, 3);
 	open_feed(&feed, ranks[_i].recipe, &f);
-	seal_all(&feed, &stream);
+	latents_seal(&feed, &stream);
 	for (int l = 0; l < LAYERS; l++) {
-		read_layer(&feed, &stream, l);
-		for (size_t i = 0; i < 2 * TOKENS * HEADS; i++) {
+		latents_read(&feed, &stream, l, &rows);
+		for (size_t i = 0; i < 2 * LATENTS_TOKENS * HEADS; i++) {
 			size_t side = i % 2, head = i / 2 % HEADS, dim = side ? DV : DK, at = i / 2 * dim;
 			size_t of = ((size_t)l * HEADS + head) * dim * dim;
 			expand(rows.given[side] + at, (side ? f.v_down : f.k_down) + of,
@@ -126,9 +100,9 @@ START_TEST(test_what_is_lost_is_what_the_left_out_columns_hold)
 	const clkv_geometry g = geometry();
 	factors_make(&f, &g, FACTORS_ORTHOGONAL, DK, DV, 5);
 	open_feed(&feed, "lowrank:k=32,v=48" AROUND, &f);
-	seal_all(&feed, &stream);
-	read_layer(&feed, &stream, 1);
-	for (size_t i = 0; i < 2 * TOKENS * HEADS; i++) {
+	latents_seal(&feed, &stream);
+	latents_read(&feed, &stream, 1, &rows);
+	for (size_t i = 0; i < 2 * LATENTS_TOKENS * HEADS; i++) {
 		size_t side = i % 2, head = i / 2 % HEADS, dim = side ? DV : DK, rank = side ? 48 : 32;
 		const float *down = (side ? f.v_down : f.k_down) + (HEADS + head) * dim * dim;
 		const double *x = rows.given[side] + i / 2 * dim, *y = rows.read[side] + i / 2 * dim;
@@ -169,19 +143,19 @@ START_TEST(test_codes_of_latents_are_those_of_rows)
 		{"lowrank:k=64,v=80 | q:k=16,v=4" AROUND, "q:k=16,v=4" AROUND, 64, 80},
 	};
 	static struct stream a, b;
-	static struct rows plain;
+	static struct latents_rows plain;
 	struct factors f;
 	struct feed latents, given;
 	const clkv_geometry g = geometry();
 	factors_make(&f, &g, FACTORS_PART, pairs[_i].k, pairs[_i].v, 0);
 	open_feed(&latents, pairs[_i].latents, &f);
 	open_feed(&given, pairs[_i].rows, NULL);
-	seal_all(&latents, &a);
-	seal_all(&given, &b);
-	read_layer(&given, &b, 1);
+	latents_seal(&latents, &a);
+	latents_seal(&given, &b);
+	latents_read(&given, &b, 1, &rows);
 	plain = rows;
-	read_layer(&latents, &a, 1);
-	for (size_t i = 0; i < TOKENS * HEADS; i++) {
+	latents_read(&latents, &a, 1, &rows);
+	for (size_t i = 0; i < LATENTS_TOKENS * HEADS; i++) {
 		for (size_t c = 0; c < DK; c++)
 			EACH_MSG(rows.read[0][i * DK + c] == (c < pairs[_i].k ? plain.read[0][i * DK + c] : 0),
 			         "K, row %zu, channel %zu", i, c);
@@ -215,9 +189,9 @@ START_TEST(test_latents_beyond_half_are_bounded)
 	memory_close(&f.file);
 	f.file = file;
 	open_feed(&feed, recipes[_i], &f);
-	seal_all(&feed, &stream);
-	read_layer(&feed, &stream, 0);
-	for (size_t i = 0; i < TOKENS * HEADS * DK; i++)
+	latents_seal(&feed, &stream);
+	latents_read(&feed, &stream, 0, &rows);
+	for (size_t i = 0; i < LATENTS_TOKENS * HEADS * DK; i++)
 		EACH_MSG(fabs(rows.read[0][i]) <= 65504.0 * (1 + 2 * REF_HALF_EPS), "%g", rows.read[0][i]);
 	feed_close(&feed);
 	factors_free(&f);
@@ -237,14 +211,9 @@ static const char *const attended[] = {
 /* A query that takes K's factor and a sum that takes V's give what rows made whole give, in generation and in prompts. */
 START_TEST(test_folded_factors_attend_as_expanded_rows_do)
 {
-	static struct stream stream;
 	struct feed feed;
 	open_feed(&feed, attended[_i], NULL);
-	stream_open(&feed, &stream);
-	feed_one(&feed, &stream, TOKENS, CLKV_PROMPT_END, 1, NULL);
-	ck_assert_uint_gt(stream_info(&stream).sealed, 100);
-	expect_rows(&feed, &stream, 1, CLKV_DECODE, 2, EXPECT_DECODED, BOUND_ATTEND_CODES);
-	expect_rows(&feed, &stream, 39, CLKV_PROMPT, 3, EXPECT_DECODED, BOUND_ATTEND_CODES);
+	expect_attends_as_read(&feed);
 	feed_close(&feed);
 }
 END_TEST
@@ -259,7 +228,7 @@ START_TEST(test_full_rank_gives_what_half_gives)
 	factors_make(&f, &g, FACTORS_ORTHOGONAL, DK, DV, 7);
 	open_feed(&feed, "lowrank:rank=1 ; window=16,sinks=4", &f);
 	stream_open(&feed, &stream);
-	feed_one(&feed, &stream, TOKENS, CLKV_PROMPT_END, 1, NULL);
+	feed_one(&feed, &stream, LATENTS_TOKENS, CLKV_PROMPT_END, 1, NULL);
 	expect_rows(&feed, &stream, 5, CLKV_DECODE, 2, EXPECT_GIVEN, BOUND_ATTEND_HALF);
 	feed_close(&feed);
 	factors_free(&f);
@@ -318,7 +287,7 @@ START_TEST(test_bytes_are_those_of_the_formula)
 	static struct stream stream;
 	struct feed feed;
 	open_feed(&feed, formulas[_i].recipe, NULL);
-	seal_all(&feed, &stream);
+	latents_seal(&feed, &stream);
 	ck_assert_uint_eq(feed_stats(&feed).used_sealed, 3 * LAYERS * HEADS * formulas[_i].bytes);
 	/* factors at the recipe's ranks */
 	const clkv_geometry g = geometry();
@@ -381,20 +350,6 @@ static void expect_no_cache(const char *recipe, const struct memory_file *file, 
 	factors_expect_no_cache(&g, recipe, file, model, want, text);
 }
 
-static void put_word(struct memory_file *file, size_t at, uint32_t value)
-{
-	for (size_t i = 0; i < 4; i++)
-		file->bytes[at + i] = (unsigned char)(value >> 8 * i);
-}
-
-/* Writes the checksum that the bytes should have. */
-static void sign(struct memory_file *file)
-{
-	uint64_t hash = clkv__hash(CLKV__HASH_START, file->bytes, file->n - 8);
-	for (size_t i = 0; i < 8; i++)
-		file->bytes[file->n - 8 + i] = (unsigned char)(hash >> 8 * i);
-}
-
 START_TEST(test_foreign_files_are_named)
 {
 	static const struct {
@@ -414,13 +369,13 @@ START_TEST(test_foreign_files_are_named)
 	factors_make(&f, &g, FACTORS_SCALED, 48, 32, 1);
 	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
 		size_t at = WORDS_AT + 4 * (i < 7 ? i : i - 1);
-		put_word(&f.file, at, words[i].theirs);
-		sign(&f.file);
+		clkv__put32(f.file.bytes + at, words[i].theirs);
+		memory_sign(&f.file);
 		expect_no_cache("lowrank:k=48,v=32", &f.file, 0, CLKV_ERROR_INVALID_ARGUMENT,
 		                words[i].text);
-		put_word(&f.file, at, words[i].ours);
+		clkv__put32(f.file.bytes + at, words[i].ours);
 	}
-	sign(&f.file);
+	memory_sign(&f.file);
 	expect_no_cache("lowrank:k=64,v=32", &f.file, 0, CLKV_ERROR_INVALID_ARGUMENT,
 	                "rank_k is 48, and the recipe's is 64");
 	expect_no_cache("layers=0: lowrank:k=16,v=32 ; 1-: cskv:k=48,v=48", &f.file, 0,
@@ -464,15 +419,13 @@ START_TEST(test_entries_must_be_numbers_of_bounded_size)
 	factors_make(&f, &g, FACTORS_SCALED, 48, 32, 1);
 	for (size_t i = 0; i < 8; i++) {
 		size_t at = i % 2 ? f.file.n - 12 : FACTORS_AT;
-		uint32_t bits, ours = (uint32_t)f.file.bytes[at] | (uint32_t)f.file.bytes[at + 1] << 8 |
-		                      (uint32_t)f.file.bytes[at + 2] << 16 |
-		                      (uint32_t)f.file.bytes[at + 3] << 24;
+		uint32_t bits, ours = clkv__get32(f.file.bytes + at);
 		memcpy(&bits, &lies[i / 2], sizeof bits);
-		put_word(&f.file, at, bits);
-		sign(&f.file);
+		clkv__put32(f.file.bytes + at, bits);
+		memory_sign(&f.file);
 		expect_no_cache("lowrank:rank=16", &f.file, 0, CLKV_ERROR_CORRUPT,
 		                i % 2 ? "V, layer 1, KV head 1" : "K, layer 0, KV head 0");
-		put_word(&f.file, at, ours);
+		clkv__put32(f.file.bytes + at, ours);
 	}
 	factors_free(&f);
 }

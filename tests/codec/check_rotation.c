@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** \file check_rotation.c \brief Rows turned by matrices of a file: which ones, back again, refused, and in snapshots. */
-#include "base/hash.h"
+#include "base/little_endian.h"
 #include "ref/ref_attend.h"
 #include "ref/ref_half.h"
 #include "support/bounds.h"
@@ -121,11 +121,6 @@ static size_t first_record(const struct memory_file *file)
 	return 48 + (size_t)file->bytes[12] + 256u * file->bytes[13] + 8 + 8;
 }
 
-static uint32_t word(const unsigned char *at)
-{
-	return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
-}
-
 static double half(const unsigned char *at)
 {
 	return ref_from_half((uint16_t)(at[0] | at[1] << 8));
@@ -155,10 +150,11 @@ static void expect_record(const struct feed *feed, const struct stream *stream, 
                           size_t head, const unsigned char *record, const float *rk,
                           const float *rv)
 {
-	size_t from = word(record + 12), n = word(record + 16), at = (size_t)layer * HEADS + head;
+	size_t from = clkv__get32(record + 12), n = clkv__get32(record + 16),
+		   at = (size_t)layer * HEADS + head;
 	double *k = calloc(n * HEADS * DK, sizeof *k), *v = calloc(n * HEADS * DV, sizeof *v);
 	ck_assert(k && v);
-	ck_assert_uint_eq(word(record), 3);
+	ck_assert_uint_eq(clkv__get32(record), 3);
 	feed_rows(feed, layer, FEED_K, stream->row + from, n, k);
 	feed_rows(feed, layer, FEED_V, stream->row + from, n, v);
 	for (size_t t = 0; t < n; t++) {
@@ -190,7 +186,7 @@ START_TEST(test_each_layer_head_and_side_has_its_own_matrix)
 	for (int l = 0; l < LAYERS; l++)
 		for (size_t h = 0; h < HEADS; h++) {
 			expect_record(&feed, &stream, l, h, record, k, v);
-			record += 32 + word(record + 24) + 8;
+			record += 32 + clkv__get32(record + 24) + 8;
 		}
 	free(k);
 	free(v);
@@ -239,25 +235,11 @@ static void expect_refusal(const struct memory_file *file, uint64_t model, const
 	ck_assert_uint_eq(inject_device_bytes(), before);
 }
 
-static void put_word(struct memory_file *file, size_t at, uint32_t value)
-{
-	for (size_t i = 0; i < 4; i++)
-		file->bytes[at + i] = (unsigned char)(value >> 8 * i);
-}
-
 static void put_float(struct memory_file *file, size_t at, float value)
 {
 	uint32_t bits;
 	memcpy(&bits, &value, sizeof bits);
-	put_word(file, at, bits);
-}
-
-/* Writes the checksum that the bytes should have: FNV-1a of all before it. */
-static void sign(struct memory_file *file)
-{
-	uint64_t hash = clkv__hash(CLKV__HASH_START, file->bytes, file->n - 8);
-	for (size_t i = 0; i < 8; i++)
-		file->bytes[file->n - 8 + i] = (unsigned char)(hash >> 8 * i);
+	clkv__put32(file->bytes + at, bits);
 }
 
 START_TEST(test_foreign_files_are_named)
@@ -270,17 +252,17 @@ START_TEST(test_foreign_files_are_named)
 	const clkv_geometry g = geometry();
 	struct memory_file file = rotation_file(&g, ROTATION_RANDOM, 1);
 	for (size_t i = 0; i < 6; i++) {
-		uint32_t ours = word(file.bytes + WORDS_AT + 4 * i);
-		put_word(&file, WORDS_AT + 4 * i, words[i].theirs);
-		sign(&file);
+		uint32_t ours = clkv__get32(file.bytes + WORDS_AT + 4 * i);
+		clkv__put32(file.bytes + WORDS_AT + 4 * i, words[i].theirs);
+		memory_sign(&file);
 		expect_refusal(&file, 0, WHOLE, CLKV_ERROR_INVALID_ARGUMENT, words[i].text);
-		put_word(&file, WORDS_AT + 4 * i, ours);
+		clkv__put32(file.bytes + WORDS_AT + 4 * i, ours);
 	}
 	/* bytes in the other order, as another machine might have written them */
-	put_word(&file, WORDS_AT, 0x01000000);
+	clkv__put32(file.bytes + WORDS_AT, 0x01000000);
 	expect_refusal(&file, 0, WHOLE, CLKV_ERROR_INVALID_ARGUMENT, "version is 16777216");
-	put_word(&file, WORDS_AT, 1);
-	sign(&file);
+	clkv__put32(file.bytes + WORDS_AT, 1);
+	memory_sign(&file);
 	expect_refusal(&file, 7, WHOLE, CLKV_ERROR_INVALID_ARGUMENT, "0000000000000007");
 	expect_refusal(&file, 0, "q:rot=hadamard", CLKV_ERROR_INVALID_ARGUMENT, "rot=file");
 	expect_refusal(&file, 0, "kivi", CLKV_ERROR_INVALID_ARGUMENT, "rot=file");
@@ -325,11 +307,11 @@ START_TEST(test_matrices_must_be_orthogonal_numbers)
 	            {first, 3e38f, "orthogonal"},
 	            {last, 0.9f, "V, layer 1, KV head 1, isn't orthogonal"}};
 	for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++) {
-		uint32_t ours = word(file.bytes + lies[i].at);
+		uint32_t ours = clkv__get32(file.bytes + lies[i].at);
 		put_float(&file, lies[i].at, lies[i].value);
-		sign(&file);
+		memory_sign(&file);
 		expect_refusal(&file, 0, WHOLE, CLKV_ERROR_CORRUPT, lies[i].text);
-		put_word(&file, lies[i].at, ours);
+		clkv__put32(file.bytes + lies[i].at, ours);
 	}
 	memory_close(&file);
 }

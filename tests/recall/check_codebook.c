@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /** \file check_codebook.c \brief Codebooks that were trained before: saved, given to other caches, damaged, foreign. */
-#include "base/hash.h"
 #include "ref/ref_half.h"
 #include "support/bounds.h"
 #include "support/expect.h"
@@ -161,14 +160,6 @@ START_TEST(test_foreign_codebooks_are_named)
 }
 END_TEST
 
-/* Writes the checksum that the bytes should have: FNV-1a of all before it. */
-static void sign(struct memory_file *book)
-{
-	uint64_t hash = clkv__hash(CLKV__HASH_START, book->bytes, book->n - 8);
-	for (int i = 0; i < 8; i++)
-		book->bytes[book->n - 8 + (size_t)i] = (unsigned char)(hash >> 8 * i);
-}
-
 START_TEST(test_damage_is_noticed)
 {
 	struct memory_file book = {0};
@@ -190,7 +181,7 @@ START_TEST(test_damage_is_noticed)
 	/* a file that someone has signed: entries that are no numbers would spoil every score */
 	book.bytes[ENTRIES_AT] = 0;
 	book.bytes[ENTRIES_AT + 1] = 0x7e;
-	sign(&book);
+	memory_sign(&book);
 	expect_refusal(&book, MODEL, RECIPE, CLKV_ERROR_CORRUPT, "finite");
 	memory_close(&book);
 }

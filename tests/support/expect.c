@@ -228,3 +228,13 @@ void expect_nothing_used(const struct feed *feed)
 	ck_assert_uint_eq(stats.sequences, 0);
 	ck_assert_uint_eq(stats.tokens, 0);
 }
+
+void expect_attends_as_read(struct feed *feed)
+{
+	static struct stream stream;
+	stream_open(feed, &stream);
+	feed_one(feed, &stream, 150, CLKV_PROMPT_END, 1, NULL);
+	ck_assert_uint_gt(stream_info(&stream).sealed, 100);
+	expect_rows(feed, &stream, 1, CLKV_DECODE, 2, EXPECT_DECODED, BOUND_ATTEND_CODES);
+	expect_rows(feed, &stream, 39, CLKV_PROMPT, 3, EXPECT_DECODED, BOUND_ATTEND_CODES);
+}

@@ -2,6 +2,7 @@
 /** \file factors.c \brief Columns of random orthogonal matrices, scaled. */
 #include "factors.h"
 
+#include "base/little_endian.h"
 #include "fixture.h"
 #include "random.h"
 #include "rotation.h"
@@ -235,4 +236,16 @@ void factors_expect_no_cache(const clkv_geometry *geometry, const char *recipe,
 	ck_assert_msg(status == want, "%s: %s", clkv_status_string(status), error.text);
 	ck_assert_msg(strstr(error.text, text) != NULL, "no '%s' in: %s", text, error.text);
 	ck_assert_ptr_null(cache);
+}
+
+void factors_expect_foreign(const clkv_geometry *geometry, const char *recipe,
+                            struct memory_file *file, size_t at, uint32_t theirs, clkv_status want,
+                            const char *text)
+{
+	const uint32_t ours = clkv__get32(file->bytes + at);
+	clkv__put32(file->bytes + at, theirs);
+	memory_sign(file);
+	factors_expect_no_cache(geometry, recipe, file, 0, want, text);
+	clkv__put32(file->bytes + at, ours);
+	memory_sign(file);
 }

@@ -58,4 +58,9 @@ void factors_expect_no_cache(const clkv_geometry *geometry, const char *recipe,
                              const struct memory_file *file, uint64_t model, clkv_status want,
                              const char *text);
 
+/** The same of that file with another word at a place, and the checksum that it should have then; afterwards it's as it was. */
+void factors_expect_foreign(const clkv_geometry *geometry, const char *recipe,
+                            struct memory_file *file, size_t at, uint32_t theirs, clkv_status want,
+                            const char *text);
+
 #endif

@@ -2,6 +2,9 @@
 /** \file memory_file.c \brief Snapshots in memory. */
 #include "memory_file.h"
 
+#include "base/hash.h"
+#include "base/little_endian.h"
+
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +44,12 @@ void memory_close(struct memory_file *file)
 {
 	free(file->bytes);
 	*file = (struct memory_file){0};
+}
+
+void memory_sign(struct memory_file *file)
+{
+	clkv__put_le(file->bytes + file->n - 8, clkv__hash(CLKV__HASH_START, file->bytes, file->n - 8),
+	             8);
 }
 
 void memory_save(const struct feed *feed, const struct stream *from, const char *recipe,

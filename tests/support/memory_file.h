@@ -18,6 +18,9 @@ size_t memory_write(void *opaque, const void *data, size_t size);
 size_t memory_read(void *opaque, void *data, size_t size);
 void memory_close(struct memory_file *file);
 
+/** Writes the checksum that files given with a cache's options end in: FNV-1a of all before it. */
+void memory_sign(struct memory_file *file);
+
 /** Saves a stream, or fails the test; what the file held is gone. */
 void memory_save(const struct feed *feed, const struct stream *from, const char *recipe,
                  struct memory_file *file);
