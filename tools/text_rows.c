@@ -158,3 +158,30 @@ void kept_rows_close(struct kept_rows *rows)
 	free(rows->values);
 	*rows = (struct kept_rows){0};
 }
+
+/* Without someone who looks at queries none are traced. */
+static bool run_shown(struct session *session, struct engine_stream *stream,
+                      const struct text_input *text, const struct text_viewer *viewer,
+                      struct tool_error *error)
+{
+	return viewer->ask != NULL
+	           ? text_rows_run(session, stream, text->ids, text->n, viewer->ask, viewer->opaque,
+	                           error)
+	           : session_prompt(session, stream, text->ids, text->n, "tokens", error);
+}
+
+bool text_rows_show(struct session *session, const struct text_input *text, struct kept_rows *rows,
+                    const struct text_viewer *viewer, struct tool_error *error)
+{
+	const size_t layers = (size_t)session->model->n_layers, first = text_rows_first(text->n);
+	struct engine_stream stream = {0};
+	bool done = session_stream_open(session, "f16", text->n, &stream, error) &&
+	            run_shown(session, &stream, text, viewer, error);
+	for (size_t l = 0; l < layers && done; l++) {
+		done = kept_rows_each(session, &stream, l, first, text->n, rows, viewer->see,
+		                      viewer->opaque, error);
+		progress_show("rows", l + 1, layers);
+	}
+	session_stream_close(&stream);
+	return done;
+}

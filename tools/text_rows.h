@@ -59,4 +59,15 @@ bool kept_rows_each(const struct session *session, const struct engine_stream *s
 
 void kept_rows_close(struct kept_rows *rows);
 
+/** Who looks at a text: at what its tokens ask for (NULL: nobody), then, layer by layer, at the keys and values of those that count. */
+struct text_viewer {
+	void (*ask)(void *opaque, const struct asked_rows *rows);
+	void (*see)(void *opaque, const struct kept_rows *rows);
+	void *opaque;
+};
+
+/** Runs a text, in a stream of its own that keeps halves, and shows what it holds. */
+bool text_rows_show(struct session *session, const struct text_input *text, struct kept_rows *rows,
+                    const struct text_viewer *viewer, struct tool_error *error);
+
 #endif

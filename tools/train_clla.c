@@ -70,28 +70,16 @@ static void add_rows(void *opaque, const struct kept_rows *rows)
 	}
 }
 
-static void see_nothing(void *opaque, const struct asked_rows *asked)
-{
-	(void)opaque, (void)asked;
-}
-
 static bool add_text(struct training *t, const struct text_input *text, struct tool_error *error)
 {
-	struct engine_stream stream = {0};
+	const struct text_viewer viewer = {NULL, add_rows, t};
 	t->left_out = text_rows_first(text->n);
 	const size_t rows = text->n - t->left_out;
 	t->rows += rows;
 	for (int i = 0; i < 2; i++)
 		t->side_by_side[i] = calloc(rows * all_of(t), sizeof *t->side_by_side[i]);
 	bool done = (t->side_by_side[0] && t->side_by_side[1]) || tool_fail(error, "out of memory");
-	done = done && session_stream_open(t->session, "f16", text->n, &stream, error) &&
-	       text_rows_run(t->session, &stream, text->ids, text->n, see_nothing, t, error);
-	for (size_t l = 0; l < t->layers && done; l++) {
-		done = kept_rows_each(t->session, &stream, l, t->left_out, text->n, &t->kept, add_rows, t,
-		                      error);
-		progress_show("rows", l + 1, t->layers);
-	}
-	session_stream_close(&stream);
+	done = done && text_rows_show(t->session, text, &t->kept, &viewer, error);
 	for (int i = 0; i < 2; i++) {
 		free(t->side_by_side[i]);
 		t->side_by_side[i] = NULL;

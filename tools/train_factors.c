@@ -58,18 +58,10 @@ static void add_rows(void *opaque, const struct kept_rows *rows)
 
 static bool add_text(struct training *t, const struct text_input *text, struct tool_error *error)
 {
-	struct engine_stream stream = {0};
+	const struct text_viewer viewer = {add_queries, add_rows, t};
 	t->left_out = text_rows_first(text->n);
 	t->rows += text->n - t->left_out;
-	bool done = session_stream_open(t->session, "f16", text->n, &stream, error) &&
-	            text_rows_run(t->session, &stream, text->ids, text->n, add_queries, t, error);
-	for (size_t l = 0; l < t->layers && done; l++) {
-		done = kept_rows_each(t->session, &stream, l, t->left_out, text->n, &t->kept, add_rows, t,
-		                      error);
-		progress_show("rows", l + 1, t->layers);
-	}
-	session_stream_close(&stream);
-	return done;
+	return text_rows_show(t->session, text, &t->kept, &viewer, error);
 }
 
 /* From a sum over rows to their mean. */

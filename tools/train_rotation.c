@@ -28,7 +28,6 @@ enum { MOST_DIM = 256 };
 
 struct training {
 	struct session *session;
-	struct engine_stream stream;
 	size_t n, left_out; /* tokens; how many of them come before those that count */
 	size_t layers, heads, groups, dim;
 	struct kept_rows kept;
@@ -154,7 +153,6 @@ static bool reserve(struct training *t, struct tool_error *error)
 
 static void release(struct training *t)
 {
-	session_stream_close(&t->stream);
 	kept_rows_close(&t->kept);
 	free(t->c_q);
 	free(t->c_v);
@@ -164,16 +162,9 @@ static void release(struct training *t)
 
 static bool gather(struct training *t, const int32_t *ids, struct tool_error *error)
 {
-	if (!session_stream_open(t->session, "f16", t->n, &t->stream, error) || !reserve(t, error) ||
-	    !text_rows_run(t->session, &t->stream, ids, t->n, add_queries, t, error))
-		return false;
-	for (size_t l = 0; l < t->layers; l++) {
-		if (!kept_rows_each(t->session, &t->stream, l, t->left_out, t->n, &t->kept, add_values, t,
-		                    error))
-			return false;
-		progress_show("values", l + 1, t->layers);
-	}
-	return true;
+	const struct text_input text = {ids, t->n};
+	const struct text_viewer viewer = {add_queries, add_values, t};
+	return reserve(t, error) && text_rows_show(t->session, &text, &t->kept, &viewer, error);
 }
 
 bool train_rotation(struct session *session, const int32_t *ids, size_t n, const char *path,
