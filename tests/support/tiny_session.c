@@ -5,6 +5,7 @@
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "support/tiny_model.h"
@@ -43,8 +44,9 @@ void tiny_session_text(const struct session *s, int way, int32_t *ids, size_t n)
 		ids[i] = (int32_t)(i * (way == 0 ? 37 : i) % (size_t)s->model->vocabulary);
 }
 
-void tiny_session_path(char *path)
+void tiny_session_path(char path[TINY_PATH])
 {
+	strcpy(path, "/tmp/clkv-check-train-XXXXXX");
 	int fd = mkstemp(path);
 	ck_assert_int_ge(fd, 0);
 	ck_assert_int_eq(close(fd), 0);
@@ -57,4 +59,24 @@ struct given_file tiny_session_take(const char *path)
 	ck_assert_msg(text_file_read(path, &file.data, &file.size, &error), "%s", error.text);
 	ck_assert_int_eq(unlink(path), 0);
 	return file;
+}
+
+void tiny_session_expect_taken(struct session *s, const char *recipe)
+{
+	struct engine_stream stream = {0};
+	struct tool_error error = {""};
+	ck_assert_msg(session_stream_open(s, recipe, 64, &stream, &error), "%s", error.text);
+	session_stream_close(&stream);
+}
+
+bool tiny_training_open(struct tiny_training *t)
+{
+	if (!tiny_session_open(&t->session, TINY_ROWS))
+		return false;
+	for (int i = 0; i < 2; i++) {
+		tiny_session_text(&t->session, i, t->ids[i], TINY_TOKENS);
+		t->texts[i] = (struct text_input){t->ids[i], TINY_TOKENS - 30 * (size_t)i};
+	}
+	tiny_session_path(t->path);
+	return true;
 }

@@ -12,7 +12,7 @@
 #include "support/tiny_session.h"
 #include "train_dictionary.h"
 
-enum { DIM = 32, ATOMS = 32, SAMPLES = 3000, TOKENS = 150, ROWS = 32 };
+enum { DIM = 32, ATOMS = 32, SAMPLES = 3000 };
 
 static float rows[SAMPLES * DIM], atoms[ATOMS * DIM];
 
@@ -224,64 +224,45 @@ static void expect_failure(struct session *s, const char *recipe, const struct t
 	ck_assert_msg(strstr(error.text, want) != NULL, "%s", error.text);
 }
 
-static void expect_taken(struct session *s, char *path, const char *recipe)
-{
-	struct tool_error error = {""};
-	struct engine_stream stream = {0};
-	s->given.factors = tiny_session_take(path);
-	ck_assert_msg(session_stream_open(s, recipe, 64, &stream, &error), "%s", error.text);
-	session_stream_close(&stream);
-}
-
 /* Two texts, in several passes each. A cache takes the file, whose products of atoms and columns it checks, for the recipe's chunks. */
 START_TEST(test_a_model_has_dictionaries)
 {
-	static int32_t ids[2][TOKENS];
-	struct session s;
+	static struct tiny_training t;
 	struct tool_error error = {""};
-	char path[] = "/tmp/clkv-check-train-XXXXXX";
-	const struct text_input texts[] = {{ids[0], TOKENS}, {ids[1], TOKENS - 30}};
-	if (!tiny_session_open(&s, ROWS))
+	if (!tiny_training_open(&t))
 		return;
-	tiny_session_path(path);
-	tiny_session_text(&s, 0, ids[0], TOKENS);
-	tiny_session_text(&s, 1, ids[1], TOKENS);
-	ck_assert_msg(train(&s, "csr:atoms=32,pairs=3,chunks_v=1", texts, 2, (struct prompt_atoms){0},
-	                    path, &error),
+	ck_assert_msg(train(&t.session, "csr:atoms=32,pairs=3,chunks_v=1", t.texts, 2,
+	                    (struct prompt_atoms){0}, t.path, &error),
 	              "%s", error.text);
-	expect_taken(&s, path, "csr:atoms=16,pairs=4,chunks_v=1");
-	expect_failure(&s, "csr:atoms=4096,chunks_v=1", texts, (struct prompt_atoms){0},
+	t.session.given.factors = tiny_session_take(t.path);
+	tiny_session_expect_taken(&t.session, "csr:atoms=16,pairs=4,chunks_v=1");
+	expect_failure(&t.session, "csr:atoms=4096,chunks_v=1", t.texts, (struct prompt_atoms){0},
 	               "fewer than 4096 atoms");
-	expect_failure(&s, "kivi", texts, (struct prompt_atoms){0}, "csr");
-	expect_failure(&s, "csr:atoms=17", texts, (struct prompt_atoms){0}, "16");
-	session_close(&s);
+	expect_failure(&t.session, "kivi", t.texts, (struct prompt_atoms){0}, "csr");
+	expect_failure(&t.session, "csr:atoms=17", t.texts, (struct prompt_atoms){0}, "16");
+	session_close(&t.session);
 }
 END_TEST
 
 /* The second text is the prompt. Its atoms are more than there are tokens, none are left to the other text, or not in sixteens. */
 START_TEST(test_a_prompt_has_atoms_of_its_own)
 {
-	static int32_t ids[2][TOKENS];
-	struct session s;
+	static struct tiny_training t;
 	struct tool_error error = {""};
-	char path[] = "/tmp/clkv-check-train-XXXXXX";
-	const struct text_input texts[] = {{ids[0], TOKENS}, {ids[1], TOKENS - 30}};
-	if (!tiny_session_open(&s, ROWS))
+	if (!tiny_training_open(&t))
 		return;
-	tiny_session_path(path);
-	tiny_session_text(&s, 0, ids[0], TOKENS);
-	tiny_session_text(&s, 1, ids[1], TOKENS);
-	ck_assert_msg(train(&s, "csr:atoms=64,pairs=3,chunks_v=1", texts, 2,
-	                    (struct prompt_atoms){32, 16}, path, &error),
+	ck_assert_msg(train(&t.session, "csr:atoms=64,pairs=3,chunks_v=1", t.texts, 2,
+	                    (struct prompt_atoms){32, 16}, t.path, &error),
 	              "%s", error.text);
-	expect_taken(&s, path, "csr:atoms=64,pairs=3,chunks_v=1");
-	expect_failure(&s, "csr:atoms=256,chunks_v=1", texts, (struct prompt_atoms){96, 32},
+	t.session.given.factors = tiny_session_take(t.path);
+	tiny_session_expect_taken(&t.session, "csr:atoms=64,pairs=3,chunks_v=1");
+	expect_failure(&t.session, "csr:atoms=256,chunks_v=1", t.texts, (struct prompt_atoms){96, 32},
 	               "too short for its dictionary: 128 atoms of its own");
-	expect_failure(&s, "csr:atoms=64,chunks_v=1", texts, (struct prompt_atoms){32, 32},
+	expect_failure(&t.session, "csr:atoms=64,chunks_v=1", t.texts, (struct prompt_atoms){32, 32},
 	               "leave 16 of the recipe's 64 atoms");
-	expect_failure(&s, "csr:atoms=64,chunks_v=1", texts, (struct prompt_atoms){20, 12},
+	expect_failure(&t.session, "csr:atoms=64,chunks_v=1", t.texts, (struct prompt_atoms){20, 12},
 	               "multiples of 16");
-	session_close(&s);
+	session_close(&t.session);
 }
 END_TEST
 

@@ -11,7 +11,7 @@
 #include "support/tiny_session.h"
 #include "train_factors.h"
 
-enum { DIM = 24, SAMPLES = 400, TOKENS = 150, ROWS = 32, FACTORS_AT = 48 };
+enum { DIM = 24, SAMPLES = 400, FACTORS_AT = 48 };
 
 /* Between -1 and 1. */
 static double number(void)
@@ -194,31 +194,21 @@ static double defect(const char *at, size_t dim)
  * times as much, summed over few. */
 START_TEST(test_a_model_has_factors)
 {
-	static int32_t ids[2][TOKENS];
-	struct session s;
+	static struct tiny_training t;
 	struct tool_error error = {""};
-	char path[] = "/tmp/clkv-check-train-XXXXXX";
-	const struct text_input texts[] = {{ids[0], TOKENS}, {ids[1], TOKENS - 30}};
-	if (!tiny_session_open(&s, ROWS))
+	if (!tiny_training_open(&t))
 		return;
-	tiny_session_path(path);
-	tiny_session_text(&s, 0, ids[0], TOKENS);
-	tiny_session_text(&s, 1, ids[1], TOKENS);
-	ck_assert_msg(train_factors(&s, texts, 2, path, &error), "%s", error.text);
-	const struct given_file file = tiny_session_take(path);
-	const size_t dim = (size_t)s.model->head_dim,
-				 heads = (size_t)s.model->n_layers * (size_t)s.model->kv_heads;
+	ck_assert_msg(train_factors(&t.session, t.texts, 2, t.path, &error), "%s", error.text);
+	const struct given_file file = tiny_session_take(t.path);
+	const size_t dim = (size_t)t.session.model->head_dim,
+				 heads = (size_t)t.session.model->n_layers * (size_t)t.session.model->kv_heads;
 	ck_assert_uint_eq(file.size, FACTORS_AT + heads * 4 * dim * dim * 4 + 8);
 	for (size_t i = 0; i < 2 * heads; i++)
 		ck_assert_double_lt(defect(file.data + FACTORS_AT + i * 2 * dim * dim * 4, dim), 1e-2);
-	struct engine_stream stream = {0};
-	s.given.factors = file;
-	ck_assert_msg(session_stream_open(&s, "lowrank:rank=1 | kivi", 64, &stream, &error), "%s",
-	              error.text);
-	session_stream_close(&stream);
-	ck_assert_msg(session_stream_open(&s, "cskv:k=16,v=16", 64, &stream, &error), "%s", error.text);
-	session_stream_close(&stream);
-	session_close(&s);
+	t.session.given.factors = file;
+	tiny_session_expect_taken(&t.session, "lowrank:rank=1 | kivi");
+	tiny_session_expect_taken(&t.session, "cskv:k=16,v=16");
+	session_close(&t.session);
 }
 END_TEST
 

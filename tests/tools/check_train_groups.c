@@ -14,7 +14,7 @@
 #include "train_groups.h"
 #include "weight_gram.h"
 
-enum { INPUTS = 40, DIM = 24, SAMPLES = 300, TOKENS = 150, ROWS = 32 };
+enum { INPUTS = 40, DIM = 24, SAMPLES = 300 };
 
 /* Between -1 and 1. */
 static double number(void)
@@ -279,14 +279,6 @@ END_TEST
 
 /* ---------------------------------------------------------------- of a model ---- */
 
-static void expect_taken(struct session *s, const char *recipe)
-{
-	struct engine_stream stream = {0};
-	struct tool_error error = {""};
-	ck_assert_msg(session_stream_open(s, recipe, 64, &stream, &error), "%s", error.text);
-	session_stream_close(&stream);
-}
-
 /* The first group's A and B of K are each other's inverse, but for roundings of entries of up to 1000. */
 static void expect_inverse(const struct given_file *file, size_t width)
 {
@@ -307,35 +299,28 @@ static void expect_inverse(const struct given_file *file, size_t width)
 /* Their files are taken by recipes of any rank; the printed one has all layers. */
 START_TEST(test_a_model_has_factors_of_groups)
 {
-	static int32_t ids[2][TOKENS];
-	char path[] = "/tmp/clkv-check-train-XXXXXX", recipe[200];
-	struct session s;
+	static struct tiny_training t;
+	char recipe[200];
 	struct tool_error error = {""};
-	const struct text_input texts[] = {{ids[0], TOKENS}, {ids[1], TOKENS - 30}};
-	if (!tiny_session_open(&s, ROWS))
+	if (!tiny_training_open(&t))
 		return;
-	tiny_session_path(path);
-	ck_assert_msg(train_lorc(s.model, 1, 0.25f, path, recipe, sizeof recipe, &error), "%s",
+	struct session *s = &t.session;
+	ck_assert_msg(train_lorc(s->model, 1, 0.25f, t.path, recipe, sizeof recipe, &error), "%s",
 	              error.text);
 	ck_assert_str_eq(recipe, "layers=0-0: lorc:k=64,v=64 ; 1-: lorc:k=16,v=16");
-	s.given.factors = tiny_session_take(path);
-	expect_taken(&s, recipe);
-	expect_taken(&s, "lorc:rank=0.5 | kivi");
-	free(s.given.factors.data);
-	tiny_session_text(&s, 0, ids[0], TOKENS);
-	tiny_session_text(&s, 1, ids[1], TOKENS);
+	s->given.factors = tiny_session_take(t.path);
+	tiny_session_expect_taken(s, recipe);
+	tiny_session_expect_taken(s, "lorc:rank=0.5 | kivi");
 	for (int weighed = 0; weighed < 2; weighed++) {
-		strcpy(path, "/tmp/clkv-check-train-XXXXXX");
-		tiny_session_path(path);
-		ck_assert_msg(train_recalkv(&s, texts, 2, 4, weighed, path, &error), "%s", error.text);
-		s.given.factors = tiny_session_take(path);
-		expect_inverse(&s.given.factors, 128);
-		expect_taken(&s, "recalkv");
-		expect_taken(&s, "recalkv:k=16,v=1,heads=2 | kivi:bits=4");
-		if (weighed == 0)
-			free(s.given.factors.data);
+		free(s->given.factors.data);
+		tiny_session_path(t.path);
+		ck_assert_msg(train_recalkv(s, t.texts, 2, 4, weighed, t.path, &error), "%s", error.text);
+		s->given.factors = tiny_session_take(t.path);
+		expect_inverse(&s->given.factors, 128);
+		tiny_session_expect_taken(s, "recalkv");
+		tiny_session_expect_taken(s, "recalkv:k=16,v=1,heads=2 | kivi:bits=4");
 	}
-	session_close(&s);
+	session_close(s);
 }
 END_TEST
 

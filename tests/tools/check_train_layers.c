@@ -11,7 +11,7 @@
 #include "support/tiny_session.h"
 #include "train_groups.h"
 
-enum { WIDTH = 12, SHARE = 3, ALL = SHARE * WIDTH, SAMPLES = 200, TOKENS = 150, ROWS = 32 };
+enum { WIDTH = 12, SHARE = 3, ALL = SHARE * WIDTH, SAMPLES = 200 };
 
 /* Between -1 and 1. */
 static double number(void)
@@ -134,40 +134,28 @@ END_TEST
 
 START_TEST(test_a_model_has_factors_of_layers)
 {
-	static int32_t ids[2][TOKENS];
-	char path[] = "/tmp/clkv-check-train-XXXXXX";
-	struct engine_stream stream = {0};
-	struct session s;
+	static struct tiny_training t;
 	struct tool_error error = {""};
 	double explained[2][2];
-	const struct text_input texts[] = {{ids[0], TOKENS}, {ids[1], TOKENS - 30}};
-	if (!tiny_session_open(&s, ROWS))
+	if (!tiny_training_open(&t))
 		return;
-	tiny_session_path(path);
-	tiny_session_text(&s, 0, ids[0], TOKENS);
-	tiny_session_text(&s, 1, ids[1], TOKENS);
-	ck_assert(!train_clla(&s, texts, 2, 3, false, path, explained, &error));
+	struct session *s = &t.session;
+	ck_assert(!train_clla(s, t.texts, 2, 3, false, t.path, explained, &error));
 	ck_assert_msg(strstr(error.text, "--share 3 doesn't divide") != NULL, "%s", error.text);
-	ck_assert_msg(train_clla(&s, texts, 2, 2, false, path, explained, &error), "%s", error.text);
+	ck_assert_msg(train_clla(s, t.texts, 2, 2, false, t.path, explained, &error), "%s", error.text);
 	for (int side = 0; side < 2; side++) {
 		ck_assert_double_gt(explained[side][1], 0);
 		ck_assert_double_gt(explained[side][0], explained[side][1]);
 		ck_assert_double_lt(explained[side][0], 1.001);
 	}
-	s.given.factors = tiny_session_take(path);
-	ck_assert_msg(session_stream_open(&s, "clla | kivi:bits=4", 64, &stream, &error), "%s",
-	              error.text);
-	session_stream_close(&stream);
-	free(s.given.factors.data);
-	strcpy(path, "/tmp/clkv-check-train-XXXXXX");
-	tiny_session_path(path);
-	ck_assert_msg(train_clla(&s, texts, 2, 2, true, path, explained, &error), "%s", error.text);
-	s.given.factors = tiny_session_take(path);
-	ck_assert_msg(session_stream_open(&s, "lowrank:share=2,rank=1,heads_k=2,heads_v=2,rope=before",
-	                                  64, &stream, &error),
-	              "%s", error.text);
-	session_stream_close(&stream);
-	session_close(&s);
+	s->given.factors = tiny_session_take(t.path);
+	tiny_session_expect_taken(s, "clla | kivi:bits=4");
+	free(s->given.factors.data);
+	tiny_session_path(t.path);
+	ck_assert_msg(train_clla(s, t.texts, 2, 2, true, t.path, explained, &error), "%s", error.text);
+	s->given.factors = tiny_session_take(t.path);
+	tiny_session_expect_taken(s, "lowrank:share=2,rank=1,heads_k=2,heads_v=2,rope=before");
+	session_close(s);
 }
 END_TEST
 
