@@ -3,6 +3,7 @@
 #include "ref/ref_half.h"
 #include "ref/ref_kitty.h"
 #include "support/bounds.h"
+#include "support/decoded.h"
 #include "support/each.h"
 #include "support/expect.h"
 #include "support/fixture.h"
@@ -13,46 +14,10 @@
 #include <string.h>
 
 #define AROUND " ; window=0"
-enum { TOKENS = 150, MOST = TOKENS * 2 * 256 };
-
-/* What a layer of a prompt of TOKENS decodes to, and, if attends, the outputs of rows behind it. */
-struct decoded {
-	double k[MOST], v[MOST], given[MOST];
-	struct feed_result result;
-	size_t bytes;
-};
-
-static void decode(struct decoded *d, const char *recipe, clkv_geometry g, feed_value value,
-                   bool attends)
-{
-	struct feed feed = {.geometry = g, .value = value, .lse = true, .append_only = true};
-	static struct stream stream;
-	feed_open(&feed, fixture.context, fixture.queue, recipe, NULL);
-	stream_open(&feed, &stream);
-	feed_one(&feed, &stream, TOKENS, CLKV_PROMPT_END, 1, NULL);
-	ck_assert_uint_eq(stream_info(&stream).sealed, TOKENS);
-	d->bytes = stream_info(&stream).bytes;
-	feed_rows(&feed, 0, FEED_K, stream.row, TOKENS, d->given);
-	feed_read(&feed, &stream, 0, 0, TOKENS, d->k, d->v);
-	feed.append_only = false;
-	if (attends)
-		feed_one(&feed, &stream, 3, CLKV_DECODE, 2, &d->result);
-	feed_close(&feed);
-}
 
 static size_t result_doubles(const struct feed_result *r)
 {
 	return r->rows * r->out_row;
-}
-
-static const struct {
-	int q_heads, kv_heads, dk, dv;
-} shapes[] = {{6, 2, 64, 64}, {4, 2, 80, 112}, {2, 2, 256, 16}};
-enum { SHAPES = sizeof shapes / sizeof shapes[0] };
-
-static clkv_geometry shape(int i)
-{
-	return feed_geometry(1, shapes[i].q_heads, shapes[i].kv_heads, shapes[i].dk, shapes[i].dv);
 }
 
 /* ---------------------------------------------------------------- ends ---- */
@@ -60,9 +25,10 @@ static clkv_geometry shape(int i)
 START_TEST(test_without_boost_it_is_kivi)
 {
 	static struct decoded a, b;
-	size_t n = TOKENS * 2 * (size_t)shapes[_i].dk, m = TOKENS * 2 * (size_t)shapes[_i].dv;
-	decode(&a, "kitty:boost=0" AROUND, shape(_i), feed_normal, true);
-	decode(&b, "kivi:bits=2" AROUND, shape(_i), feed_normal, true);
+	size_t n = DECODED_TOKENS * 2 * (size_t)decoded_shapes[_i].dk,
+		   m = DECODED_TOKENS * 2 * (size_t)decoded_shapes[_i].dv;
+	decode_prompt(&a, "kitty:boost=0" AROUND, decoded_geometry(_i), feed_normal, true);
+	decode_prompt(&b, "kivi:bits=2" AROUND, decoded_geometry(_i), feed_normal, true);
 	ck_assert_int_eq(memcmp(a.k, b.k, n * sizeof *a.k), 0);
 	ck_assert_int_eq(memcmp(a.v, b.v, m * sizeof *a.v), 0);
 	ck_assert_int_eq(memcmp(a.result.out, b.result.out, result_doubles(&a.result) * sizeof(double)),
@@ -77,9 +43,9 @@ END_TEST
 START_TEST(test_with_all_boosted_it_has_four_bits)
 {
 	static struct decoded a, b;
-	size_t n = TOKENS * 2 * (size_t)shapes[_i].dk;
-	decode(&a, "kitty:boost=1" AROUND, shape(_i), feed_normal, true);
-	decode(&b, "kivi:k=4,v=2" AROUND, shape(_i), feed_normal, true);
+	size_t n = DECODED_TOKENS * 2 * (size_t)decoded_shapes[_i].dk;
+	decode_prompt(&a, "kitty:boost=1" AROUND, decoded_geometry(_i), feed_normal, true);
+	decode_prompt(&b, "kivi:k=4,v=2" AROUND, decoded_geometry(_i), feed_normal, true);
 	ck_assert_int_eq(memcmp(a.k, b.k, n * sizeof *a.k), 0);
 	double error = 0.0, size = 0.0;
 	for (size_t i = 0; i < result_doubles(&a.result); i++) {
@@ -117,7 +83,7 @@ static void choose(const struct part *p, double share, bool *boosted)
 {
 	static double x[64 * REF_KITTY_CHANNELS];
 	for (size_t i = 0; i < p->n * p->dim; i++)
-		x[i] = ref_stored(p->mixed->given[at(p, i / p->dim, i % p->dim)]);
+		x[i] = ref_stored(p->mixed->given_k[at(p, i / p->dim, i % p->dim)]);
 	ref_kitty_choose(ref_kitty_boosted(share, p->dim), p->n, p->dim, x, boosted);
 }
 
@@ -132,8 +98,8 @@ static void each_part(struct decoded d[3], size_t dim, double share,
                       void (*check)(const struct part *p, double share))
 {
 	for (size_t head = 0; head < 2; head++)
-		for (size_t from = 0; from < TOKENS; from += 64) {
-			size_t n = TOKENS - from < 64 ? TOKENS - from : 64;
+		for (size_t from = 0; from < DECODED_TOKENS; from += 64) {
+			size_t n = DECODED_TOKENS - from < 64 ? DECODED_TOKENS - from : 64;
 			const struct part p = {&d[0], &d[1], &d[2], head, from, n, dim};
 			check(&p, share);
 		}
@@ -143,11 +109,12 @@ static struct decoded three[3]; /* two bits, four, the mixture */
 
 static void decode_three(int i, int which, feed_value value)
 {
-	decode(&three[0], "kivi:bits=2" AROUND, shape(i), value, false);
-	decode(&three[1], "kivi:k=4,v=2" AROUND, shape(i), value, false);
-	decode(&three[2], mixed[which].recipe, shape(i), value, false);
-	ck_assert_int_eq(
-		memcmp(three[0].v, three[2].v, TOKENS * 2 * (size_t)shapes[i].dv * sizeof(double)), 0);
+	decode_prompt(&three[0], "kivi:bits=2" AROUND, decoded_geometry(i), value, false);
+	decode_prompt(&three[1], "kivi:k=4,v=2" AROUND, decoded_geometry(i), value, false);
+	decode_prompt(&three[2], mixed[which].recipe, decoded_geometry(i), value, false);
+	ck_assert_int_eq(memcmp(three[0].v, three[2].v,
+	                        DECODED_TOKENS * 2 * (size_t)decoded_shapes[i].dv * sizeof(double)),
+	                 0);
 }
 
 /* The channels that the reference chooses read as those of four bits, the others as those of two. */
@@ -163,7 +130,7 @@ static void check_chosen(const struct part *p, double share)
 
 START_TEST(test_the_largest_channels_have_four_bits_others_two)
 {
-	size_t dim = (size_t)shapes[_i / MIXED].dk;
+	size_t dim = (size_t)decoded_shapes[_i / MIXED].dk;
 	decode_three(_i / MIXED, _i % MIXED, feed_normal);
 	each_part(three, dim, mixed[_i % MIXED].share, check_chosen);
 }
@@ -188,7 +155,7 @@ static void check_first(const struct part *p, double share)
 START_TEST(test_of_equal_channels_the_first_are_taken)
 {
 	decode_three(0, _i, even_values);
-	each_part(three, (size_t)shapes[0].dk, mixed[_i].share, check_first);
+	each_part(three, (size_t)decoded_shapes[0].dk, mixed[_i].share, check_first);
 }
 END_TEST
 
@@ -203,7 +170,7 @@ static void check_fifth(const struct part *p, double share)
 			size_t n = p->n - t0 < 32 ? p->n - t0 : 32;
 			double low = INFINITY, high = -INFINITY, error = 0.0;
 			for (size_t t = t0; t < t0 + n; t++) {
-				double x = ref_stored(p->mixed->given[at(p, t, c)]);
+				double x = ref_stored(p->mixed->given_k[at(p, t, c)]);
 				low = fmin(low, x);
 				high = fmax(high, x);
 				error = fmax(error, fabs(p->mixed->k[at(p, t, c)] - x));
@@ -218,7 +185,7 @@ static void check_fifth(const struct part *p, double share)
 START_TEST(test_a_boosted_channel_errs_by_a_fifth)
 {
 	decode_three(_i, 1, feed_outlier);
-	each_part(three, (size_t)shapes[_i].dk, mixed[1].share, check_fifth);
+	each_part(three, (size_t)decoded_shapes[_i].dk, mixed[1].share, check_fifth);
 }
 END_TEST
 
@@ -298,7 +265,7 @@ static void live(const char *form, int which, double *k)
  * spark recovers is made of sums, whose order is the form's. */
 START_TEST(test_forms_choose_alike_and_agree_with_the_reference)
 {
-	static double first[MOST], other[MOST];
+	static double first[DECODED_MOST], other[DECODED_MOST];
 	size_t n = (size_t)LENGTH * (size_t)(formed[_i].kv_heads * formed[_i].dk);
 	bool exact = strncmp(formed[_i].recipe, "kitty", 5) == 0;
 	if (exact || fixture_full())
@@ -317,12 +284,12 @@ int main(void)
 	TCase *ends = fixture_case(suite, "ends", 120),
 		  *channels = fixture_case(suite, "channels", 120);
 	TCase *bytes = fixture_case(suite, "bytes", 60), *each = fixture_case(suite, "forms", 300);
-	fixture_some(ends, test_without_boost_it_is_kivi, SHAPES, 0);
-	fixture_some(ends, test_with_all_boosted_it_has_four_bits, SHAPES, 0);
-	fixture_some(channels, test_the_largest_channels_have_four_bits_others_two, SHAPES * MIXED, 0,
-	             7);
+	fixture_some(ends, test_without_boost_it_is_kivi, DECODED_SHAPES, 0);
+	fixture_some(ends, test_with_all_boosted_it_has_four_bits, DECODED_SHAPES, 0);
+	fixture_some(channels, test_the_largest_channels_have_four_bits_others_two,
+	             DECODED_SHAPES * MIXED, 0, 7);
 	fixture_some(channels, test_of_equal_channels_the_first_are_taken, MIXED, 0);
-	fixture_some(channels, test_a_boosted_channel_errs_by_a_fifth, SHAPES, 2);
+	fixture_some(channels, test_a_boosted_channel_errs_by_a_fifth, DECODED_SHAPES, 2);
 	tcase_add_test(bytes, test_bytes_are_those_of_the_formula);
 	tcase_add_loop_test(each, test_forms_choose_alike_and_agree_with_the_reference, 0, FORMED);
 	return fixture_run_shared(suite);

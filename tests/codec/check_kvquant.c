@@ -3,6 +3,7 @@
 #include "ref/ref_half.h"
 #include "ref/ref_outliers.h"
 #include "support/bounds.h"
+#include "support/decoded.h"
 #include "support/each.h"
 #include "support/expect.h"
 #include "support/fixture.h"
@@ -14,53 +15,18 @@
 #include <string.h>
 
 #define AROUND " ; window=0,sinks=0"
-enum { FEW = 3, TOKENS = 150, MOST = TOKENS * 2 * 256, HEADS = 2 };
-
-/* What a layer of a prompt of TOKENS decodes to, and, if attends, the outputs of rows behind it. */
-struct decoded {
-	double k[MOST], v[MOST], given_k[MOST], given_v[MOST];
-	struct feed_result result;
-	size_t bytes;
-};
-
-static void decode(struct decoded *d, const char *recipe, clkv_geometry g, feed_value value,
-                   bool attends)
-{
-	struct feed feed = {.geometry = g, .value = value, .lse = true, .append_only = true};
-	static struct stream stream;
-	feed_open(&feed, fixture.context, fixture.queue, recipe, NULL);
-	stream_open(&feed, &stream);
-	feed_one(&feed, &stream, TOKENS, CLKV_PROMPT_END, 1, NULL);
-	ck_assert_uint_eq(stream_info(&stream).sealed, TOKENS);
-	d->bytes = stream_info(&stream).bytes;
-	feed_rows(&feed, 0, FEED_K, stream.row, TOKENS, d->given_k);
-	feed_rows(&feed, 0, FEED_V, stream.row, TOKENS, d->given_v);
-	feed_read(&feed, &stream, 0, 0, TOKENS, d->k, d->v);
-	feed.append_only = false;
-	if (attends)
-		feed_one(&feed, &stream, 3, CLKV_DECODE, 2, &d->result);
-	feed_close(&feed);
-}
-
-static const struct {
-	int q_heads, kv_heads, dk, dv;
-} shapes[] = {{6, HEADS, 64, 64}, {4, HEADS, 80, 112}, {2, HEADS, 256, 16}};
-enum { SHAPES = sizeof shapes / sizeof shapes[0] };
-
-static clkv_geometry shape(int i)
-{
-	return feed_geometry(1, shapes[i].q_heads, shapes[i].kv_heads, shapes[i].dk, shapes[i].dv);
-}
+enum { FEW = 3, HEADS = 2 };
 
 /* ---------------------------------------------------------------- ends ---- */
 
 START_TEST(test_even_levels_without_outliers_are_kivi)
 {
 	static struct decoded a, b;
-	size_t n = TOKENS * HEADS * (size_t)shapes[_i].dk, m = TOKENS * HEADS * (size_t)shapes[_i].dv;
-	decode(&a, "kvquant:bits=2,group=32,levels=uniform,outliers=0" AROUND, shape(_i), feed_normal,
-	       true);
-	decode(&b, "kivi:bits=2" AROUND, shape(_i), feed_normal, true);
+	size_t n = DECODED_TOKENS * HEADS * (size_t)decoded_shapes[_i].dk,
+		   m = DECODED_TOKENS * HEADS * (size_t)decoded_shapes[_i].dv;
+	decode_prompt(&a, "kvquant:bits=2,group=32,levels=uniform,outliers=0" AROUND,
+	              decoded_geometry(_i), feed_normal, true);
+	decode_prompt(&b, "kivi:bits=2" AROUND, decoded_geometry(_i), feed_normal, true);
 	ck_assert_int_eq(memcmp(a.k, b.k, n * sizeof *a.k), 0);
 	ck_assert_int_eq(memcmp(a.v, b.v, m * sizeof *a.v), 0);
 	ck_assert_int_eq(
@@ -112,7 +78,7 @@ enum { CODED = sizeof coded / sizeof coded[0] };
 struct part {
 	const struct ref_outliers *ref;
 	size_t head, from, n, dim;
-	const double *given, *read; /* [TOKENS][HEADS][dim] */
+	const double *given, *read; /* [DECODED_TOKENS][HEADS][dim] */
 	const char *name;
 };
 
@@ -171,11 +137,11 @@ static void check_decoded(const struct decoded *d, int which, int i)
 	            coded[which].block)};
 	size_t block = coded[which].block;
 	for (size_t head = 0; head < HEADS; head++)
-		for (size_t from = 0; from < TOKENS; from += block) {
-			size_t n = TOKENS - from < block ? TOKENS - from : block;
-			const struct part k = {&refs[0],   head, from, n, (size_t)shapes[i].dk,
+		for (size_t from = 0; from < DECODED_TOKENS; from += block) {
+			size_t n = DECODED_TOKENS - from < block ? DECODED_TOKENS - from : block;
+			const struct part k = {&refs[0],   head, from, n, (size_t)decoded_shapes[i].dk,
 			                       d->given_k, d->k, "K"},
-							  v = {&refs[1],   head, from, n, (size_t)shapes[i].dv,
+							  v = {&refs[1],   head, from, n, (size_t)decoded_shapes[i].dv,
 			                       d->given_v, d->v, "V"};
 			check_part(&k);
 			check_part(&v);
@@ -185,7 +151,7 @@ static void check_decoded(const struct decoded *d, int which, int i)
 START_TEST(test_values_have_the_nearest_level_and_outliers_are_exact)
 {
 	static struct decoded d;
-	decode(&d, coded[_i % CODED].recipe, shape(_i / CODED), feed_normal, false);
+	decode_prompt(&d, coded[_i % CODED].recipe, decoded_geometry(_i / CODED), feed_normal, false);
 	check_decoded(&d, _i % CODED, _i / CODED);
 }
 END_TEST
@@ -193,7 +159,7 @@ END_TEST
 START_TEST(test_a_channel_of_outliers)
 {
 	static struct decoded d;
-	decode(&d, coded[_i].recipe, shape(0), feed_outlier, false);
+	decode_prompt(&d, coded[_i].recipe, decoded_geometry(0), feed_outlier, false);
 	check_decoded(&d, _i, 0);
 }
 END_TEST
@@ -208,7 +174,7 @@ static double few_values(uint64_t row, int layer, enum feed_side side, size_t he
 START_TEST(test_of_equally_far_values_the_first_are_taken)
 {
 	static struct decoded d;
-	decode(&d, coded[_i].recipe, shape(0), few_values, false);
+	decode_prompt(&d, coded[_i].recipe, decoded_geometry(0), few_values, false);
 	check_decoded(&d, _i, 0);
 }
 END_TEST
@@ -249,8 +215,8 @@ static double outliers_error(const char *recipe)
 {
 	static struct decoded d;
 	double error = 0.0;
-	decode(&d, recipe, shape(0), feed_outlier, false);
-	for (size_t i = 0; i < TOKENS * HEADS * (size_t)shapes[0].dv; i++)
+	decode_prompt(&d, recipe, decoded_geometry(0), feed_outlier, false);
+	for (size_t i = 0; i < DECODED_TOKENS * HEADS * (size_t)decoded_shapes[0].dv; i++)
 		error += pow(d.v[i] - d.given_v[i], 2.0);
 	return error;
 }
@@ -294,7 +260,7 @@ START_TEST(test_rows_that_lack_channels_are_refused_by_name)
 {
 	static const char *const recipes[] = {"think:keep=0.5 | kvquant", "spark | kvquant:outliers=0",
 	                                      "lowrank:rank=32 | kvquant"};
-	clkv_geometry g = shape(0);
+	clkv_geometry g = decoded_geometry(0);
 	clkv_error error;
 	ck_assert_int_eq(clkv_recipe_check(fixture.context, &g, recipes[_i], &error),
 	                 CLKV_ERROR_INVALID_RECIPE);
@@ -336,7 +302,7 @@ static const unsigned few_forms = 1u << 3 | 1u << 5 | 1u << 7;
 /* Attention is that over what was decoded; which values are outliers, and so what is decoded, is the same in all forms. */
 START_TEST(test_forms_choose_alike_and_agree_with_the_reference)
 {
-	static double k[2][MOST], v[2][MOST];
+	static double k[2][DECODED_MOST], v[2][DECODED_MOST];
 	live(forms[USUAL], k[0], v[0]);
 	for (int f = 0; f < FORMS; f++)
 		if (f != USUAL && (fixture_full() || few_forms & 1u << f)) {
@@ -352,9 +318,9 @@ int main(void)
 	Suite *suite = suite_create("kvquant");
 	TCase *ends = fixture_case(suite, "ends", 120), *values = fixture_case(suite, "values", 120);
 	TCase *bytes = fixture_case(suite, "bytes", 60), *each = fixture_case(suite, "forms", 300);
-	fixture_some(ends, test_even_levels_without_outliers_are_kivi, SHAPES, 0);
-	fixture_some(values, test_values_have_the_nearest_level_and_outliers_are_exact, SHAPES * CODED,
-	             0, 1, 2, 5, 12);
+	fixture_some(ends, test_even_levels_without_outliers_are_kivi, DECODED_SHAPES, 0);
+	fixture_some(values, test_values_have_the_nearest_level_and_outliers_are_exact,
+	             DECODED_SHAPES * CODED, 0, 1, 2, 5, 12);
 	fixture_some(values, test_a_channel_of_outliers, CODED, 0, 1);
 	fixture_some(values, test_of_equally_far_values_the_first_are_taken, CODED, 0, 2);
 	tcase_add_test(values, test_a_block_smaller_than_its_lists_is_exact);
