@@ -6,9 +6,8 @@
  * Sources: LoRC, arXiv 2410.03111; CSKV, arXiv 2409.10593; ReCalKV, arXiv 2505.24357. Those factor the matrices that make K and V
  * of a layer's inputs, over all heads, and keys in front of RoPE, which then come back token by token. Here factors are of rows:
  * those of a head, keys behind RoPE as the cache has them, so that the query takes K's factor, and the sum takes V's; or of several
- * heads side by side, and of keys that are turned back. or of
- * several layers. stage_lorc.c, stage_recalkv.c and stage_clla.c are settings of it. Factors come in a
- * file with the cache's options, which clkv-train makes of a text. doc/lowrank.md
+ * heads or layers side by side, and of keys that are turned back. stage_lorc.c, stage_recalkv.c and stage_clla.c are settings of it.
+ * Factors come in a file with the cache's options, which clkv-train makes of a text. doc/lowrank.md
  */
 #include "base/error.h"
 #include "plan/projection.h"

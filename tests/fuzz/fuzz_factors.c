@@ -120,37 +120,25 @@ static void check_unpacking(const uint8_t *file, const struct matrices *m)
 	}
 }
 
-/* The last file that was written. */
-static uint8_t written[MOST_BYTES];
-static size_t n_written;
-
-static size_t write_file(void *opaque, const void *data, size_t size)
-{
-	(void)opaque;
-	fuzz_require(size <= MOST_BYTES, "more than a file is written");
-	memcpy(written, data, size);
-	n_written = size;
-	return size;
-}
-
 /* Whoever writes the same factors makes the same file. The kind of RoPE may be missing in it. */
 static void check_writing(const uint8_t *file, size_t n, const struct matrices *m)
 {
+	static uint8_t bytes[MOST_BYTES];
+	struct fuzz_written written = {bytes, sizeof bytes, 0};
 	const clkv_geometry g = fuzz_given_geometry();
 	clkv_factors f = CLKV_INIT(clkv_factors);
 	clkv_error error = {.position = -1};
 	f.rank_k = (int)m->rank_k, f.rank_v = (int)m->rank_v;
 	f.k_down = m->k_down, f.k_up = m->k_up, f.v_down = m->v_down, f.v_up = m->v_up;
-	n_written = 0;
-	fuzz_require(clkv_factors_write(&g, FUZZ_FACTORS_MODEL, &f, write_file, NULL, &error) ==
+	fuzz_require(clkv_factors_write(&g, FUZZ_FACTORS_MODEL, &f, fuzz_write, &written, &error) ==
 	                 CLKV_OK,
 	             "what is accepted can't be written");
-	fuzz_require(n_written == n, "a file of another length is written");
+	fuzz_require(written.n == n, "a file of another length is written");
 	size_t rope = CLKV__GIVEN_MAGIC + 4 * CLKV__FACTORS_ROPE;
 	bool said = clkv__get32(file + rope) != 0;
-	fuzz_require(memcmp(written, file, said ? n : rope) == 0,
+	fuzz_require(memcmp(written.bytes, file, said ? n : rope) == 0,
 	             "what is written isn't what was read");
-	fuzz_require(memcmp(written + HEAD, file + HEAD, n - HEAD - CLKV__GIVEN_CHECKSUM) == 0,
+	fuzz_require(memcmp(written.bytes + HEAD, file + HEAD, n - HEAD - CLKV__GIVEN_CHECKSUM) == 0,
 	             "other factors are written");
 }
 

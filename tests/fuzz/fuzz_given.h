@@ -25,4 +25,20 @@ static inline void fuzz_given_file(const uint8_t *data, size_t size,
 	free(file);
 }
 
+/** The last file that was written. */
+struct fuzz_written {
+	uint8_t *bytes;
+	size_t room, n;
+};
+
+/** A clkv_write_fn whose opaque is that: files come whole. */
+static inline size_t fuzz_write(void *opaque, const void *data, size_t size)
+{
+	struct fuzz_written *w = (struct fuzz_written *)opaque;
+	fuzz_require(size <= w->room, "more than a file is written");
+	memcpy(w->bytes, data, size);
+	w->n = size;
+	return size;
+}
+
 #endif

@@ -134,20 +134,10 @@ static void check_unpacking(const uint8_t *file)
 	}
 }
 
-static uint8_t written[MOST_BYTES];
-static size_t n_written;
-
-static size_t write_file(void *opaque, const void *data, size_t size)
-{
-	(void)opaque;
-	fuzz_require(size <= MOST_BYTES, "more than a file is written");
-	memcpy(written, data, size);
-	n_written = size;
-	return size;
-}
-
 static void check_writing(const uint8_t *file, size_t n)
 {
+	static uint8_t bytes[MOST_BYTES];
+	struct fuzz_written written = {bytes, sizeof bytes, 0};
 	const clkv_geometry g = fuzz_group_geometry();
 	clkv_factors f = CLKV_INIT(clkv_factors);
 	clkv_error error = {.position = -1};
@@ -156,10 +146,10 @@ static void check_writing(const uint8_t *file, size_t n)
 	f.heads_k = EACH_K, f.heads_v = EACH_V, f.before_rope = 1;
 	f.share = groups.share;
 	f.order_k = m.order_k, f.order_v = m.order_v;
-	fuzz_require(clkv_factors_write(&g, FUZZ_FACTORS_MODEL, &f, write_file, NULL, &error) ==
+	fuzz_require(clkv_factors_write(&g, FUZZ_FACTORS_MODEL, &f, fuzz_write, &written, &error) ==
 	                 CLKV_OK,
 	             error.text);
-	fuzz_require(n_written == n && memcmp(written, file, n) == 0, "another file is written");
+	fuzz_require(written.n == n && memcmp(written.bytes, file, n) == 0, "another file is written");
 }
 
 static void read_file(const uint8_t *file, size_t n)

@@ -159,9 +159,7 @@ bool world_open(struct world *w, const struct run_case *run, struct progress *pr
 	}
 	const bool atoms = strstr(run->recipe, "csr");
 	snprintf(error.text, sizeof error.text, "one file of factors for latents and for atoms");
-	if (atoms && (strstr(run->recipe, "lowrank") || strstr(run->recipe, "cskv") ||
-	              strstr(run->recipe, "lorc") || strstr(run->recipe, "recalkv") ||
-	              strstr(run->recipe, "clla")))
+	if (atoms && factors_latents_are_asked(run->recipe))
 		return refuse(w, &error);
 	if (factors_are_asked(run->recipe)) {
 		size_t dk = atoms ? 16 : world_dim(w, SIDE_K), dv = atoms ? 16 : world_dim(w, SIDE_V);

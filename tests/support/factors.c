@@ -148,13 +148,18 @@ void factors_make_groups(struct factors *f, const clkv_geometry *g, enum factors
 	        "clkv_factors_write");
 }
 
-bool factors_are_asked(const char *recipe)
+bool factors_latents_are_asked(const char *recipe)
 {
-	static const char *const stages[] = {"lowrank", "cskv", "csr", "lorc", "recalkv", "clla"};
+	static const char *const stages[] = {"lowrank", "cskv", "lorc", "recalkv", "clla"};
 	for (size_t i = 0; i < sizeof stages / sizeof stages[0]; i++)
 		if (strstr(recipe, stages[i]))
 			return true;
 	return false;
+}
+
+bool factors_are_asked(const char *recipe)
+{
+	return factors_latents_are_asked(recipe) || strstr(recipe, "csr");
 }
 
 /* The number behind a key of the recipe, or the usual one. */

@@ -41,8 +41,9 @@ void factors_make_groups(struct factors *f, const clkv_geometry *geometry, enum 
 
 void factors_free(struct factors *f);
 
-/** Whether a recipe asks for a file of factors; and of which groups of heads, if of any. */
+/** Whether a recipe asks for a file of factors; for latents; and of which groups of heads, if of any. */
 bool factors_are_asked(const char *recipe);
+bool factors_latents_are_asked(const char *recipe);
 bool factors_groups_of(const clkv_geometry *geometry, const char *recipe,
                        struct factors_groups *groups);
 
