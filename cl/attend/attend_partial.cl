@@ -12,11 +12,18 @@
 #include "attend_args.clh"
 #include "expanded_keys.clh"
 #include "latents.clh"
+#include "outliers.clh"
 #include "pruned_scores.clh"
 #include "pruned_sums.clh"
 #include "weigh_slots.clh"
 
-__kernel GROUP_SIZE void attend_partial(ARGS(ATTEND_PARTIAL_ARGS))
+#if HAS_OUTLIERS /* whose sums come beside those of codes */
+#define ATTEND_GROUP_SIZE GROUP_SIZE_WIDE
+#else
+#define ATTEND_GROUP_SIZE GROUP_SIZE
+#endif
+
+__kernel ATTEND_GROUP_SIZE void attend_partial(ARGS(ATTEND_PARTIAL_ARGS))
 {
 	__local float queries[NQ * DK], sums[NQ * DV], scores[NQ * BT], scratch[SHARE_SCRATCH];
 	__local float m[NQ], l[NQ], shrink[NQ], folded_k[FOLDED_K], folded_v[FOLDED_V];

@@ -13,7 +13,7 @@
 #include "latent_keys.clh"
 #include "seal_args.clh"
 
-__kernel GROUP_SIZE void seal_affine(ARGS(SEAL_BLOCK_ARGS))
+__kernel GROUP_SIZE_WIDE void seal_affine(ARGS(SEAL_BLOCK_ARGS))
 {
 	__local uchar list[ROW_LIST], bytes[PACKS_K ? K_BITS < 16 ? DK * BT : 1 : 1];
 	__local ushort starts[STARTS];

@@ -8,7 +8,7 @@
 #include "choose_outliers.clh"
 #include "seal_args.clh"
 
-__kernel GROUP_SIZE void seal_outliers(ARGS(SEAL_BLOCK_ARGS))
+__kernel GROUP_SIZE_WIDE void seal_outliers(ARGS(SEAL_BLOCK_ARGS))
 {
 	__local uchar list[ROW_LIST], mask[MASK_BYTES];
 	__local ushort found[MOST_OUTLIERS];
@@ -24,8 +24,8 @@ __kernel GROUP_SIZE void seal_outliers(ARGS(SEAL_BLOCK_ARGS))
 		__global half *k_params = (__global half *)(block + K_PARAMS_OFF),
 					  *v_params = (__global half *)(block + V_PARAMS_OFF);
 		const struct side k = K_SIDE(0, K_BITS), v = V_SIDE(0);
-		const struct codes k_codes = {block + K_CODES_OFF, 0, 0, 0},
-						   v_codes = {block + V_CODES_OFF, 0, 0, 0};
+		const struct codes k_codes = codes_in(block + K_CODES_OFF),
+						   v_codes = codes_in(block + V_CODES_OFF);
 		const struct outliers k_list = K_LIST, v_list = V_LIST;
 		const struct choice choice = {mask, found, &total};
 		choose_outliers(k, s, k_list, choice, k_params, block);

@@ -39,15 +39,18 @@ __kernel GROUP_SIZE void expect_queries(ARGS(EXPECT_QUERIES_ARGS))
 			   layer = first_layer + (uint)get_group_id(2);
 	const struct asked a = asked_of(queries, at, many, first, n, position, layers, layer, 0, 0, 0);
 	__global float *to = expected + ((ulong)(layer * Q_HEADS + head) * n + r) * DK;
-	const bool there = was_asked(a, r);
-	__global const half *from = asked_query(a, there ? r : 0, head);
-	for (int c = LANE; c < DK; c += LANES)
-		if (!there || c >= ROPE_DIMS)
-			to[c] = there ? vload_half(c, from) : 0.0f;
-	for (int i = LANE; there && i < ROPE_DIMS / 2; i += LANES) {
-		const float2 turn = mean_turn(turns, i, n - r); /* from position + r to position + n */
-		const float x = vload_half(ROPE_FIRST(i), from), y = vload_half(ROPE_SECOND(i), from);
-		to[ROPE_FIRST(i)] = x * turn.x - y * turn.y;
-		to[ROPE_SECOND(i)] = x * turn.y + y * turn.x;
+	if (was_asked(a, r)) {
+		__global const half *from = asked_query(a, r, head);
+		for (int c = ROPE_DIMS + LANE; c < DK; c += LANES)
+			to[c] = vload_half(c, from);
+		for (int i = LANE; i < ROPE_DIMS / 2; i += LANES) {
+			const float2 turn = mean_turn(turns, i, n - r); /* from position + r to position + n */
+			const float x = vload_half(ROPE_FIRST(i), from), y = vload_half(ROPE_SECOND(i), from);
+			to[ROPE_FIRST(i)] = x * turn.x - y * turn.y;
+			to[ROPE_SECOND(i)] = x * turn.y + y * turn.x;
+		}
+	} else {
+		for (int c = LANE; c < DK; c += LANES)
+			to[c] = 0.0f;
 	}
 }
