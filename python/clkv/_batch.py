@@ -6,7 +6,8 @@ import os
 import warnings
 import weakref
 from dataclasses import replace
-from threading import get_ident
+from functools import wraps
+from threading import RLock, get_ident
 from typing import Any
 
 import torch
@@ -31,6 +32,7 @@ class Store:
 
     def __init__(self, cache: Cache) -> None:
         self.cache = cache
+        self.lock = RLock()  # one for all copies, as they settle each other
         self._owner: Any = None  # a weak reference to the state whose step is open
 
     def settle(self) -> None:
@@ -41,6 +43,17 @@ class Store:
 
     def own(self, state: State | None) -> None:
         self._owner = None if state is None else weakref.ref(state)
+
+
+def _alone(method: Any) -> Any:
+    """One thread at a time begins, counts and ends the steps of a store: a commit and what is counted of it stay together."""
+    @wraps(method)
+    def locked(self: State, *arguments: Any, **others: Any) -> Any:
+        if self.store is None:  # before the first forward there is no step
+            return method(self, *arguments, **others)
+        with self.store.lock:
+            return method(self, *arguments, **others)
+    return locked
 
 
 class State:
@@ -78,10 +91,12 @@ class State:
     def complete(self) -> bool:
         return self.step is not None and self.done == self.geometry.layers
 
+    @_alone
     def length(self) -> int:
         self.catch_up()
         return self.seen + (self.tokens if self.complete() else 0)
 
+    @_alone
     def begin(self, batch: int, tokens: int, mask: Any) -> None:
         """Begins a step for a forward of [batch][tokens]; what the last one left is committed, or dropped if it was interrupted."""
         self.settle()
@@ -115,17 +130,18 @@ class State:
             self.prompts[row] = False
             self.sequences[row].end_prompt()
 
+    @_alone
     def end_prompt(self) -> None:
         self.settle()
         for row in range(len(self.sequences)):
             self.end_row(row)
 
+    @_alone
     def settle(self, remove: int = 0) -> int:
         """Commits the open step but for its last `remove` columns, or drops it if a layer is missing. Returns how many columns of
         `remove` are left to remove."""
         self.catch_up()
-        step = self.step
-        if step is None:
+        if self.step is None:
             return remove
         if not self.complete():
             self.drop()
@@ -134,11 +150,10 @@ class State:
         kept = [max(self.live[row] - cut, 0) for row in self.rows]
         if cut and not self.croppable and any(self.phases[row] == "prompt" for row in self.rows):
             raise _errors.UnsupportedError(f"{self.recipe}: a prompt that is judged by its last queries can't be cropped")
-        after = self.after = self.counted(cut)
-        step.commit(kept if cut else None)
-        if self.after is after:  # else a forward of another thread has caught up with it, and may have begun its own step
-            self.take(after)
-            self.store.own(None)
+        self.after = self.counted(cut)
+        self.step.commit(kept if cut else None)
+        self.take(self.after)
+        self.store.own(None)
         self.warn()
         return remove - cut
 
@@ -155,15 +170,13 @@ class State:
 
     def catch_up(self) -> None:
         """Counts what a commit has done that was interrupted behind the library's part of it."""
-        after, step = self.after, self.step  # another thread may take them away
-        if after is not None and step is not None and step.ended:
-            self.take(after)
+        if self.after is not None and self.step is not None and self.step.ended:
+            self.take(self.after)
 
     def drop(self) -> None:
         """Leaves out a forward that didn't reach its last layer."""
-        step, self.after = self.step, None
-        if step is not None:
-            step.abort()
+        self.after = None
+        self.step.abort()
         self.step = None
         self.store.own(None)
 
@@ -263,6 +276,7 @@ class State:
 
     # -- what generation does with a batch --
 
+    @_alone
     def crop(self, remove: int) -> None:
         remove = self.settle(remove)
         if remove == 0:
@@ -274,6 +288,7 @@ class State:
             sequence.truncate(self.lengths[row])
         self.seen = max(self.seen - remove, 0)
 
+    @_alone
     def reorder(self, source: list[int]) -> None:
         if len(source) != len(self.sequences):
             self.select(source)
@@ -286,6 +301,7 @@ class State:
         for name in ("skipped", "lengths", "prompts"):
             setattr(self, name, [getattr(self, name)[i] for i in source])
 
+    @_alone
     def select(self, source: list[int]) -> None:
         """Makes the rows those of source, any number of them: the first use of a row takes its sequence, others are forks."""
         self.settle()
@@ -299,6 +315,7 @@ class State:
         self.sequences = new
         self.recount(source)
 
+    @_alone
     def reset(self) -> None:
         if self.step is not None:
             self.drop()
@@ -307,6 +324,7 @@ class State:
         self.sequences = []
         self.clear_rows()
 
+    @_alone
     def copy(self) -> State:
         self.settle()
         other = State(self.geometry, self.recipe, self.context, self.options)
