@@ -33,10 +33,11 @@ static clkv_status qtc_layout(const union clkv__codec_spec *any, const struct cl
 	memset(l, 0, sizeof *l);
 	l->sized = true;
 	l->flat = true;
-	l->decoded_bytes = (dk > dv ? dk : dv) * bt + 8;
 	l->query_floats = ABI_TOKEN_CLASSES;
 	l->k_lane_cols = lane_parts(block);
 	l->v_lane_cols = lane_parts(block);
+	l->decoded_bytes = (dk > dv ? dk : dv) / (uint32_t)l->k_lane_cols *
+	                   (bt * (uint32_t)l->k_lane_cols + ABI_QTC_SPARE);
 	l->k_index = bt / 4;
 	l->v_index = l->k_index + dk / (uint32_t)l->k_lane_cols;
 	l->payload = clkv__align_up(l->v_index + dv / (uint32_t)l->v_lane_cols, 16);

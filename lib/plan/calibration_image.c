@@ -37,33 +37,33 @@ static void spread(uint32_t run, uint32_t n, unsigned char *to)
 }
 
 /* Whole runs at the begin of an index: MOST integers at most, none behind an escape. decoder: of the table. */
-static unsigned char look_of(const uint32_t *decoder, uint32_t n, uint32_t index,
-                             unsigned char integers[MOST])
+static void look(const uint32_t *decoder, uint32_t n, uint32_t index, unsigned char *bits,
+                 unsigned char *count, unsigned char integers[MOST])
 {
-	uint32_t bits = 0, count = 0;
-	while (count + n <= MOST) {
-		uint32_t entry = decoder[index >> bits], length = entry >> ABI_RUN_FIELD & 15;
-		if (entry & ABI_RUN_ESCAPE || bits + length > ABI_RUN_BITS)
+	uint32_t at = 0;
+	*count = 0;
+	while (*count + n <= MOST) {
+		uint32_t entry = decoder[index >> at];
+		uint32_t length = entry >> ABI_RUN_FIELD & 15;
+		if (entry & ABI_RUN_ESCAPE || at + length > ABI_RUN_BITS)
 			break;
-		spread(entry & ((1u << ABI_RUN_FIELD) - 1), n, integers + count);
-		count += n;
-		bits += length;
+		spread(entry & ((1u << ABI_RUN_FIELD) - 1), n, integers + *count);
+		*count = (unsigned char)(*count + n);
+		at += length;
 	}
-	return (unsigned char)(bits | count << 4);
+	*bits = (unsigned char)at;
 }
 
 static void put_table(const struct clkv__run_table *table, uint32_t *words)
 {
 	uint32_t decoder[INDEXES];
-	unsigned char *looks = (unsigned char *)(void *)(words + ABI_RUNS_LOOKS);
-	unsigned char *firsts = (unsigned char *)(void *)(words + ABI_RUNS_FIRSTS);
+	unsigned char *bits = (unsigned char *)(void *)(words + ABI_RUNS_BITS);
+	unsigned char *counts = (unsigned char *)(void *)(words + ABI_RUNS_COUNTS);
 	unsigned char *integers = (unsigned char *)(void *)(words + ABI_RUNS_INTEGERS);
 	words[0] = table->n;
 	clkv__run_decoder(table, decoder);
-	for (uint32_t i = 0; i < INDEXES; i++) {
-		looks[i] = look_of(decoder, table->n, i, integers + (size_t)i * MOST);
-		firsts[i] = (unsigned char)(decoder[i] >> ABI_RUN_FIELD & 15);
-	}
+	for (uint32_t i = 0; i < INDEXES; i++)
+		look(decoder, table->n, i, bits + i, counts + i, integers + (size_t)i * MOST);
 	clkv__run_coder(table, words + ABI_RUNS_SLOTS, words + 1);
 	words[1] |= ABI_RUN_ESCAPE; /* as in what decoders look up */
 }

@@ -110,15 +110,15 @@ static void check_packing(const uint8_t *file, size_t n)
 /* Any bits get a decoder on: a look-up takes bits and gives codes, or says that an escape comes, whose codeword takes some. */
 static void require_walkable(const uint32_t *runs)
 {
-	const uint8_t *looks = (const uint8_t *)(runs + ABI_RUNS_LOOKS);
-	const uint8_t *firsts = (const uint8_t *)(runs + ABI_RUNS_FIRSTS);
+	const uint8_t *bits = (const uint8_t *)(runs + ABI_RUNS_BITS);
+	const uint8_t *counts = (const uint8_t *)(runs + ABI_RUNS_COUNTS);
+	const uint32_t escape = runs[1] >> ABI_RUN_FIELD & 15;
 	fuzz_require(runs[0] >= 1 && runs[0] <= 8, "runs of so many integers overflow a look-up");
-	for (int i = 0; i < INDEXES; i++) {
-		uint32_t bits = ABI_LOOK_BITS(looks[i]), count = ABI_LOOK_COUNT(looks[i]);
-		fuzz_require(count <= 8 && bits <= ABI_RUN_BITS && (count == 0) == (bits == 0),
+	fuzz_require(escape >= 1 && escape <= ABI_RUN_BITS, "an escape takes no bits");
+	for (int i = 0; i < INDEXES; i++)
+		fuzz_require(counts[i] <= 8 && bits[i] <= ABI_RUN_BITS &&
+		                 (counts[i] == 0) == (bits[i] == 0),
 		             "a look-up leads nowhere");
-		fuzz_require(firsts[i] >= 1 && firsts[i] <= ABI_RUN_BITS, "a run takes no bits");
-	}
 }
 
 static void check_image(const uint8_t *file)
