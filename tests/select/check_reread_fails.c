@@ -44,7 +44,7 @@ static void end_and_compare(struct feed *feed, struct stream *a, struct stream *
 START_TEST(test_a_reading_counts_or_does_not)
 {
 	static struct stream a, b, c;
-	enum fault fault = _i / 2;
+	enum fault fault = (enum fault)(_i / 2);
 	bool again = _i % 2;
 	clkv_context *context = fixture_open();
 	cl_command_queue queue = fixture_queue_of(context);

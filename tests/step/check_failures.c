@@ -133,7 +133,7 @@ START_TEST(test_steps_fail_cleanly)
 	uint64_t host_before = inject_host_bytes();
 	clkv_context *context = fixture_open();
 	cl_command_queue queue = fixture_queue_of(context);
-	feed_open(&feed, context, queue, recipes[_i / (TRIAL_OPERATIONS * FAULTS)], NULL);
+	feed_open(&feed, context, queue, recipes[_i / TRIAL_OPERATIONS / FAULTS], NULL);
 	stream_open(&feed, &base);
 	feed_one(&feed, &base, 100, CLKV_PROMPT, 1, NULL);
 	clkv_stats before = feed_stats(&feed), after;
