@@ -198,7 +198,8 @@ START_TEST(test_steps_follow_from_statistics)
 	                                 .second = second,
 	                                 .weighed = weighed,
 	                                 .spread = 40};
-	struct head_measure m = {.delta = 0.01,
+	struct head_measure m = {.k_delta = 0.01,
+	                         .v_delta = 0.012,
 	                         .norm = 2,
 	                         .traces = 1,
 	                         .scale = 0.25f,
@@ -245,7 +246,8 @@ START_TEST(test_heads_without_weight_have_steps)
 	struct head_calibration head = head_of();
 	struct head_stats stats = {
 		.dim = DIM, .queries = 10, .rows = 5, .first = zeros, .second = second, .weighed = zeros};
-	const struct head_measure m = {.delta = 0.01,
+	const struct head_measure m = {.k_delta = 0.01,
+	                               .v_delta = 0.012,
 	                               .norm = 1,
 	                               .scale = 1,
 	                               .key_mean = zeros,
