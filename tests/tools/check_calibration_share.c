@@ -9,8 +9,8 @@
 #include "calibration_probe.h"
 #include "calibration_share.h"
 #include "support/random.h"
+#include "support/tiny_calibration.h"
 #include "support/tiny_session.h"
-#include "train_calibration.h"
 
 static float normal(uint64_t seed, size_t i)
 {
@@ -215,7 +215,7 @@ END_TEST
 
 /* ---------------------------------------------------------------- of a model ---- */
 
-enum { LENGTH = CALIBRATION_LEAST_TOKENS, ROWS = 128, CONTEXT = 96, SCORED = 16, HEADS_AT = 64 };
+enum { LENGTH = CALIBRATION_LEAST_TOKENS, ROWS = 128, CONTEXT = 96, SCORED = 16 };
 
 /* The model's own rows move nothing; others do, those of K and of V. */
 START_TEST(test_a_probe_sees_one_layer)
@@ -258,22 +258,6 @@ START_TEST(test_a_probe_sees_one_layer)
 }
 END_TEST
 
-static char *make(struct calibrator *c, struct calibration_bits *bits, size_t *size)
-{
-	struct tool_error error = {""};
-	struct given_file file;
-	ck_assert_msg(calibrator_make(c, 1e-3f, &file, bits, &error), "%s", error.text);
-	*size = file.size;
-	return file.data;
-}
-
-static float float_at(const char *file, size_t at)
-{
-	float x;
-	memcpy(&x, file + at, sizeof x);
-	return x;
-}
-
 /* Shared bits are those of one step for all: between levels a line stands for what is bent, by a hundredth or so. The channels of a
  * head keep their proportions, and some head has others' bits. */
 START_TEST(test_shares_keep_the_bits)
@@ -286,30 +270,31 @@ START_TEST(test_shares_keep_the_bits)
 	size_t size, other, moved_heads = 0;
 	if (!tiny_session_open(&s, ROWS))
 		return;
-	const size_t dim = (size_t)s.model->head_dim, head_bytes = 34 * dim + 12;
+	const size_t dim = (size_t)s.model->head_dim, head_bytes = calibration_head_bytes(dim);
 	const size_t heads = (size_t)s.model->n_layers * (size_t)s.model->kv_heads;
 	const struct text_input text = {ids, LENGTH};
 	for (int i = 0; i < LENGTH; i++)
 		ids[i] = i * i % s.model->vocabulary;
 	ck_assert_msg(calibrator_open(&s, &text, 1, &c, &error), "%s", error.text);
-	char *a = make(c, &even, &size);
+	char *a = tiny_calibration(c, 1e-3f, &even, &size);
 	ck_assert_msg(calibrator_share(c, 1e-3f, &error), "%s", error.text);
-	char *b = make(c, &shared, &other);
+	char *b = tiny_calibration(c, 1e-3f, &shared, &other);
 	ck_assert_uint_eq(size, other);
 	ck_assert_double_le(shared.bytes, 1.03 * even.bytes);
 	for (size_t h = 0; h < heads; h++) {
-		const size_t at = HEADS_AT + h * head_bytes;
-		const float first = float_at(b, at) / float_at(a, at);
+		const size_t at = CALIBRATION_HEADS_AT + h * head_bytes;
+		const float first = tiny_calibration_float(b, at) / tiny_calibration_float(a, at);
 		for (size_t i = 1; i < dim; i++)
-			ck_assert_float_eq_tol(float_at(b, at + 4 * i) / float_at(a, at + 4 * i) / first, 1,
-			                       1e-5f);
+			ck_assert_float_eq_tol(tiny_calibration_float(b, at + 4 * i) /
+			                           tiny_calibration_float(a, at + 4 * i) / first,
+			                       1, 1e-5f);
 		ck_assert(first >= 0.299f && first <= 4.001f);
 		moved_heads += fabsf(first - 1) > 0.05f;
 	}
 	ck_assert_uint_gt(moved_heads, 0);
 	/* the same texts, the same shares */
 	ck_assert_msg(calibrator_share(c, 1e-3f, &error), "%s", error.text);
-	char *d = make(c, &again, &other);
+	char *d = tiny_calibration(c, 1e-3f, &again, &other);
 	ck_assert_mem_eq(b, d, size);
 	free(a);
 	free(b);
