@@ -116,7 +116,7 @@ static void make_rows(void)
 		k_mean[c] = 0.1f * (float)c;
 		v_mean[c] = 2;
 		for (size_t i = 0; i < TOKEN_CLASSES; i++)
-			k_error[i * DIM + c] = 0.1f * (float)(i + 1);
+			k_error[i * DIM + c] = 4.0f * (float)(i + 1);
 	}
 	for (size_t t = 0; t < CODED; t++) {
 		scores[t] = (float)(t % 3) - 0.5f; /* -0.5, 0.5, 1.5: classes 2, 1, 0 */
