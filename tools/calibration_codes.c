@@ -43,11 +43,10 @@ static void set_steps(const struct head_stats *s, const struct head_measure *m,
 		const double weight = s->weighed[c] / (rows * dim * square) + least_of_mean * mean;
 		const double least = least_of_queries * asked;
 		h->k_step[c] =
-			step_of(m->delta, weight > least ? weight : least, m->key_reach[c], h->k_factor);
+			step_of(m->k_delta, weight > least ? weight : least, m->key_reach[c], h->k_factor);
 	}
 	const double spread = s->spread / rows + least_spread * m->traces;
-	/* of what K and V may cost together, V's share is best a little larger */
-	*h->v_step = step_of(1.2 * m->delta, spread / (dim * square), m->value_reach, h->v_factor);
+	*h->v_step = step_of(m->v_delta, spread / (dim * square), m->value_reach, h->v_factor);
 }
 
 /* Queries are taken as normal: E exp(q k) = exp(mean k + k C k / 2) with C their covariance. Of C its diagonal stands for itself,
@@ -108,7 +107,7 @@ void head_set_thresholds(struct head_calibration *h, const float *scores, size_t
 		h->threshold[i] = sorted[(size_t)(shares[i] * (double)n)];
 }
 
-static size_t class_of(const struct head_calibration *h, float score)
+size_t head_class(const struct head_calibration *h, float score)
 {
 	size_t class = 0;
 	while (class < TOKEN_CLASSES - 1 && !(score > h->threshold[class]))
@@ -126,7 +125,7 @@ void head_encode(const struct head_calibration *h, const float *keys, const floa
                  size_t *counts)
 {
 	for (size_t t = 0; t < n; t++) {
-		const size_t class = class_of(h, scores[t]);
+		const size_t class = head_class(h, scores[t]);
 		const float k_factor = h->k_factor[class], v_factor = h->v_factor[class];
 		counts[class]++;
 		for (size_t c = 0; c < h->dim; c++) {

@@ -22,7 +22,7 @@ struct head_calibration {
 
 /** What steps follow from beside a head's statistics. */
 struct head_measure {
-	double delta;  /**< error of the layer's output that a step stands for */
+	double k_delta, v_delta; /**< errors of the layer's output that steps stand for */
 	double norm;   /**< of the residual stream into the layer's attention, its median over tokens */
 	double traces; /**< sum over the group of trace(W_g W_g^T) */
 	float scale;   /**< of logits */
@@ -42,6 +42,9 @@ void head_score(const struct head_calibration *head, const float *keys, size_t n
 /** Thresholds so that 6 % of the scores [n] are above the first, and 30 % above the second. sorted: room for n. */
 void head_set_thresholds(struct head_calibration *head, const float *scores, size_t n,
                          float *sorted);
+
+/** The class of a token with this score. */
+size_t head_class(const struct head_calibration *head, float score);
 
 /** Where a head's codes go: [dim] rows `stride` apart, of one token each. */
 struct head_codes {

@@ -62,7 +62,7 @@ static struct {
 	enum purpose purpose;
 	float delta; /* 0: the usual one */
 	float most, least;
-	bool weighed, joint;
+	bool weighed, joint, uniform;
 } o;
 
 static bool set_purpose(const char *text, struct tool_error *error)
@@ -106,6 +106,9 @@ static const struct tool_option options[] = {
      .size = {&o.tokens, 1, MOST_TOKENS}},
 	{"delta", "X", "with --for qtc: what a step stands for; smaller is finer; default 0.0014",
      .number = {&o.delta, 1e-6F, 1}},
+	{"uniform", NULL,
+     "with --for qtc: bits by what errors do to each layer's output alone; a quarter of the time",
+     .flag = &o.uniform},
 	{"prompt", "FILE", "with --for csr: a prompt whose own rows are atoms of the dictionary, too",
      .text = &o.prompt},
 	{"prompt-tokens", "N", "as many of its first tokens; default as --tokens",
@@ -156,6 +159,8 @@ static bool check(struct tool_error *error)
 		                 purposes[o.purpose]);
 	if (o.purpose != FOR_QTC && o.delta > 0)
 		return tool_fail(error, "--delta goes with --for qtc alone");
+	if (o.purpose != FOR_QTC && o.uniform)
+		return tool_fail(error, "--uniform goes with --for qtc alone");
 	const bool several = o.purpose == FOR_QTC || o.purpose == FOR_LOWRANK ||
 	                     o.purpose == FOR_RECALKV || o.purpose == FOR_CLLA || o.purpose == FOR_CSR;
 	if (o.n_texts > 1 && !several)
@@ -233,14 +238,15 @@ static bool calibrate(struct session *session, const struct text_input *in,
                       struct tool_error *error)
 {
 	const double half = (double)session_f16_bytes(session);
+	const float delta = o.delta > 0 ? o.delta : usual_delta;
 	struct calibration_bits bits;
 	struct calibrator *calibrator;
 	struct given_file file = {NULL, 0};
 	if (!calibrator_open(session, in, o.n_texts, &calibrator, error))
 		return false;
-	bool done =
-		calibrator_make(calibrator, o.delta > 0 ? o.delta : usual_delta, &file, &bits, error) &&
-		given_file_write(&file, o.out, error);
+	bool done = (o.uniform || calibrator_share(calibrator, delta, error)) &&
+	            calibrator_make(calibrator, delta, &file, &bits, error) &&
+	            given_file_write(&file, o.out, error);
 	calibrator_close(calibrator);
 	free(file.data);
 	if (!done)

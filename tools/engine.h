@@ -84,6 +84,17 @@ bool engine_copy_rows(struct engine *engine, struct engine_stream *to,
                       const struct engine_stream *source, size_t from, size_t n, clkv_phase phase,
                       struct tool_error *error);
 
+/** Rows of one layer, in floats [rows][kv_heads][head_dim]. */
+struct layer_rows {
+	int layer;
+	float *keys, *values; /**< only read */
+};
+
+/** The same from row 0 on, as a prompt, but one layer's are these n rows. */
+bool engine_copy_changed(struct engine *engine, struct engine_stream *to,
+                         const struct engine_stream *source, size_t n,
+                         const struct layer_rows *changed, struct tool_error *error);
+
 /** From now on the stream keeps the queries of its newest rows, so that copies of them can be judged by what
  *  the exact prompt asked for. The caller releases stream->queries. */
 bool engine_trace(struct engine *engine, struct engine_stream *stream, size_t rows,

@@ -10,28 +10,50 @@
 /* Rows at the end of a copied prompt whose queries are asked as well: more than any stage looks at. */
 #define ASKED_ROWS 256
 
-/* One step whose rows of every layer `source` gives (NULL: the buffers hold them already). */
-static bool append_layers(struct engine *e, clkv_step *step, const struct engine_stream *source,
+/* Where rows come from: a stream (NULL: the engine's buffers hold them already), but for those of one layer (NULL: of none). */
+struct rows_source {
+	const struct engine_stream *stream;
+	const struct layer_rows *changed;
+};
+
+static bool append_changed(struct engine *e, clkv_step *step, const struct layer_rows *changed,
+                           size_t from, struct tool_error *error)
+{
+	const size_t at = from * (size_t)e->model->kv_heads * (size_t)e->model->head_dim;
+	clkv_error cause = {0};
+	clkv_tensor k = {.host = changed->keys + at, .dtype = CLKV_F32};
+	clkv_tensor v = {.host = changed->values + at, .dtype = CLKV_F32};
+	return clkv_step_append(step, changed->layer, &k, &v, 0, NULL, NULL, &cause) == CLKV_OK ||
+	       tool_fail_clkv(error, "appending rows of a layer", &cause);
+}
+
+/* One step of rows of every layer. */
+static bool append_layers(struct engine *e, clkv_step *step, const struct rows_source *source,
                           size_t from, size_t n, bool asks, struct tool_error *error)
 {
 	clkv_tensor k = {.mem = e->copy_k, .dtype = CLKV_F16};
 	clkv_tensor v = {.mem = e->copy_v, .dtype = CLKV_F16};
 	for (int layer = 0; layer < e->model->n_layers; layer++) {
 		clkv_error cause = {0};
-		if (source != NULL &&
-		    clkv_seq_read(source->seq, layer, from, n, &k, &v, e->queue, &cause) != CLKV_OK)
+		if (source->changed != NULL && source->changed->layer == layer) {
+			if (!append_changed(e, step, source->changed, from, error))
+				return false;
+			continue;
+		}
+		if (source->stream != NULL &&
+		    clkv_seq_read(source->stream->seq, layer, from, n, &k, &v, e->queue, &cause) != CLKV_OK)
 			return tool_fail_clkv(error, "reading rows of the prompt", &cause);
 		if (clkv_step_append(step, layer, &k, &v, 0, NULL, NULL, &cause) != CLKV_OK)
 			return tool_fail_clkv(error, "appending rows of the prompt", &cause);
-		if (asks && engine_trace_has(source, from) &&
-		    !engine_trace_ask(e, step, source, layer, from, n, error))
+		if (asks && engine_trace_has(source->stream, from) &&
+		    !engine_trace_ask(e, step, source->stream, layer, from, n, error))
 			return false;
 	}
 	return true;
 }
 
 static bool append_rows(struct engine *e, struct engine_stream *to,
-                        const struct engine_stream *source, size_t from, size_t n, clkv_phase phase,
+                        const struct rows_source *source, size_t from, size_t n, clkv_phase phase,
                         bool asks, struct tool_error *error)
 {
 	clkv_error cause = {0};
@@ -51,9 +73,8 @@ static bool append_rows(struct engine *e, struct engine_stream *to,
 	return true;
 }
 
-bool engine_copy_rows(struct engine *e, struct engine_stream *to,
-                      const struct engine_stream *source, size_t from, size_t n, clkv_phase phase,
-                      struct tool_error *error)
+static bool copy_rows(struct engine *e, struct engine_stream *to, const struct rows_source *source,
+                      size_t from, size_t n, clkv_phase phase, struct tool_error *error)
 {
 	for (size_t done = 0; done < n;) {
 		size_t left = n - done, asked = left < ASKED_ROWS ? left : ASKED_ROWS;
@@ -65,6 +86,22 @@ bool engine_copy_rows(struct engine *e, struct engine_stream *to,
 		done += rows;
 	}
 	return true;
+}
+
+bool engine_copy_rows(struct engine *e, struct engine_stream *to,
+                      const struct engine_stream *source, size_t from, size_t n, clkv_phase phase,
+                      struct tool_error *error)
+{
+	const struct rows_source all = {source, NULL};
+	return copy_rows(e, to, &all, from, n, phase, error);
+}
+
+bool engine_copy_changed(struct engine *e, struct engine_stream *to,
+                         const struct engine_stream *source, size_t n,
+                         const struct layer_rows *changed, struct tool_error *error)
+{
+	const struct rows_source but = {source, changed};
+	return copy_rows(e, to, &but, 0, n, CLKV_PROMPT_END, error);
 }
 
 /* Halves of either sign from 2^-3 up to 1: the size of real keys and values. */

@@ -1,133 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * \file    train_calibration.c
- * \brief   Texts through the model in half; statistics of sampled queries; then for each delta steps and codes, layer by layer.
- *
- * The first half of each text warms up; queries are taken from the second, evenly, so many that a minute of one core does.
+ * \brief   Statistics of the texts' queries; then for each delta steps and codes, layer by layer.
  */
-#include "train_calibration.h"
+#include "calibrator.h"
 
 #include "calibration_fit.h"
 #include "output_file.h"
 #include "output_gram.h"
 #include "progress.h"
-#include "text_rows.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_QUERIES = 512, RUN = 8, MOST_SAMPLES = 65536 };
+enum { RUN = 8, MOST_SAMPLES = 65536 };
 
 static const float k_factors[TOKEN_CLASSES] = {0.5f, 0.8f, 1.3f};
 static const float v_factors[TOKEN_CLASSES] = {0.4f, 0.8f, 1.4f};
 
-/* A text under way. */
-struct text {
-	struct text_input in;
-	struct engine_stream stream;
-	size_t first; /* its first token among all texts' */
-	size_t coded; /* tokens behind the sinks that samples have, whole runs */
-	size_t code;  /* the first of them among all texts' */
-	size_t n_queries, positions[MOST_QUERIES];
-	float *queries; /* [layers][n_queries][q_heads][dim] */
-};
-
-/* What texts say of a head. */
-struct head_sums {
-	struct head_stats stats;
-	double *key_mean, *value_mean, *key_reach; /* [dim] */
-	double value_reach, traces;
-};
-
-struct calibrator {
-	struct session *session;
-	struct text *texts;
-	size_t n_texts, tokens, samples; /* tokens: of all texts */
-	size_t layers, heads, group, dim;
-	float *norms; /* [layers][tokens] */
-	const struct text *running;
-	struct kept_rows kept;
-	float *keys, *values;             /* [heads][tokens][dim] of a layer */
-	float *gram;                      /* [heads * group][dim][dim] of a layer */
-	float *scores, *sorted, *scratch; /* of a head */
-	double *key_costs, *value_costs;  /* [tokens], of a head */
-	float *fit_keys; /* [n_fit][dim], of a head: of tokens that all queries may find sealed */
-	double *fit_costs, *fit_scratch; /* fit_costs: [layers * heads][n_fit] */
-	size_t n_fit;
-	double *middles;        /* [layers] of the norms */
-	struct head_sums *sums; /* [layers * heads], whose numbers lie in sum_floats */
-	double *sum_floats;
-	double *errors; /* [TOKEN_CLASSES][dim], of a head */
-	float *floats;  /* of what is written */
-	signed char *k_sample, *v_sample;
-};
-
-/* ---------------------------------------------------------------- texts ---- */
-
-static size_t q_row(const struct calibrator *t)
-{
-	return t->heads * t->group * t->dim;
-}
-
-/* Which row of the sample a position is, or n_queries. */
-static size_t sampled(const struct text *text, size_t position)
-{
-	size_t i = 0;
-	while (i < text->n_queries && text->positions[i] != position)
-		i++;
-	return i;
-}
-
-static void see_rows(void *opaque, const struct asked_rows *asked)
-{
-	struct calibrator *t = opaque;
-	const struct text *text = t->running;
-	const size_t row = q_row(t);
-	memcpy(t->norms + asked->layer * t->tokens + text->first + asked->first, asked->norms,
-	       asked->rows * sizeof(float));
-	for (size_t r = 0; r < asked->rows; r++) {
-		const size_t i = sampled(text, asked->first + r);
-		if (i < text->n_queries)
-			memcpy(text->queries + (asked->layer * text->n_queries + i) * row,
-			       asked->queries + r * row, row * sizeof(float));
-	}
-}
-
-static void choose_queries(const struct calibrator *t, struct text *text)
-{
-	const size_t half = text->in.n / 2, rows = text->in.n - half, most = MOST_QUERIES / t->n_texts;
-	text->n_queries = rows < most ? rows : most;
-	for (size_t i = 0; i < text->n_queries; i++)
-		text->positions[i] = half + i * rows / text->n_queries;
-}
-
-static bool run_text(struct calibrator *t, struct text *text, struct tool_error *error)
-{
-	choose_queries(t, text);
-	text->queries = calloc(t->layers * text->n_queries * q_row(t), sizeof(float));
-	if (text->queries == NULL)
-		return tool_fail(error, "out of memory");
-	t->running = text;
-	return session_stream_open(t->session, "f16", text->in.n, &text->stream, error) &&
-	       text_rows_run(t->session, &text->stream, text->in.ids, text->in.n, see_rows, t, error);
-}
-
-/* Rows of a layer of a text, head by head. */
-static bool read_layer(struct calibrator *t, size_t layer, const struct text *text,
-                       struct tool_error *error)
-{
-	if (!kept_rows_read(t->session, &text->stream, layer, 0, text->in.n, &t->kept, error))
-		return false;
-	for (size_t i = 0; i < text->in.n; i++)
-		for (size_t h = 0; h < t->heads; h++) {
-			const size_t to = (h * t->tokens + text->first + i) * t->dim,
-						 from = (i * t->heads + h) * t->dim;
-			memcpy(t->keys + to, t->kept.keys + from, t->dim * sizeof(float));
-			memcpy(t->values + to, t->kept.values + from, t->dim * sizeof(float));
-		}
-	return true;
-}
+/* Of what K and V may cost together, V's part is best a little larger. */
+static const double v_part = 1.2;
 
 static int compare_floats(const void *a, const void *b)
 {
@@ -164,23 +57,13 @@ static struct head_sums *lay_sums(const struct calibrator *t, size_t number)
 	return &t->sums[number];
 }
 
-static float *key_of(const struct calibrator *t, size_t head, size_t token)
-{
-	return t->keys + (head * t->tokens + token) * t->dim;
-}
-
-static float *value_of(const struct calibrator *t, size_t head, size_t token)
-{
-	return t->values + (head * t->tokens + token) * t->dim;
-}
-
 static void add_means(const struct calibrator *t, size_t head, const struct text *text,
                       struct head_sums *sums)
 {
 	for (size_t i = CALIBRATION_SINKS; i < text->in.n; i++)
 		for (size_t c = 0; c < t->dim; c++) {
-			sums->key_mean[c] += (double)key_of(t, head, text->first + i)[c];
-			sums->value_mean[c] += (double)value_of(t, head, text->first + i)[c];
+			sums->key_mean[c] += (double)calibrator_key(t, head, text->first + i)[c];
+			sums->value_mean[c] += (double)calibrator_value(t, head, text->first + i)[c];
 		}
 }
 
@@ -190,8 +73,8 @@ static void add_reach(const struct calibrator *t, size_t head, const struct text
 {
 	for (size_t i = CALIBRATION_SINKS; i < text->in.n; i++)
 		for (size_t c = 0; c < t->dim; c++) {
-			const double key = (double)key_of(t, head, text->first + i)[c],
-						 value = (double)value_of(t, head, text->first + i)[c];
+			const double key = (double)calibrator_key(t, head, text->first + i)[c],
+						 value = (double)calibrator_value(t, head, text->first + i)[c];
 			sums->key_reach[c] = fmax(sums->key_reach[c], fabs(key - sums->key_mean[c]));
 			sums->value_reach = fmax(sums->value_reach, fabs(value - sums->value_mean[c]));
 		}
@@ -205,23 +88,7 @@ static void gather_head(const struct calibrator *t, size_t layer, size_t head,
 	memset(t->value_costs, 0, t->tokens * sizeof *t->value_costs);
 	for (size_t i = 0; i < t->n_texts; i++) {
 		const struct text *text = &t->texts[i];
-		const struct head_rows rows = {
-			.dim = t->dim,
-			.group = t->group,
-			.n = text->in.n,
-			.n_queries = text->n_queries,
-			.keys = key_of(t, head, text->first),
-			.values = value_of(t, head, text->first),
-			.queries =
-				text->queries + layer * text->n_queries * q_row(t) + head * t->group * t->dim,
-			.query_stride = q_row(t),
-			.positions = text->positions,
-			.gram = t->gram + head * t->group * t->dim * t->dim,
-			.scale = (float)(1 / sqrt((double)t->dim)),
-			.window = (size_t)t->session->model->window,
-			.key_costs = t->key_costs + text->first,
-			.value_costs = t->value_costs + text->first,
-		};
+		const struct head_rows rows = calibrator_rows(t, layer, head, text);
 		head_stats_add(&sums->stats, &rows, t->scratch);
 		add_means(t, head, text, sums);
 	}
@@ -262,15 +129,15 @@ static struct head_calibration head_of(const struct calibrator *t, size_t head)
 	};
 }
 
-static size_t n_floats(const struct calibrator *t)
-{
-	return t->layers * t->heads * ((5 + TOKEN_CLASSES) * t->dim + TOKEN_CLASSES);
-}
-
 /* The first token behind those that each query of a text may find sealed. */
 static size_t fit_end(const struct text *text)
 {
 	return text->in.n / 2 - CALIBRATION_WINDOW;
+}
+
+static size_t n_floats(const struct calibrator *t)
+{
+	return t->layers * t->heads * ((5 + TOKEN_CLASSES) * t->dim + TOKEN_CLASSES);
 }
 
 /* K's errors and V's count the same, whatever their sums. A token that nobody attends to costs something too. */
@@ -298,7 +165,7 @@ static void fit_head(const struct calibrator *t, size_t number, size_t head,
 	for (size_t i = 0; i < t->n_texts; i++) {
 		const struct text *text = &t->texts[i];
 		const size_t n = (fit_end(text) - CALIBRATION_SINKS) * t->dim;
-		memcpy(to, key_of(t, head, text->first + CALIBRATION_SINKS), n * sizeof *to);
+		memcpy(to, calibrator_key(t, head, text->first + CALIBRATION_SINKS), n * sizeof *to);
 		to += n;
 	}
 	head_fit(h, t->fit_keys, t->fit_costs + number * t->n_fit, t->n_fit, t->fit_scratch);
@@ -312,7 +179,7 @@ static void code_head(const struct calibrator *t, size_t number, size_t head,
 	memset(t->errors, 0, TOKEN_CLASSES * t->dim * sizeof *t->errors);
 	for (size_t i = 0; i < t->n_texts; i++) {
 		const struct text *text = &t->texts[i];
-		head_score(h, key_of(t, head, text->first + CALIBRATION_SINKS), text->coded,
+		head_score(h, calibrator_key(t, head, text->first + CALIBRATION_SINKS), text->coded,
 		           t->scores + text->code);
 	}
 	head_set_thresholds(h, t->scores, t->samples, t->sorted);
@@ -321,25 +188,17 @@ static void code_head(const struct calibrator *t, size_t number, size_t head,
 		const size_t from = text->first + CALIBRATION_SINKS;
 		const size_t at = number * t->dim * t->samples + text->code;
 		const struct head_codes codes = {t->k_sample + at, t->v_sample + at, t->samples};
-		head_encode(h, key_of(t, head, from), value_of(t, head, from), t->scores + text->code,
-		            text->coded, &codes, t->errors, counts);
+		head_encode(h, calibrator_key(t, head, from), calibrator_value(t, head, from),
+		            t->scores + text->code, text->coded, &codes, t->errors, counts);
 	}
 	head_set_errors(h, t->errors, counts);
-}
-
-static bool read_layers(struct calibrator *t, size_t layer, struct tool_error *error)
-{
-	for (size_t i = 0; i < t->n_texts; i++)
-		if (!read_layer(t, layer, &t->texts[i], error))
-			return false;
-	return true;
 }
 
 /* What no delta changes. */
 static bool gather_layer(struct calibrator *t, size_t layer, struct tool_error *error)
 {
 	t->middles[layer] = median_norm(t, layer);
-	if (!read_layers(t, layer, error))
+	if (!calibrator_read(t, layer, error))
 		return false;
 	if (!output_grams(t->session->model, layer, t->gram))
 		return tool_fail(error, "out of memory");
@@ -353,30 +212,27 @@ static bool gather_layer(struct calibrator *t, size_t layer, struct tool_error *
 	return true;
 }
 
-static bool calibrate_layer(struct calibrator *t, size_t layer, float delta,
-                            struct tool_error *error)
+struct head_calibration calibrator_head(const struct calibrator *t, size_t layer, size_t h,
+                                        float delta)
 {
-	if (!read_layers(t, layer, error))
-		return false;
-	for (size_t h = 0; h < t->heads; h++) {
-		const size_t number = layer * t->heads + h;
-		const struct head_sums *sums = &t->sums[number];
-		const struct head_measure m = {
-			.delta = (double)delta,
-			.norm = t->middles[layer],
-			.traces = sums->traces,
-			.scale = (float)(1 / sqrt((double)t->dim)),
-			.key_mean = sums->key_mean,
-			.value_mean = sums->value_mean,
-			.key_reach = sums->key_reach,
-			.value_reach = sums->value_reach,
-		};
-		struct head_calibration head = head_of(t, number);
-		head_calibrate(&sums->stats, &m, &head);
-		fit_head(t, number, h, &head);
-		code_head(t, number, h, &head);
-	}
-	return true;
+	const size_t number = layer * t->heads + h;
+	const struct head_sums *sums = &t->sums[number];
+	const struct head_measure m = {
+		.k_delta = (double)delta * t->shares[2 * number],
+		.v_delta = v_part * (double)delta * t->shares[2 * number + 1],
+		.norm = t->middles[layer],
+		.traces = sums->traces,
+		.scale = (float)(1 / sqrt((double)t->dim)),
+		.key_mean = sums->key_mean,
+		.value_mean = sums->value_mean,
+		.key_reach = sums->key_reach,
+		.value_reach = sums->value_reach,
+	};
+	struct head_calibration head = head_of(t, number);
+	head_calibrate(&sums->stats, &m, &head);
+	fit_head(t, number, h, &head);
+	code_head(t, number, h, &head);
+	return head;
 }
 
 /* ---------------------------------------------------------------- all of it ---- */
@@ -394,13 +250,21 @@ static double entropy_of(const signed char *codes, size_t n)
 	return bits / (double)n;
 }
 
+struct channel_bits calibrator_bits(const struct calibrator *t, size_t channel)
+{
+	const size_t at = channel * t->samples;
+	return (struct channel_bits){entropy_of(t->k_sample + at, t->samples),
+	                             entropy_of(t->v_sample + at, t->samples)};
+}
+
 static struct calibration_bits measure_bits(const struct calibrator *t)
 {
 	const size_t heads = t->layers * t->heads, components = heads * t->dim;
 	struct calibration_bits bits = {0};
 	for (size_t i = 0; i < components; i++) {
-		bits.k += entropy_of(t->k_sample + i * t->samples, t->samples) / (double)components;
-		bits.v += entropy_of(t->v_sample + i * t->samples, t->samples) / (double)components;
+		const struct channel_bits one = calibrator_bits(t, i);
+		bits.k += one.k / (double)components;
+		bits.v += one.v / (double)components;
 	}
 	bits.bytes = ((bits.k + bits.v) * (double)t->dim + 2) * (double)heads / 8;
 	return bits;
@@ -456,7 +320,7 @@ static bool reserve(struct calibrator *t, struct tool_error *error)
 	t->norms = calloc(t->layers * t->tokens, sizeof(float));
 	t->keys = calloc(rows, sizeof(float));
 	t->values = calloc(rows, sizeof(float));
-	t->gram = calloc(q_row(t) * t->dim, sizeof(float));
+	t->gram = calloc(calibrator_query_row(t) * t->dim, sizeof(float));
 	t->scores = calloc(t->samples, sizeof(float));
 	t->sorted = calloc(t->samples, sizeof(float));
 	t->scratch = calloc((1 + t->group) * longest + 2 * t->dim, sizeof(float));
@@ -466,6 +330,7 @@ static bool reserve(struct calibrator *t, struct tool_error *error)
 	t->fit_costs = calloc(heads * t->n_fit, sizeof(double));
 	t->fit_scratch = calloc(fit_doubles(t->dim, t->n_fit), sizeof(double));
 	t->middles = calloc(t->layers, sizeof(double));
+	t->shares = calloc(2 * heads, sizeof(double));
 	t->sums = calloc(heads, sizeof *t->sums);
 	t->sum_floats = calloc(heads * n_sums(t->dim), sizeof(double));
 	t->errors = calloc(TOKEN_CLASSES * t->dim, sizeof(double));
@@ -474,9 +339,11 @@ static bool reserve(struct calibrator *t, struct tool_error *error)
 	t->v_sample = calloc(samples, 1);
 	if (!t->norms || !t->keys || !t->values || !t->gram || !t->scores || !t->sorted ||
 	    !t->scratch || !t->key_costs || !t->value_costs || !t->fit_keys || !t->fit_costs ||
-	    !t->fit_scratch || !t->middles || !t->sums || !t->sum_floats || !t->errors || !t->floats ||
-	    !t->k_sample || !t->v_sample)
+	    !t->fit_scratch || !t->middles || !t->shares || !t->sums || !t->sum_floats || !t->errors ||
+	    !t->floats || !t->k_sample || !t->v_sample)
 		return tool_fail(error, "out of memory");
+	for (size_t i = 0; i < 2 * heads; i++)
+		t->shares[i] = 1;
 	return kept_rows_open(t->session, longest, &t->kept, error);
 }
 
@@ -503,6 +370,7 @@ void calibrator_close(struct calibrator *t)
 	free(t->fit_costs);
 	free(t->fit_scratch);
 	free(t->middles);
+	free(t->shares);
 	free(t->sums);
 	free(t->sum_floats);
 	free(t->errors);
@@ -538,7 +406,7 @@ static bool gather(struct calibrator *t, const struct text_input *texts, struct 
 	if (!lay_out(t, texts, error) || !reserve(t, error))
 		return false;
 	for (size_t i = 0; i < t->n_texts; i++)
-		if (!run_text(t, &t->texts[i], error))
+		if (!calibrator_run(t, &t->texts[i], error))
 			return false;
 	for (size_t l = 0; l < t->layers; l++) {
 		if (!gather_layer(t, l, error))
@@ -577,7 +445,9 @@ bool calibrator_make(struct calibrator *t, float delta, struct given_file *file,
 	bool done = true;
 	*file = (struct given_file){NULL, 0};
 	for (size_t l = 0; l < t->layers && done; l++) {
-		done = calibrate_layer(t, l, delta, error);
+		done = calibrator_read(t, l, error);
+		for (size_t h = 0; h < t->heads && done; h++)
+			(void)calibrator_head(t, l, h, delta);
 		progress_show("steps and codes", l + 1, t->layers);
 	}
 	done = done && write_file(t, file, error);

@@ -27,6 +27,11 @@ struct calibrator;
 bool calibrator_open(struct session *session, const struct text_input *texts, size_t n_texts,
                      struct calibrator **out, struct tool_error *error);
 
+/** Shares bits out among heads, for files made from now on: steps of K and V of each head so that what their errors do to the model's
+ *  output is the least, at the bits that `delta` for all would take. Asks the model with each layer's rows changed; takes some
+ *  times as long as calibrator_open(). On failure all have one again. */
+bool calibrator_share(struct calibrator *calibrator, float delta, struct tool_error *error);
+
 /** Makes the bytes of a calibration file, the caller's to free; may be called again with another delta: the error of a layer's
  *  output, in lengths of the residual stream, that one step of K stands for. */
 bool calibrator_make(struct calibrator *calibrator, float delta, struct given_file *file,

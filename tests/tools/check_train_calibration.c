@@ -8,8 +8,8 @@
 
 #include "calibration_fit.h"
 #include "support/random.h"
+#include "support/tiny_calibration.h"
 #include "support/tiny_session.h"
-#include "train_calibration.h"
 
 enum { DIM = 32, GROUP = 2, N = 320, QUERIES = 6, ROWS = 128, WIDTH = 2 * GROUP * DIM };
 
@@ -198,7 +198,8 @@ START_TEST(test_steps_follow_from_statistics)
 	                                 .second = second,
 	                                 .weighed = weighed,
 	                                 .spread = 40};
-	struct head_measure m = {.delta = 0.01,
+	struct head_measure m = {.k_delta = 0.01,
+	                         .v_delta = 0.012,
 	                         .norm = 2,
 	                         .traces = 1,
 	                         .scale = 0.25f,
@@ -245,7 +246,8 @@ START_TEST(test_heads_without_weight_have_steps)
 	struct head_calibration head = head_of();
 	struct head_stats stats = {
 		.dim = DIM, .queries = 10, .rows = 5, .first = zeros, .second = second, .weighed = zeros};
-	const struct head_measure m = {.delta = 0.01,
+	const struct head_measure m = {.k_delta = 0.01,
+	                               .v_delta = 0.012,
 	                               .norm = 1,
 	                               .scale = 1,
 	                               .key_mean = zeros,
@@ -401,7 +403,7 @@ END_TEST
 
 /* ---------------------------------------------------------------- of a model ---- */
 
-enum { LENGTH = CALIBRATION_LEAST_TOKENS, FACTORS_AT = 40, HEADS_AT = 64 };
+enum { LENGTH = CALIBRATION_LEAST_TOKENS };
 
 static struct calibrator *gather(struct session *s, size_t n_texts)
 {
@@ -417,29 +419,13 @@ static struct calibrator *gather(struct session *s, size_t n_texts)
 	return c;
 }
 
-static char *make(struct calibrator *c, float delta, struct calibration_bits *bits, size_t *size)
-{
-	struct tool_error error = {""};
-	struct given_file file;
-	ck_assert_msg(calibrator_make(c, delta, &file, bits, &error), "%s", error.text);
-	*size = file.size;
-	return file.data;
-}
-
 static char *train(struct session *s, size_t n_texts, float delta, struct calibration_bits *bits,
                    size_t *size)
 {
 	struct calibrator *c = gather(s, n_texts);
-	char *file = make(c, delta, bits, size);
+	char *file = tiny_calibration(c, delta, bits, size);
 	calibrator_close(c);
 	return file;
-}
-
-static float float_at(const char *file, size_t at)
-{
-	float x;
-	memcpy(&x, file + at, sizeof x);
-	return x;
 }
 
 /* Steps are proportional to delta; coarser ones take fewer bits; a second text changes them. */
@@ -452,18 +438,21 @@ START_TEST(test_files_follow_delta_and_texts)
 		return;
 	const size_t dim = (size_t)s.model->head_dim;
 	const size_t heads = (size_t)s.model->n_layers * (size_t)s.model->kv_heads;
-	const size_t head_bytes = 34 * dim + 12;
+	const size_t head_bytes = calibration_head_bytes(dim);
 	char *a = train(&s, 1, 1e-4f, &fine, &size), *b = train(&s, 1, 2e-4f, &coarse, &other);
-	ck_assert_uint_eq(size, HEADS_AT + heads * head_bytes + 16 * 4104 + 8);
+	ck_assert_uint_eq(size, CALIBRATION_HEADS_AT + heads * head_bytes + 16 * 4104 + 8);
 	ck_assert_uint_eq(size, other);
-	ck_assert_float_eq(float_at(a, FACTORS_AT), 0.5f);
-	ck_assert_float_eq(float_at(a, FACTORS_AT + 20), 1.4f);
+	ck_assert_float_eq(tiny_calibration_float(a, CALIBRATION_FACTORS_AT), 0.5f);
+	ck_assert_float_eq(tiny_calibration_float(a, CALIBRATION_FACTORS_AT + 20), 1.4f);
 	for (size_t h = 0; h < heads; h++) {
-		const size_t at = HEADS_AT + h * head_bytes;
+		const size_t at = CALIBRATION_HEADS_AT + h * head_bytes;
 		for (size_t c = 0; c < dim; c++)
-			ck_assert_float_eq_tol(float_at(b, at + 4 * c) / float_at(a, at + 4 * c), 2, 1e-5f);
-		ck_assert_float_eq_tol(float_at(b, at + 28 * dim + 8) / float_at(a, at + 28 * dim + 8), 2,
-		                       1e-5f);
+			ck_assert_float_eq_tol(tiny_calibration_float(b, at + 4 * c) /
+			                           tiny_calibration_float(a, at + 4 * c),
+			                       2, 1e-5f);
+		ck_assert_float_eq_tol(tiny_calibration_float(b, at + 28 * dim + 8) /
+		                           tiny_calibration_float(a, at + 28 * dim + 8),
+		                       2, 1e-5f);
 	}
 	ck_assert_double_ge(fine.k, coarse.k);
 	ck_assert_double_gt(fine.v, coarse.v);
@@ -471,7 +460,7 @@ START_TEST(test_files_follow_delta_and_texts)
 	                        1e-6);
 	char *c = train(&s, 2, 1e-4f, &both, &size);
 	ck_assert_uint_eq(size, other);
-	ck_assert_mem_ne(a + HEADS_AT, c + HEADS_AT, 4 * dim);
+	ck_assert_mem_ne(a + CALIBRATION_HEADS_AT, c + CALIBRATION_HEADS_AT, 4 * dim);
 	free(a);
 	free(b);
 	free(c);
@@ -488,7 +477,8 @@ START_TEST(test_one_gathering_serves_several_deltas)
 	if (!tiny_session_open(&s, ROWS))
 		return;
 	struct calibrator *c = gather(&s, 2);
-	char *coarse = make(c, 2e-3f, &bits, &size), *fine = make(c, 1e-4f, &again, &size);
+	char *coarse = tiny_calibration(c, 2e-3f, &bits, &size),
+		 *fine = tiny_calibration(c, 1e-4f, &again, &size);
 	char *alone = train(&s, 2, 2e-3f, &again, &other);
 	ck_assert_uint_eq(size, other);
 	ck_assert_mem_eq(coarse, alone, size);

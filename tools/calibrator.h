@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * \file    calibrator.h
+ * \brief   The insides of struct calibrator, for the files that make it.
+ *
+ * train_calibration.c makes files of what it has gathered, calibrator_rows.c runs the texts and reads their rows, calibrator_share.c
+ * shares bits out among heads.
+ */
+#ifndef CALIBRATOR_H
+#define CALIBRATOR_H
+
+#include "calibration_codes.h"
+#include "train_calibration.h"
+
+enum { CALIBRATION_QUERIES = 512 }; /* that are looked at, of all texts */
+
+/* A text under way. */
+struct text {
+	struct text_input in;
+	struct engine_stream stream;
+	size_t first; /* its first token among all texts' */
+	size_t coded; /* tokens behind the sinks that samples have, whole runs */
+	size_t code;  /* the first of them among all texts' */
+	size_t n_queries, positions[CALIBRATION_QUERIES];
+	float *queries; /* [layers][n_queries][q_heads][dim] */
+};
+
+/* What texts say of a head. */
+struct head_sums {
+	struct head_stats stats;
+	double *key_mean, *value_mean, *key_reach; /* [dim] */
+	double value_reach, traces;
+};
+
+struct calibrator {
+	struct session *session;
+	struct text *texts;
+	size_t n_texts, tokens, samples; /* tokens: of all texts */
+	size_t layers, heads, group, dim;
+	float *norms; /* [layers][tokens] */
+	const struct text *running;
+	struct kept_rows kept;
+	float *keys, *values;             /* [heads][tokens][dim] of a layer */
+	float *gram;                      /* [heads * group][dim][dim] of a layer */
+	float *scores, *sorted, *scratch; /* of a head */
+	double *key_costs, *value_costs;  /* [tokens], of a head */
+	float *fit_keys; /* [n_fit][dim], of a head: of tokens that all queries may find sealed */
+	double *fit_costs, *fit_scratch; /* fit_costs: [layers * heads][n_fit] */
+	size_t n_fit;
+	double *middles;        /* [layers] of the norms */
+	double *shares;         /* [layers * heads][2] factors on the steps of K and of V */
+	struct head_sums *sums; /* [layers * heads], whose numbers lie in sum_floats */
+	double *sum_floats;
+	double *errors; /* [TOKEN_CLASSES][dim], of a head */
+	float *floats;  /* of what is written */
+	signed char *k_sample, *v_sample;
+};
+
+static inline size_t calibrator_query_row(const struct calibrator *t)
+{
+	return t->heads * t->group * t->dim;
+}
+
+/* Rows of the layer that was read last. */
+static inline float *calibrator_key(const struct calibrator *t, size_t head, size_t token)
+{
+	return t->keys + (head * t->tokens + token) * t->dim;
+}
+
+static inline float *calibrator_value(const struct calibrator *t, size_t head, size_t token)
+{
+	return t->values + (head * t->tokens + token) * t->dim;
+}
+
+/* The rows of a text and head of the layer that was read last; grams and costs are room that t has. */
+struct head_rows calibrator_rows(const struct calibrator *t, size_t layer, size_t head,
+                                 const struct text *text);
+
+/* Runs a text, which t->texts has room for; keeps its rows, some of its queries, and norms. */
+bool calibrator_run(struct calibrator *t, struct text *text, struct tool_error *error);
+
+/* Reads a layer's rows of all texts. */
+bool calibrator_read(struct calibrator *t, size_t layer, struct tool_error *error);
+
+/* Steps, classes and codes of a head of the layer that was read last; number: among all layers' heads. */
+struct head_calibration calibrator_head(const struct calibrator *t, size_t layer, size_t head,
+                                        float delta);
+
+/* Bits that a channel's codes take: their entropy. channel: among all heads' channels. */
+struct channel_bits {
+	double k, v;
+};
+
+struct channel_bits calibrator_bits(const struct calibrator *t, size_t channel);
+
+#endif

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * \file    calibrator_share.c
+ * \brief   What each head's codes cost at several steps, what a layer's errors do to the model, and who gets the bits.
+ *
+ * What codes do to the output of their layer is worked out for each head; what that is worth differs by layer, and by the kind of
+ * errors that K's and V's codes make there: the model says it, once for K and once for V of each layer.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "calibration_costs.h"
+#include "calibration_probe.h"
+#include "calibration_share.h"
+#include "calibrator.h"
+#include "output_gram.h"
+#include "progress.h"
+
+/* Levels, and the one at which the model is asked: errors must stand out, and yet be small. */
+enum { LEVELS = 5, PROBED = 3 };
+static const double factors[LEVELS] = {0.3, 0.6, 1.1, 2, 4};
+
+/* Of all texts, tokens that are scored of each probe; of a text at most a quarter, behind a context of at most so many, of which
+ * the newest stay as they are. Layers differ by factors of ten and more: a tenth of an error here matters little. */
+enum { SCORED = 384, CONTEXT = 896, OPEN = 64 };
+
+/* Divergences below it are rounding. */
+static const double least_divergence = 1e-6;
+
+/* Rows [tokens][heads][dim] of a text's context in one layer, as they are and as codes have them. */
+struct probed_rows {
+	float *keys, *values, *coded_keys, *coded_values;
+};
+
+struct sharing {
+	struct calibrator *t;
+	struct share_point
+		*points; /* [units][LEVELS]; unit 2 n: K of head n among all layers', 2 n + 1: V */
+	struct calibration_probe *probes; /* [n_texts] */
+	struct probed_rows *rows;         /* [n_texts] */
+	struct coded_rows coded;          /* of the longest text */
+	float *scratch;
+};
+
+static size_t scored_of(const struct calibrator *t, const struct text *text)
+{
+	const size_t even = SCORED / t->n_texts, quarter = text->in.n / 4;
+	const size_t scored = even < quarter ? even : quarter;
+	return scored > 0 ? scored : 1;
+}
+
+static size_t context_of(const struct calibrator *t, const struct text *text)
+{
+	const size_t room = text->in.n - scored_of(t, text);
+	return room < CONTEXT ? room : CONTEXT;
+}
+
+static bool open_rows(const struct calibrator *t, const struct text *text, struct probed_rows *rows)
+{
+	const size_t floats = context_of(t, text) * t->heads * t->dim;
+	rows->keys = calloc(floats, sizeof(float));
+	rows->values = calloc(floats, sizeof(float));
+	rows->coded_keys = calloc(floats, sizeof(float));
+	rows->coded_values = calloc(floats, sizeof(float));
+	return rows->keys && rows->values && rows->coded_keys && rows->coded_values;
+}
+
+static bool sharing_open(struct sharing *s, struct calibrator *t, struct tool_error *error)
+{
+	size_t longest = 0;
+	for (size_t i = 0; i < t->n_texts; i++)
+		longest = t->texts[i].in.n > longest ? t->texts[i].in.n : longest;
+	*s = (struct sharing){
+		.t = t,
+		.points = calloc(2 * t->layers * t->heads * LEVELS, sizeof *s->points),
+		.probes = calloc(t->n_texts, sizeof *s->probes),
+		.rows = calloc(t->n_texts, sizeof *s->rows),
+		.coded = {0, calloc(longest * t->dim, sizeof(float)),
+	              calloc(longest * t->dim, sizeof(float)), calloc(longest, 1)},
+		.scratch = calloc(2 * (longest + t->dim), sizeof(float)),
+	};
+	if (!s->points || !s->probes || !s->rows || !s->coded.keys || !s->coded.values ||
+	    !s->coded.classes || !s->scratch)
+		return tool_fail(error, "out of memory");
+	for (size_t i = 0; i < t->n_texts; i++) {
+		const struct text *text = &t->texts[i];
+		if (!open_rows(t, text, &s->rows[i]))
+			return tool_fail(error, "out of memory");
+		if (!calibration_probe_open(&s->probes[i], t->session, &text->in, &text->stream,
+		                            context_of(t, text), scored_of(t, text), error))
+			return false;
+	}
+	return true;
+}
+
+static void sharing_close(struct sharing *s)
+{
+	for (size_t i = 0; i < s->t->n_texts; i++) {
+		if (s->probes != NULL)
+			calibration_probe_close(&s->probes[i]);
+		if (s->rows != NULL) {
+			free(s->rows[i].keys);
+			free(s->rows[i].values);
+			free(s->rows[i].coded_keys);
+			free(s->rows[i].coded_values);
+		}
+	}
+	free(s->points);
+	free(s->probes);
+	free(s->rows);
+	free(s->coded.keys);
+	free(s->coded.values);
+	free(s->coded.classes);
+	free(s->scratch);
+}
+
+/* Puts a head's rows of a text where the model will be shown them. */
+static void place_rows(const struct sharing *s, size_t i, size_t head)
+{
+	const struct calibrator *t = s->t;
+	const struct text *text = &t->texts[i];
+	const size_t context = context_of(t, text), dim = t->dim;
+	const size_t open = context > OPEN ? context - OPEN : 0;
+	for (size_t token = 0; token < context; token++) {
+		const float *key = calibrator_key(t, head, text->first + token);
+		const float *value = calibrator_value(t, head, text->first + token);
+		const size_t at = (token * t->heads + head) * dim, j = token - CALIBRATION_SINKS;
+		const bool coded = token >= CALIBRATION_SINKS && token < open && j < s->coded.n;
+		for (size_t c = 0; c < dim; c++) {
+			s->rows[i].keys[at + c] = key[c];
+			s->rows[i].values[at + c] = value[c];
+			s->rows[i].coded_keys[at + c] = key[c] + (coded ? s->coded.keys[j * dim + c] : 0);
+			s->rows[i].coded_values[at + c] = value[c] + (coded ? s->coded.values[j * dim + c] : 0);
+		}
+	}
+}
+
+/* A head at one level: what its errors do to the layer's output, in lengths of the residual stream, and its bits. */
+static void measure_head(struct sharing *s, size_t layer, size_t head, size_t level, float delta)
+{
+	const struct calibrator *t = s->t;
+	const size_t number = layer * t->heads + head, dim = t->dim;
+	const struct head_calibration h =
+		calibrator_head(t, layer, head, delta * (float)factors[level]);
+	const double square = t->middles[layer] * t->middles[layer];
+	struct share_point *k = s->points + 2 * number * LEVELS + level, *v = k + LEVELS;
+	struct head_costs costs = {0, 0};
+	double queries = 0;
+	for (size_t i = 0; i < t->n_texts; i++) {
+		const struct text *text = &t->texts[i];
+		const struct head_rows rows = calibrator_rows(t, layer, head, text);
+		const size_t at = number * dim * t->samples + text->code;
+		const struct head_codes codes = {t->k_sample + at, t->v_sample + at, t->samples};
+		s->coded.n = text->coded;
+		head_errors(&h, rows.keys + CALIBRATION_SINKS * dim, rows.values + CALIBRATION_SINKS * dim,
+		            t->scores + text->code, &codes, &s->coded);
+		head_costs_add(&costs, &h, &rows, &s->coded, s->scratch);
+		queries += (double)text->n_queries;
+		if (level == PROBED)
+			place_rows(s, i, head);
+	}
+	*k = (struct share_point){.cost = costs.k / (queries * square)};
+	*v = (struct share_point){.cost = costs.v / (queries * square)};
+	for (size_t c = 0; c < dim; c++) {
+		const struct channel_bits bits = calibrator_bits(t, number * dim + c);
+		k->bits += bits.k;
+		v->bits += bits.v;
+	}
+}
+
+/* The model's divergence with the layer's K, or V, as codes have them. */
+static bool probe(struct sharing *s, size_t layer, bool values, double *divergence,
+                  struct tool_error *error)
+{
+	double sum = 0, scored = 0;
+	for (size_t i = 0; i < s->t->n_texts; i++) {
+		const struct probed_rows *r = &s->rows[i];
+		const struct layer_rows changed = {(int)layer, values ? r->keys : r->coded_keys,
+		                                   values ? r->coded_values : r->values};
+		double own;
+		if (!calibration_probe_ask(&s->probes[i], &changed, &own, error))
+			return false;
+		sum += own * (double)s->probes[i].scored;
+		scored += (double)s->probes[i].scored;
+	}
+	*divergence = fmax(sum / scored, least_divergence);
+	return true;
+}
+
+/* Gives the costs of a layer's K, or V, the model's measure: what diverges where the model was asked. */
+static void weigh(struct sharing *s, size_t layer, bool values, double divergence)
+{
+	const size_t heads = s->t->heads;
+	struct share_point *first = s->points + (2 * layer * heads + values) * LEVELS;
+	double cost = 0;
+	for (size_t h = 0; h < heads; h++)
+		cost += first[2 * h * LEVELS + PROBED].cost;
+	for (size_t h = 0; h < heads; h++)
+		for (size_t i = 0; i < LEVELS && cost > 0; i++)
+			first[2 * h * LEVELS + i].cost *= divergence / cost;
+}
+
+static bool measure_layer(struct sharing *s, size_t layer, float delta, struct tool_error *error)
+{
+	struct calibrator *t = s->t;
+	if (!calibrator_read(t, layer, error))
+		return false;
+	if (!output_grams(t->session->model, layer, t->gram))
+		return tool_fail(error, "out of memory");
+	for (size_t level = 0; level < LEVELS; level++)
+		for (size_t h = 0; h < t->heads; h++)
+			measure_head(s, layer, h, level, delta);
+	for (int values = 0; values < 2; values++) {
+		double divergence;
+		if (!probe(s, layer, values != 0, &divergence, error))
+			return false;
+		weigh(s, layer, values != 0, divergence);
+	}
+	return true;
+}
+
+bool calibrator_share(struct calibrator *t, float delta, struct tool_error *error)
+{
+	const size_t units = 2 * t->layers * t->heads;
+	struct sharing s;
+	for (size_t i = 0; i < units; i++)
+		t->shares[i] = 1;
+	bool done = sharing_open(&s, t, error);
+	for (size_t l = 0; l < t->layers && done; l++) {
+		done = measure_layer(&s, l, delta, error);
+		progress_show("costs of errors", l + 1, t->layers);
+	}
+	if (done)
+		calibration_share(s.points, factors, LEVELS, units, t->shares);
+	sharing_close(&s);
+	progress_clear();
+	return done;
+}
