@@ -17,7 +17,8 @@
 #include "pruned_sums.clh"
 #include "weigh_slots.clh"
 
-#if HAS_OUTLIERS /* whose sums come beside those of codes */
+/* Outliers, whose sums come beside those of codes, and planes of as many bits as a token's codes have. */
+#if HAS_OUTLIERS || K_CODEC == ABI_CODEC_QAQ
 #define ATTEND_GROUP_SIZE GROUP_SIZE_WIDE
 #else
 #define ATTEND_GROUP_SIZE GROUP_SIZE

@@ -118,7 +118,7 @@ INLINE void write_rows(const struct qaq s, const struct source src, __global con
 	STOREV_HALF(m.minimum, qaq_minimums(s, block) + t);
 }
 
-__kernel GROUP_SIZE void qaq_write(ARGS(WRITE_BLOCK_ARGS))
+__kernel GROUP_SIZE_WIDE void qaq_write(ARGS(WRITE_BLOCK_ARGS))
 {
 	__global const uint *job = plan + jobs + (uint)get_group_id(0) * ABI_SEAL_WORDS;
 	const uint stream = first_stream + (uint)get_group_id(1),

@@ -157,7 +157,7 @@ INLINE void seal_side(const struct source s, const struct sparse side, const boo
 	}
 }
 
-__kernel GROUP_SIZE void seal_sparse(ARGS(SEAL_BLOCK_ARGS))
+__kernel GROUP_SIZE_WIDE void seal_sparse(ARGS(SEAL_BLOCK_ARGS))
 {
 	__local uchar list[ROW_LIST];
 	__local float left[ROWS_AT_ONCE * MOST_DIM], products[ROWS_AT_ONCE * LANES];
