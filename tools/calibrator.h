@@ -72,6 +72,17 @@ static inline float *calibrator_value(const struct calibrator *t, size_t head, s
 	return t->values + (head * t->tokens + token) * t->dim;
 }
 
+/* Tokens of the longest text. */
+size_t calibrator_longest(const struct calibrator *t);
+
+/* Where a text's codes of a head go; number: among all layers' heads. */
+static inline struct head_codes calibrator_codes(const struct calibrator *t, size_t number,
+                                                 const struct text *text)
+{
+	const size_t at = number * t->dim * t->samples + text->code;
+	return (struct head_codes){t->k_sample + at, t->v_sample + at, t->samples};
+}
+
 /* The rows of a text and head of the layer that was read last; grams and costs are room that t has. */
 struct head_rows calibrator_rows(const struct calibrator *t, size_t layer, size_t head,
                                  const struct text *text);

@@ -95,3 +95,11 @@ struct head_rows calibrator_rows(const struct calibrator *t, size_t layer, size_
 		.value_costs = t->value_costs + text->first,
 	};
 }
+
+size_t calibrator_longest(const struct calibrator *t)
+{
+	size_t most = 0;
+	for (size_t i = 0; i < t->n_texts; i++)
+		most = t->texts[i].in.n > most ? t->texts[i].in.n : most;
+	return most;
+}

@@ -68,9 +68,7 @@ static bool open_rows(const struct calibrator *t, const struct text *text, struc
 
 static bool sharing_open(struct sharing *s, struct calibrator *t, struct tool_error *error)
 {
-	size_t longest = 0;
-	for (size_t i = 0; i < t->n_texts; i++)
-		longest = t->texts[i].in.n > longest ? t->texts[i].in.n : longest;
+	const size_t longest = calibrator_longest(t);
 	*s = (struct sharing){
 		.t = t,
 		.points = calloc(2 * t->layers * t->heads * LEVELS, sizeof *s->points),
@@ -150,8 +148,7 @@ static void measure_head(struct sharing *s, size_t layer, size_t head, size_t le
 	for (size_t i = 0; i < t->n_texts; i++) {
 		const struct text *text = &t->texts[i];
 		const struct head_rows rows = calibrator_rows(t, layer, head, text);
-		const size_t at = number * dim * t->samples + text->code;
-		const struct head_codes codes = {t->k_sample + at, t->v_sample + at, t->samples};
+		const struct head_codes codes = calibrator_codes(t, number, text);
 		s->coded.n = text->coded;
 		head_errors(&h, rows.keys + CALIBRATION_SINKS * dim, rows.values + CALIBRATION_SINKS * dim,
 		            t->scores + text->code, &codes, &s->coded);

@@ -186,8 +186,7 @@ static void code_head(const struct calibrator *t, size_t number, size_t head,
 	for (size_t i = 0; i < t->n_texts; i++) {
 		const struct text *text = &t->texts[i];
 		const size_t from = text->first + CALIBRATION_SINKS;
-		const size_t at = number * t->dim * t->samples + text->code;
-		const struct head_codes codes = {t->k_sample + at, t->v_sample + at, t->samples};
+		const struct head_codes codes = calibrator_codes(t, number, text);
 		head_encode(h, calibrator_key(t, head, from), calibrator_value(t, head, from),
 		            t->scores + text->code, text->coded, &codes, t->errors, counts);
 	}
@@ -305,17 +304,9 @@ static bool write_file(const struct calibrator *t, struct given_file *file,
 	return output_file_close(&out, status, "writing the calibration", &cause, error);
 }
 
-static size_t longest_text(const struct calibrator *t)
-{
-	size_t most = 0;
-	for (size_t i = 0; i < t->n_texts; i++)
-		most = t->texts[i].in.n > most ? t->texts[i].in.n : most;
-	return most;
-}
-
 static bool reserve(struct calibrator *t, struct tool_error *error)
 {
-	const size_t rows = t->heads * t->tokens * t->dim, longest = longest_text(t);
+	const size_t rows = t->heads * t->tokens * t->dim, longest = calibrator_longest(t);
 	const size_t heads = t->layers * t->heads, samples = heads * t->dim * t->samples;
 	t->norms = calloc(t->layers * t->tokens, sizeof(float));
 	t->keys = calloc(rows, sizeof(float));
