@@ -4,64 +4,23 @@
  * Grid: (LANES * jobs, STREAMS, layers). Local: the codes of a side, classes of tokens, lengths of lanes.
  * plan: of (layer, stream) the words at the job's dst say where the block goes, and its flags.
  * A byte belongs to one lane; its neighbours may be written at the same time. */
-#include "qtc_codes.clh"
+#include "qtc_lane.clh"
 #include "seal_args.clh"
 
-struct __attribute__((packed)) unaligned_word {
-	uint bits;
-};
-
-/* A stream that is written. */
-struct writer {
-	__global uchar *out;
-	ulong bits; /* that aren't out yet */
-	uint n;     /* of them */
-};
-
-INLINE void put_bits(struct writer *w, uint bits, uint n)
-{
-	w->bits |= (ulong)bits << w->n;
-	w->n += n;
-	if (w->n >= 32) {
-		((__global struct unaligned_word *)w->out)->bits = (uint)w->bits;
-		w->out += 4;
-		w->bits >>= 32;
-		w->n -= 32;
-	}
-}
-
-/* Writes a lane's stream to out. Nothing behind it is written. */
-INLINE void write_lane(const struct qtc s, __global const uint *head, const struct qtc_room room,
-                       int lane, __global uchar *out)
-{
-	struct writer w = {out, 0, 0};
-	const int per_lane = s.parts / s.lanes;
-	for (int rank = lane * per_lane; rank < (lane + 1) * per_lane; rank++) {
-		__global const uint *runs = qtc_runs(s, head, rank);
-		__local const uchar *codes = room.codes + qtc_part(s, head, rank) * BT;
-		const int n = (int)runs[0];
-		for (int t = 0; t < BT; t += n) {
-			const uint2 found = find_run(runs, run_of(codes + t, n));
-			put_bits(&w, found.y, found.x >> ABI_RUN_FIELD & 15);
-			for (int i = t; found.x & ABI_RUN_ESCAPE && i < t + n; i++)
-				put_bits(&w, codes[i], ABI_RUN_RAW);
-		}
-	}
-	for (uint i = 0; w.n > 0; w.n -= MIN_OF(w.n, 8u), w.bits >>= 8)
-		w.out[i++] = (uchar)w.bits;
-}
-
-/* A lane begins where those before it end. */
+/* A lane begins where those before it end: one work-item knows that when it has written them, several must ask. */
 INLINE void write_lanes(const struct qtc s, __global const uint *head, const struct qtc_room room,
                         __global uchar *block, uint payload)
 {
 	int before = 0;
-	size_lanes(s, head, room);
+	bool escapes = false;
+#if LANES > 1
+	size_lanes(s, head, room, &escapes);
+#endif
 	for (int lane = LANE; lane < s.lanes; lane += LANES) {
 		for (; before < lane; before++)
 			payload += room.lengths[before];
+		room.lengths[lane] = code_lane(s, head, room, lane, block + payload, &escapes);
 		block[s.index + lane] = (uchar)room.lengths[lane];
-		write_lane(s, head, room, lane, block + payload);
 	}
 }
 

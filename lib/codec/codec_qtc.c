@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * \file    codec_qtc.c
- * \brief   Host half of the codec in steps of a calibration: code = rint((y - mean) / factor), in streams of runs.
+ * \brief   Host half of the codec in steps of a calibration: code = rint((y - mean) / factor), in words of phrases.
  *
  * Source: rate-distortion theory; doc/qtc.md. cl/codec/qtc_block.clh draws the block.
  */
@@ -37,7 +37,8 @@ static clkv_status qtc_layout(const union clkv__codec_spec *any, const struct cl
 	l->k_lane_cols = lane_parts(block);
 	l->v_lane_cols = lane_parts(block);
 	l->decoded_bytes = (dk > dv ? dk : dv) / (uint32_t)l->k_lane_cols *
-	                   (bt * (uint32_t)l->k_lane_cols + ABI_QTC_SPARE);
+	                       (bt * (uint32_t)l->k_lane_cols + ABI_QTC_SPARE) +
+	                   ABI_QTC_BEHIND;
 	l->k_index = bt / 4;
 	l->v_index = l->k_index + dk / (uint32_t)l->k_lane_cols;
 	l->payload = clkv__align_up(l->v_index + dv / (uint32_t)l->v_lane_cols, 16);
@@ -63,13 +64,18 @@ static void qtc_macros(const union clkv__codec_spec *spec, const struct clkv__co
 static void qtc_label(const union clkv__codec_spec *spec, char *text, size_t n)
 {
 	(void)spec;
-	snprintf(text, n, "runs");
+	snprintf(text, n, "phrases");
 }
 
 /* Where the payloads of K and V begin and end, bytes from the block's begin. */
 struct parts {
 	uint32_t k, k_end, v, v_end;
 };
+
+static bool is_coded(uint32_t table)
+{
+	return table == ABI_TABLE_FLAT || table == ABI_TABLE_ESCAPES;
+}
 
 /* Bytes of a side's codes; false if no side is stored like that. */
 static bool side_bytes(const struct clkv__codec_page *p, const unsigned char *page, int side,
@@ -83,9 +89,9 @@ static bool side_bytes(const struct clkv__codec_page *p, const unsigned char *pa
 	*bytes = 0;
 	if (table == ABI_TABLE_HALF)
 		*bytes = 2 * dim * (uint32_t)p->block;
-	for (uint32_t i = 0; table == ABI_TABLE_FLAT && i < n; i++)
+	for (uint32_t i = 0; is_coded(table) && i < n; i++)
 		*bytes += page[from + i];
-	return table == ABI_TABLE_HALF || table == ABI_TABLE_FLAT;
+	return table == ABI_TABLE_HALF || is_coded(table);
 }
 
 static bool find(const struct clkv__codec_page *p, const unsigned char *page, struct parts *parts)

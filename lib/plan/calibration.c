@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** \file calibration.c \brief Files of steps, means, expected attention and tables of runs, distrusted when read. */
+/** \file calibration.c \brief Files of steps, means, expected attention and dictionaries, distrusted when read. */
 #include "plan/calibration.h"
 
 #include "base/error.h"
@@ -11,7 +11,7 @@
 
 enum { HEAD = CLKV__GIVEN_HEAD(CLKV__CALIBRATION_WORDS), CHECKSUM = CLKV__GIVEN_CHECKSUM };
 enum { TOKENS = ABI_TOKEN_CLASSES, CLASSES = ABI_COMPONENT_CLASSES };
-enum { FACTORS = 4 * 2 * TOKENS, TABLE = 4 * (2 + CLKV__RUN_ENTRIES) };
+enum { FACTORS = 4 * 2 * TOKENS, DICTIONARY = 4 * (3 + ABI_PHRASES) };
 
 static const char *const word_names[CLKV__CALIBRATION_WORDS] = {
 	"version", "layers", "kv_heads", "head_dim_k", "head_dim_v", "rope.kind",
@@ -41,7 +41,7 @@ static size_t heads_bytes(const struct clkv__shape *shape, uint32_t layers)
 
 uint64_t clkv__calibration_bytes(const struct clkv__shape *shape)
 {
-	return HEAD + FACTORS + heads_bytes(shape, (uint32_t)shape->layers) + 2 * CLASSES * TABLE +
+	return HEAD + FACTORS + heads_bytes(shape, (uint32_t)shape->layers) + 2 * CLASSES * DICTIONARY +
 	       CHECKSUM;
 }
 
@@ -158,16 +158,17 @@ static void get_head(const struct clkv__shape *shape, const unsigned char *from,
 	get_bytes(from, out->v_class, dv);
 }
 
-static void get_table(const unsigned char *from, struct clkv__run_table *table)
+static void get_phrases(const unsigned char *from, struct clkv__phrases *phrases)
 {
-	table->n = clkv__get32(from);
-	table->entries = clkv__get32(from + 4);
-	for (size_t i = 0; i < CLKV__RUN_ENTRIES; i++)
-		table->entry[i] = clkv__get32(from + 8 + 4 * i);
+	phrases->bits = clkv__get32(from);
+	phrases->n = clkv__get32(from + 4);
+	phrases->rate = clkv__get32(from + 8);
+	for (size_t i = 0; i < ABI_PHRASES; i++)
+		phrases->phrase[i] = clkv__get32(from + 12 + 4 * i);
 }
 
 /* The file may be of more layers than the shape, which may be a band of the model's. */
-static const unsigned char *tables_of(const struct clkv__shape *shape, const void *file)
+static const unsigned char *dictionaries_of(const struct clkv__shape *shape, const void *file)
 {
 	const unsigned char *data = file;
 	uint32_t layers = clkv__get32(data + CLKV__GIVEN_MAGIC + 4 * CLKV__CALIBRATION_LAYERS);
@@ -186,10 +187,10 @@ void clkv__calibration_head(const struct clkv__shape *shape, const void *file, i
 	get_head(shape, (const unsigned char *)file + HEAD + FACTORS + number * head_bytes(shape), out);
 }
 
-void clkv__calibration_table(const struct clkv__shape *shape, const void *file, int side,
-                             int number, struct clkv__run_table *table)
+void clkv__calibration_phrases(const struct clkv__shape *shape, const void *file, int side,
+                               int number, struct clkv__phrases *phrases)
 {
-	get_table(tables_of(shape, file) + (side * CLASSES + number) * TABLE, table);
+	get_phrases(dictionaries_of(shape, file) + (side * CLASSES + number) * DICTIONARY, phrases);
 }
 
 /* ---------------------------------------------------------------- checking ---- */
@@ -221,26 +222,26 @@ static clkv_status check_heads(const struct clkv__shape *shape, const void *file
 	return CLKV_OK;
 }
 
-static bool ends_in_zeros(const struct clkv__run_table *table)
+static bool ends_in_zeros(const struct clkv__phrases *phrases)
 {
-	for (uint32_t i = table->entries; i < CLKV__RUN_ENTRIES; i++)
-		if (table->entry[i] != 0)
+	for (uint32_t i = phrases->n; i < ABI_PHRASES; i++)
+		if (phrases->phrase[i] != 0)
 			return false;
 	return true;
 }
 
-static clkv_status check_tables(const struct clkv__shape *shape, const void *file,
-                                clkv_error *error)
+static clkv_status check_dictionaries(const struct clkv__shape *shape, const void *file,
+                                      clkv_error *error)
 {
-	struct clkv__run_table table;
+	struct clkv__phrases phrases;
 	for (int i = 0; i < 2 * CLASSES; i++) {
-		clkv__calibration_table(shape, file, i / CLASSES, i % CLASSES, &table);
-		if (!clkv__run_valid(&table) || !ends_in_zeros(&table))
-			CLKV_FAIL(
-				error, CLKV_ERROR_CORRUPT,
-				"the calibration file's table of %s, class %d, is none; allowed: runs of 1, 2, 4 "
-				"or 8 with a code of at most %d bits, in order",
-				i < CLASSES ? "K" : "V", i % CLASSES, CLKV__RUN_BITS);
+		clkv__calibration_phrases(shape, file, i / CLASSES, i % CLASSES, &phrases);
+		if (!clkv__phrases_valid(&phrases) || !ends_in_zeros(&phrases))
+			CLKV_FAIL(error, CLKV_ERROR_CORRUPT,
+			          "the calibration file's dictionary of %s, class %d, is none; allowed: words "
+			          "of 8, 10 "
+			          "or 12 bits, phrases that add a code to one before them, of at most %d codes",
+			          i < CLASSES ? "K" : "V", i % CLASSES, ABI_PHRASE_LONGEST);
 	}
 	return CLKV_OK;
 }
@@ -258,7 +259,7 @@ clkv_status clkv__calibration_check(const struct clkv__shape *shape, const void 
 	                           model, error));
 	CLKV_TRY(check_factors(file, error));
 	CLKV_TRY(check_heads(shape, file, error));
-	return check_tables(shape, file, error);
+	return check_dictionaries(shape, file, error);
 }
 
 /* ---------------------------------------------------------------- writing ---- */
@@ -314,13 +315,14 @@ static unsigned char *put_head(const struct clkv__shape *shape, const struct clk
 	return put_bytes(to, h->v_class, dv);
 }
 
-static unsigned char *put_table(const struct clkv__run_table *table, unsigned char *to)
+static unsigned char *put_phrases(const struct clkv__phrases *phrases, unsigned char *to)
 {
-	clkv__put32(to, table->n);
-	clkv__put32(to + 4, table->entries);
-	for (size_t i = 0; i < CLKV__RUN_ENTRIES; i++)
-		clkv__put32(to + 8 + 4 * i, i < table->entries ? table->entry[i] : 0);
-	return to + TABLE;
+	clkv__put32(to, phrases->bits);
+	clkv__put32(to + 4, phrases->n);
+	clkv__put32(to + 8, phrases->rate);
+	for (size_t i = 0; i < ABI_PHRASES; i++)
+		clkv__put32(to + 12 + 4 * i, i < phrases->n ? phrases->phrase[i] : 0);
+	return to + DICTIONARY;
 }
 
 void clkv__calibration_pack(const struct clkv__shape *shape, const clkv_calibration *calibration,
@@ -338,6 +340,6 @@ void clkv__calibration_pack(const struct clkv__shape *shape, const clkv_calibrat
 			to = put_head(shape, &head, to);
 		}
 	for (int i = 0; i < 2 * CLASSES; i++)
-		to = put_table(codes->tables + i, to);
+		to = put_phrases(codes->dictionaries + i, to);
 	clkv__given_end(file, to);
 }

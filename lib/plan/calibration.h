@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * \file    calibration.h
- * \brief   What a model's K and V are like, measured once, in a file: steps, means, which tokens matter, tables of codes.
+ * \brief   What a model's K and V are like, measured once, in a file: steps, means, which tokens matter, dictionaries of codes.
  *
  * A component is a channel of K or of V in one (layer, KV head). It is stored as y = x / step, and a sealed block has
  * rint((y - mean) / factor) of it, with the factor of the token's class: 0 for those that much attention is expected on, 2 for
- * most. Components of like entropy are a class and share a table of run_codes.h.
+ * most. Components of like entropy are a class and share a dictionary of phrases.h.
  *
  * A file (given_file.h) with CLKV__CALIBRATION_MAGIC and words of enum clkv__calibration_word holds f32 factors of K [3] and
  * of V [3]; for each layer and KV head f32 steps of K [dk], means of K [dk], ask [dk], square [dk], errors of K [3][dk],
- * thresholds [2], the step of V, means of V [dv], then bytes: classes of K [dk] and of V [dv]; behind all heads the tables
- * [side][class], u32 n, entries, entry [CLKV__RUN_ENTRIES], zeros behind the last entry.
+ * thresholds [2], the step of V, means of V [dv], then bytes: classes of K [dk] and of V [dv]; behind all heads the dictionaries
+ * [side][class], u32 bits, n, rate, phrase [ABI_PHRASES], zeros behind the last phrase.
  */
 #ifndef CLKV__CALIBRATION_H
 #define CLKV__CALIBRATION_H
 
 #include "../cl/base/abi.clh"
-#include "codec/run_codes.h"
+#include "codec/phrases.h"
 #include "shape/shape.h"
 
 #include <clkv.h>
@@ -27,7 +27,7 @@
 #define CLKV__CALIBRATION_MAGIC                                                                    \
 	"\x89"                                                                                         \
 	"CLKC\r\n\x1a"
-#define CLKV__CALIBRATION_VERSION 1
+#define CLKV__CALIBRATION_VERSION 2
 
 /** Steps, means and factors are such that (x / step - mean) / factor of any half x is finite in f32. */
 #define CLKV__STEP_LEAST 1e-12f
@@ -75,14 +75,15 @@ void clkv__calibration_factors(const void *data, int side, float *factors);
 void clkv__calibration_head(const struct clkv__shape *shape, const void *data, int layer, int head,
                             struct clkv__calibrated *out);
 
-/** The table of a class of components, from a checked file. */
-void clkv__calibration_table(const struct clkv__shape *shape, const void *data, int side,
-                             int number, struct clkv__run_table *table);
+/** The dictionary of a class of components, from a checked file. */
+void clkv__calibration_phrases(const struct clkv__shape *shape, const void *data, int side,
+                               int number, struct clkv__phrases *phrases);
 
-/** What a file is written of, beside what clkv_calibration has: classes [layers][streams][dk], [dv], and tables [2][classes]. */
+/** What a file is written of, beside what clkv_calibration has: classes [layers][streams][dk], [dv], and dictionaries
+ *  [2][classes]. */
 struct clkv__calibration_codes {
 	const uint8_t *k_class, *v_class;
-	const struct clkv__run_table *tables;
+	const struct clkv__phrases *dictionaries;
 };
 
 /** What of a head no codec can use, with what is allowed, or NULL: "a step of K; allowed: 1e-12 to 1e12". */

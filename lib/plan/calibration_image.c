@@ -24,48 +24,16 @@ uint64_t clkv__calibration_words(const struct clkv__shape *shape)
 	return ABI_QTC_HEADS + (uint64_t)heads_of(shape) * head_words(shape);
 }
 
-enum { INDEXES = 1 << ABI_RUN_BITS, MOST = 8 };
-
-/* The n integers of a run, a byte each. */
-static void spread(uint32_t run, uint32_t n, unsigned char *to)
+static void put_dictionary(const struct clkv__phrases *phrases, struct clkv__phrase_coder *coder,
+                           uint32_t *words)
 {
-	uint32_t field = ABI_RUN_FIELD / n;
-	for (uint32_t i = 0; i < n; i++) {
-		uint32_t x = run >> field * i & ((1u << field) - 1);
-		to[i] = (unsigned char)(x & 1u << (field - 1) ? x - (1u << field) : x);
-	}
-}
-
-/* Whole runs at the begin of an index: MOST integers at most, none behind an escape. decoder: of the table. */
-static void look(const uint32_t *decoder, uint32_t n, uint32_t index, unsigned char *bits,
-                 unsigned char *count, unsigned char integers[MOST])
-{
-	uint32_t at = 0;
-	*count = 0;
-	while (*count + n <= MOST) {
-		uint32_t entry = decoder[index >> at];
-		uint32_t length = entry >> ABI_RUN_FIELD & 15;
-		if (entry & ABI_RUN_ESCAPE || at + length > ABI_RUN_BITS)
-			break;
-		spread(entry & ((1u << ABI_RUN_FIELD) - 1), n, integers + *count);
-		*count = (unsigned char)(*count + n);
-		at += length;
-	}
-	*bits = (unsigned char)at;
-}
-
-static void put_table(const struct clkv__run_table *table, uint32_t *words)
-{
-	uint32_t decoder[INDEXES];
-	unsigned char *bits = (unsigned char *)(void *)(words + ABI_RUNS_BITS);
-	unsigned char *counts = (unsigned char *)(void *)(words + ABI_RUNS_COUNTS);
-	unsigned char *integers = (unsigned char *)(void *)(words + ABI_RUNS_INTEGERS);
-	words[0] = table->n;
-	clkv__run_decoder(table, decoder);
-	for (uint32_t i = 0; i < INDEXES; i++)
-		look(decoder, table->n, i, bits + i, counts + i, integers + (size_t)i * MOST);
-	clkv__run_coder(table, words + ABI_RUNS_SLOTS, words + 1);
-	words[1] |= ABI_RUN_ESCAPE; /* as in what decoders look up */
+	clkv__phrases_coder(phrases, coder);
+	words[0] = phrases->bits;
+	words[1] = coder->sparse;
+	clkv__phrases_decoder(
+		phrases, (unsigned char(*)[ABI_PHRASE_STORED])(void *)(words + ABI_DICTIONARY_INTEGERS),
+		(unsigned char *)(void *)(words + ABI_DICTIONARY_COUNTS));
+	memcpy(words + ABI_DICTIONARY_SLOTS, coder->slots, sizeof coder->slots);
 }
 
 static uint32_t *put(uint32_t *to, const void *from, size_t bytes)
@@ -119,7 +87,8 @@ clkv_status clkv__calibration_image(const struct clkv__shape *shape, const void 
 {
 	struct room {
 		struct clkv__calibrated head;
-		struct clkv__run_table table;
+		struct clkv__phrases phrases;
+		struct clkv__phrase_coder coder;
 	} *room = clkv__calloc(allocator, 1, sizeof *room);
 	float factors[2][4] = {{0}};
 	if (!room)
@@ -127,8 +96,8 @@ clkv_status clkv__calibration_image(const struct clkv__shape *shape, const void 
 	for (int side = 0; side < 2; side++) {
 		clkv__calibration_factors(data, side, factors[side]);
 		for (int i = 0; i < ABI_COMPONENT_CLASSES; i++) {
-			clkv__calibration_table(shape, data, side, i, &room->table);
-			put_table(&room->table, words + ABI_RUNS(side, i));
+			clkv__calibration_phrases(shape, data, side, i, &room->phrases);
+			put_dictionary(&room->phrases, &room->coder, words + ABI_DICTIONARY(side, i));
 		}
 	}
 	uint32_t *to = words + ABI_QTC_HEADS;
@@ -142,17 +111,10 @@ clkv_status clkv__calibration_image(const struct clkv__shape *shape, const void 
 	return CLKV_OK;
 }
 
-/* Bits of a code that a table is made for: a codeword of l bits stands for a share of 2^-l. */
-static double bits_of_table(const struct clkv__run_table *table)
+/* Bits of a code that are expected. */
+static double bits_of_code(const struct clkv__phrases *phrases)
 {
-	double bits = 0, all = 0;
-	for (uint32_t i = 0; i < table->entries; i++) {
-		uint32_t length = table->entry[i] >> ABI_RUN_FIELD;
-		double share = 1.0 / (double)(1u << length);
-		bits += share * (length + (i == 0 ? table->n * (double)ABI_RUN_RAW : 0));
-		all += share;
-	}
-	return bits / all / table->n;
+	return (double)phrases->rate * phrases->bits / ABI_PHRASE_RATE;
 }
 
 /* Bits of a token in a head. */
@@ -171,12 +133,12 @@ void clkv__calibration_units(const struct clkv__shape *shape, const void *data, 
                              const struct clkv__codec_layout *layout, float room, uint32_t *units)
 {
 	double bits[2][ABI_COMPONENT_CLASSES];
-	struct clkv__run_table table;
+	struct clkv__phrases phrases;
 	struct clkv__calibrated head;
 	for (int i = 0; i < 2 * ABI_COMPONENT_CLASSES; i++) {
 		int side = i / ABI_COMPONENT_CLASSES, number = i % ABI_COMPONENT_CLASSES;
-		clkv__calibration_table(shape, data, side, number, &table);
-		bits[side][number] = bits_of_table(&table);
+		clkv__calibration_phrases(shape, data, side, number, &phrases);
+		bits[side][number] = bits_of_code(&phrases);
 	}
 	for (int l = 0; l < shape->layers; l++) {
 		double sum = 0;

@@ -105,9 +105,9 @@ static size_t largest_class(const struct clkv__samples *s, const uint8_t *classe
 	return most;
 }
 
-static clkv_status learn_tables(const struct clkv__samples *s, const uint8_t *classes,
-                                const clkv_allocator *allocator, struct clkv__run_table *tables,
-                                clkv_error *error)
+static clkv_status learn_dictionaries(const struct clkv__samples *s, const uint8_t *classes,
+                                      const clkv_allocator *allocator,
+                                      struct clkv__phrases *dictionaries, clkv_error *error)
 {
 	int8_t *gathered = clkv__calloc(allocator, largest_class(s, classes), s->tokens);
 	clkv_status status = CLKV_OK;
@@ -115,7 +115,7 @@ static clkv_status learn_tables(const struct clkv__samples *s, const uint8_t *cl
 		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY, "no host memory for a class of components");
 	for (int i = 0; i < CLASSES && status == CLKV_OK; i++) {
 		size_t n = gather(s, classes, i, gathered);
-		status = clkv__run_learn(gathered, n, allocator, tables + i, error);
+		status = clkv__phrases_learn(gathered, n, allocator, dictionaries + i, error);
 	}
 	clkv__free(allocator, gathered);
 	return status;
@@ -171,8 +171,8 @@ static clkv_status classify(const struct clkv__samples *s, const clkv_allocator 
 
 clkv_status clkv__component_classes(const struct clkv__samples *samples,
                                     const clkv_allocator *allocator, uint8_t *classes,
-                                    struct clkv__run_table *tables, clkv_error *error)
+                                    struct clkv__phrases *dictionaries, clkv_error *error)
 {
 	CLKV_TRY(classify(samples, allocator, classes, error));
-	return learn_tables(samples, classes, allocator, tables, error);
+	return learn_dictionaries(samples, classes, allocator, dictionaries, error);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** \file calibration_write.c \brief clkv_calibration_write: arrays to a file, with tables that are learnt from sample codes. */
+/** \file calibration_write.c \brief clkv_calibration_write: arrays to a file, with dictionaries that are learnt from sample codes. */
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/struct_io.h"
@@ -17,7 +17,7 @@ struct work {
 	const clkv_calibration *calibration;
 	clkv_allocator allocator;
 	uint8_t *classes[2]; /* of a side's components */
-	struct clkv__run_table *tables;
+	struct clkv__phrases *dictionaries;
 	unsigned char *file;
 };
 
@@ -61,7 +61,7 @@ static clkv_status check_fields(const clkv_calibration *c, clkv_error *error)
 	return CLKV_OK;
 }
 
-/* Whether a head's codes lie within what a table takes; n: codes of the head. */
+/* Whether a head's codes lie within what a dictionary takes; n: codes of the head. */
 static bool codes_within(const signed char *codes, size_t head, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -82,7 +82,7 @@ static const char *wrong_samples(const struct work *w, size_t head)
 
 static clkv_status check_heads(const struct work *w, clkv_error *error)
 {
-	const struct clkv__calibration_codes codes = {w->classes[0], w->classes[1], w->tables};
+	const struct clkv__calibration_codes codes = {w->classes[0], w->classes[1], w->dictionaries};
 	struct clkv__calibrated head;
 	for (int l = 0; l < w->shape->layers; l++)
 		for (int h = 0; h < w->shape->streams; h++) {
@@ -103,9 +103,10 @@ static clkv_status open_work(struct work *w, clkv_error *error)
 	const size_t size = (size_t)clkv__calibration_bytes(s);
 	w->classes[0] = clkv__calloc(&w->allocator, n_heads(s), (size_t)s->dk);
 	w->classes[1] = clkv__calloc(&w->allocator, n_heads(s), (size_t)s->dv);
-	w->tables = clkv__calloc(&w->allocator, 2 * ABI_COMPONENT_CLASSES, sizeof *w->tables);
+	w->dictionaries =
+		clkv__calloc(&w->allocator, 2 * ABI_COMPONENT_CLASSES, sizeof *w->dictionaries);
 	w->file = clkv__calloc(&w->allocator, size, 1);
-	if (!w->classes[0] || !w->classes[1] || !w->tables || !w->file)
+	if (!w->classes[0] || !w->classes[1] || !w->dictionaries || !w->file)
 		CLKV_FAIL(error, CLKV_ERROR_NO_HOST_MEMORY,
 		          "no host memory for a calibration file of %zu bytes", size);
 	return CLKV_OK;
@@ -115,7 +116,7 @@ static void close_work(struct work *w)
 {
 	clkv__free(&w->allocator, w->classes[0]);
 	clkv__free(&w->allocator, w->classes[1]);
-	clkv__free(&w->allocator, w->tables);
+	clkv__free(&w->allocator, w->dictionaries);
 	clkv__free(&w->allocator, w->file);
 }
 
@@ -130,13 +131,13 @@ static clkv_status learn_side(struct work *w, int side, clkv_error *error)
 		.head = dim,
 	};
 	return clkv__component_classes(&samples, &w->allocator, w->classes[side],
-	                               w->tables + side * ABI_COMPONENT_CLASSES, error);
+	                               w->dictionaries + side * ABI_COMPONENT_CLASSES, error);
 }
 
 static clkv_status write_file(struct work *w, uint64_t model, clkv_write_fn write, void *opaque,
                               clkv_error *error)
 {
-	const struct clkv__calibration_codes codes = {w->classes[0], w->classes[1], w->tables};
+	const struct clkv__calibration_codes codes = {w->classes[0], w->classes[1], w->dictionaries};
 	const size_t size = (size_t)clkv__calibration_bytes(w->shape);
 	CLKV_TRY(check_heads(w, error));
 	CLKV_TRY(learn_side(w, 0, error));

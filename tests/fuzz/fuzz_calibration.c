@@ -21,8 +21,7 @@ enum {
 	DV = FUZZ_GIVEN_DV,
 	LAYERS = FUZZ_GIVEN_LAYERS,
 	BLOCK = 64,
-	INDEXES = 1 << ABI_RUN_BITS,
-	TABLES = 2 * ABI_COMPONENT_CLASSES,
+	DICTIONARIES = 2 * ABI_COMPONENT_CLASSES,
 	MOST = 1 << 20
 };
 
@@ -42,12 +41,12 @@ static void prepare(void)
 	             "a file is longer than the fuzzer's room");
 }
 
-/* Every head as arrays of a file, and the tables. */
+/* Every head as arrays of a file, and the dictionaries. */
 struct parts {
 	float k_step[LAYERS * DK], k_mean[LAYERS * DK], k_ask[LAYERS * DK], k_square[LAYERS * DK];
 	float k_error[LAYERS * 3 * DK], threshold[LAYERS * 2], v_step[LAYERS], v_mean[LAYERS * DV];
 	uint8_t k_class[LAYERS * DK], v_class[LAYERS * DV];
-	struct clkv__run_table tables[TABLES];
+	struct clkv__phrases dictionaries[DICTIONARIES];
 };
 
 static void take_head(const struct clkv__calibrated *h, size_t l, struct parts *p)
@@ -89,16 +88,17 @@ static void check_packing(const uint8_t *file, size_t n)
 		require_usable(&head);
 		take_head(&head, (size_t)l, &p);
 	}
-	for (int i = 0; i < TABLES; i++) {
-		clkv__calibration_table(&shape, file, i / ABI_COMPONENT_CLASSES, i % ABI_COMPONENT_CLASSES,
-		                        p.tables + i);
-		fuzz_require(clkv__run_valid(p.tables + i), "a table that is none is accepted");
+	for (int i = 0; i < DICTIONARIES; i++) {
+		clkv__calibration_phrases(&shape, file, i / ABI_COMPONENT_CLASSES,
+		                          i % ABI_COMPONENT_CLASSES, p.dictionaries + i);
+		fuzz_require(clkv__phrases_valid(p.dictionaries + i),
+		             "a dictionary that is none is accepted");
 	}
 	c.k_step = p.k_step, c.k_mean = p.k_mean, c.k_ask = p.k_ask, c.k_square = p.k_square;
 	c.k_error = p.k_error, c.threshold = p.threshold, c.v_step = p.v_step, c.v_mean = p.v_mean;
 	clkv__calibration_factors(file, 0, c.k_factor);
 	clkv__calibration_factors(file, 1, c.v_factor);
-	const struct clkv__calibration_codes codes = {p.k_class, p.v_class, p.tables};
+	const struct clkv__calibration_codes codes = {p.k_class, p.v_class, p.dictionaries};
 	clkv__calibration_pack(&shape, &c, &codes, FUZZ_CALIBRATION_MODEL, packed);
 	size_t rope = CLKV__GIVEN_MAGIC + 4 * CLKV__CALIBRATION_ROPE;
 	bool said = clkv__get32(file + rope) != 0;
@@ -107,18 +107,19 @@ static void check_packing(const uint8_t *file, size_t n)
 	             "what is packed isn't what was read");
 }
 
-/* Any bits get a decoder on: a look-up takes bits and gives codes, or says that an escape comes, whose codeword takes some. */
-static void require_walkable(const uint32_t *runs)
+/* What a decoder without branches stores stays in the room that it has; a coder's slots end each search. */
+static void require_walkable(const uint32_t *dictionary)
 {
-	const uint8_t *bits = (const uint8_t *)(runs + ABI_RUNS_BITS);
-	const uint8_t *counts = (const uint8_t *)(runs + ABI_RUNS_COUNTS);
-	const uint32_t escape = runs[1] >> ABI_RUN_FIELD & 15;
-	fuzz_require(runs[0] >= 1 && runs[0] <= 8, "runs of so many integers overflow a look-up");
-	fuzz_require(escape >= 1 && escape <= ABI_RUN_BITS, "an escape takes no bits");
-	for (int i = 0; i < INDEXES; i++)
-		fuzz_require(counts[i] <= 8 && bits[i] <= ABI_RUN_BITS &&
-		                 (counts[i] == 0) == (bits[i] == 0),
-		             "a look-up leads nowhere");
+	const uint8_t *counts = (const uint8_t *)(dictionary + ABI_DICTIONARY_COUNTS);
+	const uint32_t *slots = dictionary + ABI_DICTIONARY_SLOTS;
+	int free_slots = 0;
+	fuzz_require(dictionary[0] >= 8 && dictionary[0] <= ABI_PHRASE_BITS, "words of so many bits");
+	for (int i = 0; i < ABI_PHRASES; i++)
+		fuzz_require(counts[i] <= (dictionary[1] ? ABI_PHRASE_LONGEST : ABI_PHRASE_STORED),
+		             "a phrase is longer than a lane has room for");
+	for (int i = 0; i < ABI_PHRASE_SLOTS; i++)
+		free_slots += slots[i] == 0;
+	fuzz_require(counts[0] == 0 && free_slots > 0, "an escape has codes, or no slot is free");
 }
 
 static void check_image(const uint8_t *file)
@@ -130,8 +131,9 @@ static void check_image(const uint8_t *file)
 	fuzz_require(clkv__calibration_words(&shape) <= MOST, "words are more than the fuzzer's room");
 	fuzz_require(clkv__calibration_image(&shape, file, &allocator, words, &error) == CLKV_OK,
 	             error.text);
-	for (int i = 0; i < TABLES; i++)
-		require_walkable(words + ABI_RUNS(i / ABI_COMPONENT_CLASSES, i % ABI_COMPONENT_CLASSES));
+	for (int i = 0; i < DICTIONARIES; i++)
+		require_walkable(words +
+		                 ABI_DICTIONARY(i / ABI_COMPONENT_CLASSES, i % ABI_COMPONENT_CLASSES));
 	clkv__calibration_units(&shape, file, BLOCK, &layout, 1, units);
 	for (int l = 0; l < LAYERS; l++)
 		fuzz_require(units[l] >= 1 && units[l] <= layout.units, "a block of no size is expected");
