@@ -574,25 +574,35 @@ static void copy_queries(const struct store *store, const struct ggml_tensor *q,
 	}
 }
 
-/** out: where the result goes, while nothing else touches it. */
-static int enqueue_layer(struct store *store, int number, float *out, clkv_error *error)
+/** The queries where they lie, if the heads of a row lie side by side and the rows are of one stream; else a copy. */
+static clkv_tensor queries_of(const struct store *store, const struct ggml_tensor *q)
+{
+	if (q->ne[3] > 1 || q->nb[2] != (size_t)store->dim_k * sizeof(float) ||
+	    q->nb[1] < width_q(store) * sizeof(float)) {
+		copy_queries(store, q, store->staging.q);
+		return (clkv_tensor){.host = store->staging.q};
+	}
+	return (clkv_tensor){.host = q->data, .token_stride = q->nb[1] / sizeof(float)};
+}
+
+static int enqueue_layer(struct store *store, int number, const struct ggml_tensor *node,
+                         clkv_error *error)
 {
 	const struct staging *s = &store->staging;
 	const clkv_tensor k = {.host = s->k}, v = {.host = s->v};
 	clkv_attend_args args = CLKV_INIT(clkv_attend_args);
-	args.q = (clkv_tensor){.host = s->q};
-	args.out = (clkv_tensor){.host = out};
+	args.q = queries_of(store, node->src[0]);
+	args.out = (clkv_tensor){.host = node->data};
 	return !clkv_step_append(store->pass.step, number, &k, &v, 0, NULL, NULL, error) &&
 	       !clkv_step_attend(store->pass.step, number, &args, 0, NULL, NULL, error);
 }
 
 /** Hands over the rows, computes into the node, and waits. */
-static int run_layer(struct store *store, int number, struct ggml_tensor *node)
+static int run_layer(struct store *store, int number, const struct ggml_tensor *node)
 {
 	clkv_error error = {.status = CLKV_OK};
 	const uint64_t start = now_ns();
-	copy_queries(store, node->src[0], store->staging.q);
-	const int enqueued = enqueue_layer(store, number, node->data, &error);
+	const int enqueued = enqueue_layer(store, number, node, &error);
 	const uint64_t wait = now_ns();
 	/* after a failure too: the staging memory is written again before long */
 	const cl_int code = clFinish(store->queue);
