@@ -44,11 +44,6 @@ static size_t width_q(const struct store *s)
 	return (size_t)s->q_heads * (size_t)s->dim_k;
 }
 
-static size_t width_out(const struct store *s)
-{
-	return (size_t)s->q_heads * (size_t)s->dim_v;
-}
-
 /* ---------------------------------------------------------------- rows that come ---- */
 
 static int64_t cell_of(const struct ggml_tensor *cells, size_t i)
@@ -121,23 +116,30 @@ static void copy_rows(const struct ggml_tensor *rows, float *to)
 		       width * sizeof(float));
 }
 
+/** Floats up to which a part of the staging memory is rounded: a page, from where on GPUs that share the host's memory take it
+ *  as it is. */
+enum { PAGE_FLOATS = 4096 / sizeof(float) };
+
+static size_t part_floats(const struct store *store, size_t width)
+{
+	return (store->max_rows * width + PAGE_FLOATS - 1) / PAGE_FLOATS * PAGE_FLOATS;
+}
+
 static int make_staging(struct store *store)
 {
 	struct staging *s = &store->staging;
-	const size_t in =
-		store->max_rows * (width_k(store) + width_v(store) + width_q(store)) * sizeof(float);
-	const size_t out = store->max_rows * width_out(store) * sizeof(float);
-	const cl_context context = clkv_context_cl(store->context);
-	if (!s->host)
-		s->host = malloc(in);
-	if (!s->in)
-		s->in = clCreateBuffer(context, CL_MEM_READ_ONLY, in, NULL, NULL);
-	if (!s->out)
-		s->out = clCreateBuffer(context, CL_MEM_WRITE_ONLY, out, NULL, NULL);
-	if (s->host && s->in && s->out)
+	const size_t k = part_floats(store, width_k(store)), v = part_floats(store, width_v(store));
+	const size_t bytes = (k + v + part_floats(store, width_q(store))) * sizeof(float);
+	if (s->k)
 		return 1;
-	say_error("no memory for the rows of a batch: %zu bytes", in + out);
-	return 0;
+	s->k = aligned_alloc(PAGE_FLOATS * sizeof(float), bytes);
+	if (!s->k) {
+		say_error("no memory for the rows of a batch: %zu bytes", bytes);
+		return 0;
+	}
+	s->v = s->k + k;
+	s->q = s->v + v;
+	return 1;
 }
 
 int pass_rows(struct store *store, const struct ggml_tensor *node)
@@ -152,7 +154,7 @@ int pass_rows(struct store *store, const struct ggml_tensor *node)
 		s->has[SIDE_K] = s->has[SIDE_V] = 0;
 	s->layer = layer;
 	s->has[side] = 1;
-	copy_rows(node->src[0], s->host + (side == SIDE_V ? store->next.n_rows * width_k(store) : 0));
+	copy_rows(node->src[0], side == SIDE_V ? s->v : s->k);
 	return 1;
 }
 
@@ -572,44 +574,46 @@ static void copy_queries(const struct store *store, const struct ggml_tensor *q,
 	}
 }
 
-static int enqueue_layer(struct store *store, int number, clkv_error *error)
+/** The queries where they lie, if the heads of a row lie side by side and the rows are of one stream; else a copy. */
+static clkv_tensor queries_of(const struct store *store, const struct ggml_tensor *q)
+{
+	if (q->ne[3] > 1 || q->nb[2] != (size_t)store->dim_k * sizeof(float) ||
+	    q->nb[1] < width_q(store) * sizeof(float)) {
+		copy_queries(store, q, store->staging.q);
+		return (clkv_tensor){.host = store->staging.q};
+	}
+	return (clkv_tensor){.host = q->data, .token_stride = q->nb[1] / sizeof(float)};
+}
+
+static int enqueue_layer(struct store *store, int number, const struct ggml_tensor *node,
+                         clkv_error *error)
 {
 	const struct staging *s = &store->staging;
-	const size_t n = store->pass.n_rows;
-	const clkv_tensor k = {.mem = s->in}, v = {.mem = s->in, .offset = n * width_k(store)};
+	const clkv_tensor k = {.host = s->k}, v = {.host = s->v};
 	clkv_attend_args args = CLKV_INIT(clkv_attend_args);
-	args.q = (clkv_tensor){.mem = s->in, .offset = n * (width_k(store) + width_v(store))};
-	args.out = (clkv_tensor){.mem = s->out};
+	args.q = queries_of(store, node->src[0]);
+	args.out = (clkv_tensor){.host = node->data};
 	return !clkv_step_append(store->pass.step, number, &k, &v, 0, NULL, NULL, error) &&
 	       !clkv_step_attend(store->pass.step, number, &args, 0, NULL, NULL, error);
 }
 
-/** Sends the rows, computes, and brings the result: one write, the launches, one wait. */
-static int run_layer(struct store *store, int number, struct ggml_tensor *node)
+/** Hands over the rows, computes into the node, and waits. */
+static int run_layer(struct store *store, int number, const struct ggml_tensor *node)
 {
-	const struct staging *s = &store->staging;
-	const size_t n = store->pass.n_rows;
-	const size_t in = n * (width_k(store) + width_v(store) + width_q(store)) * sizeof(float);
 	clkv_error error = {.status = CLKV_OK};
 	const uint64_t start = now_ns();
-	copy_queries(store, node->src[0], s->host + n * (width_k(store) + width_v(store)));
-	cl_int code =
-		clEnqueueWriteBuffer(store->queue, s->in, CL_FALSE, 0, in, s->host, 0, NULL, NULL);
-	const int enqueued = !code && enqueue_layer(store, number, &error);
+	const int enqueued = enqueue_layer(store, number, node, &error);
 	const uint64_t wait = now_ns();
-	if (enqueued)
-		code = clEnqueueReadBuffer(store->queue, s->out, CL_TRUE, 0,
-		                           n * width_out(store) * sizeof(float), node->data, 0, NULL, NULL);
-	else
-		clFinish(store->queue); /* the staging buffer is written again before long */
+	/* after a failure too: the staging memory is written again before long */
+	const cl_int code = clFinish(store->queue);
 	store->prepare_ns += wait - start;
 	store->wait_ns += now_ns() - wait;
 	store->waits++;
-	if (error.status)
+	if (!enqueued)
 		say_clkv("attention failed", &error);
 	else if (code)
 		say_error("attention failed: OpenCL says %d", code);
-	return !error.status && !code;
+	return enqueued && !code;
 }
 
 static int layer_is_new(const struct store *store, const struct layer *layer)

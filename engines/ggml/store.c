@@ -90,15 +90,11 @@ void store_destroy(struct store *store)
 		report(store);
 	store_clear(store);
 	clkv_cache_destroy(store->cache);
-	if (store->staging.in)
-		clReleaseMemObject(store->staging.in);
-	if (store->staging.out)
-		clReleaseMemObject(store->staging.out);
 	if (store->queue)
 		clReleaseCommandQueue(store->queue);
 	clkv_context_destroy(store->context);
 	munmap(store->base, store->size);
-	free(store->staging.host);
+	free(store->staging.k);
 	free(store->streams);
 	free_passes(store);
 	rope_free(&store->rope);

@@ -69,10 +69,9 @@ struct pass {
 	const struct ggml_tensor *mask; /**< that was read and found causal */
 };
 
-/** Rows of one layer on their way: K, V and Q behind each other, f32, so that one write takes them all. */
+/** Rows of one layer on their way, f32, which devices that share the host's memory read in place. */
 struct staging {
-	float *host;
-	cl_mem in, out;
+	float *k, *v, *q;          /**< [rows][heads][head size], one allocation; NULL: not yet made */
 	const struct layer *layer; /**< whose rows have come; NULL: nobody's */
 	int has[SIDES];
 };

@@ -88,18 +88,20 @@ static uint32_t most_window(const struct clkv__plan *plan, const struct clkv__si
 
 /* Blocks in half of one stream of a layer that seals. A sequence keeps its sinks and fewer than
  * window + block tokens behind them, in blocks cut at multiples of the block size; a step adds its
- * rows. It can't be more than if nothing were sealed, nor than max_open_tokens, of which each sequence's sinks and tail
- * begin and end within blocks. */
+ * rows, and copies of blocks that forks share: one alone has none. It can't be more than if nothing were sealed, nor than
+ * max_open_tokens, of which each sequence's sinks and tail begin and end within blocks. */
 static uint64_t open_blocks(const struct clkv__plan *plan, const struct clkv__sizes *s)
 {
 	const struct clkv__general *g = &plan->general;
-	uint64_t bt = (uint64_t)g->block, q = s->max_sequences;
+	uint64_t bt = (uint64_t)g->block, q = s->max_sequences, step = s->max_step_tokens;
 	uint64_t all = s->max_tokens / bt + q;
 	uint64_t waiting = clkv__plan_batch(plan, true); /* sealed together: block, without recall */
-	uint64_t window = clkv__selects(&plan->select) ? most_window(plan, s) : (uint64_t)g->window;
-	uint64_t kept =
-		clkv__ceil_div(window + waiting - 1, bt) + 1 + clkv__ceil_div((uint64_t)g->sinks, bt);
-	uint64_t with_step = q * (kept + 1) + s->max_step_tokens / bt;
+	bool selects = clkv__selects(&plan->select);
+	uint64_t behind = (selects ? most_window(plan, s) : (uint64_t)g->window) + waiting - 1;
+	uint64_t sinks = clkv__ceil_div((uint64_t)g->sinks, bt);
+	uint64_t with_step = q * (clkv__ceil_div(behind, bt) + 2 + sinks) + step / bt;
+	if (q == 1 && !selects) /* n tokens in a row lie in ceil((n - 1) / bt) + 1 blocks at most */
+		with_step = clkv__ceil_div(behind + step - 1, bt) + 1 + sinks;
 	uint64_t blocks = g->seal == 1 || with_step > all ? all : with_step;
 	uint64_t most = s->max_open_tokens / bt + 3 * q;
 	return s->max_open_tokens < s->max_tokens && most < blocks ? most : blocks;

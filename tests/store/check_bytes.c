@@ -227,6 +227,44 @@ START_TEST(test_stored_bytes_of_a_small_model)
 }
 END_TEST
 
+/* ---------------------------------------------------------------- in half ---- */
+
+/* A sequence that has a cache for itself takes all its half blocks, and no more, in the largest step behind the most
+ * tokens that it may keep in half, when these begin with the last row of a block. */
+START_TEST(test_half_blocks_of_one_sequence)
+{
+	static const struct {
+		const char *recipe;
+		size_t sinks, window, block, step;
+	} rows[] = {{"kivi ; window=64", 0, 64, 64, 512},
+	            {"kivi ; sinks=5,window=33", 5, 33, 64, 100},
+	            {"kivi ; sinks=70,window=0", 70, 0, 64, 1},
+	            {"kivi ; window=1,block=128", 0, 1, 128, 128}};
+	static struct stream stream;
+	const size_t bt = rows[_i].block, tail = (rows[_i].sinks + bt - 1) / bt * bt + bt - 1;
+	const size_t steps[] = {tail + rows[_i].window, bt - 1};
+	const clkv_phase phases[] = {CLKV_PROMPT_END, CLKV_DECODE};
+	struct feed feed = {.geometry = feed_usual(2), .append_only = true};
+	clkv_cache_options o = CLKV_INIT(clkv_cache_options);
+	o.max_tokens = 2048;
+	o.max_step_tokens = rows[_i].step;
+	feed_open(&feed, fixture.context, fixture.queue, rows[_i].recipe, &o);
+	const uint64_t allocated = feed_stats(&feed).allocated.open;
+	stream_open(&feed, &stream);
+	for (int i = 0; i < 2; i++)
+		for (size_t n = 0, part; n < steps[i]; n += part) {
+			part = steps[i] - n < rows[_i].step ? steps[i] - n : rows[_i].step;
+			const bool ends = n + part == steps[i];
+			feed_one(&feed, &stream, part, ends ? phases[i] : CLKV_PROMPT, 1, NULL);
+		}
+	struct feed_item item = {.stream = &stream, .n = rows[_i].step, .phase = CLKV_PROMPT};
+	clkv_step *step = feed_begin(&feed, &item, 1, NULL);
+	ck_assert_uint_eq(feed_stats(&feed).used_open, allocated);
+	clkv_step_abort(step);
+	feed_close(&feed);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("bytes");
@@ -237,5 +275,6 @@ int main(void)
 	tcase_add_loop_test(format, test_formats_have_the_size_of_the_formula, 0, 6);
 	tcase_add_test(format, test_bytes_per_token_are_those_of_the_table);
 	tcase_add_loop_test(held, test_stored_bytes_of_a_small_model, 0, 4);
+	tcase_add_loop_test(held, test_half_blocks_of_one_sequence, 0, 4);
 	return fixture_run_shared(suite);
 }
