@@ -19,8 +19,11 @@ INLINE void write_lanes(const struct qtc s, __global const uint *head, const str
 	for (int lane = LANE; lane < s.lanes; lane += LANES) {
 		for (; before < lane; before++)
 			payload += room.lengths[before];
-		room.lengths[lane] = code_lane(s, head, room, lane, block + payload, &escapes);
-		block[s.index + lane] = (uchar)room.lengths[lane];
+		const uint bytes = code_lane(s, head, room, lane, block + payload, &escapes);
+		block[s.index + lane] = (uchar)bytes;
+#if LANES == 1
+		room.lengths[lane] = bytes;
+#endif
 	}
 }
 
