@@ -13,7 +13,7 @@ __kernel GROUP_SIZE void recall_attend(ARGS(RECALL_ATTEND_ARGS))
 {
 	__local float queries[NQ * DK], sums[NQ * DV], scores[NQ * BT], scratch[SHARE_SCRATCH];
 	__local float m[NQ], l[NQ], alpha[NQ], listed[LISTED_ROOM];
-	__local uchar codes[SEALED_CODES] __attribute__((aligned(16)));
+	__local uchar codes[LISTED_CODES] __attribute__((aligned(16)));
 	__local float factors[FACTORS], amplitudes[ALL_AMPLITUDES] __attribute__((aligned(64)));
 	__global const uint *job = plan + work + (uint)get_group_id(0) * ABI_WORK_WORDS;
 	__global const uint *item = plan + items + job[ABI_WORK_ITEM] * ABI_ITEM_WORDS;

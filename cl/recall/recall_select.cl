@@ -91,17 +91,37 @@ INLINE void share_scores(const struct choice c, uint max_units, float scale, __l
 }
 #endif
 
-/* Adds the sizes of all units to the bins of their digit, if the digits above it are `prefix`. */
-INLINE void count_digits(const struct choice c, uint prefix, int above, int shift, uint mask,
-                         __local uint *bins)
+/* Whether a CPU's vector of units, from `at` on, a multiple of VEC, lies below a score. Segments begin at multiples of ABI_TILE; what
+ * fills a tile may be anything. Of NaNs it says the same each time. */
+INLINE bool all_below(const struct choice c, uint at, float score)
 {
+#if LANES == 1
+	return HMAX(LOADV(c.scores + at)) < score;
+#else
+	return false;
+#endif
+}
+
+/* Adds the sizes of all units to the bins of their digit, if the digits above it are `prefix`. Of the first digit (above: 32) bins below
+ * that at which `left` tokens run out may lack some: it only rises as more units come, so vectors below it are passed over. */
+INLINE void count_digits(const struct choice c, uint prefix, int above, int shift, uint mask,
+                         uint left, __local uint *bins)
+{
+	float least = score_of(above == 32 ? 0 : prefix << above);
 	for (uint i = 0; i < c.n; i++) {
 		const struct segment s = segment_of(c, i);
+		uint rest = left;
 		for (uint u = LANE; u < s.units; u += LANES) {
+			if (u % VEC == 0 && all_below(c, s.start + u, least)) {
+				u += VEC - 1;
+				continue;
+			}
 			const uint key = key_of(c.scores[s.start + u]);
 			if (above == 32 || key >> above == prefix)
 				add_to(bins + (key >> shift & mask), unit_end(s, u) - unit_begin(s, u));
 		}
+		if (LANES == 1 && above == 32 && (i & (i + 1)) == 0)
+			least = score_of(find_digit(bins, mask, &rest) << shift);
 	}
 }
 
@@ -113,9 +133,16 @@ INLINE uint take_sure(const struct choice c, uint digit, __global ushort *takes,
 	if (LANE == 0)
 		*n_few = 0;
 	SYNC();
+	const float least = score_of(digit << 21);
 	for (uint i = 0; i < c.n; i++) {
 		const struct segment s = segment_of(c, i);
 		for (uint u = LANE; u < s.units; u += LANES) {
+			if (u % VEC == 0 && all_below(c, s.start + u, least)) {
+				for (int j = 0; j < VEC; j++)
+					takes[s.start + u + j] = 0;
+				u += VEC - 1;
+				continue;
+			}
 			const uint key = key_of(c.scores[s.start + u]), d = key >> 21;
 			takes[s.start + u] = (ushort)(d > digit ? unit_end(s, u) - unit_begin(s, u) : 0);
 			if (d != digit)
@@ -179,7 +206,7 @@ INLINE void take_many(const struct choice c, uint prefix, uint left, __local uin
 		const int above = shift == 10 ? 21 : 10;
 		const uint mask = shift == 10 ? 2047 : 1023;
 		clear(bins);
-		count_digits(c, prefix, above, shift, mask, bins);
+		count_digits(c, prefix, above, shift, mask, left, bins);
 		SYNC();
 		prefix = prefix << (above - shift) | find_digit(bins, mask, &left);
 	}
@@ -230,7 +257,7 @@ __kernel GROUP_SIZE void recall_select(ARGS(RECALL_SELECT_ARGS))
 	share_scores(c, max_units, scale, scratch);
 #endif
 	clear(bins);
-	count_digits(c, 0, 32, 21, BINS - 1, bins);
+	count_digits(c, 0, 32, 21, BINS - 1, left, bins);
 	SYNC();
 	const uint digit = find_digit(bins, BINS - 1, &left);
 	const uint n = take_sure(c, digit, mine, few, &n_few);
