@@ -91,12 +91,12 @@ INLINE void share_scores(const struct choice c, uint max_units, float scale, __l
 }
 #endif
 
-/* Whether a CPU's vector of units, from `at` on, a multiple of VEC, lies below a score. Segments begin at multiples of ABI_TILE; what
- * fills a tile may be anything. Of NaNs it says the same each time. */
-INLINE bool all_below(const struct choice c, uint at, float score)
+/* Whether a CPU's vector of units, from u of the segment on, lies below a score. False for the last units if they fill none: what
+ * fills a tile may be anything, and a maximum with a NaN forgets what came before it. */
+INLINE bool all_below(const struct choice c, const struct segment s, uint u, float score)
 {
 #if LANES == 1
-	return HMAX(LOADV(c.scores + at)) < score;
+	return u % VEC == 0 && u + VEC <= s.units && HMAX(LOADV(c.scores + s.start + u)) < score;
 #else
 	return false;
 #endif
@@ -112,7 +112,7 @@ INLINE void count_digits(const struct choice c, uint prefix, int above, int shif
 		const struct segment s = segment_of(c, i);
 		uint rest = left;
 		for (uint u = LANE; u < s.units; u += LANES) {
-			if (u % VEC == 0 && all_below(c, s.start + u, least)) {
+			if (all_below(c, s, u, least)) {
 				u += VEC - 1;
 				continue;
 			}
@@ -137,7 +137,7 @@ INLINE uint take_sure(const struct choice c, uint digit, __global ushort *takes,
 	for (uint i = 0; i < c.n; i++) {
 		const struct segment s = segment_of(c, i);
 		for (uint u = LANE; u < s.units; u += LANES) {
-			if (u % VEC == 0 && all_below(c, s.start + u, least)) {
+			if (all_below(c, s, u, least)) {
 				for (int j = 0; j < VEC; j++)
 					takes[s.start + u + j] = 0;
 				u += VEC - 1;

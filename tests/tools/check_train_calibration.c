@@ -440,7 +440,7 @@ START_TEST(test_files_follow_delta_and_texts)
 	const size_t heads = (size_t)s.model->n_layers * (size_t)s.model->kv_heads;
 	const size_t head_bytes = calibration_head_bytes(dim);
 	char *a = train(&s, 1, 1e-4f, &fine, &size), *b = train(&s, 1, 2e-4f, &coarse, &other);
-	ck_assert_uint_eq(size, CALIBRATION_HEADS_AT + heads * head_bytes + 16 * 4104 + 8);
+	ck_assert_uint_eq(size, CALIBRATION_HEADS_AT + heads * head_bytes + 16 * 16396 + 8);
 	ck_assert_uint_eq(size, other);
 	ck_assert_float_eq(tiny_calibration_float(a, CALIBRATION_FACTORS_AT), 0.5f);
 	ck_assert_float_eq(tiny_calibration_float(a, CALIBRATION_FACTORS_AT + 20), 1.4f);
