@@ -316,6 +316,22 @@ static void count_buffer(cl_mem mem, size_t size)
 	pthread_mutex_unlock(&mutex);
 }
 
+/* What a new buffer holds is nobody's business: NaNs and large numbers below zero, so that whoever reads what nothing wrote shows. */
+static cl_mem make_garbage(cl_mem(CL_API_CALL *real)(cl_context, cl_mem_flags, size_t, void *,
+                                                     cl_int *),
+                           cl_context context, cl_mem_flags flags, size_t size, cl_int *code)
+{
+	static const uint32_t words[2] = {0xffffffff, 0xf149f2ca};
+	unsigned char *garbage = malloc(size);
+	if (!garbage)
+		return real(context, flags, size, NULL, code);
+	for (size_t i = 0; i < size; i += sizeof words)
+		memcpy(garbage + i, words, size - i < sizeof words ? size - i : sizeof words);
+	cl_mem mem = real(context, flags | CL_MEM_COPY_HOST_PTR, size, garbage, code);
+	free(garbage);
+	return mem;
+}
+
 CL_API_ENTRY cl_mem CL_API_CALL clCreateBuffer(cl_context context, cl_mem_flags flags, size_t size,
                                                void *host, cl_int *code)
 {
@@ -328,7 +344,8 @@ CL_API_ENTRY cl_mem CL_API_CALL clCreateBuffer(cl_context context, cl_mem_flags 
 			*code = failed;
 		return NULL;
 	}
-	cl_mem mem = real(context, flags, size, host, code);
+	cl_mem mem = host ? real(context, flags, size, host, code)
+	                  : make_garbage(real, context, flags, size, code);
 	if (mem)
 		count_buffer(mem, size);
 	return mem;
