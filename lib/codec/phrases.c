@@ -55,21 +55,20 @@ void clkv__phrases_decoder(const struct clkv__phrases *phrases,
 	}
 }
 
-/* Of the longest phrase. */
-static uint32_t longest(const struct clkv__phrases *phrases)
-{
-	uint8_t counts[ABI_PHRASES] = {0};
-	uint32_t most = 0;
-	for (uint32_t i = 1; i < phrases->n; i++) {
-		counts[i] = (uint8_t)(counts[parent_of(phrases->phrase[i])] + 1);
-		most = counts[i] > most ? counts[i] : most;
-	}
-	return most;
-}
-
 bool clkv__phrases_sparse(const struct clkv__phrases *phrases)
 {
-	return longest(phrases) > ABI_PHRASE_STORED;
+	uint8_t counts[ABI_PHRASES] = {0};
+	bool sparse = false;
+	for (uint32_t i = 1; i < phrases->n; i++) {
+		counts[i] = (uint8_t)(counts[parent_of(phrases->phrase[i])] + 1);
+		sparse = sparse || counts[i] > ABI_PHRASE_STORED;
+	}
+	return sparse;
+}
+
+double clkv__phrases_rate(const struct clkv__phrases *phrases)
+{
+	return (double)phrases->rate * phrases->bits / ABI_PHRASE_RATE;
 }
 
 uint32_t clkv__phrases_words(const struct clkv__phrase_coder *coder, const int8_t *codes,

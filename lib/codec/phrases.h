@@ -42,6 +42,9 @@ bool clkv__phrases_valid(const struct clkv__phrases *phrases);
 /** Whether it has phrases longer than ABI_PHRASE_STORED. Zeros at the end of a lane then take no words. */
 bool clkv__phrases_sparse(const struct clkv__phrases *phrases);
 
+/** Bits of an integer that are expected. */
+double clkv__phrases_rate(const struct clkv__phrases *phrases);
+
 /** What a decoder looks up by words, [ABI_PHRASES]: the first ABI_PHRASE_STORED integers, zeros behind the phrase's end, and how
  *  many it has; 0 of the escape and of words without a phrase. */
 void clkv__phrases_decoder(const struct clkv__phrases *phrases,

@@ -233,9 +233,7 @@ static uint64_t learn(struct learner *l, const struct setting *setting)
 /* The best of all settings; other: room for one. */
 static void try_settings(struct learner *l, struct clkv__phrases *best, struct clkv__phrases *other)
 {
-	uint64_t least = UINT64_MAX, integers = 0;
-	for (size_t lane = 0, n; lane < l->lanes; lane++, integers += n)
-		lane_of(l, lane, &n);
+	uint64_t least = UINT64_MAX;
 	for (size_t i = 0; i < SETTINGS; i++) {
 		l->phrases = other;
 		uint64_t bytes = learn(l, settings + i);
@@ -243,7 +241,7 @@ static void try_settings(struct learner *l, struct clkv__phrases *best, struct c
 			least = bytes;
 			*best = *other;
 		}
-		if (i == 0 && (double)bytes * 8 > DENSE_ENOUGH * (double)integers)
+		if (i == 0 && clkv__phrases_rate(other) > DENSE_ENOUGH)
 			break;
 	}
 }

@@ -111,12 +111,6 @@ clkv_status clkv__calibration_image(const struct clkv__shape *shape, const void 
 	return CLKV_OK;
 }
 
-/* Bits of a code that are expected. */
-static double bits_of_code(const struct clkv__phrases *phrases)
-{
-	return (double)phrases->rate * phrases->bits / ABI_PHRASE_RATE;
-}
-
 /* Bits of a token in a head. */
 static double bits_of_head(const struct clkv__shape *shape, const struct clkv__calibrated *h,
                            double bits[2][ABI_COMPONENT_CLASSES])
@@ -138,7 +132,7 @@ void clkv__calibration_units(const struct clkv__shape *shape, const void *data, 
 	for (int i = 0; i < 2 * ABI_COMPONENT_CLASSES; i++) {
 		int side = i / ABI_COMPONENT_CLASSES, number = i % ABI_COMPONENT_CLASSES;
 		clkv__calibration_phrases(shape, data, side, number, &phrases);
-		bits[side][number] = bits_of_code(&phrases);
+		bits[side][number] = clkv__phrases_rate(&phrases);
 	}
 	for (int l = 0; l < shape->layers; l++) {
 		double sum = 0;
