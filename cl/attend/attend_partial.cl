@@ -128,7 +128,7 @@ __kernel ATTEND_GROUP_SIZE void attend_partial(ARGS(ATTEND_PARTIAL_ARGS))
 			SYNC();
 		}
 	}
-	end_sums(dictionary, folded_v, sums);
+	end_sums(codebook, dictionary, folded_v, sums);
 	SYNC();
 #if LATENTS
 	for (int j = 0; j < VALUE_HEADS; j++)

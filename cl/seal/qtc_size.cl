@@ -2,20 +2,8 @@
 /* qtc_size: how many bytes the codes of a seal job's blocks will take, in the steps of a calibration.
  * Grid: (LANES * jobs, STREAMS, layers). Local: the codes of a side, classes of tokens, lengths of lanes.
  * plan: of (layer, stream) the words at the job's dst get the size of K and of V: ABI_SIZE_BYTES, ABI_SIZE_TABLE */
-#include "qtc_lane.clh"
+#include "qtc_side.clh"
 #include "seal_args.clh"
-
-INLINE uint size_of_side(const struct qtc s, __global const uint *head, const struct qtc_room room,
-                         bool fits)
-{
-	uint bytes = 0;
-	bool escapes;
-	if (!size_lanes(s, head, room, &escapes) || !fits)
-		return (uint)(s.parts * BT * 2) | (uint)ABI_TABLE_HALF << 24;
-	for (int i = 0; i < s.lanes; i++)
-		bytes += room.lengths[i];
-	return bytes | (uint)(escapes ? ABI_TABLE_ESCAPES : ABI_TABLE_FLAT) << 24;
-}
 
 __kernel GROUP_SIZE void qtc_size(ARGS(SIZE_BLOCK_ARGS))
 {

@@ -4,28 +4,8 @@
  * Grid: (LANES * jobs, STREAMS, layers). Local: the codes of a side, classes of tokens, lengths of lanes.
  * plan: of (layer, stream) the words at the job's dst say where the block goes, and its flags.
  * A byte belongs to one lane; its neighbours may be written at the same time. */
-#include "qtc_lane.clh"
+#include "qtc_side.clh"
 #include "seal_args.clh"
-
-/* A lane begins where those before it end: one work-item knows that when it has written them, several must ask. */
-INLINE void write_lanes(const struct qtc s, __global const uint *head, const struct qtc_room room,
-                        __global uchar *block, uint payload)
-{
-	int before = 0;
-	bool escapes = false;
-#if LANES > 1
-	size_lanes(s, head, room, &escapes);
-#endif
-	for (int lane = LANE; lane < s.lanes; lane += LANES) {
-		for (; before < lane; before++)
-			payload += room.lengths[before];
-		const uint bytes = code_lane(s, head, room, lane, block + payload, &escapes);
-		block[s.index + lane] = (uchar)bytes;
-#if LANES == 1
-		room.lengths[lane] = bytes;
-#endif
-	}
-}
 
 INLINE void write_half_keys(const struct source src, __global half *values)
 {
@@ -64,7 +44,7 @@ __kernel GROUP_SIZE void qtc_write(ARGS(WRITE_BLOCK_ARGS))
 		write_half_keys(src, (__global half *)(block + QTC_PAYLOAD_OFF));
 	} else {
 		code_keys(src, head, room);
-		write_lanes(k, head, room, block, QTC_PAYLOAD_OFF);
+		write_side(k, head, room, block, flags);
 	}
 #if LANES > 1
 	barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE); /* V's place is read from K's lanes */
@@ -73,6 +53,6 @@ __kernel GROUP_SIZE void qtc_write(ARGS(WRITE_BLOCK_ARGS))
 		write_half_values(src, (__global half *)(block + qtc_payload(v, block, flags)));
 	} else {
 		code_values(src, head, room);
-		write_lanes(v, head, room, block, qtc_payload(v, block, flags));
+		write_side(v, head, room, block, flags);
 	}
 }

@@ -74,7 +74,7 @@ static clkv_status read_room(const struct clkv__shape *whole, struct clkv__resol
 	const struct clkv__variant *v = &r->plan.sealing;
 	CLKV_TRY(clkv__calibration_check(whole, o->calibration, o->calibration_size, o->model, error));
 	clkv__calibration_units(&r->shape, o->calibration, r->plan.general.block, &v->layout,
-	                        v->spec.qtc.room, r->plan.layer_units);
+	                        &v->spec.qtc, r->plan.layer_units);
 	return CLKV_OK;
 }
 

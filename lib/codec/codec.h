@@ -63,7 +63,8 @@ struct clkv__bounded_spec {
 
 /** What the codec in steps of a calibration is told. */
 struct clkv__qtc_spec {
-	float room; /**< what the pool has room for, in parts of what the calibration's text takes */
+	float room;  /**< what the pool has room for, in parts of what the calibration's text takes */
+	bool packed; /**< codes are planes of bits, not words of phrases */
 };
 
 /** One side of the codec of atoms. */

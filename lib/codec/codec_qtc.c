@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * \file    codec_qtc.c
- * \brief   Host half of the codec in steps of a calibration: code = rint((y - mean) / factor), in words of phrases.
+ * \brief   Host half of the codec in steps of a calibration: code = rint((y - mean) / factor), in words of phrases or planes.
  *
  * Source: rate-distortion theory; doc/qtc.md. cl/codec/qtc_block.clh draws the block.
  */
@@ -18,6 +18,12 @@ static int lane_parts(int block)
 	return n < ABI_QTC_ALIKE ? n : ABI_QTC_ALIKE;
 }
 
+/* Where lanes' lengths or bits end, and numbers of escapes lie. */
+static uint32_t counts_at(const struct clkv__codec_layout *l, const struct clkv__shape *shape)
+{
+	return l->v_index + (uint32_t)(shape->dv / l->v_lane_cols);
+}
+
 static bool qtc_codes(const union clkv__codec_spec *spec, int side)
 {
 	(void)spec, (void)side;
@@ -29,19 +35,21 @@ static clkv_status qtc_layout(const union clkv__codec_spec *any, const struct cl
                               clkv_error *error)
 {
 	uint32_t dk = (uint32_t)shape->dk, dv = (uint32_t)shape->dv, bt = (uint32_t)block;
-	(void)any, (void)kept, (void)error;
+	bool packed = any->qtc.packed;
+	(void)kept, (void)error;
 	memset(l, 0, sizeof *l);
 	l->sized = true;
 	l->flat = true;
-	l->query_floats = ABI_TOKEN_CLASSES;
+	l->query_floats = ABI_TOKEN_CLASSES + (int)dv; /* sums of codes lie beside those of halves */
 	l->k_lane_cols = lane_parts(block);
 	l->v_lane_cols = lane_parts(block);
-	l->decoded_bytes = (dk > dv ? dk : dv) / (uint32_t)l->k_lane_cols *
-	                       (bt * (uint32_t)l->k_lane_cols + ABI_QTC_SPARE) +
-	                   ABI_QTC_BEHIND;
+	l->decoded_bytes = (dk > dv ? dk : dv) * bt;
+	if (!packed)
+		l->decoded_bytes +=
+			(dk > dv ? dk : dv) / (uint32_t)l->k_lane_cols * ABI_QTC_SPARE + ABI_QTC_BEHIND;
 	l->k_index = bt / 4;
 	l->v_index = l->k_index + dk / (uint32_t)l->k_lane_cols;
-	l->payload = clkv__align_up(l->v_index + dv / (uint32_t)l->v_lane_cols, 16);
+	l->payload = clkv__align_up(counts_at(l, shape) + (packed ? 4 : 0), 16);
 	l->units = clkv__align_up(l->payload + 2 * bt * (dk + dv) + 15, ABI_UNIT) / ABI_UNIT;
 	l->least_units = l->payload / ABI_UNIT;
 	return CLKV_OK;
@@ -50,8 +58,8 @@ static clkv_status qtc_layout(const union clkv__codec_spec *any, const struct cl
 static void qtc_macros(const union clkv__codec_spec *spec, const struct clkv__codec_layout *l,
                        clkv__macros *m)
 {
-	(void)spec;
 	clkv__no_integers(m);
+	clkv__macros_int(m, "QTC_PACKED", spec->qtc.packed);
 	clkv__macros_int(m, "K_CODEC", ABI_CODEC_QTC);
 	clkv__macros_int(m, "V_CODEC", ABI_CODEC_QTC);
 	clkv__macros_int(m, "K_CODES_OFF", 0);
@@ -63,8 +71,7 @@ static void qtc_macros(const union clkv__codec_spec *spec, const struct clkv__co
 
 static void qtc_label(const union clkv__codec_spec *spec, char *text, size_t n)
 {
-	(void)spec;
-	snprintf(text, n, "phrases");
+	snprintf(text, n, spec->qtc.packed ? "planes" : "phrases");
 }
 
 /* Where the payloads of K and V begin and end, bytes from the block's begin. */
@@ -72,38 +79,63 @@ struct parts {
 	uint32_t k, k_end, v, v_end;
 };
 
-static bool is_coded(uint32_t table)
+static bool is_coded(const struct clkv__codec_page *p, uint32_t table)
 {
-	return table == ABI_TABLE_FLAT || table == ABI_TABLE_ESCAPES;
+	return table == ABI_TABLE_FLAT || (table == ABI_TABLE_ESCAPES && !p->spec->qtc.packed);
+}
+
+static uint32_t side_table(const struct clkv__codec_page *p, int side)
+{
+	return side ? ABI_FLAGS_V(p->flags) : ABI_FLAGS_K(p->flags);
+}
+
+static uint32_t escapes_of(const struct clkv__codec_page *p, const unsigned char *page, int side)
+{
+	const unsigned char *at = page + counts_at(p->layout, p->shape) + 2 * side;
+	return (uint32_t)(at[0] | at[1] << 8);
+}
+
+/* Bytes of a lane by what the block says of it. */
+static uint32_t lane_bytes(const struct clkv__codec_page *p, uint32_t said)
+{
+	const uint32_t codes = (uint32_t)(p->layout->k_lane_cols * p->block);
+	return p->spec->qtc.packed ? said * codes / 8 : said;
+}
+
+/* Bytes of a side's lanes. */
+static uint32_t lanes_bytes(const struct clkv__codec_page *p, const unsigned char *page, int side)
+{
+	const struct clkv__codec_layout *l = p->layout;
+	uint32_t from = side ? l->v_index : l->k_index, bytes = 0;
+	int n = side ? p->shape->dv / l->v_lane_cols : p->shape->dk / l->k_lane_cols;
+	for (int i = 0; i < n; i++)
+		bytes += lane_bytes(p, page[from + (uint32_t)i]);
+	return bytes;
 }
 
 /* Bytes of a side's codes; false if no side is stored like that. */
 static bool side_bytes(const struct clkv__codec_page *p, const unsigned char *page, int side,
                        uint32_t *bytes)
 {
-	const struct clkv__codec_layout *l = p->layout;
-	uint32_t table = side ? ABI_FLAGS_V(p->flags) : ABI_FLAGS_K(p->flags);
-	uint32_t dim = (uint32_t)(side ? p->shape->dv : p->shape->dk);
-	uint32_t from = side ? l->v_index : l->k_index;
-	uint32_t n = dim / (uint32_t)(side ? l->v_lane_cols : l->k_lane_cols);
-	*bytes = 0;
+	uint32_t table = side_table(p, side), dim = (uint32_t)(side ? p->shape->dv : p->shape->dk);
 	if (table == ABI_TABLE_HALF)
 		*bytes = 2 * dim * (uint32_t)p->block;
-	for (uint32_t i = 0; is_coded(table) && i < n; i++)
-		*bytes += page[from + i];
-	return table == ABI_TABLE_HALF || is_coded(table);
+	else
+		*bytes = lanes_bytes(p, page, side) +
+		         (p->spec->qtc.packed ? escapes_of(p, page, side) * ABI_QTC_ESCAPE : 0);
+	return table == ABI_TABLE_HALF || is_coded(p, table);
 }
 
 static bool find(const struct clkv__codec_page *p, const unsigned char *page, struct parts *parts)
 {
 	uint32_t k, v, all = ABI_FLAGS_UNITS(p->flags) * ABI_UNIT;
+	bool even = p->spec->qtc.packed || side_table(p, 1) == ABI_TABLE_HALF;
 	parts->k = p->layout->payload;
 	if (p->flags & ABI_FLAG_EXACT || parts->k > all || !side_bytes(p, page, 0, &k) ||
 	    !side_bytes(p, page, 1, &v))
 		return false;
 	parts->k_end = parts->k + k;
-	parts->v =
-		ABI_FLAGS_V(p->flags) == ABI_TABLE_HALF ? clkv__align_up(parts->k_end, 16) : parts->k_end;
+	parts->v = even ? clkv__align_up(parts->k_end, 16) : parts->k_end;
 	parts->v_end = parts->v + v;
 	return clkv__align_up(parts->v_end, ABI_UNIT) == all;
 }
@@ -117,15 +149,17 @@ static void clear(unsigned char *page, uint32_t from, uint32_t to)
 static void qtc_tidy(const struct clkv__codec_page *p, unsigned char *page)
 {
 	const struct clkv__codec_layout *l = p->layout;
-	uint32_t lanes_end = l->v_index + (uint32_t)(p->shape->dv / l->v_lane_cols);
+	uint32_t counts = counts_at(l, p->shape);
 	struct parts parts;
 	if (!find(p, page, &parts))
 		return; /* no block of this library's: as it is */
-	if (ABI_FLAGS_K(p->flags) == ABI_TABLE_HALF)
-		clear(page, l->k_index, l->v_index);
-	if (ABI_FLAGS_V(p->flags) == ABI_TABLE_HALF)
-		clear(page, l->v_index, lanes_end);
-	clear(page, lanes_end, l->payload);
+	for (int side = 0; side < 2; side++)
+		if (side_table(p, side) == ABI_TABLE_HALF) {
+			clear(page, side ? l->v_index : l->k_index, side ? counts : l->v_index);
+			clear(page, counts + 2 * (uint32_t)side,
+			      p->spec->qtc.packed ? counts + 2 * (uint32_t)side + 2 : 0);
+		}
+	clear(page, counts + (p->spec->qtc.packed ? 4 : 0), l->payload);
 	clear(page, parts.k_end, parts.v);
 	clear(page, parts.v_end, ABI_FLAGS_UNITS(p->flags) * ABI_UNIT);
 }
@@ -139,6 +173,34 @@ static bool has_wrong_class(const struct clkv__codec_page *p, const unsigned cha
 	return false;
 }
 
+/* A lane of so many bits as no planes have, or an escape beyond its side's codes. */
+static bool has_wrong_planes(const struct clkv__codec_page *p, const unsigned char *page, int side,
+                             uint32_t end)
+{
+	const struct clkv__codec_layout *l = p->layout;
+	const int dim = side ? p->shape->dv : p->shape->dk, n = dim / l->k_lane_cols;
+	const unsigned char *lanes = page + (side ? l->v_index : l->k_index);
+	const uint32_t escapes = escapes_of(p, page, side);
+	const unsigned char *at = page + end - escapes * ABI_QTC_ESCAPE;
+	for (int i = 0; i < n; i++)
+		if (lanes[i] > 8 || lanes[i] == 1 || lanes[i] == 7)
+			return true;
+	for (uint32_t i = 0; i < escapes; i++, at += ABI_QTC_ESCAPE)
+		if ((at[0] | at[1] << 8) >= dim * p->block)
+			return true;
+	return false;
+}
+
+static const char *check_side(const struct clkv__codec_page *p, const unsigned char *page, int side,
+                              uint32_t from, uint32_t end)
+{
+	if (side_table(p, side) == ABI_TABLE_HALF)
+		return clkv__halves_finite(page + from, (end - from) / 2) ? NULL : "a value isn't finite";
+	if (p->spec->qtc.packed && has_wrong_planes(p, page, side, end))
+		return "a lane's bits aren't 0, 2 to 6 or 8, or an escape lies beyond its codes";
+	return NULL;
+}
+
 static const char *qtc_check(const struct clkv__codec_page *p, const unsigned char *page,
                              float scale[2])
 {
@@ -148,12 +210,8 @@ static const char *qtc_check(const struct clkv__codec_page *p, const unsigned ch
 		return "its codes don't fit its size";
 	if (has_wrong_class(p, page))
 		return "a token's class is 3; allowed: 0 to 2";
-	if ((ABI_FLAGS_K(p->flags) == ABI_TABLE_HALF &&
-	     !clkv__halves_finite(page + parts.k, (parts.k_end - parts.k) / 2)) ||
-	    (ABI_FLAGS_V(p->flags) == ABI_TABLE_HALF &&
-	     !clkv__halves_finite(page + parts.v, (parts.v_end - parts.v) / 2)))
-		return "a value isn't finite";
-	return NULL;
+	const char *wrong = check_side(p, page, 0, parts.k, parts.k_end);
+	return wrong ? wrong : check_side(p, page, 1, parts.v, parts.v_end);
 }
 
 const struct clkv__codec clkv__codec_qtc = {

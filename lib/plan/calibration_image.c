@@ -123,8 +123,15 @@ static double bits_of_head(const struct clkv__shape *shape, const struct clkv__c
 	return sum;
 }
 
+/* Bits of a code in planes, by those that phrases take, as measured (doc/qtc.md). */
+static double packed_rate(double phrases)
+{
+	return fmin(2.4 * phrases, 1.05 * phrases + 0.9);
+}
+
 void clkv__calibration_units(const struct clkv__shape *shape, const void *data, int block,
-                             const struct clkv__codec_layout *layout, float room, uint32_t *units)
+                             const struct clkv__codec_layout *layout,
+                             const struct clkv__qtc_spec *spec, uint32_t *units)
 {
 	double bits[2][ABI_COMPONENT_CLASSES];
 	struct clkv__phrases phrases;
@@ -133,13 +140,15 @@ void clkv__calibration_units(const struct clkv__shape *shape, const void *data, 
 		int side = i / ABI_COMPONENT_CLASSES, number = i % ABI_COMPONENT_CLASSES;
 		clkv__calibration_phrases(shape, data, side, number, &phrases);
 		bits[side][number] = clkv__phrases_rate(&phrases);
+		if (spec->packed)
+			bits[side][number] = packed_rate(bits[side][number]);
 	}
 	for (int l = 0; l < shape->layers; l++) {
 		double sum = 0;
 		for (int h = 0; h < shape->streams; h++) {
 			clkv__calibration_head(shape, data, clkv__shape_layer(shape, l), h, &head);
 			double bytes = layout->payload + bits_of_head(shape, &head, bits) * block / 8;
-			double most = (double)layout->units, want = bytes * (double)room / ABI_UNIT + 1;
+			double most = (double)layout->units, want = bytes * (double)spec->room / ABI_UNIT + 1;
 			sum += want < most ? want : most;
 		}
 		units[l] = (uint32_t)ceil(sum);

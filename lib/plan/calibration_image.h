@@ -20,10 +20,11 @@ clkv_status clkv__calibration_image(const struct clkv__shape *shape, const void 
 /** Says in each head where the words begin: behind the tables come heads in the shape's order, which may come from elsewhere. */
 void clkv__calibration_place(const struct clkv__shape *shape, uint32_t *words);
 
-/** Units of a block of all KV heads of each of the shape's layers, by what the tables' codewords are made for, times room; at
- *  most those of blocks in half. lanes: of a block, whose lengths take a byte each. From a checked file. */
+/** Units of a block of all KV heads of each of the shape's layers, by what its dictionaries are made for, times the spec's room; at
+ *  most those of blocks in half. From a checked file. */
 void clkv__calibration_units(const struct clkv__shape *shape, const void *data, int block,
-                             const struct clkv__codec_layout *layout, float room, uint32_t *units);
+                             const struct clkv__codec_layout *layout,
+                             const struct clkv__qtc_spec *spec, uint32_t *units);
 
 /** Steps [layers][streams][dk + dv] of the shape's layers: those of V's channels are alike. */
 void clkv__calibration_steps(const struct clkv__shape *shape, const void *data, float *steps);

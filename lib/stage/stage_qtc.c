@@ -10,13 +10,20 @@
 #include "plan/projection.h"
 #include "stage/stage.h"
 
+enum { ENTROPY_PHRASES, ENTROPY_PACK }; /* as the key names them */
+
 struct qtc_options {
 	float room;
+	int entropy;
 };
 
 static const struct clkv__key qtc_keys[] = {
 	{"room", CLKV__KEY_REAL, offsetof(struct qtc_options, room), 1, 16, NULL, 1.25,
      "what the pool has room for, in parts of what the calibration's text takes"},
+	{"entropy", CLKV__KEY_NAME, offsetof(struct qtc_options, entropy), 0, 0, "phrases|pack",
+     ENTROPY_PHRASES,
+     "codes in words of phrases, or in planes of the bits that four channels need: a third more "
+     "bytes, half the time"},
 };
 
 static clkv_status plan_qtc(const void *options, const struct clkv__shape *shape,
@@ -37,7 +44,10 @@ static clkv_status plan_qtc(const void *options, const struct clkv__shape *shape
 			"those that don't matter; allowed: qtc alone, or kvcomp here");
 	variant->codec = &clkv__codec_qtc;
 	CLKV_TRY(clkv__projection_set(variant, ABI_PROJECT_STEPS, "qtc", error));
-	variant->spec.qtc = (struct clkv__qtc_spec){.room = o->room};
+	variant->spec.qtc = (struct clkv__qtc_spec){
+		.room = o->room,
+		.packed = o->entropy == ENTROPY_PACK,
+	};
 	return CLKV_OK;
 }
 

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define AROUND " ; window=0,sinks=0"
+#define PACK "qtc:entropy=pack"
 enum { TOKENS = 150, MOST = TOKENS * 2 * 256 };
 
 /* Steps from those at which most codes are 0, and runs of eight share codewords, to those at which each code has its own. */
@@ -26,6 +27,9 @@ static const struct {
 	{4, 2, 80, 256, 2, "qtc:room=8" AROUND ",block=32"},
 	{2, 2, 128, 16, 0.06, "qtc" AROUND ",block=128"},
 	{2, 1, 16, 48, 1, "qtc" AROUND ",block=32"},
+	{6, 2, 64, 64, 0.5, PACK AROUND},
+	{4, 2, 80, 256, 2, PACK ",room=8" AROUND ",block=32"},
+	{2, 2, 128, 16, 0.06, PACK AROUND ",block=128"},
 };
 enum { SHAPES = sizeof shapes / sizeof shapes[0] };
 
@@ -143,10 +147,11 @@ static double far_off(uint64_t row, int layer, enum feed_side side, size_t head,
 	return 70 * feed_normal(row, layer, side, head, d);
 }
 
-/* P9. Tables know the runs of a sample with a deviation of 1.4 steps. Three times as wide values are runs that few tables have;
- * 70 times as wide ones have codes beyond 127, whose sides stay in half. */
+/* P9. Dictionaries know the phrases of a sample with a deviation of 1.4 steps. Three times as wide values, log2(3) bits more, have phrases that few
+ * dictionaries have; planes get 1 or 2 more. 70 times as wide ones have codes beyond 127, whose sides stay in half. */
 START_TEST(test_values_unlike_the_calibration_cost_bytes_not_the_bound)
 {
+	static const char *const recipes[] = {"qtc:room=16" AROUND, PACK ",room=16" AROUND};
 	static const feed_value values[] = {feed_normal, three_times, far_off};
 	static struct stream stream;
 	struct calibration c;
@@ -156,14 +161,14 @@ START_TEST(test_values_unlike_the_calibration_cost_bytes_not_the_bound)
 	for (int i = 0; i < 3; i++) {
 		double most[2][3] = {{0}};
 		struct feed feed = {.append_only = true, .value = values[i]};
-		open_feed(&feed, "qtc:room=16" AROUND, &c);
+		open_feed(&feed, recipes[_i], &c);
 		stream_open(&feed, &stream);
 		feed_one(&feed, &stream, TOKENS, CLKV_PROMPT_END, 1, NULL);
 		check_bound(&feed, &stream, &c, most);
 		bytes[i] = feed_stats(&feed).used_sealed;
 		feed_close(&feed);
 	}
-	ck_assert_uint_gt(bytes[1], bytes[0] * 3 / 2);
+	ck_assert_uint_gt(bytes[1], bytes[0] * 4 / 3);
 	/* in half: six blocks of 64 tokens, one of which has all places though not all tokens, with a page more for the rest */
 	ck_assert_uint_eq(bytes[2], 6 * (64 * 256 + 64));
 	calibration_free(&c);
@@ -180,7 +185,8 @@ START_TEST(test_fine_steps_give_what_half_gives)
 	const clkv_geometry g = feed_usual(2);
 	calibration_make(&c, &g, &(struct calibration_kind){.step = 1e-3, .one_class = true});
 	struct feed feed = {.append_only = false};
-	open_feed(&feed, "qtc:room=16 ; window=16,sinks=4", &c);
+	open_feed(&feed, _i ? PACK ",room=16 ; window=16,sinks=4" : "qtc:room=16 ; window=16,sinks=4",
+	          &c);
 	stream_open(&feed, &stream);
 	feed_one(&feed, &stream, TOKENS, CLKV_PROMPT_END, 1, NULL);
 	expect_rows(&feed, &stream, 5, CLKV_DECODE, 2, EXPECT_GIVEN, BOUND_ATTEND_HALF);
@@ -293,7 +299,7 @@ static double constant_v(uint64_t row, int layer, enum feed_side side, size_t he
 START_TEST(test_constant_values_come_back)
 {
 	static const char *const recipes[] = {"qtc ; window=0,sinks=0", "qtc ; window=16,sinks=4",
-	                                      "qtc ; window=100,sinks=30"};
+	                                      "qtc ; window=100,sinks=30", PACK " ; window=16,sinks=4"};
 	static struct tiny t;
 	tiny_open(&t, &(struct calibration_kind){.step = 5, .value = constant_v}, recipes[_i]);
 	for (size_t d = 0; d < DIM; d++) {
@@ -310,18 +316,25 @@ END_TEST
 START_TEST(test_the_same_text_makes_the_same_bits)
 {
 	struct feed feed = {.geometry = feed_usual(2)};
-	feed_open(&feed, fixture.context, fixture.queue, "qtc", NULL);
+	feed_open(&feed, fixture.context, fixture.queue, _i ? PACK : "qtc", NULL);
 	memory_expect_same_pieces(&feed);
 	feed_close(&feed);
 }
 END_TEST
 
 /* P7: what the pool has room for with room=2 more than with room=1 is what a text like the calibration's takes, but that
- * codewords are whole bits (a Huffman code's shares are off by less than 9 % in bits) and pages multiples of 64 bytes, half of
- * which is 4 % of these. It holds a block a stream more, for the last of a prompt. */
+ * dictionaries know what they take of a sample, to 9 %, or planes are reckoned by a line that is off by up to 17 % (doc/qtc.md), and that
+ * pages are multiples of 64 bytes, half of which is 4 % of these. It holds a block a stream more, for the last of a prompt. */
 START_TEST(test_the_pool_has_room_for_a_text_like_that_of_the_calibration)
 {
 	enum { LONG = 1024, BLOCKS = LONG / 64 };
+	static const struct {
+		const char *once, *twice, *usual;
+		double off;
+	} rows[] = {
+		{"qtc:room=1" AROUND, "qtc:room=2" AROUND, "qtc" AROUND, 0.13},
+		{PACK ",room=1" AROUND, PACK ",room=2" AROUND, PACK AROUND, 0.21},
+	};
 	static struct stream stream;
 	struct calibration c;
 	const clkv_geometry g = feed_usual(2);
@@ -329,21 +342,21 @@ START_TEST(test_the_pool_has_room_for_a_text_like_that_of_the_calibration)
 	clkv_cache_options o = feed_room(LONG, 1);
 	o.calibration = c.file.bytes;
 	o.calibration_size = c.file.n;
-	double once = (double)feed_required(fixture.context, &g, "qtc:room=1" AROUND, &o).sealed;
-	double twice = (double)feed_required(fixture.context, &g, "qtc:room=2" AROUND, &o).sealed;
+	double once = (double)feed_required(fixture.context, &g, rows[_i].once, &o).sealed;
+	double twice = (double)feed_required(fixture.context, &g, rows[_i].twice, &o).sealed;
 	double want = (twice - once) * BLOCKS / (BLOCKS + 1);
 	struct feed feed = {.geometry = g, .append_only = true};
-	feed_open(&feed, fixture.context, fixture.queue, "qtc" AROUND, &o);
+	feed_open(&feed, fixture.context, fixture.queue, rows[_i].usual, &o);
 	stream_open(&feed, &stream);
 	feed_one(&feed, &stream, LONG / 2, CLKV_PROMPT, 1, NULL);
 	feed_one(&feed, &stream, LONG / 2, CLKV_PROMPT_END, 1, NULL);
 	double used = (double)feed_stats(&feed).used_sealed;
 	ck_assert_uint_eq(stream_info(&stream).sealed, LONG);
-	ck_assert_msg(fabs(used / want - 1) < 0.13, "%g bytes, not %g", used, want);
+	ck_assert_msg(fabs(used / want - 1) < rows[_i].off, "%g bytes, not %g", used, want);
 	/* nobody knows without: as much as in half */
 	o.calibration = NULL;
 	o.calibration_size = 0;
-	ck_assert_uint_gt(feed_required(fixture.context, &g, "qtc" AROUND, &o).sealed,
+	ck_assert_uint_gt(feed_required(fixture.context, &g, rows[_i].usual, &o).sealed,
 	                  LONG * 2 * 2 * 256);
 	feed_close(&feed);
 	calibration_free(&c);
@@ -446,6 +459,7 @@ static const struct {
 	{"h2o:budget=64 | qtc", "'h2o'"},   {"think:keep=0.5 | qtc", "prunes"},
 	{"spark:keep=0.5 | qtc", "prunes"}, {"qtc | clusterkv", "'qtc'"},
 	{"qtc | topk:recall=64", "'qtc'"},  {"qtc:room=0.5", "room"},
+	{"qtc:entropy=huffman", "phrases"},
 };
 
 START_TEST(test_what_does_not_go_together_is_refused)
@@ -532,13 +546,14 @@ int main(void)
 	TCase *bound = fixture_case(suite, "bound", 20), *attend = fixture_case(suite, "attention", 30);
 	TCase *bytes = fixture_case(suite, "bytes", 20), *files = fixture_case(suite, "files", 20);
 	tcase_add_loop_test(bound, test_every_value_lies_within_half_a_step, 0, SHAPES);
-	tcase_add_test(bound, test_values_unlike_the_calibration_cost_bytes_not_the_bound);
-	tcase_add_test(attend, test_fine_steps_give_what_half_gives);
+	tcase_add_loop_test(bound, test_values_unlike_the_calibration_cost_bytes_not_the_bound, 0, 2);
+	tcase_add_loop_test(attend, test_fine_steps_give_what_half_gives, 0, 2);
 	tcase_add_loop_test(attend, test_attention_is_that_of_the_rows_as_read, 0, SHAPES);
 	tcase_add_test(attend, test_half_the_variance_that_codes_add_is_taken_off);
-	tcase_add_loop_test(attend, test_constant_values_come_back, 0, 3);
-	tcase_add_test(bytes, test_the_same_text_makes_the_same_bits);
-	tcase_add_test(bytes, test_the_pool_has_room_for_a_text_like_that_of_the_calibration);
+	tcase_add_loop_test(attend, test_constant_values_come_back, 0, 4);
+	tcase_add_loop_test(bytes, test_the_same_text_makes_the_same_bits, 0, 2);
+	tcase_add_loop_test(bytes, test_the_pool_has_room_for_a_text_like_that_of_the_calibration, 0,
+	                    2);
 	tcase_add_test(bytes, test_layers_share_their_room);
 	tcase_add_test(bytes, test_nothing_is_left_behind);
 	tcase_add_test(bytes, test_a_full_pool_is_said_and_nothing_is_lost);

@@ -28,6 +28,7 @@ static const char *const recipes[] = {
 	"kvquant:k=2,v=4,group=32 ; window=40,sinks=3",
 	"qtc ; window=40,sinks=3,skip=1",
 	"qaq ; window=40,sinks=3",
+	"qtc:entropy=pack ; window=40,sinks=3,skip=1",
 };
 #define RECIPES (sizeof recipes / sizeof recipes[0])
 #define FEW 4
@@ -478,10 +479,10 @@ int main(void)
 {
 	Suite *suite = suite_create("snapshot");
 	TCase *same = fixture_case(suite, "same", 60), *other = fixture_case(suite, "other", 60);
-	fixture_some(same, test_prompt_and_generation, RECIPES, 1, 2, 3, 5, 9, 13, 14, 15);
+	fixture_some(same, test_prompt_and_generation, RECIPES, 1, 2, 3, 5, 9, 13, 14, 15, 16);
 	tcase_add_loop_test(same, test_every_short_length, 0, FEW);
 	tcase_add_loop_test(same, test_within_a_prompt, 0, FEW);
-	fixture_some(same, test_truncated, RECIPES, 1, 2, 3, 5, 9, 13, 14, 15);
+	fixture_some(same, test_truncated, RECIPES, 1, 2, 3, 5, 9, 13, 14, 15, 16);
 	tcase_add_loop_test(same, test_forks, 0, FEW);
 	tcase_add_loop_test(same, test_files_hold_nothing_else, 0, FEW);
 	tcase_add_test(same, test_one_behind_the_other);

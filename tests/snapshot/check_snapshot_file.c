@@ -92,8 +92,9 @@ static const char *const damaged[] = {SNAP_KIVI,
                                       SNAP_KVCOMP,
                                       "kvcomp:entropy=pack,abs_k=0.001 ; window=3,block=32",
                                       "qtc ; window=3,sinks=2,block=32",
-                                      "qaq:n=2 ; window=3,block=32"};
-#define DAMAGED 9
+                                      "qaq:n=2 ; window=3,block=32",
+                                      SNAP_PACK};
+#define DAMAGED 10
 #define FIXED 5 /* of pages that begin with halves */
 
 /* Whether a file is of a version that the library knows. */
@@ -405,6 +406,33 @@ START_TEST(test_bad_lists_of_outliers)
 }
 END_TEST
 
+/* Kernels read planes by their lanes' bits, and write where escapes say. In a block of 32 tokens of 16 and 32 channels bits of 4 lanes of
+ * K and 8 of V lie behind 8 bytes of classes, then two numbers of escapes, the last of which end K's and V's payload. */
+START_TEST(test_bad_planes)
+{
+	enum { LANES = 8, K = 4, V = 8, COUNTS = LANES + K + V, PAYLOAD = 32 };
+	static struct snap snap;
+	size_t seen = 0;
+	snap_open(&snap, SNAP_PACK);
+	for (size_t part = 1; part + 1 < snap.parts; part++) {
+		if (snap_word(snap.file.bytes + snap_record(&snap, part)) == SNAP_HALF)
+			continue;
+		size_t page = snap_contents(&snap, part);
+		const unsigned char *bits = snap.file.bytes + page + LANES;
+		size_t n = snap_word(snap.file.bytes + page + COUNTS) & 0xffff, end = page + PAYLOAD;
+		for (size_t i = 0; i < K; i++)
+			end += bits[i] * 16;
+		/* their sum stays */
+		refuse_half(&snap, page + LANES, 1 | (bits[0] + bits[1] - 1u) << 8, "bits");
+		refuse_half(&snap, page + COUNTS, 0xffff, "don't fit");
+		for (size_t i = 0; i < n; i++, seen++)
+			refuse_half(&snap, end + 3 * i, 16 * 32, "escape");
+	}
+	ck_assert_uint_gt(seen, 0);
+	snap_close(&snap);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("snapshot_file");
@@ -412,15 +440,16 @@ int main(void)
 	tcase_add_test(format, test_the_format_is_as_described);
 	tcase_add_test(format, test_defaults_are_written_out);
 	fixture_some(damage, test_every_damaged_byte_is_found, 4 * DAMAGED, 0, 5, 10, 15, 18, 23, 24,
-	             29, 34);
+	             29, 34, 39);
 	tcase_add_test(damage, test_damage_is_named);
 	tcase_add_test(damage, test_snapshots_cannot_be_mixed);
-	fixture_some(damage, test_lies_are_found, DAMAGED, 0, 3, 4, 5, 6, 7, 8);
+	fixture_some(damage, test_lies_are_found, DAMAGED, 0, 3, 4, 5, 6, 7, 8, 9);
 	tcase_add_test(damage, test_lies_to_another_recipe);
 	tcase_add_loop_test(damage, test_contents_may_say_anything, 0, DAMAGED);
 	tcase_add_loop_test(damage, test_numbers_that_are_none_are_found, 0, FIXED);
 	tcase_add_test(damage, test_bad_pages_of_streams);
 	tcase_add_test(damage, test_bad_lists_of_channels);
 	tcase_add_test(damage, test_bad_lists_of_outliers);
+	tcase_add_test(damage, test_bad_planes);
 	return fixture_run_shared(suite);
 }

@@ -16,6 +16,7 @@
 #define SNAP_KITTY "kitty:boost=0.5,group=16 ; window=3,sinks=2,block=32"
 #define SNAP_KVQUANT "kvquant:k=3,v=2,group=16,outliers=0.02 ; window=3,sinks=2,block=32"
 #define SNAP_KVCOMP "kvcomp:rel_k=0.1,rel_v=0.1,entropy=huffman ; window=3,block=32"
+#define SNAP_PACK "qtc:entropy=pack ; window=3,sinks=2,block=32"
 #define SNAP_HALVES "f16 ; block=32"
 
 /** Bytes of magic number and header without the recipe, of a record without its contents, of a checksum. */
