@@ -39,11 +39,15 @@ static void set_steps(const struct head_stats *s, const struct head_measure *m,
 	for (size_t c = 0; c < s->dim; c++)
 		mean += s->weighed[c] / (rows * dim * square) / dim;
 	for (size_t c = 0; c < s->dim; c++) {
-		const double asked = s->second[c * s->dim + c] / ((double)s->queries * dim);
-		const double weight = s->weighed[c] / (rows * dim * square) + least_of_mean * mean;
+		/* RoPE turns errors of a pair into each other */
+		const size_t other = c < m->rope_dims ? c ^ 1 : c;
+		const double asked = (s->second[c * s->dim + c] + s->second[other * s->dim + other]) /
+		                     (2 * (double)s->queries * dim);
+		const double weight =
+			(s->weighed[c] + s->weighed[other]) / (2 * rows * dim * square) + least_of_mean * mean;
 		const double least = least_of_queries * asked;
-		h->k_step[c] =
-			step_of(m->k_delta, weight > least ? weight : least, m->key_reach[c], h->k_factor);
+		h->k_step[c] = step_of(m->k_delta, weight > least ? weight : least,
+		                       fmax(m->key_reach[c], m->key_reach[other]), h->k_factor);
 	}
 	const double spread = s->spread / rows + least_spread * m->traces;
 	*h->v_step = step_of(m->v_delta, spread / (dim * square), m->value_reach, h->v_factor);
@@ -75,7 +79,7 @@ void head_calibrate(const struct head_stats *s, const struct head_measure *m,
 	set_steps(s, m, h);
 	set_expected(s, m, h);
 	for (size_t c = 0; c < s->dim; c++) {
-		h->k_mean[c] = within(m->key_mean[c] / (double)h->k_step[c], -1e6, 1e6);
+		h->k_mean[c] = within(m->plain_mean[c] / (double)h->k_step[c], -1e6, 1e6);
 		h->v_mean[c] = within(m->value_mean[c] / (double)*h->v_step, -1e6, 1e6);
 	}
 }

@@ -27,7 +27,9 @@ struct head_measure {
 	double traces; /**< sum over the group of trace(W_g W_g^T) */
 	float scale;   /**< of logits */
 	const double *key_mean, *value_mean; /**< [dim] of the rows, behind the sinks */
-	const double *key_reach;             /**< [dim] largest distance of a row from its mean */
+	const double *plain_mean;            /**< [dim] of keys as they are coded: in front of RoPE */
+	const double *key_reach;             /**< [dim] largest distance of one of these from its mean */
+	size_t rope_dims;                    /**< channels that RoPE turns, neighbours together */
 	double value_reach;                  /**< of any channel */
 };
 

@@ -28,7 +28,7 @@ struct text {
 /* What texts say of a head. */
 struct head_sums {
 	struct head_stats stats;
-	double *key_mean, *value_mean, *key_reach; /* [dim] */
+	double *key_mean, *plain_mean, *value_mean, *key_reach; /* [dim] */
 	double value_reach, traces;
 };
 
@@ -41,6 +41,8 @@ struct calibrator {
 	const struct text *running;
 	struct kept_rows kept;
 	float *keys, *values;             /* [heads][tokens][dim] of a layer */
+	float *plain;                     /* the keys as they were in front of RoPE */
+	double *frequencies;              /* of RoPE */
 	float *gram;                      /* [heads * group][dim][dim] of a layer */
 	float *scores, *sorted, *scratch; /* of a head */
 	double *key_costs, *value_costs;  /* [tokens], of a head */
@@ -70,6 +72,12 @@ static inline float *calibrator_key(const struct calibrator *t, size_t head, siz
 static inline float *calibrator_value(const struct calibrator *t, size_t head, size_t token)
 {
 	return t->values + (head * t->tokens + token) * t->dim;
+}
+
+/* A key as codes have it: in front of RoPE. */
+static inline float *calibrator_plain(const struct calibrator *t, size_t head, size_t token)
+{
+	return t->plain + (head * t->tokens + token) * t->dim;
 }
 
 /* Tokens of the longest text. */

@@ -2,6 +2,8 @@
 /** \file calibrator_rows.c \brief Texts through the model: the second half of each asks, evenly, so many that a minute of one core does. */
 #include "calibrator.h"
 
+#include "turn_back.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,6 +64,7 @@ static bool read_layer(struct calibrator *t, size_t layer, const struct text *te
 						 from = (i * t->heads + h) * t->dim;
 			memcpy(t->keys + to, t->kept.keys + from, t->dim * sizeof(float));
 			memcpy(t->values + to, t->kept.values + from, t->dim * sizeof(float));
+			turn_back(t->session->model, t->frequencies, i, t->keys + to, t->plain + to);
 		}
 	return true;
 }

@@ -9,6 +9,7 @@
 #include "output_file.h"
 #include "output_gram.h"
 #include "progress.h"
+#include "turn_back.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -40,7 +41,7 @@ static double median_norm(struct calibrator *t, size_t layer)
 
 static size_t n_sums(size_t dim)
 {
-	return (5 + dim) * dim;
+	return (6 + dim) * dim;
 }
 
 /* The sums of a head by its number among all layers' heads, which begin as 0. */
@@ -53,6 +54,7 @@ static struct head_sums *lay_sums(const struct calibrator *t, size_t number)
 		.key_mean = at + (2 + dim) * dim,
 		.value_mean = at + (3 + dim) * dim,
 		.key_reach = at + (4 + dim) * dim,
+		.plain_mean = at + (5 + dim) * dim,
 	};
 	return &t->sums[number];
 }
@@ -63,6 +65,7 @@ static void add_means(const struct calibrator *t, size_t head, const struct text
 	for (size_t i = CALIBRATION_SINKS; i < text->in.n; i++)
 		for (size_t c = 0; c < t->dim; c++) {
 			sums->key_mean[c] += (double)calibrator_key(t, head, text->first + i)[c];
+			sums->plain_mean[c] += (double)calibrator_plain(t, head, text->first + i)[c];
 			sums->value_mean[c] += (double)calibrator_value(t, head, text->first + i)[c];
 		}
 }
@@ -73,9 +76,9 @@ static void add_reach(const struct calibrator *t, size_t head, const struct text
 {
 	for (size_t i = CALIBRATION_SINKS; i < text->in.n; i++)
 		for (size_t c = 0; c < t->dim; c++) {
-			const double key = (double)calibrator_key(t, head, text->first + i)[c],
+			const double key = (double)calibrator_plain(t, head, text->first + i)[c],
 						 value = (double)calibrator_value(t, head, text->first + i)[c];
-			sums->key_reach[c] = fmax(sums->key_reach[c], fabs(key - sums->key_mean[c]));
+			sums->key_reach[c] = fmax(sums->key_reach[c], fabs(key - sums->plain_mean[c]));
 			sums->value_reach = fmax(sums->value_reach, fabs(value - sums->value_mean[c]));
 		}
 }
@@ -94,6 +97,7 @@ static void gather_head(const struct calibrator *t, size_t layer, size_t head,
 	}
 	for (size_t c = 0; c < t->dim; c++) {
 		sums->key_mean[c] /= tokens;
+		sums->plain_mean[c] /= tokens;
 		sums->value_mean[c] /= tokens;
 	}
 	for (size_t i = 0; i < t->n_texts; i++)
@@ -187,7 +191,7 @@ static void code_head(const struct calibrator *t, size_t number, size_t head,
 		const struct text *text = &t->texts[i];
 		const size_t from = text->first + CALIBRATION_SINKS;
 		const struct head_codes codes = calibrator_codes(t, number, text);
-		head_encode(h, calibrator_key(t, head, from), calibrator_value(t, head, from),
+		head_encode(h, calibrator_plain(t, head, from), calibrator_value(t, head, from),
 		            t->scores + text->code, text->coded, &codes, t->errors, counts);
 	}
 	head_set_errors(h, t->errors, counts);
@@ -223,6 +227,8 @@ struct head_calibration calibrator_head(const struct calibrator *t, size_t layer
 		.traces = sums->traces,
 		.scale = (float)(1 / sqrt((double)t->dim)),
 		.key_mean = sums->key_mean,
+		.plain_mean = sums->plain_mean,
+		.rope_dims = (size_t)t->session->model->rope_dims,
 		.value_mean = sums->value_mean,
 		.key_reach = sums->key_reach,
 		.value_reach = sums->value_reach,
@@ -311,6 +317,8 @@ static bool reserve(struct calibrator *t, struct tool_error *error)
 	t->norms = calloc(t->layers * t->tokens, sizeof(float));
 	t->keys = calloc(rows, sizeof(float));
 	t->values = calloc(rows, sizeof(float));
+	t->plain = calloc(rows, sizeof(float));
+	t->frequencies = calloc(t->dim, sizeof(double));
 	t->gram = calloc(calibrator_query_row(t) * t->dim, sizeof(float));
 	t->scores = calloc(t->samples, sizeof(float));
 	t->sorted = calloc(t->samples, sizeof(float));
@@ -328,13 +336,14 @@ static bool reserve(struct calibrator *t, struct tool_error *error)
 	t->floats = calloc(n_floats(t), sizeof(float));
 	t->k_sample = calloc(samples, 1);
 	t->v_sample = calloc(samples, 1);
-	if (!t->norms || !t->keys || !t->values || !t->gram || !t->scores || !t->sorted ||
+	if (!t->norms || !t->keys || !t->values || !t->plain || !t->frequencies || !t->gram || !t->scores || !t->sorted ||
 	    !t->scratch || !t->key_costs || !t->value_costs || !t->fit_keys || !t->fit_costs ||
 	    !t->fit_scratch || !t->middles || !t->shares || !t->sums || !t->sum_floats || !t->errors ||
 	    !t->floats || !t->k_sample || !t->v_sample)
 		return tool_fail(error, "out of memory");
 	for (size_t i = 0; i < 2 * heads; i++)
 		t->shares[i] = 1;
+	turn_frequencies(t->session->model, t->frequencies);
 	return kept_rows_open(t->session, longest, &t->kept, error);
 }
 
@@ -351,6 +360,8 @@ void calibrator_close(struct calibrator *t)
 	free(t->norms);
 	free(t->keys);
 	free(t->values);
+	free(t->plain);
+	free(t->frequencies);
 	free(t->gram);
 	free(t->scores);
 	free(t->sorted);

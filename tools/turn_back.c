@@ -12,15 +12,27 @@ void turn_frequencies(const struct model *m, double *frequencies)
 	}
 }
 
-void turn_back(const struct model *m, const double *frequencies, size_t position, const float *x,
-               float *out)
+static void turn(const struct model *m, const double *frequencies, double positions, const float *x,
+                 float *out)
 {
 	for (int c = 0; c < m->head_dim; c++)
 		out[c] = x[c];
 	for (int i = 0; i < m->rope_dims / 2; i++) {
-		double angle = (double)position * frequencies[i];
+		double angle = positions * frequencies[i];
 		double a = (double)x[2 * i], b = (double)x[2 * i + 1], c = cos(angle), s = sin(angle);
-		out[2 * i] = (float)(a * c + b * s);
-		out[2 * i + 1] = (float)(b * c - a * s);
+		out[2 * i] = (float)(a * c - b * s);
+		out[2 * i + 1] = (float)(b * c + a * s);
 	}
+}
+
+void turn_back(const struct model *m, const double *frequencies, size_t position, const float *x,
+               float *out)
+{
+	turn(m, frequencies, -(double)position, x, out);
+}
+
+void turn_along(const struct model *m, const double *frequencies, size_t position, const float *x,
+                float *out)
+{
+	turn(m, frequencies, (double)position, x, out);
 }

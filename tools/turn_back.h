@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** \file turn_back.h \brief Keys of a model as they were in front of RoPE. */
+/** \file turn_back.h \brief Keys of a model as they were in front of RoPE, and what is turned as they are. */
 #ifndef TURN_BACK_H
 #define TURN_BACK_H
 
@@ -13,5 +13,9 @@ void turn_frequencies(const struct model *model, double *frequencies);
 /** out [head_dim] = a head's row x at a position as it was in front of RoPE, which turns neighbouring channels in GGUF's Llama models. */
 void turn_back(const struct model *model, const double *frequencies, size_t position,
                const float *x, float *out);
+
+/** The inverse: x as RoPE turns it at a position. */
+void turn_along(const struct model *model, const double *frequencies, size_t position,
+                const float *x, float *out);
 
 #endif
