@@ -17,8 +17,10 @@
 #include "pruned_sums.clh"
 #include "weigh_slots.clh"
 
-/* Outliers, whose sums come beside those of codes, and planes of as many bits as a token's codes have. */
-#if HAS_OUTLIERS || K_CODEC == ABI_CODEC_QAQ
+/* Outliers, whose sums come beside those of codes, planes of as many bits as a token's codes have, keys that are made whole, and V
+ * with a scale per channel and group, whose sums are apart until the group ends. */
+#if EXPANDS || HAS_OUTLIERS || K_CODEC == ABI_CODEC_QAQ ||                                         \
+	(V_CODEC == ABI_CODEC_AFFINE && V_AXIS == ABI_AXIS_CHANNEL)
 #define ATTEND_GROUP_SIZE GROUP_SIZE_WIDE
 #else
 #define ATTEND_GROUP_SIZE GROUP_SIZE

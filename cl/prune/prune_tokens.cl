@@ -264,7 +264,7 @@ INLINE void store_signs(const struct state p, const struct source s, __local uin
 		section[SIGNS_OFF + i] = (uchar)(signs[i / 4] >> i % 4 * 8);
 }
 
-__kernel GROUP_SIZE void prune_tokens(ARGS(PRUNE_BLOCK_ARGS))
+__kernel GROUP_SIZE_WIDE void prune_tokens(ARGS(PRUNE_BLOCK_ARGS))
 {
 	__local float strength[DK], factors[DK], amplitudes[BT];
 	__local uint mask[MASK_WORDS], signs[SIGN_WORDS];

@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/struct_io.h"
+#include "support/suite.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -382,9 +383,5 @@ int main(void)
 	tcase_add_test(structures, test_structures_are_filled_up_to_their_size);
 	suite_add_tcase(suite, values);
 	suite_add_tcase(suite, structures);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

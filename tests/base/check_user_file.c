@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** \file check_user_file.c \brief Files of the user's: whose they must be, and what killed writers leave. */
 #include "base/user_file.h"
+#include "support/suite.h"
 
 #include <check.h>
 #include <dirent.h>
@@ -160,9 +161,5 @@ int main(void)
 	tcase_add_test(c, test_writing_replaces_what_cannot_be_trusted);
 	tcase_add_test(c, test_what_killed_writers_leave_goes_with_a_write);
 	suite_add_tcase(suite, c);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

@@ -6,10 +6,10 @@
 #include "shape/shape.h"
 #include "support/memory_file.h"
 #include "support/random.h"
+#include "support/suite.h"
 
 #include <check.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { LAYERS = 2, STREAMS = 3, HEADS = LAYERS * STREAMS, DK = 32, DV = 48, MODEL = 77 };
@@ -522,9 +522,5 @@ int main(void)
 	tcase_set_timeout(files, 60);
 	suite_add_tcase(suite, files);
 	suite_add_tcase(suite, arguments);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

@@ -4,6 +4,7 @@
 #include "codec/book.h"
 #include "codec/huffman.h"
 #include "support/random.h"
+#include "support/suite.h"
 
 #include <check.h>
 #include <math.h>
@@ -608,9 +609,5 @@ int main(void)
 		tcase_set_timeout(all[i], 60);
 		suite_add_tcase(suite, all[i]);
 	}
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

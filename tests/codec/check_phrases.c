@@ -3,6 +3,7 @@
 #include "codec/phrases.h"
 #include "support/each.h"
 #include "support/random.h"
+#include "support/suite.h"
 
 #include <check.h>
 #include <math.h>
@@ -439,9 +440,5 @@ int main(void)
 		tcase_set_timeout(all[i], 60);
 		suite_add_tcase(suite, all[i]);
 	}
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

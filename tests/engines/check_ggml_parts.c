@@ -5,6 +5,7 @@
 #include "../../engines/ggml/clkv_ggml.h"
 #include "../../engines/ggml/mask.h"
 #include "../../engines/ggml/settings.h"
+#include "support/suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -278,9 +279,5 @@ int main(void)
 	suite_add_tcase(suite, masks);
 	suite_add_tcase(suite, cells);
 	suite_add_tcase(suite, set);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

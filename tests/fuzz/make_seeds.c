@@ -15,6 +15,7 @@
 #include "support/memory_file.h"
 #include "support/rotation.h"
 #include "support/state_build.h"
+#include "support/suite.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -281,12 +282,7 @@ static int run_feed(void)
 	TCase *c = tcase_create("seeds");
 	tcase_add_test(c, test_make_files);
 	suite_add_tcase(suite, c);
-	SRunner *runner = srunner_create(suite);
-	srunner_set_fork_status(runner, CK_NOFORK);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite_as(suite, CK_NOFORK);
 }
 
 /* As fuzz_codebook has it: 2 layers of one head, 33 codes of 16 channels, model 7. */

@@ -4,9 +4,9 @@
 #include "program/names.h"
 #include "support/fixture.h"
 #include "support/inject.h"
+#include "support/suite.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 /* Which of A, B and AB each text names. */
 static const struct {
@@ -126,9 +126,5 @@ int main(void)
 	tcase_add_test(names, test_many_names);
 	tcase_add_test(names, test_macros_are_filtered_in_order);
 	tcase_add_test(names, test_memory_may_run_out);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

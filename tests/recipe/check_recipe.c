@@ -3,6 +3,7 @@
 #include "recipe/recipe.h"
 #include "recipe/recipe_real.h"
 #include "support/random.h"
+#include "support/suite.h"
 
 #include <check.h>
 #include <clkv.h>
@@ -677,9 +678,5 @@ int main(void)
 	suite_add_tcase(suite, real);
 	suite_add_tcase(suite, good);
 	suite_add_tcase(suite, bad);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

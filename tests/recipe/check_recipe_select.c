@@ -2,10 +2,10 @@
 /** \file check_recipe_select.c \brief What stages that select tokens plan, and what they refuse. */
 #include "cache/settle.h"
 #include "recipe/recipe.h"
+#include "support/suite.h"
 
 #include <check.h>
 #include <clkv.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { LAYERS = 6 };
@@ -340,9 +340,5 @@ int main(void)
 	tcase_add_test(select, test_what_is_selected_stays_where_kernels_read);
 	tcase_add_test(select, test_macros_of_selection);
 	suite_add_tcase(suite, select);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

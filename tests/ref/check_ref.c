@@ -10,6 +10,7 @@
 #include "support/bounds.h"
 #include "support/npy.h"
 #include "support/random.h"
+#include "support/suite.h"
 
 #include <check.h>
 #include <math.h>
@@ -389,9 +390,5 @@ int main(void)
 	suite_add_tcase(suite, attend);
 	suite_add_tcase(suite, codes);
 	suite_add_tcase(suite, rest);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

@@ -5,10 +5,10 @@
 #include "ref/ref_select.h"
 #include "support/each.h"
 #include "support/random.h"
+#include "support/suite.h"
 
 #include <check.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define DIM 16
@@ -672,9 +672,5 @@ int main(void)
 	tcase_add_loop_test(c, test_equal_queries_are_expected_as_they_turn, 0, 2);
 	tcase_add_loop_test(c, test_what_is_expected_moves_along, 0, 2);
 	tcase_add_test(c, test_the_variance_counts_half);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

@@ -4,6 +4,7 @@
 #include "select/select.h"
 #include "support/inject.h"
 #include "support/random.h"
+#include "support/suite.h"
 
 #include <check.h>
 #include <math.h>
@@ -591,9 +592,5 @@ int main(void)
 	suite_add_tcase(suite, heads);
 	suite_add_tcase(suite, runs);
 	suite_add_tcase(suite, quota);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

@@ -2,9 +2,9 @@
 /** \file check_share_keys.c \brief Keys of chunks: SHA-256, and chains of a text's that stay as they are. */
 #include "share/chain.h"
 #include "share/sha256.h"
+#include "support/suite.h"
 
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* Of FIPS 180-4's examples: none of a block, part of one, more than one, many; handed over in pieces. */
@@ -76,9 +76,5 @@ int main(void)
 	tcase_add_test(keys, test_keys_are_sha256);
 	tcase_add_test(keys, test_keys_stay_as_they_are);
 	suite_add_tcase(suite, keys);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

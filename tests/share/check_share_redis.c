@@ -8,6 +8,7 @@
 #include "share/backend.h"
 #include "share/chain.h"
 #include "share/chunk.h"
+#include "support/suite.h"
 
 #include <arpa/inet.h>
 #include <check.h>
@@ -593,9 +594,5 @@ int main(void)
 	} else {
 		printf("SKIPPED: what needs %s, which isn't here\n", program());
 	}
-	SRunner *r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	int failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed > 0;
+	return run_suite(s);
 }

@@ -2,6 +2,7 @@
 /** \file check_pages.c \brief The allocator of pages of any size, against a map of who has which unit. */
 #include "store/pages.h"
 #include "support/random.h"
+#include "support/suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -339,9 +340,5 @@ int main(void)
 	tcase_set_timeout(random, 60);
 	suite_add_tcase(suite, random);
 	suite_add_tcase(suite, patterns);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

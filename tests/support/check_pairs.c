@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /** \file check_pairs.c \brief Pairwise covers: every pair is there, in few rows, the same for a seed. */
 #include "support/pairs.h"
+#include "support/suite.h"
 
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const struct {
@@ -84,9 +84,5 @@ int main(void)
 	tcase_add_loop_test(cover, test_the_whole_is_the_product, 0, PRODUCTS);
 	tcase_add_test(cover, test_a_seed_draws_the_same_cover);
 	suite_add_tcase(suite, cover);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

@@ -13,14 +13,16 @@
 /* Of prompts longer than that a short life attends only with the last rows. */
 enum { LONG = 100, SHORT = 20 };
 
+enum { BLOCK = 32 };
+
 /* No layer is left out. Sinks are no multiple of the block and the tail begins in theirs, until tokens leave the window. */
-#define AROUND " ; block=32,window=6,sinks=2,skip=0"
-#define RECALL ",every=128 ; block=32,window=6,sinks=2,skip=0"
+#define AROUND " ; window=6,sinks=2,skip=0"
+#define RECALL ",every=128 ; window=6,sinks=2,skip=0"
 
 /* Head sizes are the same where nothing speaks against it, as each makes programs of its own. */
 const struct every_case every_cases[] = {
 	/* what is stored */
-	{"f16 ; block=32", 32, 16, 60, CLKV_ROPE_NONE, false},
+	{"f16" AROUND, 32, 16, 60, CLKV_ROPE_NONE, false},
 	{"kivi:bits=2,group=16" AROUND, 32, 48, 60, CLKV_ROPE_HALVES, false},
 	{"q:k=5,v=8,rot=hadamard" AROUND, 32, 32, 60, CLKV_ROPE_PAIRS, true},
 	{"q:k=4,v=8,rot=file" AROUND, 32, 48, 60, CLKV_ROPE_HALVES, false},
@@ -67,6 +69,11 @@ const struct every_case every_cases[] = {
 	{"h2o:budget=24 | kvcomp:entropy=huffman" AROUND, 32, 32, 60, CLKV_ROPE_NONE, true},
 };
 const int every_count = sizeof every_cases / sizeof every_cases[0];
+
+void every_recipe(const struct every_case *c, int block, char *text, size_t n)
+{
+	ck_assert_int_lt(snprintf(text, n, "%s,block=%d", c->recipe, block), (int)n);
+}
 
 static void note(struct every_record *r, const void *data, size_t n)
 {
@@ -145,8 +152,8 @@ static void note_stored(const struct feed *feed, const struct stream *stream,
 	}
 }
 
-/* Parts of attention made one, which no step does: of numbers that are none's. */
-static void note_merged(const struct feed *feed, struct every_record *record)
+/* Of numbers that are none's. */
+void every_merge(clkv_context *context, cl_command_queue queue, struct every_record *record)
 {
 	enum { PARTS = 3, ROWS = 4, HEADS = 2, DIM = 24 };
 	float parts[PARTS * ROWS * HEADS * DIM], lse[PARTS * ROWS * HEADS];
@@ -160,9 +167,8 @@ static void note_merged(const struct feed *feed, struct every_record *record)
 	args.n_parts = PARTS, args.rows = ROWS, args.q_heads = HEADS, args.head_dim_v = DIM;
 	args.parts.host = parts, args.out.host = out;
 	args.part_lse_host = lse, args.lse_host = all;
-	feed_ok(clkv_merge(feed->context, &args, feed->queue, 0, NULL, NULL, &error), &error,
-	        "clkv_merge");
-	ck_assert_int_eq(clFinish(feed->queue), CL_SUCCESS);
+	feed_ok(clkv_merge(context, &args, queue, 0, NULL, NULL, &error), &error, "clkv_merge");
+	ck_assert_int_eq(clFinish(queue), CL_SUCCESS);
 	note(record, out, sizeof out);
 	note(record, all, sizeof all);
 }
@@ -174,12 +180,14 @@ static struct feed open_case(const struct every_case *c, int layers, clkv_contex
 {
 	struct feed feed = {.geometry = feed_geometry(layers, 4, 2, c->dk, c->dv), .lse = true};
 	clkv_cache_options o = CLKV_INIT(clkv_cache_options);
+	char recipe[EVERY_RECIPE];
 	o.max_tokens = 512, o.max_step_tokens = 160, o.max_sequences = 3;
 	if (c->rope != CLKV_ROPE_NONE)
 		feed.geometry.rope = (clkv_rope){.kind = c->rope, .dims = 24, .by_library = 1};
 	/* one that looks at the newest queries, one at those of all rows */
 	feed.observe = strncmp(c->recipe, "snapkv", 6) == 0 || strncmp(c->recipe, "h2o", 3) == 0;
-	feed_open(&feed, context, queue, c->recipe, &o);
+	every_recipe(c, BLOCK, recipe, sizeof recipe);
+	feed_open(&feed, context, queue, recipe, &o);
 	return feed;
 }
 
@@ -202,7 +210,7 @@ void every_short_life(const struct every_case *c, clkv_context *context, cl_comm
 	one(&feed, &a, c->prompt > LONG ? SHORT : c->prompt * 3 / 4, CLKV_PROMPT_END, 1, record);
 	one(&feed, &a, 2, CLKV_DECODE, 2, record);
 	if (is_plain(c))
-		note_merged(&feed, record);
+		every_merge(context, queue, record);
 	note_stored(&feed, &a, record);
 	feed_close(&feed);
 }
@@ -234,7 +242,7 @@ void every_long_life(const struct every_case *c, clkv_context *context, cl_comma
 		step(&feed, items, 3, record);
 	}
 	if (is_plain(c))
-		note_merged(&feed, record);
+		every_merge(context, queue, record);
 	note_stored(&feed, &b, record);
 	cut(&b, 3);
 	/* prompts attend to what may be in host memory */

@@ -11,7 +11,7 @@
 #include "feed.h"
 
 struct every_case {
-	const char *recipe;
+	const char *recipe; /**< of blocks of any size */
 	int dk, dv;
 	size_t prompt; /**< rows */
 	int rope;      /**< by the library, CLKV_ROPE_*, of 24 channels */
@@ -20,6 +20,10 @@ struct every_case {
 
 extern const struct every_case every_cases[];
 extern const int every_count;
+
+/** The case's recipe with blocks of so many tokens. */
+enum { EVERY_RECIPE = 160 };
+void every_recipe(const struct every_case *c, int block, char *text, size_t n);
 
 /** All that a life has given: outputs, log-sum-exps, what is stored at its end. The caller frees data. */
 struct every_record {
@@ -34,6 +38,9 @@ void every_short_life(const struct every_case *c, clkv_context *context, cl_comm
 /** A prompt in chunks, generation, batches of mixed phases, drafts rejected, a fork, a cut, a second prompt. */
 void every_long_life(const struct every_case *c, clkv_context *context, cl_command_queue queue,
                      struct every_record *record);
+
+/** Parts of attention made one, which no step does. Lives of the first case do it too. */
+void every_merge(clkv_context *context, cl_command_queue queue, struct every_record *record);
 
 /** The first file of cl/ whose kernel this process has not launched, or NULL. */
 const char *every_missing(void);

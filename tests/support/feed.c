@@ -2,11 +2,9 @@
 /** \file feed.c \brief Rows, steps and streams of the tests. */
 #include "feed.h"
 
-#include "calibration.h"
 #include "each.h"
-#include "factors.h"
 #include "random.h"
-#include "rotation.h"
+#include "recipe_files.h"
 
 #include <check.h>
 #include <math.h>
@@ -73,36 +71,19 @@ void feed_open(struct feed *feed, clkv_context *context, cl_command_queue queue,
 {
 	clkv_cache_options room = CLKV_INIT(clkv_cache_options);
 	clkv_error error;
-	struct memory_file rotation = {0}, calibration = {0}, factors = {0};
+	struct recipe_files files;
 	room.max_tokens = FEED_TOKENS;
 	room.max_sequences = FEED_ITEMS;
 	if (options)
 		room = *options;
-	if (strstr(recipe, "rot=file") && !room.rotation) {
-		rotation = rotation_file(&feed->geometry, ROTATION_RANDOM, 1);
-		room.rotation = rotation.bytes;
-		room.rotation_size = rotation.n;
-	}
-	if (strstr(recipe, "qtc") && !room.calibration) {
-		const struct calibration_kind usual = {.step = 0.5};
-		calibration = calibration_file(&feed->geometry, &usual);
-		room.calibration = calibration.bytes;
-		room.calibration_size = calibration.n;
-	}
-	if (factors_are_asked(recipe) && !room.factors) {
-		factors = factors_file(&feed->geometry, recipe, 1);
-		room.factors = factors.bytes;
-		room.factors_size = factors.n;
-	}
+	recipe_files_offer(&files, &feed->geometry, recipe, &room);
 	feed->context = context;
 	feed->queue = queue;
 	if (!feed->value)
 		feed->value = feed_normal;
 	feed_ok(clkv_cache_create(context, &feed->geometry, recipe, &room, &feed->cache, &error),
 	        &error, recipe);
-	memory_close(&rotation);
-	memory_close(&calibration);
-	memory_close(&factors);
+	recipe_files_close(&files);
 }
 
 void feed_close(struct feed *feed)

@@ -4,6 +4,7 @@
 
 #include "inject.h"
 #include "programs.h"
+#include "suite.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -172,17 +173,10 @@ static int run(Suite *suite, bool fork_each)
 		fprintf(stderr, "SKIPPED: no OpenCL device\n");
 		return 77;
 	}
-	SRunner *runner = srunner_create(suite);
-	if (!fork_each)
-		srunner_set_fork_status(runner, CK_NOFORK);
 	shared = !fork_each;
 	signal(SIGALRM, say_hang);
-	srunner_run_all(runner, CK_ENV);
-	bool passed = srunner_ntests_failed(runner) == 0;
-	srunner_free(runner);
-	if (shared)
-		passed = close_shared() && passed;
-	return passed ? EXIT_SUCCESS : EXIT_FAILURE;
+	int status = run_suite_as(suite, fork_each ? CK_FORK_GETENV : CK_NOFORK);
+	return shared && !close_shared() ? EXIT_FAILURE : status;
 }
 
 int fixture_run(Suite *suite)

@@ -173,9 +173,12 @@ static void find(const char *name, void *function, size_t size)
 	memcpy(function, &symbol, size);
 }
 
+/* A program may stand in front of these in turn, with a definition of its own. */
+#define WEAK __attribute__((weak))
+
 /* A function that returns its code. */
 #define CODE(name, params, args)                                                                   \
-	CL_API_ENTRY cl_int CL_API_CALL name params                                                    \
+	WEAK CL_API_ENTRY cl_int CL_API_CALL name params                                               \
 	{                                                                                              \
 		static cl_int(CL_API_CALL *real) params;                                                   \
 		if (!real)                                                                                 \
@@ -186,7 +189,7 @@ static void find(const char *name, void *function, size_t size)
 
 /* A function that returns an object and stores its code. */
 #define OBJECT(type, name, params, args)                                                           \
-	CL_API_ENTRY type CL_API_CALL name params                                                      \
+	WEAK CL_API_ENTRY type CL_API_CALL name params                                                 \
 	{                                                                                              \
 		static type(CL_API_CALL *real) params;                                                     \
 		if (!real)                                                                                 \

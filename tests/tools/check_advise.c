@@ -10,6 +10,7 @@
 #include "advise.h"
 #include "advise_budget.h"
 #include "support/random.h"
+#include "support/suite.h"
 #include "support/tiny_session.h"
 #include "text_file.h"
 
@@ -341,9 +342,5 @@ int main(void)
 	tcase_set_timeout(budget, 600);
 	suite_add_tcase(suite, model);
 	suite_add_tcase(suite, budget);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

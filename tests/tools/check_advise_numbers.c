@@ -2,13 +2,13 @@
 /** \file check_advise_numbers.c \brief The adviser's choices, bisection, hull, warnings and budgets, of made-up numbers. */
 #include <check.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "advise_budget.h"
 #include "advise_choose.h"
 #include "advise_warn.h"
 #include "support/random.h"
+#include "support/suite.h"
 
 /* ---------------------------------------------------------------- choices ---- */
 
@@ -420,9 +420,5 @@ int main(void)
 	tcase_add_test(numbers, test_recipes_name_every_layer_once);
 	tcase_add_test(numbers, test_probes_leave_all_other_layers_in_half);
 	suite_add_tcase(suite, numbers);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

@@ -9,6 +9,7 @@
 #include "calibration_probe.h"
 #include "calibration_share.h"
 #include "support/random.h"
+#include "support/suite.h"
 #include "support/tiny_calibration.h"
 #include "support/tiny_session.h"
 
@@ -322,9 +323,5 @@ int main(void)
 	tcase_set_timeout(model, 240);
 	suite_add_tcase(suite, numbers);
 	suite_add_tcase(suite, model);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed > 0;
+	return run_suite(suite);
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "session.h"
+#include "support/suite.h"
 #include "support/tiny_model.h"
 
 #define N_TOKENS 21
@@ -304,9 +305,5 @@ int main(void)
 	tcase_add_test(pass, test_copied_rows_serve_as_computed_ones);
 	tcase_add_test(pass, test_followers_get_the_first_streams_rows);
 	suite_add_tcase(suite, pass);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

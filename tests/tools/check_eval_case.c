@@ -13,6 +13,7 @@
 #include "byte_level.h"
 #include "eval_ask.h"
 #include "eval_case.h"
+#include "support/suite.h"
 #include "support/tiny_model.h"
 
 /* A tokenizer whose tokens 0 .. 255 are the bytes; with `pairs` there is one for "42" too. */
@@ -368,9 +369,5 @@ int main(void)
 	tcase_set_timeout(asked, 300);
 	tcase_add_test(asked, test_likelihoods_are_those_of_the_model);
 	suite_add_tcase(suite, asked);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

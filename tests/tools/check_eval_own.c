@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "eval_own.h"
+#include "support/suite.h"
 
 enum { FILES = 3 };
 static char paths[FILES][64];
@@ -89,9 +90,5 @@ int main(void)
 	tcase_add_test(tcase, test_each_recipe_has_its_file);
 	tcase_add_loop_test(tcase, test_what_is_no_recipe_with_a_file_is_named, 0, 4);
 	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

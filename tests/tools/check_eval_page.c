@@ -15,6 +15,7 @@
 #include "plot_family.h"
 #include "plot_labels.h"
 #include "plot_ticks.h"
+#include "support/suite.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
@@ -295,9 +296,5 @@ int main(void)
 	tcase_add_test(page, test_page_stands_alone);
 	tcase_add_test(page, test_picture_that_cannot_be_written_is_an_error);
 	suite_add_tcase(suite, page);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

@@ -9,6 +9,7 @@
 
 #include "eval_pairs.h"
 #include "eval_ranks.h"
+#include "support/suite.h"
 
 enum { N_TOKENS = 256, N_TEXTS = 2, N_WINDOWS = 2, N_SLOTS = 4 };
 
@@ -140,9 +141,5 @@ int main(void)
 	tcase_add_test(pairs, test_against_f16_is_the_divergence_itself);
 	tcase_add_test(pairs, test_recipes_are_ranked_and_broken_ones_come_last);
 	suite_add_tcase(suite, pairs);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "eval_records.h"
+#include "support/suite.h"
 
 #define HEAD RECORDS_TITLE "\nmodel 0123\ncontext 8\n"
 enum { N = 3 };
@@ -242,9 +243,5 @@ int main(void)
 	tcase_add_test(records, test_a_recipe_of_two_lines_is_refused);
 	tcase_add_test(records, test_windows_are_told_apart_by_their_tokens);
 	suite_add_tcase(suite, records);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "eval_stats.h"
+#include "support/suite.h"
 
 START_TEST(test_quantiles_lie_on_the_line_between_neighbours)
 {
@@ -168,9 +169,5 @@ int main(void)
 	tcase_add_test(stats, test_a_broken_recipe_has_no_interval);
 	tcase_add_test(stats, test_intervals_hold_the_mean_as_often_as_they_say);
 	suite_add_tcase(suite, stats);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

@@ -12,6 +12,7 @@
 #include "draw.h"
 #include "eval_tally.h"
 #include "eval_tasks.h"
+#include "support/suite.h"
 
 enum { N_FACTS = 4, N_CASES = 400 };
 
@@ -352,9 +353,5 @@ int main(void)
 	tcase_add_test(tasks, test_turns_are_told_apart);
 	tcase_add_test(tasks, test_without_a_solved_question_there_is_no_share);
 	suite_add_tcase(suite, tasks);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

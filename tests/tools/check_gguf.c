@@ -12,6 +12,7 @@
 
 #include "gguf.h"
 #include "support/gguf_build.h"
+#include "support/suite.h"
 #include "weight_format.h"
 
 /* A file with a value of each kind and two tensors: F32 [3][2] and Q8_0 [64]. */
@@ -338,9 +339,5 @@ int main(void)
 	tcase_add_test(weights, test_packed_weights_equal_dequantized_ones);
 	tcase_add_test(weights, test_dequantizers_follow_the_formats);
 	suite_add_tcase(suite, weights);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

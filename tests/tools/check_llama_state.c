@@ -14,6 +14,7 @@
 #include "llama_state.h"
 #include "snapshot_look.h"
 #include "support/state_build.h"
+#include "support/suite.h"
 
 static const struct state_build small = {
 	.type = 1, .cells = 5, .layers = 3, .width_k = 6, .width_v = 4};
@@ -394,9 +395,5 @@ int main(void)
 	tcase_add_test(c, test_failures_of_writing_are_told);
 	tcase_add_test(c, test_snapshots_say_what_they_hold);
 	suite_add_tcase(suite, c);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed > 0;
+	return run_suite(suite);
 }

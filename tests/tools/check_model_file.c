@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "engine.h"
+#include "support/suite.h"
 #include "support/tiny_model.h"
 
 /* ---------------------------------------------------------------- parts ---- */
@@ -244,9 +245,5 @@ int main(void)
 	tcase_add_test(one, test_an_impossible_window_is_refused);
 	suite_add_tcase(suite, parts);
 	suite_add_tcase(suite, one);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

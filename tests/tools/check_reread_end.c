@@ -11,6 +11,7 @@
 #include "byte_level.h"
 #include "reread.h"
 #include "support/gguf_build.h"
+#include "support/suite.h"
 #include "support/tiny_session.h"
 
 /* A pass of 128 rows holds the words around a chunk, about 70 tokens of a byte each, and some of the chunk. */
@@ -235,9 +236,5 @@ int main(void)
 	tcase_add_test(tcase, test_other_recipes_read_once);
 	tcase_add_test(tcase, test_passes_without_room_for_the_words_are_refused);
 	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

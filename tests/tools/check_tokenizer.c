@@ -11,6 +11,7 @@
 
 #include "byte_level.h"
 #include "support/gguf_build.h"
+#include "support/suite.h"
 #include "tokenizer.h"
 #include "utf8.h"
 
@@ -266,9 +267,5 @@ int main(void)
 	tcase_add_test(encode, test_incomplete_characters_are_held_back);
 	tcase_add_test(encode, test_ids_of_a_real_model);
 	suite_add_tcase(suite, encode);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "eigen.h"
+#include "support/suite.h"
 #include "support/tiny_session.h"
 #include "text_file.h"
 #include "train_rotation.h"
@@ -186,9 +187,5 @@ int main(void)
 	tcase_add_loop_test(rotation, test_a_metric_is_spread, 0, 2);
 	tcase_add_test(rotation, test_matrices_even_out_what_queries_ask_for);
 	suite_add_tcase(suite, rotation);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed > 0;
+	return run_suite(suite);
 }

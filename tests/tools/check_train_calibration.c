@@ -8,6 +8,7 @@
 
 #include "calibration_fit.h"
 #include "support/random.h"
+#include "support/suite.h"
 #include "support/tiny_calibration.h"
 #include "support/tiny_session.h"
 
@@ -510,9 +511,5 @@ int main(void)
 	tcase_set_timeout(files, 240);
 	suite_add_tcase(suite, heads);
 	suite_add_tcase(suite, files);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed > 0;
+	return run_suite(suite);
 }

@@ -9,6 +9,7 @@
 #include "dictionary_fit.h"
 #include "dictionary_prompt.h"
 #include "eigen.h"
+#include "support/suite.h"
 #include "support/tiny_session.h"
 #include "train_dictionary.h"
 
@@ -287,9 +288,5 @@ int main(void)
 	tcase_add_test(model, test_a_prompt_has_atoms_of_its_own);
 	suite_add_tcase(suite, fitted);
 	suite_add_tcase(suite, model);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed > 0;
+	return run_suite(suite);
 }

@@ -8,6 +8,7 @@
 
 #include "eigen.h"
 #include "factors_fit.h"
+#include "support/suite.h"
 #include "support/tiny_session.h"
 #include "train_factors.h"
 
@@ -230,9 +231,5 @@ int main(void)
 	tcase_add_test(model, test_a_model_has_factors);
 	suite_add_tcase(suite, rows);
 	suite_add_tcase(suite, model);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed > 0;
+	return run_suite(suite);
 }

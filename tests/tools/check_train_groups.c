@@ -10,6 +10,7 @@
 #include "factors_fit.h"
 #include "head_groups.h"
 #include "rank_schedule.h"
+#include "support/suite.h"
 #include "support/tiny_session.h"
 #include "train_groups.h"
 #include "weight_gram.h"
@@ -345,9 +346,5 @@ int main(void)
 	tcase_add_test(model, test_a_model_has_factors_of_groups);
 	suite_add_tcase(suite, numbers);
 	suite_add_tcase(suite, model);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed > 0;
+	return run_suite(suite);
 }

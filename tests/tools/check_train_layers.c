@@ -8,6 +8,7 @@
 
 #include "eigen.h"
 #include "shared_fit.h"
+#include "support/suite.h"
 #include "support/tiny_session.h"
 #include "train_groups.h"
 
@@ -175,9 +176,5 @@ int main(void)
 	tcase_add_test(model, test_a_model_has_factors_of_layers);
 	suite_add_tcase(suite, numbers);
 	suite_add_tcase(suite, model);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed > 0;
+	return run_suite(suite);
 }

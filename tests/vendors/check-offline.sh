@@ -70,9 +70,9 @@ ready_intel() {
 	need ocloc intel-opencl-icd && need readelf binutils
 }
 
-# TARGET, kernels (a pattern), one per line. Of near twins the second gets the attention kernels alone.
+# TARGET, kernels (a pattern), one per line. Of near twins the second gets those alone that hold many values.
 targets() {
-	twin='(attend|seal|bounded)_.*\.cl'
+	twin='(attend|seal|bounded|prune)_.*\.cl'
 	[ "${CLKV_OFFLINE:-}" != all ] || twin='.*'
 	case $1 in
 	amd) printf '%s\n' 'gfx90a .*' "gfx942 $twin" 'gfx1100 .*' ;;
@@ -89,6 +89,7 @@ compile() { # VENDOR
 	done | xargs -0 -n 4 -P "${JOBS:-$(nproc)}" bash "$here/offline-one.sh" >"$OFFLINE_TMP/$1"
 }
 
+[ -x $list ] || { echo "SKIPPED: no $list: Check isn't there"; exit 77; }
 status=0
 $list ${CLKV_OFFLINE:+--all} >"$OFFLINE_TMP/list" || status=$?
 [ $status != 77 ] || { echo "SKIPPED: no OpenCL device to list the kernels with"; exit 77; }

@@ -5,15 +5,21 @@
  *
  * The library itself says what it builds, through its log, so the list can't go stale. It runs on any
  * OpenCL device: the functions below stand before the real ones, make the device say that it is a GPU,
- * and give it empty kernels of the same names to compile. --all prints every recipe in every shape and
- * form instead of a choice that meets each branch of the kernels.
+ * and give it empty kernels of the same names to compile. A program that several recipes have is listed once. --all
+ * adds many recipes in every shape and form to a choice that meets each branch of the kernels.
  */
-#include <clkv.h>
+#include "program/source.h"
+#include "support/every.h"
+#include "support/fixture.h"
+#include "support/recipe_files.h"
+#include "support/suite.h"
+
 #include <dlfcn.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---------------------------------------------------------------- a GPU that isn't there ---- */
 
@@ -90,6 +96,13 @@ cl_int clBuildProgram(cl_program program, cl_uint n, const cl_device_id *devices
 	return real.call(program, n, devices, NULL, done, opaque);
 }
 
+/* They have no arguments. */
+cl_int clSetKernelArg(cl_kernel kernel, cl_uint index, size_t size, const void *value)
+{
+	(void)kernel, (void)index, (void)size, (void)value;
+	return CL_SUCCESS;
+}
+
 /* ---------------------------------------------------------------- what is listed ---- */
 
 struct heads {
@@ -102,11 +115,12 @@ struct choice {
 	clkv_rope rope;
 };
 
-/* Few, but among them every branch, tokens selected by each kind of score among them: both axes, bits of one and two planes, symmetric, rotated, nothing
- * sealed, one query head per KV head and several, head sizes that are no power of two and the largest;
- * codes packed and in streams, of which a look-up finds two or one, one range for all of K, sides that
- * may be in half; channels pruned for all tokens and for each, with values in half and coded; both kinds of
- * RoPE by the library, of all channels and of some, before a Hadamard turn and where queries are observed. */
+/* Recipes as they are used, in heads of models: every_cases have every kernel, but their numbers are those of short lives. Both
+ * axes, bits of one and two planes, symmetric, rotated, nothing sealed, one query head per KV head and several, head sizes that
+ * are no power of two and the largest; codes packed and in streams, of which a look-up finds two or one, one range for all of
+ * K, sides that may be in half; channels pruned for all tokens and for each, with values in half and coded; tokens selected
+ * by each kind of score; both kinds of RoPE by the library, of all channels and of some, before a Hadamard turn and where
+ * queries are observed. One size, {6, 2, 64, 64}, wherever none is asked for, so that recipes share kernels. */
 static const struct choice choices[] = {
 	{"f16", {6, 2, 64, 64}, {0}},
 	{"kivi:bits=2", {6, 2, 64, 64}, {0}},
@@ -114,6 +128,10 @@ static const struct choice choices[] = {
 	{"kitty", {6, 2, 64, 64}, {0}},
 	{"kvquant", {6, 2, 64, 64}, {0}},
 	{"qaq", {6, 2, 64, 64}, {0}},
+	{"qtc", {32, 8, 128, 128}, {0}},
+	{"csr", {6, 2, 64, 64}, {0}},
+	{"csr", {32, 8, 128, 128}, {0}},
+	{"lorc:k=64,v=64", {6, 2, 64, 64}, {.kind = CLKV_ROPE_HALVES}},
 	{"q:k=8,v=8", {8, 8, 128, 128}, {0}},
 	{"q:k=4,v=4,rot=hadamard", {32, 8, 128, 128}, {0}},
 	{"q:k=3,v=5,axis_k=channel,axis_v=channel,sym=1", {4, 4, 80, 80}, {0}},
@@ -122,38 +140,37 @@ static const struct choice choices[] = {
 	{"kvcomp:entropy=pack", {32, 8, 128, 128}, {0}},
 	{"kvcomp:rel_k=0.02,abs_v=0.05,unit_k=block", {4, 4, 80, 80}, {0}},
 	{"kvcomp:entropy=none,lane_codes=256,verify=1", {8, 1, 256, 256}, {0}},
-	{"think:keep=0.6", {9, 3, 64, 64}, {0}},
+	{"think:keep=0.6", {6, 2, 64, 64}, {0}},
 	{"think:keep=0.6 | kivi:bits=4", {32, 8, 128, 128}, {0}},
-	{"think:keep=0.6 | kvcomp", {9, 3, 64, 64}, {0}},
+	{"think:keep=0.6 | kvcomp", {6, 2, 64, 64}, {0}},
 	{"spark:keep=0.5", {32, 8, 128, 128}, {0}},
-	{"spark:keep=0.3,recover=normal", {9, 3, 64, 64}, {0}},
-	{"spark:keep=0.5 | kivi:bits=4", {9, 3, 64, 64}, {0}},
+	{"spark:keep=0.3,recover=normal", {6, 2, 64, 64}, {0}},
+	{"spark:keep=0.5 | kivi:bits=4", {6, 2, 64, 64}, {0}},
 	{"spark:keep=0.5 | kvcomp:entropy=huffman", {32, 8, 128, 128}, {0}},
-	{"clusterkv:recall=512", {9, 3, 64, 64}, {0}},
+	{"clusterkv:recall=512", {6, 2, 64, 64}, {0}},
 	{"clusterkv:recall=512,metric=query,gqa=group", {32, 8, 128, 128}, {0}},
-	{"kivi:bits=4 | a2ats:recall=512", {9, 3, 64, 64}, {0}},
-	{"a2ats:recall=512,metric=query,wrope=64", {9, 3, 64, 64}, {.kind = CLKV_ROPE_HALVES}},
-	{"kvcomp:entropy=huffman | pages:recall=512", {9, 3, 64, 64}, {0}},
-	{"spark:keep=0.5 | topk:recall=512", {9, 3, 64, 64}, {0}},
-	{"pages:recall=512 | place:host,via=copy", {9, 3, 64, 64}, {0}},
-	{"pages:recall=512 | place:host,via=attend", {9, 3, 64, 64}, {0}},
-	{"zeromerge:budget=512", {9, 3, 64, 64}, {0}},
+	{"kivi:bits=4 | a2ats:recall=512", {6, 2, 64, 64}, {0}},
+	{"a2ats:recall=512,metric=query,wrope=64", {6, 2, 64, 64}, {.kind = CLKV_ROPE_HALVES}},
+	{"kvcomp:entropy=huffman | pages:recall=512", {6, 2, 64, 64}, {0}},
+	{"spark:keep=0.5 | topk:recall=512", {6, 2, 64, 64}, {0}},
+	{"pages:recall=512 | place:host,via=attend", {6, 2, 64, 64}, {0}},
+	{"zeromerge:budget=512", {6, 2, 64, 64}, {0}},
 	{"zeromerge:budget=512 | kivi:bits=4", {32, 8, 128, 128}, {0}},
 	{"zeromerge:budget=512,mean=count,init=contig,peak=0,mass=sum", {8, 1, 256, 256}, {0}},
-	{"h2o:budget=512 | spark:keep=0.5", {9, 3, 64, 64}, {0}},
-	{"snapkv:budget=512 | kvcomp:entropy=huffman", {9, 3, 64, 64}, {0}},
+	{"h2o:budget=512 | spark:keep=0.5", {6, 2, 64, 64}, {0}},
+	{"snapkv:budget=512 | kvcomp:entropy=huffman", {6, 2, 64, 64}, {0}},
 	{"morphkv:budget=600", {32, 8, 128, 128}, {0}},
-	{"expected:budget=512", {9, 3, 64, 64}, {.kind = CLKV_ROPE_PAIRS}},
+	{"expected:budget=512", {6, 2, 64, 64}, {.kind = CLKV_ROPE_PAIRS}},
 	{"expected:budget=512 | kivi:bits=4", {32, 8, 128, 128}, {.kind = CLKV_ROPE_HALVES}},
-	{"prefixkv:budget=0.3 | kvmerger", {9, 3, 64, 64}, {0}},
-	{"kvzip:budget=512 | kivi:bits=4", {9, 3, 64, 64}, {0}},
+	{"prefixkv:budget=0.3 | kvmerger", {6, 2, 64, 64}, {0}},
+	{"kvzip:budget=512 | kivi:bits=4", {6, 2, 64, 64}, {0}},
 	{"cascade:budget=2048", {32, 8, 128, 128}, {0}},
-	{"l2norm:budget=0.5 | think:keep=0.6", {9, 3, 64, 64}, {0}},
+	{"l2norm:budget=0.5 | think:keep=0.6", {6, 2, 64, 64}, {0}},
 	{"f16", {32, 8, 128, 128}, {.kind = CLKV_ROPE_HALVES, .by_library = 1}},
 	{"q:k=4,v=4,rot=hadamard",
      {32, 8, 128, 128},
      {.kind = CLKV_ROPE_PAIRS, .by_library = 1, .dims = 42}},
-	{"think:keep=0.6 | kivi:bits=4", {9, 3, 64, 64}, {.kind = CLKV_ROPE_HALVES, .by_library = 1}},
+	{"think:keep=0.6 | kivi:bits=4", {6, 2, 64, 64}, {.kind = CLKV_ROPE_HALVES, .by_library = 1}},
 };
 
 static const char *const recipes[] = {
@@ -200,7 +217,28 @@ static const char *const forms[] = {"", "lanes=32,vec=4", "lanes=256,vec=1"};
 
 #define COUNT(list) (sizeof list / sizeof(list)[0])
 
+static bool all;
+static FILE *out;
 static char label[128];
+static const char *files_listed[128];
+
+static bool is_listed(const char *file)
+{
+	for (size_t i = 0; i < COUNT(files_listed) && files_listed[i]; i++)
+		if (strcmp(files_listed[i], file) == 0)
+			return true;
+	return false;
+}
+
+static void note_file(const char *name, size_t n)
+{
+	size_t i = 0;
+	while (files_listed[i])
+		i++;
+	for (const struct clkv__cl_file *f = clkv__cl_files; f->name; f++)
+		if (strlen(f->name) == n && strncmp(f->name, name, n) == 0 && !is_listed(f->name))
+			files_listed[i] = f->name;
+}
 
 /* The log's line of a build: "FILE.clOPTIONS: ready". */
 static void print_kernel(void *opaque, clkv_log_level level, const char *subsystem,
@@ -212,36 +250,35 @@ static void print_kernel(void *opaque, clkv_log_level level, const char *subsyst
 		return;
 	file_end += strlen(".cl");
 	const char *options = file_end + strspn(file_end, " ");
-	printf("%s\t%.*s\t%.*s\n", label, (int)(file_end - text), text, (int)(end - options), options);
+	note_file(text, (size_t)(file_end - text));
+	fprintf(out, "%s\t%.*s\t%.*s\n", label, (int)(file_end - text), text, (int)(end - options),
+	        options);
 }
 
 static bool build(clkv_context *context, const char *recipe, const struct heads *heads,
                   const clkv_rope *rope)
 {
-	clkv_geometry geometry = CLKV_INIT(clkv_geometry);
-	clkv_cache_options options = CLKV_INIT(clkv_cache_options);
+	clkv_geometry geometry = feed_geometry(1, heads->q, heads->kv, heads->dk, heads->dv);
+	clkv_cache_options options = feed_room(1024, 1);
+	struct recipe_files files;
 	clkv_cache *cache;
 	clkv_error error;
-	geometry.layers = 1;
-	geometry.q_heads = heads->q;
-	geometry.kv_heads = heads->kv;
-	geometry.head_dim_k = heads->dk;
-	geometry.head_dim_v = heads->dv;
 	geometry.rope = *rope;
-	options.max_tokens = 1024;
-	options.max_sequences = 1;
 	snprintf(label, sizeof label, "%s %dx%d%s", recipe, heads->dk, heads->q / heads->kv,
 	         rope->by_library ? " rope" : "");
-	if (clkv_cache_create(context, &geometry, recipe, &options, &cache, &error) == CLKV_OK) {
+	recipe_files_offer(&files, &geometry, recipe, &options);
+	clkv_status status = clkv_cache_create(context, &geometry, recipe, &options, &cache, &error);
+	recipe_files_close(&files);
+	if (status == CLKV_OK) {
 		clkv_cache_destroy(cache);
 		return true;
 	}
 	/* The product of all has pairs that make no sense, and the library says which: no mistake. */
 	fprintf(stderr, "list_kernels: %s: %s\n", label, error.text);
-	return error.status == CLKV_ERROR_INVALID_RECIPE || error.status == CLKV_ERROR_UNSUPPORTED;
+	return status == CLKV_ERROR_INVALID_RECIPE || status == CLKV_ERROR_UNSUPPORTED;
 }
 
-static bool build_all(clkv_context *context)
+static bool build_product(clkv_context *context)
 {
 	const clkv_rope none = {0};
 	bool good = true;
@@ -259,7 +296,45 @@ static bool build_choices(clkv_context *context)
 	return good;
 }
 
-static int list(const char *form, bool all)
+/* In heads of a model's size and blocks as they usually are. RoPE is the caller's: few kernels know of it otherwise, and
+ * choices have them. */
+static bool build_every(clkv_context *context)
+{
+	const struct heads heads = {6, 2, 64, 64};
+	char recipe[EVERY_RECIPE];
+	bool good = true;
+	for (int i = 0; i < every_count; i++) {
+		const clkv_rope rope = {.kind = every_cases[i].rope};
+		every_recipe(&every_cases[i], 64, recipe, sizeof recipe);
+		good = build(context, recipe, &heads, &rope) && good;
+	}
+	return good;
+}
+
+/* What no cache has. */
+static void build_merge(clkv_context *context)
+{
+	struct every_record record = {0};
+	cl_command_queue queue = fixture_queue_of(context);
+	snprintf(label, sizeof label, "clkv_merge");
+	every_merge(context, queue, &record);
+	free(record.data);
+	clReleaseCommandQueue(queue);
+}
+
+/* A kernel that nobody lists is compiled by no vendor's compiler. */
+static bool are_all_listed(void)
+{
+	for (const struct clkv__cl_file *f = clkv__cl_files; f->name; f++) {
+		if (strcmp(strrchr(f->name, '.'), ".cl") == 0 && !is_listed(f->name)) {
+			fprintf(stderr, "list_kernels: no recipe here has %s\n", f->name);
+			return false;
+		}
+	}
+	return true;
+}
+
+static int list(const char *form)
 {
 	clkv_context_options options = CLKV_INIT(clkv_context_options);
 	clkv_context *context;
@@ -273,20 +348,48 @@ static int list(const char *form, bool all)
 		fprintf(stderr, "list_kernels: %s\n", error.text);
 		return error.status == CLKV_ERROR_NO_DEVICE ? 77 : EXIT_FAILURE;
 	}
-	bool good = all ? build_all(context) : build_choices(context);
+	bool good = build_choices(context);
+	good = build_every(context) && good;
+	build_merge(context);
+	if (all)
+		good = build_product(context) && good;
+	good = are_all_listed() && good;
 	clkv_context_destroy(context);
 	return good ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+static int status = EXIT_SUCCESS;
+
+/* What makes files reports failures as a test's. */
+START_TEST(test_list)
+{
+	for (size_t f = 0; f < (all ? COUNT(forms) : 1) && status == EXIT_SUCCESS; f++)
+		status = list(forms[f]);
+}
+END_TEST
+
+/* What Check says goes where errors go. */
+static bool keep_output(void)
+{
+	int copy = dup(STDOUT_FILENO);
+	out = copy >= 0 ? fdopen(copy, "w") : NULL;
+	return out && dup2(STDERR_FILENO, STDOUT_FILENO) >= 0;
+}
+
 int main(int argc, char **argv)
 {
-	bool all = argc == 2 && strcmp(argv[1], "--all") == 0;
-	int status = EXIT_SUCCESS;
+	Suite *suite = suite_create("list_kernels");
+	TCase *c = tcase_create("list");
+	all = argc == 2 && strcmp(argv[1], "--all") == 0;
 	if (argc > 1 && !all) {
 		fprintf(stderr, "usage: list_kernels [--all]\n");
 		return 2;
 	}
-	for (size_t f = 0; f < (all ? COUNT(forms) : 1) && status == EXIT_SUCCESS; f++)
-		status = list(forms[f], all);
-	return status;
+	if (!keep_output())
+		return EXIT_FAILURE;
+	tcase_add_test(c, test_list);
+	suite_add_tcase(suite, c);
+	int failed = run_suite_as(suite, CK_NOFORK);
+	fclose(out);
+	return failed ? failed : status;
 }
