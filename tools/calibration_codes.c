@@ -40,7 +40,7 @@ static void set_steps(const struct head_stats *s, const struct head_measure *m,
 		mean += s->weighed[c] / (rows * dim * square) / dim;
 	for (size_t c = 0; c < s->dim; c++) {
 		/* RoPE turns errors of a pair into each other */
-		const size_t other = c < m->rope_dims ? c ^ 1 : c;
+		const size_t other = head_partner(h, c);
 		const double asked = (s->second[c * s->dim + c] + s->second[other * s->dim + other]) /
 		                     (2 * (double)s->queries * dim);
 		const double weight =
@@ -149,7 +149,9 @@ void head_set_errors(struct head_calibration *h, const double *errors, const siz
 	for (size_t i = 0; i < TOKEN_CLASSES; i++)
 		for (size_t c = 0; c < h->dim; c++) {
 			const double even = (double)h->k_factor[i] * (double)h->k_factor[i] / 12;
-			const double mean = counts[i] > 0 ? errors[i * h->dim + c] / (double)counts[i] : even;
+			const double sum =
+				(errors[i * h->dim + c] + errors[i * h->dim + head_partner(h, c)]) / 2;
+			const double mean = counts[i] > 0 ? sum / (double)counts[i] : even;
 			h->k_error[i * h->dim + c] = within(mean, 0, 1e12);
 		}
 }

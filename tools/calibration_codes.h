@@ -12,7 +12,7 @@ enum { TOKEN_CLASSES = 3 };
 
 /** Where the numbers of one head stand: what clkv_calibration says of a head. */
 struct head_calibration {
-	size_t dim;
+	size_t dim, rope_dims; /**< channels, and those that RoPE turns, neighbours together */
 	float *k_step, *k_mean, *k_ask, *k_square; /**< [dim] */
 	float *k_error;                            /**< [TOKEN_CLASSES][dim] */
 	float *threshold;                          /**< [TOKEN_CLASSES - 1] */
@@ -28,15 +28,20 @@ struct head_measure {
 	float scale;   /**< of logits */
 	const double *key_mean, *value_mean; /**< [dim] of the rows, behind the sinks */
 	const double *plain_mean;            /**< [dim] of keys as they are coded: in front of RoPE */
-	const double *key_reach;             /**< [dim] largest distance of one of these from its mean */
-	size_t rope_dims;                    /**< channels that RoPE turns, neighbours together */
-	double value_reach;                  /**< of any channel */
+	const double *key_reach; /**< [dim] largest distance of one of these from its mean */
+	double value_reach;      /**< of any channel */
 };
 
 /** Steps, means, and by what tokens are expected to be attended to. Source: rate-distortion theory: one step in the space
  *  where an error costs the same everywhere (T. Berger, Rate Distortion Theory, 1971). */
 void head_calibrate(const struct head_stats *stats, const struct head_measure *measure,
                     struct head_calibration *head);
+
+/** Number c's partner in what RoPE turns together, or itself. */
+static inline size_t head_partner(const struct head_calibration *head, size_t c)
+{
+	return c < head->rope_dims ? c ^ 1 : c;
+}
 
 /** scores [n] of keys [n][dim]: the logarithm of what attention is expected to be. */
 void head_score(const struct head_calibration *head, const float *keys, size_t n, float *scores);
@@ -54,12 +59,12 @@ struct head_codes {
 	size_t stride;
 };
 
-/** Codes of n tokens; errors [TOKEN_CLASSES][dim] and counts [TOKEN_CLASSES] add up what they do to y of K. */
+/** Codes of n tokens, of keys as they were in front of RoPE; errors [TOKEN_CLASSES][dim] and counts [TOKEN_CLASSES] add up what they do to y of K. */
 void head_encode(const struct head_calibration *head, const float *keys, const float *values,
                  const float *scores, size_t n, const struct head_codes *codes, double *errors,
                  size_t *counts);
 
-/** k_error from the sums; a class without tokens has what even errors bring, a twelfth of its step's square. */
+/** k_error from the sums, of a pair that RoPE turns the mean; a class without tokens has what even errors bring, a twelfth of its step's square. */
 void head_set_errors(struct head_calibration *head, const double *errors, const size_t *counts);
 
 #endif

@@ -18,7 +18,7 @@ struct coded_rows {
 	unsigned char *classes; /**< [n] */
 };
 
-/** Of n tokens' codes. scores [n]: as head_encode() had them. */
+/** Of n tokens' codes; keys and scores [n]: as head_encode() had them. */
 void head_errors(const struct head_calibration *head, const float *keys, const float *values,
                  const float *scores, const struct head_codes *codes, struct coded_rows *rows);
 

@@ -16,6 +16,7 @@
 #include "calibrator.h"
 #include "output_gram.h"
 #include "progress.h"
+#include "turn_back.h"
 
 /* Levels, and the one at which the model is asked: errors must stand out, and yet be small. */
 enum { LEVELS = 5, PROBED = 3 };
@@ -150,8 +151,13 @@ static void measure_head(struct sharing *s, size_t layer, size_t head, size_t le
 		const struct head_rows rows = calibrator_rows(t, layer, head, text);
 		const struct head_codes codes = calibrator_codes(t, number, text);
 		s->coded.n = text->coded;
-		head_errors(&h, rows.keys + CALIBRATION_SINKS * dim, rows.values + CALIBRATION_SINKS * dim,
-		            t->scores + text->code, &codes, &s->coded);
+		head_errors(&h, calibrator_plain(t, head, text->first + CALIBRATION_SINKS),
+		            rows.values + CALIBRATION_SINKS * dim, t->scores + text->code, &codes,
+		            &s->coded);
+		/* as attention sees them */
+		for (size_t j = 0; j < s->coded.n; j++)
+			turn_along(t->session->model, t->frequencies, CALIBRATION_SINKS + j,
+			           s->coded.keys + j * dim, s->coded.keys + j * dim);
 		head_costs_add(&costs, &h, &rows, &s->coded, s->scratch);
 		queries += (double)text->n_queries;
 		if (level == PROBED)

@@ -120,6 +120,7 @@ static struct head_calibration head_of(const struct calibrator *t, size_t head)
 	float *f = t->floats;
 	return (struct head_calibration){
 		.dim = dim,
+		.rope_dims = (size_t)t->session->model->rope_dims,
 		.k_step = f + head * dim,
 		.k_mean = f + all + head * dim,
 		.k_ask = f + 2 * all + head * dim,
@@ -228,7 +229,6 @@ struct head_calibration calibrator_head(const struct calibrator *t, size_t layer
 		.scale = (float)(1 / sqrt((double)t->dim)),
 		.key_mean = sums->key_mean,
 		.plain_mean = sums->plain_mean,
-		.rope_dims = (size_t)t->session->model->rope_dims,
 		.value_mean = sums->value_mean,
 		.key_reach = sums->key_reach,
 		.value_reach = sums->value_reach,
@@ -292,6 +292,7 @@ static clkv_calibration list_arrays(const struct calibrator *t)
 	c.k_sample = t->k_sample;
 	c.v_sample = t->v_sample;
 	c.samples = t->samples;
+	c.before_rope = t->session->model->rope_dims > 0;
 	return c;
 }
 
@@ -336,10 +337,10 @@ static bool reserve(struct calibrator *t, struct tool_error *error)
 	t->floats = calloc(n_floats(t), sizeof(float));
 	t->k_sample = calloc(samples, 1);
 	t->v_sample = calloc(samples, 1);
-	if (!t->norms || !t->keys || !t->values || !t->plain || !t->frequencies || !t->gram || !t->scores || !t->sorted ||
-	    !t->scratch || !t->key_costs || !t->value_costs || !t->fit_keys || !t->fit_costs ||
-	    !t->fit_scratch || !t->middles || !t->shares || !t->sums || !t->sum_floats || !t->errors ||
-	    !t->floats || !t->k_sample || !t->v_sample)
+	if (!t->norms || !t->keys || !t->values || !t->plain || !t->frequencies || !t->gram ||
+	    !t->scores || !t->sorted || !t->scratch || !t->key_costs || !t->value_costs ||
+	    !t->fit_keys || !t->fit_costs || !t->fit_scratch || !t->middles || !t->shares || !t->sums ||
+	    !t->sum_floats || !t->errors || !t->floats || !t->k_sample || !t->v_sample)
 		return tool_fail(error, "out of memory");
 	for (size_t i = 0; i < 2 * heads; i++)
 		t->shares[i] = 1;

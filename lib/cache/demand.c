@@ -71,8 +71,12 @@ static clkv_status check_codebook(const struct clkv__division *division,
 static clkv_status read_room(const struct clkv__shape *whole, struct clkv__resolved *r,
                              const clkv_cache_options *o, clkv_error *error)
 {
-	const struct clkv__variant *v = &r->plan.sealing;
+	struct clkv__variant *v = &r->plan.sealing;
 	CLKV_TRY(clkv__calibration_check(whole, o->calibration, o->calibration_size, o->model, error));
+	if (clkv__calibration_before(o->calibration)) {
+		v->spec.qtc.rope = whole->rope.kind;
+		v->spec.qtc.rope_dims = whole->rope.dims;
+	}
 	clkv__calibration_units(&r->shape, o->calibration, r->plan.general.block, &v->layout,
 	                        &v->spec.qtc, r->plan.layer_units);
 	return CLKV_OK;

@@ -47,6 +47,9 @@ static clkv_status qtc_layout(const union clkv__codec_spec *any, const struct cl
 	if (!packed)
 		l->decoded_bytes +=
 			(dk > dv ? dk : dv) / (uint32_t)l->k_lane_cols * ABI_QTC_SPARE + ABI_QTC_BEHIND;
+	/* turns of a run, whether the calibration asks for them or not */
+	l->decoded_bytes +=
+		(uint32_t)(shape->rope.dims * ABI_QTC_RUN + shape->rope.dims + 2 * shape->dk) * 4;
 	l->k_index = bt / 4;
 	l->v_index = l->k_index + dk / (uint32_t)l->k_lane_cols;
 	l->payload = clkv__align_up(counts_at(l, shape) + (packed ? 4 : 0), 16);
@@ -60,6 +63,8 @@ static void qtc_macros(const union clkv__codec_spec *spec, const struct clkv__co
 {
 	clkv__no_integers(m);
 	clkv__macros_int(m, "QTC_PACKED", spec->qtc.packed);
+	clkv__macros_int(m, "QTC_ROPE", spec->qtc.rope);
+	clkv__macros_int(m, "QTC_ROPE_DIMS", spec->qtc.rope_dims);
 	clkv__macros_int(m, "K_CODEC", ABI_CODEC_QTC);
 	clkv__macros_int(m, "V_CODEC", ABI_CODEC_QTC);
 	clkv__macros_int(m, "K_CODES_OFF", 0);

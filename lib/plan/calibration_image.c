@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "plan/calibration.h"
+#include "shape/rope.h"
 
 #include <math.h>
 #include <string.h>
@@ -89,6 +90,7 @@ clkv_status clkv__calibration_image(const struct clkv__shape *shape, const void 
 		struct clkv__calibrated head;
 		struct clkv__phrases phrases;
 		struct clkv__phrase_coder coder;
+		cl_ulong turns[CLKV__ROPE_MOST]; /* 0 behind those of the model */
 	} *room = clkv__calloc(allocator, 1, sizeof *room);
 	float factors[2][4] = {{0}};
 	if (!room)
@@ -100,6 +102,8 @@ clkv_status clkv__calibration_image(const struct clkv__shape *shape, const void 
 			put_dictionary(&room->phrases, &room->coder, words + ABI_DICTIONARY(side, i));
 		}
 	}
+	clkv__rope_turns(&shape->rope, room->turns);
+	memcpy(words + ABI_QTC_TURNS, room->turns, sizeof room->turns);
 	uint32_t *to = words + ABI_QTC_HEADS;
 	for (int l = 0; l < shape->layers; l++)
 		for (int h = 0; h < shape->streams; h++, to += head_words(shape)) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** \file check_qtc.c \brief Codes in steps of a calibration: bounds, attention, bytes, what is refused. */
 #include "ref/ref_half.h"
+#include "ref/ref_rope.h"
 #include "support/bounds.h"
 #include "support/calibration.h"
 #include "support/each.h"
@@ -22,20 +23,32 @@ static const struct {
 	int q_heads, kv_heads, dk, dv;
 	double step;
 	const char *recipe;
+	clkv_rope rope; /* if there is one, codes are of keys in front of it */
 } shapes[] = {
-	{6, 2, 64, 64, 0.5, "qtc" AROUND},
-	{4, 2, 80, 256, 2, "qtc:room=8" AROUND ",block=32"},
-	{2, 2, 128, 16, 0.06, "qtc" AROUND ",block=128"},
-	{2, 1, 16, 48, 1, "qtc" AROUND ",block=32"},
-	{6, 2, 64, 64, 0.5, PACK AROUND},
-	{4, 2, 80, 256, 2, PACK ",room=8" AROUND ",block=32"},
-	{2, 2, 128, 16, 0.06, PACK AROUND ",block=128"},
+	{6, 2, 64, 64, 0.5, "qtc" AROUND, {0}},
+	{4, 2, 80, 256, 2, "qtc:room=8" AROUND ",block=32", {0}},
+	{2, 2, 128, 16, 0.06, "qtc" AROUND ",block=128", {0}},
+	{2, 1, 16, 48, 1, "qtc" AROUND ",block=32", {0}},
+	{6, 2, 64, 64, 0.5, PACK AROUND, {0}},
+	{4, 2, 80, 256, 2, PACK ",room=8" AROUND ",block=32", {0}},
+	{2, 2, 128, 16, 0.06, PACK AROUND ",block=128", {0}},
+	{6, 2, 64, 64, 0.5, "qtc" AROUND, {.kind = CLKV_ROPE_PAIRS}},
+	{2, 1, 80, 48, 1, PACK AROUND ",block=32", {.kind = CLKV_ROPE_HALVES, .dims = 24}},
 };
 enum { SHAPES = sizeof shapes / sizeof shapes[0] };
 
 static clkv_geometry shape(int i)
 {
-	return feed_geometry(2, shapes[i].q_heads, shapes[i].kv_heads, shapes[i].dk, shapes[i].dv);
+	clkv_geometry g =
+		feed_geometry(2, shapes[i].q_heads, shapes[i].kv_heads, shapes[i].dk, shapes[i].dv);
+	g.rope = shapes[i].rope;
+	return g;
+}
+
+static struct calibration_kind kind_of(int i)
+{
+	return (struct calibration_kind){.step = shapes[i].step,
+	                                 .before_rope = shapes[i].rope.kind != CLKV_ROPE_NONE};
 }
 
 static void open_feed(struct feed *feed, const char *recipe, const struct calibration *c)
@@ -79,23 +92,53 @@ static void stored_key(const struct calibration *c, int layer, size_t head, cons
 	}
 }
 
+static struct ref_rope rope_of(const struct calibration *c)
+{
+	const clkv_rope *rope = &c->geometry.rope;
+	return (struct ref_rope){.pairs = rope->kind == CLKV_ROPE_PAIRS,
+	                         .dims = rope->kind == CLKV_ROPE_NONE ? 0
+	                                 : rope->dims                 ? (size_t)rope->dims
+	                                                              : c->dk,
+	                         .base = 10000,
+	                         .attn_factor = 1};
+}
+
+/* A key [dk] of position t as codes have it. */
+static void turn_back(const struct calibration *c, size_t t, const double *key, double *plain)
+{
+	const struct ref_rope r = rope_of(c);
+	memcpy(plain, key, c->dk * sizeof *plain);
+	for (size_t d = 0; d < r.dims; d++)
+		plain[d] = ref_rope(&r, -(double)t, d, key[d], key[ref_rope_partner(&r, d)]);
+}
+
+/* What a value of a key was rounded with: itself, and what it was turned with. */
+static double rounded_with(const struct calibration *c, const double *key, size_t d)
+{
+	const struct ref_rope r = rope_of(c);
+	return fabs(key[d]) + (d < r.dims ? fabs(key[ref_rope_partner(&r, d)]) : 0);
+}
+
 /* How a side's error compares with half its step: the largest quotient of each class, where a class is certain. */
 static void check_head(const struct calibration *c, int layer, size_t t, size_t head,
                        double most[2][3])
 {
-	double key[256], margin;
+	double key[256], given_key[256], decoded_key[256], margin;
 	size_t kv = (size_t)c->geometry.kv_heads, k_at = (t * kv + head) * c->dk,
 		   v_at = (t * kv + head) * c->dv;
 	stored_key(c, layer, head, decoded.given_k + k_at, key);
 	int class = calibration_class(c, layer, head, key, &margin);
+	turn_back(c, t, decoded.given_k + k_at, given_key);
+	turn_back(c, t, decoded.k + k_at, decoded_key);
 	for (int side = 0; side < 2 && margin > 1e-4; side++) {
 		size_t dim = side ? c->dv : c->dk, at = side ? v_at : k_at;
 		double factor = (double)(side ? c->v_factor : c->k_factor)[class];
 		for (size_t d = 0; d < dim; d++) {
-			double x = (side ? decoded.given_v : decoded.given_k)[at + d];
-			double y = (side ? decoded.v : decoded.k)[at + d];
+			double x = side ? decoded.given_v[at + d] : given_key[d];
+			double y = side ? decoded.v[at + d] : decoded_key[d];
 			double step = calibration_step(c, layer, side ? FEED_V : FEED_K, head, d);
-			EACH_MSG(fabs(x - y) <= bound_of(step, factor, x),
+			double size = side ? fabs(x) : rounded_with(c, given_key, d);
+			EACH_MSG(fabs(x - y) <= bound_of(step, factor, size),
 			         "layer %d, token %zu, head %zu, %c %zu, class %d: %g became %g, step %g",
 			         layer, t, head, side ? 'V' : 'K', d, class, x, y, step * factor);
 			most[side][class] = fmax(most[side][class], fabs(x - y) / (step * factor));
@@ -122,7 +165,8 @@ START_TEST(test_every_value_lies_within_half_a_step)
 	struct calibration c;
 	double most[2][3] = {{0}};
 	const clkv_geometry g = shape(_i);
-	calibration_make(&c, &g, &(struct calibration_kind){.step = shapes[_i].step});
+	const struct calibration_kind kind = kind_of(_i);
+	calibration_make(&c, &g, &kind);
 	struct feed feed = {.append_only = true};
 	open_feed(&feed, shapes[_i].recipe, &c);
 	stream_open(&feed, &stream);
@@ -202,7 +246,8 @@ START_TEST(test_attention_is_that_of_the_rows_as_read)
 	struct calibration c;
 	char recipe[96];
 	const clkv_geometry g = shape(_i);
-	calibration_make(&c, &g, &(struct calibration_kind){.step = shapes[_i].step});
+	const struct calibration_kind kind = kind_of(_i);
+	calibration_make(&c, &g, &kind);
 	struct feed feed = {.append_only = false};
 	snprintf(recipe, sizeof recipe, "%.*swindow=40,sinks=4%s",
 	         (int)(strstr(shapes[_i].recipe, "window") - shapes[_i].recipe), shapes[_i].recipe,

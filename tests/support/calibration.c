@@ -45,12 +45,22 @@ static double uneven(size_t d)
 	return 1.0 + 0.25 * (double)(d % 5);
 }
 
+/* The pair that RoPE turns a channel with, or a number of its own. */
+static size_t pair_of(const struct calibration *c, size_t d)
+{
+	const clkv_rope *rope = &c->geometry.rope;
+	const size_t dims = rope->dims ? (size_t)rope->dims : c->dk;
+	if (d >= dims)
+		return d;
+	return rope->kind == CLKV_ROPE_PAIRS ? d / 2 : d % (dims / 2);
+}
+
 static void make_head(struct calibration *c, const struct calibration_kind *kind, size_t at)
 {
 	feed_value value = kind->value ? kind->value : feed_normal;
 	for (size_t d = 0; d < c->dk; d++) {
 		size_t i = at * c->dk + d;
-		c->k_step[i] = (float)(kind->step * uneven(d));
+		c->k_step[i] = (float)(kind->step * uneven(kind->before_rope ? pair_of(c, d) : d));
 		c->k_mean[i] = (float)(mean_of(c, value, FEED_K, at, d) / (double)c->k_step[i]);
 		double w = 0.05 * random_normal(random_mix(at, d)) * (double)c->k_step[i];
 		c->k_ask[i] = (float)w;
@@ -88,7 +98,7 @@ static signed char *codes_of(const struct calibration *c, feed_value value, enum
 	return codes;
 }
 
-static void write_file(struct calibration *c, feed_value value)
+static void write_file(struct calibration *c, feed_value value, bool before_rope)
 {
 	clkv_error error;
 	clkv_calibration of = CLKV_INIT(clkv_calibration);
@@ -96,6 +106,7 @@ static void write_file(struct calibration *c, feed_value value)
 	of.k_step = c->k_step, of.k_mean = c->k_mean, of.k_ask = c->k_ask, of.k_square = c->k_square;
 	of.k_error = c->k_error, of.threshold = c->threshold;
 	of.v_step = c->v_step, of.v_mean = c->v_mean;
+	of.before_rope = before_rope;
 	of.k_sample = k, of.v_sample = v, of.samples = SAMPLES;
 	for (size_t i = 0; i < 3; i++) {
 		of.k_factor[i] = c->k_factor[i];
@@ -129,7 +140,7 @@ void calibration_make(struct calibration *c, const clkv_geometry *geometry,
 	c->v_mean = array(c->heads * c->dv);
 	for (size_t at = 0; at < c->heads; at++)
 		make_head(c, kind, at);
-	write_file(c, kind->value ? kind->value : feed_normal);
+	write_file(c, kind->value ? kind->value : feed_normal, kind->before_rope);
 }
 
 void calibration_free(struct calibration *c)

@@ -12,6 +12,7 @@ struct calibration_kind {
 	double
 		error; /**< mean square that codes of K are said to add, in steps of the token's class; 0: none */
 	bool one_class;   /**< all tokens have factor 1 */
+	bool before_rope; /**< codes are of keys in front of the geometry's RoPE, of pairs with steps alike */
 	feed_value value; /**< what is measured; NULL: feed_normal */
 };
 
