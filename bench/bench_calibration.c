@@ -25,15 +25,23 @@ struct arrays {
 	signed char *k, *v;
 };
 
+/* Values of a channel of K as codes have them: RoPE turns neighbours, by any angle. */
+static float turned(const float *values, size_t n, size_t channel, size_t t)
+{
+	const float angle = (float)(t * (channel / 2 % 7 + 1));
+	const float own = values[(channel * TOKENS + t) % n],
+				other = values[((channel ^ 1) * TOKENS + t) % n];
+	return own * cosf(angle) + (channel % 2 ? -other : other) * sinf(angle);
+}
+
 static void fill(const clkv_geometry *g, const float *values, size_t n, struct arrays *a)
 {
 	size_t dim = (size_t)g->head_dim_k, heads = (size_t)(g->layers * g->kv_heads);
 	for (size_t i = 0; i < heads * dim; i++) {
-		a->steps[i] = step_of(i % dim);
+		a->steps[i] = step_of(i % dim / 2); /* alike where RoPE turns neighbours */
 		for (size_t t = 0; t < TOKENS; t++) {
-			float value = values[(i * TOKENS + t) % n];
-			a->k[i * TOKENS + t] = code_of(value, a->steps[i]);
-			a->v[i * TOKENS + t] = code_of(value, 0.35f);
+			a->k[i * TOKENS + t] = code_of(turned(values, n, i, t), a->steps[i]);
+			a->v[i * TOKENS + t] = code_of(values[(i * TOKENS + t) % n], 0.35f);
 		}
 	}
 	for (size_t i = 0; i < heads; i++)
@@ -60,6 +68,7 @@ bool bench_calibration(const clkv_geometry *geometry, const float *values, size_
 		c.k_error = a.errors, c.threshold = a.thresholds;
 		c.v_step = a.v_steps, c.v_mean = a.zeros;
 		c.k_sample = a.k, c.v_sample = a.v, c.samples = TOKENS;
+		c.turned_pairs = geometry->rope.kind == CLKV_ROPE_NONE ? 0 : geometry->head_dim_k * 3 / 8;
 		for (int i = 0; i < 3; i++)
 			c.k_factor[i] = c.v_factor[i] = 1.0f;
 		done =

@@ -233,7 +233,10 @@ bool bench_rig_open(struct bench_rig *rig, const struct bench_machine *machine,
 	rig->geometry.q_heads = (int)problem->q_heads;
 	rig->geometry.kv_heads = (int)problem->kv_heads;
 	rig->geometry.head_dim_k = (int)problem->head_dim;
-	rig->geometry.rope.kind = bench_turns_keys(problem->recipe) ? CLKV_ROPE_HALVES : CLKV_ROPE_NONE;
+	if (bench_turns_keys(problem->recipe))
+		rig->geometry.rope.kind = CLKV_ROPE_HALVES;
+	if (strstr(problem->recipe, "qtc") != NULL)
+		rig->geometry.rope.kind = CLKV_ROPE_PAIRS; /* what calibrations of models turn, by neighbours */
 	rig->seqs = calloc(problem->batch, sizeof(*rig->seqs));
 	rig->items = calloc(problem->batch, sizeof *rig->items);
 	if (rig->seqs == NULL || rig->items == NULL)

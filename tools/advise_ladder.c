@@ -89,7 +89,7 @@ bool advise_calibrate(struct advise *a, const struct text_input *texts, size_t n
 	bool done = true;
 	if (!takes_calibration(a))
 		return true;
-	if (!calibrator_open(&a->eval.session, texts, n_texts, &calibrator, error))
+	if (!calibrator_open(&a->eval.session, texts, n_texts, false, &calibrator, error))
 		return false;
 	for (size_t i = 0; i < a->n && done; i++)
 		done = a->points[i].delta <= 0 ||

@@ -12,7 +12,8 @@ enum { TOKEN_CLASSES = 3 };
 
 /** Where the numbers of one head stand: what clkv_calibration says of a head. */
 struct head_calibration {
-	size_t dim, rope_dims; /**< channels, and those that RoPE turns, neighbours together */
+	size_t dim,
+		turned; /**< channels, and those whose codes are of keys in front of RoPE: neighbours, from the first on */
 	float *k_step, *k_mean, *k_ask, *k_square; /**< [dim] */
 	float *k_error;                            /**< [TOKEN_CLASSES][dim] */
 	float *threshold;                          /**< [TOKEN_CLASSES - 1] */
@@ -40,7 +41,7 @@ void head_calibrate(const struct head_stats *stats, const struct head_measure *m
 /** Number c's partner in what RoPE turns together, or itself. */
 static inline size_t head_partner(const struct head_calibration *head, size_t c)
 {
-	return c < head->rope_dims ? c ^ 1 : c;
+	return c < head->turned ? c ^ 1 : c;
 }
 
 /** scores [n] of keys [n][dim]: the logarithm of what attention is expected to be. */
@@ -59,7 +60,7 @@ struct head_codes {
 	size_t stride;
 };
 
-/** Codes of n tokens, of keys as they were in front of RoPE; errors [TOKEN_CLASSES][dim] and counts [TOKEN_CLASSES] add up what they do to y of K. */
+/** Codes of n tokens, of keys as they are coded; errors [TOKEN_CLASSES][dim] and counts [TOKEN_CLASSES] add up what they do to y of K. */
 void head_encode(const struct head_calibration *head, const float *keys, const float *values,
                  const float *scores, size_t n, const struct head_codes *codes, double *errors,
                  size_t *counts);

@@ -41,8 +41,10 @@ struct calibrator {
 	const struct text *running;
 	struct kept_rows kept;
 	float *keys, *values;             /* [heads][tokens][dim] of a layer */
-	float *plain;                     /* the keys as they were in front of RoPE */
+	float *plain;                     /* the keys as they are coded */
 	double *frequencies;              /* of RoPE */
+	bool before;                      /* whether some channels are coded as in front of RoPE */
+	size_t turned;                    /* these, neighbours, from the first on */
 	float *gram;                      /* [heads * group][dim][dim] of a layer */
 	float *scores, *sorted, *scratch; /* of a head */
 	double *key_costs, *value_costs;  /* [tokens], of a head */
@@ -74,7 +76,7 @@ static inline float *calibrator_value(const struct calibrator *t, size_t head, s
 	return t->values + (head * t->tokens + token) * t->dim;
 }
 
-/* A key as codes have it: in front of RoPE. */
+/* A key as codes have it. */
 static inline float *calibrator_plain(const struct calibrator *t, size_t head, size_t token)
 {
 	return t->plain + (head * t->tokens + token) * t->dim;

@@ -64,7 +64,7 @@ static bool read_layer(struct calibrator *t, size_t layer, const struct text *te
 						 from = (i * t->heads + h) * t->dim;
 			memcpy(t->keys + to, t->kept.keys + from, t->dim * sizeof(float));
 			memcpy(t->values + to, t->kept.values + from, t->dim * sizeof(float));
-			turn_back(t->session->model, t->frequencies, i, t->keys + to, t->plain + to);
+			turn_back(t->session->model, t->frequencies, t->turned, i, t->keys + to, t->plain + to);
 		}
 	return true;
 }

@@ -156,7 +156,7 @@ static void measure_head(struct sharing *s, size_t layer, size_t head, size_t le
 		            &s->coded);
 		/* as attention sees them */
 		for (size_t j = 0; j < s->coded.n; j++)
-			turn_along(t->session->model, t->frequencies, CALIBRATION_SINKS + j,
+			turn_along(t->session->model, t->frequencies, t->turned, CALIBRATION_SINKS + j,
 			           s->coded.keys + j * dim, s->coded.keys + j * dim);
 		head_costs_add(&costs, &h, &rows, &s->coded, s->scratch);
 		queries += (double)text->n_queries;

@@ -120,7 +120,7 @@ static struct head_calibration head_of(const struct calibrator *t, size_t head)
 	float *f = t->floats;
 	return (struct head_calibration){
 		.dim = dim,
-		.rope_dims = (size_t)t->session->model->rope_dims,
+		.turned = t->turned,
 		.k_step = f + head * dim,
 		.k_mean = f + all + head * dim,
 		.k_ask = f + 2 * all + head * dim,
@@ -292,7 +292,7 @@ static clkv_calibration list_arrays(const struct calibrator *t)
 	c.k_sample = t->k_sample;
 	c.v_sample = t->v_sample;
 	c.samples = t->samples;
-	c.before_rope = t->session->model->rope_dims > 0;
+	c.turned_pairs = (int)(t->turned / 2);
 	return c;
 }
 
@@ -345,6 +345,7 @@ static bool reserve(struct calibrator *t, struct tool_error *error)
 	for (size_t i = 0; i < 2 * heads; i++)
 		t->shares[i] = 1;
 	turn_frequencies(t->session->model, t->frequencies);
+	t->turned = t->before ? turned_channels(t->session->model, t->frequencies) : 0;
 	return kept_rows_open(t->session, longest, &t->kept, error);
 }
 
@@ -419,8 +420,19 @@ static bool gather(struct calibrator *t, const struct text_input *texts, struct 
 	return true;
 }
 
+/* Channels, neighbours, from the first on: pairs that RoPE turns by more than a quarter of a circle within the context. Slower ones
+ * hardly leave their mean. */
+static size_t turned_channels(const struct model *m, const double *frequencies)
+{
+	const double quarter = acos(-1.0) / 2;
+	int n = 0;
+	while (n < m->rope_dims / 2 && frequencies[n] * (double)m->context > quarter)
+		n++;
+	return 2 * (size_t)n;
+}
+
 bool calibrator_open(struct session *session, const struct text_input *texts, size_t n_texts,
-                     struct calibrator **out, struct tool_error *error)
+                     bool before, struct calibrator **out, struct tool_error *error)
 {
 	const struct model *m = session->model;
 	struct calibrator *t = malloc(sizeof *t);
@@ -433,6 +445,7 @@ bool calibrator_open(struct session *session, const struct text_input *texts, si
 		.heads = (size_t)m->kv_heads,
 		.group = (size_t)(m->q_heads / m->kv_heads),
 		.dim = (size_t)m->head_dim,
+		.before = before,
 	};
 	bool done = gather(t, texts, error);
 	progress_clear();

@@ -23,9 +23,11 @@ struct calibration_bits {
 /** What texts say of a model: from it calibrations follow, for caches with qtc. */
 struct calibrator;
 
-/** Runs the texts, at least one and each of at least CALIBRATION_LEAST_TOKENS, through the model, which takes most of the time. */
+/** Runs the texts, at least one and each of at least CALIBRATION_LEAST_TOKENS, through the model, which takes most of the time.
+ *  before: channels that RoPE turns by more than a quarter of a circle within the model's context are coded as they were in front
+ *  of it. */
 bool calibrator_open(struct session *session, const struct text_input *texts, size_t n_texts,
-                     struct calibrator **out, struct tool_error *error);
+                     bool before, struct calibrator **out, struct tool_error *error);
 
 /** Shares bits out among heads, for files made from now on: steps of K and V of each head so that what their errors do to the model's
  *  output is the least, at the bits that `delta` for all would take. Asks the model with each layer's rows changed; takes some

@@ -59,8 +59,9 @@ static void add_rows(void *opaque, const struct kept_rows *rows)
 		const size_t position = rows->first + i, at = (position - t->left_out) * all;
 		float *k = t->side_by_side[0] + at, *v = t->side_by_side[1] + at;
 		for (size_t h = 0; h < t->heads; h++)
-			turn_back(t->session->model, t->frequencies, position,
-			          rows->keys + i * t->width + h * t->dim, k + other * t->width + h * t->dim);
+			turn_back(t->session->model, t->frequencies, (size_t)t->session->model->rope_dims,
+			          position, rows->keys + i * t->width + h * t->dim,
+			          k + other * t->width + h * t->dim);
 		for (size_t c = 0; c < t->width; c++)
 			v[other * t->width + c] = rows->values[i * t->width + c];
 		if (other + 1 < t->share)

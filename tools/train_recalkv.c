@@ -48,8 +48,8 @@ static void add_query(const struct training *t, size_t layer, size_t head, size_
 {
 	const size_t dim = t->factors.dim;
 	for (size_t i = 0; i < ASKED; i++) {
-		turn_back(t->session->model, t->frequencies, position * (2 * i + 1) / (2 * ASKED), query,
-		          t->row);
+		turn_back(t->session->model, t->frequencies, (size_t)t->session->model->rope_dims,
+		          position * (2 * i + 1) / (2 * ASKED), query, t->row);
 		moments_add(dim, 1.0, t->row, t->m_k + (layer * t->factors.heads + head) * dim * dim);
 	}
 }
@@ -72,8 +72,8 @@ static void add_keys(const struct training *t, size_t layer, size_t position, co
 	for (size_t g = 0; g < f->heads / each; g++) {
 		for (size_t j = 0; j < each; j++) {
 			const int head = f->order[layer * f->heads + g * each + j];
-			turn_back(t->session->model, t->frequencies, position, keys + (size_t)head * f->dim,
-			          t->row + j * f->dim);
+			turn_back(t->session->model, t->frequencies, (size_t)t->session->model->rope_dims,
+			          position, keys + (size_t)head * f->dim, t->row + j * f->dim);
 		}
 		moments_add(width, 1.0, t->row, t->c_k + fitted_groups_k(f, layer, g));
 	}

@@ -12,12 +12,12 @@ void turn_frequencies(const struct model *m, double *frequencies)
 	}
 }
 
-static void turn(const struct model *m, const double *frequencies, double positions, const float *x,
-                 float *out)
+static void turn(const struct model *m, const double *frequencies, size_t turned, double positions,
+                 const float *x, float *out)
 {
 	for (int c = 0; c < m->head_dim; c++)
 		out[c] = x[c];
-	for (int i = 0; i < m->rope_dims / 2; i++) {
+	for (size_t i = 0; i < turned / 2; i++) {
 		double angle = positions * frequencies[i];
 		double a = (double)x[2 * i], b = (double)x[2 * i + 1], c = cos(angle), s = sin(angle);
 		out[2 * i] = (float)(a * c - b * s);
@@ -25,14 +25,14 @@ static void turn(const struct model *m, const double *frequencies, double positi
 	}
 }
 
-void turn_back(const struct model *m, const double *frequencies, size_t position, const float *x,
-               float *out)
+void turn_back(const struct model *m, const double *frequencies, size_t turned, size_t position,
+               const float *x, float *out)
 {
-	turn(m, frequencies, -(double)position, x, out);
+	turn(m, frequencies, turned, -(double)position, x, out);
 }
 
-void turn_along(const struct model *m, const double *frequencies, size_t position, const float *x,
-                float *out)
+void turn_along(const struct model *m, const double *frequencies, size_t turned, size_t position,
+                const float *x, float *out)
 {
-	turn(m, frequencies, (double)position, x, out);
+	turn(m, frequencies, turned, (double)position, x, out);
 }

@@ -29,9 +29,9 @@ typedef struct clkv_calibration {
 		k_sample; /**< [heads][head_dim_k][samples]: codes of a text's tokens, from which tables are made */
 	const signed char *v_sample; /**< [heads][head_dim_v][samples] */
 	size_t samples;              /**< tokens of the sample: a multiple of 8, 64 to 65536 */
-	int before_rope; /**< 1: codes are of keys as they were in front of RoPE, which fewer bits tell: k_mean, k_error and k_sample are of
-	                    those, in the same steps, and k_step is the same for the two channels that RoPE turns together. Caches
-	                    turn keys back and along by their geometry's rope. 0: of keys as they come */
+	int turned_pairs; /**< of the first so many pairs of channels that RoPE turns codes are of keys as they were in front of it, which
+	                     takes fewer bits: k_mean, k_error and k_sample are of those, in the same steps, and k_step is the same
+	                     for both channels. Caches turn them back and along by their geometry's rope. 0 to its pairs */
 } clkv_calibration;
 
 /** Writes a calibration file, for clkv_cache_options.calibration of caches with qtc. model: any number that tells the model's

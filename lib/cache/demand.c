@@ -73,7 +73,8 @@ static clkv_status read_room(const struct clkv__shape *whole, struct clkv__resol
 {
 	struct clkv__variant *v = &r->plan.sealing;
 	CLKV_TRY(clkv__calibration_check(whole, o->calibration, o->calibration_size, o->model, error));
-	if (clkv__calibration_before(o->calibration)) {
+	v->spec.qtc.turned = clkv__calibration_turned(o->calibration);
+	if (v->spec.qtc.turned > 0) {
 		v->spec.qtc.rope = whole->rope.kind;
 		v->spec.qtc.rope_dims = whole->rope.dims;
 	}

@@ -65,8 +65,8 @@ struct clkv__bounded_spec {
 struct clkv__qtc_spec {
 	float room;  /**< what the pool has room for, in parts of what the calibration's text takes */
 	bool packed; /**< codes are planes of bits, not words of phrases */
-	int rope; /**< clkv_rope_kind of keys whose codes are of what they were in front of RoPE; 0: as they come */
-	int rope_dims;
+	int rope, rope_dims; /**< of keys, if any are turned: clkv_rope_kind, channels */
+	int turned; /**< pairs of these, the fastest, whose codes are of what they were in front of RoPE */
 };
 
 /** One side of the codec of atoms. */

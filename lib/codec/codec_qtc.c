@@ -65,6 +65,7 @@ static void qtc_macros(const union clkv__codec_spec *spec, const struct clkv__co
 	clkv__macros_int(m, "QTC_PACKED", spec->qtc.packed);
 	clkv__macros_int(m, "QTC_ROPE", spec->qtc.rope);
 	clkv__macros_int(m, "QTC_ROPE_DIMS", spec->qtc.rope_dims);
+	clkv__macros_int(m, "QTC_TURNED", spec->qtc.turned);
 	clkv__macros_int(m, "K_CODEC", ABI_CODEC_QTC);
 	clkv__macros_int(m, "V_CODEC", ABI_CODEC_QTC);
 	clkv__macros_int(m, "K_CODES_OFF", 0);

@@ -12,7 +12,7 @@
 
 enum { HEAD = CLKV__GIVEN_HEAD(CLKV__CALIBRATION_WORDS), CHECKSUM = CLKV__GIVEN_CHECKSUM };
 enum { TOKENS = ABI_TOKEN_CLASSES, CLASSES = ABI_COMPONENT_CLASSES };
-enum { BEFORE = 4 * 2 * TOKENS, FACTORS = BEFORE + 4, DICTIONARY = 4 * (3 + ABI_PHRASES) };
+enum { TURNED = 4 * 2 * TOKENS, FACTORS = TURNED + 4, DICTIONARY = 4 * (3 + ABI_PHRASES) };
 
 static const char *const word_names[CLKV__CALIBRATION_WORDS] = {
 	"version", "layers", "kv_heads", "head_dim_k", "head_dim_v", "rope.kind",
@@ -181,9 +181,9 @@ void clkv__calibration_factors(const void *file, int side, float *factors)
 	clkv__get_floats((const unsigned char *)file + HEAD + 4 * TOKENS * side, factors, TOKENS);
 }
 
-bool clkv__calibration_before(const void *file)
+int clkv__calibration_turned(const void *file)
 {
-	return clkv__get32((const unsigned char *)file + HEAD + BEFORE) != 0;
+	return (int)clkv__get32((const unsigned char *)file + HEAD + TURNED);
 }
 
 void clkv__calibration_head(const struct clkv__shape *shape, const void *file, int layer, int head,
@@ -214,39 +214,32 @@ static clkv_status check_factors(const void *file, clkv_error *error)
 	return CLKV_OK;
 }
 
-static clkv_status check_before(const struct clkv__shape *shape, const void *file,
+static clkv_status check_turned(const struct clkv__shape *shape, const void *file,
                                 clkv_error *error)
 {
-	const uint32_t before = clkv__get32((const unsigned char *)file + HEAD + BEFORE);
-	if (before > 1)
-		CLKV_FAIL(error, CLKV_ERROR_CORRUPT,
-		          "the calibration file: keys in front of RoPE: %u; allowed: 0 or 1", before);
-	if (before && shape->rope.kind == CLKV_ROPE_NONE)
+	const uint32_t turned = clkv__get32((const unsigned char *)file + HEAD + TURNED);
+	if (turned > 0 && shape->rope.kind == CLKV_ROPE_NONE)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
 		          "the calibration file is of keys in front of RoPE, but the geometry has none; "
 		          "allowed: the model's rope, by_library or not");
+	if (turned > (uint32_t)shape->rope.dims / 2)
+		CLKV_FAIL(error, CLKV_ERROR_CORRUPT,
+		          "the calibration file: %u turned pairs; allowed: 0 to %d", turned,
+		          shape->rope.dims / 2);
 	return CLKV_OK;
 }
 
-/* Whether channels that RoPE turns together have one step. */
-static bool steps_are_paired(const struct clkv__shape *shape, const struct clkv__calibrated *h)
+const char *clkv__calibrated_unpaired(const struct clkv__shape *shape, int turned,
+                                      const struct clkv__calibrated *h)
 {
 	float steps[256], *first, *second;
 	memcpy(steps, h->k_step, sizeof steps);
-	for (int i = 0; i < shape->rope.dims / 2; i++) {
+	for (int i = 0; i < turned; i++) {
 		clkv__rope_pair(&shape->rope, i, steps, &first, &second);
 		if (!(*first == *second))
-			return false;
+			return "steps of K that RoPE turns into each other; allowed: equal ones";
 	}
-	return true;
-}
-
-const char *clkv__calibrated_unpaired(const struct clkv__shape *shape,
-                                      const struct clkv__calibrated *h)
-{
-	return steps_are_paired(shape, h)
-	           ? NULL
-	           : "steps of K that RoPE turns into each other; allowed: equal ones";
+	return NULL;
 }
 
 static clkv_status check_heads(const struct clkv__shape *shape, const void *file, clkv_error *error)
@@ -256,8 +249,8 @@ static clkv_status check_heads(const struct clkv__shape *shape, const void *file
 		for (int h = 0; h < shape->streams; h++) {
 			clkv__calibration_head(shape, file, l, h, &head);
 			const char *wrong = clkv__calibrated_wrong(shape, &head);
-			if (!wrong && clkv__calibration_before(file))
-				wrong = clkv__calibrated_unpaired(shape, &head);
+			if (!wrong)
+				wrong = clkv__calibrated_unpaired(shape, clkv__calibration_turned(file), &head);
 			if (wrong)
 				CLKV_FAIL(error, CLKV_ERROR_CORRUPT,
 				          "the calibration file, layer %d, KV head %d: %s", l, h, wrong);
@@ -301,7 +294,7 @@ clkv_status clkv__calibration_check(const struct clkv__shape *shape, const void 
 	CLKV_TRY(clkv__given_check(&calibration_kind, words, file, size, clkv__calibration_bytes(shape),
 	                           model, error));
 	CLKV_TRY(check_factors(file, error));
-	CLKV_TRY(check_before(shape, file, error));
+	CLKV_TRY(check_turned(shape, file, error));
 	CLKV_TRY(check_heads(shape, file, error));
 	return check_dictionaries(shape, file, error);
 }
@@ -378,7 +371,7 @@ void clkv__calibration_pack(const struct clkv__shape *shape, const clkv_calibrat
 	unsigned char *to = clkv__given_begin(&calibration_kind, words, model, file);
 	to = clkv__put_floats(to, calibration->k_factor, TOKENS);
 	to = clkv__put_floats(to, calibration->v_factor, TOKENS);
-	clkv__put32(to, calibration->before_rope != 0);
+	clkv__put32(to, (uint32_t)calibration->turned_pairs);
 	to += 4;
 	for (int l = 0; l < shape->layers; l++)
 		for (int h = 0; h < shape->streams; h++) {

@@ -8,7 +8,7 @@
  * most. Components of like entropy are a class and share a dictionary of phrases.h.
  *
  * A file (given_file.h) with CLKV__CALIBRATION_MAGIC and words of enum clkv__calibration_word holds f32 factors of K [3] and
- * of V [3]; u32 whether codes of K are of keys in front of RoPE, 0 or 1, whose means, errors and classes are theirs too; for each layer and KV head f32 steps of K [dk], means of K [dk], ask [dk], square [dk], errors of K [3][dk],
+ * of V [3]; u32 how many pairs of K have codes of keys in front of RoPE, the first of those that it turns: so are their means, errors and classes; for each layer and KV head f32 steps of K [dk], means of K [dk], ask [dk], square [dk], errors of K [3][dk],
  * thresholds [2], the step of V, means of V [dv], then bytes: classes of K [dk] and of V [dv]; behind all heads the dictionaries
  * [side][class], u32 bits, n, rate, phrase [ABI_PHRASES], zeros behind the last phrase.
  */
@@ -68,8 +68,8 @@ uint64_t clkv__calibration_bytes(const struct clkv__shape *shape);
 clkv_status clkv__calibration_check(const struct clkv__shape *shape, const void *data, size_t size,
                                     uint64_t model, clkv_error *error);
 
-/** Whether codes of a checked file are of keys as they were in front of RoPE. */
-bool clkv__calibration_before(const void *data);
+/** How many pairs, the first of those that RoPE turns, have codes of keys as they were in front of it; of a checked file. */
+int clkv__calibration_turned(const void *data);
 
 /** The token classes' factors of a side [ABI_TOKEN_CLASSES], from a checked file. side: 0 is K, 1 is V. */
 void clkv__calibration_factors(const void *data, int side, float *factors);
@@ -93,8 +93,8 @@ struct clkv__calibration_codes {
 const char *clkv__calibrated_wrong(const struct clkv__shape *shape,
                                    const struct clkv__calibrated *head);
 
-/** The same of calibrations of keys in front of RoPE. */
-const char *clkv__calibrated_unpaired(const struct clkv__shape *shape,
+/** The same of a calibration with so many turned pairs. */
+const char *clkv__calibrated_unpaired(const struct clkv__shape *shape, int turned,
                                       const struct clkv__calibrated *head);
 
 /** Whether factors of a side [ABI_TOKEN_CLASSES] lie within CLKV__FACTOR_LEAST and CLKV__FACTOR_MOST. */

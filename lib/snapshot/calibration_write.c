@@ -44,16 +44,13 @@ static const char *lacking(const clkv_calibration *c)
 	return NULL;
 }
 
-static clkv_status check_rope(const struct clkv__shape *shape, const clkv_calibration *c,
-                              clkv_error *error)
+static clkv_status check_turned(const struct clkv__shape *shape, const clkv_calibration *c,
+                                clkv_error *error)
 {
-	if (c->before_rope != 0 && c->before_rope != 1)
+	if (c->turned_pairs < 0 || c->turned_pairs > shape->rope.dims / 2)
 		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
-		          "calibration: before_rope is %d; allowed: 0 or 1", c->before_rope);
-	if (c->before_rope && shape->rope.kind == CLKV_ROPE_NONE)
-		CLKV_FAIL(error, CLKV_ERROR_INVALID_ARGUMENT,
-		          "calibration: before_rope is 1, but the geometry has no rope; allowed: 0, or the "
-		          "model's rope in the geometry");
+		          "calibration: turned_pairs is %d; allowed: 0 to the geometry's rotary pairs, %d",
+		          c->turned_pairs, shape->rope.dims / 2);
 	return CLKV_OK;
 }
 
@@ -101,8 +98,8 @@ static clkv_status check_heads(const struct work *w, clkv_error *error)
 		for (int h = 0; h < w->shape->streams; h++) {
 			clkv__calibration_gather(w->shape, w->calibration, &codes, l, h, &head);
 			const char *wrong = clkv__calibrated_wrong(w->shape, &head);
-			if (!wrong && w->calibration->before_rope)
-				wrong = clkv__calibrated_unpaired(w->shape, &head);
+			if (!wrong)
+				wrong = clkv__calibrated_unpaired(w->shape, w->calibration->turned_pairs, &head);
 			if (!wrong)
 				wrong = wrong_samples(w, (size_t)l * (size_t)w->shape->streams + (size_t)h);
 			if (wrong)
@@ -177,7 +174,7 @@ clkv_status clkv_calibration_write(const clkv_geometry *geometry, uint64_t model
 	CLKV_TRY(clkv__struct_read(&c, sizeof c, calibration, "clkv_calibration", error));
 	CLKV_TRY(clkv__shape_read(geometry, &shape, error));
 	CLKV_TRY(check_fields(&c, error));
-	CLKV_TRY(check_rope(&shape, &c, error));
+	CLKV_TRY(check_turned(&shape, &c, error));
 	clkv_status status = open_work(&w, error);
 	if (status == CLKV_OK)
 		status = write_file(&w, model, write, opaque, error);

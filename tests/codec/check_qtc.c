@@ -23,17 +23,19 @@ static const struct {
 	int q_heads, kv_heads, dk, dv;
 	double step;
 	const char *recipe;
-	clkv_rope rope; /* if there is one, codes are of keys in front of it */
+	clkv_rope rope;
+	int turned; /* pairs of it whose codes are of keys in front of it */
 } shapes[] = {
-	{6, 2, 64, 64, 0.5, "qtc" AROUND, {0}},
-	{4, 2, 80, 256, 2, "qtc:room=8" AROUND ",block=32", {0}},
-	{2, 2, 128, 16, 0.06, "qtc" AROUND ",block=128", {0}},
-	{2, 1, 16, 48, 1, "qtc" AROUND ",block=32", {0}},
-	{6, 2, 64, 64, 0.5, PACK AROUND, {0}},
-	{4, 2, 80, 256, 2, PACK ",room=8" AROUND ",block=32", {0}},
-	{2, 2, 128, 16, 0.06, PACK AROUND ",block=128", {0}},
-	{6, 2, 64, 64, 0.5, "qtc" AROUND, {.kind = CLKV_ROPE_PAIRS}},
-	{2, 1, 80, 48, 1, PACK AROUND ",block=32", {.kind = CLKV_ROPE_HALVES, .dims = 24}},
+	{6, 2, 64, 64, 0.5, "qtc" AROUND, {0}, 0},
+	{4, 2, 80, 256, 2, "qtc:room=8" AROUND ",block=32", {0}, 0},
+	{2, 2, 128, 16, 0.06, "qtc" AROUND ",block=128", {0}, 0},
+	{2, 1, 16, 48, 1, "qtc" AROUND ",block=32", {0}, 0},
+	{6, 2, 64, 64, 0.5, PACK AROUND, {0}, 0},
+	{4, 2, 80, 256, 2, PACK ",room=8" AROUND ",block=32", {0}, 0},
+	{2, 2, 128, 16, 0.06, PACK AROUND ",block=128", {0}, 0},
+	{6, 2, 64, 64, 0.5, "qtc" AROUND, {.kind = CLKV_ROPE_PAIRS}, 32},
+	{4, 2, 128, 64, 0.5, "qtc" AROUND, {.kind = CLKV_ROPE_PAIRS, .dims = 96}, 20},
+	{2, 1, 80, 48, 1, PACK AROUND ",block=32", {.kind = CLKV_ROPE_HALVES, .dims = 24}, 5},
 };
 enum { SHAPES = sizeof shapes / sizeof shapes[0] };
 
@@ -47,8 +49,7 @@ static clkv_geometry shape(int i)
 
 static struct calibration_kind kind_of(int i)
 {
-	return (struct calibration_kind){.step = shapes[i].step,
-	                                 .before_rope = shapes[i].rope.kind != CLKV_ROPE_NONE};
+	return (struct calibration_kind){.step = shapes[i].step, .turned = shapes[i].turned};
 }
 
 static void open_feed(struct feed *feed, const char *recipe, const struct calibration *c)
@@ -96,11 +97,15 @@ static struct ref_rope rope_of(const struct calibration *c)
 {
 	const clkv_rope *rope = &c->geometry.rope;
 	return (struct ref_rope){.pairs = rope->kind == CLKV_ROPE_PAIRS,
-	                         .dims = rope->kind == CLKV_ROPE_NONE ? 0
-	                                 : rope->dims                 ? (size_t)rope->dims
-	                                                              : c->dk,
+	                         .dims = rope->dims ? (size_t)rope->dims : c->dk,
 	                         .base = 10000,
 	                         .attn_factor = 1};
+}
+
+/* Whether a channel is coded as it was in front of RoPE. */
+static bool is_turned(const struct calibration *c, const struct ref_rope *r, size_t d)
+{
+	return d < r->dims && (r->pairs ? d / 2 : d % (r->dims / 2)) < (size_t)c->turned;
 }
 
 /* A key [dk] of position t as codes have it. */
@@ -108,15 +113,16 @@ static void turn_back(const struct calibration *c, size_t t, const double *key, 
 {
 	const struct ref_rope r = rope_of(c);
 	memcpy(plain, key, c->dk * sizeof *plain);
-	for (size_t d = 0; d < r.dims; d++)
-		plain[d] = ref_rope(&r, -(double)t, d, key[d], key[ref_rope_partner(&r, d)]);
+	for (size_t d = 0; d < c->dk; d++)
+		if (is_turned(c, &r, d))
+			plain[d] = ref_rope(&r, -(double)t, d, key[d], key[ref_rope_partner(&r, d)]);
 }
 
 /* What a value of a key was rounded with: itself, and what it was turned with. */
 static double rounded_with(const struct calibration *c, const double *key, size_t d)
 {
 	const struct ref_rope r = rope_of(c);
-	return fabs(key[d]) + (d < r.dims ? fabs(key[ref_rope_partner(&r, d)]) : 0);
+	return fabs(key[d]) + (is_turned(c, &r, d) ? fabs(key[ref_rope_partner(&r, d)]) : 0);
 }
 
 /* How a side's error compares with half its step: the largest quotient of each class, where a class is certain. */

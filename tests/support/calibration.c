@@ -60,7 +60,7 @@ static void make_head(struct calibration *c, const struct calibration_kind *kind
 	feed_value value = kind->value ? kind->value : feed_normal;
 	for (size_t d = 0; d < c->dk; d++) {
 		size_t i = at * c->dk + d;
-		c->k_step[i] = (float)(kind->step * uneven(kind->before_rope ? pair_of(c, d) : d));
+		c->k_step[i] = (float)(kind->step * uneven(kind->turned > 0 ? pair_of(c, d) : d));
 		c->k_mean[i] = (float)(mean_of(c, value, FEED_K, at, d) / (double)c->k_step[i]);
 		double w = 0.05 * random_normal(random_mix(at, d)) * (double)c->k_step[i];
 		c->k_ask[i] = (float)w;
@@ -98,7 +98,7 @@ static signed char *codes_of(const struct calibration *c, feed_value value, enum
 	return codes;
 }
 
-static void write_file(struct calibration *c, feed_value value, bool before_rope)
+static void write_file(struct calibration *c, feed_value value, int turned)
 {
 	clkv_error error;
 	clkv_calibration of = CLKV_INIT(clkv_calibration);
@@ -106,7 +106,7 @@ static void write_file(struct calibration *c, feed_value value, bool before_rope
 	of.k_step = c->k_step, of.k_mean = c->k_mean, of.k_ask = c->k_ask, of.k_square = c->k_square;
 	of.k_error = c->k_error, of.threshold = c->threshold;
 	of.v_step = c->v_step, of.v_mean = c->v_mean;
-	of.before_rope = before_rope;
+	of.turned_pairs = turned;
 	of.k_sample = k, of.v_sample = v, of.samples = SAMPLES;
 	for (size_t i = 0; i < 3; i++) {
 		of.k_factor[i] = c->k_factor[i];
@@ -122,7 +122,7 @@ void calibration_make(struct calibration *c, const clkv_geometry *geometry,
                       const struct calibration_kind *kind)
 {
 	static const float k_factors[3] = {0.5f, 0.8f, 1.3f}, v_factors[3] = {0.4f, 0.8f, 1.4f};
-	*c = (struct calibration){.geometry = *geometry};
+	*c = (struct calibration){.geometry = *geometry, .turned = kind->turned};
 	c->heads = (size_t)(geometry->layers * geometry->kv_heads);
 	c->dk = (size_t)geometry->head_dim_k;
 	c->dv = geometry->head_dim_v ? (size_t)geometry->head_dim_v : c->dk;
@@ -140,7 +140,7 @@ void calibration_make(struct calibration *c, const clkv_geometry *geometry,
 	c->v_mean = array(c->heads * c->dv);
 	for (size_t at = 0; at < c->heads; at++)
 		make_head(c, kind, at);
-	write_file(c, kind->value ? kind->value : feed_normal, kind->before_rope);
+	write_file(c, kind->value ? kind->value : feed_normal, kind->turned);
 }
 
 void calibration_free(struct calibration *c)

@@ -12,7 +12,7 @@ struct calibration_kind {
 	double
 		error; /**< mean square that codes of K are said to add, in steps of the token's class; 0: none */
 	bool one_class;   /**< all tokens have factor 1 */
-	bool before_rope; /**< codes are of keys in front of the geometry's RoPE, of pairs with steps alike */
+	int turned;       /**< pairs that are coded as they were in front of the geometry's RoPE */
 	feed_value value; /**< what is measured; NULL: feed_normal */
 };
 
@@ -20,6 +20,7 @@ struct calibration_kind {
 struct calibration {
 	clkv_geometry geometry;
 	size_t heads, dk, dv;
+	int turned; /**< pairs */
 	float *k_step, *k_mean, *k_ask, *k_square, *k_error, *threshold, *v_step, *v_mean;
 	float k_factor[3], v_factor[3];
 	struct memory_file file; /**< for model 0 */
