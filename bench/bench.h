@@ -71,7 +71,7 @@ struct bench_result {
 	double commit_us,
 		select_us; /**< commits of one row, of one layer: all but those that select, and these */
 	double commit_mean_us; /**< of all, selections included */
-	double compress_share; /**< a prompt's commits against its appending and attention */
+	double compress_share; /**< what a prompt takes beyond one of f16, over that */
 };
 
 struct bench_operation {

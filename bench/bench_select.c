@@ -84,6 +84,12 @@ static bool generate(struct bench_rig *rig, struct bench_result *result, struct 
 	return true;
 }
 
+/* Appending, attention and commits of a prompt, per layer. */
+static double prompt_us(const struct bench_rig *rig)
+{
+	return (rig->rows_us + rig->seal_us) / (double)rig->layers;
+}
+
 static bool run(struct bench_rig *rig, struct bench_rig *exact, struct bench_result *result,
                 struct tool_error *error)
 {
@@ -91,7 +97,7 @@ static bool run(struct bench_rig *rig, struct bench_rig *exact, struct bench_res
 	const size_t tokens = p->tokens - p->rows;
 	if (!bench_rig_fill(rig, tokens, error) || !bench_rig_fill(exact, tokens, error))
 		return false;
-	result->compress_share = rig->seal_us / rig->rows_us;
+	result->compress_share = prompt_us(rig) / prompt_us(exact) - 1.0;
 	return count_work(rig, &result->work, error) && measure(rig, exact, result, error) &&
 	       generate(rig, result, error);
 }
@@ -103,6 +109,7 @@ bool bench_select(const struct bench_machine *machine, const struct bench_proble
 	struct bench_problem select = *problem, f16 = *problem;
 	select.attended = true;
 	f16.recipe = "f16";
+	f16.attended = true;
 	bool done = bench_rig_open(&rig, machine, &select, true, error) &&
 	            bench_rig_open(&exact, machine, &f16, true, error) &&
 	            run(&rig, &exact, result, error);

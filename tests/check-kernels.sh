@@ -143,6 +143,16 @@ for more in '' '-DSTATE_BYTES=1024 -DQAQ_LEAST=0 -DQAQ_MOST=8 -DQAQ_EPS_K=1 -DQA
 		done
 	done
 done
+# weights that attention leaves, of all heads of a group at a time and of some
+for heads in 1 2 4; do
+	for form in '-DLANES=1 -DVEC=8' '-DLANES=1 -DVEC=16' '-DLANES=64 -DVEC=1' '-DLANES=32 -DVEC=4'; do
+		for file in attend_partial score_weights; do
+			# shellcheck disable=SC2086 # several words each
+			compile_some "$dir"/*/$file.cl $form -DG=4 -DHT=$heads -DTR=4 -DSTREAMS=2 -DQ_HEADS=8 -DSTATE_BYTES=1024 -DLEAVES=1 \
+				-DTRACED=1 -DSCORE_ROWS=$((heads / 2)) -DSCORE_GROUP=$((heads / 2))
+		done
+	done
+done
 # latents of rows, in half and as codes
 half='-DK_CODEC=0 -DV_CODEC=0 -DK_BITS=16 -DV_BITS=16 -DK_AXIS=0 -DV_AXIS=1 -DK_GROUP=16 -DV_GROUP=16 -DK_SYM=0 -DV_SYM=0'
 half="$half -DK_PARAMS_OFF=0 -DK_CODES_OFF=0 -DV_PARAMS_OFF=4096 -DV_CODES_OFF=4096"

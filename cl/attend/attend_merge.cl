@@ -2,7 +2,7 @@
 /* attend_merge: combines the partial records of each row and query head into the caller's output; where stages want to
  * know the newest queries, leaves them in `seen` (abi.clh).
  * Source: log-sum-exp merge of split attention (Flash-Decoding).
- * Grid: (LANES * n_rows, Q_HEADS). Local: DV floats.
+ * Grid: (LANES * rows from first_row on, Q_HEADS). Local: DV floats.
  * part_acc [record][DV] | part_ml [record][2]: maximum of logit * log2(e), sum of exp2(logit - maximum)
  * lse [n_rows][Q_HEADS] natural log | sinks [Q_HEADS] natural logits that take mass and have no value
  * Numbers: f32; records that saw no token have maximum -inf and sum 0, and add nothing. */
@@ -16,7 +16,7 @@
 __kernel GROUP_SIZE void attend_merge(ARGS(ATTEND_MERGE_ARGS))
 {
 	__local float x[DV];
-	uint row = (uint)get_group_id(0), head = (uint)get_group_id(1);
+	uint row = first_row + (uint)get_group_id(0), head = (uint)get_group_id(1);
 	__global const uint *item =
 		plan + plan[rows + row * ABI_NEW_WORDS + ABI_NEW_ITEM] * ABI_ITEM_WORDS;
 	const uint at = row + item[ABI_ITEM_GAP]; /* in the caller's tensors */

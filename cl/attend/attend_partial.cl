@@ -7,16 +7,21 @@
  * projections  of latents, where sealed blocks hold them: their factors; of sums of atoms: dictionaries
  * window   a row at position p sees tokens p - window + 1 .. p; 0: all up to p
  * alpha    of the weights of slots that stand for several tokens
+ * weights  left_weights.clh, of the item's rows from left_first on, if left_rows isn't 0
  * Numbers: scores and sums in f32, one running maximum per query. Passes per block: scores, softmax, sums. */
 #include "attend.clh"
 #include "attend_args.clh"
 #include "expanded_keys.clh"
 #include "latents.clh"
+#include "left_weights.clh"
 #include "outliers.clh"
 #include "pruned_scores.clh"
 #include "pruned_sums.clh"
 #include "weigh_slots.clh"
 
+#ifndef LEAVES
+#define LEAVES 0 /* 1: where it's told to, it leaves the weights of each row behind */
+#endif
 /* Outliers, whose sums come beside those of codes, planes of as many bits as a token's codes have, keys that are made whole, and V
  * with a scale per channel and group, whose sums are apart until the group ends. */
 #if EXPANDS || HAS_OUTLIERS || K_CODEC == ABI_CODEC_QAQ ||                                         \
@@ -58,6 +63,11 @@ __kernel ATTEND_GROUP_SIZE void attend_partial(ARGS(ATTEND_PARTIAL_ARGS))
 		.end = end,
 	};
 	const uint n = view_blocks(see);
+#if LEAVES
+	const struct left_weights left = {weights, places, left_rows};
+	const uint part = stream * (G / HT) + (uint)get_group_id(1) % (G / HT);
+	const uint left_row0 = job[ABI_WORK_ROW] - left_first;
+#endif
 	const uint split = job[ABI_WORK_SPLIT] & 0xffff, splits = job[ABI_WORK_SPLIT] >> 16;
 
 	for (int u = 0; u < NQ; u++) {
@@ -94,8 +104,13 @@ __kernel ATTEND_GROUP_SIZE void attend_partial(ARGS(ATTEND_PARTIAL_ARGS))
 		const long ahead = (long)(next.at - b.at);
 		/* of slots positions say nothing of the block as a whole */
 		const bool whole = STATE_BYTES ? !b.listed : true;
-		if (window && whole && b.hi + window <= position + 1)
-			continue; /* behind every row's window */
+		if (window && whole && b.hi + window <= position + 1) { /* behind every row's window */
+#if LEAVES
+			if (left_rows > 0)
+				leave_weights(left, i, part, left_row0, scores, 0);
+#endif
+			continue;
+		}
 #if EXPANDS
 		(void)pruning, (void)last_sealed, (void)key;
 		expanded_scores(b, i, see, pool, ahead, group, queries, kept, expanded, scores);
@@ -114,6 +129,10 @@ __kernel ATTEND_GROUP_SIZE void attend_partial(ARGS(ATTEND_PARTIAL_ARGS))
 		soften(b, position, window, softcap, scores, m, l, shrink, scratch);
 #endif
 		SYNC();
+#if LEAVES
+		if (left_rows > 0)
+			leave_weights(left, i, part, left_row0, scores, m);
+#endif
 #if LATENTS
 		shrink_sums(b.sealed ? 1 : VALUE_HEADS, NQ, b.sealed ? DV : RANK_V, shrink,
 		            b.sealed ? sums : latents);
@@ -138,7 +157,7 @@ __kernel ATTEND_GROUP_SIZE void attend_partial(ARGS(ATTEND_PARTIAL_ARGS))
 		            value_rows(projections, first_projection + stream) + j * RANK_V * DV, sums);
 #endif
 	for (int u = 0; u < (int)n_rows * HT; u++) {
-		uint part = plan[rows + (row0 + (uint)u / HT) * ABI_NEW_WORDS + ABI_NEW_PART] + split;
-		store_part(sums, m, l, u, (ulong)part * Q_HEADS + head + (uint)u % HT, part_acc, part_ml);
+		uint record = plan[rows + (row0 + (uint)u / HT) * ABI_NEW_WORDS + ABI_NEW_PART] + split;
+		store_part(sums, m, l, u, (ulong)record * Q_HEADS + head + (uint)u % HT, part_acc, part_ml);
 	}
 }

@@ -11,28 +11,15 @@
  * sums     of score_sums.cl, if weights are among candidates alone
  * lambda   what the weights of a row shrink by with each row behind it; add: to the scores in the blocks' state
  * Numbers: logits anew in f32 from queries rounded to half, weights by the log-sum-exp that attention found. */
+#include "added_rows.clh"
 #include "asked_rows.clh"
 #include "pruned_scores.clh"
 #include "select_args.clh"
 #include "weigh_slots.clh"
 
-#ifndef SCORE_ROWS
-#define SCORE_ROWS ABI_ROWS_SUM
-#endif
 #ifndef OLD
 #define OLD 0 /* 1: weights are shares of what candidates have together (score_sums.cl) */
 #endif
-#ifndef TRACED
-#define TRACED 0 /* 1: also the largest weight, and what the newest rows gave */
-#endif
-#ifndef SCORE_GROUP
-#define SCORE_GROUP ABI_GROUP_SUM
-#endif
-
-INLINE floatv reduce_heads(floatv sum, floatv x)
-{
-	return SCORE_GROUP == ABI_GROUP_MAX ? MAX_OF(sum, x) : sum + x;
-}
 
 /* best [TR][BT]: the weights of HT heads in a tile of rows, reduced to those of heads before. */
 INLINE void weigh_tile(const struct block b, const struct asked a, uint r0, int first_heads,
@@ -55,51 +42,17 @@ INLINE void weigh_tile(const struct block b, const struct asked a, uint r0, int 
 	}
 }
 
-/* total [BT], and if they are kept peak and recent [BT]: rows of a tile join those before. */
-INLINE void add_rows(const struct asked a, uint r0, float lambda, __local const float *best,
-                     __local float *total, __local float *peak, __local float *recent)
-{
-	const int n = (int)MIN_OF((uint)TR, a.n - r0);
-	const float part = SCORE_GROUP == ABI_GROUP_MEAN ? 1.0f / G : 1.0f;
-	for (int t = LANE * VEC; t < BT; t += LANES * VEC) {
-		floatv sum = LOADV(total + t);
-#if TRACED
-		floatv top = LOADV(peak + t), last = LOADV(recent + t);
-#endif
-		for (int r = 0; r < n; r++) {
-			const floatv x = LOADV(best + r * BT + t) * part;
-#if SCORE_ROWS == ABI_ROWS_ABOVE
-			/* >= and rounding: uniform attention must reach its own mean */
-			const float mean = (1.0f - 1e-5f) / (float)(a.position + r0 + r + 1);
-			sum = x >= (floatv)(mean) ? (floatv)(1.0f) : sum;
-#elif SCORE_ROWS == ABI_ROWS_MAX
-			sum = MAX_OF(sum, x);
-#else
-			sum = fma(sum, (floatv)(lambda), x);
-#endif
-#if TRACED
-			top = MAX_OF(top, x);
-			last = fma(last, (floatv)(1.0f - 1.0f / ABI_RECENT), x);
-#endif
-		}
-#if TRACED
-		STOREV(top, peak + t);
-		STOREV(last, recent + t);
-#endif
-		STOREV(sum, total + t);
-	}
-}
-
 __kernel GROUP_SIZE void score_rows(ARGS(SCORE_ROWS_ARGS))
 {
 	__local float rows[NQ * DK], logits[NQ * BT], scratch[SHARE_SCRATCH];
 	__local float lse[NQ], folded_k[FOLDED_K], best[TR * BT], total[BT];
-	__local float peak[TRACED ? BT : 1], recent[TRACED ? BT : 1];
+	__local float peak[TRACES], recent[TRACES];
 	__local uchar codes[DECODED] __attribute__((aligned(16)));
 	__local float kept[KEPT], tile[RECOVERED] __attribute__((aligned(64)));
 	__local float factors[FACTORS], amplitudes[ALL_AMPLITUDES] __attribute__((aligned(64)));
 	__local ushort starts[STARTS];
 	const struct pruning pruning = {kept, tile, factors, amplitudes, starts};
+	const struct added added = {total, peak, recent, best};
 	const uint i = (uint)get_group_id(0), stream = first_stream + (uint)get_group_id(1),
 			   layer = first_layer + (uint)get_group_id(2);
 	__global const uint *row = table_row(tables, slab, cap, layer, stream);
@@ -111,16 +64,8 @@ __kernel GROUP_SIZE void score_rows(ARGS(SCORE_ROWS_ARGS))
 	const struct block b = view_block(see, i);
 	__global const uchar *block = pool + b.at;
 	__global float *out = scores + (ulong)(layer * STREAMS + stream) * places + i * BT;
-#if TRACED
 	__global half *trace = traces + 2 * (out - scores);
-#endif
-	for (int t = LANE; t < BT; t += LANES) {
-		total[t] = add ? slot_scores(block)[t] : 0.0f;
-#if TRACED
-		peak[t] = vload_half(2 * t, slot_traces(block));
-		recent[t] = vload_half(2 * t + 1, slot_traces(block));
-#endif
-	}
+	start_added(added, block, add);
 	SYNC();
 	for (uint r0 = 0; r0 < n; r0 += TR) {
 		for (int h0 = 0; h0 < G; h0 += HT) {
@@ -144,17 +89,8 @@ __kernel GROUP_SIZE void score_rows(ARGS(SCORE_ROWS_ARGS))
 			weigh_tile(b, a, r0, h0 == 0, window, softcap, logits, lse, best);
 			SYNC();
 		}
-		add_rows(a, r0, lambda, best, total, peak, recent);
+		add_rows(a, r0, lambda, added);
 		SYNC();
 	}
-	/* No branch by lane may end the kernel: PoCL's lanes would all go where the first goes (doc/vendors.md). Lanes behind the
-	 * block repeat its last slot. */
-	for (int u = 0; u < BT; u += LANES) {
-		const int t = MIN_OF(u + LANE, BT - 1);
-		out[t] = total[t];
-#if TRACED
-		vstore_half_rte(peak[t], 2 * t, trace);
-		vstore_half_rte(MIN_OF(recent[t], 65504.0f), 2 * t + 1, trace);
-#endif
-	}
+	store_added(added, out, trace);
 }

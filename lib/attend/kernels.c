@@ -95,6 +95,8 @@ static clkv_status plan_attend(struct builder *b, const struct clkv__variant *va
 	clkv__macros m = with_rope(b->cache, variant, base);
 	clkv__macros_int(&m, "HT", b->cache->cut.tile_heads);
 	clkv__macros_int(&m, "TR", tile_rows);
+	if (!variant->dense && tile_rows > 1 && b->cache->sizes.left_rows > 0)
+		clkv__macros_int(&m, "LEAVES", 1);
 	if (context->subgroups && b->cache->tuning.lanes > 1) {
 		CLKV_TRY(clkv__program_find(context, file, &m, &k->plain, error));
 		m.std = context->subgroups;
@@ -143,6 +145,13 @@ static void row_macros(const struct builder *b, clkv__macros *m)
 	clkv__macros_int(m, "TR", 1);
 }
 
+/* As many rows as the tuning allows, as in a prompt. */
+static void tile_macros(const struct builder *b, clkv__macros *m)
+{
+	clkv__macros_int(m, "HT", b->cache->cut.tile_heads);
+	clkv__macros_int(m, "TR", b->cache->cut.tile_rows);
+}
+
 /* What reads single tokens of a variant's blocks. */
 static clkv_status plan_listed(struct builder *b, const clkv__macros *codec,
                                struct clkv__variant_kernels *k, clkv_error *error)
@@ -166,14 +175,15 @@ static clkv_status plan_selecting(struct builder *b, const clkv__macros *codec,
 	clkv__macros m = *codec, tile;
 	clkv__select_macros(s, &m);
 	tile = m;
-	clkv__macros_int(&tile, "HT", b->cache->cut.tile_heads);
-	clkv__macros_int(&tile, "TR", b->cache->cut.tile_rows);
+	tile_macros(b, &tile);
 	const struct clkv__kernel_file rows = clkv__score_of(s)->rows;
 	if (rows.file)
 		CLKV_TRY(plan_tile(b, rows.file, rows.name, &tile, &k->score_rows, error));
 	if (s->old)
 		CLKV_TRY(plan_tile(b, "score_sums.cl", "score_sums", &tile, &k->score_sums, error));
 	row_macros(b, &m);
+	if (clkv__weighs(s))
+		CLKV_TRY(plan(b, rows.file, rows.name, &m, &k->score_row, error));
 	CLKV_TRY(plan(b, "gather_slots.cl", "gather_slots", &m, &k->gather, error));
 	if (b->cache->sizes.merged_blocks == 0)
 		return CLKV_OK;
@@ -209,9 +219,11 @@ static clkv_status plan_select(struct builder *b, clkv_error *error)
 	const struct clkv__select *s = &b->cache->plan.select;
 	struct clkv__select_kernels *k = &b->cache->kernels->select;
 	const struct clkv__variant plain = {.dense = true};
-	clkv__macros m;
+	clkv__macros m, tile;
 	shape_macros(b->cache, &plain, &m);
 	clkv__select_macros(s, &m);
+	tile = m;
+	tile_macros(b, &tile);
 	row_macros(b, &m);
 	CLKV_TRY(plan(b, "select_list.cl", "select_list", &m, &k->list, error));
 	CLKV_TRY(plan_score(b, &m, k, error));
@@ -223,6 +235,8 @@ static clkv_status plan_select(struct builder *b, clkv_error *error)
 		CLKV_TRY(plan(b, "score_mean.cl", "score_mean", &m, &k->mean, error));
 	if (clkv__select_mixes(s))
 		CLKV_TRY(plan(b, "score_mix.cl", "score_mix", &m, &k->mix, error));
+	if (b->cache->sizes.left_rows > 0)
+		CLKV_TRY(plan(b, "score_weights.cl", "score_weights", &tile, &k->weights, error));
 	return clkv__select_weighs_merged(s)
 	           ? plan(b, "weigh_dropped.cl", "weigh_dropped", &m, &k->weigh, error)
 	           : CLKV_OK;

@@ -32,6 +32,7 @@ struct clkv__variant_kernels {
 	struct clkv__kernel recall, score;       /**< none: nothing is recalled; nor by its keys */
 	struct clkv__kernel score_rows, score_sums, gather,
 		merge_slots; /**< none: no tokens are selected; nor by attention; nor merged */
+	struct clkv__kernel score_row; /**< of a single row; none: rows weigh no tokens */
 };
 
 /** Kernels of an index, which don't depend on what blocks are made of. */
@@ -51,6 +52,7 @@ struct clkv__select_kernels {
 		mix; /**< none: scores are tokens' and heads' own, and attention's alone */
 	struct clkv__kernel turns, shares; /**< none: queries judge as they are, by weights */
 	struct clkv__kernel weigh;         /**< none: merged tokens count alike */
+	struct clkv__kernel weights;       /**< none: attention leaves none */
 };
 
 struct clkv__kernels {

@@ -5,6 +5,7 @@
 #include "../cl/attend/attend_args.clh"
 #include "attend/args.h"
 #include "attend/launch_index.h"
+#include "attend/launch_weights.h"
 
 KERNEL_ARGS(append_rows, APPEND_ROWS_ARGS)
 KERNEL_ARGS(attend_partial, ATTEND_PARTIAL_ARGS)
@@ -44,11 +45,12 @@ clkv_status clkv__launch_append(clkv_cache *cache, struct clkv__chain *chain,
 	return run(&a, chain, 2, groups, lanes_of(cache), n_wait, wait, done, error);
 }
 
+/* left: the first row of the item that leaves its weights, or NULL: none does. */
 static clkv_status attend_list(clkv_cache *cache, struct clkv__chain *chain,
                                const struct clkv__pass *pass, struct clkv__kernel *kernel,
-                               const struct clkv__work_list *works, const struct clkv__span *span,
-                               const clkv_tensor *q, cl_uint n_wait, const cl_event *wait,
-                               clkv_error *error)
+                               const struct clkv__work_list *works, const uint32_t *left,
+                               const struct clkv__span *span, const clkv_tensor *q, cl_uint n_wait,
+                               const cl_event *wait, clkv_error *error)
 {
 	int layer = span->first_layer;
 	if (works->n == 0)
@@ -77,16 +79,23 @@ static clkv_status attend_list(clkv_cache *cache, struct clkv__chain *chain,
 				ROPE_FIELDS(cache),
 				.alpha = cache->plan.select.alpha,
 				PROJECTION_FIELDS(cache, layer),
+				.weights = cache->selection.weights ? cache->selection.weights : cache->part_ml,
+				.places = cache->sizes.places,
+				.left_rows = left ? cache->sizes.left_rows : 0,
+				.left_first = left ? *left : 0,
 			});
 	size_t parts = (size_t)(shape->g / cache->cut.tile_heads);
 	size_t groups[3] = {works->n, (size_t)span->n_streams * parts, 1};
 	return run(&a, chain, 2, groups, lanes_of(cache), n_wait, wait, NULL, error);
 }
 
+/* Of n rows of the step from `first` on. */
 static clkv_status merge(clkv_cache *cache, struct clkv__chain *chain,
-                         const struct clkv__pass *pass, int layer, const clkv_attend_args *args,
-                         cl_event *done, clkv_error *error)
+                         const struct clkv__pass *pass, int layer, uint32_t first, uint32_t n,
+                         const clkv_attend_args *args, cl_event *done, clkv_error *error)
 {
+	if (n == 0)
+		return CLKV_OK;
 	struct args a = args_of(cache, &kernels_of(cache, layer)->merge, error);
 	put_attend_merge(
 		&a,
@@ -103,6 +112,7 @@ static clkv_status merge(clkv_cache *cache, struct clkv__chain *chain,
 			.sinks_offset = args->sinks_offset,
 			.has_sinks = args->sinks != NULL,
 			.rows = pass->new_word,
+			.first_row = first,
 			TENSOR_FIELDS(q, &args->q),
 			.seen = seen(cache),
 			.layers = (cl_uint)cache->shape.layers,
@@ -112,8 +122,33 @@ static clkv_status merge(clkv_cache *cache, struct clkv__chain *chain,
 			.most_rows = cache->sizes.max_step_tokens,
 			PROJECTION_FIELDS(cache, layer),
 		});
-	size_t groups[3] = {pass->n_rows, (size_t)cache->shape.q_heads, 1};
+	size_t groups[3] = {n, (size_t)cache->shape.q_heads, 1};
 	return run(&a, chain, 2, groups, lanes_of(cache), 0, NULL, done, error);
+}
+
+/* Rows that leave their weights and weigh tokens by them, as many at a time as there is room for. */
+static clkv_status attend_left(clkv_cache *cache, struct clkv__chain *chain,
+                               const struct clkv__pass *pass, int layer,
+                               const clkv_attend_args *args, cl_uint n_wait, const cl_event *wait,
+                               clkv_error *error)
+{
+	const struct clkv__left_item *left = &pass->left;
+	const uint32_t tile = (uint32_t)cache->cut.tile_rows, most = cache->sizes.left_rows;
+	for (uint32_t row = 0, n; row < left->n_rows; row += n) {
+		n = left->n_rows - row < most ? left->n_rows - row : most;
+		const struct clkv__work_list works = {left->works.word +
+		                                          row / tile * left->per_tile * ABI_WORK_WORDS,
+		                                      (n + tile - 1) / tile * left->per_tile};
+		for (int first = 0; first < cache->shape.streams;) {
+			const struct clkv__span span = clkv__span_of(cache, layer, first);
+			CLKV_TRY(attend_list(cache, chain, pass, &span_kernels(cache, &span)->attend_tile,
+			                     &works, &row, &span, &args->q, n_wait, wait, error));
+			first += span.n_streams;
+		}
+		CLKV_TRY(merge(cache, chain, pass, layer, left->row + row, n, args, NULL, error));
+		CLKV_TRY(clkv__launch_weights(cache, chain, left, layer, row, n, error));
+	}
+	return CLKV_OK;
 }
 
 clkv_status clkv__launch_attend(clkv_cache *cache, struct clkv__chain *chain,
@@ -122,21 +157,32 @@ clkv_status clkv__launch_attend(clkv_cache *cache, struct clkv__chain *chain,
                                 cl_event *done, clkv_error *error)
 {
 	bool recalls = clkv__layer_recalls(cache, layer);
+	bool leaves = pass->left.works.n > 0 && layer >= cache->plan.general.skip;
+	if (leaves)
+		CLKV_TRY(attend_left(cache, chain, pass, layer, args, n_wait, wait, error));
 	for (int first = 0; first < cache->shape.streams;) {
 		const struct clkv__span span = clkv__span_of(cache, layer, first);
 		struct clkv__variant_kernels *k = span_kernels(cache, &span);
-		CLKV_TRY(attend_list(cache, chain, pass, &k->attend_row, &pass->decode, &span, &args->q,
-		                     n_wait, wait, error));
-		CLKV_TRY(attend_list(cache, chain, pass, &k->attend_tile, &pass->prefill, &span, &args->q,
-		                     n_wait, wait, error));
+		CLKV_TRY(attend_list(cache, chain, pass, &k->attend_row, &pass->decode, NULL, &span,
+		                     &args->q, n_wait, wait, error));
+		CLKV_TRY(attend_list(cache, chain, pass, &k->attend_tile, &pass->prefill, NULL, &span,
+		                     &args->q, n_wait, wait, error));
+		if (!leaves)
+			CLKV_TRY(attend_list(cache, chain, pass, &k->attend_tile, &pass->left.works, NULL,
+			                     &span, &args->q, n_wait, wait, error));
 		if (!recalls)
-			CLKV_TRY(attend_list(cache, chain, pass, &k->attend_row, &pass->recall, &span, &args->q,
-			                     n_wait, wait, error));
+			CLKV_TRY(attend_list(cache, chain, pass, &k->attend_row, &pass->recall, NULL, &span,
+			                     &args->q, n_wait, wait, error));
 		first += span.n_streams;
 	}
 	if (recalls)
 		CLKV_TRY(clkv__launch_recall(cache, chain, pass, layer, &args->q, n_wait, wait, error));
-	return merge(cache, chain, pass, layer, args, done, error);
+	if (!leaves)
+		return merge(cache, chain, pass, layer, 0, pass->n_rows, args, done, error);
+	CLKV_TRY(merge(cache, chain, pass, layer, 0, pass->left.row, args, NULL, error));
+	uint32_t behind = pass->left.row + pass->left.n_rows;
+	CLKV_TRY(merge(cache, chain, pass, layer, behind, pass->n_rows - behind, args, NULL, error));
+	return done ? clkv__chain_end(chain, done, error) : CLKV_OK;
 }
 
 clkv_status clkv__launch_table_update(clkv_cache *cache, struct clkv__chain *chain, cl_uint n_pairs,

@@ -47,7 +47,9 @@ static clkv_status score_rows(clkv_cache *cache, struct clkv__chain *chain, cons
 	const struct clkv__select *p = &cache->plan.select;
 	if (p->old)
 		CLKV_TRY(sum_rows(cache, chain, s, span, error));
-	struct args a = args_of(cache, &span_kernels(cache, span)->score_rows, error);
+	struct clkv__variant_kernels *k = span_kernels(cache, span);
+	bool one = s->by->n == 1 && k->score_row.program;
+	struct args a = args_of(cache, one ? &k->score_row : &k->score_rows, error);
 	put_score_rows(
 		&a, &(struct score_rows_args){
 				.pool = cache->pool.layers[span->first_layer].mem,

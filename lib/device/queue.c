@@ -206,14 +206,14 @@ clkv_status clkv__chain_zero(struct clkv__chain *chain, cl_mem mem, size_t offse
 	return advance(chain, event, NULL, error);
 }
 
-clkv_status clkv__chain_copy(struct clkv__chain *chain, cl_mem mem, size_t from, size_t to,
-                             size_t size, clkv_error *error)
+clkv_status clkv__chain_copy(struct clkv__chain *chain, cl_mem from, size_t from_offset, cl_mem to,
+                             size_t to_offset, size_t size, clkv_error *error)
 {
 	struct wait_list w;
 	cl_event event = NULL;
 	CLKV_TRY(gather(chain, 0, NULL, &w, error));
 	ENQUEUE(chain, error,
-	        clEnqueueCopyBuffer(chain->queue, mem, mem, from, to, size, w.n, w.list,
+	        clEnqueueCopyBuffer(chain->queue, from, to, from_offset, to_offset, size, w.n, w.list,
 	                            slot(chain, &event, NULL)));
 	return advance(chain, event, NULL, error);
 }

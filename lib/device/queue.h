@@ -40,8 +40,8 @@ clkv_status clkv__chain_write(struct clkv__chain *chain, cl_mem mem, size_t offs
                               const void *data, cl_event *done, clkv_error *error);
 clkv_status clkv__chain_read(struct clkv__chain *chain, cl_mem mem, size_t offset, size_t size,
                              void *data, cl_event *done, clkv_error *error);
-clkv_status clkv__chain_copy(struct clkv__chain *chain, cl_mem mem, size_t from, size_t to,
-                             size_t size, clkv_error *error);
+clkv_status clkv__chain_copy(struct clkv__chain *chain, cl_mem from, size_t from_offset, cl_mem to,
+                             size_t to_offset, size_t size, clkv_error *error);
 
 /** Lets the host see bytes of a buffer that is its own memory. */
 clkv_status clkv__chain_show(struct clkv__chain *chain, cl_mem mem, size_t offset, size_t size,

@@ -14,6 +14,7 @@
  */
 #include "step/seal_select.h"
 
+#include "attend/launch_weights.h"
 #include "base/alloc.h"
 #include "base/error.h"
 #include "step/choose.h"
@@ -122,7 +123,9 @@ static struct clkv__scoring scoring_of(const struct clkv__work *w, uint32_t row,
 static clkv_status choose(struct clkv__work *w, bool again, clkv_error *error)
 {
 	clkv_cache *cache = w->cache;
-	if (w->scores)
+	if (w->left)
+		CLKV_TRY(clkv__launch_weighed(cache, w->chain, error));
+	else if (w->scores)
 		CLKV_TRY(clkv__launch_score_rows(cache, w->chain, &w->leaving, &w->by, error));
 	if (!w->selects)
 		return CLKV_OK;
@@ -176,6 +179,17 @@ void clkv__select_free(clkv_cache *cache)
 
 /* ---- all items of a commit ---- */
 
+/* Whether n rows of an item are all that attention has let weigh tokens, in all layers. */
+static bool has_weighed(const struct clkv_step *step, const struct clkv__step_item *item,
+                        uint32_t n)
+{
+	const struct clkv__left_item *left = &step->pass.left;
+	bool all = left->works.n > 0 && item == &step->items[left->item] && n == left->n_rows;
+	for (int l = step->cache->plan.general.skip; all && l < step->cache->shape.layers; l++)
+		all = step->weighed[l];
+	return all;
+}
+
 static struct clkv__work work_of(struct clkv_step *step, const struct clkv__step_item *item,
                                  uint32_t n_kept)
 {
@@ -194,6 +208,7 @@ static struct clkv__work work_of(struct clkv_step *step, const struct clkv__step
 	w.leaving = leaving_of(cache, item, n_kept, &w.quota);
 	w.unread = is_unread(item, item->seq->length + n_kept);
 	w.weighs = n_rows > 0;
+	w.left = w.weighs && has_weighed(step, item, n_rows);
 	if (n_kept == 0 && !w.ends && !w.weighs)
 		return w;
 	w.selects = w.leaving.n > 0;

@@ -25,6 +25,7 @@ struct clkv__work {
 	struct clkv__quota quota;
 	bool unread;          /**< tokens that nobody has judged are among them: all stay */
 	bool weighs;          /**< rows of this step weigh tokens, for good */
+	bool left;            /**< its rows have done so as they attended */
 	bool scores, selects; /**< tokens have scores; some leave the window */
 	bool done;            /**< all marks are enqueued; else how many launches of them are */
 	uint32_t marked;

@@ -18,12 +18,13 @@ static bool take_memory(struct clkv_step *step, const clkv_cache *cache)
 	step->items = clkv__calloc(a, s->max_step_tokens, sizeof *step->items);
 	step->layers = clkv__calloc(a, layers, 1);
 	step->attended = clkv__calloc(a, layers, 1);
+	step->weighed = clkv__calloc(a, layers, 1);
 	if (lists > 0)
 		step->pass.lists = clkv__calloc(a, lists, sizeof *step->pass.lists);
 	if (s->moves)
 		step->pass.asks = clkv__calloc(a, asks, sizeof *step->pass.asks);
-	return step->items && step->layers && step->attended && (step->pass.lists || lists == 0) &&
-	       (step->pass.asks || !s->moves);
+	return step->items && step->layers && step->attended && step->weighed &&
+	       (step->pass.lists || lists == 0) && (step->pass.asks || !s->moves);
 }
 
 clkv_status clkv__step_init(clkv_cache *cache, clkv_error *error)
@@ -49,6 +50,7 @@ void clkv__step_free(clkv_cache *cache)
 	clkv__free(a, step->items);
 	clkv__free(a, step->layers);
 	clkv__free(a, step->attended);
+	clkv__free(a, step->weighed);
 	clkv__free(a, step);
 	cache->step = NULL;
 }

@@ -48,6 +48,7 @@ struct clkv_step {
 	struct clkv__pass pass;  /**< what launches are told of it */
 	unsigned char *layers;   /**< [layers] enum clkv__layer_state */
 	unsigned char *attended; /**< [layers] whether clkv_step_attend was called */
+	unsigned char *weighed;  /**< [layers] whether pass.left has weighed its tokens then */
 	struct clkv__sealing sealing;
 	struct clkv__step_figures before; /**< the commit */
 };

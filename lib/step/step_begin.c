@@ -295,9 +295,9 @@ static clkv_status copy_shared(struct clkv_step *step, clkv_error *error)
 		uint32_t to = clkv__tables_get(&cache->tables, c->word);
 		size_t units = c->sealed ? clkv__sealed_units(&cache->pool, (int)c->layer, to)
 		                         : cache->sizes.half_units;
-		CLKV_TRY(clkv__chain_copy(&step->chain, cache->pool.layers[c->layer].mem,
-		                          (size_t)c->before * ABI_UNIT, (size_t)to * ABI_UNIT,
-		                          units * ABI_UNIT, error));
+		cl_mem mem = cache->pool.layers[c->layer].mem;
+		CLKV_TRY(clkv__chain_copy(&step->chain, mem, (size_t)c->before * ABI_UNIT, mem,
+		                          (size_t)to * ABI_UNIT, units * ABI_UNIT, error));
 	}
 	return CLKV_OK;
 }
@@ -360,6 +360,7 @@ static clkv_status open_band(clkv_cache *cache, const struct opening *o, clkv_er
 	take(step, o);
 	cache->tables.n_changes = 0;
 	memset(step->attended, 0, (size_t)cache->shape.layers);
+	memset(step->weighed, 0, (size_t)cache->shape.layers);
 	clkv_status status = o->probes ? CLKV_OK : reserve(step, error);
 	if (status == CLKV_OK)
 		status = join_and_send(step, o->queue, error);

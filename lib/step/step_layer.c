@@ -171,6 +171,7 @@ static clkv_status attend(clkv_step *step, int layer, const clkv_attend_args *ar
 		                             wait, at_once, error);
 	CLKV_TRY(clkv__host_tensors_end(&host, status, done, error));
 	step->attended[layer] = true;
+	step->weighed[layer] = step->pass.left.works.n > 0;
 	return CLKV_OK;
 }
 
@@ -211,6 +212,7 @@ static clkv_status observe(clkv_step *step, int layer, const clkv_observe_args *
 		                              wait, done, error);
 	CLKV_TRY(clkv__host_tensors_end(&host, status, NULL, error));
 	step->attended[layer] = true;
+	step->weighed[layer] = false; /* whose rows attention hasn't seen */
 	return CLKV_OK;
 }
 

@@ -72,11 +72,43 @@ static uint32_t *put_tile(uint32_t *w, uint32_t item, uint32_t row, uint32_t row
 	return w;
 }
 
-enum work { SINGLE, TILED, RECALLED };
+enum work { SINGLE, TILED, LEFT, RECALLED };
 
-static enum work work_of(const clkv_cache *cache, const struct clkv__step_item *item)
+static enum work work_of(const struct clkv_step *step, size_t i)
 {
-	return recalls(item) ? RECALLED : tile_rows(cache, item) == 1 ? SINGLE : TILED;
+	const struct clkv__step_item *item = &step->items[i];
+	return recalls(item)                                             ? RECALLED
+	       : tile_rows(step->cache, item) == 1                       ? SINGLE
+	       : step->pass.left.n_rows > 0 && i == step->pass.left.item ? LEFT
+	                                                                 : TILED;
+}
+
+/* Of the items whose rows weigh tokens, and come in tiles, the one that has most leaves its weights. */
+static void choose_left(struct clkv_step *step, uint32_t per)
+{
+	const clkv_cache *cache = step->cache;
+	const struct clkv__step_item *best = NULL;
+	for (size_t i = 0; i < step->n_items && cache->sizes.left_rows > 0 && !step->probes; i++) {
+		const struct clkv__step_item *item = &step->items[i];
+		if (clkv__select_by(&cache->plan.select, item->phase) && tile_rows(cache, item) > 1 &&
+		    (!best || item->n_new > best->n_new))
+			best = item;
+	}
+	step->pass.left = (struct clkv__left_item){0};
+	if (!best)
+		return;
+	const uint32_t end = best->length + best->n_new, sinks = clkv__sinks(cache, end);
+	step->pass.left = (struct clkv__left_item){
+		.item = (size_t)(best - step->items),
+		.per_tile = splits_of(cache, best, per),
+		.row = best->row,
+		.n_rows = best->n_new,
+		.position = best->length,
+		.slab = best->seq->slab,
+		.sinks = sinks,
+		.tail = best->seq->tail > sinks ? best->seq->tail : sinks,
+		.blocks = clkv__selected_blocks(best->seq, end),
+	};
 }
 
 /* The work records of the items of one kind. */
@@ -85,7 +117,7 @@ static uint32_t *put_works(const struct clkv_step *step, uint32_t *w, enum work 
 	for (size_t i = 0; i < step->n_items; i++) {
 		const struct clkv__step_item *item = &step->items[i];
 		uint32_t tile = tile_rows(step->cache, item);
-		if (work_of(step->cache, item) != work)
+		if (work_of(step, i) != work)
 			continue;
 		uint32_t splits = splits_of(step->cache, item, per);
 		for (uint32_t row = 0; row < item->n_new; row += tile) {
@@ -187,12 +219,15 @@ uint32_t clkv__step_plan(struct clkv_step *step, uint32_t *words)
 	uint32_t per = blocks_per_split(step);
 	pass->new_word = (uint32_t)step->n_items * ABI_ITEM_WORDS;
 	put_items(step, words, words + pass->new_word, per);
+	choose_left(step, per);
 	uint32_t *single = words + pass->new_word + pass->n_rows * ABI_NEW_WORDS;
 	uint32_t *tiled = put_works(step, single, SINGLE, per);
-	uint32_t *recalled = put_works(step, tiled, TILED, per);
+	uint32_t *left = put_works(step, tiled, TILED, per);
+	uint32_t *recalled = put_works(step, left, LEFT, per);
 	uint32_t *end = put_works(step, recalled, RECALLED, per);
 	pass->decode = works_between(words, single, tiled);
-	pass->prefill = works_between(words, tiled, recalled);
+	pass->prefill = works_between(words, tiled, left);
+	pass->left.works = works_between(words, left, recalled);
 	pass->recall = works_between(words, recalled, end);
 	return (uint32_t)(put_asks(step, end, words, per) - words);
 }

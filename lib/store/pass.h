@@ -35,12 +35,24 @@ struct clkv__ask_list {
 	struct clkv__work_list works;
 };
 
+/** The item of a step whose weights attention leaves, so that its rows weigh tokens as they attend. */
+struct clkv__left_item {
+	size_t item;
+	struct clkv__work_list works; /**< of all its tiles, in order; n 0: there is none */
+	uint32_t per_tile;            /**< of these */
+	uint32_t row, n_rows;         /**< of the step */
+	uint32_t position;            /**< of the first */
+	uint32_t slab, sinks, tail;   /**< as in the plan */
+	uint32_t blocks;              /**< of the view of the head that has most */
+};
+
 struct clkv__pass {
 	uint32_t n_rows;
 	uint32_t
 		tensor_rows; /**< that the caller's k, v, q and out have: more, if items don't follow each other */
 	uint32_t new_word; /**< where row records begin */
 	struct clkv__work_list decode, prefill;
+	struct clkv__left_item left;   /**< not in prefill */
 	struct clkv__work_list recall; /**< of rows that recall, in layers that do */
 	struct clkv__ask *asks;        /**< [max_step_tokens]; NULL if nothing comes from host memory */
 	struct clkv__ask_list *lists;  /**< [max_step_tokens / asks, rounded up; or max_step_tokens] */

@@ -18,8 +18,8 @@ clkv_status clkv__seen_own(struct clkv__seen *seen, struct clkv__chain *chain, u
 	clkv_status status =
 		*place == CLKV__NO_SLOT
 			? clkv__chain_zero(chain, seen->mem, (size_t)own * ABI_UNIT, seen->tag_bytes, error)
-			: clkv__chain_copy(chain, seen->mem, (size_t)*place * ABI_UNIT, (size_t)own * ABI_UNIT,
-	                           bytes, error);
+			: clkv__chain_copy(chain, seen->mem, (size_t)*place * ABI_UNIT, seen->mem,
+	                           (size_t)own * ABI_UNIT, bytes, error);
 	clkv__seen_drop(seen, status == CLKV_OK ? *place : own);
 	if (status == CLKV_OK)
 		*place = own;

@@ -35,6 +35,9 @@ clkv_status clkv__selection_init(struct clkv__selection *selection, clkv_context
 	CLKV_TRY(make(context, &s->chosen, places * 4, error));
 	CLKV_TRY(make(context, &s->masses, places * 4, error));
 	CLKV_TRY(make(context, &s->sums, sizes->sums_bytes, error));
+	CLKV_TRY(make(context, &s->weights, sizes->left_bytes, error));
+	CLKV_TRY(make(context, &s->weighed, sizes->left_rows > 0 ? places * 4 : 0, error));
+	CLKV_TRY(make(context, &s->peaked, sizes->left_rows > 0 ? places * 4 : 0, error));
 	CLKV_TRY(make(context, &s->found, heads * (sizes->cap + 2) * 4, error));
 	CLKV_TRY(make(context, &s->quotas, heads * 8, error));
 	CLKV_TRY(make(context, &s->work, sizes->merge_bytes, error));
@@ -43,10 +46,10 @@ clkv_status clkv__selection_init(struct clkv__selection *selection, clkv_context
 
 void clkv__selection_free(struct clkv__selection *selection)
 {
-	cl_mem all[] = {selection->rows,  selection->scores, selection->traces, selection->order,
-	                selection->ranks, selection->keep,   selection->chosen, selection->masses,
-	                selection->sums,  selection->found,  selection->quotas, selection->work,
-	                selection->spots};
+	cl_mem all[] = {selection->rows,  selection->scores,  selection->traces,  selection->order,
+	                selection->ranks, selection->keep,    selection->chosen,  selection->masses,
+	                selection->sums,  selection->found,   selection->quotas,  selection->work,
+	                selection->spots, selection->weights, selection->weighed, selection->peaked};
 	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
 		if (all[i])
 			clReleaseMemObject(all[i]);

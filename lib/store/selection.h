@@ -21,10 +21,12 @@ struct clkv__selection {
 	cl_mem keep, chosen, masses;         /**< the same */
 	cl_mem
 		sums; /**< log-sums [layers][q_heads][observe], or logits [layers][q_heads][places]; NULL: neither */
-	cl_mem found;  /**< [layers][streams][cap + 2] */
-	cl_mem quotas; /**< [layers][streams], of runs [layers][streams][2] */
-	cl_mem work;   /**< while tokens join merged slots or runs; NULL without */
-	cl_mem spots;  /**< of merged slots; NULL without */
+	cl_mem weights;         /**< that attention leaves of a launch's rows; NULL: it leaves none */
+	cl_mem weighed, peaked; /**< scores and traces by these, of one item of the step; as scores */
+	cl_mem found;           /**< [layers][streams][cap + 2] */
+	cl_mem quotas;          /**< [layers][streams], of runs [layers][streams][2] */
+	cl_mem work;            /**< while tokens join merged slots or runs; NULL without */
+	cl_mem spots;           /**< of merged slots; NULL without */
 	struct clkv__works *
 		works; /**< what an open or the last commit has made of its items: seal_select.h; or NULL */
 };

@@ -324,7 +324,7 @@ clkv_status clkv__sizes_compute(const struct clkv__shape *shape, const struct cl
 	CLKV_TRY(clkv__sizes_place(shape, plan, &s, error));
 	CLKV_TRY(table_sizes(shape, plan, &s, error));
 	if (clkv__selects(&plan->select))
-		clkv__sizes_selection(shape, plan, &s);
+		clkv__sizes_selection(shape, plan, cut, &s);
 	step_sizes(shape, plan, cut, &s);
 	sum_bytes(shape, plan, &s);
 	*sizes = s;

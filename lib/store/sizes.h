@@ -43,6 +43,8 @@ struct clkv__sizes {
 	uint64_t sums_bytes;    /**< sums over candidates of the newest rows' weights; 0: none */
 	uint64_t merge_bytes;   /**< work space of merging, all heads */
 	uint64_t rows_bytes;    /**< queries of a step's rows; 0: none are kept */
+	uint32_t left_rows;     /**< rows whose weights attention leaves at a time; 0: of none */
+	uint64_t left_bytes;    /**< these weights */
 	/* where sealed blocks leave the device */
 	bool moves;
 	uint32_t landing;        /**< seal jobs whose blocks a layer takes before they leave */

@@ -4,6 +4,10 @@
 
 #include "base/checked.h"
 
+/* Of weights that attention leaves: work-groups for each that fills the device, so that few of them wait for the last one, and the
+ * most bytes. */
+enum { LEFT_GROUPS = 1, LEFT_BYTES = 64 << 20 };
+
 struct clkv__quota clkv__sizes_quota(const struct clkv__plan *plan, const struct clkv__sizes *s)
 {
 	return clkv__select_quota(&plan->select, (uint32_t)plan->general.sinks,
@@ -62,8 +66,26 @@ uint32_t clkv__sizes_entries(const struct clkv__shape *shape, const struct clkv_
 	return entries < s->cap ? entries : s->cap;
 }
 
+/* Rows of one launch of attention that leave their weights: as many as fill the device, if there is room; too few for that: none,
+ * and commits make logits anew, in work-groups of all blocks. */
+static void left_sizes(const struct clkv__shape *shape, const struct clkv__cut *cut, uint32_t bt,
+                       struct clkv__sizes *s)
+{
+	const uint64_t tile = (uint64_t)cut->tile_rows;
+	const uint64_t groups = (uint64_t)(shape->q_heads / cut->tile_heads); /* of a tile */
+	const uint64_t row = (uint64_t)s->places / bt * (2 * bt + 4) * (uint64_t)shape->q_heads;
+	uint64_t tiles = clkv__ceil_div((uint64_t)cut->target_groups * LEFT_GROUPS, groups);
+	uint64_t all = clkv__ceil_div(s->max_step_tokens, tile), fit = LEFT_BYTES / (row * tile);
+	tiles = tiles < all ? tiles : all;
+	if (tile == 1 || tile > s->max_step_tokens ||
+	    (fit < tiles && 2 * fit * groups < cut->target_groups))
+		return;
+	s->left_rows = (uint32_t)((fit < tiles ? fit : tiles) * tile);
+	s->left_bytes = s->left_rows * row;
+}
+
 void clkv__sizes_selection(const struct clkv__shape *shape, const struct clkv__plan *plan,
-                           struct clkv__sizes *s)
+                           const struct clkv__cut *cut, struct clkv__sizes *s)
 {
 	uint64_t heads = (uint64_t)(shape->layers * shape->streams);
 	uint32_t bt = (uint32_t)plan->general.block, open = s->open_slots / (uint32_t)shape->streams;
@@ -83,14 +105,18 @@ void clkv__sizes_selection(const struct clkv__shape *shape, const struct clkv__p
 	}
 	if (clkv__choice_of(&plan->select)->work_bytes)
 		s->merge_bytes = clkv__choice_of(&plan->select)->work_bytes(heads, s->places);
-	if (clkv__weighs(&plan->select))
-		s->rows_bytes = ABI_SEEN_BYTES((uint64_t)shape->layers, (uint64_t)s->max_step_tokens,
-		                               (uint64_t)shape->q_heads, (uint64_t)shape->dk);
+	if (!clkv__weighs(&plan->select))
+		return;
+	s->rows_bytes = ABI_SEEN_BYTES((uint64_t)shape->layers, (uint64_t)s->max_step_tokens,
+	                               (uint64_t)shape->q_heads, (uint64_t)shape->dk);
+	left_sizes(shape, cut, bt, s);
 }
 
 uint64_t clkv__sizes_select_scratch(const struct clkv__shape *shape, const struct clkv__sizes *s)
 {
 	uint64_t heads = (uint64_t)(shape->layers * shape->streams);
-	return s->rows_bytes + s->sums_bytes + heads * ((uint64_t)s->places * 25 + (s->cap + 4) * 4ul) +
-	       s->merge_bytes + heads * s->merged_blocks * 4;
+	uint64_t place = s->left_rows > 0 ? 33 : 25; /* bytes */
+	return s->rows_bytes + s->sums_bytes + s->left_bytes +
+	       heads * (s->places * place + (s->cap + 4) * 4ul) + s->merge_bytes +
+	       heads * s->merged_blocks * 4;
 }

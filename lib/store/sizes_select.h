@@ -30,7 +30,7 @@ void clkv__sizes_kept(const struct clkv__shape *shape, const struct clkv__plan *
 
 /** Places, staged blocks, work space; once tables are sized. */
 void clkv__sizes_selection(const struct clkv__shape *shape, const struct clkv__plan *plan,
-                           struct clkv__sizes *s);
+                           const struct clkv__cut *cut, struct clkv__sizes *s);
 
 /** Device bytes of all work buffers. */
 uint64_t clkv__sizes_select_scratch(const struct clkv__shape *shape, const struct clkv__sizes *s);

@@ -134,9 +134,13 @@ static void check_image(const uint8_t *file)
 	for (int i = 0; i < DICTIONARIES; i++)
 		require_walkable(words +
 		                 ABI_DICTIONARY(i / ABI_COMPONENT_CLASSES, i % ABI_COMPONENT_CLASSES));
-	clkv__calibration_units(&shape, file, BLOCK, &layout, 1, units);
-	for (int l = 0; l < LAYERS; l++)
-		fuzz_require(units[l] >= 1 && units[l] <= layout.units, "a block of no size is expected");
+	for (int packed = 0; packed < 2; packed++) {
+		const struct clkv__qtc_spec told = {.room = 1, .packed = packed};
+		clkv__calibration_units(&shape, file, BLOCK, &layout, &told, units);
+		for (int l = 0; l < LAYERS; l++)
+			fuzz_require(units[l] >= 1 && units[l] <= layout.units,
+			             "a block of no size is expected");
+	}
 }
 
 static void read_calibration(const uint8_t *file, size_t n)

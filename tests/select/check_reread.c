@@ -112,7 +112,8 @@ static void add_step(const struct feed *feed, const struct stream *stream, int l
 		}
 	}
 	/* the logit and the log-sum-exp each take the error of an attention's weight */
-	s->slack = fmax(s->slack, 2.0 * bound_attend(DIM, PROMPT + n, size, 0));
+	/* weights lie in half until they're compared */
+	s->slack = fmax(s->slack, 2.0 * bound_attend(DIM, PROMPT + n, size, 0) + REF_HALF_EPS);
 	free(k);
 	free(q);
 }

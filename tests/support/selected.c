@@ -177,12 +177,13 @@ void selected_append(struct selected *s, int layer, size_t n, const double *k, c
 		ref_select_append(head_of(s, layer, i), n, k + i * dk, heads * dk, v + i * dv, heads * dv);
 }
 
-/* A weight, and sums of those of all rows and heads, term by term. */
+/* A weight, and sums of those of all rows and heads, term by term. Where each row weighs, a prompt's weights lie in half between. */
 static void widen_slack(const struct selected *s, struct ref_head *h,
                         const struct ref_select_sums *sums)
 {
-	h->slack =
-		fmax(h->slack, 2.0 * bound_of(s, h, sums) + (double)(h->length * h->group + 64) * 0x1p-24);
+	const double half = h->s->score == REF_MASS ? REF_HALF_EPS : 0.0;
+	h->slack = fmax(h->slack, 2.0 * bound_of(s, h, sums) + half +
+	                              (double)(h->length * h->group + 64) * 0x1p-24);
 }
 
 void selected_attend(struct selected *s, int layer, size_t i, const double *q)
