@@ -236,7 +236,8 @@ bool bench_rig_open(struct bench_rig *rig, const struct bench_machine *machine,
 	if (bench_turns_keys(problem->recipe))
 		rig->geometry.rope.kind = CLKV_ROPE_HALVES;
 	if (strstr(problem->recipe, "qtc") != NULL)
-		rig->geometry.rope.kind = CLKV_ROPE_PAIRS; /* what calibrations of models turn, by neighbours */
+		rig->geometry.rope.kind =
+			CLKV_ROPE_PAIRS; /* what calibrations of models turn, by neighbours */
 	rig->seqs = calloc(problem->batch, sizeof(*rig->seqs));
 	rig->items = calloc(problem->batch, sizeof *rig->items);
 	if (rig->seqs == NULL || rig->items == NULL)

@@ -121,12 +121,12 @@ for form in '-DLANES=1 -DVEC=16' '-DLANES=64 -DVEC=1' '-DLANES=32 -DVEC=4'; do
 done
 # in steps of a calibration, as phrases and as planes
 qtc='-DK_CODEC=5 -DV_CODEC=5 -DK_BITS=16 -DV_BITS=16 -DK_AXIS=0 -DV_AXIS=1 -DK_GROUP=16 -DV_GROUP=16 -DK_SYM=0 -DV_SYM=0'
-for packed in 0 1; do
+for packed in 0 1; do # planes of keys in front of RoPE
 	for form in '-DLANES=1 -DVEC=8' '-DLANES=1 -DVEC=16' '-DLANES=64 -DVEC=1' '-DLANES=32 -DVEC=4'; do
 		for file in append_rows attend_partial attend_merge read_rows qtc_size qtc_write; do
 			# shellcheck disable=SC2086
 			compile_some "$dir"/*/$file.cl $form $qtc -DPROJECT_K=3 -DPROJECT_V=3 -DDK=80 -DDV=112 -DG=3 -DSTREAMS=2 \
-				-DQ_HEADS=6 -DQTC_PACKED=$packed -DK_LANE_PARTS=4 -DV_LANE_PARTS=4 -DK_PARAMS_OFF=0 \
+				-DQ_HEADS=6 -DQTC_PACKED=$packed -DQTC_ROPE=$packed -DQTC_ROPE_DIMS=64 -DQTC_TURNED=$((packed * 20)) -DK_LANE_PARTS=4 -DV_LANE_PARTS=4 -DK_PARAMS_OFF=0 \
 				-DK_CODES_OFF=0 -DV_PARAMS_OFF=0 -DV_CODES_OFF=0
 		done
 	done

@@ -311,6 +311,17 @@ static bool write_file(const struct calibrator *t, struct given_file *file,
 	return output_file_close(&out, status, "writing the calibration", &cause, error);
 }
 
+/* Channels, neighbours, from the first on: pairs that RoPE turns by more than a quarter of a circle within the context. Slower ones
+ * hardly leave their mean. */
+static size_t turned_channels(const struct model *m, const double *frequencies)
+{
+	const double quarter = acos(-1.0) / 2;
+	int n = 0;
+	while (n < m->rope_dims / 2 && frequencies[n] * (double)m->context > quarter)
+		n++;
+	return 2 * (size_t)n;
+}
+
 static bool reserve(struct calibrator *t, struct tool_error *error)
 {
 	const size_t rows = t->heads * t->tokens * t->dim, longest = calibrator_longest(t);
@@ -418,17 +429,6 @@ static bool gather(struct calibrator *t, const struct text_input *texts, struct 
 		progress_show("statistics", l + 1, t->layers);
 	}
 	return true;
-}
-
-/* Channels, neighbours, from the first on: pairs that RoPE turns by more than a quarter of a circle within the context. Slower ones
- * hardly leave their mean. */
-static size_t turned_channels(const struct model *m, const double *frequencies)
-{
-	const double quarter = acos(-1.0) / 2;
-	int n = 0;
-	while (n < m->rope_dims / 2 && frequencies[n] * (double)m->context > quarter)
-		n++;
-	return 2 * (size_t)n;
 }
 
 bool calibrator_open(struct session *session, const struct text_input *texts, size_t n_texts,

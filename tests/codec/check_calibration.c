@@ -16,7 +16,7 @@ enum { LAYERS = 2, STREAMS = 3, HEADS = LAYERS * STREAMS, DK = 32, DV = 48, MODE
 enum { SAMPLES = 1024, TOKENS = ABI_TOKEN_CLASSES, CLASSES = ABI_COMPONENT_CLASSES };
 
 /* Where the bytes lie, as doc/file-format.md says. */
-enum { FACTORS = 8 + 4 * 6 + 8, FIRST = FACTORS + 4 * 6 };
+enum { FACTORS = 8 + 4 * 6 + 8, TURNED = FACTORS + 4 * 6, FIRST = TURNED + 4 };
 enum { K_STEP = 0, K_MEAN = 4 * DK, K_ASK = 8 * DK, K_SQUARE = 12 * DK, K_ERROR = 16 * DK };
 enum { THRESHOLD = 28 * DK, V_STEP = THRESHOLD + 8, V_MEAN = V_STEP + 4 };
 enum { K_CLASS = V_MEAN + 4 * DV, V_CLASS = K_CLASS + DK, HEAD_BYTES = V_CLASS + DV };
@@ -27,6 +27,7 @@ static float k_step[HEADS * DK], k_mean[HEADS * DK], k_ask[HEADS * DK], k_square
 static float k_error[HEADS * TOKENS * DK], threshold[HEADS * (TOKENS - 1)], v_step[HEADS];
 static float v_mean[HEADS * DV];
 static signed char k_sample[HEADS * DK * SAMPLES], v_sample[HEADS * DV * SAMPLES];
+static int turned_pairs; /* of those that are written, the first with steps alike */
 static struct memory_file file;
 
 static clkv_geometry geometry_of(void)
@@ -95,6 +96,10 @@ static clkv_calibration calibration_of(void)
 	c.k_sample = k_sample;
 	c.v_sample = v_sample;
 	c.samples = SAMPLES;
+	c.turned_pairs = turned_pairs;
+	for (int i = 0; i < HEADS * DK; i++)
+		if (i % DK >= DK / 2 && i % (DK / 2) < turned_pairs)
+			k_step[i] = k_step[i - DK / 2];
 	return c;
 }
 
@@ -394,6 +399,45 @@ START_TEST(test_noise_is_refused_or_works)
 }
 END_TEST
 
+/* Keys in front of RoPE: so many pairs as there are, each with one step. */
+START_TEST(test_turned_pairs)
+{
+	const struct clkv__shape shape = shape_of();
+	struct clkv__shape none = shape;
+	const clkv_geometry geometry = geometry_of();
+	clkv_calibration c;
+	clkv_error error;
+	turned_pairs = 5;
+	make_file();
+	ck_assert_int_eq(check(&shape, SIZE, MODEL, &error), CLKV_OK);
+	ck_assert_int_eq(clkv__calibration_turned(file.bytes), 5);
+	none.rope = (clkv_rope){0};
+	ck_assert_int_eq(check(&none, SIZE, MODEL, &error), CLKV_ERROR_INVALID_ARGUMENT);
+	ck_assert_msg(strstr(error.text, "the geometry has none") != NULL, "%s", error.text);
+	clkv__put32(file.bytes + TURNED, 6);
+	expect_corrupt("layer 0, KV head 0: steps of K that RoPE turns into each other");
+	clkv__put32(file.bytes + TURNED, DK / 2 + 1);
+	expect_corrupt("17 turned pairs; allowed: 0 to 16");
+	clkv__put32(file.bytes + TURNED, UINT32_MAX);
+	expect_corrupt("turned pairs; allowed: 0 to 16");
+	put_float(FIRST + 2 * HEAD_BYTES + K_STEP + 16, 0.5f);
+	expect_corrupt("layer 0, KV head 2: steps of K that RoPE turns");
+	c = calibration_of();
+	k_step[DK - 12] *= 2; /* of pair 4 */
+	ck_assert_int_eq(clkv_calibration_write(&geometry, MODEL, &c, memory_write, &file, &error),
+	                 CLKV_ERROR_INVALID_ARGUMENT);
+	ck_assert_msg(strstr(error.text, "steps of K that RoPE turns") != NULL, "%s", error.text);
+	for (int i = -1; i <= DK / 2 + 1; i += DK / 2 + 2) {
+		c = calibration_of();
+		c.turned_pairs = i;
+		ck_assert_int_eq(clkv_calibration_write(&geometry, MODEL, &c, memory_write, &file, &error),
+		                 CLKV_ERROR_INVALID_ARGUMENT);
+		ck_assert_msg(strstr(error.text, "turned_pairs is") != NULL, "%s", error.text);
+	}
+	turned_pairs = 0;
+}
+END_TEST
+
 /* ---------------------------------------------------------------- of others ---- */
 
 static void expect_other(struct clkv__shape shape, uint64_t model, const char *text)
@@ -515,6 +559,7 @@ int main(void)
 	tcase_add_test(files, test_damage_is_noticed);
 	tcase_add_test(files, test_numbers_are_distrusted);
 	tcase_add_test(files, test_classes_and_dictionaries_are_distrusted);
+	tcase_add_test(files, test_turned_pairs);
 	tcase_add_test(files, test_noise_is_refused_or_works);
 	tcase_add_test(files, test_p6_others_are_refused);
 	tcase_add_test(arguments, test_bad_arguments_are_named);

@@ -65,13 +65,15 @@ static void take_head(const struct clkv__calibrated *h, size_t l, struct parts *
 }
 
 /* Steps by which rows can be divided, and multiplied again. */
-static void require_usable(const struct clkv__calibrated *h)
+static void require_usable(const uint8_t *file, const struct clkv__calibrated *h)
 {
 	for (int c = 0; c < DK; c++)
 		fuzz_require(h->k_step[c] >= CLKV__STEP_LEAST && h->k_step[c] <= CLKV__STEP_MOST &&
 		                 isfinite(h->k_mean[c]) && isfinite(h->k_ask[c]) &&
 		                 isfinite(h->k_square[c]),
 		             "numbers of K that no kernel can use are accepted");
+	fuzz_require(clkv__calibrated_unpaired(&shape, clkv__calibration_turned(file), h) == NULL,
+	             "steps that RoPE turns into others are accepted");
 	fuzz_require(h->v_step >= CLKV__STEP_LEAST && h->v_step <= CLKV__STEP_MOST,
 	             "a step of V that no kernel can use is accepted");
 }
@@ -85,7 +87,7 @@ static void check_packing(const uint8_t *file, size_t n)
 	clkv_calibration c = CLKV_INIT(clkv_calibration);
 	for (int l = 0; l < LAYERS; l++) {
 		clkv__calibration_head(&shape, file, l, 0, &head);
-		require_usable(&head);
+		require_usable(file, &head);
 		take_head(&head, (size_t)l, &p);
 	}
 	for (int i = 0; i < DICTIONARIES; i++) {
@@ -98,6 +100,7 @@ static void check_packing(const uint8_t *file, size_t n)
 	c.k_error = p.k_error, c.threshold = p.threshold, c.v_step = p.v_step, c.v_mean = p.v_mean;
 	clkv__calibration_factors(file, 0, c.k_factor);
 	clkv__calibration_factors(file, 1, c.v_factor);
+	c.turned_pairs = clkv__calibration_turned(file);
 	const struct clkv__calibration_codes codes = {p.k_class, p.v_class, p.dictionaries};
 	clkv__calibration_pack(&shape, &c, &codes, FUZZ_CALIBRATION_MODEL, packed);
 	size_t rope = CLKV__GIVEN_MAGIC + 4 * CLKV__CALIBRATION_ROPE;

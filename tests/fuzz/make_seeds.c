@@ -228,7 +228,7 @@ static void make_rotation(const char *name, int switches, enum rotation_kind kin
 static void make_calibration(void)
 {
 	const clkv_geometry g = fuzz_given_geometry();
-	const struct calibration_kind kind = {.step = 0.5, .error = 0.1};
+	const struct calibration_kind kind = {.step = 0.5, .error = 0.1, .turned = 3};
 	struct memory_file file = calibration_file(&g, &kind);
 	write_seed("calibration", "whole", 1, file.bytes, file.n);
 	write_seed("calibration", "cut", 1, file.bytes, 60);

@@ -30,7 +30,7 @@ const struct every_case every_cases[] = {
 	{"kvcomp:entropy=huffman,verify=1" AROUND, 32, 48, 60, CLKV_ROPE_NONE, false},
 	{"kvcomp:entropy=pack,unit_k=block,verify=1" AROUND, 32, 32, 60, CLKV_ROPE_NONE, true},
 	{"qtc" AROUND, 32, 48, 60, CLKV_ROPE_NONE, false},
-	{"qtc:entropy=pack" AROUND, 32, 48, 60, CLKV_ROPE_NONE, false},
+	{"qtc:entropy=pack" AROUND, 32, 48, 60, CLKV_ROPE_HALVES, false},
 	{"qaq:n=3" AROUND, 32, 48, 60, CLKV_ROPE_HALVES, false},
 	{"cskv:k=16,v=32,bits=4,group=16" AROUND, 32, 48, 60, CLKV_ROPE_HALVES, true},
 	{"lorc:k=16,v=32 | kivi:bits=4,group=16" AROUND, 32, 48, 60, CLKV_ROPE_HALVES, true},

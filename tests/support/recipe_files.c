@@ -17,7 +17,9 @@ static void offer(const struct memory_file *file, const void **data, size_t *siz
 void recipe_files_offer(struct recipe_files *files, const clkv_geometry *geometry,
                         const char *recipe, clkv_cache_options *options)
 {
-	const struct calibration_kind usual = {.step = 0.5};
+	/* where RoPE is known, some pairs are coded in front of it */
+	const struct calibration_kind usual = {.step = 0.5,
+	                                       .turned = geometry->rope.kind == CLKV_ROPE_NONE ? 0 : 5};
 	*files = (struct recipe_files){0};
 	if (strstr(recipe, "rot=file") && !options->rotation) {
 		files->rotation = rotation_file(geometry, ROTATION_RANDOM, 1);
