@@ -5,7 +5,7 @@
 
 #include "train_calibration.h"
 
-enum { CALIBRATION_FACTORS_AT = 40, CALIBRATION_HEADS_AT = 64 };
+enum { CALIBRATION_FACTORS_AT = 40, CALIBRATION_HEADS_AT = 68 };
 
 /** The bytes of a file that is made with this delta, the caller's to free. */
 char *tiny_calibration(struct calibrator *calibrator, float delta, struct calibration_bits *bits,

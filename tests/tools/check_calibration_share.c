@@ -282,7 +282,7 @@ START_TEST(test_shares_keep_the_bits)
 	const struct text_input text = {ids, LENGTH};
 	for (int i = 0; i < LENGTH; i++)
 		ids[i] = i * i % s.model->vocabulary;
-	ck_assert_msg(calibrator_open(&s, &text, 1, &c, &error), "%s", error.text);
+	ck_assert_msg(calibrator_open(&s, &text, 1, false, &c, &error), "%s", error.text);
 	char *a = tiny_calibration(c, 1e-3f, &even, &size);
 	ck_assert_msg(calibrator_share(c, 1e-3f, &error), "%s", error.text);
 	char *b = tiny_calibration(c, 1e-3f, &shared, &other);

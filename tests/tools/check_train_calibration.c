@@ -190,7 +190,8 @@ static struct head_calibration head_of(void)
 START_TEST(test_steps_follow_from_statistics)
 {
 	double first[DIM] = {0}, second[DIM * DIM] = {0}, weighed[DIM] = {0};
-	double key_mean[DIM] = {0}, value_mean[DIM] = {0}, reach[DIM] = {0}, mean = 0;
+	double key_mean[DIM] = {0}, plain_mean[DIM] = {0}, value_mean[DIM] = {0}, reach[DIM] = {0};
+	double mean = 0;
 	struct head_calibration head = head_of();
 	const struct head_stats stats = {.dim = DIM,
 	                                 .queries = 10,
@@ -205,6 +206,7 @@ START_TEST(test_steps_follow_from_statistics)
 	                         .traces = 1,
 	                         .scale = 0.25f,
 	                         .key_mean = key_mean,
+	                         .plain_mean = plain_mean,
 	                         .value_mean = value_mean,
 	                         .key_reach = reach};
 	first[0] = 10;
@@ -214,6 +216,7 @@ START_TEST(test_steps_follow_from_statistics)
 		weighed[c] = c == 3 ? 0 : (double)(c + 1);
 		mean += weighed[c] / (5 * DIM * 4.0) / DIM;
 		key_mean[c] = (double)c;
+		plain_mean[c] = (double)(3 * c);
 		value_mean[c] = 7;
 	}
 	second[1 * DIM + 2] = second[2 * DIM + 1] = 30;
@@ -221,7 +224,7 @@ START_TEST(test_steps_follow_from_statistics)
 	for (size_t c = 0; c < DIM; c++) {
 		const double weight = weighed[c] / (5 * DIM * 4.0) + 0.01 * mean;
 		ck_assert_double_eq_tol((double)k_step[c], 0.01 / sqrt(weight), 1e-5 / sqrt(weight));
-		ck_assert_double_eq_tol((double)(k_mean[c] * k_step[c]), (double)c, 1e-4);
+		ck_assert_double_eq_tol((double)(k_mean[c] * k_step[c]), (double)(3 * c), 1e-4);
 		ck_assert_double_eq_tol((double)(v_mean[c] * v_step), 7, 1e-4);
 		/* half of scale^2 variance / 2, and of scale^2 times what is off the diagonal times the mean key */
 		const double pull = c == 1 ? 3 * 2.0 : c == 2 ? 3 * 1.0 : 0;
@@ -237,6 +240,13 @@ START_TEST(test_steps_follow_from_statistics)
 	head_calibrate(&stats, &m, &head);
 	ck_assert_double_eq_tol((double)k_step[1], 10, 1e-5);
 	ck_assert_double_eq_tol((double)v_step, 10, 1e-5);
+	/* of a pair that RoPE turns: the farther reach, and the mean of weights, 3 and 0 of channels 2 and 3 */
+	head.turned = 4;
+	head_calibrate(&stats, &m, &head);
+	ck_assert_float_eq(k_step[0], k_step[1]);
+	ck_assert_float_eq(k_step[2], k_step[3]);
+	const double weight = 1.5 / (5 * DIM * 4.0) + 0.01 * mean;
+	ck_assert_double_eq_tol((double)k_step[2], 0.01 / sqrt(weight), 1e-5 / sqrt(weight));
 }
 END_TEST
 
@@ -252,6 +262,7 @@ START_TEST(test_heads_without_weight_have_steps)
 	                               .norm = 1,
 	                               .scale = 1,
 	                               .key_mean = zeros,
+	                               .plain_mean = zeros,
 	                               .value_mean = zeros,
 	                               .key_reach = zeros};
 	for (size_t c = 0; c < DIM; c++)
@@ -406,7 +417,7 @@ END_TEST
 
 enum { LENGTH = CALIBRATION_LEAST_TOKENS };
 
-static struct calibrator *gather(struct session *s, size_t n_texts)
+static struct calibrator *gather(struct session *s, size_t n_texts, bool before)
 {
 	static int32_t ids[2][LENGTH + 8];
 	struct tool_error error = {""};
@@ -416,14 +427,14 @@ static struct calibrator *gather(struct session *s, size_t n_texts)
 		ids[0][i] = i * i % s->model->vocabulary;
 		ids[1][i] = i * 37 % s->model->vocabulary;
 	}
-	ck_assert_msg(calibrator_open(s, texts, n_texts, &c, &error), "%s", error.text);
+	ck_assert_msg(calibrator_open(s, texts, n_texts, before, &c, &error), "%s", error.text);
 	return c;
 }
 
 static char *train(struct session *s, size_t n_texts, float delta, struct calibration_bits *bits,
                    size_t *size)
 {
-	struct calibrator *c = gather(s, n_texts);
+	struct calibrator *c = gather(s, n_texts, false);
 	char *file = tiny_calibration(c, delta, bits, size);
 	calibrator_close(c);
 	return file;
@@ -477,7 +488,7 @@ START_TEST(test_one_gathering_serves_several_deltas)
 	size_t size, other;
 	if (!tiny_session_open(&s, ROWS))
 		return;
-	struct calibrator *c = gather(&s, 2);
+	struct calibrator *c = gather(&s, 2, false);
 	char *coarse = tiny_calibration(c, 2e-3f, &bits, &size),
 		 *fine = tiny_calibration(c, 1e-4f, &again, &size);
 	char *alone = train(&s, 2, 2e-3f, &again, &other);
@@ -496,6 +507,38 @@ START_TEST(test_one_gathering_serves_several_deltas)
 }
 END_TEST
 
+/* Pairs that turn by more than a quarter of a circle within the context are coded in front of RoPE, in steps alike; what classes
+ * are chosen by stays that of keys behind it. */
+START_TEST(test_fast_pairs_are_turned)
+{
+	struct session s;
+	struct calibration_bits bits;
+	size_t size;
+	if (!tiny_session_open(&s, ROWS))
+		return;
+	const struct model *m = s.model;
+	size_t turned = 0;
+	while (turned < (size_t)m->rope_dims / 2 &&
+	       pow((double)m->rope_base, -2.0 * (double)turned / m->rope_dims) * m->context > acos(0))
+		turned++;
+	struct calibrator *c = gather(&s, 1, true);
+	char *before = tiny_calibration(c, 1e-4f, &bits, &size),
+		 *behind = train(&s, 1, 1e-4f, &bits, &size);
+	ck_assert_uint_gt(turned, 0);
+	ck_assert_uint_eq((size_t)(unsigned char)before[CALIBRATION_FACTORS_AT + 24], turned);
+	ck_assert_uint_eq((size_t)(unsigned char)behind[CALIBRATION_FACTORS_AT + 24], 0);
+	for (size_t i = 0; i < turned; i++)
+		ck_assert_mem_eq(before + CALIBRATION_HEADS_AT + 8 * i,
+		                 before + CALIBRATION_HEADS_AT + 8 * i + 4, 4);
+	ck_assert_mem_ne(before + CALIBRATION_HEADS_AT, behind + CALIBRATION_HEADS_AT,
+	                 4 * (size_t)m->head_dim);
+	free(before);
+	free(behind);
+	calibrator_close(c);
+	session_close(&s);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("train_calibration");
@@ -508,6 +551,7 @@ int main(void)
 	tcase_add_test(heads, test_codes_keep_their_bound);
 	tcase_add_test(files, test_files_follow_delta_and_texts);
 	tcase_add_test(files, test_one_gathering_serves_several_deltas);
+	tcase_add_test(files, test_fast_pairs_are_turned);
 	tcase_set_timeout(files, 240);
 	suite_add_tcase(suite, heads);
 	suite_add_tcase(suite, files);
