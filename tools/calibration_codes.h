@@ -60,12 +60,14 @@ struct head_codes {
 	size_t stride;
 };
 
-/** Codes of n tokens, of keys as they are coded; errors [TOKEN_CLASSES][dim] and counts [TOKEN_CLASSES] add up what they do to y of K. */
+/** Codes of n tokens, of keys as they are coded; errors [TOKEN_CLASSES][dim] and counts [TOKEN_CLASSES] add up what they do to y of
+ *  K. */
 void head_encode(const struct head_calibration *head, const float *keys, const float *values,
                  const float *scores, size_t n, const struct head_codes *codes, double *errors,
                  size_t *counts);
 
-/** k_error from the sums, of a pair that RoPE turns the mean; a class without tokens has what even errors bring, a twelfth of its step's square. */
+/** k_error from the sums, of a pair that RoPE turns the mean; a class without tokens has what even errors bring, a twelfth of its
+ *  step's square. */
 void head_set_errors(struct head_calibration *head, const double *errors, const size_t *counts);
 
 #endif

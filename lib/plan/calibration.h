@@ -8,9 +8,10 @@
  * most. Components of like entropy are a class and share a dictionary of phrases.h.
  *
  * A file (given_file.h) with CLKV__CALIBRATION_MAGIC and words of enum clkv__calibration_word holds f32 factors of K [3] and
- * of V [3]; u32 how many pairs of K have codes of keys in front of RoPE, the first of those that it turns: so are their means, errors and classes; for each layer and KV head f32 steps of K [dk], means of K [dk], ask [dk], square [dk], errors of K [3][dk],
- * thresholds [2], the step of V, means of V [dv], then bytes: classes of K [dk] and of V [dv]; behind all heads the dictionaries
- * [side][class], u32 bits, n, rate, phrase [ABI_PHRASES], zeros behind the last phrase.
+ * of V [3]; u32 how many pairs of K have codes of keys in front of RoPE, the first of those that it turns: so are their means,
+ * errors and classes; for each layer and KV head f32 steps of K [dk], means of K [dk], ask [dk], square [dk], errors of K
+ * [3][dk], thresholds [2], the step of V, means of V [dv], then bytes: classes of K [dk] and of V [dv]; behind all heads the
+ * dictionaries [side][class], u32 bits, n, rate, phrase [ABI_PHRASES], zeros behind the last phrase.
  */
 #ifndef CLKV__CALIBRATION_H
 #define CLKV__CALIBRATION_H
