@@ -66,6 +66,7 @@ INLINE void share_scores(const struct choice c, uint max_units, float scale, __l
 				top = fmax(top, s[seg.start + u] * factor);
 		}
 		top = lanes_reduce(top, true, scratch);
+		SYNC_GLOBAL(); /* what a lane has read others write */
 		for (uint i = 0; i < c.n; i++) {
 			const struct segment seg = segment_of(c, i);
 			for (uint u = LANE * VEC; u < seg.units; u += LANES * VEC) {
