@@ -26,11 +26,12 @@ struct bench_problem {
 	const char *recipe;
 	size_t tokens; /**< of each sequence, the call's own rows included */
 	size_t head_dim, q_heads, kv_heads;
-	size_t batch;  /**< sequences in a step */
-	size_t rows;   /**< new rows of each sequence in a call */
-	bool hot;      /**< one layer only, so that its bytes may stay in the caches */
-	size_t recall; /**< tokens that a query head chooses; 0: all */
-	float agree;   /**< correlation of the queries of a KV head; recall */
+	size_t batch;     /**< sequences in a step */
+	size_t rows;      /**< new rows of each sequence in a call */
+	bool hot;         /**< one layer only, so that its bytes may stay in the caches */
+	bool before_rope; /**< calibrations of qtc are of keys in front of RoPE */
+	size_t recall;    /**< tokens that a query head chooses; 0: all */
+	float agree;      /**< correlation of the queries of a KV head; recall */
 	bool
 		attended; /**< rows of prompts are attended with too, and layers are as few as that takes; select */
 };

@@ -37,11 +37,14 @@ static float turned(const float *values, size_t n, size_t channel, size_t t)
 static void fill(const clkv_geometry *g, const float *values, size_t n, struct arrays *a)
 {
 	size_t dim = (size_t)g->head_dim_k, heads = (size_t)(g->layers * g->kv_heads);
+	const bool turns = g->rope.kind != CLKV_ROPE_NONE;
 	for (size_t i = 0; i < heads * dim; i++) {
-		a->steps[i] = step_of(i % dim / 2); /* alike where RoPE turns neighbours */
+		a->steps[i] =
+			step_of(turns ? i % dim / 2 : i % dim); /* alike where RoPE turns neighbours */
 		for (size_t t = 0; t < TOKENS; t++) {
-			a->k[i * TOKENS + t] = code_of(turned(values, n, i, t), a->steps[i]);
-			a->v[i * TOKENS + t] = code_of(values[(i * TOKENS + t) % n], 0.35f);
+			const float value = values[(i * TOKENS + t) % n];
+			a->k[i * TOKENS + t] = code_of(turns ? turned(values, n, i, t) : value, a->steps[i]);
+			a->v[i * TOKENS + t] = code_of(value, 0.35f);
 		}
 	}
 	for (size_t i = 0; i < heads; i++)

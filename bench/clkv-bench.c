@@ -72,6 +72,8 @@ static const struct tool_option options[] = {
      .size = {&o.problem.rows, 1, 8192}},
 	OPTION_DEVICE(o.device),
 	{"hot", NULL, "one layer only: its bytes may stay in the caches", .flag = &o.problem.hot},
+	{"before-rope", NULL, "qtc codes keys as they were in front of RoPE",
+     .flag = &o.problem.before_rope},
 	{"cpu-time", NULL, "count processor time / compute units, for CPUs of busy machines",
      .flag = &o.cpu_time},
 	{"ggml", "DIR", "libraries of ggml: adds recipes ggml:f16, q8_0, q4_0 to attend and prefill",

@@ -235,7 +235,7 @@ bool bench_rig_open(struct bench_rig *rig, const struct bench_machine *machine,
 	rig->geometry.head_dim_k = (int)problem->head_dim;
 	if (bench_turns_keys(problem->recipe))
 		rig->geometry.rope.kind = CLKV_ROPE_HALVES;
-	if (strstr(problem->recipe, "qtc") != NULL)
+	if (problem->before_rope && strstr(problem->recipe, "qtc") != NULL)
 		rig->geometry.rope.kind =
 			CLKV_ROPE_PAIRS; /* what calibrations of models turn, by neighbours */
 	rig->seqs = calloc(problem->batch, sizeof(*rig->seqs));

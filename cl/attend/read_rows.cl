@@ -81,7 +81,7 @@ __kernel GROUP_SIZE void read_rows(ARGS(READ_ROWS_ARGS))
 			x[c] = in_half ? vload_half(c * BT + t, (__global const half *)block)
 			               : SEALED_K(KEY_BLOCK(c), c % RANK_K, t);
 		SYNC();
-#if K_CODEC == ABI_CODEC_QTC
+#if QTC_TURNED
 		if (!in_half && ABI_FLAGS_K(flags) != ABI_TABLE_HALF)
 			qtc_turn_key(codebook, position, x);
 		SYNC();

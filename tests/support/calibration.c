@@ -98,7 +98,7 @@ static signed char *codes_of(const struct calibration *c, feed_value value, enum
 	return codes;
 }
 
-static void write_file(struct calibration *c, feed_value value, int turned)
+static void write_file(struct calibration *c, feed_value value)
 {
 	clkv_error error;
 	clkv_calibration of = CLKV_INIT(clkv_calibration);
@@ -106,7 +106,7 @@ static void write_file(struct calibration *c, feed_value value, int turned)
 	of.k_step = c->k_step, of.k_mean = c->k_mean, of.k_ask = c->k_ask, of.k_square = c->k_square;
 	of.k_error = c->k_error, of.threshold = c->threshold;
 	of.v_step = c->v_step, of.v_mean = c->v_mean;
-	of.turned_pairs = turned;
+	of.turned_pairs = c->turned;
 	of.k_sample = k, of.v_sample = v, of.samples = SAMPLES;
 	for (size_t i = 0; i < 3; i++) {
 		of.k_factor[i] = c->k_factor[i];
@@ -140,7 +140,7 @@ void calibration_make(struct calibration *c, const clkv_geometry *geometry,
 	c->v_mean = array(c->heads * c->dv);
 	for (size_t at = 0; at < c->heads; at++)
 		make_head(c, kind, at);
-	write_file(c, kind->value ? kind->value : feed_normal, kind->turned);
+	write_file(c, kind->value ? kind->value : feed_normal);
 }
 
 void calibration_free(struct calibration *c)
