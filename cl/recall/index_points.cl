@@ -20,8 +20,8 @@ INLINE void unrotate(__global half *to, int i, int position, __global const ulon
 		const int first = ROPE_FIRST(pair) * ABI_POINTS + i,
 				  second = ROPE_SECOND(pair) * ABI_POINTS + i;
 		const float a = vload_half(first, to), b = vload_half(second, to);
-		vstore_half_rte(a * turn.x - b * turn.y, first, to);
-		vstore_half_rte(a * turn.y + b * turn.x, second, to);
+		vstore_half_rte(TURNED_FIRST(a, b, turn.x, turn.y), first, to);
+		vstore_half_rte(TURNED_SECOND(a, b, turn.x, turn.y), second, to);
 	}
 }
 

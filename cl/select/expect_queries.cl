@@ -46,8 +46,8 @@ __kernel GROUP_SIZE void expect_queries(ARGS(EXPECT_QUERIES_ARGS))
 		for (int i = LANE; i < ROPE_DIMS / 2; i += LANES) {
 			const float2 turn = mean_turn(turns, i, n - r); /* from position + r to position + n */
 			const float x = vload_half(ROPE_FIRST(i), from), y = vload_half(ROPE_SECOND(i), from);
-			to[ROPE_FIRST(i)] = x * turn.x - y * turn.y;
-			to[ROPE_SECOND(i)] = x * turn.y + y * turn.x;
+			to[ROPE_FIRST(i)] = TURNED_FIRST(x, y, turn.x, turn.y);
+			to[ROPE_SECOND(i)] = TURNED_SECOND(x, y, turn.x, turn.y);
 		}
 	} else {
 		for (int c = LANE; c < DK; c += LANES)
