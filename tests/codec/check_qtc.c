@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** \file check_qtc.c \brief Codes in steps of a calibration: bounds, attention, bytes, what is refused. */
+/** \file check_qtc.c \brief Codes in steps of a calibration: bounds and attention. */
 #include "ref/ref_half.h"
 #include "ref/ref_rope.h"
 #include "support/bounds.h"
@@ -52,16 +52,6 @@ static struct calibration_kind kind_of(int i)
 	return (struct calibration_kind){.step = shapes[i].step, .turned = shapes[i].turned};
 }
 
-static void open_feed(struct feed *feed, const char *recipe, const struct calibration *c)
-{
-	clkv_cache_options o = feed_room(FEED_TOKENS, 4);
-	o.calibration = c->file.bytes;
-	o.calibration_size = c->file.n;
-	feed->geometry = c->geometry;
-	feed->lse = true;
-	feed_open(feed, fixture.context, fixture.queue, recipe, &o);
-}
-
 /* ---------------------------------------------------------------- P2: the bound ---- */
 
 /* What a prompt's values were and became. */
@@ -102,19 +92,13 @@ static struct ref_rope rope_of(const struct calibration *c)
 	                         .attn_factor = 1};
 }
 
-/* Whether a channel is coded as it was in front of RoPE. */
-static bool is_turned(const struct calibration *c, const struct ref_rope *r, size_t d)
-{
-	return d < r->dims && (r->pairs ? d / 2 : d % (r->dims / 2)) < (size_t)c->turned;
-}
-
 /* A key [dk] of position t as codes have it. */
 static void turn_back(const struct calibration *c, size_t t, const double *key, double *plain)
 {
 	const struct ref_rope r = rope_of(c);
 	memcpy(plain, key, c->dk * sizeof *plain);
 	for (size_t d = 0; d < c->dk; d++)
-		if (is_turned(c, &r, d))
+		if (calibration_turns(c, d))
 			plain[d] = ref_rope(&r, -(double)t, d, key[d], key[ref_rope_partner(&r, d)]);
 }
 
@@ -122,7 +106,7 @@ static void turn_back(const struct calibration *c, size_t t, const double *key, 
 static double rounded_with(const struct calibration *c, const double *key, size_t d)
 {
 	const struct ref_rope r = rope_of(c);
-	return fabs(key[d]) + (is_turned(c, &r, d) ? fabs(key[ref_rope_partner(&r, d)]) : 0);
+	return fabs(key[d]) + (calibration_turns(c, d) ? fabs(key[ref_rope_partner(&r, d)]) : 0);
 }
 
 /* How a side's error compares with half its step: the largest quotient of each class, where a class is certain. */
@@ -174,7 +158,7 @@ START_TEST(test_every_value_lies_within_half_a_step)
 	const struct calibration_kind kind = kind_of(_i);
 	calibration_make(&c, &g, &kind);
 	struct feed feed = {.append_only = true};
-	open_feed(&feed, shapes[_i].recipe, &c);
+	calibration_feed(&c, shapes[_i].recipe, &feed);
 	stream_open(&feed, &stream);
 	feed_one(&feed, &stream, TOKENS, CLKV_PROMPT_END, 1, NULL);
 	ck_assert_uint_eq(stream_info(&stream).sealed, TOKENS);
@@ -192,17 +176,13 @@ static double three_times(uint64_t row, int layer, enum feed_side side, size_t h
 	return 3 * feed_normal(row, layer, side, head, d);
 }
 
-static double far_off(uint64_t row, int layer, enum feed_side side, size_t head, size_t d)
-{
-	return 70 * feed_normal(row, layer, side, head, d);
-}
-
-/* P9. Dictionaries know the phrases of a sample with a deviation of 1.4 steps. Three times as wide values, log2(3) bits more, have phrases that few
- * dictionaries have; planes get 1 or 2 more. 70 times as wide ones have codes beyond 127, whose sides stay in half. */
+/* P9. Dictionaries know the phrases of a sample with a deviation of 1.4 steps. Three times as wide values, log2(3) bits more,
+ * have phrases that few dictionaries have; planes get 1 or 2 more. 70 times as wide ones have codes beyond 127, whose sides
+ * stay in half. */
 START_TEST(test_values_unlike_the_calibration_cost_bytes_not_the_bound)
 {
 	static const char *const recipes[] = {"qtc:room=16" AROUND, PACK ",room=16" AROUND};
-	static const feed_value values[] = {feed_normal, three_times, far_off};
+	static const feed_value values[] = {feed_normal, three_times, calibration_far_off};
 	static struct stream stream;
 	struct calibration c;
 	size_t bytes[3];
@@ -211,7 +191,7 @@ START_TEST(test_values_unlike_the_calibration_cost_bytes_not_the_bound)
 	for (int i = 0; i < 3; i++) {
 		double most[2][3] = {{0}};
 		struct feed feed = {.append_only = true, .value = values[i]};
-		open_feed(&feed, recipes[_i], &c);
+		calibration_feed(&c, recipes[_i], &feed);
 		stream_open(&feed, &stream);
 		feed_one(&feed, &stream, TOKENS, CLKV_PROMPT_END, 1, NULL);
 		check_bound(&feed, &stream, &c, most);
@@ -235,8 +215,8 @@ START_TEST(test_fine_steps_give_what_half_gives)
 	const clkv_geometry g = feed_usual(2);
 	calibration_make(&c, &g, &(struct calibration_kind){.step = 1e-3, .one_class = true});
 	struct feed feed = {.append_only = false};
-	open_feed(&feed, _i ? PACK ",room=16 ; window=16,sinks=4" : "qtc:room=16 ; window=16,sinks=4",
-	          &c);
+	calibration_feed(
+		&c, _i ? PACK ",room=16 ; window=16,sinks=4" : "qtc:room=16 ; window=16,sinks=4", &feed);
 	stream_open(&feed, &stream);
 	feed_one(&feed, &stream, TOKENS, CLKV_PROMPT_END, 1, NULL);
 	expect_rows(&feed, &stream, 5, CLKV_DECODE, 2, EXPECT_GIVEN, BOUND_ATTEND_HALF);
@@ -258,7 +238,7 @@ START_TEST(test_attention_is_that_of_the_rows_as_read)
 	snprintf(recipe, sizeof recipe, "%.*swindow=40,sinks=4%s",
 	         (int)(strstr(shapes[_i].recipe, "window") - shapes[_i].recipe), shapes[_i].recipe,
 	         strstr(shapes[_i].recipe, ",block") ? strstr(shapes[_i].recipe, ",block") : "");
-	open_feed(&feed, recipe, &c);
+	calibration_feed(&c, recipe, &feed);
 	stream_open(&feed, &stream);
 	feed_one(&feed, &stream, TOKENS, CLKV_PROMPT_END, 1, NULL);
 	ck_assert_uint_gt(stream_info(&stream).sealed, 64);
@@ -284,7 +264,7 @@ static void tiny_open(struct tiny *t, const struct calibration_kind *kind, const
 	const clkv_geometry g = feed_geometry(1, 1, 1, DIM, DIM);
 	calibration_make(&t->c, &g, kind);
 	t->feed = (struct feed){.value = kind->value};
-	open_feed(&t->feed, recipe, &t->c);
+	calibration_feed(&t->c, recipe, &t->feed);
 	stream_open(&t->feed, &t->stream);
 	feed_one(&t->feed, &t->stream, TOKENS, CLKV_PROMPT_END, 1, NULL);
 	feed_one(&t->feed, &t->stream, 1, CLKV_DECODE, 2, &t->result);
@@ -361,256 +341,15 @@ START_TEST(test_constant_values_come_back)
 }
 END_TEST
 
-/* ---------------------------------------------------------------- bits and bytes ---- */
-
-/* P8: however a prompt comes, and in a fork. */
-START_TEST(test_the_same_text_makes_the_same_bits)
-{
-	struct feed feed = {.geometry = feed_usual(2)};
-	feed_open(&feed, fixture.context, fixture.queue, _i ? PACK : "qtc", NULL);
-	memory_expect_same_pieces(&feed);
-	feed_close(&feed);
-}
-END_TEST
-
-/* P7: what the pool has room for with room=2 more than with room=1 is what a text like the calibration's takes, but that
- * dictionaries know what they take of a sample, to 9 %, or planes are reckoned by a line that is off by up to 17 % (doc/qtc.md), and that
- * pages are multiples of 64 bytes, half of which is 4 % of these. It holds a block a stream more, for the last of a prompt. */
-START_TEST(test_the_pool_has_room_for_a_text_like_that_of_the_calibration)
-{
-	enum { LONG = 1024, BLOCKS = LONG / 64 };
-	static const struct {
-		const char *once, *twice, *usual;
-		double off;
-	} rows[] = {
-		{"qtc:room=1" AROUND, "qtc:room=2" AROUND, "qtc" AROUND, 0.13},
-		{PACK ",room=1" AROUND, PACK ",room=2" AROUND, PACK AROUND, 0.21},
-	};
-	static struct stream stream;
-	struct calibration c;
-	const clkv_geometry g = feed_usual(2);
-	calibration_make(&c, &g, &(struct calibration_kind){.step = 0.5, .one_class = true});
-	clkv_cache_options o = feed_room(LONG, 1);
-	o.calibration = c.file.bytes;
-	o.calibration_size = c.file.n;
-	double once = (double)feed_required(fixture.context, &g, rows[_i].once, &o).sealed;
-	double twice = (double)feed_required(fixture.context, &g, rows[_i].twice, &o).sealed;
-	double want = (twice - once) * BLOCKS / (BLOCKS + 1);
-	struct feed feed = {.geometry = g, .append_only = true};
-	feed_open(&feed, fixture.context, fixture.queue, rows[_i].usual, &o);
-	stream_open(&feed, &stream);
-	feed_one(&feed, &stream, LONG / 2, CLKV_PROMPT, 1, NULL);
-	feed_one(&feed, &stream, LONG / 2, CLKV_PROMPT_END, 1, NULL);
-	double used = (double)feed_stats(&feed).used_sealed;
-	ck_assert_uint_eq(stream_info(&stream).sealed, LONG);
-	ck_assert_msg(fabs(used / want - 1) < rows[_i].off, "%g bytes, not %g", used, want);
-	/* nobody knows without: as much as in half */
-	o.calibration = NULL;
-	o.calibration_size = 0;
-	ck_assert_uint_gt(feed_required(fixture.context, &g, rows[_i].usual, &o).sealed,
-	                  LONG * 2 * 2 * 256);
-	feed_close(&feed);
-	calibration_free(&c);
-}
-END_TEST
-
-/* What blocks take comes back when they go. */
-START_TEST(test_nothing_is_left_behind)
-{
-	static struct stream stream, fork;
-	struct feed feed = {.geometry = feed_usual(2)};
-	feed_open(&feed, fixture.context, fixture.queue, "qtc", NULL);
-	stream_open(&feed, &stream);
-	feed_one(&feed, &stream, 300, CLKV_PROMPT_END, 1, NULL);
-	stream_fork(&feed, &stream, &fork);
-	feed_one(&feed, &fork, 100, CLKV_DECODE, 2, NULL);
-	ck_assert_uint_gt(feed_stats(&feed).used_sealed, 0);
-	stream_close(&stream);
-	stream_close(&fork);
-	expect_nothing_used(&feed);
-	feed_close(&feed);
-}
-END_TEST
-
-/* Rows of one layer spread more than those of the other, by 2; in texts the other one's do. */
-static double spread(uint64_t number, int layer, enum feed_side side, size_t head, size_t d,
-                     int wide)
-{
-	return feed_normal(number, layer, side, head, d) * (layer == wide ? 1.25 : 0.8);
-}
-
-static double spread_as_calibrated(uint64_t number, int layer, enum feed_side side, size_t head,
-                                   size_t d)
-{
-	return spread(number, layer, side, head, d, 1);
-}
-
-static double spread_as_fed(uint64_t number, int layer, enum feed_side side, size_t head, size_t d)
-{
-	return spread(number, layer, side, head, d, 0);
-}
-
-/* Layer 0 takes a bit a value more than the 3 or so of its calibration, half as much again, and layer 1 that much
- * less: room for a quarter more of each alone, and a block in half, of 32, would not do. */
-START_TEST(test_layers_share_their_room)
-{
-	enum { LONG = 2048 };
-	static struct stream stream;
-	struct calibration c;
-	const clkv_geometry g = feed_usual(2);
-	calibration_make(
-		&c, &g,
-		&(struct calibration_kind){.step = 0.5, .one_class = true, .value = spread_as_calibrated});
-	clkv_cache_options o = feed_room(LONG, 1);
-	o.calibration = c.file.bytes;
-	o.calibration_size = c.file.n;
-	struct feed feed = {.geometry = g, .append_only = true, .value = spread_as_fed};
-	feed_open(&feed, fixture.context, fixture.queue, "qtc" AROUND, &o);
-	stream_open(&feed, &stream);
-	for (size_t i = 0; i < 3; i++)
-		feed_one(&feed, &stream, LONG / 4, CLKV_PROMPT, 1, NULL);
-	feed_one(&feed, &stream, LONG / 4, CLKV_PROMPT_END, 1, NULL);
-	ck_assert_uint_eq(stream_info(&stream).sealed, LONG);
-	feed_close(&feed);
-	calibration_free(&c);
-}
-END_TEST
-
-/* Blocks that take more than the pool has room for: the commit fails, and the sequence is what it was. */
-START_TEST(test_a_full_pool_is_said_and_nothing_is_lost)
-{
-	static struct stream stream;
-	struct calibration c;
-	clkv_error error;
-	const clkv_geometry g = feed_usual(1);
-	calibration_make(&c, &g, &(struct calibration_kind){.step = 0.5});
-	clkv_cache_options o = feed_room(512, 1);
-	o.calibration = c.file.bytes;
-	o.calibration_size = c.file.n;
-	struct feed feed = {.geometry = g, .value = far_off, .append_only = true};
-	feed_open(&feed, fixture.context, fixture.queue, "qtc:room=1" AROUND, &o);
-	stream_open(&feed, &stream);
-	struct feed_item item = {&stream, 512, CLKV_PROMPT_END, 0, 1};
-	clkv_step *step = feed_begin(&feed, &item, 1, NULL);
-	ck_assert_int_eq(clkv_step_commit(step, NULL, &error), CLKV_ERROR_POOL_FULL);
-	clkv_step_abort(step);
-	ck_assert_uint_eq(stream_info(&stream).length, 0);
-	ck_assert_uint_eq(feed_stats(&feed).used_sealed, 0);
-	ck_assert_uint_eq(feed_stats(&feed).used_open, 0);
-	feed_close(&feed);
-	calibration_free(&c);
-}
-END_TEST
-
-/* ---------------------------------------------------------------- refusals ---- */
-
-static const struct {
-	const char *recipe, *word;
-} refused[] = {
-	{"h2o:budget=64 | qtc", "'h2o'"},   {"think:keep=0.5 | qtc", "prunes"},
-	{"spark:keep=0.5 | qtc", "prunes"}, {"qtc | clusterkv", "'qtc'"},
-	{"qtc | topk:recall=64", "'qtc'"},  {"qtc:room=0.5", "room"},
-	{"qtc:entropy=huffman", "phrases"},
-};
-
-START_TEST(test_what_does_not_go_together_is_refused)
-{
-	const clkv_geometry g = feed_usual(2);
-	expect_refused(fixture.context, &g, refused[_i].recipe, &refused[_i].word, 1);
-}
-END_TEST
-
-static void expect_no_cache(const char *recipe, const struct memory_file *file, uint64_t model,
-                            clkv_status status, const char *word)
-{
-	clkv_cache *cache = NULL;
-	clkv_error error;
-	const clkv_geometry g = feed_usual(2);
-	clkv_cache_options o = feed_room(512, 1);
-	o.calibration = file ? file->bytes : NULL;
-	o.calibration_size = file ? file->n : 0;
-	o.model = model;
-	ck_assert_int_eq(clkv_cache_create(fixture.context, &g, recipe, &o, &cache, &error), status);
-	ck_assert_msg(strstr(error.text, word), "'%s' is not in '%s'", word, error.text);
-	ck_assert_ptr_null(cache);
-}
-
-/* P6. */
-START_TEST(test_calibrations_that_do_not_fit_are_refused)
-{
-	const clkv_geometry g = feed_usual(2), other = feed_geometry(2, 6, 2, 64, 80);
-	const struct calibration_kind kind = {.step = 0.5};
-	struct memory_file file = calibration_file(&g, &kind), wrong = calibration_file(&other, &kind);
-	expect_no_cache("qtc", NULL, 0, CLKV_ERROR_INVALID_ARGUMENT, "calibration is NULL");
-	expect_no_cache("f16", &file, 0, CLKV_ERROR_INVALID_ARGUMENT, "calibration is given");
-	expect_no_cache("qtc", &wrong, 0, CLKV_ERROR_INVALID_ARGUMENT, "head_dim_v");
-	expect_no_cache("qtc", &file, 5, CLKV_ERROR_INVALID_ARGUMENT, "model");
-	file.bytes[file.n / 2] ^= 1;
-	expect_no_cache("qtc", &file, 0, CLKV_ERROR_CORRUPT, "calibration");
-	memory_close(&file);
-	memory_close(&wrong);
-}
-END_TEST
-
-/* ---------------------------------------------------------------- files ---- */
-
-/* Pages go as they are to a cache with the same calibration, rows to one of another recipe and back; a cache with another
- * calibration has nothing to read them by. */
-START_TEST(test_snapshots_know_their_calibration)
-{
-	static struct stream stream, loaded;
-	struct calibration c, other;
-	struct memory_file file = {0}, halves = {0};
-	clkv_error error;
-	const clkv_geometry g = feed_usual(2);
-	calibration_make(&c, &g, &(struct calibration_kind){.step = 0.5});
-	calibration_make(&other, &g, &(struct calibration_kind){.step = 0.25});
-	struct feed feed = {0}, same = {0}, differs = {0}, plain = {.geometry = g};
-	open_feed(&feed, "qtc ; window=20", &c);
-	open_feed(&same, "qtc ; window=20", &c);
-	open_feed(&differs, "qtc ; window=20", &other);
-	feed_open(&plain, fixture.context, fixture.queue, "f16", NULL);
-	stream_open(&feed, &stream);
-	feed_one(&feed, &stream, 200, CLKV_PROMPT_END, 1, NULL);
-	memory_save(&feed, &stream, NULL, &file);
-	memory_load(&same, &file, &stream, &loaded);
-	expect_same_cache(&feed, &stream, &loaded);
-	memory_expect_refused(&differs, &file, "calibration file");
-	ck_assert_int_eq(memory_refused(&plain, &file, &error), CLKV_ERROR_UNSUPPORTED);
-	memory_save(&feed, &stream, "f16", &halves);
-	memory_load(&plain, &halves, &stream, &loaded);
-	memory_load(&differs, &halves, &stream, &loaded);
-	memory_close(&file);
-	memory_close(&halves);
-	feed_close(&feed);
-	feed_close(&same);
-	feed_close(&differs);
-	feed_close(&plain);
-	calibration_free(&c);
-	calibration_free(&other);
-}
-END_TEST
-
 int main(void)
 {
 	Suite *suite = suite_create("qtc");
 	TCase *bound = fixture_case(suite, "bound", 20), *attend = fixture_case(suite, "attention", 30);
-	TCase *bytes = fixture_case(suite, "bytes", 20), *files = fixture_case(suite, "files", 20);
 	tcase_add_loop_test(bound, test_every_value_lies_within_half_a_step, 0, SHAPES);
 	tcase_add_loop_test(bound, test_values_unlike_the_calibration_cost_bytes_not_the_bound, 0, 2);
 	tcase_add_loop_test(attend, test_fine_steps_give_what_half_gives, 0, 2);
 	tcase_add_loop_test(attend, test_attention_is_that_of_the_rows_as_read, 0, SHAPES);
 	tcase_add_test(attend, test_half_the_variance_that_codes_add_is_taken_off);
 	tcase_add_loop_test(attend, test_constant_values_come_back, 0, 4);
-	tcase_add_loop_test(bytes, test_the_same_text_makes_the_same_bits, 0, 2);
-	tcase_add_loop_test(bytes, test_the_pool_has_room_for_a_text_like_that_of_the_calibration, 0,
-	                    2);
-	tcase_add_test(bytes, test_layers_share_their_room);
-	tcase_add_test(bytes, test_nothing_is_left_behind);
-	tcase_add_test(bytes, test_a_full_pool_is_said_and_nothing_is_lost);
-	tcase_add_loop_test(files, test_what_does_not_go_together_is_refused, 0,
-	                    (int)(sizeof refused / sizeof refused[0]));
-	tcase_add_test(files, test_calibrations_that_do_not_fit_are_refused);
-	tcase_add_test(files, test_snapshots_know_their_calibration);
 	return fixture_run_shared(suite);
 }

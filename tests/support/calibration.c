@@ -2,6 +2,7 @@
 /** \file calibration.c \brief Means and deviations of rows that feed.h makes, with steps to suit. */
 #include "calibration.h"
 
+#include "fixture.h"
 #include "random.h"
 
 #include <check.h>
@@ -45,14 +46,18 @@ static double uneven(size_t d)
 	return 1.0 + 0.25 * (double)(d % 5);
 }
 
+static size_t rope_dims(const struct calibration *c)
+{
+	const int dims = c->geometry.rope.dims;
+	return dims ? (size_t)dims : c->dk;
+}
+
 /* The pair that RoPE turns a channel with, or a number of its own. */
 static size_t pair_of(const struct calibration *c, size_t d)
 {
-	const clkv_rope *rope = &c->geometry.rope;
-	const size_t dims = rope->dims ? (size_t)rope->dims : c->dk;
-	if (d >= dims)
+	if (d >= rope_dims(c))
 		return d;
-	return rope->kind == CLKV_ROPE_PAIRS ? d / 2 : d % (dims / 2);
+	return c->geometry.rope.kind == CLKV_ROPE_PAIRS ? d / 2 : d % (rope_dims(c) / 2);
 }
 
 static void make_head(struct calibration *c, const struct calibration_kind *kind, size_t at)
@@ -143,6 +148,27 @@ void calibration_make(struct calibration *c, const clkv_geometry *geometry,
 	write_file(c, kind->value ? kind->value : feed_normal);
 }
 
+void calibration_feed(const struct calibration *c, const char *recipe, struct feed *feed)
+{
+	const clkv_cache_options o = calibration_room(c, FEED_TOKENS, 4);
+	feed->geometry = c->geometry;
+	feed->lse = true;
+	feed_open(feed, fixture.context, fixture.queue, recipe, &o);
+}
+
+clkv_cache_options calibration_room(const struct calibration *c, size_t tokens, size_t sequences)
+{
+	clkv_cache_options o = feed_room(tokens, sequences);
+	o.calibration = c->file.bytes;
+	o.calibration_size = c->file.n;
+	return o;
+}
+
+double calibration_far_off(uint64_t row, int layer, enum feed_side side, size_t head, size_t d)
+{
+	return 70 * feed_normal(row, layer, side, head, d);
+}
+
 void calibration_free(struct calibration *c)
 {
 	float *const all[] = {c->k_step,  c->k_mean,    c->k_ask,  c->k_square,
@@ -161,6 +187,11 @@ struct memory_file calibration_file(const clkv_geometry *geometry,
 	c.file = (struct memory_file){0};
 	calibration_free(&c);
 	return file;
+}
+
+bool calibration_turns(const struct calibration *c, size_t d)
+{
+	return d < rope_dims(c) && pair_of(c, d) < (size_t)c->turned;
 }
 
 double calibration_step(const struct calibration *c, int layer, enum feed_side side, size_t head,

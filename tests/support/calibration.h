@@ -30,6 +30,15 @@ void calibration_make(struct calibration *c, const clkv_geometry *geometry,
                       const struct calibration_kind *kind);
 void calibration_free(struct calibration *c);
 
+/** Opens a feed of the calibration's geometry, with room for FEED_TOKENS of four sequences. */
+void calibration_feed(const struct calibration *c, const char *recipe, struct feed *feed);
+
+/** Options of a cache with the file. */
+clkv_cache_options calibration_room(const struct calibration *c, size_t tokens, size_t sequences);
+
+/** Values so wide, a feed_value, that steps of .5 give most of them codes that a byte has no room for. */
+double calibration_far_off(uint64_t row, int layer, enum feed_side side, size_t head, size_t d);
+
 /** The file alone. */
 struct memory_file calibration_file(const clkv_geometry *geometry,
                                     const struct calibration_kind *kind);
@@ -37,6 +46,9 @@ struct memory_file calibration_file(const clkv_geometry *geometry,
 /** The step of a channel, the factor of its token's class apart. */
 double calibration_step(const struct calibration *c, int layer, enum feed_side side, size_t head,
                         size_t d);
+
+/** Whether a channel of K is coded as it was in front of RoPE. */
+bool calibration_turns(const struct calibration *c, size_t d);
 
 /** The class of a token with a key [dk], as it is stored: 0 to 2. *margin: how far it is from another one, relatively. */
 int calibration_class(const struct calibration *c, int layer, size_t head, const double *key,
