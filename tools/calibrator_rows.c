@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/** \file calibrator_rows.c \brief Texts through the model: the second half of each asks, evenly, so many that a minute of one core does. */
+/** \file calibrator_rows.c \brief Texts through the model: the second half of each asks, evenly, so many that a minute of one
+ *  core does. */
 #include "calibrator.h"
 
 #include "turn_back.h"

@@ -3,9 +3,9 @@
  * \file    dictionary_prompt.c
  * \brief   Atoms from a prompt: its newest rows, and a guard set for those that the others code worst.
  *
- * Source: CSR, arXiv 2412.11741, section 3: an online part, sampled from the prompt in reverse order of its tokens, and a guard set for
- * outlier vectors. A row of the guard set is the one of which pursuit leaves most; what points the same way is taken off what is left of
- * the others before the next is chosen, so that vectors that are alike make one atom.
+ * Source: CSR, arXiv 2412.11741, section 3: an online part, sampled from the prompt in reverse order of its tokens, and a guard
+ * set for outlier vectors. A row of the guard set is the one of which pursuit leaves most; what points the same way is taken
+ * off what is left of the others before the next is chosen, so that vectors that are alike make one atom.
  */
 #include "dictionary_prompt.h"
 

@@ -15,8 +15,8 @@ struct shared_side {
 		moment; /**< [share * width]^2: the mean of x x^T; what it holds after a fit of all means nothing */
 };
 
-/** Of the first layer's rows: down [share * width][width], up [width][share * width]. A is their principal components, 0 for the other
- *  layers; B of each layer makes the mean square of what is lost of its rows least, for every number of latents. */
+/** Of the first layer's rows: down [share * width][width], up [width][share * width]. A is their principal components, 0 for
+ *  the other layers; B of each layer makes the mean square of what is lost of its rows least, for every number of latents. */
 bool shared_fit_first(const struct shared_side *side, float *down, float *up,
                       struct tool_error *error);
 

@@ -59,7 +59,8 @@ bool kept_rows_each(const struct session *session, const struct engine_stream *s
 
 void kept_rows_close(struct kept_rows *rows);
 
-/** Who looks at a text: at what its tokens ask for (NULL: nobody), then, layer by layer, at the keys and values of those that count. */
+/** Who looks at a text: at what its tokens ask for (NULL: nobody), then, layer by layer, at the keys and values of those that
+ *  count. */
 struct text_viewer {
 	void (*ask)(void *opaque, const struct asked_rows *rows);
 	void (*see)(void *opaque, const struct kept_rows *rows);

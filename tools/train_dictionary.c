@@ -8,8 +8,8 @@
  * the output projection. With M = S S^T rows y = x S have errors that cost their square, so the dictionary is of these: with an atom
  * d of y, the column of A is S d and the row of B is d S^-1. Chunks of a row have the blocks of M that are theirs.
  * The first tokens of a text, which caches keep in half as sinks, are left out where there are enough others.
- * Atoms of a prompt are rows of its own (dictionary_prompt.c), behind those that the other texts' rows are fitted to; its queries weigh
- * errors as the others' do.
+ * Atoms of a prompt are rows of its own (dictionary_prompt.c), behind those that the other texts' rows are fitted to; its
+ * queries weigh errors as the others' do.
  */
 #include "train_dictionary.h"
 

@@ -8,8 +8,8 @@
 
 #include "text_rows.h"
 
-/** LoRC: writes factors of full rank of all heads of each layer, of the weights alone, and puts the recipe of its ranks, between these
- *  parts of the head size, in `recipe` [size]. Errors: a matrix that is singular, by name. */
+/** LoRC: writes factors of full rank of all heads of each layer, of the weights alone, and puts the recipe of its ranks,
+ *  between these parts of the head size, in `recipe` [size]. Errors: a matrix that is singular, by name. */
 bool train_lorc(const struct model *model, float most, float least, const char *path, char *recipe,
                 size_t size, struct tool_error *error);
 
@@ -20,8 +20,8 @@ bool train_recalkv(struct session *session, const struct text_input *texts, size
                    size_t heads, bool weighed, const char *path, struct tool_error *error);
 
 /** CLLA: factors from texts of `share` layers that follow each other, of latents of the first one's rows; joint: of all their rows.
- *  explained: of the other layers' squares the part that all latents of the first one's rows, and half of them, stand for, of K and of
- *  V; jointly 0. Errors: a share that doesn't divide the model's layers. */
+ *  explained: of the other layers' squares the part that all latents of the first one's rows, and half of them, stand for, of K
+ *  and of V; jointly 0. Errors: a share that doesn't divide the model's layers. */
 bool train_clla(struct session *session, const struct text_input *texts, size_t n_texts,
                 size_t share, bool joint, const char *path, double explained[2][2],
                 struct tool_error *error);

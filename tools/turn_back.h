@@ -10,8 +10,8 @@
 /** Radians per position of each pair of channels, [head_dim / 2]. */
 void turn_frequencies(const struct model *model, double *frequencies);
 
-/** out [head_dim] = a head's row x at a position as it was in front of RoPE, which turns neighbouring channels in GGUF's Llama models:
- *  the first `turned` channels of it, the others as they are. */
+/** out [head_dim] = a head's row x at a position as it was in front of RoPE, which turns neighbouring channels in GGUF's Llama
+ *  models: the first `turned` channels of it, the others as they are. */
 void turn_back(const struct model *model, const double *frequencies, size_t turned, size_t position,
                const float *x, float *out);
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* recall_budget: how many tokens a row recalls in this layer, of those that all its layers may recall together: a layer whose scores are
- * spread over many units gets more than one that knows what it wants.
+/* recall_budget: how many tokens a row recalls in this layer, of those that all its layers may recall together: a layer whose
+ * scores are spread over many units gets more than one that knows what it wants.
  * Source: ActQKV, arXiv 2502.13542: a layer's part of what is left is its entropy's part of those of the layers still to come. There
  * these are running means over former steps; here they are taken to be as the row's layers so far, so that a row's choice depends
  * on nothing but its sequence.
  * Grid: (LANES * rows). Local: LANES floats.
- * scores  float [row][Q_HEADS][max_units] | budgets uint [most_rows], by the row's number among those that recall; behind them [most_rows][2]:
+ * scores  float [row][Q_HEADS][max_units] | budgets uint [most_rows], by the row's number among those that recall; behind them
+ * [most_rows][2]:
  *         tokens that are left to later layers, sum of the entropies (a float's bits)
  * done    layers before it in this step, of `layers`; budget: of a layer, on average; it gets a quarter to twice that
  * Numbers: f32. Entropies are of each head's softmax over units, divided by the logarithm of their number; the heads' mean counts. */

@@ -2,8 +2,8 @@
 /* recall_probe: the one query by which all rows of an item choose what they recall, for each query head: the sum of theirs,
  * weighted by how far each lies from their mean in units of their variance, its bias: what is unlike the others is what a mean
  * would lose.
- * Source: ActQKV, arXiv 2502.13542: bias of row i: mean over channels of (q_i - mu)^2 / (var + mean(var) / 100); weights are shares of
- * it. Here mu and var are those of the item's rows, and each head has weights of its own.
+ * Source: ActQKV, arXiv 2502.13542: bias of row i: mean over channels of (q_i - mu)^2 / (var + mean(var) / 100); weights are
+ * shares of it. Here mu and var are those of the item's rows, and each head has weights of its own.
  * Grid: (LANES * Q_HEADS, rows that recall): the group of an item's first row works for all of them. Local: 4 * DK + LANES
  * floats.
  * q       caller's tensor [rows][Q_HEADS][DK] | probes float [most_rows][Q_HEADS][DK], by the row's number among those that recall:

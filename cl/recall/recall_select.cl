@@ -103,8 +103,9 @@ INLINE bool all_below(const struct choice c, const struct segment s, uint u, flo
 #endif
 }
 
-/* Adds the sizes of all units to the bins of their digit, if the digits above it are `prefix`. Of the first digit (above: 32) bins below
- * that at which `left` tokens run out may lack some: it only rises as more units come, so vectors below it are passed over. */
+/* Adds the sizes of all units to the bins of their digit, if the digits above it are `prefix`. Of the first digit (above: 32)
+ * bins below that at which `left` tokens run out may lack some: it only rises as more units come, so vectors below it are
+ * passed over. */
 INLINE void count_digits(const struct choice c, uint prefix, int above, int shift, uint mask,
                          uint left, __local uint *bins)
 {

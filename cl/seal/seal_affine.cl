@@ -3,11 +3,11 @@
  * Source: KIVI, arXiv 2402.02750, and plain block quantization; affine_block.clh draws the block.
  * Grid: (LANES * jobs, STREAMS, layers). Each lane encodes whole units or vectors of them. Local: K's codes where each
  * token has its own channels, a byte each: they are packed before they become planes.
- * Numbers: scale = (max - min) / (2^BITS - 1), rounded to half, a subnormal one upwards; code = rint((x - min) / scale as stored), clamped, so
- * |x - decoded| <= scale / 2, and at the ends of the range up to the rounding of the scale more. A constant unit has
- * scale 0 and decodes to its minimum. Symmetric: scale = max |x| / (2^(BITS-1) - 1), codes 1 .. 2^BITS - 1.
- * Of latents (latents.clh) each value is worked out as it is asked for, twice: once for its unit's range; those of keys of groups, and
- * in front of RoPE, before (latent_keys.clh).
+ * Numbers: scale = (max - min) / (2^BITS - 1), rounded to half, a subnormal one upwards; code = rint((x - min) / scale as
+ * stored), clamped, so |x - decoded| <= scale / 2, and at the ends of the range up to the rounding of the scale more. A
+ * constant unit has scale 0 and decodes to its minimum. Symmetric: scale = max |x| / (2^(BITS-1) - 1), codes 1 .. 2^BITS - 1.
+ * Of latents (latents.clh) each value is worked out as it is asked for, twice: once for its unit's range; those of keys of
+ * groups, and in front of RoPE, before (latent_keys.clh).
  * Tokens that a partial block lacks enter no range; their codes are 0. */
 #include "affine_units.clh"
 #include "latent_keys.clh"

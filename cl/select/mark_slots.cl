@@ -2,7 +2,8 @@
 /* mark_slots: the last of a selection: what is sealed anew gets the state that was gathered with it, dropped slots in
  * blocks that stay are nobody's any more, and the others get their new scores.
  * Grid: (LANES * (jobs or blocks), STREAMS, layers): jobs > 0: of jobs; else of the view's blocks.
- * selected: 0, if there is no choice, only scores. by_rank: a candidate's score is its rank, else that of its place; only the latter changes what stays in half. */
+ * selected: 0, if there is no choice, only scores. by_rank: a candidate's score is its rank, else that of its place; only the
+ * latter changes what stays in half. */
 #include "candidates.clh"
 #include "select_args.clh"
 #include "source.clh"

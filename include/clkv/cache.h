@@ -98,8 +98,8 @@ typedef enum clkv_blocks {
 /** Says what a call on this cache may wait for: 0 for nothing, else CLKV_BLOCKS_* added up. The answer follows from the
  *  recipe and, of compilers, from what is built by now: behind clkv_cache_warm no call of a step meets one. *why (may be
  *  NULL) becomes a text that needs no release; "" for 0. Functions that CLKV_CALL_LIST doesn't name never block, but for
- *  clkv_context_create, clkv_context_open, clkv_cache_create, clkv_encode and clkv_decode. Not in it: that begin and commit wait when the device
- *  hasn't yet read what the fourth write before this one sent, and that calls of other threads on the same
+ *  clkv_context_create, clkv_context_open, clkv_cache_create, clkv_encode and clkv_decode. Not in it: that begin and commit
+ *  wait when the device hasn't yet read what the fourth write before this one sent, and that calls of other threads on the same
  *  cache wait while one is inside begin or commit. Any thread. Since 0.1. */
 CLKV_API unsigned clkv_cache_blocks(const clkv_cache *cache, clkv_call call, const char **why);
 
@@ -116,8 +116,8 @@ CLKV_API size_t clkv_cache_observes(const clkv_cache *cache);
 /** Tells whether the recipe weighs tokens by attention, so that clkv_step_observe needs log-sum-exps: 1 or 0. Since 0.1. */
 CLKV_API int clkv_cache_weighs(const clkv_cache *cache);
 
-/** Tells whether the recipe judges a prompt's tokens by rows that read it again (CLKV_REREAD), which the caller has to make before the
- *  prompt's end: 1 or 0. Since 0.1. */
+/** Tells whether the recipe judges a prompt's tokens by rows that read it again (CLKV_REREAD), which the caller has to make
+ *  before the prompt's end: 1 or 0. Since 0.1. */
 CLKV_API int clkv_cache_rereads(const clkv_cache *cache);
 
 CLKV_END_DECLS

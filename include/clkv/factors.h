@@ -8,18 +8,19 @@
 
 CLKV_BEGIN_DECLS
 
-/** Arrays of factors, of [heads] = [layers][kv_heads], or of [layers][groups] of KV heads. A row x of a KV head, keys behind RoPE, is sealed as its latents
- *  z = x down, and z up stands for it. Columns of down and rows of up come with those that matter most first: a recipe of a
- *  lower rank takes the first ones. Heads of lower rank than others have zeros behind. lowrank and cskv take ranks up to the head size.
- *  For csr they are a dictionary of as many atoms: a row becomes a sum of a few rows of up, chosen by its products with columns of down,
- *  each of which has the product 1 with its row of up, in each of the recipe's chunks of channels.
+/** Arrays of factors, of [heads] = [layers][kv_heads], or of [layers][groups] of KV heads. A row x of a KV head, keys behind
+ *  RoPE, is sealed as its latents z = x down, and z up stands for it. Columns of down and rows of up come with those that
+ *  matter most first: a recipe of a lower rank takes the first ones. Heads of lower rank than others have zeros behind. lowrank
+ *  and cskv take ranks up to the head size.
+ *  For csr they are a dictionary of as many atoms: a row becomes a sum of a few rows of up, chosen by its products with columns
+ *  of down, each of which has the product 1 with its row of up, in each of the recipe's chunks of channels.
  *  With heads_k or heads_v, or before_rope, factors are of groups (lorc, recalkv, and lowrank with these keys): groups of heads_k KV
  *  heads that follow each other in the layer's order have one row of K, their heads' side by side, whose latents they share; V the
  *  same by heads_v. A recipe of rank r takes the first heads_k * r of a group's latents. before_rope: keys are those in front of
  *  RoPE, which geometry.rope undoes.
- *  With share, groups are of as many layers that follow each other (clla, and lowrank with share): a row is that of heads_k heads of the
- *  first of them, then of the next and so on. [groups] is [layers / share][kv_heads / heads_k], widths and latents share times as
- *  many. For clla, rows of down that aren't the first layer's are 0. */
+ *  With share, groups are of as many layers that follow each other (clla, and lowrank with share): a row is that of heads_k
+ *  heads of the first of them, then of the next and so on. [groups] is [layers / share][kv_heads / heads_k], widths and latents
+ *  share times as many. For clla, rows of down that aren't the first layer's are 0. */
 typedef struct clkv_factors {
 	size_t struct_size;
 	int rank_k,

@@ -92,7 +92,8 @@ CLKV_API clkv_status clkv_encode_bound(clkv_context *context, const clkv_geometr
  *  [layers], each [n_tokens][kv_heads][head size], keys behind RoPE by whatever positions they have. Writes what
  *  clkv_seq_save would write of a sequence of these rows whose prompt has ended: with "window=0 ; sinks=0" all rows are
  *  encoded, and their number should be a multiple of the recipe's block. options (may be NULL): rotation, calibration, model and seed
- *  of recipes that want them; the sizes are taken from n_tokens. Makes a cache for the length of the call. Blocks until all is written.
+ *  of recipes that want them; the sizes are taken from n_tokens. Makes a cache for the length of the call. Blocks until all is
+ *  written.
  *  Errors: those of clkv_cache_create and clkv_seq_save. Since 0.1. */
 CLKV_API clkv_status clkv_encode(clkv_context *context, const clkv_geometry *geometry,
                                  const char *recipe, const clkv_cache_options *options,
@@ -101,8 +102,8 @@ CLKV_API clkv_status clkv_encode(clkv_context *context, const clkv_geometry *geo
                                  clkv_error *error);
 
 /** Decodes what clkv_encode or clkv_seq_save wrote into k and v [layers], each [n_tokens][kv_heads][head size]; n_tokens must be
- *  the file's (UNSUPPORTED says how many it has). The recipe is the file's; options as of clkv_encode. Blocks until done. On failure k and v
- *  may have been written to. Errors: CORRUPT, UNSUPPORTED, IO, and those of clkv_cache_create. Since 0.1. */
+ *  the file's (UNSUPPORTED says how many it has). The recipe is the file's; options as of clkv_encode. Blocks until done. On
+ *  failure k and v may have been written to. Errors: CORRUPT, UNSUPPORTED, IO, and those of clkv_cache_create. Since 0.1. */
 CLKV_API clkv_status clkv_decode(clkv_context *context, const clkv_geometry *geometry,
                                  const clkv_cache_options *options, size_t n_tokens,
                                  const clkv_tensor *k, const clkv_tensor *v, cl_command_queue queue,

@@ -35,8 +35,9 @@ typedef struct clkv_share_options {
 
 /** Opens a store: "file:PATH" or a path: a folder, made if it isn't there (its parent must be);
  *  "redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]": a server that speaks Redis' protocol, connected to when it is
- *  asked first (a word in user and password may have %XX); "rediss://...?ca=FILE[&cert=FILE&key=FILE]": the same over TLS. Errors: INVALID_ARGUMENT (names the part of the url), UNSUPPORTED (built without hiredis, or without its TLS),
- *  IO (the folder can't be made), NO_HOST_MEMORY. Since 0.1. */
+ *  asked first (a word in user and password may have %XX); "rediss://...?ca=FILE[&cert=FILE&key=FILE]": the same over TLS.
+ *  Errors: INVALID_ARGUMENT (names the part of the url), UNSUPPORTED (built without hiredis, or without its TLS), IO (the
+ *  folder can't be made), NO_HOST_MEMORY. Since 0.1. */
 CLKV_API clkv_status clkv_share_open(const char *url, const clkv_share_options *options,
                                      clkv_share **out, clkv_error *error);
 CLKV_API void clkv_share_close(clkv_share *share);

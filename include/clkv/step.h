@@ -111,7 +111,8 @@ CLKV_API clkv_status clkv_step_observe(clkv_step *step, int layer, const clkv_ob
                                        clkv_error *error);
 
 /** Ends the step: keeps the first n_kept[i] new rows of item i (NULL: all; fewer when a draft was
- *  rejected, with phase DECODE or PROMPT; of REREAD none: 0 if it's given), seals what left the window, frees what is no longer needed.
+ *  rejected, with phase DECODE or PROMPT; of REREAD none: 0 if it's given), seals what left the window, frees what is no longer
+ *  needed.
  *  Every layer must have been appended. All sequences change together: on failure they are as before the commit and
  *  the step is still open. Commit again, with the same n_kept or another, or abort.
  *  POOL_FULL (of recipes whose blocks have their own size, with an index, or that select tokens): what is sealed found

@@ -5,8 +5,9 @@
 
 #include "plan/plan.h"
 
-/** Counts what a KV head with so many slots stores of K and V, bytes, with what is known of each slot: sinks, window and merged slots in half,
- *  kept ones in whole sealed blocks. Of variants that prune differently it takes the largest. The plan has its layouts; blocks aren't sized. */
+/** Counts what a KV head with so many slots stores of K and V, bytes, with what is known of each slot: sinks, window and merged
+ *  slots in half, kept ones in whole sealed blocks. Of variants that prune differently it takes the largest. The plan has its
+ *  layouts; blocks aren't sized. */
 uint64_t clkv__budget_bytes(const struct clkv__plan *plan, const struct clkv__shape *shape,
                             uint32_t slots);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/** \file snapshot_queries.c \brief The newest queries of a sequence, where stages judge by them: a record for each layer that seals. */
+/** \file snapshot_queries.c \brief The newest queries of a sequence, where stages judge by them: a record for each layer that
+ *  seals. */
 #include "snapshot/snapshot_state.h"
 
 #include "base/alloc.h"

@@ -3,11 +3,11 @@
  * \file    stage_clla.c
  * \brief   CLLA: latents that several layers share, keys before RoPE.
  *
- * Source: arXiv 2410.15252, a trained architecture: the first layer of each group has latents of its input, from which the others make
- * their keys and values, too. Here latents are of the first layer's rows, all KV heads side by side, as files say whose A has zeros for
- * the others (clkv-train --for clla). Each KV head of each layer of the group seals an even share of the group's latents: so the
- * group's bytes are those of its latents once, whatever the number of its layers. Rows in half are each layer's own. There is no second
- * key that keeps RoPE's part: keys are turned when they are made whole.
+ * Source: arXiv 2410.15252, a trained architecture: the first layer of each group has latents of its input, from which the
+ * others make their keys and values, too. Here latents are of the first layer's rows, all KV heads side by side, as files say
+ * whose A has zeros for the others (clkv-train --for clla). Each KV head of each layer of the group seals an even share of the
+ * group's latents: so the group's bytes are those of its latents once, whatever the number of its layers. Rows in half are each
+ * layer's own. There is no second key that keeps RoPE's part: keys are turned when they are made whole.
  */
 #include "base/error.h"
 #include "plan/projection.h"

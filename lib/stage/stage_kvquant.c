@@ -39,8 +39,8 @@ static const struct clkv__key kvquant_keys[] = {
      "share of a block's values that are kept as they are, those farthest from their unit's mean"},
 };
 
-/* Of levels=normal, thousandths, by side and bits: ends of the range that they leave out, and how uneven they are. What loses least of
- * attention's output on captured rows of two texts, in doc/kvquant.md's table. */
+/* Of levels=normal, thousandths, by side and bits: ends of the range that they leave out, and how uneven they are. What loses
+ * least of attention's output on captured rows of two texts, in doc/kvquant.md's table. */
 static const struct {
 	int cut, bend;
 } normal[2][5] = {{[2] = {250, 0}, [3] = {100, 200}, [4] = {30, 200}},

@@ -4,7 +4,8 @@
  * \brief   KVzip: the tokens to which some row attended most when the model read the prompt again.
  *
  * Source: arXiv 2505.23416, section 3. A question that comes later has had no part in it. Unlike the original, each row's weights are
- * those of its softmax over all tokens, not over the chunk that it repeats, and newest tokens are kept. What is generated stays, as there, until it's read too.
+ * those of its softmax over all tokens, not over the chunk that it repeats, and newest tokens are kept. What is generated
+ * stays, as there, until it's read too.
  */
 #include "stage/select_keys.h"
 

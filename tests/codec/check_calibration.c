@@ -221,7 +221,8 @@ static double check_side(int side, int components, const signed char *codes, dou
 }
 
 /* Sixteen kinds of components in eight classes: at most a tenth above their own entropies (with one
- * dictionary, a third; a class of two kinds loses some per cent, words of one length as much). A component that is 0 costs nothing. */
+ * dictionary, a third; a class of two kinds loses some per cent, words of one length as much). A component that is 0 costs
+ * nothing. */
 START_TEST(test_classes_follow_entropy)
 {
 	double entropy = 0;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/** \file check_group_factors.c \brief Files of factors of several heads and layers: foreign and damaged ones, and what can't be written. */
+/** \file check_group_factors.c \brief Files of factors of several heads and layers: foreign and damaged ones, and what can't be
+ *  written. */
 #include "support/factors.h"
 #include "support/fixture.h"
 

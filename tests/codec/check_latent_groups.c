@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/** \file check_latent_groups.c \brief Latents of several heads and of keys in front of RoPE: rows, attention, bytes, refusals, sequences. */
+/** \file check_latent_groups.c \brief Latents of several heads and of keys in front of RoPE: rows, attention, bytes, refusals,
+ *  sequences. */
 #include "ref/ref_half.h"
 #include "ref/ref_rope.h"
 #include "support/bounds.h"

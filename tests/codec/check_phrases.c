@@ -247,9 +247,9 @@ static double rate_of(const struct clkv__phrases *phrases)
 }
 
 /* Bits per code of another sample of the source. Phrases are as long as their words' bits over the entropy, and end at whole codes:
- * of sources from half a bit to three what that loses, and that phrases aren't equally likely, is a fifth at most as measured (2 to 9 % on a
- * model's codes, whose neighbours are alike). Below, a phrase has one code that isn't zero; above, two codes. A dictionary of
- * single codes alone would take 8 bits of each. */
+ * of sources from half a bit to three what that loses, and that phrases aren't equally likely, is a fifth at most as measured
+ * (2 to 9 % on a model's codes, whose neighbours are alike). Below, a phrase has one code that isn't zero; above, two codes. A
+ * dictionary of single codes alone would take 8 bits of each. */
 START_TEST(test_rates_reach_the_entropy)
 {
 	struct clkv__phrases phrases;

@@ -337,9 +337,9 @@ START_TEST(test_widths_add_up_to_the_bytes)
 }
 END_TEST
 
-/* (f) Attention of the newest row over values as they are read, against values as they were, keys being the same. Errors that are even
- * within +-E have the variance E^2 / 3, and with E = sqrt(12 / T) eps / A those of T tokens add up to (2 eps)^2: eps is met in root mean
- * square up to that factor, which the source leaves out; less by what bits are rounded up. */
+/* (f) Attention of the newest row over values as they are read, against values as they were, keys being the same. Errors that
+ * are even within +-E have the variance E^2 / 3, and with E = sqrt(12 / T) eps / A those of T tokens add up to (2 eps)^2: eps
+ * is met in root mean square up to that factor, which the source leaves out; less by what bits are rounded up. */
 START_TEST(test_the_error_of_attention_stays_below_eps)
 {
 	static const struct {

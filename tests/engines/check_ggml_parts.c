@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/** \file check_ggml_parts.c \brief What the backend for llama.cpp does without it: masks are read, cells and shifts of them, settings.
+/** \file check_ggml_parts.c \brief What the backend for llama.cpp does without it: masks are read, cells and shifts of them,
+ *  settings.
  */
 #include "../../engines/ggml/cells.h"
 #include "../../engines/ggml/clkv_ggml.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/** \file fuzz_given_model.h \brief The model that files of fuzz_rotation, fuzz_calibration and fuzz_factors are for, and make_seeds makes them for. */
+/** \file fuzz_given_model.h \brief The model that files of fuzz_rotation, fuzz_calibration and fuzz_factors are for, and
+ *  make_seeds makes them for. */
 #ifndef FUZZ_GIVEN_MODEL_H
 #define FUZZ_GIVEN_MODEL_H
 

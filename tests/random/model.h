@@ -21,8 +21,8 @@ void model_cut(struct world *w, struct model *m, size_t n);
 /** Tokens from .. to - 1 went, and those behind were moved in passes of so many rows. */
 void model_remove(struct world *w, struct model *m, size_t from, size_t to, size_t most);
 
-/** n rows (0: none, and rows isn't looked at) were kept of a step, k and v [layers][n][kv_heads][dim] as they are stored: what they sealed is
- *  compared with the rule and with what was given, what was there before must be there still. */
+/** n rows (0: none, and rows isn't looked at) were kept of a step, k and v [layers][n][kv_heads][dim] as they are stored: what
+ *  they sealed is compared with the rule and with what was given, what was there before must be there still. */
 void model_commit(struct world *w, struct model *m, size_t n, clkv_phase phase,
                   double *rows[WORLD_LAYERS][2]);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/** \file check_recall_codes.c \brief Rows of integer codes that are recalled one by one, in forms of CPUs: attention over what they read as. */
+/** \file check_recall_codes.c \brief Rows of integer codes that are recalled one by one, in forms of CPUs: attention over what
+ *  they read as. */
 #include "support/bounds.h"
 #include "support/expect.h"
 #include "support/fixture.h"

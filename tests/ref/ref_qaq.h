@@ -3,8 +3,8 @@
  * \file    ref_qaq.h
  * \brief   Bits of a row from the bound on attention's error, and its codes, from the definition, in double precision.
  *
- * Of a row's D values the ceil(alpha / 2 D) smallest and as many of the largest are outliers, of equal ones those of the lowest and the
- * highest channels, and stay as they are. R is the range of the others. With T tokens, at least 2,
+ * Of a row's D values the ceil(alpha / 2 D) smallest and as many of the largest are outliers, of equal ones those of the lowest
+ * and the highest channels, and stay as they are. R is the range of the others. With T tokens, at least 2,
  *     E = sqrt(12 / qn * ln(T^3 / (T - 1) eps^2 + 1)) for K, sqrt(12 / T) eps / A for V,
  * A the largest weight that the token got; bits = ceil(log2(R / (2 E) + 1)) within bmin and bmax.
  * Source: QAQ, arXiv 2403.04643. Codes begin at the least value in steps of R / (2^bits - 1), or lie around the mean in steps of

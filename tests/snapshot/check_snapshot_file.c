@@ -406,8 +406,8 @@ START_TEST(test_bad_lists_of_outliers)
 }
 END_TEST
 
-/* Kernels read planes by their lanes' bits, and write where escapes say. In a block of 32 tokens of 16 and 32 channels bits of 4 lanes of
- * K and 8 of V lie behind 8 bytes of classes, then two numbers of escapes, the last of which end K's and V's payload. */
+/* Kernels read planes by their lanes' bits, and write where escapes say. In a block of 32 tokens of 16 and 32 channels bits of
+ * 4 lanes of K and 8 of V lie behind 8 bytes of classes, then two numbers of escapes, the last of which end K's and V's payload. */
 START_TEST(test_bad_planes)
 {
 	enum { LANES = 8, K = 4, V = 8, COUNTS = LANES + K + V, PAYLOAD = 32 };

@@ -83,9 +83,9 @@ START_TEST(test_queries_handed_in_do_what_attention_does)
 END_TEST
 
 /* Scores are weights of at most 1, summed over as many rows as there are. A log-sum-exp that goes through base e and back
- * is off by two roundings of a number below 16, 2e-6, and so is each weight, relatively. Where each row weighs, attention's weights of a
- * prompt lie in half between, 2^-11, its queries don't: they are quarters here, which halves hold. What the newest rows weighed, which
- * the score of a merged slot counts, is rounded to half once more. */
+ * is off by two roundings of a number below 16, 2e-6, and so is each weight, relatively. Where each row weighs, attention's
+ * weights of a prompt lie in half between, 2^-11, its queries don't: they are quarters here, which halves hold. What the newest
+ * rows weighed, which the score of a merged slot counts, is rounded to half once more. */
 static void close_head(const struct feed *feed_a, const struct stream *a, const struct feed *feed_b,
                        const struct stream *b, int layer, size_t head, bool each)
 {

@@ -20,8 +20,8 @@ enum expect_over {
 void expect_rows(struct feed *feed, struct stream *stream, size_t n, clkv_phase phase,
                  uint64_t seed, enum expect_over over, double limit);
 
-/** A new stream's prompt of 150 tokens, more than 100 of which are sealed; rows of generation and of a prompt behind it attend as to the
- *  rows that are read, within BOUND_ATTEND_CODES. */
+/** A new stream's prompt of 150 tokens, more than 100 of which are sealed; rows of generation and of a prompt behind it attend
+ *  as to the rows that are read, within BOUND_ATTEND_CODES. */
 void expect_attends_as_read(struct feed *feed);
 
 /** Attention of row `row` (a number) at position pos of a layer, by the reference: out [q_heads][dv],

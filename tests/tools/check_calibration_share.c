@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/** \file check_calibration_share.c \brief Bits shared out among heads: costs against attention in double, the best shares, a model's. */
+/** \file check_calibration_share.c \brief Bits shared out among heads: costs against attention in double, the best shares, a
+ *  model's. */
 #include <check.h>
 #include <math.h>
 #include <stdlib.h>
@@ -133,7 +134,8 @@ static void make_rows(void)
 static const size_t windows[] = {0, 250};
 static size_t window;
 
-/* Attention in double to the tokens before `end` that a row sees, of which those of sealed ones are as codes have them where asked for. */
+/* Attention in double to the tokens before `end` that a row sees, of which those of sealed ones are as codes have them where
+ * asked for. */
 static void attend(const float *q, size_t end, bool coded_k, bool coded_v, double *out)
 {
 	const size_t from = window > 0 && end > window ? end - window : 0;

@@ -225,7 +225,8 @@ static void expect_failure(struct session *s, const char *recipe, const struct t
 	ck_assert_msg(strstr(error.text, want) != NULL, "%s", error.text);
 }
 
-/* Two texts, in several passes each. A cache takes the file, whose products of atoms and columns it checks, for the recipe's chunks. */
+/* Two texts, in several passes each. A cache takes the file, whose products of atoms and columns it checks, for the recipe's
+ * chunks. */
 START_TEST(test_a_model_has_dictionaries)
 {
 	static struct tiny_training t;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/** \file check_train_layers.c \brief Factors of layers that share latents of the first one's rows: least squares, of a small model. */
+/** \file check_train_layers.c \brief Factors of layers that share latents of the first one's rows: least squares, of a small
+ *  model. */
 #include <check.h>
 #include <math.h>
 #include <stdio.h>
