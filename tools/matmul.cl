@@ -3,24 +3,39 @@
  *
  * One work-item per group; its vectors are the parallel part. A group takes WIDTH outputs and some
  * rows: it widens a tile of the weights, TILE_K deep, into a panel [k][WIDTH] in local memory, then
- * multiplies it with HEIGHT rows at a time, HEIGHT * WIDTH / 16 vectors of sums in registers.
+ * multiplies VECTORS vectors of it with HEIGHT rows at a time, whose sums stay in registers.
  * Grid: (panels, row groups). Local: TILE_K * WIDTH floats. Sums are f32, in the order of k.
  * GPUs take matmul_widen and a BLAS instead: there is no such kernel for them.
  */
 #include "weights.clh"
 
 #if LANES == 1
-#define VECTORS 3 /* vectors of outputs in a panel */
-#define WIDTH (16 * VECTORS)
-#define HEIGHT 8   /* HEIGHT * VECTORS sums and VECTORS weights fill 27 of 32 registers */
+#define PANELS 3 /* of the file's, side by side */
+#define WIDTH (16 * PANELS)
 #define TILE_K 128 /* a panel of 24 KiB stays in the first-level cache */
 
-/* VECTORS panels of the file's weights side by side; behind the last there are zeros. `type` is a
- * constant wherever this is called. */
+/* HEIGHT * VECTORS sums, VECTORS weights and a value of x fill 16 vector registers, or 28 of 32. */
+#define VECTORS 3
+#if defined(__x86_64__) && !defined(__AVX512VL__)
+typedef float8 floats;
+#define LENGTH 8
+#define HEIGHT 4
+#define LOAD_FLOATS vload8
+#define STORE_FLOATS vstore8
+#else
+typedef float16 floats;
+#define LENGTH 16
+#define HEIGHT 8
+#define LOAD_FLOATS vload16
+#define STORE_FLOATS vstore16
+#endif
+#define SPAN (LENGTH * VECTORS) /* outputs of a tile of sums; divides WIDTH */
+
+/* PANELS panels of the file's weights; behind the last there are zeros. `type` is a constant wherever this is called. */
 INLINE void widen_panels(__local float *panel, int type, __global const uchar *w, int n_in,
                          int first, int n_panels, int k_from, int depth)
 {
-	for (int v = 0; v < VECTORS; v++) {
+	for (int v = 0; v < PANELS; v++) {
 		__global const uchar *blocks = panel_at(type, w, n_in, min(first + v, n_panels - 1));
 		const float there = first + v < n_panels ? 1.0f : 0.0f;
 		for (int b = 0; b < depth / 32; b++) {
@@ -62,49 +77,50 @@ static inline void fill_panel(__local float *panel, int type, __global const uch
 	}
 }
 
-static inline void store_vector(__global float *out, float16 v, int room)
+static inline void store_vector(__global float *out, floats v, int room)
 {
-	if (room >= 16) {
-		vstore16(v, 0, out);
+	if (room >= LENGTH) {
+		STORE_FLOATS(v, 0, out);
 	} else {
-		float lanes[16];
-		vstore16(v, 0, lanes);
+		float lanes[LENGTH];
+		STORE_FLOATS(v, 0, lanes);
 		for (int i = 0; i < room; i++)
 			out[i] = lanes[i];
 	}
 }
 
-static inline float16 load_vector(__global const float *out, int room)
+static inline floats load_vector(__global const float *out, int room)
 {
-	float lanes[16];
-	if (room >= 16)
-		return vload16(0, out);
-	for (int i = 0; i < 16; i++)
+	float lanes[LENGTH];
+	if (room >= LENGTH)
+		return LOAD_FLOATS(0, out);
+	for (int i = 0; i < LENGTH; i++)
 		lanes[i] = i < room ? out[i] : 0.0f;
-	return vload16(0, lanes);
+	return LOAD_FLOATS(0, lanes);
 }
 
-/* HEIGHT rows of x times the panel; add: on top of what out holds */
+/* HEIGHT rows of x times SPAN columns of the panel; add: on top of what out holds; room: outputs that there are */
 static inline void multiply_rows(__global float *out, int add, __local const float *panel,
                                  __global const float *x, int stride, int depth, int n_outputs,
                                  int room)
 {
-	float16 sums[HEIGHT][VECTORS];
+	floats sums[HEIGHT][VECTORS];
 #pragma unroll
 	for (int r = 0; r < HEIGHT; r++) {
 #pragma unroll
 		for (int v = 0; v < VECTORS; v++)
-			sums[r][v] = add ? load_vector(out + (size_t)r * n_outputs + 16 * v, room - 16 * v)
-			                 : (float16)(0.0f);
+			sums[r][v] =
+				add ? load_vector(out + (size_t)r * n_outputs + LENGTH * v, room - LENGTH * v)
+					: (floats)(0.0f);
 	}
 	for (int k = 0; k < depth; k++) {
-		float16 weights[VECTORS];
+		floats weights[VECTORS];
 #pragma unroll
 		for (int v = 0; v < VECTORS; v++)
-			weights[v] = vload16(v, panel + k * WIDTH);
+			weights[v] = LOAD_FLOATS(v, panel + k * WIDTH);
 #pragma unroll
 		for (int r = 0; r < HEIGHT; r++) {
-			float16 value = (float16)(x[r * stride + k]);
+			floats value = (floats)(x[r * stride + k]);
 #pragma unroll
 			for (int v = 0; v < VECTORS; v++)
 				sums[r][v] = fma(value, weights[v], sums[r][v]);
@@ -114,7 +130,7 @@ static inline void multiply_rows(__global float *out, int add, __local const flo
 	for (int r = 0; r < HEIGHT; r++) {
 #pragma unroll
 		for (int v = 0; v < VECTORS; v++)
-			store_vector(out + (size_t)r * n_outputs + 16 * v, sums[r][v], room - 16 * v);
+			store_vector(out + (size_t)r * n_outputs + LENGTH * v, sums[r][v], room - LENGTH * v);
 	}
 }
 
@@ -130,8 +146,9 @@ __kernel void matmul(__global const float *x, int n_in, __global const uchar *w,
 		int depth = min(TILE_K, n_in - k);
 		fill_panel(panel, type, w, n_in, n / PANEL, (n_outputs + PANEL - 1) / PANEL, k, depth);
 		for (int m = from; m < to; m += HEIGHT)
-			multiply_rows(out + (size_t)m * n_outputs + n, add || k > 0, panel,
-			              x + (size_t)m * n_in + k, n_in, depth, n_outputs, n_outputs - n);
+			for (int c = 0; c < WIDTH; c += SPAN)
+				multiply_rows(out + (size_t)m * n_outputs + n + c, add || k > 0, panel + c,
+				              x + (size_t)m * n_in + k, n_in, depth, n_outputs, n_outputs - n - c);
 	}
 }
 #endif
