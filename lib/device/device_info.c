@@ -53,6 +53,15 @@ static void read_extensions(cl_device_id device, clkv_device_info *info)
 		strstr(text, "cl_khr_subgroups") != NULL || strstr(text, "cl_intel_subgroups") != NULL;
 }
 
+static bool host_intersects(void)
+{
+#if defined(__x86_64__) && defined(__GNUC__)
+	return __builtin_cpu_supports("avx512vp2intersect");
+#else
+	return false;
+#endif
+}
+
 void clkv__device_hints_read(cl_device_id device, struct clkv__device_hints *hints)
 {
 	enum { WAVEFRONT_WIDTH_AMD = 0x4043 };
@@ -63,6 +72,7 @@ void clkv__device_hints_read(cl_device_id device, struct clkv__device_hints *hin
 		.amd = strstr(text, "cl_amd_") != NULL,
 		.intel = strstr(text, "cl_intel_") != NULL,
 		.nvidia = strstr(text, "cl_nv_") != NULL,
+		.host_intersects = host_intersects(),
 	};
 	if (hints->amd && clGetDeviceInfo(device, WAVEFRONT_WIDTH_AMD, sizeof wavefront, &wavefront,
 	                                  NULL) == CL_SUCCESS)

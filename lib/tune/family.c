@@ -38,6 +38,12 @@ static bool pocl_amd(const clkv_device_info *d, const struct clkv__device_hints 
 	return pocl_avx512(d, h) && has(d->name, "amd");
 }
 
+/* Those of Zen 5, which alone of AMD's has VP2INTERSECT, are of 512. PoCL's device is the host's processor. */
+static bool pocl_zen5(const clkv_device_info *d, const struct clkv__device_hints *h)
+{
+	return pocl_amd(d, h) && h->host_intersects;
+}
+
 static bool pocl_avx2(const clkv_device_info *d, const struct clkv__device_hints *h)
 {
 	(void)h;
@@ -94,12 +100,13 @@ static bool any_cpu(const clkv_device_info *d, const struct clkv__device_hints *
 }
 
 /* CPUs: one work-item per group, so that vectors live in registers and no barrier is needed; groups are
- * handed out one by one, a few per core even out their ends. AMD's row was measured with clkv-tune and
- * clkv-bench on Zen 4; the others have vectors as wide as the device says its own are.
+ * handed out one by one, a few per core even out their ends. AMD's rows were measured with clkv-tune and
+ * clkv-bench on Zen 4 and Zen 5; the others have vectors as wide as the device says its own are.
  * GPUs: not measured, but estimates from what the offline compilers report (doc/vendors.md): a group is one
  * wavefront, or two of Xe's, for which barriers cost little; 16 queries stay below 200 registers, without
  * spills, in all codecs; more and smaller groups where a group is small. */
 const struct clkv__family clkv__families[] = {
+	{"PoCL, AVX-512 of Zen 5", pocl_zen5, 1, 16, 32, 6, 4},
 	{"PoCL, AVX-512 of AMD", pocl_amd, 1, 8, 32, 6, 4},
 	{"PoCL, AVX-512", pocl_avx512, 1, 16, 32, 6, 4},
 	{"PoCL, AVX2", pocl_avx2, 1, 8, 32, 6, 4},

@@ -15,6 +15,7 @@
 struct clkv__device_hints {
 	bool amd, intel, nvidia; /**< it has the vendor's own extensions */
 	unsigned wavefront;      /**< work-items of a wavefront on AMD GPUs; 0: unknown */
+	bool host_intersects;    /**< the host's processor has AVX-512's VP2INTERSECT */
 };
 
 struct clkv__family {
