@@ -10,6 +10,7 @@
 #define CALIBRATOR_H
 
 #include "calibration_codes.h"
+#include "calibration_share.h"
 #include "train_calibration.h"
 
 enum { CALIBRATION_QUERIES = 512 }; /* that are looked at, of all texts */
@@ -30,6 +31,14 @@ struct head_sums {
 	struct head_stats stats;
 	double *key_mean, *plain_mean, *value_mean, *key_reach; /* [dim] */
 	double value_reach, traces;
+};
+
+/* What errors of units cost and what their codes take, at steps for all deltas of files. Unit 2 n: K of head n among all layers', 2 n + 1: V. */
+struct cost_curves {
+	struct share_point *points; /* [units][levels]; NULL: all heads have one step */
+	double *factors;            /* [levels] on the least delta, rising */
+	size_t levels;
+	float least; /* delta */
 };
 
 struct calibrator {
@@ -53,6 +62,7 @@ struct calibrator {
 	size_t n_fit;
 	double *middles;        /* [layers] of the norms */
 	double *shares;         /* [layers * heads][2] factors on the steps of K and of V */
+	struct cost_curves costs;
 	struct head_sums *sums; /* [layers * heads], whose numbers lie in sum_floats */
 	double *sum_floats;
 	double *errors; /* [TOKEN_CLASSES][dim], of a head */
@@ -106,6 +116,12 @@ bool calibrator_read(struct calibrator *t, size_t layer, struct tool_error *erro
 /* Steps, classes and codes of a head of the layer that was read last; number: among all layers' heads. */
 struct head_calibration calibrator_head(const struct calibrator *t, size_t layer, size_t head,
                                         float delta);
+
+/* Gives all heads one step, and forgets costs. */
+void calibrator_close_costs(struct calibrator *t);
+
+/* Sets the shares for files of this delta, or leaves them where bits aren't shared out. */
+bool calibrator_set_shares(struct calibrator *t, float delta, struct tool_error *error);
 
 /* Bits that a channel's codes take: their entropy. channel: among all heads' channels. */
 struct channel_bits {

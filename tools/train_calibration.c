@@ -360,6 +360,11 @@ static bool reserve(struct calibrator *t, struct tool_error *error)
 	return kept_rows_open(t->session, longest, &t->kept, error);
 }
 
+size_t calibrator_turned(const struct calibrator *t)
+{
+	return t->turned;
+}
+
 void calibrator_close(struct calibrator *t)
 {
 	if (t == NULL)
@@ -369,6 +374,7 @@ void calibrator_close(struct calibrator *t)
 		free(t->texts[i].queries);
 	}
 	kept_rows_close(&t->kept);
+	calibrator_close_costs(t);
 	free(t->texts);
 	free(t->norms);
 	free(t->keys);
@@ -458,8 +464,8 @@ bool calibrator_open(struct session *session, const struct text_input *texts, si
 bool calibrator_make(struct calibrator *t, float delta, struct given_file *file,
                      struct calibration_bits *bits, struct tool_error *error)
 {
-	bool done = true;
 	*file = (struct given_file){NULL, 0};
+	bool done = calibrator_set_shares(t, delta, error);
 	for (size_t l = 0; l < t->layers && done; l++) {
 		done = calibrator_read(t, l, error);
 		for (size_t h = 0; h < t->heads && done; h++)
