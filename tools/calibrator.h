@@ -3,8 +3,8 @@
  * \file    calibrator.h
  * \brief   The insides of struct calibrator, for the files that make it.
  *
- * train_calibration.c makes files of what it has gathered, calibrator_rows.c runs the texts and reads their rows, calibrator_share.c
- * shares bits out among heads.
+ * train_calibration.c works out heads' numbers of what it has gathered, calibrator_rows.c runs the texts and reads their rows,
+ * calibrator_share.c shares bits out among heads, calibrator_file.c makes files.
  */
 #ifndef CALIBRATOR_H
 #define CALIBRATOR_H
@@ -60,8 +60,8 @@ struct calibrator {
 	float *fit_keys; /* [n_fit][dim], of a head: of tokens that all queries may find sealed */
 	double *fit_costs, *fit_scratch; /* fit_costs: [layers * heads][n_fit] */
 	size_t n_fit;
-	double *middles;        /* [layers] of the norms */
-	double *shares;         /* [layers * heads][2] factors on the steps of K and of V */
+	double *middles; /* [layers] of the norms */
+	double *shares;  /* [layers * heads][2] factors on the steps of K and of V */
 	struct cost_curves costs;
 	struct head_sums *sums; /* [layers * heads], whose numbers lie in sum_floats */
 	double *sum_floats;
@@ -123,11 +123,21 @@ void calibrator_close_costs(struct calibrator *t);
 /* Sets the shares for files of this delta, or leaves them where bits aren't shared out. */
 bool calibrator_set_shares(struct calibrator *t, float delta, struct tool_error *error);
 
+/* Where the numbers of a head stand, arrays of all heads of each kind behind each other; head: among all layers'. */
+struct head_calibration calibrator_arrays(const struct calibrator *t, size_t head);
+
 /* Bits that a channel's codes take: their entropy. channel: among all heads' channels. */
 struct channel_bits {
 	double k, v;
 };
 
 struct channel_bits calibrator_bits(const struct calibrator *t, size_t channel);
+
+/* What all heads' codes take. */
+struct calibration_bits calibrator_all_bits(const struct calibrator *t);
+
+/* Makes a file of all heads' numbers as they stand. */
+bool calibrator_write(const struct calibrator *t, struct given_file *file,
+                      struct tool_error *error);
 
 #endif

@@ -40,7 +40,7 @@ struct probed_rows {
 
 struct sharing {
 	struct calibrator *t;
-	size_t probed; /* the level at which the model is asked */
+	size_t probed;                    /* the level at which the model is asked */
 	struct calibration_probe *probes; /* [n_texts] */
 	struct probed_rows *rows;         /* [n_texts] */
 	struct coded_rows coded;          /* of the longest text */
@@ -125,8 +125,8 @@ static bool sharing_open(struct sharing *s, struct calibrator *t, double range,
 	              calloc(longest * t->dim, sizeof(float)), calloc(longest, 1)},
 		.scratch = calloc(2 * (longest + t->dim), sizeof(float)),
 	};
-	if (!s->probes || !s->rows || !s->coded.keys || !s->coded.values ||
-	    !s->coded.classes || !s->scratch)
+	if (!s->probes || !s->rows || !s->coded.keys || !s->coded.values || !s->coded.classes ||
+	    !s->scratch)
 		return tool_fail(error, "out of memory");
 	for (size_t i = 0; i < t->n_texts; i++) {
 		const struct text *text = &t->texts[i];

@@ -80,7 +80,7 @@ static const struct tool_option options[] = {
      "then isn't judged",
      .set = add_training},
 	{"behind-rope", NULL,
-     "calibrate qtc on keys as RoPE leaves them: more bytes, steps take a fifth to a third less time",
+     "calibrate on keys as RoPE leaves them: more bytes, and steps take a sixth less time",
      .flag = &o.behind},
 	{"out", "FILE", "where the calibration goes, if the advice needs one; default clkv-advise.cal",
      .text = &o.out},

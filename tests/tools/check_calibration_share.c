@@ -361,9 +361,9 @@ START_TEST(test_shares_serve_several_deltas)
 	for (size_t i = 0; i < DELTAS; i++) {
 		b[i] = tiny_calibration(c, deltas[i], &shared, &size);
 		ck_assert_double_le(shared.bytes, 1.03 * even[i].bytes);
-		ck_assert_uint_gt(expect_moved(&s, a[i], b[i], 0.3f * deltas[1] / deltas[i],
-		                               4 * deltas[0] / deltas[i]),
-		                  0);
+		ck_assert_uint_gt(
+			expect_moved(&s, a[i], b[i], 0.3f * deltas[1] / deltas[i], 4 * deltas[0] / deltas[i]),
+			0);
 	}
 	expect_finer(&s, b[1], b[2]);
 	expect_finer(&s, b[2], b[0]);
