@@ -67,8 +67,8 @@ struct advise {
 	size_t n;
 	struct advise_survey survey;
 	struct advise_warnings warnings;
-	bool shared,
-		before;    /**< of calibrations: whether bits are shared out, some keys in front of RoPE */
+	bool shared;   /**< calibrations share bits out among heads */
+	bool before;   /**< ... and have some keys as in front of RoPE */
 	size_t chosen; /**< n: none is within the limit */
 };
 

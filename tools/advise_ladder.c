@@ -8,12 +8,14 @@
 #include "advise.h"
 #include "train_calibration.h"
 
-/* Codecs from nearly exact to what breaks most models; of qtc steps that halve the bytes twice. The short ladder has what lies on
- * the lower hull of models that were measured. */
+/* Codecs from nearly exact to what breaks most models; of qtc steps over which the bytes halve more than once, closest where most limits
+ * are. The short ladder has what lies on the lower hull of models that were measured. */
 static const struct advise_row rows[] = {
 	{.stages = "qtc", .delta = 0.0034F, .quick = true},
+	{.stages = "qtc", .delta = 0.0028F},
 	{.stages = "qtc", .delta = 0.0022F, .quick = true},
 	{.stages = "qtc", .delta = 0.0018F},
+	{.stages = "qtc", .delta = 0.0016F},
 	{.stages = "qtc", .delta = 0.0014F, .quick = true},
 	{.stages = "qtc", .delta = 0.001F},
 	{.stages = "qtc", .delta = 0.0007F, .quick = true},
