@@ -226,6 +226,8 @@ START_TEST(test_a_full_run_measures_all)
 	ck_assert_uint_eq(a->chosen, 0); /* no recipe loses ten nats */
 	ck_assert_double_gt(find(a, "kivi:bits=2")->result.kl_mean,
 	                    find(a, "kivi:bits=4")->result.kl_mean);
+	ck_assert_double_gt(find(a, "kvquant:bits=2")->result.kl_mean,
+	                    find(a, "kvquant:bits=4")->result.kl_mean);
 	const struct advise_point *f16 = find(a, "f16");
 	expect_kind(a, true, true);
 	expect_repeated(a);
