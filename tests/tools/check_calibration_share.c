@@ -265,13 +265,16 @@ START_TEST(test_a_probe_sees_one_layer)
 }
 END_TEST
 
-/* Of the files' first heads that moved: k_step over that of one step for all, which is the same in all channels of a head. */
+enum { MOST_HEADS = 16 };
+
+/* factors_of [heads]: steps of K over those of one step for all, the same in all channels of a head; returns how many aren't 1. */
 static size_t expect_moved(const struct session *s, const char *even, const char *shared,
-                           float least, float most)
+                           float least, float most, float *factors_of)
 {
 	const size_t dim = (size_t)s->model->head_dim;
 	const size_t heads = (size_t)s->model->n_layers * (size_t)s->model->kv_heads;
 	size_t moved_heads = 0;
+	ck_assert_uint_le(heads, MOST_HEADS);
 	for (size_t h = 0; h < heads; h++) {
 		const size_t at = CALIBRATION_HEADS_AT + h * calibration_head_bytes(dim);
 		const float first = tiny_calibration_float(shared, at) / tiny_calibration_float(even, at);
@@ -282,6 +285,7 @@ static size_t expect_moved(const struct session *s, const char *even, const char
 		ck_assert_msg(first >= 0.999f * least && first <= 1.001f * most,
 		              "head %zu: %g times the step", h, (double)first);
 		moved_heads += fabsf(first - 1) > 0.05f;
+		factors_of[h] = first;
 	}
 	return moved_heads;
 }
@@ -305,6 +309,7 @@ START_TEST(test_shares_keep_the_bits)
 	struct session s;
 	struct tool_error error = {""};
 	struct calibration_bits even, shared, again;
+	float factors_of[MOST_HEADS];
 	size_t size, other;
 	if (!tiny_session_open(&s, ROWS))
 		return;
@@ -314,7 +319,7 @@ START_TEST(test_shares_keep_the_bits)
 	char *b = tiny_calibration(c, 1e-3f, &shared, &other);
 	ck_assert_uint_eq(size, other);
 	ck_assert_double_le(shared.bytes, 1.03 * even.bytes);
-	ck_assert_uint_gt(expect_moved(&s, a, b, 0.3f, 4), 0);
+	ck_assert_uint_gt(expect_moved(&s, a, b, 0.3f, 4, factors_of), 0);
 	/* the same texts, the same shares */
 	ck_assert_msg(calibrator_share(c, 1e-3f, 1e-3f, &error), "%s", error.text);
 	char *d = tiny_calibration(c, 1e-3f, &again, &other);
@@ -341,7 +346,7 @@ static void expect_finer(const struct session *s, const char *fine, const char *
 }
 
 /* Costs that are measured once serve files of several deltas, in any order: each keeps the bits of its own. Of the same costs more bits
- * leave no head coarser steps. */
+ * leave no head coarser steps, and some head other proportions. */
 START_TEST(test_shares_serve_several_deltas)
 {
 	enum { DELTAS = 3 };
@@ -350,8 +355,9 @@ START_TEST(test_shares_serve_several_deltas)
 	struct session s;
 	struct tool_error error = {""};
 	struct calibration_bits even[DELTAS], shared;
+	float factors_of[DELTAS][MOST_HEADS];
 	char *a[DELTAS], *b[DELTAS];
-	size_t size;
+	size_t size, other = 0;
 	if (!tiny_session_open(&s, ROWS))
 		return;
 	struct calibrator *c = gather(&s, ids);
@@ -361,12 +367,15 @@ START_TEST(test_shares_serve_several_deltas)
 	for (size_t i = 0; i < DELTAS; i++) {
 		b[i] = tiny_calibration(c, deltas[i], &shared, &size);
 		ck_assert_double_le(shared.bytes, 1.03 * even[i].bytes);
-		ck_assert_uint_gt(
-			expect_moved(&s, a[i], b[i], 0.3f * deltas[1] / deltas[i], 4 * deltas[0] / deltas[i]),
-			0);
+		ck_assert_uint_gt(expect_moved(&s, a[i], b[i], 0.3f * deltas[1] / deltas[i],
+		                               4 * deltas[0] / deltas[i], factors_of[i]),
+		                  0);
 	}
 	expect_finer(&s, b[1], b[2]);
 	expect_finer(&s, b[2], b[0]);
+	for (size_t h = 0; h < (size_t)s.model->n_layers * (size_t)s.model->kv_heads; h++)
+		other += fabsf(factors_of[0][h] / factors_of[1][h] - 1) > 0.05f;
+	ck_assert_uint_gt(other, 0);
 	char *again = tiny_calibration(c, deltas[0], &shared, &size);
 	ck_assert_mem_eq(again, b[0], size);
 	free(again);
