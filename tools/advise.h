@@ -23,6 +23,7 @@ struct advise_options {
 	size_t length;                   /**< tokens at which a recipe's bytes are compared */
 	size_t sinks, window;            /**< in half under every recipe */
 	bool quick, budget;
+	bool behind; /**< calibrate keys as RoPE leaves them */
 	enum engine_products products;
 };
 
@@ -66,13 +67,15 @@ struct advise {
 	size_t n;
 	struct advise_survey survey;
 	struct advise_warnings warnings;
+	bool shared;   /**< calibrations share bits out among heads */
+	bool before;   /**< ... and have some keys as in front of RoPE */
 	size_t chosen; /**< n: none is within the limit */
 };
 
 /** Fills the points with what this device and model can run; what they can't is a warning. */
 bool advise_list(struct advise *advise, struct tool_error *error);
 
-/** Makes the calibrations that points take, from `texts`. */
+/** Makes the calibrations that points take, from `texts`: bits shared out unless it's the quick form. */
 bool advise_calibrate(struct advise *advise, const struct text_input *texts, size_t n_texts,
                       struct tool_error *error);
 

@@ -82,8 +82,11 @@ static void print_advice(FILE *out, const struct advise *a)
 	}
 	(void)fprintf(out, ", \"advice\": {\"candidate\": %zu", a->chosen);
 	print_string(out, "recipe", a->points[a->chosen].recipe);
-	if (advise_needs_calibration(a))
+	if (advise_needs_calibration(a)) {
 		print_string(out, "calibration", a->options->out);
+		(void)fprintf(out, ", \"shared\": %s, \"before_rope\": %s", a->shared ? "true" : "false",
+		              a->before ? "true" : "false");
+	}
 	(void)putc('}', out);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** \file advise_ladder.c \brief The candidates. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,13 +8,20 @@
 #include "advise.h"
 #include "train_calibration.h"
 
-/* Codecs from nearly exact to what breaks most models; of qtc steps that halve the bytes twice. The short ladder has what lies on
- * the lower hull of models that were measured. */
+/* Codecs from nearly exact to what breaks most models; of qtc steps over which the bytes halve more than once, closest where most limits
+ * are. The short ladder has what lies on the lower hull of models that were measured. */
 static const struct advise_row rows[] = {
 	{.stages = "qtc", .delta = 0.0034F, .quick = true},
+	{.stages = "qtc", .delta = 0.0028F},
 	{.stages = "qtc", .delta = 0.0022F, .quick = true},
+	{.stages = "qtc", .delta = 0.0018F},
+	{.stages = "qtc", .delta = 0.0016F},
 	{.stages = "qtc", .delta = 0.0014F, .quick = true},
+	{.stages = "qtc", .delta = 0.001F},
 	{.stages = "qtc", .delta = 0.0007F, .quick = true},
+	{.stages = "kvquant:bits=2"},
+	{.stages = "kvquant:bits=3"},
+	{.stages = "kvquant:bits=4"},
 	{.stages = "kivi:bits=2"},
 	{.stages = "kivi:bits=3"},
 	{.stages = "kivi:bits=4", .quick = true},
@@ -73,24 +81,38 @@ bool advise_list(struct advise *a, struct tool_error *error)
 	return true;
 }
 
-static bool takes_calibration(const struct advise *a)
+/* Ends of the points' deltas; none: 0. */
+struct deltas {
+	float least, most;
+};
+
+static struct deltas find_deltas(const struct advise *a)
 {
-	for (size_t i = 0; i < a->n; i++)
-		if (a->points[i].delta > 0)
-			return true;
-	return false;
+	struct deltas d = {0, 0};
+	for (size_t i = 0; i < a->n; i++) {
+		const float delta = a->points[i].delta;
+		if (delta <= 0)
+			continue;
+		d.least = d.least > 0 ? fminf(d.least, delta) : delta;
+		d.most = fmaxf(d.most, delta);
+	}
+	return d;
 }
 
+/* What the texts say is gathered once, and what the model says of layers asked once, for all steps. */
 bool advise_calibrate(struct advise *a, const struct text_input *texts, size_t n_texts,
                       struct tool_error *error)
 {
+	const struct deltas deltas = find_deltas(a);
 	struct calibrator *calibrator;
 	struct calibration_bits bits;
-	bool done = true;
-	if (!takes_calibration(a))
+	if (deltas.most <= 0)
 		return true;
-	if (!calibrator_open(&a->eval.session, texts, n_texts, false, &calibrator, error))
+	if (!calibrator_open(&a->eval.session, texts, n_texts, !a->options->behind, &calibrator, error))
 		return false;
+	a->shared = !a->options->quick;
+	a->before = calibrator_turned(calibrator) > 0;
+	bool done = !a->shared || calibrator_share(calibrator, deltas.least, deltas.most, error);
 	for (size_t i = 0; i < a->n && done; i++)
 		done = a->points[i].delta <= 0 ||
 		       calibrator_make(calibrator, a->points[i].delta, &a->points[i].given.calibration,

@@ -126,8 +126,9 @@ static void print_advice(const struct advise *a)
 	print_limit(&a->options->limit);
 	(void)printf(": %s\n", p->recipe);
 	if (advise_needs_calibration(a))
-		(void)printf("with the calibration in %s, of delta %g\n", a->options->out,
-		             (double)p->delta);
+		(void)printf("with the calibration in %s, of delta %g: %s, keys %s RoPE\n", a->options->out,
+		             (double)p->delta, a->shared ? "bits shared out" : "one step for all heads",
+		             a->before ? "in front of" : "behind");
 	print_sizes(a, p);
 	print_commands(a, p);
 }

@@ -3,13 +3,14 @@
  * \file    calibrator.h
  * \brief   The insides of struct calibrator, for the files that make it.
  *
- * train_calibration.c makes files of what it has gathered, calibrator_rows.c runs the texts and reads their rows, calibrator_share.c
- * shares bits out among heads.
+ * train_calibration.c works out heads' numbers of what it has gathered, calibrator_rows.c runs the texts and reads their rows,
+ * calibrator_share.c shares bits out among heads, calibrator_file.c makes files.
  */
 #ifndef CALIBRATOR_H
 #define CALIBRATOR_H
 
 #include "calibration_codes.h"
+#include "calibration_share.h"
 #include "train_calibration.h"
 
 enum { CALIBRATION_QUERIES = 512 }; /* that are looked at, of all texts */
@@ -32,6 +33,14 @@ struct head_sums {
 	double value_reach, traces;
 };
 
+/* What errors of units cost and what their codes take, at steps for all deltas of files. Unit 2 n: K of head n among all layers', 2 n + 1: V. */
+struct cost_curves {
+	struct share_point *points; /* [units][levels]; NULL: all heads have one step */
+	double *factors;            /* [levels] on the least delta, rising */
+	size_t levels;
+	float least; /* delta */
+};
+
 struct calibrator {
 	struct session *session;
 	struct text *texts;
@@ -51,8 +60,9 @@ struct calibrator {
 	float *fit_keys; /* [n_fit][dim], of a head: of tokens that all queries may find sealed */
 	double *fit_costs, *fit_scratch; /* fit_costs: [layers * heads][n_fit] */
 	size_t n_fit;
-	double *middles;        /* [layers] of the norms */
-	double *shares;         /* [layers * heads][2] factors on the steps of K and of V */
+	double *middles; /* [layers] of the norms */
+	double *shares;  /* [layers * heads][2] factors on the steps of K and of V */
+	struct cost_curves costs;
 	struct head_sums *sums; /* [layers * heads], whose numbers lie in sum_floats */
 	double *sum_floats;
 	double *errors; /* [TOKEN_CLASSES][dim], of a head */
@@ -107,11 +117,27 @@ bool calibrator_read(struct calibrator *t, size_t layer, struct tool_error *erro
 struct head_calibration calibrator_head(const struct calibrator *t, size_t layer, size_t head,
                                         float delta);
 
+/* Gives all heads one step, and forgets costs. */
+void calibrator_close_costs(struct calibrator *t);
+
+/* Sets the shares for files of this delta, or leaves them where bits aren't shared out. */
+bool calibrator_set_shares(struct calibrator *t, float delta, struct tool_error *error);
+
+/* Where the numbers of a head stand, arrays of all heads of each kind behind each other; head: among all layers'. */
+struct head_calibration calibrator_arrays(const struct calibrator *t, size_t head);
+
 /* Bits that a channel's codes take: their entropy. channel: among all heads' channels. */
 struct channel_bits {
 	double k, v;
 };
 
 struct channel_bits calibrator_bits(const struct calibrator *t, size_t channel);
+
+/* What all heads' codes take. */
+struct calibration_bits calibrator_all_bits(const struct calibrator *t);
+
+/* Makes a file of all heads' numbers as they stand. */
+bool calibrator_write(const struct calibrator *t, struct given_file *file,
+                      struct tool_error *error);
 
 #endif

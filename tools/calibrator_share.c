@@ -3,8 +3,10 @@
  * \file    calibrator_share.c
  * \brief   What each head's codes cost at several steps, what a layer's errors do to the model, and who gets the bits.
  *
- * What codes do to the output of their layer is worked out for each head; what that is worth differs by layer, and by the kind of
- * errors that K's and V's codes make there: the model says it, once for K and once for V of each layer.
+ * What codes do to the output of their layer is worked out for each head, at steps that serve all deltas; what that is worth differs by
+ * layer, and by the kind of errors that K's and V's codes make there: the model says it, once for K and once for V of each layer. It
+ * is asked at one step for all of them: small errors make a divergence that grows with their square, as costs do, so what one has of
+ * the other is the model's and the text's, not the step's.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -12,15 +14,17 @@
 
 #include "calibration_costs.h"
 #include "calibration_probe.h"
-#include "calibration_share.h"
 #include "calibrator.h"
 #include "output_gram.h"
 #include "progress.h"
 #include "turn_back.h"
 
-/* Levels, and the one at which the model is asked: errors must stand out, and yet be small. */
-enum { LEVELS = 5, PROBED = 3 };
-static const double factors[LEVELS] = {0.3, 0.6, 1.1, 2, 4};
+/* Levels below twice the least delta, as factors on it; coarser ones, to four times the most, lie about twofold apart. */
+enum { FINE = 3 };
+static const double fine[FINE] = {0.3, 0.6, 1.1};
+
+/* Times the deltas' geometric mean, where the model is asked: errors must stand out, and yet be small. */
+static const double probed = 2;
 
 /* Of all texts, tokens that are scored of each probe; of a text at most a quarter, behind a context of at most so many, of which
  * the newest stay as they are. Layers differ by factors of ten and more: a tenth of an error here matters little. */
@@ -36,8 +40,7 @@ struct probed_rows {
 
 struct sharing {
 	struct calibrator *t;
-	struct share_point
-		*points; /* [units][LEVELS]; unit 2 n: K of head n among all layers', 2 n + 1: V */
+	size_t probed;                    /* the level at which the model is asked */
 	struct calibration_probe *probes; /* [n_texts] */
 	struct probed_rows *rows;         /* [n_texts] */
 	struct coded_rows coded;          /* of the longest text */
@@ -67,20 +70,63 @@ static bool open_rows(const struct calibrator *t, const struct text *text, struc
 	return rows->keys && rows->values && rows->coded_keys && rows->coded_values;
 }
 
-static bool sharing_open(struct sharing *s, struct calibrator *t, struct tool_error *error)
+static size_t count_units(const struct calibrator *t)
+{
+	return 2 * t->layers * t->heads;
+}
+
+/* range: the most delta over the least. */
+static bool open_costs(struct calibrator *t, float least, double range, struct tool_error *error)
+{
+	struct cost_curves *c = &t->costs;
+	const size_t coarse = (size_t)lround(log2(2 * range));
+	c->least = least;
+	c->levels = FINE + coarse + 1;
+	c->points = calloc(count_units(t) * c->levels, sizeof *c->points);
+	c->factors = calloc(c->levels, sizeof *c->factors);
+	if (c->points == NULL || c->factors == NULL)
+		return tool_fail(error, "out of memory");
+	for (size_t i = 0; i < FINE; i++)
+		c->factors[i] = fine[i];
+	for (size_t i = 0; i <= coarse; i++)
+		c->factors[FINE + i] = 2 * pow(2 * range, (double)i / (double)coarse);
+	return true;
+}
+
+void calibrator_close_costs(struct calibrator *t)
+{
+	free(t->costs.points);
+	free(t->costs.factors);
+	t->costs = (struct cost_curves){0};
+	for (size_t i = 0; i < count_units(t) && t->shares != NULL; i++)
+		t->shares[i] = 1;
+}
+
+static size_t find_probed(const struct cost_curves *c, double range)
+{
+	size_t best = 0;
+	for (size_t i = 1; i < c->levels; i++)
+		if (fabs(log(c->factors[i] / (probed * sqrt(range)))) <
+		    fabs(log(c->factors[best] / (probed * sqrt(range)))))
+			best = i;
+	return best;
+}
+
+static bool sharing_open(struct sharing *s, struct calibrator *t, double range,
+                         struct tool_error *error)
 {
 	const size_t longest = calibrator_longest(t);
 	*s = (struct sharing){
 		.t = t,
-		.points = calloc(2 * t->layers * t->heads * LEVELS, sizeof *s->points),
+		.probed = find_probed(&t->costs, range),
 		.probes = calloc(t->n_texts, sizeof *s->probes),
 		.rows = calloc(t->n_texts, sizeof *s->rows),
 		.coded = {0, calloc(longest * t->dim, sizeof(float)),
 	              calloc(longest * t->dim, sizeof(float)), calloc(longest, 1)},
 		.scratch = calloc(2 * (longest + t->dim), sizeof(float)),
 	};
-	if (!s->points || !s->probes || !s->rows || !s->coded.keys || !s->coded.values ||
-	    !s->coded.classes || !s->scratch)
+	if (!s->probes || !s->rows || !s->coded.keys || !s->coded.values || !s->coded.classes ||
+	    !s->scratch)
 		return tool_fail(error, "out of memory");
 	for (size_t i = 0; i < t->n_texts; i++) {
 		const struct text *text = &t->texts[i];
@@ -105,7 +151,6 @@ static void sharing_close(struct sharing *s)
 			free(s->rows[i].coded_values);
 		}
 	}
-	free(s->points);
 	free(s->probes);
 	free(s->rows);
 	free(s->coded.keys);
@@ -136,14 +181,15 @@ static void place_rows(const struct sharing *s, size_t i, size_t head)
 }
 
 /* A head at one level: what its errors do to the layer's output, in lengths of the residual stream, and its bits. */
-static void measure_head(struct sharing *s, size_t layer, size_t head, size_t level, float delta)
+static void measure_head(struct sharing *s, size_t layer, size_t head, size_t level)
 {
 	const struct calibrator *t = s->t;
 	const size_t number = layer * t->heads + head, dim = t->dim;
+	const struct cost_curves *c = &t->costs;
 	const struct head_calibration h =
-		calibrator_head(t, layer, head, delta * (float)factors[level]);
+		calibrator_head(t, layer, head, c->least * (float)c->factors[level]);
 	const double square = t->middles[layer] * t->middles[layer];
-	struct share_point *k = s->points + 2 * number * LEVELS + level, *v = k + LEVELS;
+	struct share_point *k = c->points + 2 * number * c->levels + level, *v = k + c->levels;
 	struct head_costs costs = {0, 0};
 	double queries = 0;
 	for (size_t i = 0; i < t->n_texts; i++) {
@@ -160,13 +206,13 @@ static void measure_head(struct sharing *s, size_t layer, size_t head, size_t le
 			           s->coded.keys + j * dim, s->coded.keys + j * dim);
 		head_costs_add(&costs, &h, &rows, &s->coded, s->scratch);
 		queries += (double)text->n_queries;
-		if (level == PROBED)
+		if (level == s->probed)
 			place_rows(s, i, head);
 	}
 	*k = (struct share_point){.cost = costs.k / (queries * square)};
 	*v = (struct share_point){.cost = costs.v / (queries * square)};
-	for (size_t c = 0; c < dim; c++) {
-		const struct channel_bits bits = calibrator_bits(t, number * dim + c);
+	for (size_t i = 0; i < dim; i++) {
+		const struct channel_bits bits = calibrator_bits(t, number * dim + i);
 		k->bits += bits.k;
 		v->bits += bits.v;
 	}
@@ -194,26 +240,26 @@ static bool probe(struct sharing *s, size_t layer, bool values, double *divergen
 /* Gives the costs of a layer's K, or V, the model's measure: what diverges where the model was asked. */
 static void weigh(struct sharing *s, size_t layer, bool values, double divergence)
 {
-	const size_t heads = s->t->heads;
-	struct share_point *first = s->points + (2 * layer * heads + values) * LEVELS;
+	const size_t heads = s->t->heads, levels = s->t->costs.levels;
+	struct share_point *first = s->t->costs.points + (2 * layer * heads + values) * levels;
 	double cost = 0;
 	for (size_t h = 0; h < heads; h++)
-		cost += first[2 * h * LEVELS + PROBED].cost;
+		cost += first[2 * h * levels + s->probed].cost;
 	for (size_t h = 0; h < heads; h++)
-		for (size_t i = 0; i < LEVELS && cost > 0; i++)
-			first[2 * h * LEVELS + i].cost *= divergence / cost;
+		for (size_t i = 0; i < levels && cost > 0; i++)
+			first[2 * h * levels + i].cost *= divergence / cost;
 }
 
-static bool measure_layer(struct sharing *s, size_t layer, float delta, struct tool_error *error)
+static bool measure_layer(struct sharing *s, size_t layer, struct tool_error *error)
 {
 	struct calibrator *t = s->t;
 	if (!calibrator_read(t, layer, error))
 		return false;
 	if (!output_grams(t->session->model, layer, t->gram))
 		return tool_fail(error, "out of memory");
-	for (size_t level = 0; level < LEVELS; level++)
+	for (size_t level = 0; level < t->costs.levels; level++)
 		for (size_t h = 0; h < t->heads; h++)
-			measure_head(s, layer, h, level, delta);
+			measure_head(s, layer, h, level);
 	for (int values = 0; values < 2; values++) {
 		double divergence;
 		if (!probe(s, layer, values != 0, &divergence, error))
@@ -223,20 +269,37 @@ static bool measure_layer(struct sharing *s, size_t layer, float delta, struct t
 	return true;
 }
 
-bool calibrator_share(struct calibrator *t, float delta, struct tool_error *error)
+bool calibrator_share(struct calibrator *t, float least, float most, struct tool_error *error)
 {
-	const size_t units = 2 * t->layers * t->heads;
+	const double range = (double)most / (double)least;
 	struct sharing s;
-	for (size_t i = 0; i < units; i++)
-		t->shares[i] = 1;
-	bool done = sharing_open(&s, t, error);
-	for (size_t l = 0; l < t->layers && done; l++) {
-		done = measure_layer(&s, l, delta, error);
-		progress_show("costs of errors", l + 1, t->layers);
+	calibrator_close_costs(t);
+	bool done = open_costs(t, least, range, error);
+	if (done) {
+		done = sharing_open(&s, t, range, error);
+		for (size_t l = 0; l < t->layers && done; l++) {
+			done = measure_layer(&s, l, error);
+			progress_show("costs of errors", l + 1, t->layers);
+		}
+		sharing_close(&s);
 	}
-	if (done)
-		calibration_share(s.points, factors, LEVELS, units, t->shares);
-	sharing_close(&s);
+	if (!done)
+		calibrator_close_costs(t);
 	progress_clear();
 	return done;
+}
+
+bool calibrator_set_shares(struct calibrator *t, float delta, struct tool_error *error)
+{
+	const struct cost_curves *c = &t->costs;
+	if (c->points == NULL)
+		return true;
+	double *factors = calloc(c->levels, sizeof *factors);
+	if (factors == NULL)
+		return tool_fail(error, "out of memory");
+	for (size_t i = 0; i < c->levels; i++)
+		factors[i] = c->factors[i] * ((double)c->least / (double)delta);
+	calibration_share(c->points, factors, c->levels, count_units(t), t->shares);
+	free(factors);
+	return true;
 }

@@ -249,7 +249,7 @@ static bool calibrate(struct session *session, const struct text_input *in,
 	struct given_file file = {NULL, 0};
 	if (!calibrator_open(session, in, o.n_texts, o.before, &calibrator, error))
 		return false;
-	bool done = (o.uniform || calibrator_share(calibrator, delta, error)) &&
+	bool done = (o.uniform || calibrator_share(calibrator, delta, delta, error)) &&
 	            calibrator_make(calibrator, delta, &file, &bits, error) &&
 	            given_file_write(&file, o.out, error);
 	calibrator_close(calibrator);

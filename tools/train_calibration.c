@@ -6,7 +6,6 @@
 #include "calibrator.h"
 
 #include "calibration_fit.h"
-#include "output_file.h"
 #include "output_gram.h"
 #include "progress.h"
 #include "turn_back.h"
@@ -114,7 +113,7 @@ static double traces_of(const struct calibrator *t, size_t head)
 }
 
 /* Arrays of a head lie behind each other in `floats`, of all heads of each kind. */
-static struct head_calibration head_of(const struct calibrator *t, size_t head)
+struct head_calibration calibrator_arrays(const struct calibrator *t, size_t head)
 {
 	const size_t heads = t->layers * t->heads, dim = t->dim, all = heads * dim;
 	float *f = t->floats;
@@ -233,7 +232,7 @@ struct head_calibration calibrator_head(const struct calibrator *t, size_t layer
 		.key_reach = sums->key_reach,
 		.value_reach = sums->value_reach,
 	};
-	struct head_calibration head = head_of(t, number);
+	struct head_calibration head = calibrator_arrays(t, number);
 	head_calibrate(&sums->stats, &m, &head);
 	fit_head(t, number, h, &head);
 	code_head(t, number, h, &head);
@@ -241,75 +240,6 @@ struct head_calibration calibrator_head(const struct calibrator *t, size_t layer
 }
 
 /* ---------------------------------------------------------------- all of it ---- */
-
-/* Entropy of a component's codes, in bits. */
-static double entropy_of(const signed char *codes, size_t n)
-{
-	size_t counts[256] = {0};
-	double bits = 0;
-	for (size_t i = 0; i < n; i++)
-		counts[(unsigned char)codes[i]]++;
-	for (size_t i = 0; i < 256; i++)
-		if (counts[i] > 0)
-			bits += (double)counts[i] * log2((double)n / (double)counts[i]);
-	return bits / (double)n;
-}
-
-struct channel_bits calibrator_bits(const struct calibrator *t, size_t channel)
-{
-	const size_t at = channel * t->samples;
-	return (struct channel_bits){entropy_of(t->k_sample + at, t->samples),
-	                             entropy_of(t->v_sample + at, t->samples)};
-}
-
-static struct calibration_bits measure_bits(const struct calibrator *t)
-{
-	const size_t heads = t->layers * t->heads, components = heads * t->dim;
-	struct calibration_bits bits = {0};
-	for (size_t i = 0; i < components; i++) {
-		const struct channel_bits one = calibrator_bits(t, i);
-		bits.k += one.k / (double)components;
-		bits.v += one.v / (double)components;
-	}
-	bits.bytes = ((bits.k + bits.v) * (double)t->dim + 2) * (double)heads / 8;
-	return bits;
-}
-
-static clkv_calibration list_arrays(const struct calibrator *t)
-{
-	const struct head_calibration first = head_of(t, 0);
-	clkv_calibration c = CLKV_INIT(clkv_calibration);
-	c.k_step = first.k_step;
-	c.k_mean = first.k_mean;
-	c.k_ask = first.k_ask;
-	c.k_square = first.k_square;
-	c.k_error = first.k_error;
-	c.threshold = first.threshold;
-	c.v_step = first.v_step;
-	c.v_mean = first.v_mean;
-	memcpy(c.k_factor, k_factors, sizeof k_factors);
-	memcpy(c.v_factor, v_factors, sizeof v_factors);
-	c.k_sample = t->k_sample;
-	c.v_sample = t->v_sample;
-	c.samples = t->samples;
-	c.turned_pairs = (int)(t->turned / 2);
-	return c;
-}
-
-static bool write_file(const struct calibrator *t, struct given_file *file,
-                       struct tool_error *error)
-{
-	const struct model *model = t->session->model;
-	const clkv_geometry geometry = engine_geometry(model);
-	const clkv_calibration c = list_arrays(t);
-	clkv_error cause = {0};
-	struct output_file out = {"memory", open_memstream(&file->data, &file->size)};
-	if (out.file == NULL)
-		return tool_fail(error, "out of memory");
-	clkv_status status = clkv_calibration_write(&geometry, model_fingerprint(model), &c,
-	                                            output_file_write, &out, &cause);
-	return output_file_close(&out, status, "writing the calibration", &cause, error);
-}
 
 /* Channels, neighbours, from the first on: pairs that RoPE turns by more than a quarter of a circle within the context. Slower ones
  * hardly leave their mean. */
@@ -360,6 +290,11 @@ static bool reserve(struct calibrator *t, struct tool_error *error)
 	return kept_rows_open(t->session, longest, &t->kept, error);
 }
 
+size_t calibrator_turned(const struct calibrator *t)
+{
+	return t->turned;
+}
+
 void calibrator_close(struct calibrator *t)
 {
 	if (t == NULL)
@@ -369,6 +304,7 @@ void calibrator_close(struct calibrator *t)
 		free(t->texts[i].queries);
 	}
 	kept_rows_close(&t->kept);
+	calibrator_close_costs(t);
 	free(t->texts);
 	free(t->norms);
 	free(t->keys);
@@ -458,17 +394,17 @@ bool calibrator_open(struct session *session, const struct text_input *texts, si
 bool calibrator_make(struct calibrator *t, float delta, struct given_file *file,
                      struct calibration_bits *bits, struct tool_error *error)
 {
-	bool done = true;
 	*file = (struct given_file){NULL, 0};
+	bool done = calibrator_set_shares(t, delta, error);
 	for (size_t l = 0; l < t->layers && done; l++) {
 		done = calibrator_read(t, l, error);
 		for (size_t h = 0; h < t->heads && done; h++)
 			(void)calibrator_head(t, l, h, delta);
 		progress_show("steps and codes", l + 1, t->layers);
 	}
-	done = done && write_file(t, file, error);
+	done = done && calibrator_write(t, file, error);
 	if (done)
-		*bits = measure_bits(t);
+		*bits = calibrator_all_bits(t);
 	progress_clear();
 	return done;
 }

@@ -29,10 +29,14 @@ struct calibrator;
 bool calibrator_open(struct session *session, const struct text_input *texts, size_t n_texts,
                      bool before, struct calibrator **out, struct tool_error *error);
 
-/** Shares bits out among heads, for files made from now on: steps of K and V of each head so that what their errors do to the model's
- *  output is the least, at the bits that `delta` for all would take. Asks the model with each layer's rows changed; takes some
- *  times as long as calibrator_open(). On failure all have one again. */
-bool calibrator_share(struct calibrator *calibrator, float delta, struct tool_error *error);
+/** Channels of a head that are coded as in front of RoPE, 0 also where `before` was given and none turn so fast. */
+size_t calibrator_turned(const struct calibrator *calibrator);
+
+/** Shares bits out among heads, for files made from now on, of deltas from `least` to `most`: steps of K and V of each head so that what
+ *  their errors do to the model's output is the least, at the bits that the file's delta for all would take. Asks the model with each
+ *  layer's rows changed, once for all deltas; takes some times as long as calibrator_open(). On failure all have one step again. */
+bool calibrator_share(struct calibrator *calibrator, float least, float most,
+                      struct tool_error *error);
 
 /** Makes the bytes of a calibration file, the caller's to free; may be called again with another delta: the error of a layer's
  *  output, in lengths of the residual stream, that one step of K stands for. */

@@ -11,6 +11,7 @@
 #include "advise_budget.h"
 #include "support/random.h"
 #include "support/suite.h"
+#include "support/tiny_calibration.h"
 #include "support/tiny_session.h"
 #include "text_file.h"
 
@@ -45,9 +46,10 @@ static bool share(const struct text_input *in, struct tool_error *error)
 static bool open_told(bool quick, struct advise_limit limit)
 {
 	struct tool_error error = {""};
-	const bool budget = told.options.budget;
+	const bool budget = told.options.budget, behind = told.options.behind;
 	told.options = (struct advise_options){.limit = limit,
 	                                       .budget = budget,
+	                                       .behind = behind,
 	                                       .context = CONTEXT,
 	                                       .tokens = SCORED,
 	                                       .windows = WINDOWS,
@@ -151,6 +153,66 @@ static void expect_survey(const struct advise *a)
 	}
 }
 
+/* Steps of K of a calibration's head over those of one step for all, which its channels have alike. */
+static float factor_of(const char *file, const char *uniform, size_t dim, size_t head)
+{
+	const size_t at = CALIBRATION_HEADS_AT + head * calibration_head_bytes(dim);
+	const float first = tiny_calibration_float(file, at) / tiny_calibration_float(uniform, at);
+	for (size_t i = 1; i < dim; i++)
+		ck_assert_float_eq_tol(tiny_calibration_float(file, at + 4 * i) /
+		                           tiny_calibration_float(uniform, at + 4 * i) / first,
+		                       1, 1e-4f);
+	return first;
+}
+
+/* The calibration of the usual step is of keys in front of RoPE where RoPE turns fast and that's wanted, and has one step for all or
+ * shares bits out, by what is said of it. */
+static void expect_kind(const struct advise *a, bool shared, bool before)
+{
+	struct advise *of = told.advise;
+	struct tool_error error = {""};
+	struct calibration_bits bits;
+	struct calibrator *c;
+	const struct text_input in = {told.ids, TRAINED};
+	const struct model *m = a->eval.session.model;
+	const char *file = find(a, "qtc, delta 0.0014")->given.calibration.data;
+	size_t size, moved = 0;
+	ck_assert(a->shared == shared && a->before == before);
+	ck_assert_msg(calibrator_open(&of->eval.session, &in, 1, before, &c, &error), "%s", error.text);
+	char *uniform = tiny_calibration(c, 0.0014F, &bits, &size);
+	ck_assert_mem_eq(file, uniform, CALIBRATION_HEADS_AT);
+	ck_assert((uniform[CALIBRATION_HEADS_AT - 4] != 0) == before); /* turned pairs */
+	for (size_t h = 0; h < (size_t)m->n_layers * (size_t)m->kv_heads; h++)
+		moved += fabsf(factor_of(file, uniform, (size_t)m->head_dim, h) - 1) > 0.05f;
+	ck_assert((moved > 0) == shared);
+	free(uniform);
+	calibrator_close(c);
+}
+
+/* What the command line that is printed does: the same tokens, the calibration from the file that was written. */
+static void expect_repeated(const struct advise *a)
+{
+	const struct advise_point *p = &a->points[a->chosen];
+	struct tool_error error = {""};
+	struct eval_options options = told.judged;
+	struct eval_result result = {0};
+	struct eval eval = a->eval;
+	char path[TINY_PATH];
+	tiny_session_path(path);
+	ck_assert(advise_needs_calibration(a));
+	ck_assert_msg(given_file_write(&p->given.calibration, path, &error), "%s", error.text);
+	options.recipes[0] = p->recipe;
+	options.n_recipes = 1;
+	eval.options = &options;
+	eval.session.given.calibration = tiny_session_take(path);
+	ck_assert_msg(eval_judge(&eval, &result, &error), "%s", error.text);
+	/* caches beside it in a pass change no row of it but in the last bits */
+	ck_assert_double_gt(p->result.kl_mean, 0);
+	ck_assert_double_eq_tol(result.kl_mean / p->result.kl_mean, 1, 1e-3);
+	free(result.against);
+	given_files_close(&eval.session.given);
+}
+
 /* Everything is measured, and the choice is what advise_choose says of it. */
 START_TEST(test_a_full_run_measures_all)
 {
@@ -164,7 +226,11 @@ START_TEST(test_a_full_run_measures_all)
 	ck_assert_uint_eq(a->chosen, 0); /* no recipe loses ten nats */
 	ck_assert_double_gt(find(a, "kivi:bits=2")->result.kl_mean,
 	                    find(a, "kivi:bits=4")->result.kl_mean);
+	ck_assert_double_gt(find(a, "kvquant:bits=2")->result.kl_mean,
+	                    find(a, "kvquant:bits=4")->result.kl_mean);
 	const struct advise_point *f16 = find(a, "f16");
+	expect_kind(a, true, true);
+	expect_repeated(a);
 	ck_assert_double_eq(f16->result.kl_mean, 0);
 	ck_assert_double_eq_tol(
 		f16->result.bits_per_value,
@@ -235,6 +301,7 @@ static void expect_json(struct advise *a)
 	text = read_json(a);
 	ck_assert_ptr_nonnull(strstr(text, "\"advice\": {\"candidate\": 0, \"recipe\": \""));
 	ck_assert_ptr_nonnull(strstr(text, "\"limit\": {\"bytes\": "));
+	ck_assert_ptr_nonnull(strstr(text, "\"shared\": false, \"before_rope\": true}"));
 	free(text);
 	ck_assert(!advise_write_json(a, "/nowhere/advice.json", &error));
 	ck_assert_ptr_nonnull(strstr(error.text, "/nowhere/advice.json"));
@@ -281,6 +348,7 @@ START_TEST(test_a_quick_run_measures_few)
 	if (!open_told(true, (struct advise_limit){ADVISE_KL, 0.01}))
 		return;
 	expect_few(told.advise);
+	expect_kind(told.advise, false, true);
 	expect_affordable(told.advise);
 	expect_json(told.advise);
 	expect_bytes_of_all(told.advise);
@@ -305,7 +373,7 @@ static void expect_no_probes(void)
 /* Each codec's shares stand beside its rival, of which kivi's was there; both are measured, over the same tokens. */
 START_TEST(test_budgets_stand_beside_their_rivals)
 {
-	told.options.budget = true;
+	told.options.budget = told.options.behind = true;
 	if (!open_told(false, (struct advise_limit){ADVISE_KL, 10}))
 		return;
 	const struct advise *a = told.advise;
@@ -325,6 +393,7 @@ START_TEST(test_budgets_stand_beside_their_rivals)
 	char *text = read_json(a);
 	ck_assert_ptr_nonnull(strstr(text, "\"against\": {\"recipe\": \"kivi:bits=3 ; "));
 	free(text);
+	expect_kind(a, true, false);
 	expect_no_probes();
 	close_told();
 }

@@ -267,6 +267,42 @@ START_TEST(test_a_probe_sees_one_layer)
 }
 END_TEST
 
+enum { MOST_HEADS = 16 };
+
+/* factors_of [heads]: steps of K over those of one step for all, the same in all channels of a head; returns how many aren't 1. */
+static size_t expect_moved(const struct session *s, const char *even, const char *shared,
+                           float least, float most, float *factors_of)
+{
+	const size_t dim = (size_t)s->model->head_dim;
+	const size_t heads = (size_t)s->model->n_layers * (size_t)s->model->kv_heads;
+	size_t moved_heads = 0;
+	ck_assert_uint_le(heads, MOST_HEADS);
+	for (size_t h = 0; h < heads; h++) {
+		const size_t at = CALIBRATION_HEADS_AT + h * calibration_head_bytes(dim);
+		const float first = tiny_calibration_float(shared, at) / tiny_calibration_float(even, at);
+		for (size_t i = 1; i < dim; i++)
+			ck_assert_float_eq_tol(tiny_calibration_float(shared, at + 4 * i) /
+			                           tiny_calibration_float(even, at + 4 * i) / first,
+			                       1, 1e-5f);
+		ck_assert_msg(first >= 0.999f * least && first <= 1.001f * most,
+		              "head %zu: %g times the step", h, (double)first);
+		moved_heads += fabsf(first - 1) > 0.05f;
+		factors_of[h] = first;
+	}
+	return moved_heads;
+}
+
+static struct calibrator *gather(struct session *s, int32_t ids[LENGTH])
+{
+	struct tool_error error = {""};
+	struct calibrator *c;
+	const struct text_input text = {ids, LENGTH};
+	for (int i = 0; i < LENGTH; i++)
+		ids[i] = i * i % s->model->vocabulary;
+	ck_assert_msg(calibrator_open(s, &text, 1, false, &c, &error), "%s", error.text);
+	return c;
+}
+
 /* Shared bits are those of one step for all: between levels a line stands for what is bent, by a hundredth or so. The channels of a
  * head keep their proportions, and some head has others' bits. */
 START_TEST(test_shares_keep_the_bits)
@@ -274,40 +310,81 @@ START_TEST(test_shares_keep_the_bits)
 	static int32_t ids[LENGTH];
 	struct session s;
 	struct tool_error error = {""};
-	struct calibrator *c;
 	struct calibration_bits even, shared, again;
-	size_t size, other, moved_heads = 0;
+	float factors_of[MOST_HEADS];
+	size_t size, other;
 	if (!tiny_session_open(&s, ROWS))
 		return;
-	const size_t dim = (size_t)s.model->head_dim, head_bytes = calibration_head_bytes(dim);
-	const size_t heads = (size_t)s.model->n_layers * (size_t)s.model->kv_heads;
-	const struct text_input text = {ids, LENGTH};
-	for (int i = 0; i < LENGTH; i++)
-		ids[i] = i * i % s.model->vocabulary;
-	ck_assert_msg(calibrator_open(&s, &text, 1, false, &c, &error), "%s", error.text);
+	struct calibrator *c = gather(&s, ids);
 	char *a = tiny_calibration(c, 1e-3f, &even, &size);
-	ck_assert_msg(calibrator_share(c, 1e-3f, &error), "%s", error.text);
+	ck_assert_msg(calibrator_share(c, 1e-3f, 1e-3f, &error), "%s", error.text);
 	char *b = tiny_calibration(c, 1e-3f, &shared, &other);
 	ck_assert_uint_eq(size, other);
 	ck_assert_double_le(shared.bytes, 1.03 * even.bytes);
-	for (size_t h = 0; h < heads; h++) {
-		const size_t at = CALIBRATION_HEADS_AT + h * head_bytes;
-		const float first = tiny_calibration_float(b, at) / tiny_calibration_float(a, at);
-		for (size_t i = 1; i < dim; i++)
-			ck_assert_float_eq_tol(tiny_calibration_float(b, at + 4 * i) /
-			                           tiny_calibration_float(a, at + 4 * i) / first,
-			                       1, 1e-5f);
-		ck_assert(first >= 0.299f && first <= 4.001f);
-		moved_heads += fabsf(first - 1) > 0.05f;
-	}
-	ck_assert_uint_gt(moved_heads, 0);
+	ck_assert_uint_gt(expect_moved(&s, a, b, 0.3f, 4, factors_of), 0);
 	/* the same texts, the same shares */
-	ck_assert_msg(calibrator_share(c, 1e-3f, &error), "%s", error.text);
+	ck_assert_msg(calibrator_share(c, 1e-3f, 1e-3f, &error), "%s", error.text);
 	char *d = tiny_calibration(c, 1e-3f, &again, &other);
 	ck_assert_mem_eq(b, d, size);
 	free(a);
 	free(b);
 	free(d);
+	calibrator_close(c);
+	session_close(&s);
+}
+END_TEST
+
+/* No step of K is above the other file's. */
+static void expect_finer(const struct session *s, const char *fine, const char *coarse)
+{
+	const size_t dim = (size_t)s->model->head_dim;
+	const size_t heads = (size_t)s->model->n_layers * (size_t)s->model->kv_heads;
+	for (size_t h = 0; h < heads; h++)
+		for (size_t i = 0; i < dim; i++) {
+			const size_t at = CALIBRATION_HEADS_AT + h * calibration_head_bytes(dim) + 4 * i;
+			ck_assert_float_le(tiny_calibration_float(fine, at),
+			                   1.00001f * tiny_calibration_float(coarse, at));
+		}
+}
+
+/* Costs that are measured once serve files of several deltas, in any order: each keeps the bits of its own. Of the same costs more bits
+ * leave no head coarser steps, and some head other proportions. */
+START_TEST(test_shares_serve_several_deltas)
+{
+	enum { DELTAS = 3 };
+	static const float deltas[DELTAS] = {4e-4f, 5e-5f, 1e-4f};
+	static int32_t ids[LENGTH];
+	struct session s;
+	struct tool_error error = {""};
+	struct calibration_bits even[DELTAS], shared;
+	float factors_of[DELTAS][MOST_HEADS];
+	char *a[DELTAS], *b[DELTAS];
+	size_t size, other = 0;
+	if (!tiny_session_open(&s, ROWS))
+		return;
+	struct calibrator *c = gather(&s, ids);
+	for (size_t i = 0; i < DELTAS; i++)
+		a[i] = tiny_calibration(c, deltas[i], &even[i], &size);
+	ck_assert_msg(calibrator_share(c, deltas[1], deltas[0], &error), "%s", error.text);
+	for (size_t i = 0; i < DELTAS; i++) {
+		b[i] = tiny_calibration(c, deltas[i], &shared, &size);
+		ck_assert_double_le(shared.bytes, 1.03 * even[i].bytes);
+		ck_assert_uint_gt(expect_moved(&s, a[i], b[i], 0.3f * deltas[1] / deltas[i],
+		                               4 * deltas[0] / deltas[i], factors_of[i]),
+		                  0);
+	}
+	expect_finer(&s, b[1], b[2]);
+	expect_finer(&s, b[2], b[0]);
+	for (size_t h = 0; h < (size_t)s.model->n_layers * (size_t)s.model->kv_heads; h++)
+		other += fabsf(factors_of[0][h] / factors_of[1][h] - 1) > 0.05f;
+	ck_assert_uint_gt(other, 0);
+	char *again = tiny_calibration(c, deltas[0], &shared, &size);
+	ck_assert_mem_eq(again, b[0], size);
+	free(again);
+	for (size_t i = 0; i < DELTAS; i++) {
+		free(a[i]);
+		free(b[i]);
+	}
 	calibrator_close(c);
 	session_close(&s);
 }
@@ -322,6 +399,7 @@ int main(void)
 	tcase_add_loop_test(numbers, test_costs_are_what_attention_makes, 0, 2);
 	tcase_add_test(model, test_a_probe_sees_one_layer);
 	tcase_add_test(model, test_shares_keep_the_bits);
+	tcase_add_test(model, test_shares_serve_several_deltas);
 	tcase_set_timeout(model, 240);
 	suite_add_tcase(suite, numbers);
 	suite_add_tcase(suite, model);
