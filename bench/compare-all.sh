@@ -16,7 +16,7 @@ build=${CLKV_BUILD:-build}
 cache=${CLKV_BENCH_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/clkv-bench}
 export CLKV_COMPARE_TOKENS=${CLKV_COMPARE_TOKENS:-8192}
 shapes=${CLKV_COMPARE_SHAPES:-64:9:3 128:32:8}
-export CLKV_COMPARE_RECIPES=${CLKV_COMPARE_RECIPES:-ggml:f16 ggml:f16,tokens ggml:q8_0 ggml:q4_0 f16 q:k=8,v=8 kivi:bits=4 kvcomp qtc}
+export CLKV_COMPARE_RECIPES=${CLKV_COMPARE_RECIPES:-ggml:f16 ggml:f16,tokens ggml:q8_0 ggml:q4_0 f16 q:k=8,v=8 kivi:bits=4 kvcomp qtc qtc:entropy=pack}
 read -ra depths <<<"${CLKV_COMPARE_DEPTHS-0 7680}"
 models=("stock:f16" "stock:q4_0" f16 "kivi:bits=4" kvcomp)
 
