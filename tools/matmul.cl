@@ -14,9 +14,9 @@
 #define WIDTH (16 * PANELS)
 #define TILE_K 128 /* a panel of 24 KiB stays in the first-level cache */
 
-/* HEIGHT * VECTORS sums, VECTORS weights and a value of x fill 16 vector registers, or 28 of 32. */
+/* HEIGHT * VECTORS sums, VECTORS weights and a value of x take 16 vector registers of AVX2's, 32 of NEON's, 28 of AVX-512's. */
 #define VECTORS 3
-#if defined(__x86_64__) && !defined(__AVX512VL__)
+#if (defined(__x86_64__) && !defined(__AVX512VL__)) || defined(__aarch64__)
 typedef float8 floats;
 #define LENGTH 8
 #define HEIGHT 4
