@@ -231,7 +231,8 @@ static void lie(struct snap *snap, size_t at, uint32_t value, bool are_flags)
 	snap_seal(snap);
 }
 
-/* Contents that nobody wrote, with right checksums: refused, or numbers like others. */
+/* Contents that nobody wrote, with right checksums: refused, or numbers like others. P4 of qtc: whatever its streams say, decoding them
+ * ends within their blocks. */
 START_TEST(test_contents_may_say_anything)
 {
 	static struct snap snap;
