@@ -13,6 +13,9 @@ char *tiny_calibration(struct calibrator *calibrator, float delta, struct calibr
 
 float tiny_calibration_float(const char *file, size_t at);
 
+/** Steps of K of a head, among all layers', over those in another file: all of its channels must have the same factor. */
+float tiny_calibration_factor(const char *file, const char *uniform, size_t dim, size_t head);
+
 /** Bytes of a head whose keys and values have the same size. */
 static inline size_t calibration_head_bytes(size_t dim)
 {

@@ -153,18 +153,6 @@ static void expect_survey(const struct advise *a)
 	}
 }
 
-/* Steps of K of a calibration's head over those of one step for all, which its channels have alike. */
-static float factor_of(const char *file, const char *uniform, size_t dim, size_t head)
-{
-	const size_t at = CALIBRATION_HEADS_AT + head * calibration_head_bytes(dim);
-	const float first = tiny_calibration_float(file, at) / tiny_calibration_float(uniform, at);
-	for (size_t i = 1; i < dim; i++)
-		ck_assert_float_eq_tol(tiny_calibration_float(file, at + 4 * i) /
-		                           tiny_calibration_float(uniform, at + 4 * i) / first,
-		                       1, 1e-4f);
-	return first;
-}
-
 /* The calibration of the usual step is of keys in front of RoPE where RoPE turns fast and that's wanted, and has one step for all or
  * shares bits out, by what is said of it. */
 static void expect_kind(const struct advise *a, bool shared, bool before)
@@ -183,7 +171,7 @@ static void expect_kind(const struct advise *a, bool shared, bool before)
 	ck_assert_mem_eq(file, uniform, CALIBRATION_HEADS_AT);
 	ck_assert((uniform[CALIBRATION_HEADS_AT - 4] != 0) == before); /* turned pairs */
 	for (size_t h = 0; h < (size_t)m->n_layers * (size_t)m->kv_heads; h++)
-		moved += fabsf(factor_of(file, uniform, (size_t)m->head_dim, h) - 1) > 0.05f;
+		moved += fabsf(tiny_calibration_factor(file, uniform, (size_t)m->head_dim, h) - 1) > 0.05f;
 	ck_assert((moved > 0) == shared);
 	free(uniform);
 	calibrator_close(c);

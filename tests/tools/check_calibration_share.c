@@ -278,12 +278,7 @@ static size_t expect_moved(const struct session *s, const char *even, const char
 	size_t moved_heads = 0;
 	ck_assert_uint_le(heads, MOST_HEADS);
 	for (size_t h = 0; h < heads; h++) {
-		const size_t at = CALIBRATION_HEADS_AT + h * calibration_head_bytes(dim);
-		const float first = tiny_calibration_float(shared, at) / tiny_calibration_float(even, at);
-		for (size_t i = 1; i < dim; i++)
-			ck_assert_float_eq_tol(tiny_calibration_float(shared, at + 4 * i) /
-			                           tiny_calibration_float(even, at + 4 * i) / first,
-			                       1, 1e-5f);
+		const float first = tiny_calibration_factor(shared, even, dim, h);
 		ck_assert_msg(first >= 0.999f * least && first <= 1.001f * most,
 		              "head %zu: %g times the step", h, (double)first);
 		moved_heads += fabsf(first - 1) > 0.05f;
