@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* recall_select: how many members of each unit a query head (grouped: a KV head) of a decoded row attends to: those of
  * the best units until there are `budget` tokens; of the last unit the newest. Equal scores: the unit with the lower
- * number. So the choice is that of a full sort: a radix select, digit by digit from the top, of which the first looks at
- * all units and the others at those that share the digits above, as long as these are few.
+ * number. So the choice is that of a full sort: scores are parted into bins of one width, as they lie close to each other and
+ * would share the digits of a float; the few of the bin at which the budget runs out are ranked, many go through a radix select.
  * Sources: ClusterKV, arXiv 2412.03213, section 4 (whole clusters, the last one cut); A2ATS, arXiv 2502.12665 (per query
  * head); grouped: the sum of the shares that it has in the softmax of each head.
- * Grid: (LANES * heads, rows). Local: 2048 + 2 * FEW + LANES uint.
+ * Grid: (LANES * heads, rows). Local: 2048 + 3 * FEW + LANES uint.
  * scores float [row][Q_HEADS][max_units] | takes ushort [row][heads][max_units], of all units of the sequence */
 #include "radix.clh"
 #include "recall_args.clh"
@@ -21,7 +21,7 @@
 #ifndef LAYER_BUDGETS
 #define LAYER_BUDGETS 0 /* 1: a row's budget is that of recall_budget.cl */
 #endif
-#define FEW 512 /* units that share a digit: more are looked for again */
+#define FEW 128 /* units of a bin that are ranked one by one */
 
 /* Where the head's units are. */
 struct choice {
@@ -36,7 +36,6 @@ INLINE struct segment segment_of(const struct choice c, uint i)
 	return segment_at(c.index, c.tables, c.list, i, c.row);
 }
 
-#if GROUPED_CHOICE
 /* Sum or maximum over the lanes, known to all. */
 INLINE float lanes_reduce(float x, const bool maximum, __local uint *scratch)
 {
@@ -51,6 +50,7 @@ INLINE float lanes_reduce(float x, const bool maximum, __local uint *scratch)
 	return x;
 }
 
+#if GROUPED_CHOICE
 /* Each head's scores become shares of its softmax; their sum takes the place of the first head's. Segments
  * begin at multiples of ABI_TILE, so vectors don't straddle them; what fills a tile is no unit. */
 INLINE void share_scores(const struct choice c, uint max_units, float scale, __local uint *scratch)
@@ -92,62 +92,105 @@ INLINE void share_scores(const struct choice c, uint max_units, float scale, __l
 }
 #endif
 
-/* Whether a CPU's vector of units, from u of the segment on, lies below a score. False for the last units if they fill none: what
+/* The scores' range, in BINS parts. */
+struct range {
+	float least, factor;
+};
+
+/* The bin of a score: none of a higher one is lower. Of a NaN the last one. */
+INLINE uint bin_of(const struct range r, float score)
+{
+	const float x = (score - r.least) * r.factor;
+	return x < BINS - 1 ? (uint)MAX_OF(x, 0.0f) : BINS - 1;
+}
+
+/* All lanes call it. A NaN may hide a part of the range, whose scores then go to the first or last bin. */
+INLINE struct range range_of(const struct choice c, __local uint *scratch)
+{
+	float least = INFINITY, most = -INFINITY;
+	for (uint i = 0; i < c.n; i++) {
+		const struct segment s = segment_of(c, i);
+		__global const float *x = c.scores + s.start;
+		const uint whole = s.units / VEC * VEC;
+		floatv low = INFINITY, high = -INFINITY;
+		for (uint u = LANE * VEC; u < whole; u += LANES * VEC) {
+			const floatv y = LOADV(x + u);
+			low = MIN_OF(y, low);
+			high = MAX_OF(y, high);
+		}
+		least = fmin(least, -HMAX(-low));
+		most = fmax(most, HMAX(high));
+		for (uint u = whole + LANE; u < s.units; u += LANES) {
+			least = fmin(least, x[u]);
+			most = fmax(most, x[u]);
+		}
+	}
+	struct range r;
+	r.least = -lanes_reduce(-least, true, scratch);
+	const float width = lanes_reduce(most, true, scratch) - r.least;
+	r.factor = width > 0.0f && width < INFINITY ? BINS / width : 0.0f;
+	return r;
+}
+
+/* Whether a CPU's vector of units, from u of the segment on, lies in lower bins. False for the last units if they fill none: what
  * fills a tile may be anything, and a maximum with a NaN forgets what came before it. */
-INLINE bool all_below(const struct choice c, const struct segment s, uint u, float score)
+INLINE bool all_below(const struct choice c, const struct range r, const struct segment s, uint u,
+                      uint bin)
 {
 #if LANES == 1
-	return u % VEC == 0 && u + VEC <= s.units && HMAX(LOADV(c.scores + s.start + u)) < score;
+	return u % VEC == 0 && u + VEC <= s.units &&
+	       bin_of(r, HMAX(LOADV(c.scores + s.start + u))) < bin;
 #else
 	return false;
 #endif
 }
 
-/* Adds the sizes of all units to the bins of their digit, if the digits above it are `prefix`. Of the first digit (above: 32)
- * bins below that at which `left` tokens run out may lack some: it only rises as more units come, so vectors below it are
- * passed over. */
-INLINE void count_digits(const struct choice c, uint prefix, int above, int shift, uint mask,
-                         uint left, __local uint *bins)
+/* Adds the sizes of all units to their bins. Bins below that at which `left` tokens run out may lack some: it only rises as more
+ * units come, so vectors below it are passed over. */
+INLINE void count_units(const struct choice c, const struct range r, uint left, __local uint *bins)
 {
-	float least = score_of(above == 32 ? 0 : prefix << above);
+	uint least = 0;
 	for (uint i = 0; i < c.n; i++) {
 		const struct segment s = segment_of(c, i);
 		uint rest = left;
 		for (uint u = LANE; u < s.units; u += LANES) {
-			if (all_below(c, s, u, least)) {
+			if (all_below(c, r, s, u, least)) {
 				u += VEC - 1;
 				continue;
 			}
-			const uint key = key_of(c.scores[s.start + u]);
-			if (above == 32 || key >> above == prefix)
-				add_to(bins + (key >> shift & mask), unit_end(s, u) - unit_begin(s, u));
+			add_to(bins + bin_of(r, c.scores[s.start + u]), unit_end(s, u) - unit_begin(s, u));
 		}
-		if (LANES == 1 && above == 32 && (i & (i + 1)) == 0)
-			least = score_of(find_digit(bins, mask, &rest) << shift);
+		if (LANES == 1 && (i & (i + 1)) == 0)
+			least = find_digit(bins, BINS - 1, &rest);
 	}
 }
 
-/* Takes units above the first digit, not those below it; lists those that share it and returns how many they are: the
- * list [FEW][2] of numbers and keys holds as many as it can. */
-INLINE uint take_sure(const struct choice c, uint digit, __global ushort *takes, __local uint *few,
-                      __local uint *n_few)
+/* A unit that may be taken in part. */
+struct unit {
+	uint number, key, size; /* segment << 16 | unit */
+};
+
+/* Takes units of higher bins, not those of lower ones; lists those of this one and returns how many they are: the list [FEW]
+ * holds as many as it can. */
+INLINE uint take_sure(const struct choice c, const struct range r, uint bin, __global ushort *takes,
+                      __local struct unit *few, __local uint *n_few)
 {
 	if (LANE == 0)
 		*n_few = 0;
 	SYNC();
-	const float least = score_of(digit << 21);
 	for (uint i = 0; i < c.n; i++) {
 		const struct segment s = segment_of(c, i);
 		for (uint u = LANE; u < s.units; u += LANES) {
-			if (all_below(c, s, u, least)) {
+			if (all_below(c, r, s, u, bin)) {
 				for (int j = 0; j < VEC; j++)
 					takes[s.start + u + j] = 0;
 				u += VEC - 1;
 				continue;
 			}
-			const uint key = key_of(c.scores[s.start + u]), d = key >> 21;
-			takes[s.start + u] = (ushort)(d > digit ? unit_end(s, u) - unit_begin(s, u) : 0);
-			if (d != digit)
+			const float score = c.scores[s.start + u];
+			const uint b = bin_of(r, score), size = unit_end(s, u) - unit_begin(s, u);
+			takes[s.start + u] = (ushort)(b > bin ? size : 0);
+			if (b != bin)
 				continue;
 #if LANES > 1
 			const uint at = atomic_inc(n_few);
@@ -155,8 +198,9 @@ INLINE uint take_sure(const struct choice c, uint digit, __global ushort *takes,
 			const uint at = (*n_few)++;
 #endif
 			if (at < FEW) {
-				few[2 * at] = i << 16 | u;
-				few[2 * at + 1] = key;
+				few[at].number = i << 16 | u;
+				few[at].key = key_of(score);
+				few[at].size = size;
 			}
 		}
 	}
@@ -164,53 +208,49 @@ INLINE uint take_sure(const struct choice c, uint digit, __global ushort *takes,
 	return *n_few;
 }
 
-INLINE uint size_of(const struct choice c, uint i, uint u)
+/* Of few units of a bin: what those of a higher score, or the same one and a lower number, leave of `left`. */
+INLINE void take_few(const struct choice c, __local const struct unit *few, uint n, uint left,
+                     __global ushort *takes)
 {
-	const struct segment s = segment_of(c, i);
-	return unit_end(s, u) - unit_begin(s, u);
-}
-
-/* Of few units with the same first digit: those above the key at which the budget runs out, then those at it in the
- * order of their numbers. */
-INLINE void take_few(const struct choice c, __local const uint *few, uint n, uint left,
-                     __local uint *bins, __global ushort *takes)
-{
-	uint prefix = few[1] >> 21;
-	for (int shift = 10; shift >= 0; shift -= 10) {
-		const int above = shift == 10 ? 21 : 10;
-		const uint mask = shift == 10 ? 2047 : 1023;
-		clear(bins);
-		for (uint j = LANE; j < n; j += LANES)
-			if (few[2 * j + 1] >> above == prefix)
-				add_to(bins + (few[2 * j + 1] >> shift & mask),
-				       size_of(c, few[2 * j] >> 16, few[2 * j] & 0xffff));
-		SYNC();
-		prefix = prefix << (above - shift) | find_digit(bins, mask, &left);
-	}
 	for (uint j = LANE; j < n; j += LANES) {
-		const uint key = few[2 * j + 1], i = few[2 * j] >> 16, u = few[2 * j] & 0xffff;
+		const struct unit x = few[j];
 		uint before = 0;
-		if (key < prefix)
-			continue;
-		for (uint k = 0; key == prefix && k < n; k++)
-			if (few[2 * k + 1] == key && few[2 * k] < few[2 * j])
-				before += size_of(c, few[2 * k] >> 16, few[2 * k] & 0xffff);
-		const uint size = size_of(c, i, u), rest = left > before ? left - before : 0;
-		takes[segment_of(c, i).start + u] = (ushort)(key > prefix ? size : MIN_OF(size, rest));
+		for (uint k = 0; k < n; k++)
+			if (few[k].key > x.key || (few[k].key == x.key && few[k].number < x.number))
+				before += few[k].size;
+		takes[segment_of(c, x.number >> 16).start + (x.number & 0xffff)] =
+			(ushort)MIN_OF(x.size, left > before ? left - before : 0);
 	}
 }
 
-/* The same of however many: goes through all units again. */
-INLINE void take_many(const struct choice c, uint prefix, uint left, __local uint *bins,
-                      __local uint *scratch, __global ushort *takes)
+/* Adds the sizes of all units to the bins of their key's digit at shift, if the digits above it are `prefix`. */
+INLINE void count_digits(const struct choice c, uint prefix, int shift, uint mask,
+                         __local uint *bins)
 {
-	for (int shift = 10; shift >= 0; shift -= 10) {
-		const int above = shift == 10 ? 21 : 10;
-		const uint mask = shift == 10 ? 2047 : 1023;
+	const int above = shift == 10 ? 21 : 10;
+	for (uint i = 0; i < c.n; i++) {
+		const struct segment s = segment_of(c, i);
+		for (uint u = LANE; u < s.units; u += LANES) {
+			const uint key = key_of(c.scores[s.start + u]);
+			if (shift == 21 || key >> above == prefix)
+				add_to(bins + (key >> shift & mask), unit_end(s, u) - unit_begin(s, u));
+		}
+	}
+}
+
+/* All of the choice, however many units share a bin: the key at which the budget runs out, digit by digit from the top, then
+ * units above it, and those at it in the order of their numbers. */
+INLINE void take_many(const struct choice c, uint left, __local uint *bins, __local uint *scratch,
+                      __global ushort *takes)
+{
+	uint prefix = 0;
+	for (int digit = 0; digit < 3; digit++) {
+		const int shift = digit == 0 ? 21 : digit == 1 ? 10 : 0;
+		const uint mask = digit < 2 ? BINS - 1 : 1023;
 		clear(bins);
-		count_digits(c, prefix, above, shift, mask, left, bins);
+		count_digits(c, prefix, shift, mask, bins);
 		SYNC();
-		prefix = prefix << (above - shift) | find_digit(bins, mask, &left);
+		prefix = prefix << (digit == 2 ? 10 : 11) | find_digit(bins, mask, &left);
 	}
 	for (uint i = 0; i < c.n; i++) {
 		const struct segment s = segment_of(c, i);
@@ -240,7 +280,8 @@ INLINE void take_many(const struct choice c, uint prefix, uint left, __local uin
 
 __kernel GROUP_SIZE void recall_select(ARGS(RECALL_SELECT_ARGS))
 {
-	__local uint bins[BINS], scratch[LANES], few[2 * FEW], n_few;
+	__local uint bins[BINS], scratch[LANES], n_few;
+	__local struct unit few[FEW];
 	const int heads = GROUPED_CHOICE ? STREAMS : Q_HEADS, per = GROUPED_CHOICE ? 1 : G;
 	const uint r = (uint)get_group_id(1), head = (uint)get_group_id(0), stream = head / per;
 	__global const uint *item =
@@ -254,17 +295,19 @@ __kernel GROUP_SIZE void recall_select(ARGS(RECALL_SELECT_ARGS))
 	                         scores + ((ulong)r * Q_HEADS + head * (GROUPED_CHOICE ? G : 1)) *
 	                                      max_units};
 	__global ushort *mine = takes + ((ulong)r * heads + head) * max_units;
-	uint left = LAYER_BUDGETS ? budgets[first_ask + r] : budget;
+	const uint all = LAYER_BUDGETS ? budgets[first_ask + r] : budget;
 #if GROUPED_CHOICE
 	share_scores(c, max_units, scale, scratch);
 #endif
+	const struct range range = range_of(c, scratch);
+	uint left = all;
 	clear(bins);
-	count_digits(c, 0, 32, 21, BINS - 1, left, bins);
+	count_units(c, range, left, bins);
 	SYNC();
-	const uint digit = find_digit(bins, BINS - 1, &left);
-	const uint n = take_sure(c, digit, mine, few, &n_few);
+	const uint bin = find_digit(bins, BINS - 1, &left);
+	const uint n = take_sure(c, range, bin, mine, few, &n_few);
 	if (n > FEW)
-		take_many(c, digit, left, bins, scratch, mine);
+		take_many(c, all, bins, scratch, mine);
 	else if (n > 0)
-		take_few(c, few, n, left, bins, mine);
+		take_few(c, few, n, left, mine);
 }
