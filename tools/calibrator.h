@@ -49,12 +49,11 @@ struct calibrator {
 	float *norms; /* [layers][tokens] */
 	const struct text *running;
 	struct kept_rows kept;
-	float *keys, *values;             /* [heads][tokens][dim] of a layer */
-	float *plain;                     /* the keys as they are coded */
-	double *frequencies;              /* of RoPE */
-	bool before;                      /* whether some channels are coded as in front of RoPE */
-	size_t turned;                    /* these, neighbours, from the first on */
-	float *gram;                      /* [heads * group][dim][dim] of a layer */
+	float *keys, *values; /* [heads][tokens][dim] of a layer */
+	float *plain;         /* the keys as they are coded */
+	double *frequencies;  /* of RoPE */
+	size_t turned; /* channels that are coded as in front of RoPE, neighbours, from the first on */
+	float *gram;   /* [heads * group][dim][dim] of a layer */
 	float *scores, *sorted, *scratch; /* of a head */
 	double *key_costs, *value_costs;  /* [tokens], of a head */
 	float *fit_keys; /* [n_fit][dim], of a head: of tokens that all queries may find sealed */

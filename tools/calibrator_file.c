@@ -2,30 +2,17 @@
 /** \file calibrator_file.c \brief Files of what has been worked out, and the bits that codes take with it. */
 #include "calibrator.h"
 
+#include "base/entropy.h"
 #include "output_file.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
-
-/* Entropy of a component's codes, in bits. */
-static double entropy_of(const signed char *codes, size_t n)
-{
-	size_t counts[256] = {0};
-	double bits = 0;
-	for (size_t i = 0; i < n; i++)
-		counts[(unsigned char)codes[i]]++;
-	for (size_t i = 0; i < 256; i++)
-		if (counts[i] > 0)
-			bits += (double)counts[i] * log2((double)n / (double)counts[i]);
-	return bits / (double)n;
-}
 
 struct channel_bits calibrator_bits(const struct calibrator *t, size_t channel)
 {
 	const size_t at = channel * t->samples;
-	return (struct channel_bits){entropy_of(t->k_sample + at, t->samples),
-	                             entropy_of(t->v_sample + at, t->samples)};
+	return (struct channel_bits){clkv__entropy(t->k_sample + at, t->samples),
+	                             clkv__entropy(t->v_sample + at, t->samples)};
 }
 
 struct calibration_bits calibrator_all_bits(const struct calibrator *t)

@@ -252,7 +252,7 @@ static size_t turned_channels(const struct model *m, const double *frequencies)
 	return 2 * (size_t)n;
 }
 
-static bool reserve(struct calibrator *t, struct tool_error *error)
+static bool reserve(struct calibrator *t, bool before, struct tool_error *error)
 {
 	const size_t rows = t->heads * t->tokens * t->dim, longest = calibrator_longest(t);
 	const size_t heads = t->layers * t->heads, samples = heads * t->dim * t->samples;
@@ -286,7 +286,7 @@ static bool reserve(struct calibrator *t, struct tool_error *error)
 	for (size_t i = 0; i < 2 * heads; i++)
 		t->shares[i] = 1;
 	turn_frequencies(t->session->model, t->frequencies);
-	t->turned = t->before ? turned_channels(t->session->model, t->frequencies) : 0;
+	t->turned = before ? turned_channels(t->session->model, t->frequencies) : 0;
 	return kept_rows_open(t->session, longest, &t->kept, error);
 }
 
@@ -352,9 +352,10 @@ static bool lay_out(struct calibrator *t, const struct text_input *texts, struct
 	return true;
 }
 
-static bool gather(struct calibrator *t, const struct text_input *texts, struct tool_error *error)
+static bool gather(struct calibrator *t, const struct text_input *texts, bool before,
+                   struct tool_error *error)
 {
-	if (!lay_out(t, texts, error) || !reserve(t, error))
+	if (!lay_out(t, texts, error) || !reserve(t, before, error))
 		return false;
 	for (size_t i = 0; i < t->n_texts; i++)
 		if (!calibrator_run(t, &t->texts[i], error))
@@ -381,9 +382,8 @@ bool calibrator_open(struct session *session, const struct text_input *texts, si
 		.heads = (size_t)m->kv_heads,
 		.group = (size_t)(m->q_heads / m->kv_heads),
 		.dim = (size_t)m->head_dim,
-		.before = before,
 	};
-	bool done = gather(t, texts, error);
+	bool done = gather(t, texts, before, error);
 	progress_clear();
 	if (!done)
 		calibrator_close(t);

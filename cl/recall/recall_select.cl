@@ -223,17 +223,16 @@ INLINE void take_few(const struct choice c, __local const struct unit *few, uint
 	}
 }
 
-/* Adds the sizes of all units to the bins of their key's digit at shift, if the digits above it are `prefix`. */
-INLINE void count_digits(const struct choice c, uint prefix, int shift, uint mask,
-                         __local uint *bins)
+/* Adds the sizes of all units whose digits above this one are `prefix` to the bins of their digit. */
+INLINE void count_digits(const struct choice c, uint prefix, int digit, __local uint *bins)
 {
-	const int above = shift == 10 ? 21 : 10;
 	for (uint i = 0; i < c.n; i++) {
 		const struct segment s = segment_of(c, i);
 		for (uint u = LANE; u < s.units; u += LANES) {
 			const uint key = key_of(c.scores[s.start + u]);
-			if (shift == 21 || key >> above == prefix)
-				add_to(bins + (key >> shift & mask), unit_end(s, u) - unit_begin(s, u));
+			if (has_prefix(key, digit, prefix))
+				add_to(bins + (key >> DIGIT_SHIFT(digit) & DIGIT_MASK(digit)),
+				       unit_end(s, u) - unit_begin(s, u));
 		}
 	}
 }
@@ -244,13 +243,11 @@ INLINE void take_many(const struct choice c, uint left, __local uint *bins, __lo
                       __global ushort *takes)
 {
 	uint prefix = 0;
-	for (int digit = 0; digit < 3; digit++) {
-		const int shift = digit == 0 ? 21 : digit == 1 ? 10 : 0;
-		const uint mask = digit < 2 ? BINS - 1 : 1023;
+	for (int digit = 0; digit < DIGITS; digit++) {
 		clear(bins);
-		count_digits(c, prefix, shift, mask, bins);
+		count_digits(c, prefix, digit, bins);
 		SYNC();
-		prefix = prefix << (digit == 2 ? 10 : 11) | find_digit(bins, mask, &left);
+		prefix = prefix << DIGIT_BITS(digit) | find_digit(bins, DIGIT_MASK(digit), &left);
 	}
 	for (uint i = 0; i < c.n; i++) {
 		const struct segment s = segment_of(c, i);

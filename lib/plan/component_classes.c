@@ -3,6 +3,7 @@
 #include "plan/component_classes.h"
 
 #include "base/alloc.h"
+#include "base/entropy.h"
 #include "base/error.h"
 
 #include <math.h>
@@ -11,19 +12,6 @@
 #include <string.h>
 
 enum { CLASSES = ABI_COMPONENT_CLASSES, ROUNDS = 100 };
-
-/* Entropy of a component's codes, in bits. */
-static double entropy_of(const signed char *codes, size_t tokens)
-{
-	size_t counts[256] = {0};
-	double bits = 0;
-	for (size_t i = 0; i < tokens; i++)
-		counts[(unsigned char)codes[i]]++;
-	for (int i = 0; i < 256; i++)
-		if (counts[i])
-			bits += (double)counts[i] * log2((double)tokens / (double)counts[i]);
-	return bits / (double)tokens;
-}
 
 static int compare_doubles(const void *a, const void *b)
 {
@@ -141,7 +129,7 @@ static void sort_head(const struct clkv__samples *s, size_t first, struct compon
 {
 	for (size_t i = 0; i < s->head; i++) {
 		size_t number = first + i;
-		of[i] = (struct component){number, entropy_of(s->codes + number * s->tokens, s->tokens)};
+		of[i] = (struct component){number, clkv__entropy(s->codes + number * s->tokens, s->tokens)};
 	}
 	qsort(of, s->head, sizeof *of, compare_components);
 	for (size_t i = 0; i < s->head; i++)
