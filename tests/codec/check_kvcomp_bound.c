@@ -125,8 +125,10 @@ START_TEST(test_p1_other_head_sizes_and_blocks)
 	     {{BLOCK, 0.02, 0}, {TOKEN, 0.01, 0}, 1, 5, 32}},
 		{"kvcomp:rel_k=0.1,rel_v=0.1,entropy=pack ; window=0",
 	     {{CHANNEL, 0.1, 0}, {TOKEN, 0.1, 0}, 1, 0, 64}},
+		{"kvcomp:entropy=huffman,rel_k=0.1,rel_v=0.05 ; window=0", /* 64 streams of a column, and of two */
+	     {{CHANNEL, 0.1, 0}, {TOKEN, 0.05, 0}, 1, 0, 64}},
 	};
-	static const int dims[][2] = {{80, 112}, {192, 128}, {16, 48}};
+	static const int dims[][2] = {{80, 112}, {192, 128}, {16, 48}, {128, 128}};
 	check_spread(&other[_i], feed_geometry(2, 2, 2, dims[_i][0], dims[_i][1]));
 }
 END_TEST
@@ -306,7 +308,7 @@ int main(void)
 	TCase *p1 = fixture_case(suite, "P1", 120), *p2 = fixture_case(suite, "P2 P3", 120);
 	TCase *p4 = fixture_case(suite, "P4", 120);
 	fixture_some(p1, test_p1_every_value_keeps_the_promise, CASES, 0, 2, 3, 4, 5);
-	fixture_some(p1, test_p1_other_head_sizes_and_blocks, 3, 0);
+	fixture_some(p1, test_p1_other_head_sizes_and_blocks, 4, 0, 3);
 	tcase_add_test(p1, test_p1_what_a_number_can_not_bound_stays_in_half);
 	fixture_some(p2, test_p2_p3_blocks_unlike_those_that_built_the_tables, 3, 0, 2);
 	fixture_some(p4, test_p4_constant_units_and_odd_ranges, CASES, 0, 2, 4, 5);
