@@ -87,24 +87,25 @@ INLINE void write_lanes(const struct bounded s, const struct workspace w,
 INLINE void write_packed(const struct bounded s, uint bits, const struct workspace w,
                          __global uchar *planes)
 {
+	const int band = s.is_k ? K_BAND : s.cols;
 	switch (bits) {
 	case 2:
-		planes_of_bytes(2, w.codes, s.rows, s.cols, planes);
+		planes_of_bytes(2, w.codes, s.rows, s.cols, band, planes);
 		break;
 	case 3:
-		planes_of_bytes(3, w.codes, s.rows, s.cols, planes);
+		planes_of_bytes(3, w.codes, s.rows, s.cols, band, planes);
 		break;
 	case 4:
-		planes_of_bytes(4, w.codes, s.rows, s.cols, planes);
+		planes_of_bytes(4, w.codes, s.rows, s.cols, band, planes);
 		break;
 	case 5:
-		planes_of_bytes(5, w.codes, s.rows, s.cols, planes);
+		planes_of_bytes(5, w.codes, s.rows, s.cols, band, planes);
 		break;
 	case 6:
-		planes_of_bytes(6, w.codes, s.rows, s.cols, planes);
+		planes_of_bytes(6, w.codes, s.rows, s.cols, band, planes);
 		break;
 	default:
-		planes_of_bytes(8, w.codes, s.rows, s.cols, planes);
+		planes_of_bytes(8, w.codes, s.rows, s.cols, band, planes);
 		break;
 	}
 }

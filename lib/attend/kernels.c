@@ -29,6 +29,9 @@ static void shape_macros(const clkv_cache *cache, const struct clkv__variant *va
 	if (clkv__selects(&cache->plan.select))
 		clkv__macros_int(m, "STATE_BYTES", (int)clkv__plan_state(&cache->plan));
 	clkv__prune_macros(&variant->prune, s, clkv__plan_section(&cache->plan), m);
+	if (variant->codec && variant->codec->bands && clkv__recalls(&cache->plan.recall) &&
+	    !clkv__prunes(&variant->prune))
+		clkv__macros_int(m, "K_BAND", ABI_BAND);
 	if (!variant->dense && clkv__plan_judges(&cache->plan)) {
 		clkv__macros_int(m, "LAYERS", s->layers);
 		clkv__macros_int(m, "SECTION_ROOM", (int)clkv__plan_section(&cache->plan));

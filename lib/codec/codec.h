@@ -155,6 +155,7 @@ struct clkv__codec {
 	/** If blocks are sized: histograms for code tables, sizes, the check of every value. */
 	struct clkv__kernel_file count, size, verify;
 	bool by_token; /**< K lies token by token: a listed token is two consecutive reads */
+	bool bands;    /**< K's planes may lie in bands of ABI_BAND tokens (cl/codec/planes.clh) */
 	/** Whether a side, 0 for K and 1 for V, is codes, not halves. Eight rows of codes share bytes: of K their
 	 *  number must be a multiple of 8. */
 	bool (*codes)(const union clkv__codec_spec *spec, int side);

@@ -158,6 +158,7 @@ static const char *affine_check(const struct clkv__codec_page *p, const unsigned
 const struct clkv__codec clkv__codec_affine = {
 	.name = "affine",
 	.seal = {"seal_affine.cl", "seal_affine"},
+	.bands = true,
 	.codes = affine_codes,
 	.layout = affine_layout,
 	.label = affine_label,

@@ -159,6 +159,7 @@ const struct clkv__codec clkv__codec_bounded = {
 	.count = {"bounded_count.cl", "bounded_count"},
 	.size = {"bounded_size.cl", "bounded_size"},
 	.verify = {"bounded_verify.cl", "bounded_verify"},
+	.bands = true,
 	.codes = bounded_codes,
 	.layout = bounded_layout,
 	.label = bounded_label,

@@ -98,6 +98,7 @@ static const char *outliers_check(const struct clkv__codec_page *p, const unsign
 const struct clkv__codec clkv__codec_outliers = {
 	.name = "outliers",
 	.seal = {"seal_outliers.cl", "seal_outliers"},
+	.bands = true,
 	.codes = outliers_codes,
 	.layout = outliers_layout,
 	.label = outliers_label,

@@ -5,6 +5,8 @@
 #include "support/expect.h"
 #include "support/fixture.h"
 
+#include <stdio.h>
+
 #define LISTED " | topk:recall=2048,every=128 ; window=32,sinks=0"
 
 /* Each plane with each width of vector that widens it in another way, units of both axes, what is in half, in lists, or
@@ -51,11 +53,40 @@ START_TEST(test_rows_of_codes_are_what_they_read_as)
 }
 END_TEST
 
+enum { HEADS = 2, DIM = 64, ROWS = 128 + 32 };
+
+static void read_of(const char *recipe, double *k, double *v)
+{
+	static struct stream stream;
+	struct feed feed = {.geometry = feed_geometry(1, 2, HEADS, DIM, DIM)};
+	feed_open(&feed, fixture.context, fixture.queue, recipe, NULL);
+	stream_open(&feed, &stream);
+	feed_one(&feed, &stream, ROWS, CLKV_PROMPT_END, 1, NULL);
+	feed_read(&feed, &stream, 0, 0, ROWS, k, v);
+	feed_close(&feed);
+}
+
+/* Codes lie in bands of tokens where single ones are recalled: the same values, wherever they lie, of each way to planes. */
+START_TEST(test_bands_hold_what_the_codec_alone_holds)
+{
+	static const char *const codecs[] = {"kivi:bits=4", "q:k=3,v=4", "q:k=5,v=8,axis_k=channel",
+	                                     "kvquant", "kvcomp:entropy=pack"};
+	static double alone[2][ROWS * HEADS * DIM], listed[2][ROWS * HEADS * DIM];
+	char recipe[2][80];
+	snprintf(recipe[0], sizeof recipe[0], "%s ; window=32,sinks=0", codecs[_i]);
+	snprintf(recipe[1], sizeof recipe[1], "%s" LISTED, codecs[_i]);
+	read_of(recipe[0], alone[0], alone[1]);
+	read_of(recipe[1], listed[0], listed[1]);
+	ck_assert_mem_eq(listed, alone, sizeof alone);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("recall_codes");
 	TCase *codes = fixture_case(suite, "codes", 120);
 	fixture_some(codes, test_rows_of_codes_are_what_they_read_as, ALL, 0, 1, 2, 3, 4, 5, 6, 8, 9,
 	             11, 12);
+	fixture_some(codes, test_bands_hold_what_the_codec_alone_holds, 5, 0, 4);
 	return fixture_run_shared(suite);
 }
