@@ -29,13 +29,10 @@ static int lookup_bits(const struct clkv__alphabet *a)
 	return in_pairs(a) ? 2 * a->lmax : a->lmax;
 }
 
-/* Bits of the single symbols' index behind a look-up of pairs, whose codes have no more. */
-enum { SINGLES_BITS = 6 };
-
 /* Entries of two bytes. */
 static uint32_t lookup_words(const struct clkv__alphabet *a)
 {
-	return a->symbols ? ((1u << lookup_bits(a)) + (in_pairs(a) ? ABI_SINGLES : 0)) / 2 : 0;
+	return a->symbols ? (1u << lookup_bits(a)) / 2 : 0;
 }
 
 struct clkv__code_words clkv__code_words(const struct clkv__alphabet alphabet[2])
@@ -69,11 +66,8 @@ static uint32_t encode_word(const struct clkv__code_tables *t, int side, uint32_
 static void render(const struct clkv__alphabet *a, const uint8_t *lengths, uint32_t *lookup,
                    uint32_t *encode)
 {
-	uint16_t *entries = (uint16_t *)(void *)lookup;
-	clkv__huffman_lookup(lengths, a->symbols, lookup_bits(a), in_pairs(a), entries);
-	if (in_pairs(a))
-		clkv__huffman_lookup(lengths, a->symbols, SINGLES_BITS, false,
-		                     entries + (1u << lookup_bits(a)));
+	clkv__huffman_lookup(lengths, a->symbols, lookup_bits(a), in_pairs(a),
+	                     (uint16_t *)(void *)lookup);
 	clkv__huffman_codes(lengths, a->symbols, encode);
 }
 

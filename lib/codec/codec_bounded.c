@@ -14,8 +14,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Kernels walk lanes in fours. */
-enum { LEAST_LANES = 4 };
+/* Kernels walk lanes in eights. */
+enum { LEAST_LANES = 8 };
 
 static int lmax_of(const struct clkv__bounded_spec *spec, int symbols)
 {

@@ -126,10 +126,10 @@ static void lookup_singles(const uint8_t *lengths, int n, int index_bits, int lo
 	uint32_t codes[CLKV__HUFFMAN_LOOKUP_SYMBOLS], n_entries = 1u << index_bits;
 	clkv__huffman_codes(lengths, n, codes);
 	for (uint32_t i = 0; i < n_entries; i++)
-		lookup[i] = (uint16_t)(longest << CLKV__HUFFMAN_SINGLE_BITS);
+		lookup[i] = (uint16_t)longest;
 	for (int s = 0; s < n; s++)
 		for (uint32_t i = codes[s] & 0xffff; i < n_entries; i += 1u << lengths[s])
-			lookup[i] = (uint16_t)(s | lengths[s] << CLKV__HUFFMAN_SINGLE_BITS);
+			lookup[i] = (uint16_t)(lengths[s] | s << CLKV__HUFFMAN_ENTRY_SYMBOL);
 }
 
 void clkv__huffman_lookup(const uint8_t *lengths, int n, int index_bits, bool pairs,
@@ -144,11 +144,10 @@ void clkv__huffman_lookup(const uint8_t *lengths, int n, int index_bits, bool pa
 	lookup_singles(lengths, n, index_bits, longest, lookup);
 	/* From the last entry on: behind the first code stands a smaller index, which is still a single. */
 	for (int i = (1 << index_bits) - 1; pairs && i >= 0; i--) {
-		int first = lookup[i], bits = first >> CLKV__HUFFMAN_SINGLE_BITS,
-			second = lookup[i >> bits];
-		bits += second >> CLKV__HUFFMAN_SINGLE_BITS;
-		lookup[i] = (uint16_t)((first & 31) | (second & 31) << CLKV__HUFFMAN_PAIR_SECOND |
-		                       bits << CLKV__HUFFMAN_PAIR_BITS);
+		int first = lookup[i], second = lookup[i >> (first & CLKV__HUFFMAN_ENTRY_BITS)];
+		int symbol = second >> CLKV__HUFFMAN_ENTRY_SYMBOL;
+		lookup[i] = (uint16_t)(first + (second & CLKV__HUFFMAN_ENTRY_BITS) +
+		                       (symbol << CLKV__HUFFMAN_ENTRY_SECOND));
 	}
 }
 

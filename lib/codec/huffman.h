@@ -18,11 +18,10 @@
 /** Symbols of an alphabet that clkv__huffman_lookup takes. */
 #define CLKV__HUFFMAN_LOOKUP_SYMBOLS 256
 
-/** Entries of a lookup of pairs: first symbol, second symbol, bits of both. */
-#define CLKV__HUFFMAN_PAIR_SECOND 5
-#define CLKV__HUFFMAN_PAIR_BITS 10
-/** Entries of a lookup of single symbols: symbol, bits. */
-#define CLKV__HUFFMAN_SINGLE_BITS 8
+/** Entries of a lookup: bits of the codes found, from the lowest bit on; the symbol; of pairs the second symbol. */
+#define CLKV__HUFFMAN_ENTRY_BITS 63
+#define CLKV__HUFFMAN_ENTRY_SYMBOL 6
+#define CLKV__HUFFMAN_ENTRY_SECOND 11
 
 /**
  * Optimal lengths of 1 to lmax bits for n symbols: 1 <= n <= 1024, n <= 2^lmax, lmax <= 12. Each symbol
@@ -50,8 +49,8 @@ bool clkv__huffman_lengths_valid(const uint8_t *lengths, int n, int lmax);
 void clkv__huffman_codes(const uint8_t *lengths, int n, uint32_t *codes);
 
 /**
- * 2^index_bits entries, indexed by the next index_bits bits of the stream; n is at most 256. Single: symbol | bits << 8,
- * and index_bits is at least the largest length. Pairs: first | second << 5 | bits of both << 10, for
+ * 2^index_bits entries, indexed by the next index_bits bits of the stream; n is at most 256. Single: bits | symbol << 6,
+ * and index_bits is at least the largest length. Pairs: bits of both | first << 6 | second << 11, for
  * n <= 32 and index_bits at least twice the largest length. Where no code leads (Kraft sum below 1) the
  * entry is symbol 0 with the largest length.
  */

@@ -304,9 +304,9 @@ static void decode_singles(const struct stream *s, const uint8_t *lengths, int n
 	clkv__huffman_lookup(lengths, n, index_bits, false, lookup);
 	for (int i = 0; i < STREAM; i++) {
 		uint16_t entry = lookup[peek_bits(s, at, index_bits)];
-		bad += (entry & 0xff) != symbols[i];
-		bad += entry >> CLKV__HUFFMAN_SINGLE_BITS != lengths[symbols[i]];
-		at += entry >> CLKV__HUFFMAN_SINGLE_BITS;
+		bad += entry >> CLKV__HUFFMAN_ENTRY_SYMBOL != symbols[i];
+		bad += (entry & CLKV__HUFFMAN_ENTRY_BITS) != lengths[symbols[i]];
+		at += entry & CLKV__HUFFMAN_ENTRY_BITS;
 	}
 	ck_assert_int_eq(bad, 0);
 	ck_assert_uint_eq(at, s->bits);
@@ -321,9 +321,9 @@ static void decode_pairs(const struct stream *s, const uint8_t *lengths, int n, 
 	clkv__huffman_lookup(lengths, n, index_bits, true, lookup);
 	for (int i = 0; i < STREAM; i += 2) {
 		uint16_t entry = lookup[peek_bits(s, at, index_bits)];
-		bad += (entry & 31) != symbols[i];
-		bad += (entry >> CLKV__HUFFMAN_PAIR_SECOND & 31) != symbols[i + 1];
-		at += entry >> CLKV__HUFFMAN_PAIR_BITS;
+		bad += (entry >> CLKV__HUFFMAN_ENTRY_SYMBOL & 31) != symbols[i];
+		bad += entry >> CLKV__HUFFMAN_ENTRY_SECOND != symbols[i + 1];
+		at += entry & CLKV__HUFFMAN_ENTRY_BITS;
 	}
 	ck_assert_int_eq(bad, 0);
 	ck_assert_uint_eq(at, s->bits);
@@ -336,17 +336,18 @@ static void check_entries(const uint8_t *lengths, int n, int index_bits)
 	int longest = longest_of(lengths, n), bad = 0;
 	clkv__huffman_lookup(lengths, n, index_bits, false, lookup);
 	for (int i = 0; i < 1 << index_bits; i++) {
-		int bits = lookup[i] >> CLKV__HUFFMAN_SINGLE_BITS;
-		bad += bits < 1 || bits > longest || (lookup[i] & 0xff) >= n;
+		int bits = lookup[i] & CLKV__HUFFMAN_ENTRY_BITS;
+		bad += bits < 1 || bits > longest || lookup[i] >> CLKV__HUFFMAN_ENTRY_SYMBOL >= n;
 	}
 	ck_assert_int_eq(bad, 0);
 	if (n > 32 || 2 * longest > index_bits)
 		return;
 	clkv__huffman_lookup(lengths, n, index_bits, true, lookup);
 	for (int i = 0; i < 1 << index_bits; i++) {
-		int bits = lookup[i] >> CLKV__HUFFMAN_PAIR_BITS;
-		bad += bits < 2 || bits > 2 * longest || (lookup[i] & 31) >= n ||
-		       (lookup[i] >> CLKV__HUFFMAN_PAIR_SECOND & 31) >= n;
+		int bits = lookup[i] & CLKV__HUFFMAN_ENTRY_BITS;
+		bad += bits < 2 || bits > 2 * longest ||
+		       (lookup[i] >> CLKV__HUFFMAN_ENTRY_SYMBOL & 31) >= n ||
+		       lookup[i] >> CLKV__HUFFMAN_ENTRY_SECOND >= n;
 	}
 	ck_assert_int_eq(bad, 0);
 }
