@@ -12,7 +12,7 @@ lines=(pocl intel oclgrind offline-amd offline-nvidia offline-spirv offline-inte
 
 # What Intel's compiler can get wrong, in under two minutes: each kernel, form, codec and order of events.
 # CLKV_TEST_FULL has all suites run.
-intel_suites=(attend build context events forms seal small_data strange threads)
+intel_suites=(attend build context events forms prune_think seal small_data strange threads)
 intel_suites=("${intel_suites[@]/#/tests/check_}")
 if [ -n "${CLKV_TEST_FULL:-}" ]; then
 	mapfile -t intel_suites < <(find tests -maxdepth 1 -name 'check_*' -type f -perm -u+x | sort)
