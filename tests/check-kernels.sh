@@ -32,6 +32,11 @@ for file in "$dir"/*/*.cl; do
 		compile_some "$file" $form -DDK=128 -DDV=128 -DG=4 -DTR=2 -DSTREAMS=8 -DQ_HEADS=32 -DPROJECT_K=1 -DPROJECT_V=1
 	done
 done
+# as PoCL compiles for processors whose instructions some files know
+for file in "$dir"/*/*.cl; do
+	compile "$file" -target x86_64 -march=haswell -DLANES=1 -DVEC=8
+	compile "$file" -target x86_64 -march=skylake-avx512 -DLANES=1 -DVEC=16
+done
 # behind what numbers work-groups anew for tests
 for file in "$dir"/*/*.cl; do
 	compile "$file" -include "$dir/base/order.clh"
