@@ -87,7 +87,7 @@ INLINE void write_lanes(const struct bounded s, const struct workspace w,
 INLINE void write_packed(const struct bounded s, uint bits, const struct workspace w,
                          __global uchar *planes)
 {
-	const int band = s.is_k ? K_BAND : s.cols;
+	const int band = BAND_OF(s);
 	switch (bits) {
 	case 2:
 		planes_of_bytes(2, w.codes, s.rows, s.cols, band, planes);
